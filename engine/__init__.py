@@ -1,0 +1,1 @@
+"""The export engine: knows Parquet, SQL, DuckDB and blobs; never HTTP."""

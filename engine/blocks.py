@@ -1,0 +1,105 @@
+"""A stream of bytes that becomes one object: hashed in order, cut into blocks, staged side by side, committed once."""
+
+import hashlib
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import BoundedSemaphore
+from types import TracebackType
+from typing import Self
+
+from engine.stores.names import MAX_BLOCKS
+from engine.stores.port import ObjectInfo, ObjectStore, Upload
+
+MIB = 1024 * 1024
+BLOCK_TIERS = ((12_500, 8 * MIB), (12_500, 32 * MIB), (12_500, 256 * MIB), (12_500, 1024 * MIB))
+"""How many blocks of which size: small ones first, so that memory stays small for all but the largest objects.
+
+Together 16.1 TiB in 50,000 blocks.
+"""
+
+
+def block_bytes(ordinal: int) -> int:
+    """The size of the block of that ordinal."""
+    for count, size in BLOCK_TIERS:
+        if ordinal < count:
+            return size
+        ordinal -= count
+    raise ValueError(f"an object has at most {MAX_BLOCKS} blocks")
+
+
+class BlockStream:
+    """Takes bytes from one thread at a time. Leaving the ``with`` without a commit aborts: nothing is visible.
+
+    At most ``parallel_blocks`` blocks of the store are under way, and one is being filled.
+    """
+
+    def __init__(self, store: ObjectStore, key: str, *, content_type: str) -> None:
+        self._store = store
+        self._key = key
+        self._content_type = content_type
+        self._hash = hashlib.sha256()
+        self._size = 0
+        self._pieces: list[bytes] = []
+        self._pending = 0
+        self._upload: Upload | None = None
+        self._pool: ThreadPoolExecutor | None = None
+        self._room = BoundedSemaphore(1)
+        self._staged: list[Future[str]] = []
+
+    @property
+    def size(self) -> int:
+        """Bytes taken so far."""
+        return self._size
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the bytes taken so far, in hexadecimal."""
+        return self._hash.hexdigest()
+
+    def append(self, data: bytes) -> None:
+        """Take the next bytes. Raises what staging an earlier block raised."""
+        self._hash.update(data)
+        self._size += len(data)
+        self._pieces.append(data)
+        self._pending += len(data)
+        if self._pending >= block_bytes(len(self._staged)):
+            self._stage_pending()
+
+    def commit(self, metadata: Mapping[str, str]) -> ObjectInfo:
+        """Make the object visible. Raises ObjectExists if it is there already."""
+        if self._upload is None:
+            data = b"".join(self._pieces)
+            return self._store.create(self._key, data, content_type=self._content_type, metadata=metadata)
+        if self._pending:
+            self._stage_pending()
+        return self._upload.commit([future.result() for future in self._staged], metadata=metadata)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+        if self._upload is not None:
+            self._upload.abort()
+
+    def _stage_pending(self) -> None:
+        if self._upload is None or self._pool is None:
+            # One block is one request: an upload begins with the second.
+            self._upload = self._store.begin(self._key, content_type=self._content_type)
+            self._pool = ThreadPoolExecutor(self._upload.parallel_blocks, thread_name_prefix="stage")
+            self._room = BoundedSemaphore(self._upload.parallel_blocks)
+        data = b"".join(self._pieces)
+        self._pieces, self._pending = [], 0
+        self._raise_failure()
+        self._room.acquire()
+        future = self._pool.submit(self._upload.stage, len(self._staged), data)
+        future.add_done_callback(lambda _: self._room.release())
+        self._staged.append(future)
+
+    def _raise_failure(self) -> None:
+        for future in self._staged[-64:]:
+            if future.done() and (error := future.exception()) is not None:
+                raise error

@@ -1,0 +1,47 @@
+"""A request to stop, seen by everyone who works for one export."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+
+import duckdb
+
+from engine.errors import Cancelled
+
+
+class CancelToken:
+    """Set once, from any thread; running statements of watched connections are interrupted."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._cancelled = False
+        self._connections: list[duckdb.DuckDBPyConnection] = []
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether `cancel` was called."""
+        return self._cancelled
+
+    def cancel(self) -> None:
+        """Ask everyone to stop."""
+        with self._lock:
+            self._cancelled = True
+            for connection in self._connections:
+                connection.interrupt()
+
+    @contextmanager
+    def watching(self, connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+        """Interrupt that connection too. Raises Cancelled if it is too late to begin."""
+        with self._lock:
+            self.raise_if_cancelled()
+            self._connections.append(connection)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._connections.remove(connection)
+
+    def raise_if_cancelled(self) -> None:
+        """Raise Cancelled if `cancel` was called."""
+        if self._cancelled:
+            raise Cancelled("The export was cancelled.")

@@ -1,0 +1,64 @@
+"""Where a plan becomes SQL: one COPY statement per range."""
+
+from dataclasses import dataclass
+
+from engine.formats import DELIMITERS
+from engine.plan import ExportPlan
+from engine.projection import project
+from engine.quoting import identifier, literal
+from engine.ranges import Range
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """SQL and the values that it binds."""
+
+    sql: str
+    parameters: dict[str, object]
+
+
+def compile_copy(plan: ExportPlan, range_: Range, sources: list[str], target: str) -> Statement:
+    """The COPY of one range: ``sources`` are what DuckDB opens for the range's parts, ``target`` is what it writes."""
+    parameters = dict(plan.parameters)
+    select = _select(plan, range_, sources, parameters)
+    parameters["target"] = target
+    # Without USE_TMP_FILE false DuckDB writes to another name first, and renames.
+    return Statement(f"COPY ({select}) TO $target ({_options(plan, range_)}, USE_TMP_FILE false)", parameters)
+
+
+def _select(plan: ExportPlan, range_: Range, sources: list[str], parameters: dict[str, object]) -> str:
+    request = plan.request
+    alone = len(plan.fields) == 1
+    columns = ", ".join(project(field, request.format, request.csv, alone=alone) for field in plan.fields)
+    conditions = []
+    if range_.first is not None:
+        # DuckDB skips row groups by this virtual column before it reads them.
+        conditions.append("file_row_number >= $first_row AND file_row_number < $end_row")
+        parameters |= {"first_row": range_.first, "end_row": range_.end}
+    if plan.predicate:
+        conditions.append(plan.predicate)
+    sql = f"SELECT {columns} FROM {_source(plan, sources, parameters)}"  # noqa: S608  # quoted names, bound values
+    if conditions:
+        sql += f" WHERE {' AND '.join(conditions)}"
+    if plan.sort is not None:
+        direction = "DESC" if request.descending else "ASC"
+        sql += f" ORDER BY {plan.sort.sql} {direction} NULLS LAST, file_index, file_row_number"
+    return sql
+
+
+def _source(plan: ExportPlan, sources: list[str], parameters: dict[str, object]) -> str:
+    if sources:
+        parameters["sources"] = sources
+        return "read_parquet($sources)"
+    # A run of no rows has no parts, and still its columns.
+    nulls = ", ".join(f"CAST(NULL AS {field.type.sql()}) AS {identifier(field.name)}" for field in plan.run.table)
+    return f"(SELECT {nulls}, 0 AS file_index, 0 AS file_row_number WHERE FALSE)"
+
+
+def _options(plan: ExportPlan, range_: Range) -> str:
+    request = plan.request
+    if request.format.name != "csv":
+        return request.format.copy_options
+    header = "true" if range_.ordinal == 0 else "false"
+    delimiter = literal(DELIMITERS[request.csv.delimiter])
+    return f"{request.format.copy_options}, HEADER {header}, DELIMITER {delimiter}"

@@ -1,0 +1,109 @@
+"""What can go wrong, as one closed tree.
+
+EngineError
+├── InvalidRequest      what the caller asked for cannot be read        (parameter, entry, remedy)
+├── NotFound            no such workflow, run or export for this team
+├── InvalidInput        what a publisher brought is refused             (reason, remedy)
+├── Conflict            the name is taken, or someone else was faster
+├── LimitExceeded       memory or spill space ran out
+├── Cancelled           the caller went away or asked to stop
+├── SourceDamaged       a part of a run is not what its manifest says
+└── StoreError          an object store answered something unexpected
+    ├── ObjectMissing
+    ├── ObjectExists
+    ├── ObjectChanged
+    └── StoreUnavailable
+
+Each carries a ``code`` of a closed list and a sentence written for whoever called: no path, SQL text, key or
+stack of ours is ever part of it. What is for operators only goes into ``__cause__``.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+
+class EngineError(Exception):
+    """Base of all errors that the engine raises on purpose."""
+
+    code: ClassVar[str] = "internal"
+
+    def __init__(self, message: str, **details: object) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details: Mapping[str, object] = details
+
+
+class InvalidRequest(EngineError):
+    """A parameter of an export request cannot be honoured; ``details["parameter"]`` names it."""
+
+    code = "invalid_parameter"
+
+    def __init__(self, message: str, *, parameter: str, **details: object) -> None:
+        super().__init__(message, parameter=parameter, **details)
+        self.parameter = parameter
+
+
+class InvalidFilter(InvalidRequest):
+    """An entry of ``filters`` cannot be honoured; ``details["entry"]`` is its place, as ``filters[2]``."""
+
+    code = "invalid_filter"
+
+
+class NotFound(EngineError):
+    """The workflow, run or export is not there for this team; which of the three reasons is never told."""
+
+    code = "not_found"
+
+
+class InvalidInput(EngineError):
+    """A publisher's files, schema or options are refused before anything becomes visible."""
+
+    code = "invalid_input"
+
+
+class Conflict(EngineError):
+    """A name is taken already, or a concurrent change won."""
+
+    code = "conflict"
+
+
+class LimitExceeded(EngineError):
+    """Memory or spill space ran out while an export ran; nothing of it is visible."""
+
+    code = "limit_exceeded"
+
+
+class Cancelled(EngineError):
+    """The work was stopped on request; nothing of it is visible."""
+
+    code = "cancelled"
+
+
+class SourceDamaged(EngineError):
+    """A part of a run is missing, or differs from what the run's manifest promises."""
+
+    code = "source_damaged"
+
+
+class StoreError(EngineError):
+    """An object store failed in a way that no caller can mend."""
+
+    code = "store_error"
+
+
+class ObjectMissing(StoreError):
+    """No object of that key."""
+
+
+class ObjectExists(StoreError):
+    """An object of that key is there already and was left as it is."""
+
+
+class ObjectChanged(StoreError):
+    """The object is no longer the version that was asked for."""
+
+
+class StoreUnavailable(StoreError):
+    """The store could not be reached, or refused, after bounded retries."""
+
+    code = "store_unavailable"

@@ -1,0 +1,96 @@
+"""The one way from a request to a finished object: resolve, plan, copy, commit."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from engine.blocks import BlockStream
+from engine.cancel import CancelToken
+from engine.errors import NotFound, ObjectExists, SourceDamaged
+from engine.executor import run_ranges
+from engine.exports import Export, ExportFile, export_key, export_of, file_of, metadata_of
+from engine.formats import FORMATS
+from engine.plan import ExportPlan, make_plan
+from engine.ranges import TARGET_BYTES
+from engine.request import ExportRequest
+from engine.results import ResultStore
+from engine.runs import Run
+from engine.settings import DuckDBSettings
+from engine.stores.port import ObjectInfo, ObjectStore
+
+_NO_EXPORT = "There is no such export: it expired, was never made, or belongs to another team."
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Exporter:
+    """Exports of published runs into one object store. Safe to use from many threads."""
+
+    def __init__(
+        self,
+        results: ResultStore,
+        exports: ObjectStore,
+        settings: DuckDBSettings,
+        *,
+        clock: Callable[[], datetime] = _utc_now,
+        range_bytes: int = TARGET_BYTES,
+    ) -> None:
+        self.results = results
+        self._exports = exports
+        self._settings = settings
+        self._clock = clock
+        self._range_bytes = range_bytes
+
+    def plan(self, request: ExportRequest, team: str) -> ExportPlan:
+        """Hold a request against the run that it names. Raises NotFound or InvalidRequest."""
+        run = self.results.resolve(request.workflow, request.run, team)
+        return make_plan(request, run, now=self._clock().replace(microsecond=0), range_bytes=self._range_bytes)
+
+    def export(self, plan: ExportPlan, cancel: CancelToken) -> Export:
+        """The finished export of a plan: the object that is there already, or a new one.
+
+        Raises LimitExceeded, SourceDamaged, Cancelled or StoreError; then nothing of the export is visible.
+        """
+        key = export_key(plan.run.workflow_id, plan.export_id, plan.request.format)
+        info = self._exports.head(key) or self._write(plan, key, cancel)
+        return export_of(plan, info)
+
+    def find(self, workflow_id: str, export_id: str, format_name: str | None = None) -> ExportFile:
+        """A finished export by its id, in that format or whichever there is. Raises NotFound."""
+        for format_ in FORMATS.values() if format_name is None else (FORMATS[format_name],):
+            info = self._exports.head(export_key(workflow_id, export_id, format_))
+            if info is not None:
+                return file_of(export_id, info)
+        raise NotFound(_NO_EXPORT)
+
+    @property
+    def exports(self) -> ObjectStore:
+        """Where finished exports lie."""
+        return self._exports
+
+    def _write(self, plan: ExportPlan, key: str, cancel: CancelToken) -> ObjectInfo:
+        self._check_parts(plan.run)
+        with BlockStream(self._exports, key, content_type=plan.request.format.content_type) as stream:
+            rows = run_ranges(plan, self.results.store, stream.append, settings=self._settings, cancel=cancel)
+            if not plan.predicate and rows != plan.run.rows:
+                raise SourceDamaged("The run holds another number of rows than its description says.")
+            cancel.raise_if_cancelled()
+            try:
+                info = stream.commit(metadata_of(plan, rows=rows, sha256=stream.sha256))
+            except ObjectExists:
+                # Someone else made the same object meanwhile; equal requests give equal bytes.
+                existing = self._exports.head(key)
+                if existing is None:
+                    raise
+                return existing
+            if info.size != stream.size:
+                raise SourceDamaged("The store holds another number of bytes than it was given.")
+            return info
+
+    def _check_parts(self, run: Run) -> None:
+        """Every part is the version that was published, so that no two versions are ever mixed."""
+        for part in run.parts:
+            info = self.results.store.head(part.key)
+            if info is None or (info.size, info.etag) != (part.bytes, part.etag):
+                raise SourceDamaged("A part of the run is missing or was changed after it was published.")

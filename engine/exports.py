@@ -1,0 +1,74 @@
+"""Finished exports: what is known of one, and where it lies.
+
+``{workflow}/{exportId}.{ext}``, with what a receiver needs to check it in the object's metadata.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from engine.formats import FORMATS, Format
+from engine.plan import ExportPlan
+from engine.schema import Field
+from engine.stores.port import ObjectInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """One finished export. ``sha256`` is of the file's bytes, in hexadecimal."""
+
+    export_id: str
+    workflow_id: str
+    run_id: str
+    format: Format
+    rows: int
+    size: int
+    sha256: str
+    executed_at: datetime | None
+    fields: tuple[Field, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFile:
+    """One finished export as an object to read: what a download needs, and nothing of the run."""
+
+    info: ObjectInfo
+    export_id: str
+    run_id: str
+    format: Format
+    sha256: str
+
+
+def export_key(workflow_id: str, export_id: str, format_: Format) -> str:
+    """The key of an export's object; both ids are checked ids."""
+    return f"{workflow_id}/{export_id}.{format_.extension}"
+
+
+def metadata_of(plan: ExportPlan, *, rows: int, sha256: str) -> dict[str, str]:
+    """What the object says of itself."""
+    return {"rows": str(rows), "sha256": sha256, "run": plan.run.run_id, "format": plan.request.format.name}
+
+
+def export_of(plan: ExportPlan, info: ObjectInfo) -> Export:
+    """The export that a plan led to, from its object."""
+    return Export(
+        export_id=plan.export_id,
+        workflow_id=plan.run.workflow_id,
+        run_id=plan.run.run_id,
+        format=plan.request.format,
+        rows=int(info.metadata["rows"]),
+        size=info.size,
+        sha256=info.metadata["sha256"],
+        executed_at=plan.run.executed_at,
+        fields=plan.fields,
+    )
+
+
+def file_of(export_id: str, info: ObjectInfo) -> ExportFile:
+    """The file that an export's object is."""
+    return ExportFile(
+        info=info,
+        export_id=export_id,
+        run_id=info.metadata["run"],
+        format=FORMATS[info.metadata["format"]],
+        sha256=info.metadata["sha256"],
+    )

@@ -1,0 +1,145 @@
+"""What DuckDB sees of stores: parts that it may read, targets that it may write, and no other file.
+
+DuckDB takes file systems by fsspec's interface and calls a few of its methods: open, glob, size, modified, isfile.
+"""
+
+import io
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from fsspec import AbstractFileSystem
+
+from engine.errors import SourceDamaged, StoreError
+from engine.ordered import OrderedSink
+from engine.runs import Part
+from engine.stores.port import ObjectStore
+
+STAGE = "stage"
+PART = "part"
+
+
+class _Target(io.RawIOBase):
+    """A write-only file: closing it commits nothing, so that a broken COPY leaves nothing."""
+
+    def __init__(self, sink: OrderedSink, ordinal: int) -> None:
+        self._sink = sink
+        self._ordinal = ordinal
+        self._size = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        try:
+            self._sink.write(self._ordinal, data)
+        except Exception as error:  # DuckDB would keep only the text of it
+            self._sink.stop(error)
+            raise
+        self._size += len(data)
+        return len(data)
+
+    def tell(self) -> int:
+        return self._size
+
+
+class StageFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is untyped
+    """``stage://{ordinal}``: what a COPY writes there goes into the sink as that range."""
+
+    protocol = STAGE
+    cachable = False
+
+    def __init__(self, sink: OrderedSink) -> None:
+        super().__init__()
+        self._sink = sink
+
+    def open(self, path: str, mode: str = "rb", **_: object) -> _Target:
+        """Open a target for writing."""
+        if "w" not in mode:
+            raise PermissionError("targets are written only")
+        return _Target(self._sink, int(path.rpartition("/")[2]))
+
+    def isfile(self, _path: str) -> bool:
+        """No target is there before it is written."""
+        return False
+
+
+class _Source(io.RawIOBase):
+    """A read-only part, each read one ranged read of the version that the run's manifest names."""
+
+    def __init__(self, owner: "PartFileSystem", part: Part) -> None:
+        self._owner = owner
+        self._part = part
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._part.bytes}[whence]
+        self._position = base + offset
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        left = self._part.bytes - self._position
+        length = left if size < 0 else min(size, left)
+        data = self._owner.read_part(self._part, self._position, length)
+        self._position += len(data)
+        return data
+
+
+class PartFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is untyped
+    """``part://{key}``: the parts of one run in a store that has no local paths."""
+
+    protocol = PART
+    cachable = False
+
+    def __init__(self, store: ObjectStore, parts: Mapping[str, Part], modified: datetime) -> None:
+        super().__init__()
+        self._store = store
+        self._parts = parts
+        self._modified = modified
+        self.failure: StoreError | None = None
+        """Why a read failed: DuckDB keeps only the text of an error."""
+
+    def open(self, path: str, mode: str = "rb", **_: object) -> _Source:
+        """Open a part for reading."""
+        if mode != "rb":
+            raise PermissionError("parts are read only")
+        return _Source(self, self._part(path))
+
+    def glob(self, path: str, **_: object) -> list[str]:
+        """The part itself: names of parts are no patterns."""
+        return [path]
+
+    def size(self, path: str) -> int:
+        """Bytes, as published."""
+        return self._part(path).bytes
+
+    def modified(self, _path: str) -> datetime:
+        """When the run was published."""
+        return self._modified
+
+    def isfile(self, path: str) -> bool:
+        """Whether the run has that part."""
+        return path.partition("://")[2] in self._parts
+
+    def read_part(self, part: Part, start: int, length: int) -> bytes:
+        """Bytes of the published version of a part."""
+        try:
+            return self._store.read(part.key, start=start, length=length, etag=part.etag)
+        except StoreError as error:
+            self.failure = error
+            raise
+
+    def _part(self, path: str) -> Part:
+        part = self._parts.get(path.partition("://")[2])
+        if part is None:
+            raise SourceDamaged("The run has no such part.")
+        return part

@@ -1,0 +1,35 @@
+"""The file formats as data rows (contract sections 3 and 5)."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One row: the name that callers use, the file's extension and media type, and how DuckDB is told to write it.
+
+    ``splits``: whether the bytes of several ranges, joined, are the bytes of one.
+    """
+
+    name: str
+    extension: str
+    content_type: str
+    copy_options: str
+    splits: bool
+
+
+_ROWS = (
+    Format("csv", "csv", "text/csv; charset=utf-8", "FORMAT csv", splits=True),
+    Format("json", "json", "application/json", "FORMAT json, ARRAY true", splits=True),
+    Format(
+        "parquet",
+        "parquet",
+        "application/vnd.apache.parquet",
+        "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880",
+        splits=False,
+    ),
+)
+
+FORMATS: dict[str, Format] = {row.name: row for row in _ROWS}
+
+DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t"}
+"""What may stand between the cells of a CSV file, by the name that callers use."""

@@ -1,0 +1,41 @@
+"""The grammar of ids, and the id of an export.
+
+Source of the grammar: contract section 5. No id needs percent-encoding, in a URL or in a storage key.
+"""
+
+import hashlib
+import json
+import re
+import uuid
+from collections.abc import Mapping
+
+from engine.errors import InvalidInput
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+
+
+def is_id(text: str) -> bool:
+    """Whether the text can be a workflow, run or team id."""
+    return _ID.fullmatch(text) is not None
+
+
+def checked_id(kind: str, text: str) -> str:
+    """The id itself. Raises InvalidInput, which names the kind, for a text outside the grammar."""
+    if not is_id(text):
+        raise InvalidInput(
+            f"The {kind} {text[:140]!r} is not an id: use 1 to 128 of A-Z a-z 0-9 _ . - "
+            "and begin with a letter or digit."
+        )
+    return text
+
+
+def export_id(request: Mapping[str, object]) -> str:
+    """The UUID of the export that answers this canonical request: the same on every replica (version 8, RFC 9562).
+
+    ``request`` holds everything that the bytes depend on: the run's version, the engine's output version included.
+    """
+    text = json.dumps(request, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    digest = bytearray(hashlib.sha256(text.encode()).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x80
+    digest[8] = digest[8] & 0x3F | 0x80
+    return str(uuid.UUID(bytes=bytes(digest)))

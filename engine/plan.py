@@ -1,0 +1,108 @@
+"""An export request held against a run: everything that decides the bytes, checked, before any is written."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from engine.columns import Family
+from engine.errors import InvalidFilter, InvalidRequest
+from engine.ids import export_id
+from engine.predicate import Parameters, compile_filter
+from engine.ranges import TARGET_BYTES, Range, cut, whole
+from engine.request import ExportRequest
+from engine.runs import Run
+from engine.schema import ROW_ID, Field, Reference
+
+OUTPUT_VERSION = 1
+"""Raised with every change of the bytes that a request leads to, so that older objects are not taken for the new."""
+
+_SORTABLE = frozenset(Family) - {Family.LIST, Family.OBJECT, Family.MAP, Family.JSON, Family.INTERVAL}
+
+
+@dataclass(frozen=True, slots=True)
+class ExportPlan:
+    """What to read, keep, order and write. ``predicate`` is SQL or empty; ``parameters`` are what it binds."""
+
+    export_id: str
+    request: ExportRequest
+    run: Run
+    fields: tuple[Field, ...]
+    predicate: str
+    parameters: dict[str, object]
+    sort: Reference | None
+    ranges: tuple[Range, ...]
+
+
+def make_plan(request: ExportRequest, run: Run, *, now: datetime, range_bytes: int = TARGET_BYTES) -> ExportPlan:
+    """Plan an export at a moment in UTC. Raises InvalidRequest for what the run's schema does not allow."""
+    parameters = Parameters()
+    predicates = [
+        compile_filter(entry, _found(run, entry.field, InvalidFilter, "filters", entry.place), parameters, now)
+        for entry in request.filters
+    ]
+    if request.row_ids is not None:
+        ids = parameters.bind(list(request.row_ids), "VARCHAR[]")
+        predicates.append(f"{ROW_ID} IN (SELECT unnest({ids}))")
+    sort = _sort(request, run)
+    splits = request.format.splits and sort is None
+    return ExportPlan(
+        export_id=export_id(_canonical(request, run, now)),
+        request=request,
+        run=run,
+        fields=_fields(request, run),
+        predicate=" AND ".join(predicates),
+        parameters=parameters.values,
+        sort=sort,
+        ranges=cut(run.parts, range_bytes) if splits else whole(run.parts),
+    )
+
+
+def _fields(request: ExportRequest, run: Run) -> tuple[Field, ...]:
+    row_id = [field for field in run.table if field.name == ROW_ID and request.include_row_ids]
+    return (*row_id, *run.table.delivered)
+
+
+def _found(run: Run, path: str, error: type[InvalidRequest], parameter: str, entry: str) -> Reference:
+    found = run.table.find(path)
+    if found is None:
+        names = ", ".join(field.name for field in run.table.delivered[:50])
+        raise error(f"{entry}: there is no field {path!r}. Fields: {names}.", parameter=parameter, entry=entry)
+    return found
+
+
+def _sort(request: ExportRequest, run: Run) -> Reference | None:
+    if request.sort_by is None:
+        return None
+    found = _found(run, request.sort_by, InvalidRequest, "sortBy", "sortBy")
+    if found.type.family not in _SORTABLE:
+        raise InvalidRequest(
+            f"sortBy: {found.path} is {found.data_type} ({found.type.sql()}), which has no order; "
+            "name a field within it by a dotted path, or another field.",
+            parameter="sortBy",
+        )
+    return found
+
+
+def _canonical(request: ExportRequest, run: Run, now: datetime) -> dict[str, object]:
+    """Everything that the bytes depend on. The clock counts only where a filter looks at it."""
+    looks_at_clock = any(entry.operator.name == "WITHIN_LAST_DAYS" for entry in request.filters)
+    return {
+        "output": OUTPUT_VERSION,
+        "workflow": run.workflow_id,
+        "run": run.run_id,
+        "version": run.version,
+        "format": request.format.name,
+        "filters": [[entry.field, entry.operator.name, _canonical_value(entry.value)] for entry in request.filters],
+        "sortBy": request.sort_by,
+        "descending": request.sort_by is not None and request.descending,
+        "rowIds": None if request.row_ids is None else sorted(request.row_ids),
+        "includeRowIds": request.include_row_ids,
+        "csv": [request.csv.bom, request.csv.delimiter, request.csv.formula_guard],
+        "now": now.isoformat() if looks_at_clock else None,
+    }
+
+
+def _canonical_value(value: object) -> object:
+    """Values as typed texts, since 1, "1", 1.0 and true are not the same value."""
+    if isinstance(value, tuple):
+        return [_canonical_value(item) for item in value]
+    return f"{type(value).__name__}:{value}"

@@ -1,0 +1,190 @@
+"""Where a filter becomes SQL: one boolean expression over the cells of one column (contract section 4).
+
+Values are bound, never written into the text; the templates of `engine.operators` are filled with expressions that
+this module made itself.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+
+from engine.columns import TIMESTAMP, ColumnType, Family
+from engine.errors import InvalidFilter
+from engine.operators import ELEMENTWISE, FAMILIES_OF, OPERATORS, Kind, Operator
+from engine.quoting import literal
+from engine.request import Filter
+from engine.schema import Reference
+from engine.values import (
+    INSTANT_PATTERN,
+    NUMBER_PATTERN,
+    Point,
+    float_value,
+    instant_point,
+    number_point,
+    read_boolean,
+    read_instant,
+    read_number,
+    read_text,
+    window,
+)
+
+_Read = TypeVar("_Read")
+
+
+@dataclass
+class Parameters:
+    """The values that a statement binds, by name."""
+
+    values: dict[str, object] = field(default_factory=dict)
+
+    def bind(self, value: object, type_: str) -> str:
+        """Bind a value and return the expression that stands for it in that type."""
+        name = f"p{len(self.values)}"
+        self.values[name] = value
+        return f"CAST(${name} AS {type_})"
+
+
+def compile_filter(entry: Filter, column: Reference, parameters: Parameters, now: datetime) -> str:
+    """The SQL that is true for the rows which the filter keeps. Raises InvalidFilter for what means nothing."""
+    operator = OPERATORS[entry.operator.complement_of or entry.operator.name]
+    compiler = _Compiler(entry, column, parameters, now)
+    positive = compiler.compile(operator)
+    return f"NOT coalesce({positive}, FALSE)" if entry.operator.complement_of else f"({positive})"
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiler:
+    entry: Filter
+    column: Reference
+    parameters: Parameters
+    now: datetime
+
+    def compile(self, operator: Operator) -> str:
+        kind, type_, cell = operator.kind, self.column.type, self.column.sql
+        over_elements = type_.family is Family.LIST and kind in ELEMENTWISE
+        if over_elements:
+            type_, cell = type_.item, "element"
+        if type_.family not in FAMILIES_OF[kind]:
+            raise self._invalid(f"{self.entry.operator.name} means nothing on {self._described()}")
+        if type_.name == "UUID":
+            cell = f"CAST({cell} AS VARCHAR)"
+        sql = self._cell_predicate(operator, type_, cell)
+        return f"len(list_filter({self.column.sql}, lambda element: {sql})) > 0" if over_elements else sql
+
+    def _cell_predicate(self, operator: Operator, type_: ColumnType, cell: str) -> str:
+        value = self.entry.value
+        match operator.kind:
+            case Kind.NULLNESS:
+                return operator.sql.format(x=cell)
+            case Kind.EMPTINESS:
+                empty = {Family.TEXT: f" OR {cell} = ''", Family.LIST: f" OR len({cell}) = 0"}
+                return operator.sql.format(x=cell) + empty.get(type_.family, "")
+            case Kind.SUBSTRING:
+                return operator.sql.format(x=cell, v=self.parameters.bind(value, "VARCHAR"))
+            case Kind.EQUALITY:
+                return self._equality([value], type_, cell)
+            case Kind.MEMBERSHIP:
+                return self._equality(list(value) if isinstance(value, tuple) else [value], type_, cell)
+            case Kind.COMPARISON:
+                return self._comparison(operator, type_, cell)
+            case Kind.WINDOW:
+                return self._window(operator, type_, cell)
+
+    def _equality(self, values: list[object], type_: ColumnType, cell: str) -> str:
+        bound = [sql for sql in (self._exact(value, type_) for value in values) if sql is not None]
+        if not bound:
+            return "FALSE"
+        if type_.name == "FLOAT":
+            cell = f"CAST({cell} AS DOUBLE)"
+        return f"{cell} = {bound[0]}" if len(bound) == 1 else f"{cell} IN ({', '.join(bound)})"
+
+    def _exact(self, value: object, type_: ColumnType) -> str | None:
+        """The bound value, or None if no cell of the type can equal it."""
+        match type_.family:
+            case Family.TEXT:
+                return self.parameters.bind(read_text(value), "VARCHAR")
+            case Family.BOOLEAN:
+                return self.parameters.bind(self._read(read_boolean, value), "BOOLEAN")
+            case Family.FLOAT:
+                return self.parameters.bind(float_value(self._read(read_number, value), type_), "DOUBLE")
+            case _:
+                point = self._point(value, type_)
+                return self.parameters.bind(point.text, type_.sql()) if point.text and point.exact else None
+
+    def _comparison(self, operator: Operator, type_: ColumnType, cell: str) -> str:
+        value = self.entry.value
+        if type_.family is Family.TEXT:
+            return self._text_comparison(operator, cell)
+        if type_.family is Family.FLOAT:
+            bound = self.parameters.bind(float_value(self._read(read_number, value), type_), "DOUBLE")
+            wide = f"CAST({cell} AS DOUBLE)" if type_.name == "FLOAT" else cell
+            compared = operator.sql.format(x=wide, v=bound)
+            # DuckDB orders NaN above all numbers; no number is above another by being none.
+            return f"{compared} AND NOT isnan({cell})" if ">" in operator.sql else compared
+        return self._grid_comparison(operator, self._point(value, type_), type_, cell)
+
+    def _grid_comparison(self, operator: Operator, point: Point, type_: ColumnType, cell: str) -> str:
+        above = ">" in operator.sql
+        if point.text is None:
+            return f"{cell} IS NOT NULL" if above == (point.sign < 0) else "FALSE"
+        bound = self.parameters.bind(point.text, type_.sql())
+        if point.exact:
+            return operator.sql.format(x=cell, v=bound)
+        # Between two points of the grid: above the value is above the point below it, all else is at most that point.
+        return f"{cell} > {bound}" if above else f"{cell} <= {bound}"
+
+    def _text_comparison(self, operator: Operator, cell: str) -> str:
+        value = self.entry.value
+        number = None if operator.name in ("BEFORE", "AFTER") else read_number(value)
+        if number is not None:
+            return operator.sql.format(x=_number_in(cell), v=self.parameters.bind(float(number), "DOUBLE"))
+        instant = self._read(read_instant, value)
+        return self._grid_comparison(operator, instant_point(instant, TIMESTAMP), TIMESTAMP, _instant_in(cell))
+
+    def _window(self, operator: Operator, type_: ColumnType, cell: str) -> str:
+        days = self.entry.value
+        if not isinstance(days, int):
+            raise self._invalid("the value is a positive integer")
+        if type_.family is Family.TEXT:
+            type_, cell = TIMESTAMP, _instant_in(cell)
+        first, last = (instant_point(instant, type_) for instant in window(days, self.now))
+        return operator.sql.format(
+            x=cell,
+            v=self.parameters.bind(first.text, type_.sql()),
+            now=self.parameters.bind(last.text, type_.sql()),
+        )
+
+    def _point(self, value: object, type_: ColumnType) -> Point:
+        if type_.family in (Family.DATE, Family.TIMESTAMP):
+            return instant_point(self._read(read_instant, value), type_)
+        return number_point(self._read(read_number, value), type_)
+
+    def _read(self, reader: Callable[[object], _Read | None], value: object) -> _Read:
+        read = reader(value)
+        if read is None:
+            raise self._invalid(f"the value cannot be read for {self._described()}: {_EXPECTED[reader]}")
+        return read
+
+    def _described(self) -> str:
+        return f"{self.column.path}, which is {self.column.data_type} ({self.column.type.sql()})"
+
+    def _invalid(self, text: str) -> InvalidFilter:
+        place = self.entry.place
+        return InvalidFilter(f"{place}: {text}.", parameter="filters", entry=place, field=self.entry.field)
+
+
+_EXPECTED: dict[Callable[[object], object], str] = {
+    read_number: "give a number",
+    read_instant: "give an ISO 8601 date such as 2026-01-31 or 2026-01-31T10:00:00Z",
+    read_boolean: "give true or false",
+}
+
+
+def _number_in(cell: str) -> str:
+    return f"CASE WHEN regexp_full_match({cell}, {literal(NUMBER_PATTERN)}) THEN TRY_CAST({cell} AS DOUBLE) END"
+
+
+def _instant_in(cell: str) -> str:
+    matches = f"regexp_full_match({cell}, {literal(INSTANT_PATTERN)})"
+    return f"CASE WHEN {matches} THEN TRY_CAST({cell} AS {TIMESTAMP.sql()}) END"

@@ -1,0 +1,147 @@
+"""Published results: workflows and runs by id, over any object store.
+
+::
+
+    workflow={id}/workflow.json
+    workflow={id}/run={id}/run.json
+    workflow={id}/run={id}/part-00000-{nonce}.parquet ...
+"""
+
+import random
+import time
+from collections.abc import Iterator
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from engine.errors import Conflict, NotFound, ObjectChanged, ObjectExists, ObjectMissing, SourceDamaged
+from engine.ids import is_id
+from engine.runs import Run, State, Workflow
+from engine.stores.port import ObjectStore
+
+_JSON = "application/json"
+_SWAP_ATTEMPTS = 20
+_NOT_FOUND = "There is no such workflow or finished run: check the ids, and that the key belongs to the owning team."
+
+_DocumentT = TypeVar("_DocumentT", Run, Workflow)
+
+
+class ResultStore:
+    """Runs that can be resolved, listed and added; parts are read and written through ``store``."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self.store = store
+
+    def workflow(self, workflow_id: str) -> Workflow | None:
+        """The workflow, whoever owns it, or None."""
+        if not is_id(workflow_id):
+            return None
+        content = self._read(_workflow_key(workflow_id))
+        return None if content is None else _parsed(Workflow, content)
+
+    def run(self, workflow_id: str, run_id: str) -> Run | None:
+        """The run in any state, or None."""
+        if not (is_id(workflow_id) and is_id(run_id)):
+            return None
+        content = self._read(f"{run_prefix(workflow_id, run_id)}run.json")
+        return None if content is None else _parsed(Run, content)
+
+    def resolve(self, workflow_id: str, run_id: str | None, team: str) -> Run:
+        """The finished run that a team may export; None is its latest.
+
+        Raises NotFound, with the same words for all that is not there and all that belongs to another team.
+        """
+        workflow = self.workflow(workflow_id)
+        if workflow is None or workflow.team != team:
+            raise NotFound(_NOT_FOUND)
+        if run_id is None and workflow.latest is not None:
+            run_id = workflow.latest.run_id
+        run = None if run_id is None else self.run(workflow_id, run_id)
+        if run is None or run.state is not State.FINISHED:
+            raise NotFound(_NOT_FOUND)
+        return run
+
+    def workflows(self) -> Iterator[Workflow]:
+        """All workflows, by id."""
+        for info in self.store.list("workflow="):
+            if info.key.endswith("/workflow.json"):
+                workflow = self.workflow(info.key.split("/")[0].removeprefix("workflow="))
+                if workflow is not None:
+                    yield workflow
+
+    def runs(self, workflow_id: str) -> Iterator[Run]:
+        """All runs of a workflow in any state, by id."""
+        for info in self.store.list(f"workflow={workflow_id}/run="):
+            if info.key.endswith("/run.json"):
+                run = self.run(workflow_id, info.key.split("/")[1].removeprefix("run="))
+                if run is not None:
+                    yield run
+
+    def claim(self, workflow_id: str, team: str, name: str) -> Workflow:
+        """The workflow, made for that team if it is new. Raises Conflict if another team has it."""
+        workflow = self.workflow(workflow_id)
+        if workflow is None:
+            made = Workflow(workflow_id=workflow_id, team=team, name=name)
+            try:
+                self.store.create(_workflow_key(workflow_id), made.encode(), content_type=_JSON, metadata={})
+            except ObjectExists:
+                workflow = self.workflow(workflow_id)
+            else:
+                return made
+        if workflow is None or workflow.team != team:
+            raise Conflict(
+                f"The workflow {workflow_id} belongs to another team: publish with its --team, or to another id."
+            )
+        return workflow
+
+    def add(self, run: Run) -> None:
+        """Make a run visible. Raises Conflict if there is a run of that id."""
+        key = f"{run_prefix(run.workflow_id, run.run_id)}run.json"
+        try:
+            self.store.create(key, run.encode(), content_type=_JSON, metadata={})
+        except ObjectExists:
+            raise Conflict(f"The run {run.run_id} is published already; runs never change: take a new id.") from None
+        self.advance(run)
+
+    def advance(self, run: Run) -> None:
+        """Make a run its workflow's latest, if it is; a compare-and-swap, so concurrent publishers lose nothing."""
+        key = _workflow_key(run.workflow_id)
+        for attempt in range(_SWAP_ATTEMPTS):
+            info = self.store.head(key)
+            if info is None:
+                raise Conflict(f"The workflow {run.workflow_id} vanished while a run of it was published.")
+            try:
+                workflow = _parsed(Workflow, self.store.read(key, etag=info.etag))
+                advanced = workflow.advanced(run)
+                if advanced != workflow:
+                    self.store.replace(key, advanced.encode(), etag=info.etag)
+            except (ObjectChanged, ObjectMissing):
+                time.sleep(random.uniform(0, 0.02 * (attempt + 1)))  # noqa: S311  # jitter, not a secret
+            else:
+                return
+        raise Conflict(
+            f"The run {run.run_id} is published, but too many publishers were busy to make it the latest: "
+            "publish it again."
+        )
+
+    def _read(self, key: str) -> bytes | None:
+        try:
+            return self.store.read(key)
+        except ObjectMissing:
+            return None
+
+
+def run_prefix(workflow_id: str, run_id: str) -> str:
+    """The folder of a run, with its ``/``."""
+    return f"workflow={workflow_id}/run={run_id}/"
+
+
+def _workflow_key(workflow_id: str) -> str:
+    return f"workflow={workflow_id}/workflow.json"
+
+
+def _parsed(kind: type[_DocumentT], content: bytes) -> _DocumentT:
+    try:
+        return kind.model_validate_json(content)
+    except ValidationError as error:
+        raise SourceDamaged("The description of a published run cannot be read.") from error

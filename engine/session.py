@@ -1,0 +1,77 @@
+"""One locked DuckDB instance: it reads the files that it is given, writes the targets it is given, and nothing else.
+
+Limits and allow-lists belong to the instance, so each worker of each export has one of its own.
+"""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+from fsspec import AbstractFileSystem
+
+from engine.quoting import literal
+from engine.settings import DuckDBSettings
+
+_FENCE = (
+    "SET allow_persistent_secrets=false",
+    "SET autoinstall_known_extensions=false",
+    "SET autoload_known_extensions=false",
+    "SET allow_community_extensions=false",
+    "SET TimeZone='UTC'",
+    "SET enable_progress_bar=false",
+)
+
+
+@contextmanager
+def open_session(
+    settings: DuckDBSettings,
+    *,
+    threads: int,
+    workers: int = 1,
+    allowed: Sequence[str] = (),
+    file_systems: Sequence[AbstractFileSystem] = (),
+    locked: bool = True,
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """An instance with ``threads`` threads and the memory of one of ``workers``.
+
+    ``allowed`` are the exact paths that it may open, for reading and for writing (DuckDB knows no difference).
+    A session that is not ``locked`` is for publishers, who name files of their own machine.
+    """
+    with _spill_folder(settings.spill_directory) as spill:
+        connection = duckdb.connect(
+            config={
+                "threads": threads,
+                "memory_limit": _share(settings.memory_limit, workers),
+                "temp_directory": str(spill),
+                "max_temp_directory_size": _share(settings.spill_limit, workers),
+                "preserve_insertion_order": True,
+                "python_enable_replacements": False,
+            }
+        )
+        try:
+            for file_system in file_systems:
+                connection.register_filesystem(file_system)
+            for statement in _FENCE:
+                connection.execute(statement)
+            if locked:
+                # The allow-list goes before the fence, the fence before the lock.
+                connection.execute(f"SET allowed_paths=[{', '.join(map(literal, allowed))}]")
+                connection.execute("SET enable_external_access=false")
+                connection.execute("SET lock_configuration=true")
+            yield connection
+        finally:
+            connection.close()
+
+
+@contextmanager
+def _spill_folder(parent: Path) -> Iterator[Path]:
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=parent, ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def _share(size: str, workers: int) -> str:
+    number, unit = int(size[:-2]), size[-2:]
+    return f"{number * (1000 if unit == 'GB' else 1) // workers}MB"

@@ -1,0 +1,111 @@
+"""Durable steps on single files, and their errors told as the store's.
+
+An operating system's error becomes StoreUnavailable with a sentence of ours; the path stays in ``__cause__``.
+"""
+
+import errno
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from engine.errors import StoreUnavailable
+
+_SENTENCES = {
+    errno.ENOSPC: "The storage directory is full: free some space, or give it a larger disk.",
+    errno.EDQUOT: "The storage directory is full: its quota is used up.",
+    errno.EACCES: "The storage directory refuses access: let the service's user read and write it.",
+    errno.EPERM: "The storage directory refuses access: let the service's user read, write and link files in it.",
+    errno.EROFS: "The storage directory is read-only: mount it for writing.",
+    errno.ENOTDIR: "The storage directory is not a directory: name another one.",
+    errno.EEXIST: "The storage directory is not a directory: name another one.",
+}
+_COPY_BYTES = 1024 * 1024
+_CLOCK_STEPS_NS = (1, 1_000, 1_000_000, 2_000_000_000)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise StoreUnavailable for every OSError of the block."""
+    try:
+        yield
+    except OSError as error:
+        number = error.errno or 0
+        reason = os.strerror(number) if number else type(error).__name__
+        raise StoreUnavailable(_SENTENCES.get(number, f"The storage directory failed: {reason}.")) from error
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory and its parents; each new entry survives a crash."""
+    if path.is_dir():
+        return
+    make_directory(path.parent)
+    path.mkdir(exist_ok=True)
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the directory's entries survive a crash."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Write a file that must not exist yet; it survives a crash."""
+    with path.open("xb") as file:
+        file.write(data)
+    seal(path)
+
+
+def seal(path: Path) -> None:
+    """Stamp a finished file with the time in full resolution, which tells its version, and make it survive a crash.
+
+    The kernel's own stamps move in steps of some milliseconds: two versions could share one.
+    """
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        now = time.time_ns()
+        os.utime(descriptor, ns=(now, now))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_newer(path: Path, than_ns: int) -> None:
+    """Move the file's stamp past ``than_ns``, for a clock that went back or a file system that rounds."""
+    for step in _CLOCK_STEPS_NS:
+        if path.stat().st_mtime_ns > than_ns:
+            return
+        os.utime(path, ns=(than_ns + step, than_ns + step))
+
+
+def copy_range(source: int, target: int, offset: int, length: int) -> None:
+    """Append ``length`` bytes of one open file to another, in the kernel where it can, never all in memory."""
+    end = offset + length
+    while offset < end:
+        copied = _copy_some(source, target, offset, end - offset)
+        if not copied:
+            raise OSError(errno.EIO, "a staged block is shorter than it was written")
+        offset += copied
+
+
+def _copy_some(source: int, target: int, offset: int, length: int) -> int:
+    if hasattr(os, "copy_file_range"):
+        try:
+            return os.copy_file_range(source, target, length, offset)
+        except OSError as error:
+            if error.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+                raise
+    return write_all(target, os.pread(source, min(length, _COPY_BYTES), offset))
+
+
+def write_all(descriptor: int, data: bytes) -> int:
+    """Write every byte at the descriptor's position; ``os.write`` may take fewer."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+    return len(data)

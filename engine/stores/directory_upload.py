@@ -1,0 +1,102 @@
+"""One upload into a directory store: blocks appended to a staging file, which becomes the object."""
+
+import os
+import secrets
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from threading import Lock
+
+from engine.errors import StoreError
+from engine.stores.directory_files import copy_range, seal, translated
+from engine.stores.directory_tree import Tree
+from engine.stores.names import checked_metadata, checked_ordinal
+from engine.stores.port import ObjectInfo
+
+
+class DirectoryUpload:
+    """Blocks lie in one staging file as they arrived; if that is the order of the commit, none is copied."""
+
+    parallel_blocks = 1
+
+    def __init__(self, tree: Tree, key: str, content_type: str) -> None:
+        self._tree = tree
+        self._key = key
+        self._content_type = content_type
+        self._nonce = secrets.token_hex(6)
+        self._folder = tree.new_staging()
+        self._file = self._folder / "data"
+        self._file.touch()
+        self._blocks: dict[str, tuple[int, int]] = {}
+        self._end = 0
+        self._open = True
+        self._mutex = Lock()
+
+    def stage(self, ordinal: int, data: bytes) -> str:
+        """Append one block; the id of an ordinal staged again names its last bytes."""
+        block_id = f"{self._nonce}{checked_ordinal(ordinal):05d}"
+        with self._mutex, translated():
+            self._require_open()
+            # A failed write leaves bytes behind the end; the next block overwrites them, or the commit cuts them off.
+            _write_at(self._file, data, self._end)
+            self._blocks[block_id] = (self._end, len(data))
+            self._end += len(data)
+        return block_id
+
+    def commit(self, block_ids: Sequence[str], *, metadata: Mapping[str, str]) -> ObjectInfo:
+        """Make the object visible by one link. Raises ObjectExists if the key is taken."""
+        metadata = checked_metadata(metadata)
+        with self._mutex, translated():
+            self._require_open()
+            try:
+                ranges = [self._blocks[block_id] for block_id in block_ids]
+            except KeyError:
+                raise StoreError("A block of the upload is gone.") from None
+            file = self._in_order(ranges)
+            seal(file)
+            info = self._tree.publish(self._key, file, self._content_type, metadata)
+            self._open = False
+        self.abort()
+        return info
+
+    def abort(self) -> None:
+        """Remove the staging directory; an object that was committed has a link of its own and stays."""
+        with self._mutex:
+            self._open = False
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _require_open(self) -> None:
+        if not self._open:
+            raise StoreError("The upload has ended already.")
+
+    def _in_order(self, ranges: Sequence[tuple[int, int]]) -> Path:
+        """A file of these ranges of the staging file: itself, if they are all of it as it lies there."""
+        pieces = _joined(ranges)
+        if pieces in ([], [(0, self._end)]) and sum(length for _, length in ranges) == self._end:
+            os.truncate(self._file, self._end)
+            return self._file
+        ordered = self._folder / "ordered"
+        ordered.unlink(missing_ok=True)
+        with self._file.open("rb", buffering=0) as source, ordered.open("xb", buffering=0) as target:
+            for offset, length in pieces:
+                copy_range(source.fileno(), target.fileno(), offset, length)
+        return ordered
+
+
+def _joined(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The same bytes in the same order, neighbours made one and empty ranges left out."""
+    pieces: list[tuple[int, int]] = []
+    for offset, length in ranges:
+        if pieces and sum(pieces[-1]) == offset:
+            offset, length = pieces[-1][0], pieces.pop()[1] + length
+        if length:
+            pieces.append((offset, length))
+    return pieces
+
+
+def _write_at(path: Path, data: bytes, offset: int) -> None:
+    with path.open("r+b", buffering=0) as file:
+        view = memoryview(data)
+        while view:
+            written = os.pwrite(file.fileno(), view, offset)
+            view, offset = view[written:], offset + written

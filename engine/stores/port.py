@@ -1,0 +1,83 @@
+"""The object store port: what the engine needs of a place for bytes.
+
+Two adapters (`engine.stores.directory`, `engine.stores.azure`) pass one suite, ``tests/contract/test_stores.py``.
+Keys are relative, ``/``-separated, made by the engine from checked ids only. Every method may be called from any
+thread. All raise `StoreUnavailable` when the store cannot be reached after bounded retries.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """One version of one object. ``etag`` changes with every version and is opaque; ``metadata`` is ASCII text."""
+
+    key: str
+    size: int
+    etag: str
+    modified: datetime
+    content_type: str = "application/octet-stream"
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+class Upload(Protocol):
+    """One object in the making: blocks in any order from any thread, visible only by one commit."""
+
+    parallel_blocks: int
+    """How many `stage` calls at once are worth it (1: the store gains nothing from more)."""
+
+    def stage(self, ordinal: int, data: bytes) -> str:
+        """Store one block and return its block id. ``ordinal`` is unique within this upload, 0 <= ordinal < 50,000."""
+
+    def commit(self, block_ids: Sequence[str], *, metadata: Mapping[str, str]) -> ObjectInfo:
+        """Make the object visible, at once and whole, as the given blocks in the given order.
+
+        Raises ObjectExists if the key is taken (the object there stays as it is), StoreError if a block is gone.
+        """
+
+    def abort(self) -> None:
+        """Drop what was staged; safe to call twice, after a commit, and after any failure. Never raises."""
+
+
+class ObjectStore(Protocol):
+    """Bytes by key, with conditional writes."""
+
+    def head(self, key: str) -> ObjectInfo | None:
+        """The object's current version, or None."""
+
+    def read(self, key: str, *, start: int = 0, length: int | None = None, etag: str | None = None) -> bytes:
+        """Bytes of one version: from ``start``, at most ``length`` (to the end if None).
+
+        Raises ObjectMissing, or ObjectChanged if ``etag`` is given and is not the current version.
+        """
+
+    def stream(self, key: str, *, start: int, length: int, etag: str) -> Iterator[bytes]:
+        """Exactly ``length`` bytes of that version in chunks of at most a few MiB; raises rather than ends short."""
+
+    def create(self, key: str, data: bytes, *, content_type: str, metadata: Mapping[str, str]) -> ObjectInfo:
+        """Write a new object in one atomic step. Raises ObjectExists if the key is taken."""
+
+    def replace(self, key: str, data: bytes, *, etag: str) -> ObjectInfo:
+        """Write the next version of an object, keeping content type and metadata, if ``etag`` is still current.
+
+        Raises ObjectChanged if it is not, ObjectMissing if there is none.
+        """
+
+    def begin(self, key: str, *, content_type: str) -> Upload:
+        """Start an upload. Nothing is visible, and an object of that key stays as it is, until its commit."""
+
+    def delete(self, key: str) -> bool:
+        """Remove the object; False if there was none."""
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Visible objects whose key begins with ``prefix``, by key; metadata and content type may be left out."""
+
+    def local_path(self, key: str) -> Path | None:
+        """A path that other programs of this machine can read the object at, or None if there is no such thing."""
+
+    def check(self) -> None:
+        """Reach the store once; raises StoreUnavailable with a sentence that tells the operator what to mend."""
