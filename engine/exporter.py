@@ -9,6 +9,7 @@ from engine.errors import NotFound, ObjectExists, SourceDamaged
 from engine.executor import run_ranges
 from engine.exports import Export, ExportFile, export_key, export_of, file_of, metadata_of
 from engine.formats import FORMATS
+from engine.ids import is_id
 from engine.plan import ExportPlan, make_plan
 from engine.ranges import TARGET_BYTES
 from engine.request import ExportRequest
@@ -58,11 +59,19 @@ class Exporter:
 
     def find(self, workflow_id: str, export_id: str, format_name: str | None = None) -> ExportFile:
         """A finished export by its id, in that format or whichever there is. Raises NotFound."""
+        if not is_id(workflow_id) or not is_id(export_id):
+            raise NotFound(_NO_EXPORT)
         for format_ in FORMATS.values() if format_name is None else (FORMATS[format_name],):
             info = self._exports.head(export_key(workflow_id, export_id, format_))
             if info is not None:
                 return file_of(export_id, info)
         raise NotFound(_NO_EXPORT)
+
+    def check_owner(self, workflow_id: str, team: str) -> None:
+        """Raise NotFound, in the words of `find`, unless the workflow is that team's."""
+        workflow = self.results.workflow(workflow_id)
+        if workflow is None or workflow.team != team:
+            raise NotFound(_NO_EXPORT)
 
     @property
     def exports(self) -> ObjectStore:

@@ -72,7 +72,7 @@ class DirectoryUpload:
     def _in_order(self, ranges: Sequence[tuple[int, int]]) -> Path:
         """A file of these ranges of the staging file: itself, if they are all of it as it lies there."""
         pieces = _joined(ranges)
-        if pieces in ([], [(0, self._end)]) and sum(length for _, length in ranges) == self._end:
+        if pieces == ([(0, self._end)] if self._end else []):
             os.truncate(self._file, self._end)
             return self._file
         ordered = self._folder / "ordered"
@@ -88,8 +88,9 @@ def _joined(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     pieces: list[tuple[int, int]] = []
     for offset, length in ranges:
         if pieces and sum(pieces[-1]) == offset:
-            offset, length = pieces[-1][0], pieces.pop()[1] + length
-        if length:
+            before = pieces.pop()
+            pieces.append((before[0], before[1] + length))
+        elif length:
             pieces.append((offset, length))
     return pieces
 

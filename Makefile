@@ -1,0 +1,54 @@
+# Everything that is installed lies inside the checkout: .venv/ and tests/azurite/node_modules/.
+PYTHON ?= python3
+BIN := .venv/bin
+AZURITE := tests/azurite/node_modules/.package-lock.json
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test lint format types azurite azurite-install locks clean
+
+help: ## Say what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
+
+install: .venv/installed ## Make .venv/ with the tailrace command in it
+
+.venv/installed: requirements-dev.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+run: install ## Publish a sample run if there is none, and serve it
+	$(BIN)/tailrace demo
+
+azurite-install:
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(AZURITE); \
+	else echo "npm is missing: tests that need Azurite will be skipped"; fi
+
+$(AZURITE): tests/azurite/package-lock.json
+	npm ci --prefix tests/azurite --no-audit --no-fund --loglevel=error
+	touch $@
+
+test: install azurite-install ## Run the suite
+	$(BIN)/python -m pytest -q -n $(WORKERS)
+
+lint: install ## Check style, layers and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: install ## Lay the code out
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+azurite: install azurite-install ## Serve the demo against a local Azurite instead of a directory
+	$(BIN)/python -m tests.helpers.azurite_demo
+
+locks: ## Write the hashed requirement locks anew (needs uv)
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+		--no-emit-index-url --no-emit-find-links --extra azure -q -o requirements.lock
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+		--no-emit-index-url --no-emit-find-links --extra azure --group dev -q -o requirements-dev.lock
+
+clean: ## Remove everything that was installed or made
+	rm -rf .venv .tailrace tests/azurite/node_modules .mypy_cache .ruff_cache .pytest_cache

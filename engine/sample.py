@@ -1,0 +1,66 @@
+"""A seeded sample run: products of a made-up shop, with every field type a publisher can declare."""
+
+import json
+import random
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+ROWS = 50_000
+SEED = 7
+
+SCHEMA: dict[str, object] = {
+    "fields": [
+        {"name": "sku", "dataType": "STRING"},
+        {"name": "title", "dataType": "STRING"},
+        {"name": "productUrl", "dataType": "LINK"},
+        {"name": "photo", "dataType": "IMAGE"},
+        {"name": "rating", "dataType": "NUMBER"},
+        {"name": "inStock", "dataType": "BOOLEAN"},
+        {"name": "listedOn", "dataType": "DATE"},
+        {"name": "scrapedAt", "dataType": "DATETIME"},
+        {"name": "price", "dataType": "MONEY"},
+        {
+            "name": "size",
+            "dataType": "OBJECT",
+            "fields": [{"name": "width", "dataType": "NUMBER"}, {"name": "height", "dataType": "NUMBER"}],
+        },
+        {"name": "tags", "dataType": "ARRAY", "items": {"dataType": "STRING"}},
+    ]
+}
+
+_THINGS = ("Lamp", "Chair", "Café table", "Rug 2x3 m", 'Shelf 12"', "Mug, large", "Klämma", "急須", "Desk\nfoldable")
+_STYLES = ("oak", "walnut", "steel", "linen", "blue", "grün", "rosé", "smoked")
+_TAGS = ("new", "sale", "eco", "last-chance", "50% off", "bulk_only")
+_CURRENCIES = ("EUR", "USD", "JPY", "CHF")
+_FIRST_DAY = date(2025, 1, 1)
+
+
+def write_sample(folder: Path, rows: int = ROWS, seed: int = SEED) -> tuple[Path, Path]:
+    """Write the sample's rows and schema into a folder; the same bytes for the same seed. Returns both paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    data, schema = folder / "products.ndjson", folder / "products.schema.json"
+    with data.open("w", encoding="utf-8") as file:
+        for row in _rows(rows, random.Random(seed)):  # noqa: S311  # a sample, not a secret
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    schema.write_text(json.dumps(SCHEMA, indent=2) + "\n", "utf-8")
+    return data, schema
+
+
+def _rows(count: int, chance: random.Random) -> Iterator[dict[str, object]]:
+    for number in range(count):
+        sku = f"SKU-{number:06d}"
+        scraped = datetime(2026, 11, 1, 6, tzinfo=UTC) + timedelta(milliseconds=137 * number)
+        yield {
+            "sku": sku,
+            "title": f"{chance.choice(_THINGS)} {chance.choice(_STYLES)}",
+            "productUrl": f"https://shop.example/p/{sku.lower()}",
+            "photo": f"https://img.example/{sku}.webp" if chance.random() < 0.9 else None,
+            "rating": round(chance.uniform(1, 5), 1) if chance.random() < 0.7 else None,
+            "inStock": chance.random() < 0.8,
+            "listedOn": (_FIRST_DAY + timedelta(days=number * 600 // count)).isoformat(),
+            "scrapedAt": scraped.isoformat().replace("+00:00", "Z"),
+            "price": {"amount": chance.randrange(100, 500_000), "currencyCode": chance.choice(_CURRENCIES)},
+            "size": {"width": chance.randrange(1, 400) / 2, "height": chance.randrange(1, 400) / 2},
+            "tags": chance.sample(_TAGS, chance.randrange(4)),
+        }

@@ -1,0 +1,48 @@
+"""Fixtures that every folder of tests may use: a clean environment, the emulator, and a store of either kind."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.stores import ObjectStore, open_store
+from tests.helpers.azurite import Azurite, available
+
+STORES = ["directory", pytest.param("azure", marks=pytest.mark.azurite)]
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test depends on what the developer's shell has set."""
+    for name in os.environ:
+        if name.upper().startswith(("TAILRACE_", "AZURE_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[Azurite]:
+    """One emulator for the session (with xdist: for each worker); skips if it cannot be started here."""
+    reason = available()
+    if reason is not None:
+        pytest.skip(reason)
+    with Azurite() as emulator:
+        yield emulator
+
+
+@pytest.fixture(params=STORES)
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, dict[str, str]]:
+    """The location of a fresh store of each kind, and what a process needs in its environment to open it."""
+    if request.param == "directory":
+        return str(tmp_path / "store"), {}
+    emulator: Azurite = request.getfixturevalue("azurite")
+    location = f"az://test-{uuid.uuid4().hex}/some/prefix"
+    return location, {"AZURE_STORAGE_CONNECTION_STRING": emulator.connection_string}
+
+
+@pytest.fixture
+def store(store_url: tuple[str, dict[str, str]]) -> ObjectStore:
+    """A fresh, empty store of each kind."""
+    location, environment = store_url
+    return open_store(location, connection_string=environment.get("AZURE_STORAGE_CONNECTION_STRING"))

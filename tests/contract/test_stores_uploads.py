@@ -1,0 +1,249 @@
+"""What every object store promises of uploads: blocks in any order, and one commit that shows all or nothing."""
+
+import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from engine.errors import ObjectExists, ObjectMissing, StoreError
+from engine.stores import ObjectInfo, ObjectStore, Upload
+
+CSV = "text/csv; charset=utf-8"
+BLOCKS = [bytes([65 + number]) * (number * 1000 + 1) for number in range(20)]
+WHOLE = b"".join(BLOCKS)
+
+
+def staged(upload: Upload, blocks: list[bytes]) -> list[str]:
+    return [upload.stage(ordinal, block) for ordinal, block in enumerate(blocks)]
+
+
+def test_commit_makes_the_blocks_one_object(store: ObjectStore) -> None:
+    upload = store.begin("exports/a.csv", content_type=CSV)
+    info = upload.commit(staged(upload, BLOCKS), metadata={"rows": "7"})
+
+    assert (info.key, info.size, info.content_type, info.metadata) == ("exports/a.csv", len(WHOLE), CSV, {"rows": "7"})
+    assert store.head("exports/a.csv") == info
+    assert store.read("exports/a.csv", etag=info.etag) == WHOLE
+
+
+def test_the_order_of_the_commit_counts_not_that_of_staging(store: ObjectStore) -> None:
+    upload = store.begin("k", content_type=CSV)
+    order = list(range(len(BLOCKS)))
+    random.Random(7).shuffle(order)
+    ids = {ordinal: upload.stage(ordinal, BLOCKS[ordinal]) for ordinal in order}
+
+    upload.commit([ids[ordinal] for ordinal in range(len(BLOCKS))], metadata={})
+
+    assert store.read("k") == WHOLE
+
+
+def test_blocks_may_be_staged_from_many_threads(store: ObjectStore) -> None:
+    upload = store.begin("k", content_type=CSV)
+    assert upload.parallel_blocks >= 1
+
+    with ThreadPoolExecutor(8) as threads:
+        ids = list(threads.map(upload.stage, range(len(BLOCKS)), BLOCKS))
+    upload.commit(ids, metadata={})
+
+    assert store.read("k") == WHOLE
+
+
+def test_blocks_that_the_commit_leaves_out_are_not_in_the_object(store: ObjectStore) -> None:
+    upload = store.begin("k", content_type=CSV)
+    ids = staged(upload, BLOCKS)
+    info = upload.commit(ids[3:5], metadata={})
+    assert store.read("k") == b"".join(BLOCKS[3:5])
+    assert info.size == len(BLOCKS[3]) + len(BLOCKS[4])
+
+
+def test_an_ordinal_staged_again_counts_with_its_last_bytes(store: ObjectStore) -> None:
+    upload = store.begin("k", content_type=CSV)
+    upload.stage(0, b"first try")
+    upload.commit([upload.stage(0, b"second"), upload.stage(1, b" try")], metadata={})
+    assert store.read("k") == b"second try"
+
+
+@pytest.mark.parametrize("ordinals", [[0, 49_999], [49_999, 7, 0]], ids=str)
+def test_the_first_and_the_last_ordinal_are_good(store: ObjectStore, ordinals: list[int]) -> None:
+    upload = store.begin("k", content_type=CSV)
+    upload.commit([upload.stage(ordinal, b"%d." % ordinal) for ordinal in ordinals], metadata={})
+    assert store.read("k") == b"".join(b"%d." % ordinal for ordinal in ordinals)
+
+
+@pytest.mark.parametrize("ordinal", [-1, 50_000])
+def test_other_ordinals_are_refused(store: ObjectStore, ordinal: int) -> None:
+    upload = store.begin("k", content_type=CSV)
+    with pytest.raises(ValueError, match="ordinal"):
+        upload.stage(ordinal, b"x")
+    upload.abort()
+
+
+@pytest.mark.parametrize("blocks", [[], [b""], [b"", b""]], ids=["no block", "an empty block", "empty blocks"])
+def test_a_commit_of_nothing_is_a_valid_empty_object(store: ObjectStore, blocks: list[bytes]) -> None:
+    upload = store.begin("empty", content_type=CSV)
+    info = upload.commit(staged(upload, blocks), metadata={"rows": "0"})
+    assert info.size == 0
+    assert store.head("empty") == info
+    assert store.read("empty") == b""
+
+
+def test_empty_blocks_among_others_add_nothing(store: ObjectStore) -> None:
+    upload = store.begin("k", content_type=CSV)
+    upload.commit(staged(upload, [b"", b"a", b"", b"b", b""]), metadata={})
+    assert store.read("k") == b"ab"
+
+
+def test_nothing_is_visible_before_the_commit(store: ObjectStore) -> None:
+    upload = store.begin("k", content_type=CSV)
+    ids = staged(upload, BLOCKS)
+
+    assert store.head("k") is None
+    assert list(store.list("")) == []
+    with pytest.raises(ObjectMissing):
+        store.read("k")
+    with pytest.raises(ObjectMissing):
+        store.replace("k", b"x", etag="0x0")
+    assert store.delete("k") is False
+
+    upload.commit(ids, metadata={})
+    assert store.read("k") == WHOLE
+
+
+def test_readers_see_nothing_or_the_whole(store: ObjectStore) -> None:
+    ended = threading.Event()
+
+    def watch() -> set[int]:
+        sizes: set[int] = set()
+        while not ended.is_set() or len(WHOLE) not in sizes:
+            info = store.head("k")
+            sizes.add(info.size if info else -1)
+            try:
+                data = store.read("k")
+            except ObjectMissing:
+                assert info is None
+                continue
+            assert data == WHOLE
+            assert [listed.size for listed in store.list("")] == [len(WHOLE)]
+        return sizes
+
+    with ThreadPoolExecutor(2) as threads:
+        watchers = [threads.submit(watch) for _ in range(2)]
+        upload = store.begin("k", content_type=CSV)
+        upload.commit(staged(upload, BLOCKS), metadata={})
+        ended.set()
+        assert all(watcher.result(timeout=30) <= {-1, len(WHOLE)} for watcher in watchers)
+
+
+@pytest.mark.parametrize("ending", ["abort", "commit refused", "block gone"])
+def test_an_upload_that_fails_leaves_the_older_object(store: ObjectStore, ending: str) -> None:
+    older = store.create("k", b"older", content_type="text/plain", metadata={"a": "b"})
+    upload = store.begin("k", content_type=CSV)
+    ids = staged(upload, BLOCKS)
+    assert store.head("k") == older
+
+    if ending == "commit refused":
+        with pytest.raises(ObjectExists):
+            upload.commit(ids, metadata={})
+    if ending == "block gone":
+        with pytest.raises(StoreError):
+            upload.commit([*ids, "f" * len(ids[0])], metadata={})
+    upload.abort()
+
+    assert store.head("k") == older
+    assert store.read("k") == b"older"
+
+
+def test_a_commit_with_a_block_that_is_gone_shows_nothing(store: ObjectStore) -> None:
+    upload = store.begin("k", content_type=CSV)
+    ids = staged(upload, BLOCKS)
+    with pytest.raises(StoreError):
+        upload.commit([*ids, "f" * len(ids[0])], metadata={})
+    upload.abort()
+    assert store.head("k") is None
+    assert list(store.list("")) == []
+
+
+def test_abort_leaves_nothing_and_may_come_twice(store: ObjectStore) -> None:
+    upload = store.begin("k", content_type=CSV)
+    staged(upload, BLOCKS)
+    upload.abort()
+    upload.abort()
+    assert store.head("k") is None
+    assert list(store.list("")) == []
+
+
+def test_abort_after_the_commit_leaves_the_object(store: ObjectStore) -> None:
+    upload = store.begin("k", content_type=CSV)
+    info = upload.commit(staged(upload, BLOCKS), metadata={})
+    upload.abort()
+    upload.abort()
+    assert store.head("k") == info
+    assert store.read("k") == WHOLE
+
+
+@pytest.mark.parametrize("how", ["abort", "commit"])
+def test_an_upload_that_ended_takes_no_more(store: ObjectStore, how: str) -> None:
+    upload = store.begin("k", content_type=CSV)
+    ids = staged(upload, [b"x"])
+    if how == "abort":
+        upload.abort()
+    else:
+        upload.commit(ids, metadata={})
+    with pytest.raises(StoreError):
+        upload.stage(1, b"y")
+    with pytest.raises(StoreError):
+        upload.commit(ids, metadata={})
+
+
+def test_metadata_of_a_commit_is_checked_like_that_of_create(store: ObjectStore) -> None:
+    upload = store.begin("k", content_type=CSV)
+    with pytest.raises(ValueError, match="metadata"):
+        upload.commit(staged(upload, [b"x"]), metadata={"bad name": "x"})
+    upload.abort()
+    assert store.head("k") is None
+
+
+def test_one_of_two_racing_uploads_wins_and_keeps_its_bytes(store: ObjectStore) -> None:
+    payloads = [[bytes([97 + number]) * 50_000] * 4 for number in range(4)]
+    uploads = [store.begin("k", content_type=CSV) for _ in payloads]
+    ids = [staged(upload, payload) for upload, payload in zip(uploads, payloads, strict=True)]
+    start = threading.Barrier(len(uploads))
+
+    def commit(number: int) -> ObjectInfo | None:
+        start.wait()
+        try:
+            return uploads[number].commit(ids[number], metadata={"writer": str(number)})
+        except ObjectExists:
+            uploads[number].abort()
+            return None
+
+    with ThreadPoolExecutor(len(uploads)) as threads:
+        infos = list(threads.map(commit, range(len(uploads))))
+
+    (winner,) = [number for number, info in enumerate(infos) if info is not None]
+    assert store.head("k") == infos[winner]
+    assert store.read("k") == b"".join(payloads[winner])
+
+
+def test_a_loser_whose_blocks_came_after_the_winners_commit_is_told_object_exists(store: ObjectStore) -> None:
+    loser = store.begin("k", content_type=CSV)
+    early = loser.stage(0, b"early")
+    winner = store.begin("k", content_type=CSV)
+    info = winner.commit([winner.stage(0, b"winner")], metadata={})
+    late = loser.stage(1, b"late")
+
+    with pytest.raises(ObjectExists):
+        loser.commit([early, late], metadata={})
+
+    assert store.head("k") == info
+    assert store.read("k") == b"winner"
+
+
+def test_uploads_to_different_keys_do_not_meet(store: ObjectStore) -> None:
+    uploads = [store.begin(f"k{number}", content_type=CSV) for number in range(3)]
+    ids = [upload.stage(0, b"%d" % number) for number, upload in enumerate(uploads)]
+    assert len(set(ids)) == 3
+    for upload, block_id in zip(uploads, ids, strict=True):
+        upload.commit([block_id], metadata={})
+    assert [store.read(f"k{number}") for number in range(3)] == [b"0", b"1", b"2"]

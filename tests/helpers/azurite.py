@@ -1,0 +1,98 @@
+"""The Azure Blob emulator as a subprocess of the tests: loopback only, on disk, gone with its directory."""
+
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Self
+
+ACCOUNT = "devstoreaccount1"
+KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+"""The well-known key of the emulator's well-known account, the same everywhere: not a secret."""
+
+_MODULES = Path(__file__).parents[1] / "azurite" / "node_modules"
+_SCRIPT = _MODULES / "azurite" / "dist" / "src" / "blob" / "main.js"
+_START_SECONDS = 30.0
+
+
+def available() -> str | None:
+    """None if the emulator can be started, else the reason to skip."""
+    if shutil.which("node") is None:
+        return "Azurite needs Node.js, and there is no `node` on the PATH"
+    if not _SCRIPT.is_file():
+        return "Azurite is not installed: run `npm ci` in tests/azurite"
+    return None
+
+
+def connection_string(port: int) -> str:
+    """What a client of the emulator at that port needs; nothing need listen there."""
+    endpoint = f"http://127.0.0.1:{port}/{ACCOUNT}"
+    return f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};BlobEndpoint={endpoint};"
+
+
+def free_port() -> int:
+    """A loopback port that nothing listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Azurite:
+    """One emulator, from construction to `stop`; a context manager as well.
+
+    On disk, not in memory: in memory it keeps freed extents and then refuses writes with 409.
+    """
+
+    def __init__(self) -> None:
+        reason = available()
+        if reason is not None:
+            raise RuntimeError(reason)
+        self._directory = tempfile.TemporaryDirectory(prefix="tailrace-azurite-")
+        self.port = free_port()
+        self.connection_string = connection_string(self.port)
+        node = shutil.which("node") or "node"
+        command = [node, str(_SCRIPT), "--blobHost", "127.0.0.1", "--blobPort", str(self.port)]
+        command += ["--location", self._directory.name, "--silent", "--disableTelemetry", "--skipApiVersionCheck"]
+        self._log = (Path(self._directory.name) / "azurite.log").open("wb")
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=self._log, stderr=subprocess.STDOUT, cwd=self._directory.name
+        )
+        try:
+            self._wait()
+        except BaseException:
+            self.stop()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End the process that was started here, and remove its data; safe to call twice."""
+        self._process.terminate()
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._log.close()
+        self._directory.cleanup()
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                log = (Path(self._directory.name) / "azurite.log").read_text(errors="replace")
+                raise RuntimeError(f"Azurite ended at once with status {self._process.returncode}: {log}")
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+            except OSError:
+                time.sleep(0.05)
+            else:
+                return
+        raise RuntimeError(f"Azurite did not listen within {_START_SECONDS:.0f} s")

@@ -1,0 +1,79 @@
+"""The application: routes and what stands around them.
+
+`create_app` reads the environment; `create_app_with` builds from what it is given.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from engine.errors import EngineError
+from engine.settings import DuckDBSettings, StorageSettings
+from web.admission import Busy
+from web.denied import Denied
+from web.download import EXPOSED_HEADERS, download
+from web.errors import answer_error
+from web.export import export
+from web.health import health
+from web.request_id import RequestIds
+from web.services import Services, make_services
+from web.settings import AdmissionSettings, AuthSettings, ServerSettings, SigningSettings
+
+_HANDLED = (EngineError, Denied, Busy, HTTPException, Exception)
+
+
+def create_app() -> Starlette:
+    """The application as the environment configures it. Raises MissingSetting."""
+    return create_app_with(
+        make_services(
+            StorageSettings(),
+            DuckDBSettings(),
+            ServerSettings(),
+            AuthSettings(),
+            SigningSettings(),
+            AdmissionSettings(),
+        )
+    )
+
+
+def create_app_with(services: Services) -> Starlette:
+    """The application over these services."""
+    app = Starlette(
+        routes=[
+            _route("/v4/workflows/{workflow_id}/data/export", export, "GET", "POST"),
+            _route("/v4/workflows/{workflow_id}/data/exports/{export_id}", download, "GET", "HEAD"),
+            _route("/healthz", health, "GET", "HEAD"),
+        ],
+        middleware=[
+            Middleware(RequestIds),
+            Middleware(
+                CORSMiddleware,
+                allow_origins=["*"],
+                allow_methods=["GET", "HEAD", "POST"],
+                allow_headers=["*"],
+                expose_headers=EXPOSED_HEADERS,
+            ),
+        ],
+        exception_handlers=dict.fromkeys(_HANDLED, answer_error),
+    )
+    # A redirect would repeat the URL, signature and all.
+    app.router.redirect_slashes = False
+    app.state.services = services
+    return app
+
+
+def _route(path: str, endpoint: Callable[[Request], Awaitable[Response]], *methods: str) -> Route:
+    """A route of exactly these methods: Starlette would add HEAD to every GET, and a HEAD would run an export."""
+
+    async def answer(request: Request) -> Response:
+        if request.method not in methods:
+            raise HTTPException(405, "Method Not Allowed", {"allow": ", ".join(methods)})
+        return await endpoint(request)
+
+    return Route(path, answer, methods=methods)

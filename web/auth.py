@@ -1,0 +1,71 @@
+"""Who is asking: the one place that turns credentials into a team."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from web.denied import Denied
+from web.keys import ApiKeys
+from web.tokens import BadToken, Tokens
+
+Headers = Sequence[tuple[bytes, bytes]]
+"""Raw ASGI headers: names in lower case, repeated ones as they came."""
+
+_SCHEME = b"bearer "
+
+
+class Unauthorized(Denied):
+    """No credentials, or none that are right; one text for all of these."""
+
+    def __init__(self) -> None:
+        super().__init__("Send a valid API key as x-api-key, or a valid token as Authorization: Bearer.")
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A team, and how its credentials came."""
+
+    team: str
+    via: Literal["key", "token"]
+
+
+class Authenticator:
+    """Reads an API key or a bearer token; if both are sent they must agree."""
+
+    def __init__(self, api_keys: ApiKeys | None, tokens: Tokens | None) -> None:
+        self._api_keys = api_keys
+        self._tokens = tokens
+
+    def authenticate(self, headers: Headers) -> Principal:
+        """The caller. Raises Unauthorized."""
+        keys, tokens = _values(headers, b"x-api-key"), _values(headers, b"authorization")
+        if len(keys) > 1 or len(tokens) > 1 or not (keys or tokens):
+            raise Unauthorized
+        found = [Principal(self._team_of_key(key), "key") for key in keys]
+        found += [Principal(self._team_of_token(token), "token") for token in tokens]
+        if len({principal.team for principal in found}) != 1:
+            raise Unauthorized
+        return found[0]
+
+    def _team_of_key(self, presented: bytes) -> str:
+        team = None if self._api_keys is None else self._api_keys.team_of(presented)
+        if team is None:
+            raise Unauthorized
+        return team
+
+    def _team_of_token(self, presented: bytes) -> str:
+        if self._tokens is None or not presented.isascii() or presented[: len(_SCHEME)].lower() != _SCHEME:
+            raise Unauthorized
+        try:
+            return self._tokens.team_of(presented[len(_SCHEME) :].decode())
+        except BadToken as error:
+            raise Unauthorized from error
+
+
+def has_credentials(headers: Headers) -> bool:
+    """Whether any credentials were sent, right or wrong."""
+    return any(name in (b"x-api-key", b"authorization") for name, _ in headers)
+
+
+def _values(headers: Headers, wanted: bytes) -> list[bytes]:
+    return [value for name, value in headers if name == wanted]

@@ -1,0 +1,76 @@
+"""``tailrace demo``: what ``make run`` starts."""
+
+import json
+import secrets
+from pathlib import Path
+
+import click
+
+from engine.publisher import Publication, Publisher
+from engine.sample import write_sample
+from engine.settings import DuckDBSettings, StorageSettings
+from web.app import create_app_with
+from web.cli.serve import run_server
+from web.keys import new_key
+from web.services import make_services, open_results
+from web.settings import AdmissionSettings, AuthSettings, ServerSettings, SigningSettings
+
+WORKFLOW = "sample-products"
+RUN = "2026-11-01"
+TEAM = "demo"
+_SECRETS = Path(".tailrace/demo.json")
+
+
+@click.command()
+def demo() -> None:
+    """Publish a sample run if there is none, and serve it with keys made for this checkout."""
+    storage, duckdb, server = StorageSettings(), DuckDBSettings(), ServerSettings()
+    kept = _kept_secrets(_SECRETS)
+    results = open_results(storage)
+    if results.run(WORKFLOW, RUN) is None:
+        click.echo("Publishing a sample run ...")
+        data, schema = write_sample(_SECRETS.parent / "sample")
+        published = Publisher(results, duckdb).publish(
+            Publication(WORKFLOW, RUN, (data,), team=TEAM, name="Sample products", schema=schema, row_id="sku")
+        )
+        click.echo(f"Published {WORKFLOW}/{RUN}: {published.rows:,} rows.")
+    services = make_services(
+        storage,
+        duckdb,
+        server,
+        AuthSettings(api_keys=f"{kept['apiKey']}={TEAM}"),
+        SigningSettings(signing_keys=f"demo={kept['signingSecret']}"),
+        AdmissionSettings(),
+    )
+    click.echo(_instructions(server.public_url, kept["apiKey"]))
+    run_server(create_app_with(services), server)
+
+
+def _kept_secrets(path: Path) -> dict[str, str]:
+    """The demo's secrets: made once, so that a URL outlives a restart, and readable by their owner only."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(json.dumps({"apiKey": new_key()[0], "signingSecret": secrets.token_urlsafe(32)}))
+    kept: dict[str, str] = json.loads(path.read_text())
+    return kept
+
+
+def _instructions(base: str, key: str) -> str:
+    export = f"{base}/v4/workflows/{WORKFLOW}/data/export"
+    filters = '[{"field":"price.amount","operator":"GREATER_THAN","value":400000}]'
+    # The answer is one line of JSON: sed takes the URL out of it, curl opens it without any header.
+    download = (
+        f"curl -s -H 'x-api-key: {key}' '{export}' | sed 's/.*\"url\":\"\\([^\"]*\\)\".*/\\1/' "
+        "| xargs curl -s -o products.csv -w 'products.csv: %{size_download} bytes\\n'"
+    )
+    return f"""
+Serving {base} with the demo key {key}
+Paste these into another terminal; the last one downloads the file:
+
+  curl -s -H 'x-api-key: {key}' '{export}?format=json&sortBy=rating&order=desc'
+  curl -s -G -H 'x-api-key: {key}' '{export}' --data-urlencode 'filters={filters}'
+  {download}
+
+Ctrl-C stops it.
+"""

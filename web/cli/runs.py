@@ -1,0 +1,38 @@
+"""``tailrace runs``."""
+
+import click
+
+from engine.ids import checked_id
+from engine.settings import StorageSettings
+from web.answers import rfc3339
+from web.services import open_results
+
+
+@click.command()
+@click.argument("workflow", required=False)
+def runs(workflow: str | None) -> None:
+    """List the runs of WORKFLOW, or all workflows with their latest run.
+
+    Tab-separated, the header first. Example: tailrace runs jobs
+    """
+    results = open_results(StorageSettings())
+    if workflow is None:
+        _print("workflow", "team", "latest", "name")
+        for found in results.workflows():
+            _print(found.workflow_id, found.team, found.latest.run_id if found.latest else "-", found.name)
+        return
+    _print("run", "state", "rows", "parts", "bytes", "executedAt", "publishedAt")
+    for run in results.runs(checked_id("workflow", workflow)):
+        _print(
+            run.run_id,
+            run.state,
+            run.rows,
+            len(run.parts),
+            sum(part.bytes for part in run.parts),
+            rfc3339(run.executed_at) if run.executed_at else "-",
+            rfc3339(run.published_at),
+        )
+
+
+def _print(*cells: object) -> None:
+    click.echo("\t".join(str(cell) for cell in cells))

@@ -1,0 +1,31 @@
+"""``tailrace serve``."""
+
+import click
+import uvicorn
+from starlette.applications import Starlette
+
+from web.app import create_app
+from web.settings import ServerSettings
+
+_LONGEST_HEAD_BYTES = 128 * 1024
+
+
+@click.command()
+def serve() -> None:
+    """Serve exports over HTTP, as the TAILRACE_ settings of the environment say."""
+    run_server(create_app(), ServerSettings())
+
+
+def run_server(app: Starlette, server: ServerSettings) -> None:
+    """Serve until a signal ends it."""
+    uvicorn.run(
+        app,
+        host=server.host,
+        port=server.port,
+        # The access log would print signed URLs.
+        access_log=False,
+        server_header=False,
+        # Above our own bound, so that a URL that is too long gets an answer that says so.
+        h11_max_incomplete_event_size=_LONGEST_HEAD_BYTES,
+        log_level="warning",
+    )

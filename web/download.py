@@ -1,0 +1,107 @@
+"""``/v4/workflows/{workflowId}/data/exports/{exportId}``: the file, for whoever holds a signed URL or a key."""
+
+from email.utils import format_datetime
+from urllib.parse import parse_qsl
+
+import anyio.to_thread
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from engine.errors import InvalidRequest
+from engine.exports import ExportFile
+from engine.formats import FORMATS
+from web.auth import has_credentials
+from web.byte_ranges import ByteRange, Unsatisfiable, parse_range
+from web.services import Services
+from web.signing import PARAMETERS
+
+EXPOSED_HEADERS = ("Content-Disposition", "Content-Length", "Content-Range", "Accept-Ranges", "ETag", "x-request-id")
+_SIGNATURE_NAMES = {name.lower() for name in PARAMETERS - {"format"}}
+
+
+async def download(request: Request) -> Response:
+    """Answer GET and HEAD."""
+    services: Services = request.app.state.services
+    file = await anyio.to_thread.run_sync(_find, request, services)
+    headers = _headers(file)
+    if _matches(request.headers.get("if-none-match"), headers["etag"]):
+        return Response(status_code=304, headers={name: headers[name] for name in ("etag", "cache-control")})
+    wanted = ByteRange(0, file.info.size)
+    status = 200
+    try:
+        found = parse_range(_range_header(request, headers), file.info.size)
+    except Unsatisfiable:
+        return Response(status_code=416, headers={**headers, "content-range": f"bytes */{file.info.size}"})
+    if found is not None:
+        wanted, status = found, 206
+        headers["content-range"] = f"bytes {wanted.start}-{wanted.end - 1}/{file.info.size}"
+    headers["content-length"] = str(wanted.end - wanted.start)
+    if request.method == "HEAD" or wanted.start == wanted.end:
+        return Response(status_code=status, headers=headers)
+    chunks = services.exporter.exports.stream(
+        file.info.key, start=wanted.start, length=wanted.end - wanted.start, etag=file.info.etag
+    )
+    return StreamingResponse(chunks, status, headers)
+
+
+def _find(request: Request, services: Services) -> ExportFile:
+    """The file that the caller may have: by signature, or as the team that owns the workflow."""
+    query: bytes = request.scope["query_string"]
+    headers = request.headers.raw
+    if not has_credentials(headers) or _speaks_of_signature(query):
+        # A signed URL stands alone: credentials beside it change nothing.
+        grant = services.signer.verify(request.scope["raw_path"], query)
+        return services.exporter.find(grant.workflow_id, grant.export_id, grant.format)
+    principal = services.authenticator.authenticate(headers)
+    format_name = _format_of(query)
+    workflow_id, export_id = request.path_params["workflow_id"], request.path_params["export_id"]
+    services.exporter.check_owner(workflow_id, principal.team)
+    return services.exporter.find(workflow_id, export_id, format_name)
+
+
+def _speaks_of_signature(query: bytes) -> bool:
+    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, separator="&")
+    return any(name.lower() in _SIGNATURE_NAMES for name, _ in pairs)
+
+
+def _format_of(query: bytes) -> str | None:
+    if not query:
+        return None
+    name, _, value = query.decode("latin-1").partition("=")
+    if name != "format" or value not in FORMATS:
+        raise InvalidRequest(
+            f"A download takes no parameter but format, one of {', '.join(FORMATS)}.", parameter="format"
+        )
+    return value
+
+
+def _headers(file: ExportFile) -> dict[str, str]:
+    # Ids need no quoting (their grammar sees to that), so both forms of the name are the same text.
+    name = f"{file.info.key.partition('/')[0]}-{file.run_id}.{file.format.extension}"
+    return {
+        "content-type": file.format.content_type,
+        "content-length": str(file.info.size),
+        "content-disposition": f"attachment; filename=\"{name}\"; filename*=UTF-8''{name}",
+        "etag": f'"{file.sha256}"',
+        "last-modified": format_datetime(file.info.modified, usegmt=True),
+        "accept-ranges": "bytes",
+        "access-control-allow-origin": "*",
+        "access-control-expose-headers": ", ".join(EXPOSED_HEADERS),
+        "x-content-type-options": "nosniff",
+        "referrer-policy": "no-referrer",
+        "cache-control": "private, no-cache",
+    }
+
+
+def _matches(header: str | None, etag: str) -> bool:
+    if header is None:
+        return False
+    return header.strip() == "*" or etag in (tag.strip().removeprefix("W/") for tag in header.split(","))
+
+
+def _range_header(request: Request, headers: dict[str, str]) -> str | None:
+    """The Range header, unless its If-Range names another version."""
+    condition = request.headers.get("if-range")
+    if condition is not None and condition.strip() not in (headers["etag"], headers["last-modified"]):
+        return None
+    return request.headers.get("range")

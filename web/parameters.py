@@ -1,0 +1,132 @@
+"""Where the query of a URL, or the body of its POST twin, becomes an export request."""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from urllib.parse import parse_qsl
+
+from engine.errors import InvalidFilter, InvalidRequest
+from engine.formats import DELIMITERS, FORMATS
+from engine.request import CsvOptions, ExportRequest, read_filters, read_row_ids
+from engine.strict_json import loads
+
+ORDERS = {"asc": False, "desc": True}
+_BOOLEANS = {"true": True, "false": False}
+
+PARAMETERS = (
+    "format",
+    "runId",
+    "filters",
+    "sortBy",
+    "order",
+    "rowIds",
+    "includeRowIds",
+    "bom",
+    "delimiter",
+    "formulaGuard",
+)
+
+
+def read_query(raw_query: bytes) -> dict[str, object]:
+    """The parameters of a URL, ``filters`` and ``rowIds`` as parsed values. Raises InvalidRequest."""
+    try:
+        pairs = parse_qsl(raw_query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=64)
+    except ValueError as error:
+        raise InvalidRequest(
+            "The query is not URL-encoded UTF-8 of at most 64 parameters.", parameter="query"
+        ) from error
+    values: dict[str, object] = {}
+    for name, text in pairs:
+        _check_name(name)
+        if name in values:
+            raise InvalidRequest(f"{name} stands twice: send it once.", parameter=name)
+        values[name] = text
+    if "filters" in values:
+        values["filters"] = _parsed(str(values["filters"]), "filters")
+    if "rowIds" in values:
+        values["rowIds"] = _split_row_ids(str(values["rowIds"]))
+    for name in ("includeRowIds", "bom", "formulaGuard"):
+        if name in values:
+            values[name] = _BOOLEANS.get(str(values[name]), values[name])
+    return values
+
+
+def read_body(body: bytes) -> dict[str, object]:
+    """The parameters of a POST body. Raises InvalidRequest."""
+    try:
+        values = loads(body.decode()) if body.strip() else {}
+    except ValueError as error:
+        raise InvalidRequest(f"The body is {_reason(error)}.", parameter="body") from error
+    if not isinstance(values, dict):
+        raise InvalidRequest("The body is a JSON object with the names of the query parameters.", parameter="body")
+    for name in values:
+        _check_name(name)
+    return values
+
+
+def make_request(workflow_id: str, values: Mapping[str, object]) -> ExportRequest:
+    """The export request that these parameters spell; what is left out has its default. Raises InvalidRequest."""
+    filters = values.get("filters")
+    row_ids = values.get("rowIds")
+    if row_ids is not None and not isinstance(row_ids, list):
+        raise InvalidRequest("rowIds is an array of strings.", parameter="rowIds")
+    return ExportRequest(
+        workflow=workflow_id,
+        run=_text(values, "runId"),
+        format=FORMATS[_choice(values, "format", FORMATS, "csv")],
+        filters=() if filters is None else read_filters(filters),
+        sort_by=_text(values, "sortBy"),
+        descending=ORDERS[_choice(values, "order", ORDERS, "asc")],
+        row_ids=None if row_ids is None else read_row_ids(row_ids),
+        include_row_ids=_flag(values, "includeRowIds"),
+        csv=CsvOptions(
+            bom=_flag(values, "bom"),
+            delimiter=_choice(values, "delimiter", DELIMITERS, "comma"),
+            formula_guard=_flag(values, "formulaGuard"),
+        ),
+    )
+
+
+def _check_name(name: str) -> None:
+    if name not in PARAMETERS:
+        near = get_close_matches(name, PARAMETERS, 1)
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(PARAMETERS)}."
+        raise InvalidRequest(f"There is no parameter {name[:100]!r}: {hint}", parameter=name[:100])
+
+
+def _parsed(text: str, name: str) -> object:
+    try:
+        return loads(text)
+    except ValueError as error:
+        kind = InvalidFilter if name == "filters" else InvalidRequest
+        raise kind(f"{name} is {_reason(error)}; send a URL-encoded JSON array.", parameter=name) from error
+
+
+def _reason(error: ValueError) -> str:
+    return "not UTF-8" if isinstance(error, UnicodeError) else str(error)
+
+
+def _split_row_ids(text: str) -> object:
+    if text.lstrip().startswith("["):
+        return _parsed(text, "rowIds")
+    return text.split(",") if text else []
+
+
+def _text(values: Mapping[str, object], name: str) -> str | None:
+    value = values.get(name)
+    if value is not None and (not isinstance(value, str) or (not value and name != "runId")):
+        raise InvalidRequest(f"{name} is a non-empty string.", parameter=name)
+    return value if isinstance(value, str) else None
+
+
+def _choice(values: Mapping[str, object], name: str, known: Mapping[str, object], default: str) -> str:
+    value = values.get(name, default)
+    if not isinstance(value, str) or value not in known:
+        raise InvalidRequest(f"{name} is one of {', '.join(known)}, in lower case.", parameter=name)
+    return value
+
+
+def _flag(values: Mapping[str, object], name: str) -> bool:
+    value = values.get(name, False)
+    if not isinstance(value, bool):
+        raise InvalidRequest(f"{name} is true or false.", parameter=name)
+    return value

@@ -1,0 +1,113 @@
+"""What the routes work with, made once per process from settings."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from engine.exporter import Exporter
+from engine.formats import FORMATS
+from engine.results import ResultStore
+from engine.settings import DuckDBSettings, StorageSettings
+from engine.stores import open_store
+from engine.stores.port import ObjectStore
+from web.admission import Admission
+from web.auth import Authenticator
+from web.jwks import JwksClient
+from web.keys import ApiKeys, parse_api_keys
+from web.settings import AdmissionSettings, AuthSettings, ServerSettings, SigningSettings
+from web.signing import UrlSigner, parse_signing_keys
+from web.tokens import Tokens
+
+_ReadT = TypeVar("_ReadT")
+
+
+class MissingSetting(Exception):
+    """The service cannot start; the text names the setting and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts of the front."""
+
+    exporter: Exporter
+    authenticator: Authenticator
+    signer: UrlSigner
+    signing: SigningSettings
+    admission: Admission
+
+
+def open_results(storage: StorageSettings) -> ResultStore:
+    """The published results."""
+    return ResultStore(_open(storage, storage.results))
+
+
+def open_exporter(storage: StorageSettings, duckdb: DuckDBSettings) -> Exporter:
+    """The exporter from the results to the exports."""
+    return Exporter(open_results(storage), _open(storage, storage.exports), duckdb)
+
+
+def make_services(
+    storage: StorageSettings,
+    duckdb: DuckDBSettings,
+    server: ServerSettings,
+    auth: AuthSettings,
+    signing: SigningSettings,
+    admission: AdmissionSettings,
+) -> Services:
+    """Check the settings and build the services. Raises MissingSetting for those without which nobody is safe."""
+    return Services(
+        exporter=open_exporter(storage, duckdb),
+        authenticator=_authenticator(auth),
+        signer=_signer(server, signing),
+        signing=signing,
+        admission=Admission(at_once=admission.exports_at_once, queue_length=admission.queue_length),
+    )
+
+
+def _open(storage: StorageSettings, location: str) -> ObjectStore:
+    if "://" not in location:
+        location = str(Path(location).absolute())
+    return open_store(
+        location,
+        connection_string=storage.azure_connection_string,
+        account_url=storage.azure_account_url,
+    )
+
+
+def _read(setting: str, reader: Callable[[str], _ReadT], text: str) -> _ReadT:
+    try:
+        return reader(text)
+    except ValueError as error:
+        raise MissingSetting(f"{setting} cannot be read: {error}.") from error
+
+
+def _authenticator(auth: AuthSettings) -> Authenticator:
+    if not (auth.api_keys or auth.jwt_secret or auth.jwks_url):
+        raise MissingSetting(
+            "Nobody could sign in: set TAILRACE_API_KEYS (key=team), TAILRACE_JWT_SECRET or TAILRACE_JWKS_URL. "
+            "`tailrace keys new` makes a key."
+        )
+    keys = _read("TAILRACE_API_KEYS", parse_api_keys, auth.api_keys) if auth.api_keys else ApiKeys({})
+    tokens = None
+    if auth.jwt_secret or auth.jwks_url:
+        try:
+            tokens = Tokens(
+                secret=auth.jwt_secret,
+                jwks=JwksClient(auth.jwks_url) if auth.jwks_url else None,
+                audience=auth.jwt_audience,
+                issuer=auth.jwt_issuer,
+            )
+        except ValueError as error:
+            raise MissingSetting(f"TAILRACE_JWT_SECRET or TAILRACE_JWKS_URL: {error}.") from error
+    return Authenticator(keys, tokens)
+
+
+def _signer(server: ServerSettings, signing: SigningSettings) -> UrlSigner:
+    if not signing.signing_keys:
+        raise MissingSetting(
+            "No URL could be signed: set TAILRACE_SIGNING_KEYS (kid=secret, 32 bytes or more). "
+            "`tailrace keys new` makes one."
+        )
+    keys = _read("TAILRACE_SIGNING_KEYS", parse_signing_keys, signing.signing_keys)
+    return UrlSigner(keys, base_url=server.public_url, longest_ttl=signing.url_ttl, formats=FORMATS)

@@ -1,0 +1,68 @@
+"""Settings of the front, one class per concern. Nothing is read from the environment before one is made."""
+
+from datetime import timedelta
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from engine.settings import DuckDBSettings, StorageSettings
+
+
+class ServerSettings(BaseSettings):
+    """Where the service listens, and how the world reaches it."""
+
+    model_config = SettingsConfigDict(env_prefix="TAILRACE_")
+
+    host: str = Field("127.0.0.1", description="Address to listen on")
+    port: int = Field(8000, ge=1, le=65535, description="Port to listen on")
+    base_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$",
+        description="What signed URLs begin with; `http://HOST:PORT` if unset",
+    )
+
+    @property
+    def public_url(self) -> str:
+        """What signed URLs begin with, without a slash at the end."""
+        return (self.base_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+
+class AuthSettings(BaseSettings):
+    """Who may ask."""
+
+    model_config = SettingsConfigDict(env_prefix="TAILRACE_")
+
+    api_keys: str = Field("", repr=False, description="`key=team`, comma-separated; or `sha256:HEX=team`")
+    jwt_secret: str | None = Field(None, repr=False, description="Shared secret of HS256 tokens, 32 bytes or more")
+    jwks_url: str | None = Field(None, description="Public keys of RS256, ES256 and EdDSA tokens")
+    jwt_audience: str | None = Field(None, description="`aud` that tokens must have")
+    jwt_issuer: str | None = Field(None, description="`iss` that tokens must have")
+
+
+class SigningSettings(BaseSettings):
+    """How download URLs are signed."""
+
+    model_config = SettingsConfigDict(env_prefix="TAILRACE_")
+
+    signing_keys: str = Field(
+        "", repr=False, description="`kid=secret`, comma-separated, 32 bytes or more each; the first signs, all verify"
+    )
+    url_ttl_seconds: int = Field(86_400, ge=1, le=604_800, description="How long a signed URL is good")
+
+    @property
+    def url_ttl(self) -> timedelta:
+        """How long a signed URL is good."""
+        return timedelta(seconds=self.url_ttl_seconds)
+
+
+class AdmissionSettings(BaseSettings):
+    """How much is taken on at once."""
+
+    model_config = SettingsConfigDict(env_prefix="TAILRACE_")
+
+    exports_at_once: int = Field(2, ge=1, description="Exports that run side by side")
+    queue_length: int = Field(16, ge=0, description="Exports that may wait; more are told to come back (503)")
+
+
+SETTINGS = (StorageSettings, ServerSettings, AuthSettings, SigningSettings, AdmissionSettings, DuckDBSettings)
+"""Every class of settings, in the order of the README's table."""
