@@ -34,11 +34,7 @@ def azurite() -> Iterator[Azurite]:
 @pytest.fixture(params=STORES)
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, dict[str, str]]:
     """The location of a fresh store of each kind, and what a process needs in its environment to open it."""
-    if request.param == "directory":
-        return str(tmp_path / "store"), {}
-    emulator: Azurite = request.getfixturevalue("azurite")
-    location = f"az://test-{uuid.uuid4().hex}/some/prefix"
-    return location, {"AZURE_STORAGE_CONNECTION_STRING": emulator.connection_string}
+    return _store_url(request, tmp_path)
 
 
 @pytest.fixture
@@ -46,3 +42,19 @@ def store(store_url: tuple[str, dict[str, str]]) -> ObjectStore:
     """A fresh, empty store of each kind."""
     location, environment = store_url
     return open_store(location, connection_string=environment.get("AZURE_STORAGE_CONNECTION_STRING"))
+
+
+@pytest.fixture(scope="module", params=STORES)
+def module_store_url(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, dict[str, str]]:
+    """`store_url` for all tests of a module."""
+    return _store_url(request, tmp_path_factory.mktemp("store"))
+
+
+def _store_url(request: pytest.FixtureRequest, folder: Path) -> tuple[str, dict[str, str]]:
+    if request.param == "directory":
+        return str(folder / "store"), {}
+    emulator: Azurite = request.getfixturevalue("azurite")
+    location = f"az://test-{uuid.uuid4().hex}/some/prefix"
+    return location, {"AZURE_STORAGE_CONNECTION_STRING": emulator.connection_string}

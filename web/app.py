@@ -76,4 +76,6 @@ def _route(path: str, endpoint: Callable[[Request], Awaitable[Response]], *metho
             raise HTTPException(405, "Method Not Allowed", {"allow": ", ".join(methods)})
         return await endpoint(request)
 
-    return Route(path, answer, methods=methods)
+    route = Route(path, answer)
+    route.methods = None
+    return route

@@ -1,0 +1,148 @@
+"""The engine without the front: one publisher and exporters over one store, and inputs written as files."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyarrow.parquet
+
+from engine.cancel import CancelToken
+from engine.exporter import Exporter
+from engine.exports import Export, export_key
+from engine.formats import FORMATS
+from engine.plan import ExportPlan
+from engine.publisher import Publication, Publisher
+from engine.ranges import TARGET_BYTES
+from engine.request import CsvOptions, ExportRequest, read_filters, read_row_ids
+from engine.results import ResultStore
+from engine.runs import Run
+from engine.settings import DuckDBSettings
+from engine.stores import DirectoryStore, ObjectStore
+from engine.strict_json import loads
+from tests.helpers.files import Row, read_json
+
+NOW = datetime(2026, 6, 15, 12, 30, 15, tzinfo=UTC)
+TEAM = "acme"
+WORKFLOW = "w"
+
+
+class Engine:
+    """Publishes into and exports from one store; the clock stands at `NOW`."""
+
+    def __init__(self, folder: Path, store: ObjectStore | None = None) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.store = store or DirectoryStore(folder / "store")
+        self.results = ResultStore(self.store)
+        self.publisher = Publisher(self.results, self.settings(1))
+
+    def settings(self, threads: int) -> DuckDBSettings:
+        """Limits of a test, whatever the machine has."""
+        return DuckDBSettings(
+            threads=threads, memory_limit="500MB", spill_directory=self.folder / "spill", spill_limit="1GB"
+        )
+
+    def publish(self, *files: Path, run: str = "r", workflow: str = WORKFLOW, team: str = TEAM, **options: Any) -> Run:
+        """Publish files as a run."""
+        return self.publisher.publish(Publication(workflow, run, files, team=team, **options))
+
+    def publish_rows(self, rows: Sequence[Mapping[str, object]], run: str = "r", **options: Any) -> Run:
+        """Publish rows as a JSON array."""
+        return self.publish(self.write_json(rows, f"{run}.json"), run=run, **options)
+
+    def write(self, name: str, content: str | bytes) -> Path:
+        """A file with that content, byte for byte."""
+        path = self.folder / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    def write_json(self, rows: Sequence[Mapping[str, object]], name: str = "rows.json") -> Path:
+        """A JSON array."""
+        return self.write(name, json.dumps(rows))
+
+    def write_csv(self, header: Sequence[str], cells: Sequence[Sequence[str]], name: str = "rows.csv") -> Path:
+        """A CSV file as Python's writer makes it."""
+        text = io.StringIO(newline="")
+        csv.writer(text, lineterminator="\n").writerows([header, *cells])
+        return self.write(name, text.getvalue())
+
+    def write_parquet(self, table: pyarrow.Table, name: str = "rows.parquet") -> Path:
+        """A Parquet file as Arrow makes it."""
+        pyarrow.parquet.write_table(table, self.folder / name)
+        return self.folder / name
+
+    def write_schema(self, **types: str) -> Path:
+        """A schema file that declares these fields."""
+        fields = [{"name": name, "dataType": data_type} for name, data_type in types.items()]
+        return self.write("schema.json", json.dumps({"fields": fields}))
+
+    def exporter(
+        self,
+        *,
+        threads: int = 1,
+        range_bytes: int = TARGET_BYTES,
+        exports: ObjectStore | None = None,
+        clock: Callable[[], datetime] = lambda: NOW,
+    ) -> Exporter:
+        """An exporter of this store's runs, into the same store unless another is given."""
+        return Exporter(
+            self.results, exports or self.store, self.settings(threads), clock=clock, range_bytes=range_bytes
+        )
+
+    def plan(self, exporter: Exporter, format_name: str = "json", **asked: Any) -> ExportPlan:
+        """Plan what `request` reads."""
+        return exporter.plan(request(format_name, **asked), TEAM)
+
+    def export(self, format_name: str = "json", exporter: Exporter | None = None, **asked: Any) -> Export:
+        """Run one export."""
+        exporter = exporter or self.exporter()
+        return exporter.export(self.plan(exporter, format_name, **asked), CancelToken())
+
+    def content(self, export: Export) -> bytes:
+        """The bytes of an export."""
+        return self.store.read(export_key(export.workflow_id, export.export_id, export.format))
+
+    def export_bytes(self, format_name: str = "csv", exporter: Exporter | None = None, **asked: Any) -> bytes:
+        """Run one export and read its bytes."""
+        return self.content(self.export(format_name, exporter, **asked))
+
+    def export_rows(self, exporter: Exporter | None = None, **asked: Any) -> list[Row]:
+        """Run one JSON export and parse its rows; the count that is told must be theirs."""
+        export = self.export("json", exporter, **asked)
+        rows = read_json(self.content(export))
+        assert export.rows == len(rows)
+        return rows
+
+    def keys(self, prefix: str = "") -> list[str]:
+        """What lies in the store, by key."""
+        return [info.key for info in self.store.list(prefix)]
+
+
+def request(
+    format_name: str,
+    *,
+    workflow: str = WORKFLOW,
+    filters: Sequence[Mapping[str, object]] = (),
+    row_ids: Sequence[str] | None = None,
+    csv_options: CsvOptions | None = None,
+    **asked: Any,
+) -> ExportRequest:
+    """A request whose filters went through JSON text, as a caller's do."""
+    return ExportRequest(
+        workflow=workflow,
+        format=FORMATS[format_name],
+        filters=read_filters(loads(json.dumps(list(filters)))),
+        row_ids=None if row_ids is None else read_row_ids(row_ids),
+        csv=csv_options or CsvOptions(),
+        **asked,
+    )
+
+
+def entry(field: str, operator: str, value: object = None) -> dict[str, object]:
+    """One entry of ``filters``; no value is no member."""
+    return {"field": field, "operator": operator} | ({} if value is None else {"value": value})

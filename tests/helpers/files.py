@@ -1,0 +1,39 @@
+"""Exported files read back as rows, by readers that are not ours."""
+
+import csv
+import io
+import json
+from typing import Any
+
+import pyarrow.parquet
+
+Row = dict[str, Any]
+
+
+def read_json(content: bytes) -> list[Row]:
+    """Rows of a JSON file."""
+    rows: list[Row] = json.loads(content)
+    return rows
+
+
+def read_parquet(content: bytes) -> list[Row]:
+    """Rows of a Parquet file."""
+    rows: list[Row] = pyarrow.parquet.read_table(io.BytesIO(content)).to_pylist()
+    return rows
+
+
+def read_csv_cells(content: bytes) -> tuple[list[str], list[list[str]]]:
+    """Header and cells of a CSV file, all as text."""
+    header, *cells = csv.reader(io.StringIO(content.decode(), newline=""))
+    return header, cells
+
+
+def csv_cell(value: object) -> str:
+    """The text that the contract wants for a value in a CSV cell."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return str(value)

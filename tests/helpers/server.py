@@ -1,0 +1,135 @@
+"""The real service as a process of its own, over a real socket."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tests.helpers.azurite import free_port
+
+KEY = "test-key-of-acme"
+OTHER_KEY = "test-key-of-rival"
+TEAM = "acme"
+SIGNING_SECRET = "a-secret-of-the-tests-0123456789abcdef"
+_START_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One HTTP answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body)
+
+
+class Server:
+    """``tailrace serve`` on a free port, with results and exports below one store location."""
+
+    def __init__(self, store_url: tuple[str, dict[str, str]], folder: Path, **settings: str) -> None:
+        location, extra = store_url
+        self.folder = folder
+        self.port = free_port()
+        self.base = f"http://127.0.0.1:{self.port}"
+        self.environment = {
+            **os.environ,
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+            **extra,
+            "TAILRACE_RESULTS": f"{location}/results",
+            "TAILRACE_EXPORTS": f"{location}/exports",
+            "TAILRACE_SPILL_DIRECTORY": str(folder / "spill"),
+            "TAILRACE_API_KEYS": f"{KEY}={TEAM},{OTHER_KEY}=rival",
+            "TAILRACE_SIGNING_KEYS": f"k1={SIGNING_SECRET}",
+            "TAILRACE_PORT": str(self.port),
+            **settings,
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop(signal.SIGTERM)
+
+    def start(self) -> None:
+        """Start the process and wait until it answers."""
+        self._process = subprocess.Popen([*_TAILRACE, "serve"], env=self.environment, cwd=self.folder)
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                raise RuntimeError("the server ended while it started")
+            try:
+                if self.request("/healthz").status == 200:
+                    return
+            except (urllib.error.URLError, ConnectionError):
+                time.sleep(0.05)
+        raise TimeoutError("the server did not answer")
+
+    def stop(self, number: signal.Signals) -> None:
+        """End the process by a signal and wait for it."""
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(20)
+            self._process = None
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a ``tailrace`` command with the server's settings."""
+        return subprocess.run(
+            [*_TAILRACE, *arguments], env=self.environment, cwd=self.folder, capture_output=True, text=True, check=False
+        )
+
+    def publish(self, *arguments: str) -> None:
+        """Publish with ``tailrace publish`` for the team of `KEY`."""
+        done = self.command("publish", "--team", TEAM, *arguments)
+        assert done.returncode == 0, done.stderr
+
+    def request(
+        self,
+        path: str,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> Answer:
+        """One request to a path or a URL; no status is an error."""
+        url = path if path.startswith("http") else self.base + path
+        request = urllib.request.Request(url, body, dict(headers or {}), method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return Answer(answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return Answer(error.code, {k.lower(): v for k, v in error.headers.items()}, error.read())
+
+    def export(self, workflow: str, key: str = KEY, **parameters: object) -> Answer:
+        """GET the export endpoint; values that are no strings go as JSON."""
+        texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in parameters.items()}
+        query = urllib.parse.urlencode(texts)
+        return self.request(f"/v4/workflows/{workflow}/data/export?{query}", headers={"x-api-key": key})
+
+    def download(self, workflow: str, **parameters: object) -> bytes:
+        """Export, and open the signed URL without any header."""
+        answer = self.export(workflow, KEY, **parameters)
+        assert answer.status == 200, answer.body
+        file = self.request(answer.json()["url"])
+        assert file.status == 200, file.body
+        return file.body
+
+
+_TAILRACE = (sys.executable, "-c", "from web.cli import main; main()")

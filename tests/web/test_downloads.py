@@ -1,0 +1,196 @@
+"""Signed and keyed downloads over a real socket, on both stores (contract section 3)."""
+
+import hashlib
+import re
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import pytest
+
+from tests.helpers.server import KEY, OTHER_KEY, Server
+
+Answer = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def exported(people_on: Server) -> Answer:
+    answer: Answer = people_on.export("people", format="csv").json()
+    return answer
+
+
+@pytest.fixture(scope="module")
+def content(people_on: Server, exported: Answer) -> bytes:
+    return people_on.request(exported["url"]).body
+
+
+def test_the_file_is_what_was_promised(people_on: Server, exported: Answer) -> None:
+    file = people_on.request(exported["url"])
+    assert file.status == 200
+    assert hashlib.sha256(file.body).hexdigest() == exported["sha256"]
+    headers = file.headers
+    assert headers["content-type"] == "text/csv; charset=utf-8"
+    assert headers["content-length"] == str(exported["sizeBytes"])
+    assert headers["etag"] == f'"{exported["sha256"]}"'
+    assert headers["content-disposition"] == ("attachment; filename=\"people-r1.csv\"; filename*=UTF-8''people-r1.csv")
+    assert (headers["accept-ranges"], headers["access-control-allow-origin"]) == ("bytes", "*")
+    assert "ETag" in headers["access-control-expose-headers"]
+    assert (headers["x-content-type-options"], headers["referrer-policy"]) == ("nosniff", "no-referrer")
+
+
+@pytest.mark.parametrize("format_name", ["json", "parquet"])
+def test_the_type_is_that_of_the_format(people_on: Server, format_name: str) -> None:
+    url = people_on.export("people", format=format_name).json()["url"]
+    wanted = {"json": "application/json", "parquet": "application/vnd.apache.parquet"}[format_name]
+    assert people_on.request(url).headers["content-type"] == wanted
+
+
+def test_head_tells_all_but_the_bytes(people_on: Server, exported: Answer) -> None:
+    head, get = people_on.request(exported["url"], "HEAD"), people_on.request(exported["url"])
+    varying = {"date", "x-request-id"}
+    assert (head.status, head.body) == (200, b"")
+    assert {k: v for k, v in head.headers.items() if k not in varying} == {
+        k: v for k, v in get.headers.items() if k not in varying
+    }
+
+
+@pytest.mark.parametrize(
+    ("header", "start", "end"),
+    [("bytes=0-0", 0, 1), ("bytes=5-9", 5, 10), ("bytes=7-", 7, None), ("bytes=-4", -4, None)],
+)
+def test_a_single_range(
+    people_on: Server, exported: Answer, content: bytes, header: str, start: int, end: int | None
+) -> None:
+    part = people_on.request(exported["url"], headers={"range": header})
+    wanted = content[start:end]
+    first = content.index(wanted) if start else 0
+    assert (part.status, part.body) == (206, wanted)
+    assert part.headers["content-range"] == f"bytes {first}-{first + len(wanted) - 1}/{len(content)}"
+
+
+def test_a_range_behind_the_end_is_416(people_on: Server, exported: Answer, content: bytes) -> None:
+    part = people_on.request(exported["url"], headers={"range": f"bytes={len(content)}-"})
+    assert (part.status, part.body) == (416, b"")
+    assert part.headers["content-range"] == f"bytes */{len(content)}"
+
+
+def test_several_ranges_are_the_whole(people_on: Server, exported: Answer, content: bytes) -> None:
+    assert people_on.request(exported["url"], headers={"range": "bytes=0-1,4-5"}).body == content
+
+
+def test_if_range_of_another_version_is_the_whole(people_on: Server, exported: Answer, content: bytes) -> None:
+    same = {"range": "bytes=0-3", "if-range": f'"{exported["sha256"]}"'}
+    other = {"range": "bytes=0-3", "if-range": '"other"'}
+    assert people_on.request(exported["url"], headers=same).body == content[:4]
+    assert people_on.request(exported["url"], headers=other).body == content
+
+
+def test_if_none_match_of_this_version_is_304(people_on: Server, exported: Answer) -> None:
+    answer = people_on.request(exported["url"], headers={"if-none-match": f'"{exported["sha256"]}"'})
+    assert (answer.status, answer.body) == (304, b"")
+
+
+def test_a_page_of_any_origin_may_read_it(people_on: Server, exported: Answer) -> None:
+    asked = {"origin": "https://sheet.example", "access-control-request-method": "GET"}
+    assert people_on.request(exported["url"], "OPTIONS", asked).headers["access-control-allow-origin"] == "*"
+
+
+def test_the_owning_team_needs_no_signature(people_on: Server, exported: Answer, content: bytes) -> None:
+    path = urlsplit(exported["url"]).path
+    assert people_on.request(path, headers={"x-api-key": KEY}).body == content
+    assert people_on.request(f"{path}?format=csv", headers={"x-api-key": KEY}).body == content
+    assert people_on.request(f"{path}?format=json", headers={"x-api-key": KEY}).status == 404
+
+
+def test_another_team_sees_nothing(people_on: Server, exported: Answer) -> None:
+    path = urlsplit(exported["url"]).path
+    unknown = path[:-12] + "0" * 12
+    answers = [people_on.request(p, headers={"x-api-key": OTHER_KEY}) for p in (path, unknown)]
+    assert [answer.status for answer in answers] == [404, 404]
+    assert len({str(answer.json() | {"requestId": ""}) for answer in answers}) == 1
+
+
+def test_a_signed_url_stands_alone(people_on: Server, exported: Answer, content: bytes) -> None:
+    for headers in ({"x-api-key": OTHER_KEY}, {"x-api-key": "wrong"}, {"authorization": "Bearer x"}):
+        assert people_on.request(exported["url"], headers=headers).body == content
+
+
+def _with(name: str, change: Callable[[str], str]) -> Callable[[str], str]:
+    def changed(url: str) -> str:
+        path, _, query = url.partition("?")
+        pairs = [(key, change(value) if key == name else value) for key, value in parse_qsl(query)]
+        return f"{path}?{urlencode(pairs)}"
+
+    return changed
+
+
+def _without(name: str) -> Callable[[str], str]:
+    return lambda url: re.sub(rf"(?<=[?&]){name}=[^&]*&?", "", url).rstrip("&")
+
+
+TAMPERED: dict[str, Callable[[str], str]] = {
+    "workflowId": lambda url: url.replace("/people/", "/unfinished/"),
+    "exportId": lambda url: re.sub(r"/exports/.", lambda found: f"/exports/{'1' if found[0][-1] == '0' else '0'}", url),
+    "exportId in upper case": lambda url: re.sub(r"(?<=/exports/)[^?]*", lambda found: f"{found[0].upper()}A", url),
+    "format": _with("format", lambda _: "json"),
+    "format empty": _with("format", lambda _: ""),
+    "expires later": _with("expires", lambda value: str(int(value) + 1)),
+    "expires with a sign": lambda url: url.replace("expires=", "expires=%2B"),
+    "expires with a blank": lambda url: url.replace("expires=", "expires=+"),
+    "kid": _with("kid", lambda _: "k2"),
+    "kid as a path": _with("kid", lambda _: "../k1"),
+    "sig, first character": _with("sig", lambda value: ("A" if value[0] != "A" else "B") + value[1:]),
+    "sig, last character": _with("sig", lambda value: value[:-1] + ("A" if value[-1] != "A" else "B")),
+    "sig padded": lambda url: f"{url}=",
+    "sig cut": lambda url: url[:-1],
+    **{f"{name} missing": _without(name) for name in ("format", "expires", "kid", "sig")},
+    **{
+        f"{name} twice": lambda url, name=name: f"{url}&{name}={dict(parse_qsl(urlsplit(url).query))[name]}"  # type: ignore[misc]
+        for name in ("format", "expires", "kid", "sig")
+    },
+    "an extra parameter": lambda url: f"{url}&x=1",
+    "other separators": lambda url: url.replace("&", ";"),
+    "no query": lambda url: url.partition("?")[0],
+    "an empty pair": lambda url: url.replace("&", "&&", 1),
+    "a name percent-encoded": lambda url: url.replace("sig=", "s%69g="),
+    "a path percent-encoded": lambda url: url.replace("/people/", "/p%65ople/"),
+    "a slash at the end": lambda url: url.replace("?", "/?"),
+    "a slash too many": lambda url: url.replace("/data/", "//data/"),
+    "a path parameter": lambda url: url.replace("?", ";x=1?"),
+}
+
+
+@pytest.mark.parametrize("name", TAMPERED)
+def test_a_tampered_url_gets_401_and_no_byte(people_on: Server, exported: Answer, content: bytes, name: str) -> None:
+    url = TAMPERED[name](exported["url"])
+    assert url != exported["url"]
+    # Without a query a key of another team is the only credential: a 404, see above.
+    for headers in ({},) if name == "no query" else ({}, {"x-api-key": OTHER_KEY}):
+        answer = people_on.request(url, headers=headers)
+        assert answer.status == 401, answer.body
+        assert answer.json()["code"] == "unauthorized"
+        assert content not in answer.body
+
+
+def test_the_order_of_the_parameters_is_free(people_on: Server, exported: Answer, content: bytes) -> None:
+    path, _, query = exported["url"].partition("?")
+    assert people_on.request(f"{path}?{'&'.join(reversed(query.split('&')))}").body == content
+
+
+def test_an_expired_url_says_so(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("short")
+    source = folder / "rows.csv"
+    source.write_text("a\n1\n")
+    with Server((str(folder / "store"), {}), folder, TAILRACE_URL_TTL_SECONDS="1") as server:
+        server.publish("--workflow", "w", "--run", "r", str(source))
+        url = server.export("w").json()["url"]
+        first = server.request(url).status
+        while (late := server.request(url)).status == 200:
+            pass
+    assert first == 200
+    assert (late.status, late.json()["code"]) == (401, "url_expired")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_other_methods_are_405(people_on: Server, exported: Answer, method: str) -> None:
+    assert people_on.request(exported["url"], method).status == 405

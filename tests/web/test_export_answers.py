@@ -1,0 +1,217 @@
+"""The answers of the export endpoint, as contract section 2 has them."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
+from uuid import UUID
+
+import pytest
+from joserfc import jwt
+from joserfc.jwk import OctKey
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from tests.helpers.server import KEY, OTHER_KEY, TEAM, Server
+from tests.web.conftest import EXECUTED_AT, ROWS
+
+EXPORT = "/v4/workflows/people/data/export"
+
+
+class StrictAnswer(BaseModel):
+    """The 200 of a strictly generated client: no member is coerced, none unknown to us."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", alias_generator=to_camel)
+
+    workflow_id: str
+    run_id: str
+    format: Literal["csv", "json", "parquet"]
+    row_count: int
+    url: str
+    expires_at: Annotated[AwareDatetime, Field(strict=False)]
+    executed_at: Annotated[AwareDatetime | None, Field(strict=False)]
+    export_id: Annotated[UUID, Field(strict=False)]
+    size_bytes: int
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    schema_: Annotated[list[dict[str, str]], Field(alias="schema")]
+
+
+@pytest.mark.parametrize("format_name", [None, "csv", "json", "parquet"])
+def test_a_strict_client_accepts_the_answer(people: Server, format_name: str | None) -> None:
+    before = datetime.now(UTC).replace(microsecond=0)
+    parameters: dict[str, object] = {} if format_name is None else {"format": format_name}
+    answer = people.export("people", KEY, **parameters)
+    body = StrictAnswer.model_validate_json(answer.body)
+    assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
+    assert answer.headers["cache-control"] == "no-store"
+    assert (body.workflow_id, body.run_id, body.row_count) == ("people", "r1", len(ROWS))
+    assert body.format == (format_name or "csv")
+    assert body.executed_at == datetime.fromisoformat(EXECUTED_AT)
+    day = timedelta(seconds=86_400)
+    assert before + day <= body.expires_at <= datetime.now(UTC) + day
+    assert answer.json()["expiresAt"].endswith("Z")
+    assert body.size_bytes == len(people.request(body.url).body)
+    assert [field["name"] for field in body.schema_] == ["name", "age", "city", "tags", "home"]
+
+
+@pytest.mark.parametrize(
+    ("format_name", "content"), [("csv", b"name,age,city,tags,home\n"), ("json", b"[]"), ("parquet", None)]
+)
+def test_no_rows_are_an_ordinary_export(people: Server, format_name: str, content: bytes | None) -> None:
+    answer = people.export("people", format=format_name, rowIds="unknown").json()
+    file = people.request(answer["url"]).body
+    assert answer["rowCount"] == 0
+    assert file.startswith(b"PAR1") if content is None else file == content
+
+
+def test_a_run_may_be_named(people: Server) -> None:
+    assert people.export("people", runId="r1").json()["runId"] == "r1"
+
+
+FILTER = {"field": "age", "operator": "GREATER_THAN", "value": 1}
+
+BAD_REQUESTS: dict[str, tuple[dict[str, object], str, str]] = {
+    "format unknown": ({"format": "xml"}, "format", "csv, json, parquet"),
+    "format in upper case": ({"format": "CSV"}, "format", "lower case"),
+    "order unknown": ({"order": "up"}, "order", "asc, desc"),
+    "sortBy unknown": ({"sortBy": "nope"}, "sortBy", "name, age, city"),
+    "sortBy an object": ({"sortBy": "home"}, "sortBy", "dotted path"),
+    "sortBy internal": ({"sortBy": "_row_id"}, "sortBy", "no field"),
+    "rowIds empty": ({"rowIds": ""}, "rowIds", "empty"),
+    "rowIds an empty array": ({"rowIds": "[]"}, "rowIds", "empty"),
+    "rowIds with a gap": ({"rowIds": "a,,b"}, "rowIds", "rowIds[1]"),
+    "rowIds of numbers": ({"rowIds": "[1]"}, "rowIds", "rowIds[0]"),
+    "rowIds cut off": ({"rowIds": '["a"'}, "rowIds", "JSON"),
+    "filters not JSON": ({"filters": "{"}, "filters", "JSON"),
+    "filters an object": ({"filters": {}}, "filters", "array"),
+    "filters of texts": ({"filters": ["x"]}, "filters", "filters[0]"),
+    "filter without field": ({"filters": [{"operator": "IS_NULL"}]}, "filters", "filters[0]"),
+    "filter on an unknown field": ({"filters": [FILTER, {**FILTER, "field": "x"}]}, "filters", "filters[1]"),
+    "operator unknown": ({"filters": [{**FILTER, "operator": "LIKE"}]}, "filters", "CONTAINS"),
+    "value missing": ({"filters": [{"field": "age", "operator": "EQUALS"}]}, "filters", "needs a value"),
+    "value ill-typed": ({"filters": [{**FILTER, "value": "old"}]}, "filters", "NUMBER"),
+    "value too many": ({"filters": [{**FILTER, "operator": "IS_NULL"}]}, "filters", "no value"),
+    "IN without array": ({"filters": [{**FILTER, "operator": "IN"}]}, "filters", "array"),
+    "days not positive": ({"filters": [{**FILTER, "operator": "WITHIN_LAST_DAYS", "value": 0}]}, "filters", "positive"),
+    "operator means nothing": ({"filters": [{**FILTER, "operator": "CONTAINS", "value": "3"}]}, "filters", "nothing"),
+    "NaN": ({"filters": '[{"field":"age","operator":"EQUALS","value":NaN}]'}, "filters", "NaN"),
+    "parameter unknown": ({"sortby": "age"}, "sortby", "sortBy"),
+    "delimiter without CSV": ({"format": "json", "delimiter": "tab"}, "format", "CSV"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_REQUESTS)
+def test_a_bad_request_is_told_what_would_be_right(people: Server, name: str) -> None:
+    parameters, parameter, hint = BAD_REQUESTS[name]
+    answer = people.export("people", KEY, **parameters)
+    body = answer.json()
+    assert answer.status == 400, body
+    assert set(body) == {"error", "message", "code", "details", "requestId"}
+    assert body["error"] is True
+    assert body["details"]["parameter"] == parameter
+    assert hint in body["message"]
+    assert answer.headers["x-request-id"] == body["requestId"]
+
+
+@pytest.mark.parametrize("query", ["format=csv&format=csv", "runId=r1&runId=r2", "filters=[]&filters=[]"])
+def test_a_repeated_parameter_is_refused(people: Server, query: str) -> None:
+    answer = people.request(f"{EXPORT}?{query}", headers={"x-api-key": KEY})
+    assert (answer.status, answer.json()["details"]["parameter"]) == (400, query.partition("=")[0])
+
+
+def test_empty_filters_are_fine(people: Server) -> None:
+    assert people.export("people", filters=[]).json()["rowCount"] == len(ROWS)
+
+
+def test_an_encoded_filter_reaches_its_cell(people: Server) -> None:
+    entry = json.dumps([{"field": "name", "operator": "ENDS_WITH", "value": "100%"}])
+    answer = people.request(f"{EXPORT}?filters={quote(entry, safe='')}", headers={"x-api-key": KEY})
+    assert answer.json()["rowCount"] == 1
+
+
+CREDENTIALS: dict[str, dict[str, str]] = {
+    "none": {},
+    "wrong key": {"x-api-key": "wrong"},
+    "empty key": {"x-api-key": ""},
+    "wrong scheme": {"authorization": f"Basic {KEY}"},
+    "key as token": {"authorization": f"Bearer {KEY}"},
+    "right key beside a wrong token": {"x-api-key": KEY, "authorization": "Bearer x.y.z"},
+}
+
+
+@pytest.mark.parametrize("name", CREDENTIALS)
+def test_without_credentials_there_is_one_401(people: Server, name: str) -> None:
+    answer = people.request(EXPORT, headers=CREDENTIALS[name])
+    body = answer.json() | {"requestId": ""}
+    assert answer.status == 401
+    assert body == people.request(EXPORT).json() | {"requestId": ""}
+    assert "x-api-key" in body["message"]
+
+
+NOT_THERE: dict[str, tuple[str, str, dict[str, object]]] = {
+    "no such workflow": ("nowhere", KEY, {}),
+    "no workflow could be called so": ("%2e%2e", KEY, {}),
+    "no such run": ("people", KEY, {"runId": "r9"}),
+    "a run that failed": ("people", KEY, {"runId": "r2"}),
+    "no run could be called so": ("people", KEY, {"runId": "../r1"}),
+    "a workflow without a finished run": ("unfinished", KEY, {}),
+    "another team's workflow": ("people", OTHER_KEY, {}),
+    "another team's run": ("people", OTHER_KEY, {"runId": "r1"}),
+}
+
+
+@pytest.mark.parametrize("name", NOT_THERE)
+def test_what_is_not_there_and_what_is_not_yours_look_alike(people: Server, name: str) -> None:
+    workflow, key, parameters = NOT_THERE[name]
+    answer = people.export(workflow, key, **parameters)
+    assert answer.status == 404
+    assert answer.json() | {"requestId": ""} == people.export("never-made").json() | {"requestId": ""}
+
+
+@pytest.mark.parametrize("method", ["HEAD", "PUT", "DELETE", "PATCH"])
+def test_other_methods_are_405(people: Server, method: str) -> None:
+    answer = people.request(EXPORT, method, {"x-api-key": KEY})
+    assert (answer.status, answer.headers["allow"]) == (405, "GET, POST")
+
+
+def test_a_query_that_is_too_long_is_414(people: Server) -> None:
+    answer = people.export("people", rowIds="x" * 40_000)
+    assert (answer.status, answer.json()["code"]) == (414, "uri_too_long")
+    assert "POST" in answer.json()["message"]
+
+
+def test_a_body_that_is_too_long_is_413(people: Server) -> None:
+    answer = people.request(EXPORT, "POST", {"x-api-key": KEY}, b" " * (9 * 1024 * 1024))
+    assert (answer.status, answer.json()["code"]) == (413, "too_large")
+
+
+def test_a_request_id_is_echoed(people: Server) -> None:
+    assert people.request(EXPORT, headers={"x-request-id": "abc-1"}).headers["x-request-id"] == "abc-1"
+
+
+def test_a_request_id_that_could_forge_is_replaced(people: Server) -> None:
+    assert people.request(EXPORT, headers={"x-request-id": "a b"}).headers["x-request-id"] != "a b"
+
+
+def test_a_bearer_token_is_enough(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("tokens")
+    secret = "a-secret-of-32-bytes-or-more-for-tokens"
+    claims: dict[str, Any] = {"team": TEAM, "exp": int(datetime.now(UTC).timestamp()) + 60, "aud": "exports"}
+    source = folder / "rows.csv"
+    source.write_text("a\n1\n")
+    settings = {"TAILRACE_API_KEYS": "", "TAILRACE_JWT_SECRET": secret, "TAILRACE_JWT_AUDIENCE": "exports"}
+    with Server((str(folder / "store"), {}), folder, **settings) as server:
+        server.publish("--workflow", "w", "--run", "r", str(source))
+        for changes, status in (({}, 200), ({"team": "rival"}, 404), ({"aud": "x"}, 401), ({"exp": 1}, 401)):
+            token = jwt.encode({"alg": "HS256"}, {**claims, **changes}, OctKey.import_key(secret))
+            headers = {"authorization": f"Bearer {token}"}
+            assert server.request("/v4/workflows/w/data/export", headers=headers).status == status
+
+
+@pytest.mark.parametrize("setting", ["TAILRACE_API_KEYS", "TAILRACE_SIGNING_KEYS"])
+def test_without_keys_the_service_does_not_start(tmp_path_factory: pytest.TempPathFactory, setting: str) -> None:
+    folder = tmp_path_factory.mktemp("keyless")
+    done = Server((str(folder / "store"), {}), folder, **{setting: ""}).command("serve")
+    assert done.returncode == 1
+    assert setting in done.stderr
+    assert "Traceback" not in done.stderr
