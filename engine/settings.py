@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class StorageSettings(BaseSettings):
     """Where results and exports live."""
 
-    model_config = SettingsConfigDict(env_prefix="TAILRACE_", populate_by_name=True)
+    model_config = SettingsConfigDict(env_prefix="TAILRACE_", env_ignore_empty=True, populate_by_name=True)
 
     results: str = Field(".tailrace/results", description="Published runs: a directory or `az://container/prefix`")
     exports: str = Field(".tailrace/exports", description="Finished exports: a directory or `az://container/prefix`")
@@ -29,7 +29,7 @@ class StorageSettings(BaseSettings):
 class DuckDBSettings(BaseSettings):
     """What one export may take of the machine."""
 
-    model_config = SettingsConfigDict(env_prefix="TAILRACE_")
+    model_config = SettingsConfigDict(env_prefix="TAILRACE_", env_ignore_empty=True)
 
     threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="Ranges that run side by side")
     memory_limit: str = Field("1GB", pattern=r"^[0-9]+(MB|GB)$", description="DuckDB's buffers, per export")

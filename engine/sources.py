@@ -1,6 +1,7 @@
 """The files that a publisher brings, as one SQL relation per publication."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import duckdb
 from engine.columns import JSON, TEXT, ColumnType, Family
 from engine.declared import Declared
 from engine.errors import InvalidInput
+from engine.footer import read_column_names
 from engine.inference import type_of_duckdb, type_of_structure
 from engine.quoting import identifier
 from engine.schema import Field, data_type_of
@@ -51,6 +53,9 @@ class Source:
                 return _csv_reader(), parameters
             case Kind(name="Parquet"):
                 return "read_parquet($paths, union_by_name=true)", parameters
+            case _ if not names:
+                # Rows that have none of the fields are rows all the same.
+                return f"read_json_objects($paths, format='{_layout(self.kind)}')", parameters
             case _:
                 # Values of declared types are read as text first: DuckDB's reader would guess at dates.
                 columns = ", ".join(f"{identifier(name)}: 'JSON'" for name in names)
@@ -83,7 +88,6 @@ def open_source(
         found = _look(connection, kind, paths)
     except duckdb.Error as error:
         raise InvalidInput(f"The {kind.name} files cannot be read: {_first_line(error)}.") from error
-    _check_names(found)
     if declared is None:
         fields = tuple(Field(name=name, data_type=data_type_of(type_), type=type_) for name, type_ in found.items())
         return Source(kind, paths, fields, frozenset(found))
@@ -93,9 +97,7 @@ def open_source(
         raise InvalidInput(
             f"The files have the column {surprise[0]!r}, which the schema does not declare: add it there."
         )
-    _check_names({field.name: JSON for field in declared})
-    if len(names) < len(declared):
-        raise InvalidInput("The schema declares a field twice.")
+    _check_names(field.name for field in declared)
     fields = tuple(
         Field(
             name=field.name,
@@ -127,32 +129,45 @@ def _look(connection: duckdb.DuckDBPyConnection, kind: Kind, paths: tuple[str, .
     parameters = {"paths": list(paths)}
     match kind:
         case Kind(name="CSV"):
+            for path in paths:
+                # As written: DuckDB renames what is empty or repeated.
+                sql = f"SELECT * FROM {_csv_reader(header=False)} LIMIT 1"  # noqa: S608  # a constant text
+                header = connection.execute(sql, {"paths": [path]}).fetchone()
+                if header is None:
+                    raise InvalidInput(f"The file {Path(path).name} is empty: a CSV file begins with its header.")
+                _check_names(header)
             cursor = connection.execute(f"SELECT * FROM {_csv_reader()} LIMIT 0", parameters)  # noqa: S608
             return {str(column[0]): TEXT for column in cursor.description or []}
         case Kind(name="Parquet"):
             sql = "SELECT * FROM read_parquet($paths, union_by_name=true) LIMIT 0"
             relation = connection.sql(sql, params=parameters)
+            for path in paths:
+                _check_names(read_column_names(Path(path)))
             return {
-                name: type_of_duckdb(name, type_)
-                for name, type_ in zip(relation.columns, relation.types, strict=True)
-                if name not in _RESERVED
+                name: type_of_duckdb(name, type_) for name, type_ in zip(relation.columns, relation.types, strict=True)
             }
         case _:
             reader = "read_json_objects($paths, format=$layout)"
             row = connection.execute(
-                f"SELECT json_group_structure(json) FROM {reader}",  # noqa: S608
+                "SELECT json_group_structure(json), count(*) FILTER (json_type(json) IS DISTINCT FROM 'OBJECT') "
+                f"FROM {reader}",
                 {**parameters, "layout": _layout(kind)},
             ).fetchone()
-            structure = json.loads(row[0]) if row and row[0] else {}
-            if not isinstance(structure, dict):
+            text, strangers = row or (None, 0)
+            if strangers:
                 raise InvalidInput("Every row of a JSON file is an object.")
+            structure = json.loads(text or "{}")
+            if not isinstance(structure, dict):
+                # No row has any member.
+                return {}
+            _check_names(structure)
             return {name: type_of_structure(inner) for name, inner in structure.items()}
 
 
-def _csv_reader() -> str:
+def _csv_reader(*, header: bool = True) -> str:
     # No guessing: cells are text, an empty cell is null, a quoted empty cell is the empty string.
     return (
-        "read_csv($paths, header=true, delim=',', quote='\"', escape='\"', all_varchar=true, "
+        f"read_csv($paths, header={str(header).lower()}, delim=',', quote='\"', escape='\"', all_varchar=true, "
         "sample_size=1, strict_mode=true, allow_quoted_nulls=false, union_by_name=true)"
     )
 
@@ -173,15 +188,17 @@ def _is_nested(type_: ColumnType | None) -> bool:
     return type_ is not None and type_.family in (Family.LIST, Family.OBJECT, Family.MAP)
 
 
-def _check_names(columns: dict[str, ColumnType]) -> None:
+def _check_names(names: Iterable[str | None]) -> None:
     seen: dict[str, str] = {}
-    for name in columns:
+    for name in names:
         if not name or "\x00" in name:
             raise InvalidInput("A column has an empty name, or one with a NUL in it: name it.")
         if name in _RESERVED or name.startswith("_"):
             raise InvalidInput(f"The column name {name!r} is reserved: rename it.")
         if name.lower() in seen:
-            raise InvalidInput(f"The columns {seen[name.lower()]!r} and {name!r} differ in case only: rename one.")
+            raise InvalidInput(
+                f"The columns {seen[name.lower()]!r} and {name!r} have one name but for case: rename one."
+            )
         seen[name.lower()] = name
 
 

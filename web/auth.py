@@ -64,8 +64,8 @@ class Authenticator:
 
 def has_credentials(headers: Headers) -> bool:
     """Whether any credentials were sent, right or wrong."""
-    return any(name in (b"x-api-key", b"authorization") for name, _ in headers)
+    return any(name.lower() in (b"x-api-key", b"authorization") for name, _ in headers)
 
 
 def _values(headers: Headers, wanted: bytes) -> list[bytes]:
-    return [value for name, value in headers if name == wanted]
+    return [value for name, value in headers if name.lower() == wanted]

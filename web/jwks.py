@@ -1,22 +1,37 @@
 """Public keys fetched from the issuer's JWKS address, cached, and refetched when they rotate."""
 
 import json
+import logging
 import time
+from base64 import urlsafe_b64decode
 from collections.abc import Callable
+from http.client import HTTPException, HTTPResponse
 from threading import Lock
-from typing import IO, Any
-from urllib.error import URLError
+from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, ProxyHandler, Request, build_opener
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
+from joserfc.jwk import JWKRegistry, Key, KeySet
 
 REFRESH_SECONDS = 300
 STALE_SECONDS = 3600
 FLOOR_SECONDS = 30
+SMALLEST_RSA_BITS = 2048
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
-_KEY_TYPES = ("RSA", "EC", "OKP")
+_CHUNK_BYTES = 8192
+_LOG = logging.getLogger("tailrace")
+
+_KINDS: dict[tuple[object, object], tuple[str, ...]] = {
+    ("RSA", None): ("RS256",),
+    ("EC", "P-256"): ("ES256",),
+    ("OKP", "Ed25519"): ("EdDSA", "Ed25519"),
+}
+"""Key type and curve of the keys that are of use, and the algorithms that such a key may name."""
+
+_PUBLIC = ("kty", "kid", "use", "alg", "n", "e", "crv", "x", "y")
 
 
 class _NoRedirect(HTTPRedirectHandler):
@@ -41,7 +56,8 @@ class JwksClient:
         max_bytes: int = 64 * 1024,
     ) -> None:
         parts = urlsplit(url)
-        if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+        loopback = parts.scheme == "http" and parts.hostname in _LOOPBACK
+        if not parts.hostname or not (parts.scheme == "https" or loopback):
             raise ValueError("the JWKS address begins with https:// (or is http:// on loopback)")
         self._url = url
         self._clock = clock
@@ -50,46 +66,100 @@ class JwksClient:
         # No proxies of the environment and no redirects: the address is the one that was configured.
         self._opener = build_opener(ProxyHandler({}), HTTPSHandler(), _NoRedirect())
         self._lock = Lock()
-        self._keys: KeySet | None = None
-        self._fetched = float("-inf")
+        self._held: tuple[KeySet, float] | None = None
         self._tried = float("-inf")
 
     def keys_for(self, kid: str | None) -> KeySet | None:
         """The issuer's keys, or None if none could be had within the last hour."""
         if self._wants_fetch(kid):
-            with self._lock:
-                # Whoever waited here finds the work done.
-                if self._wants_fetch(kid):
-                    self._fetch()
-        return self._keys if self._clock() - self._fetched <= STALE_SECONDS else None
+            # Whoever can do with the keys at hand does not wait for the thread that fetches.
+            patience = 0 if self._knows(kid) else self._timeout_seconds
+            if self._lock.acquire(timeout=patience):
+                try:
+                    # Whoever waited here finds the work done.
+                    if self._wants_fetch(kid):
+                        self._fetch()
+                finally:
+                    self._lock.release()
+        return self._usable()
+
+    def _usable(self) -> KeySet | None:
+        held = self._held
+        return None if held is None or self._clock() - held[1] > STALE_SECONDS else held[0]
+
+    def _knows(self, kid: str | None) -> bool:
+        keys = self._usable()
+        return keys is not None and (kid is None or any(key.kid == kid for key in keys.keys))
 
     def _wants_fetch(self, kid: str | None) -> bool:
-        now, keys = self._clock(), self._keys
+        now, held = self._clock(), self._held
         if now - self._tried < FLOOR_SECONDS:
             return False
-        known = keys is not None and (kid is None or any(key.kid == kid for key in keys.keys))
-        return not known or now - self._fetched >= REFRESH_SECONDS
+        return held is None or now - held[1] >= REFRESH_SECONDS or not self._knows(kid)
 
     def _fetch(self) -> None:
-        self._tried = self._clock()
+        started = self._clock()
         try:
-            request = Request(self._url, headers={"accept": "application/json"})  # noqa: S310  # checked above
-            with self._opener.open(request, timeout=self._timeout_seconds) as answer:
-                keys = self._parse(answer)
-        except (URLError, OSError, ValueError, JoseError):
-            return
-        self._keys, self._fetched = keys, self._tried
+            self._held = self._parse(self._download()), started
+        except (OSError, HTTPException, ValueError, RecursionError) as error:
+            if isinstance(error, HTTPError):
+                error.close()
+            _LOG.warning("the JWKS address gave no keys: %s", type(error).__name__)
+        finally:
+            # Only now, so that whoever comes in the meantime waits for these keys.
+            self._tried = started
 
-    def _parse(self, answer: IO[bytes]) -> KeySet:
-        content = answer.read(self._max_bytes + 1)
-        if len(content) > self._max_bytes:
-            raise ValueError("the key set is too large")
+    def _download(self) -> bytes:
+        deadline = time.monotonic() + self._timeout_seconds
+        request = Request(self._url, headers={"accept": "application/json"})  # noqa: S310  # checked above
+        content = b""
+        answer: HTTPResponse
+        with self._opener.open(request, timeout=self._timeout_seconds) as answer:
+            while chunk := answer.read1(_CHUNK_BYTES):
+                content += chunk
+                if len(content) > self._max_bytes:
+                    raise ValueError("the key set is too large")
+                # The socket's own limit is for each piece: an answer that trickles in would take for ever.
+                if time.monotonic() > deadline:
+                    raise TimeoutError
+        return content
+
+    def _parse(self, content: bytes) -> KeySet:
         document = json.loads(content)
-        keys = document.get("keys") if isinstance(document, dict) else None
-        if not isinstance(keys, list):
+        entries = document.get("keys") if isinstance(document, dict) else None
+        if not isinstance(entries, list):
             raise ValueError("not a key set")
-        # A shared secret has no place among public keys.
-        usable = [key for key in keys if isinstance(key, dict) and key.get("kty") in _KEY_TYPES]
-        if not usable:
+        keys = [key for entry in entries if (key := _read_key(entry)) is not None]
+        if not keys:
             raise ValueError("no usable key")
-        return KeySet.import_key_set({"keys": usable})
+        return KeySet(keys)
+
+
+def _read_key(entry: object) -> Key | None:
+    """A public key to verify with; None for what is of another kind or use, weak, private or malformed."""
+    if not isinstance(entry, dict) or entry.get("use", "sig") != "sig" or "d" in entry:
+        return None
+    # A shared secret (kty oct) has no place among public keys, and so is not among the kinds.
+    kty, curve = entry.get("kty"), entry.get("crv")
+    if not isinstance(kty, str) or not isinstance(curve, str | None):
+        return None
+    algorithms = _KINDS.get((kty, curve))
+    operations = entry.get("key_ops", ["verify"])
+    if algorithms is None or not isinstance(operations, list) or "verify" not in operations:
+        return None
+    public = {name: entry[name] for name in _PUBLIC if name in entry}
+    if (
+        not all(isinstance(value, str) for value in public.values())
+        or public.get("alg", algorithms[0]) not in algorithms
+    ):
+        return None
+    try:
+        if kty == "RSA" and _bits(public["n"]) < SMALLEST_RSA_BITS:
+            return None
+        return JWKRegistry.import_key(public)
+    except (JoseError, ValueError, KeyError, UnsupportedAlgorithm):
+        return None
+
+
+def _bits(number: str) -> int:
+    return int.from_bytes(urlsafe_b64decode(number + "=" * (-len(number) % 4)), "big").bit_length()

@@ -11,7 +11,7 @@ from engine.settings import DuckDBSettings, StorageSettings
 class ServerSettings(BaseSettings):
     """Where the service listens, and how the world reaches it."""
 
-    model_config = SettingsConfigDict(env_prefix="TAILRACE_")
+    model_config = SettingsConfigDict(env_prefix="TAILRACE_", env_ignore_empty=True)
 
     host: str = Field("127.0.0.1", description="Address to listen on")
     port: int = Field(8000, ge=1, le=65535, description="Port to listen on")
@@ -30,7 +30,7 @@ class ServerSettings(BaseSettings):
 class AuthSettings(BaseSettings):
     """Who may ask."""
 
-    model_config = SettingsConfigDict(env_prefix="TAILRACE_")
+    model_config = SettingsConfigDict(env_prefix="TAILRACE_", env_ignore_empty=True)
 
     api_keys: str = Field("", repr=False, description="`key=team`, comma-separated; or `sha256:HEX=team`")
     jwt_secret: str | None = Field(None, repr=False, description="Shared secret of HS256 tokens, 32 bytes or more")
@@ -42,7 +42,7 @@ class AuthSettings(BaseSettings):
 class SigningSettings(BaseSettings):
     """How download URLs are signed."""
 
-    model_config = SettingsConfigDict(env_prefix="TAILRACE_")
+    model_config = SettingsConfigDict(env_prefix="TAILRACE_", env_ignore_empty=True)
 
     signing_keys: str = Field(
         "", repr=False, description="`kid=secret`, comma-separated, 32 bytes or more each; the first signs, all verify"
@@ -58,7 +58,7 @@ class SigningSettings(BaseSettings):
 class AdmissionSettings(BaseSettings):
     """How much is taken on at once."""
 
-    model_config = SettingsConfigDict(env_prefix="TAILRACE_")
+    model_config = SettingsConfigDict(env_prefix="TAILRACE_", env_ignore_empty=True)
 
     exports_at_once: int = Field(2, ge=1, description="Exports that run side by side")
     queue_length: int = Field(16, ge=0, description="Exports that may wait; more are told to come back (503)")

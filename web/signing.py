@@ -10,6 +10,7 @@ import base64
 import hashlib
 import hmac
 import re
+import secrets
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,7 +23,7 @@ SCHEME = "tailrace-export-url-v1"
 CLOCK_SKEW = timedelta(seconds=60)
 SHORTEST_SECRET_BYTES = 32
 
-_PATH = re.compile(
+_PATH = (
     rb"/v4/workflows/([A-Za-z0-9][A-Za-z0-9_.-]{0,127})/data/exports/"
     rb"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
 )
@@ -76,14 +77,17 @@ class Grant:
 def parse_signing_keys(text: str) -> tuple[SigningKey, ...]:
     """Read ``kid=secret,kid=secret``: the first signs, all verify. Raises ValueError, which never holds a secret."""
     keys: list[SigningKey] = []
-    for position, entry in enumerate(filter(None, (part.strip() for part in text.split(","))), start=1):
+    # Entries are named by position alone: a comma within a secret makes a key id of a piece of it.
+    for position, entry in enumerate((part.strip() for part in text.split(",")), start=1):
+        if not entry:
+            continue
         kid, equals, secret = entry.partition("=")
         if not equals or not _KID.fullmatch(kid):
             raise ValueError(f"entry {position} is not kid=secret with a kid of 1 to 16 of a-z 0-9 -")
         if len(secret.encode()) < SHORTEST_SECRET_BYTES:
-            raise ValueError(f"the secret of {kid} is shorter than {SHORTEST_SECRET_BYTES} bytes")
+            raise ValueError(f"the secret of entry {position} is shorter than {SHORTEST_SECRET_BYTES} bytes")
         if kid in {key.kid for key in keys}:
-            raise ValueError(f"the key id {kid} stands twice")
+            raise ValueError(f"the key id of entry {position} stands before it already")
         keys.append(SigningKey(kid, secret.encode()))
     if not keys:
         raise ValueError("there is no key")
@@ -97,7 +101,8 @@ def _utc_now() -> datetime:
 class UrlSigner:
     """Signs download URLs with the first key and verifies those of all.
 
-    A URL is accepted with the path of ``base_url`` before it or without, since a proxy may strip it.
+    A URL is accepted with the path of ``base_url`` before it or without, since a proxy may strip it. Raises ValueError
+    without a key.
     """
 
     def __init__(
@@ -109,36 +114,43 @@ class UrlSigner:
         formats: Collection[str],
         clock: Callable[[], datetime] = _utc_now,
     ) -> None:
+        if not keys:
+            raise ValueError("there is no key")
         self._signing = keys[0]
         self._keys = {key.kid: key for key in keys}
-        self._dummy = SigningKey("dummy", b"\x00" * SHORTEST_SECRET_BYTES)
+        # Nobody can sign with it, not even we after a restart.
+        self._dummy = SigningKey("dummy", secrets.token_bytes(SHORTEST_SECRET_BYTES))
         self._base = base_url.rstrip("/")
-        self._base_path = urlsplit(self._base).path.encode()
+        self._path = re.compile(b"(?:%b)?%b" % (re.escape(urlsplit(self._base).path.encode()), _PATH))
         self._longest = longest_ttl + CLOCK_SKEW
         self._formats = frozenset(formats)
         self._clock = clock
 
     def sign(self, workflow_id: str, export_id: str, format_name: str, expires: datetime) -> str:
-        """The URL of an export's file, good until ``expires`` (whole seconds)."""
+        """The URL of an export's file, good until ``expires``, whose fraction of a second is cut off.
+
+        Raises ValueError for what could never be verified, and for a time without a zone.
+        """
+        if expires.tzinfo is None:
+            raise ValueError("the expiry has no time zone")
         seconds = str(int(expires.timestamp()))
         signature = self._signature(self._signing, workflow_id, export_id, format_name, seconds, self._signing.kid)
-        return (
-            f"{self._base}/v4/workflows/{workflow_id}/data/exports/{export_id}"
-            f"?format={format_name}&expires={seconds}&kid={self._signing.kid}&sig={signature}"
-        )
+        path = f"/v4/workflows/{workflow_id}/data/exports/{export_id}"
+        query = f"format={format_name}&expires={seconds}&kid={self._signing.kid}&sig={signature}"
+        try:
+            self._read(path.encode(), query.encode())
+        except BadSignature as error:
+            raise ValueError("an id, the format or the expiry is outside the grammar of URLs") from error
+        return f"{self._base}{path}?{query}"
 
     def verify(self, raw_path: bytes, raw_query: bytes) -> Grant:
         """What a URL allows. Raises BadSignature, or ExpiredUrl if only the time is over."""
-        workflow_id, export_id = self._match_path(raw_path)
-        values = _match_query(raw_query)
-        format_name, expires, kid, given = (values[name] for name in ("format", "expires", "kid", "sig"))
-        if format_name not in self._formats:
-            raise BadSignature
+        workflow_id, export_id, format_name, expires, kid, given = self._read(raw_path, raw_query)
         # An unknown key id costs the same time as a known one.
         key = self._keys.get(kid, self._dummy)
         wanted = self._signature(key, workflow_id, export_id, format_name, expires, kid)
         # The encoded texts are compared: decoding first would let the last character vary.
-        if not hmac.compare_digest(wanted.encode(), given.encode()) or key is self._dummy:
+        if not hmac.compare_digest(wanted.encode(), given.encode()):
             raise BadSignature
         end, now = datetime.fromtimestamp(int(expires), UTC), self._clock()
         if now >= end:
@@ -147,13 +159,14 @@ class UrlSigner:
             raise BadSignature
         return Grant(workflow_id, export_id, format_name, end)
 
-    def _match_path(self, raw_path: bytes) -> tuple[str, str]:
-        if self._base_path and raw_path.startswith(self._base_path + b"/"):
-            raw_path = raw_path[len(self._base_path) :]
-        found = _PATH.fullmatch(raw_path)
-        if found is None:
+    def _read(self, raw_path: bytes, raw_query: bytes) -> tuple[str, str, str, str, str, str]:
+        """Workflow, export, format, expiry, key id and signature of a well-shaped URL. Raises BadSignature."""
+        found = self._path.fullmatch(raw_path)
+        values = _match_query(raw_query)
+        if found is None or values["format"] not in self._formats:
             raise BadSignature
-        return found.group(1).decode(), found.group(2).decode()
+        workflow_id, export_id = found.group(1).decode(), found.group(2).decode()
+        return workflow_id, export_id, values["format"], values["expires"], values["kid"], values["sig"]
 
     def _signature(self, key: SigningKey, *fields: str) -> str:
         # Lengths before the values, so that no boundary between two fields can shift.

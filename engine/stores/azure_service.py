@@ -3,13 +3,12 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BytesIO
 from typing import Any
 
 import requests
-from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError  # noqa: TID251
-from azure.core.pipeline.transport import RequestsTransport  # noqa: TID251
-from azure.storage.blob import BlobServiceClient  # noqa: TID251
+from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
+from azure.core.pipeline.transport import RequestsTransport
+from azure.storage.blob import BlobServiceClient
 from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
@@ -96,6 +95,17 @@ def _translate(error: AzureError, creating: bool) -> StoreError:
     return StoreError(f"Azure answered {status} {code}.")
 
 
+class _Pieces:
+    """A body that is read piece by piece, without copying it."""
+
+    def __init__(self, data: bytes) -> None:
+        self._rest = memoryview(data)
+
+    def read(self, size: int) -> memoryview:
+        piece, self._rest = self._rest[:size], self._rest[size:]
+        return piece
+
+
 class _Adapter(HTTPAdapter):
     """Keeps a connection for every block on its way, and sends large bodies in pieces.
 
@@ -112,7 +122,9 @@ class _Adapter(HTTPAdapter):
 
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
         if isinstance(request.body, bytes) and len(request.body) > _SEND_BYTES:
-            request.body = BytesIO(request.body)
+            # requests has read the length by now, and urllib3 asks for no more than `read`.
+            pieces: Any = _Pieces(request.body)
+            request.body = pieces
         return super().send(request, *args, **options)
 
 
@@ -131,7 +143,7 @@ def _transport() -> RequestsTransport:
 
 def _default_credential() -> Any:
     try:
-        from azure.identity import DefaultAzureCredential  # noqa: TID251
+        from azure.identity import DefaultAzureCredential
     except ImportError as error:
         raise InvalidInput(
             "An account URL without a signature needs the package azure-identity.",

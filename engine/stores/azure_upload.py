@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 
-from azure.core import MatchConditions  # noqa: TID251
-from azure.storage.blob import BlobBlock, BlobClient, ContentSettings  # noqa: TID251
+from azure.core import MatchConditions
+from azure.storage.blob import BlobBlock, BlobClient, ContentSettings
 
 from engine.errors import ObjectExists, StoreError, StoreUnavailable
 from engine.stores.azure_service import BULK_READ_SECONDS, translated

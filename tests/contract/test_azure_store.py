@@ -18,7 +18,7 @@ from azure.storage.blob import (
     generate_account_sas,
 )
 
-from engine.errors import InvalidInput, StoreError, StoreUnavailable
+from engine.errors import InvalidInput, ObjectMissing, StoreError, StoreUnavailable
 from engine.stores import azure_service, open_store
 from engine.stores.azure import AzureStore
 from tests.helpers.azurite import ACCOUNT, KEY, Azurite, connection_string
@@ -74,6 +74,22 @@ def test_a_create_and_a_replacement_whose_answers_were_lost_have_happened(
     second = azure.replace("k", b"22", etag=first.etag)
     assert azure.head("k") == second
     assert (azure.read("k"), second.metadata) == (b"22", {"rows": "1"})
+
+
+@pytest.mark.azurite
+def test_a_replacement_of_what_is_removed_in_between_raises_object_missing(
+    azure: AzureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = azure.create("k", b"1", content_type=CSV, metadata={})
+    original = BlobClient.upload_blob
+
+    def late(self: BlobClient, *arguments: Any, **options: Any) -> Any:
+        azure.delete("k")
+        return original(self, *arguments, **options)
+
+    monkeypatch.setattr(BlobClient, "upload_blob", late)
+    with pytest.raises(ObjectMissing):
+        azure.replace("k", b"2", etag=first.etag)
 
 
 @pytest.mark.azurite

@@ -188,6 +188,27 @@ def test_errors_of_the_system_are_told_in_sentences_without_paths(
     assert directory.read("a") == b"y"
 
 
+def test_a_block_that_was_written_in_part_is_not_in_the_object(
+    directory: DirectoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = os.pwrite
+
+    def fill_the_disk(descriptor: int, data: memoryview, offset: int) -> int:
+        if len(data) < 4:
+            raise OSError(errno.ENOSPC, "full")
+        return original(descriptor, data[:3], offset)
+
+    upload = directory.begin("a", content_type=CSV)
+    ids = [upload.stage(0, b"good")]
+    monkeypatch.setattr(os, "pwrite", fill_the_disk)
+    with pytest.raises(StoreUnavailable):
+        upload.stage(1, b"partial")
+    monkeypatch.undo()
+
+    assert upload.commit(ids, metadata={}).size == 4
+    assert directory.read("a") == b"good"
+
+
 def test_one_object_cannot_be_the_folder_of_another(directory: DirectoryStore) -> None:
     directory.create("a", b"x", content_type=CSV, metadata={})
     directory.create("b/c", b"x", content_type=CSV, metadata={})

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pyarrow
+import pyarrow as pa
 import pyarrow.parquet
 
 from engine.cancel import CancelToken
@@ -71,7 +71,7 @@ class Engine:
         csv.writer(text, lineterminator="\n").writerows([header, *cells])
         return self.write(name, text.getvalue())
 
-    def write_parquet(self, table: pyarrow.Table, name: str = "rows.parquet") -> Path:
+    def write_parquet(self, table: pa.Table, name: str = "rows.parquet") -> Path:
         """A Parquet file as Arrow makes it."""
         pyarrow.parquet.write_table(table, self.folder / name)
         return self.folder / name

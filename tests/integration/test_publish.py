@@ -7,7 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-import pyarrow
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from engine.errors import InvalidInput, NotFound
@@ -47,7 +48,7 @@ def test_several_csv_files_are_one_run_in_the_order_of_the_files(engine: Engine)
     assert engine.export_rows() == [{"n": "3", "m": "x"}, {"n": "1", "m": "y"}, {"n": "2", "m": "z"}]
 
 
-ROWS = [
+ROWS: list[dict[str, object]] = [
     {"t": "2024-01-02", "n": 9007199254740993, "d": 1.5, "b": True, "l": ["a", None], "o": {"x": 1, "y": "é😀"}},
     {"t": "", "n": None, "d": 1e300, "b": None, "l": [], "o": None},
     {"t": None, "n": -1, "d": None, "b": False, "l": None, "o": {"x": None, "y": ""}},
@@ -73,17 +74,17 @@ def test_parquet_keeps_exact_types(engine: Engine) -> None:
         },
         dict.fromkeys(["big", "unsigned", "dec", "day", "moment", "inner"]),
     ]
-    schema = pyarrow.schema(
+    schema = pa.schema(
         [
-            ("big", pyarrow.int64()),
-            ("unsigned", pyarrow.uint64()),
-            ("dec", pyarrow.decimal128(38, 3)),
-            ("day", pyarrow.date32()),
-            ("moment", pyarrow.timestamp("us", "UTC")),
-            ("inner", pyarrow.list_(pyarrow.struct([("k", pyarrow.string()), ("n", pyarrow.int32())]))),
+            ("big", pa.int64()),
+            ("unsigned", pa.uint64()),
+            ("dec", pa.decimal128(38, 3)),
+            ("day", pa.date32()),
+            ("moment", pa.timestamp("us", "UTC")),
+            ("inner", pa.list_(pa.struct([("k", pa.string()), ("n", pa.int32())]))),
         ]
     )
-    engine.publish(engine.write_parquet(pyarrow.Table.from_pylist(rows, schema)))
+    engine.publish(engine.write_parquet(pa.Table.from_pylist(rows, schema)))
     assert read_parquet(engine.export_bytes("parquet")) == rows
     text = engine.export_bytes("json").decode()
     parsed = json.loads(text, parse_float=Decimal)
@@ -149,7 +150,7 @@ def test_a_value_that_does_not_fit_is_refused_and_leaves_nothing(engine: Engine,
 
 @pytest.mark.parametrize("value", [10**19, "12", 1.5])
 def test_an_integer_column_never_rounds(engine: Engine, value: object) -> None:
-    rows = [{"n": 1}, {"n": value}]
+    rows: list[dict[str, object]] = [{"n": 1}, {"n": value}]
     try:
         engine.publish_rows(rows)
     except InvalidInput:
@@ -164,7 +165,8 @@ def test_an_undeclared_column_is_refused(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(
-    "header", [["_row_id"], ["_other"], ["file_row_number"], ["file_index"], ["Name", "name"], ["a", "É", "é"]]
+    "header",
+    [["_row_id"], ["_other"], ["file_row_number"], ["file_index"], ["Name", "name"], ["a", "a"], ["É", "é"], ["a", ""]],
 )
 def test_reserved_names_and_names_that_differ_in_case_only_are_refused(engine: Engine, header: list[str]) -> None:
     file = engine.write_csv(header, [["x"] * len(header)])
@@ -173,9 +175,32 @@ def test_reserved_names_and_names_that_differ_in_case_only_are_refused(engine: E
     assert engine.keys("workflow=w/run=") == []
 
 
+@pytest.mark.parametrize("names", [["Name", "name"], ["a", "a"], ["_row_id"], ["file_row_number"]])
+def test_the_names_of_parquet_columns_are_checked_as_they_are_written(engine: Engine, names: list[str]) -> None:
+    with pytest.raises(InvalidInput):
+        engine.publish(engine.write_parquet(pa.table([pa.array([1]) for _ in names], names=names)))
+
+
+def test_json_names_that_differ_in_case_only_are_refused(engine: Engine) -> None:
+    with pytest.raises(InvalidInput):
+        engine.publish(engine.write_json([{"A": 1}, {"a": 2}]))
+
+
+def test_rows_without_any_declared_field_are_rows(engine: Engine) -> None:
+    engine.publish(engine.write_json([{}, {}]), schema=engine.write_schema(a="STRING"))
+    assert engine.export_rows() == [{"a": None}] * 2
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("a.json", "[1, 2]"), ("a.json", '[{"a": 1}'), ("a.ndjson", '{"a": 1}\n{"a"'), ("a.txt", "x"), ("a.parquet", "x")],
+    [
+        ("a.csv", ""),
+        ("a.json", "[1, 2]"),
+        ("a.json", '[{"a": 1}'),
+        ("a.ndjson", '{"a": 1}\n{"a"'),
+        ("a.txt", "x"),
+        ("a.parquet", "x"),
+    ],
 )
 def test_a_file_that_cannot_be_read_is_refused(engine: Engine, name: str, content: str) -> None:
     with pytest.raises(InvalidInput):

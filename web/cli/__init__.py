@@ -4,8 +4,11 @@ Exit codes: 0 done; 1 refused or failed, with the reason on standard error; 2 th
 """
 
 import sys
+from collections.abc import Sequence
+from typing import NoReturn
 
 import click
+from pydantic import ValidationError
 
 from engine.errors import EngineError
 from web.cli.demo import demo
@@ -26,10 +29,21 @@ for command in (publish, runs, serve, demo, keys):
     commands.add_command(command)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; errors are sentences, never stacks."""
     try:
-        commands.main(prog_name="tailrace")
-    except (EngineError, MissingSetting) as error:
-        click.echo(f"tailrace: {error}", err=True)
-        sys.exit(1)
+        commands.main(arguments, prog_name="tailrace")
+    except EngineError as error:
+        _fail(" ".join(filter(None, (error.message, str(error.details.get("remedy", ""))))))
+    except MissingSetting as error:
+        _fail(str(error))
+    except ValidationError as error:
+        # Only settings are validated on the way here; their values may be secrets, so they are not repeated.
+        wrong = error.errors(include_input=False, include_url=False)[0]
+        name = str(wrong["loc"][0])
+        _fail(f"The setting {name if name.isupper() else f'TAILRACE_{name.upper()}'} is wrong: {wrong['msg']}.")
+
+
+def _fail(reason: str) -> NoReturn:
+    click.echo(f"tailrace: {reason}", err=True)
+    sys.exit(1)

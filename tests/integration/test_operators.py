@@ -1,0 +1,167 @@
+"""All operators on all kinds of columns against an oracle over plain Python values."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from engine.errors import InvalidFilter
+from engine.operators import OPERATORS
+from tests.helpers.engine import NOW, Engine, entry
+from tests.helpers.operator_oracle import COMPARISONS, COMPLEMENTS, SUBSTRINGS, TEMPORAL, matches
+
+COLUMNS: dict[str, tuple[pa.DataType, list[Any]]] = {
+    "text": (
+        pa.string(),
+        [
+            *("", "a", "A", "abc", "ABC", "xaBcx", "%", "_", "a%c", "a_c", "it's", "back\\slash", ".*", "Ünï", "ünÏ"),
+            *("5", "05", "5.0", "-1e3", "12 apples", "0x10", "NaN", " 5", "true"),
+            *("2026-06-15", "2026-06-15T12:30:15Z", "2026-06-15T12:30:16Z", "2026-06-14T23:00:00-05:00", "2026-02-30"),
+        ],
+    ),
+    "big": (pa.int64(), [0, 1, -1, 5, 2**53, 2**53 + 1, 2**63 - 1, -(2**63)]),
+    "double": (
+        pa.float64(),
+        [0.0, -0.0, 0.1, 0.3, 5.0, -5.5, 1e300, 2.0**53, float("nan"), float("inf"), -float("inf")],
+    ),
+    "decimal": (pa.decimal128(12, 3), [Decimal(text) for text in ("0", "0.1", "0.3", "5", "-5.5", "123456789.123")]),
+    "flag": (pa.bool_(), [True, False]),
+    "day": (pa.date32(), [date(2026, 6, day) for day in (1, 13, 14, 15, 16)] + [date(1, 1, 1), date(9999, 12, 31)]),
+    "moment": (
+        pa.timestamp("us", "UTC"),
+        [NOW + timedelta(microseconds=step) for step in (-86_400_000_000, -1, 0, 1)]
+        + [datetime(2026, 6, day, tzinfo=UTC) for day in (13, 14, 15, 16)]
+        + [datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999999, UTC)],
+    ),
+    "tags": (pa.list_(pa.string()), [[], ["a"], ["b", "ABC"], ["a%c", None], [None], [""], ["it's", "\\"]]),
+    "numbers": (pa.list_(pa.int64()), [[], [1], [2, 5], [None, 2**63 - 1], [None]]),
+}
+LENGTH = max(len(values) for _, values in COLUMNS.values()) + 1
+ROWS: list[dict[str, Any]] = [
+    {name: values[n] if n < len(values) else None for name, (_, values) in COLUMNS.items()} for n in range(LENGTH)
+]
+
+TEXTS = ["a", "abc", "", "%", "_", "a_c", "'", "\\", ".*", "ÜN", "5", "' OR 1=1 --"]
+NUMBERS = [5, 0, -5.5, 0.1, 0.3, 2**53 + 1, 2**63, -(2**63) - 1, 10**30, "5", "0.30", 1e-30, 1e300]
+DATES = ["2026-06-14", "2026-06-15T12:30:15Z", "2026-06-15T14:30:15.000001+02:00", "0001-01-01", "9999-12-31"]
+VALUES: dict[str, tuple[list[Any], list[Any]]] = {
+    "text": ([*TEXTS, True, 5], [*NUMBERS, *DATES]),
+    "big": (NUMBERS, NUMBERS),
+    "double": (NUMBERS, NUMBERS),
+    "decimal": (NUMBERS, NUMBERS),
+    "flag": ([True, False, "true"], []),
+    "day": (DATES, DATES),
+    "moment": (DATES, DATES),
+    "tags": (TEXTS, []),
+    "numbers": ([1, 5, 2**63 - 1, 2.5, "2"], []),
+}
+"""By column: values for the operators of equality, and for those that compare."""
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    engine = Engine(tmp_path_factory.mktemp("operators"))
+    rows = [row | {"n": n} for n, row in enumerate(ROWS)]
+    schema = pa.schema([("n", pa.int32()), *((name, type_) for name, (type_, _) in COLUMNS.items())])
+    engine.publish(engine.write_parquet(pa.Table.from_pylist(rows, schema)))
+    return engine
+
+
+def _cases(column: str) -> Iterator[tuple[str, Any]]:
+    equality, comparison = VALUES[column]
+    yield from ((operator, None) for operator in ("IS_NULL", "IS_NOT_NULL", "IS_EMPTY", "IS_NOT_EMPTY"))
+    for operator in ("EQUALS", "NOT_EQUALS"):
+        yield from ((operator, value) for value in equality)
+    for operator in ("IN", "NOT_IN"):
+        yield from ((operator, value) for value in ([], equality[:1], equality[1:4], equality))
+    if column in ("text", "tags"):
+        for operator in (*SUBSTRINGS, "NOT_CONTAINS"):
+            yield from ((operator, value) for value in TEXTS)
+    for operator in COMPARISONS:
+        yield from ((operator, value) for value in comparison)
+    if column in ("text", "day", "moment"):
+        for operator in TEMPORAL:
+            yield from ((operator, value) for value in DATES)
+        yield from (("WITHIN_LAST_DAYS", days) for days in (1, 2, 10**6))
+
+
+def test_the_cases_are_all_operators() -> None:
+    assert {operator for column in COLUMNS for operator, _ in _cases(column)} == set(OPERATORS)
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_an_operator_keeps_what_the_oracle_keeps(engine: Engine, column: str) -> None:
+    """Several hundred predicates of plans, each run over the parts without the cost of an export."""
+    exporter, wrong = engine.exporter(), []
+    with duckdb.connect(config={"threads": 1}) as connection:
+        connection.execute("SET TimeZone='UTC'")
+        for operator, value in _cases(column):
+            plan = engine.plan(exporter, filters=[entry(column, operator, value)])
+            parts = [str(engine.store.local_path(part.key)) for part in plan.run.parts]
+            sql = f"SELECT n FROM read_parquet($parts) WHERE {plan.predicate} ORDER BY n"
+            found = [n for (n,) in connection.execute(sql, {**plan.parameters, "parts": parts}).fetchall()]
+            wanted = [n for n, row in enumerate(ROWS) if matches(operator, row[column], value, NOW)]
+            if found != wanted:
+                wrong.append((operator, value, found, wanted))
+    assert not wrong
+
+
+FIRST_CASE = {operator: (column, value) for column in reversed(COLUMNS) for operator, value in _cases(column)}
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_an_export_holds_what_the_oracle_keeps(engine: Engine, operator: str) -> None:
+    column, value = FIRST_CASE[operator]
+    wanted = [n for n, row in enumerate(ROWS) if matches(operator, row[column], value, NOW)]
+    assert [row["n"] for row in engine.export_rows(filters=[entry(column, operator, value)])] == wanted
+
+
+@pytest.mark.parametrize("negative", COMPLEMENTS)
+@pytest.mark.parametrize("column", ["text", "tags"])
+def test_an_operator_and_its_complement_are_the_whole_run(engine: Engine, column: str, negative: str) -> None:
+    value = None if negative.startswith("IS_") else ["a"] if negative == "NOT_IN" else "a"
+    found = [
+        {row["n"] for row in engine.export_rows(filters=[entry(column, operator, value)])}
+        for operator in (negative, COMPLEMENTS[negative])
+    ]
+    assert found[0] | found[1] == set(range(LENGTH))
+    assert not found[0] & found[1]
+    assert all(found)
+
+
+def test_filters_hold_together(engine: Engine) -> None:
+    found = engine.export_rows(filters=[entry("big", "GREATER_THAN", 0), entry("text", "CONTAINS", "b")])
+    assert [row["n"] for row in found] == [
+        n for n, row in enumerate(ROWS) if row["big"] is not None and row["big"] > 0 and "b" in row["text"].lower()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("column", "operator", "value"),
+    [
+        ("big", "EQUALS", "five"),
+        ("big", "EQUALS", True),
+        ("day", "AFTER", "yesterday"),
+        ("day", "GREATER_THAN", 5),
+        ("moment", "EQUALS", "2026-02-30"),
+        ("flag", "EQUALS", "yes"),
+        ("flag", "GREATER_THAN", 1),
+        ("text", "BEFORE", "soon"),
+        ("big", "CONTAINS", "1"),
+        ("big", "BEFORE", "2026-01-01"),
+        ("tags", "GREATER_THAN", 1),
+        ("big", "WITHIN_LAST_DAYS", 5),
+        ("nothing", "IS_NULL", None),
+        ("_row_id", "EQUALS", "0"),
+    ],
+)
+def test_a_value_or_operator_that_means_nothing_is_refused(
+    engine: Engine, column: str, operator: str, value: object
+) -> None:
+    with pytest.raises(InvalidFilter) as refused:
+        engine.export(filters=[entry("n", "IS_NULL"), entry(column, operator, value)])
+    assert refused.value.details["entry"] == "filters[1]"

@@ -1,0 +1,183 @@
+"""Publishers that meet each other, another team, or their own death."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from engine.errors import Conflict, InvalidInput, NotFound, StoreUnavailable
+from engine.stores import ObjectStore
+from tests.helpers.engine import NOW, TEAM, WORKFLOW, Engine
+
+ROOT = Path(__file__).parents[2]
+
+PUBLISH = """
+import os, signal, sys
+from pathlib import Path
+import engine.blocks
+from engine.stores import DirectoryStore
+from tests.helpers.engine import Engine
+
+engine.blocks.BLOCK_TIERS = ((50_000, 1_500),)
+left = int(sys.argv[2])
+
+def dying(function):
+    def call(*arguments, **named):
+        global left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments, **named)
+    return call
+
+class Dying(DirectoryStore):
+    def begin(self, key, **named):
+        upload = super().begin(key, **named)
+        upload.stage, upload.commit = dying(upload.stage), dying(upload.commit)
+        return upload
+
+for name in ("create", "replace", "begin"):
+    setattr(Dying, name, dying(getattr(Dying, name)))
+
+folder = Path(sys.argv[1])
+Engine(folder, Dying(folder / "store")).publish(folder / "rows.json", run=sys.argv[3])
+"""
+"""A publisher that kills itself before its n-th change of the store."""
+
+
+def _publisher(folder: Path, death: int, run: str = "r") -> "subprocess.Popen[bytes]":
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen([sys.executable, "-c", PUBLISH, str(folder), str(death), run], env=environment, cwd=folder)
+
+
+def test_a_killed_publisher_leaves_nothing_to_read_and_nothing_in_the_way(tmp_path: Path) -> None:
+    """The moments go from the first change of the store to the last, the manifest's and the latest run's included."""
+    rows = [{"n": n, "text": f"{n * n} {n * 7919}"} for n in range(200)]
+    engines = [Engine(tmp_path / str(death)) for death in range(1, 8)]
+    for engine in engines:
+        engine.write_json(rows)
+    reached = []
+    with ThreadPoolExecutor(7) as pool:
+        codes = list(pool.map(lambda pair: _publisher(pair[1].folder, pair[0]).wait(60), enumerate(engines, 1)))
+    for code, engine in zip(codes, engines, strict=True):
+        if code == 0:
+            assert engine.export_rows() == rows
+            continue
+        assert code == -signal.SIGKILL
+        manifest = engine.results.run(WORKFLOW, "r")
+        reached.append((len(engine.keys()), manifest is not None))
+        with pytest.raises(NotFound):
+            engine.results.resolve(WORKFLOW, None, TEAM)
+        if manifest is None:
+            engine.publish(engine.folder / "rows.json")
+        else:
+            # Killed between the manifest and the latest run: publishing again completes it.
+            with pytest.raises(Conflict):
+                engine.publish(engine.folder / "rows.json")
+        assert engine.export_rows() == rows
+    assert (0, False) in reached, "one died before the workflow was there"
+    assert (2, False) in reached, "one died between the parts and the manifest"
+    assert reached[-1] == (3, True), "one died between the manifest and the latest run"
+    assert codes[-1] == 0, "the moments cover a whole publication"
+
+
+def test_two_processes_publish_into_one_workflow_at_once(tmp_path: Path) -> None:
+    engine = Engine(tmp_path)
+    engine.write_json([{"n": 1}])
+    runs = [f"r{index}" for index in range(4)]
+    processes = [_publisher(tmp_path, 0, run) for run in runs]
+    assert [process.wait(60) for process in processes] == [0] * len(runs)
+    published = {run.run_id: run.published_at for run in engine.results.runs(WORKFLOW)}
+    assert set(published) == set(runs)
+    assert engine.results.resolve(WORKFLOW, None, TEAM).run_id == max(published, key=lambda run: published[run])
+
+
+def test_publishers_of_different_runs_lose_nothing(tmp_path: Path, store: ObjectStore) -> None:
+    engine = Engine(tmp_path, store)
+    ages = [3, 1, 0, 2]
+
+    def publish(age: int) -> None:
+        engine.publish_rows([{"age": age}], run=f"age-{age}", executed_at=NOW - timedelta(days=age))
+
+    assert _at_once([lambda age=age: publish(age) for age in ages]) == [None] * 4  # type: ignore[misc]
+    assert [run.run_id for run in engine.results.runs(WORKFLOW)] == [f"age-{age}" for age in sorted(ages)]
+    assert engine.results.resolve(WORKFLOW, None, TEAM).run_id == "age-0"
+    assert engine.export_rows() == [{"age": 0}]
+
+
+def test_of_publishers_of_one_run_exactly_one_wins(tmp_path: Path, store: ObjectStore) -> None:
+    engines = [Engine(tmp_path / str(index), store) for index in range(3)]
+    results = _at_once([lambda e=e, n=n: e.publish_rows([{"n": n}]) for n, e in enumerate(engines)])  # type: ignore[misc]
+    winner = [index for index, result in enumerate(results) if result is None]
+    assert len(winner) == 1
+    assert all(isinstance(result, Conflict) for result in results if result is not None)
+    assert engines[0].export_rows() == [{"n": winner[0]}]
+    assert len(engines[0].keys("workflow=w/run=r/")) == 2, "the parts of the losers are gone"
+
+
+def test_a_run_that_is_published_stays_as_it_is(tmp_path: Path, store: ObjectStore) -> None:
+    engine = Engine(tmp_path, store)
+    engine.publish_rows([{"n": 1}])
+    before = engine.keys()
+    with pytest.raises(Conflict, match="published already"):
+        engine.publish_rows([{"n": 2}])
+    assert engine.keys() == before
+    assert engine.export_rows() == [{"n": 1}]
+
+
+def test_a_workflow_of_another_team_is_a_conflict_and_is_not_found(tmp_path: Path) -> None:
+    engine = Engine(tmp_path)
+    engine.publish_rows([{"n": 1}])
+    with pytest.raises(Conflict, match="another team"):
+        engine.publish_rows([{"n": 2}], run="r2", team="rival")
+    with pytest.raises(NotFound) as theirs:
+        engine.results.resolve(WORKFLOW, "r", "rival")
+    with pytest.raises(NotFound) as nobodys:
+        engine.results.resolve("other", "r", "rival")
+    assert theirs.value.message == nobodys.value.message
+
+
+def test_a_refused_file_does_not_keep_the_run_id(tmp_path: Path) -> None:
+    engine = Engine(tmp_path)
+    with pytest.raises(InvalidInput):
+        engine.publish(engine.write("rows.json", "["))
+    engine.publish_rows([{"n": 1}])
+    assert engine.export_rows() == [{"n": 1}]
+
+
+@pytest.mark.parametrize("suffix", [".parquet", "run.json"])
+def test_a_store_that_fails_leaves_no_part_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
+    engine = Engine(tmp_path)
+    create = engine.store.create
+
+    def failing(key: str, data: bytes, **named: object) -> object:
+        if key.endswith(suffix):
+            raise StoreUnavailable("gone")
+        return create(key, data, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(engine.store, "create", failing)
+    with pytest.raises(StoreUnavailable):
+        engine.publish_rows([{"n": 1}])
+    assert engine.keys() == ["workflow=w/workflow.json"]
+    monkeypatch.undo()
+    engine.publish_rows([{"n": 1}])
+    assert engine.export_rows() == [{"n": 1}]
+
+
+def _at_once(actions: list[Callable[[], object]]) -> list[BaseException | None]:
+    """Run the actions in threads that start together; what each raised."""
+    barrier = threading.Barrier(len(actions))
+
+    def run(action: Callable[[], object]) -> None:
+        barrier.wait()
+        action()
+
+    with ThreadPoolExecutor(len(actions)) as pool:
+        return [future.exception() for future in [pool.submit(run, action) for action in actions]]

@@ -1,0 +1,129 @@
+"""A stream of bytes cut into blocks of one object."""
+
+import hashlib
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from engine import blocks
+from engine.blocks import BLOCK_TIERS, MIB, BlockStream, block_bytes
+from engine.errors import ObjectExists, StoreUnavailable
+from engine.stores import DirectoryStore, Upload
+from engine.stores.names import MAX_BLOCKS
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "BLOCK_TIERS", ((2, 4), (49_998, 16)))
+
+
+def test_the_tiers_fill_the_largest_object() -> None:
+    assert sum(count for count, _ in BLOCK_TIERS) == MAX_BLOCKS
+    assert sum(count * size for count, size in BLOCK_TIERS) > 16 * 2**40
+    assert [block_bytes(ordinal) for ordinal in (0, 12_499, 12_500, MAX_BLOCKS - 1)] == [
+        size * MIB for size in (8, 8, 32, 1024)
+    ]
+    with pytest.raises(ValueError, match="50000"):
+        block_bytes(MAX_BLOCKS)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(pieces=st.lists(st.binary(max_size=40), max_size=12))
+def test_the_object_is_the_concatenation(
+    tmp_path_factory: pytest.TempPathFactory, small_blocks: None, pieces: list[bytes]
+) -> None:
+    store = DirectoryStore(tmp_path_factory.mktemp("blocks"))
+    with BlockStream(store, "a/b", content_type="text/plain") as stream:
+        for piece in pieces:
+            stream.append(piece)
+        info = stream.commit({"k": "v"})
+    content = b"".join(pieces)
+    assert store.read("a/b") == content
+    assert (stream.size, info.size) == (len(content), len(content))
+    assert stream.sha256 == hashlib.sha256(content).hexdigest()
+    assert (info.content_type, dict(info.metadata)) == ("text/plain", {"k": "v"})
+
+
+@pytest.mark.parametrize("content", [b"ab", b"x" * 100])
+def test_without_a_commit_nothing_is_visible(tmp_path: Path, small_blocks: None, content: bytes) -> None:
+    store = DirectoryStore(tmp_path)
+    with BlockStream(store, "a", content_type="text/plain") as stream:
+        stream.append(content)
+    with pytest.raises(RuntimeError), BlockStream(store, "a", content_type="text/plain") as stream:
+        stream.append(content)
+        raise RuntimeError
+    assert list(store.list("")) == []
+
+
+@pytest.mark.parametrize("content", [b"ab", b"x" * 100])
+def test_an_object_that_is_there_stays(tmp_path: Path, small_blocks: None, content: bytes) -> None:
+    store = DirectoryStore(tmp_path)
+    store.create("a", b"first", content_type="text/plain", metadata={})
+    with BlockStream(store, "a", content_type="text/plain") as stream:
+        stream.append(content)
+        with pytest.raises(ObjectExists):
+            stream.commit({})
+    assert store.read("a") == b"first"
+
+
+def test_a_block_that_cannot_be_staged_fails_the_stream(
+    tmp_path: Path, small_blocks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = DirectoryStore(tmp_path)
+    _wrap_stage(monkeypatch, store, lambda ordinal: _fail() if ordinal == 3 else None)
+    with pytest.raises(StoreUnavailable), BlockStream(store, "a", content_type="text/plain") as stream:  # noqa: PT012
+        for _ in range(1000):
+            stream.append(b"x" * 10)
+        stream.commit({})
+    assert list(store.list("")) == []
+
+
+def test_no_more_blocks_are_under_way_than_the_store_takes(
+    tmp_path: Path, small_blocks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = DirectoryStore(tmp_path)
+    release, staged = threading.Event(), []
+    _wrap_stage(monkeypatch, store, lambda ordinal: (staged.append(ordinal), release.wait(10)), parallel=2)
+    with BlockStream(store, "a", content_type="text/plain") as stream:
+        done = threading.Event()
+
+        def append() -> None:
+            for _ in range(5):
+                stream.append(b"x" * 16)
+            done.set()
+
+        thread = threading.Thread(target=append)
+        thread.start()
+        assert not done.wait(0.1)
+        assert len(staged) == 2
+        release.set()
+        thread.join(10)
+        assert done.is_set()
+        stream.commit({})
+    assert store.read("a") == b"x" * 80
+
+
+def _fail() -> None:
+    raise StoreUnavailable("gone")
+
+
+def _wrap_stage(monkeypatch: pytest.MonkeyPatch, store: DirectoryStore, before: object, parallel: int = 1) -> None:
+    begin = store.begin
+
+    def wrapped(key: str, *, content_type: str) -> Upload:
+        upload = begin(key, content_type=content_type)
+        stage = upload.stage
+
+        def staging(ordinal: int, data: bytes) -> str:
+            assert callable(before)
+            before(ordinal)
+            return stage(ordinal, data)
+
+        upload.parallel_blocks = parallel
+        upload.stage = staging  # type: ignore[method-assign]
+        return upload
+
+    monkeypatch.setattr(store, "begin", wrapped)

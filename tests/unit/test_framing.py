@@ -1,0 +1,57 @@
+"""Files of ranges joined into one file."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.framing import ArrayFrame, Frame, PlainFrame
+
+VALUES = st.one_of(st.none(), st.integers(), st.text(), st.sampled_from(["\n]\n", "[\n\t", "]", "},\n\t{"]))
+ROWS = st.dictionaries(st.text(max_size=3), VALUES, max_size=3)
+RANGES = st.lists(st.lists(ROWS, max_size=4), min_size=1, max_size=5)
+
+
+def _written(rows: list[dict[str, Any]]) -> bytes:
+    """A range as DuckDB's JSON writer spells it."""
+    return ("[\n\t" + ",\n\t".join(json.dumps(row) for row in rows) + "\n]\n").encode()
+
+
+def _framed(frame: Frame, files: list[bytes], chunks: list[int]) -> bytes:
+    """Every file in chunks of those lengths, over and over."""
+    result = b""
+    turn = 0
+    for file in files:
+        while file:
+            length = chunks[turn % len(chunks)]
+            turn += 1
+            result += frame.content(file[:length])
+            file = file[length:]
+        result += frame.end_of_range()
+    return result + frame.end()
+
+
+@given(RANGES, st.lists(st.integers(1, 40), min_size=1, max_size=5))
+def test_arrays_of_ranges_are_one_array_under_any_chunking(
+    ranges: list[list[dict[str, Any]]], chunks: list[int]
+) -> None:
+    files = [_written(rows) for rows in ranges]
+    framed = _framed(ArrayFrame(), files, chunks)
+    rows = [row for rows in ranges for row in rows]
+    assert json.loads(framed) == rows
+    assert framed == (_written(rows).rstrip(b"\n") if rows else b"[]")
+
+
+@given(st.lists(st.binary(max_size=50), min_size=1, max_size=5), st.integers(1, 60), st.sampled_from([b"", b"head"]))
+def test_plain_ranges_follow_each_other_behind_one_head(files: list[bytes], chunk: int, head: bytes) -> None:
+    joined = b"".join(files)
+    assert _framed(PlainFrame(head), files, [chunk]) == (head + joined if joined else b"")
+
+
+def test_an_array_that_does_not_end_is_noticed() -> None:
+    frame = ArrayFrame()
+    frame.content(b'[\n\t{"a": 1},\n\t{"a"')
+    with pytest.raises(AssertionError):
+        frame.end_of_range()

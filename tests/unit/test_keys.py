@@ -1,0 +1,104 @@
+"""API keys: read from settings, kept as hashes."""
+
+import hashlib
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from web.keys import ApiKeys, new_key, parse_api_keys
+
+
+def hashed(key: str) -> str:
+    return "sha256:" + hashlib.sha256(key.encode()).hexdigest()
+
+
+def test_plain_and_hashed_keys_open_their_team() -> None:
+    keys = parse_api_keys(f"plain=red, {hashed('secret')}=blue ,a=b==green,")
+    assert len(keys) == 3
+    assert keys.team_of(b"plain") == "red"
+    assert keys.team_of(b"secret") == "blue"
+    assert keys.team_of(b"a=b=") == "green"
+
+
+@pytest.mark.parametrize(
+    "presented",
+    [
+        b"",
+        b"other",
+        b"plain ",
+        b"PLAIN",
+        b"plain\0",
+        b"plain=red",
+        hashed("plain").encode(),
+        hashlib.sha256(b"plain").digest(),
+        b"pl\xc3\xa4in",
+        b"\xff",
+        b"x" * 513,
+        b"x" * 1_000_000,
+    ],
+)
+def test_anything_else_opens_nothing(presented: bytes) -> None:
+    assert parse_api_keys(f"plain=red,{hashed('x' * 513)}=blue").team_of(presented) is None
+
+
+def test_the_longest_key_is_of_512_bytes() -> None:
+    assert parse_api_keys("x" * 512 + "=red").team_of(b"x" * 512) == "red"
+
+
+def test_no_keys_open_nothing() -> None:
+    assert ApiKeys({}).team_of(b"x") is None
+    assert ApiKeys({bytes(32): "red"}).team_of(b"x") is None
+
+
+def test_plain_keys_are_not_kept() -> None:
+    keys = parse_api_keys("s3cret-key=red")
+    assert "s3cret-key" not in repr(keys) + repr(vars(keys))
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("s3cret", "entry 1 is not"),
+        ("s3cret=", "entry 1 is not"),
+        ("=red", "entry 1 is not"),
+        ("s3cret=../x", "entry 1 is not"),
+        ("s3cret=-x", "entry 1 is not"),
+        ("s3cret=a b", "entry 1 is not"),
+        ("s3cret=" + "t" * 129, "entry 1 is not"),
+        ("s3cret=rédacteurs", "entry 1 is not"),
+        ("a=red,,s3cret", "entry 3 is not"),
+        ("sha256:s3cret=red", "entry 1 has a hash"),
+        ("sha256:" + "A" * 64 + "=red", "entry 1 has a hash"),
+        ("sha256:" + "a" * 63 + "=red", "entry 1 has a hash"),
+        ("sha256:" + "a" * 65 + "=red", "entry 1 has a hash"),
+        ("s3cret =red", "entry 1 has a key"),
+        ("s3 cret=red", "entry 1 has a key"),
+        ("s3crét=red", "entry 1 has a key"),
+        ("s3cret" * 86 + "=red", "entry 1 has a key"),
+        ("s3cret=red,s3cret=blue", "entry 2 has a key that another"),
+        (f"s3cret=red,{hashed('s3cret')}=blue", "entry 2 has a key that another"),
+    ],
+)
+def test_malformed_entries_are_named_by_position(text: str, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem) as caught:
+        parse_api_keys(text)
+    assert "s3c" not in str(caught.value)
+
+
+def test_a_key_may_stand_twice_for_one_team() -> None:
+    assert len(parse_api_keys(f"a=red,{hashed('a')}=red")) == 1
+
+
+def test_a_new_key_opens_by_its_hashed_form() -> None:
+    key, stored = new_key()
+    assert re.fullmatch(r"tr_[0-9a-f]{8}_[A-Za-z0-9_-]{43}", key)
+    assert stored == hashed(key)
+    assert parse_api_keys(f"{stored}=red").team_of(key.encode()) == "red"
+    assert new_key()[0] != key
+
+
+@given(st.binary(max_size=600))
+def test_no_bytes_raise(presented: bytes) -> None:
+    assert parse_api_keys("=====red=red").team_of(presented) == ("red" if presented == b"=====red" else None)

@@ -1,0 +1,93 @@
+"""Ranges that end in any order come out in theirs."""
+
+import random
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.errors import Cancelled
+from engine.framing import PlainFrame
+from engine.ordered import OrderedSink
+
+PIECES = st.lists(st.lists(st.binary(max_size=20), max_size=6), min_size=1, max_size=12)
+
+
+def _run(ranges: list[list[bytes]], workers: int, limit: int, seed: int) -> list[bytes]:
+    """Workers take ranges in order and write them at their own pace, as an export's do."""
+    forwarded: list[bytes] = []
+    sink = OrderedSink(PlainFrame(), forwarded.append, count=len(ranges), max_waiting_bytes=limit)
+    left, lock = iter(enumerate(ranges)), threading.Lock()
+    pace = random.Random(seed)
+    pauses = [pace.choice([0, 0, 0.0002]) for _ in range(64)]
+
+    def work(worker: int) -> None:
+        while True:
+            with lock:
+                taken = next(left, None)
+            if taken is None:
+                return
+            ordinal, pieces = taken
+            for index, piece in enumerate(pieces):
+                time.sleep(pauses[(ordinal * 7 + index + worker) % len(pauses)])
+                sink.write(ordinal, piece)
+            sink.end(ordinal)
+
+    with ThreadPoolExecutor(workers) as pool:
+        futures = [pool.submit(work, worker) for worker in range(workers)]
+        try:
+            for future in futures:
+                future.result(timeout=20)
+        finally:
+            # A sink that stalled fails the test instead of holding it.
+            sink.stop(RuntimeError("over"))
+    return forwarded
+
+
+@settings(max_examples=60, deadline=None)
+@given(PIECES, st.integers(1, 5), st.sampled_from([0, 1, 10, 10_000]), st.integers(0, 1000))
+def test_any_interleaving_yields_the_concatenation(
+    ranges: list[list[bytes]], workers: int, limit: int, seed: int
+) -> None:
+    assert b"".join(_run(ranges, workers, limit, seed)) == b"".join(piece for pieces in ranges for piece in pieces)
+
+
+def test_the_front_passes_straight_through() -> None:
+    forwarded: list[bytes] = []
+    sink = OrderedSink(PlainFrame(), forwarded.append, count=2, max_waiting_bytes=0)
+    sink.write(0, b"much more than may wait")
+    assert forwarded == [b"much more than may wait"]
+
+
+def test_what_waits_is_bounded_and_goes_on_when_its_turn_comes() -> None:
+    forwarded: list[bytes] = []
+    sink = OrderedSink(PlainFrame(), forwarded.append, count=2, max_waiting_bytes=4)
+    sink.write(1, b"1234")
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(sink.write, 1, b"5")
+        time.sleep(0.05)
+        assert not waiting.done()
+        sink.write(0, b"0")
+        sink.end(0)
+        waiting.result(timeout=10)
+    sink.end(1)
+    assert b"".join(forwarded) == b"012345"
+
+
+def test_a_stop_wakes_who_waits_and_its_first_reason_counts() -> None:
+    sink = OrderedSink(PlainFrame(), lambda _: None, count=2, max_waiting_bytes=0)
+    first = ValueError("first")
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(sink.write, 1, b"x")
+        time.sleep(0.02)
+        sink.stop(first)
+        sink.stop(ValueError("second"))
+        with pytest.raises(Cancelled) as raised:
+            waiting.result(timeout=10)
+    assert sink.stopped is first
+    assert raised.value.__cause__ is first
+    with pytest.raises(Cancelled):
+        sink.write(0, b"y")
