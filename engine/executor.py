@@ -127,7 +127,8 @@ class _Work:
                 "The export needs more memory or spill space than one export may take: "
                 "narrow it by filters, or leave out sortBy."
             )
-        if isinstance(error, duckdb.IOException | duckdb.InvalidInputException):
+        # A part whose file is gone is asked for as a folder, which the fence refuses.
+        if isinstance(error, duckdb.IOException | duckdb.InvalidInputException | duckdb.PermissionException):
             return SourceDamaged("A part of the run cannot be read.")
         return error
 

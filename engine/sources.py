@@ -148,9 +148,9 @@ def _look(connection: duckdb.DuckDBPyConnection, kind: Kind, paths: tuple[str, .
             }
         case _:
             reader = "read_json_objects($paths, format=$layout)"
+            others = "count(*) FILTER (json_type(json) IS DISTINCT FROM 'OBJECT')"
             row = connection.execute(
-                "SELECT json_group_structure(json), count(*) FILTER (json_type(json) IS DISTINCT FROM 'OBJECT') "
-                f"FROM {reader}",
+                f"SELECT json_group_structure(json), {others} FROM {reader}",  # noqa: S608
                 {**parameters, "layout": _layout(kind)},
             ).fetchone()
             text, strangers = row or (None, 0)

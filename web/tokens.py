@@ -70,7 +70,7 @@ class Tokens:
         self._secret = None if secret is None else OctKey.import_key(secret)
         self._jwks = jwks
         self._clock = clock
-        options: dict[str, Any] = {"team": {"essential": True}, "sub": {}}
+        options: dict[str, Any] = {"team": {"essential": True}, "sub": {"allow_blank": False}}
         if audience is not None:
             options["aud"] = {"essential": True, "value": audience}
         if issuer is not None:

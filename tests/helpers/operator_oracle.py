@@ -62,7 +62,7 @@ def _equal(cell: Any, value: Any) -> bool:
     if isinstance(cell, str):
         return cell == (str(value).lower() if isinstance(value, bool) else str(value))
     if isinstance(cell, bool):
-        return cell == {"true": True, "false": False}.get(value, value)
+        return cell is {"true": True, "false": False}.get(value, value)
     if isinstance(cell, date):
         return _moment(cell) == _moment(value)
     if isinstance(cell, float):

@@ -33,14 +33,14 @@ def _modules(package: str) -> Iterator[tuple[str, set[str]]]:
         yield path.relative_to(ROOT).as_posix(), {name.partition(".")[0] for name in imported}
 
 
-@pytest.mark.parametrize(("module", "imported"), _modules("engine"))
+@pytest.mark.parametrize(("module", "imported"), [*_modules("engine")])
 def test_the_engine_never_names_http(module: str, imported: set[str]) -> None:
     assert not imported & {"starlette", "uvicorn", "web", "click"}
     if not module.startswith("engine/stores/azure"):
         assert "azure" not in imported
 
 
-@pytest.mark.parametrize(("module", "imported"), _modules("web"))
+@pytest.mark.parametrize(("module", "imported"), [*_modules("web")])
 def test_the_front_never_names_a_store_or_duckdb(module: str, imported: set[str]) -> None:
     assert not imported & {"azure", "duckdb", "pyarrow", "fsspec"}
 

@@ -77,7 +77,10 @@ def test_what_is_no_number_is_none(value: object) -> None:
     assert read_number(value) is None
 
 
-@given(st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30)), st.integers(-1439, 1439))
+LOCAL = st.datetimes().filter(lambda moment: 1 < moment.year < 9999)
+
+
+@given(LOCAL, st.integers(-1439, 1439))
 def test_an_instant_with_an_offset_is_read_in_utc(moment: datetime, offset: int) -> None:
     sign, (hours, minutes) = "-" if offset < 0 else "+", divmod(abs(offset), 60)
     text = f"{moment.isoformat()}{sign}{hours:02}:{minutes:02}"
@@ -115,8 +118,12 @@ def test_what_is_no_instant_is_none(value: object) -> None:
 
 @pytest.mark.parametrize(
     ("text", "day", "exact"),
-    [("2026-01-31", "2026-01-31", True), ("2026-01-31T00:00:00.0000001Z", "2026-01-31", False)]
-    + [("2026-01-31T23:59:59Z", "2026-01-31", False), ("2026-01-31T23:00:00-02:00", "2026-02-01", False)],
+    [
+        ("2026-01-31", "2026-01-31", True),
+        ("2026-01-31T00:00:00.0000001Z", "2026-01-31", False),
+        ("2026-01-31T23:59:59Z", "2026-01-31", False),
+        ("2026-01-31T23:00:00-02:00", "2026-02-01", False),
+    ],
 )
 def test_an_instant_on_a_date_is_the_day_it_falls_on(text: str, day: str, exact: bool) -> None:
     instant = read_instant(text)

@@ -1,0 +1,165 @@
+"""Exports that are cancelled, meet a damaged run, or were made before."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine import blocks
+from engine.cancel import CancelToken
+from engine.errors import Cancelled, EngineError, SourceDamaged, StoreError, StoreUnavailable
+from engine.exports import export_key
+from engine.runs import Part
+from engine.stores import ObjectStore, Upload
+from tests.helpers.engine import NOW, Engine, entry
+
+ROWS = [{"n": n, "text": str(n * 7919)} for n in range(5000)]
+
+
+@pytest.fixture(autouse=True)
+def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that every export is an upload of several blocks."""
+    monkeypatch.setattr(blocks, "BLOCK_TIERS", ((50_000, 4_000),))
+
+
+@pytest.fixture
+def engine(tmp_path: Path, store: ObjectStore) -> Engine:
+    engine = Engine(tmp_path / "engine", store)
+    engine.publish_rows(ROWS)
+    return engine
+
+
+def _remove(store: ObjectStore, part: Part) -> None:
+    store.delete(part.key)
+
+
+def _replace(store: ObjectStore, part: Part) -> None:
+    store.replace(part.key, store.read(part.key), etag=part.etag)
+
+
+def _shorten(store: ObjectStore, part: Part) -> None:
+    path = store.local_path(part.key)
+    if path is None:
+        store.replace(part.key, store.read(part.key)[:-100], etag=part.etag)
+    else:
+        with path.open("r+b") as file:
+            file.truncate(part.bytes - 100)
+
+
+def _overwrite(store: ObjectStore, part: Part) -> None:
+    store.replace(part.key, b"\0" * part.bytes, etag=part.etag)
+
+
+DAMAGES = [_remove, _replace, _shorten, _overwrite]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_part_is_told_and_nothing_is_visible(
+    engine: Engine, damage: Callable[[ObjectStore, Part], None]
+) -> None:
+    exporter = engine.exporter()
+    plan = engine.plan(exporter, "csv")
+    damage(engine.store, plan.run.parts[0])
+    with pytest.raises(SourceDamaged):
+        exporter.export(plan, CancelToken())
+    assert engine.keys("w/") == []
+
+
+@pytest.mark.parametrize("damage", [_remove, _overwrite])
+def test_a_part_damaged_after_the_check_is_told_too(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, damage: Callable[[ObjectStore, Part], None]
+) -> None:
+    exporter = engine.exporter()
+    plan = engine.plan(exporter, "csv")
+    monkeypatch.setattr(exporter, "_check_parts", lambda run: damage(engine.store, run.parts[0]))
+    with pytest.raises(EngineError) as raised:
+        exporter.export(plan, CancelToken())
+    assert isinstance(raised.value, SourceDamaged | StoreError)
+    assert engine.keys("w/") == []
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("format_name", ["csv", "parquet"])
+def test_a_cancelled_export_leaves_nothing(engine: Engine, threads: int, format_name: str) -> None:
+    cancel = CancelToken()
+    exporter = engine.exporter(threads=threads, range_bytes=1)
+    with pytest.MonkeyPatch.context() as patch:
+        _on_stage(engine, patch, cancel.cancel)
+        with pytest.raises(Cancelled):
+            exporter.export(engine.plan(exporter, format_name), cancel)
+    assert engine.keys("w/") == []
+    assert engine.export(format_name).rows == len(ROWS)
+
+
+def test_an_export_cancelled_before_it_began_leaves_nothing(engine: Engine) -> None:
+    cancel = CancelToken()
+    cancel.cancel()
+    exporter = engine.exporter()
+    with pytest.raises(Cancelled):
+        exporter.export(engine.plan(exporter), cancel)
+    assert engine.keys("w/") == []
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_store_that_fails_while_an_export_is_written_leaves_nothing(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    def fail() -> None:
+        raise StoreUnavailable("gone")
+
+    _on_stage(engine, monkeypatch, fail)
+    with pytest.raises(StoreUnavailable):
+        engine.export("csv", engine.exporter(threads=threads))
+    assert engine.keys("w/") == []
+
+
+def test_the_same_request_is_answered_by_the_same_object(engine: Engine) -> None:
+    asked: dict[str, Any] = {"filters": [entry("n", "LESS_THAN", 10)], "sort_by": "n"}
+    first = engine.export("csv", **asked)
+    key = export_key(first.workflow_id, first.export_id, first.format)
+    made = engine.store.head(key)
+    assert engine.export("csv", engine.exporter(threads=3), **asked) == first
+    assert engine.store.head(key) == made
+    assert engine.keys("w/") == [key]
+
+
+def test_requests_that_differ_have_objects_of_their_own(engine: Engine) -> None:
+    asked: list[dict[str, Any]] = [
+        {},
+        {"sort_by": "n"},
+        {"sort_by": "n", "descending": True},
+        {"include_row_ids": True},
+        {"row_ids": ["000000000001"]},
+        *({"filters": [entry("text", "EQUALS", value)]} for value in (1, "1", True)),
+    ]
+    exporter = engine.exporter()
+    plans = [engine.plan(exporter, name, **one) for one in asked for name in ("csv", "json")]
+    assert len({plan.export_id for plan in plans}) == len(plans)
+
+
+def test_a_clock_counts_only_where_a_filter_looks_at_it(tmp_path: Path) -> None:
+    engine = Engine(tmp_path)
+    engine.publish_rows([{"d": "2026-06-15"}])
+    early, late = engine.exporter(), engine.exporter(clock=lambda: NOW.replace(year=2027))
+    window = [entry("d", "WITHIN_LAST_DAYS", 3)]
+    assert engine.plan(early).export_id == engine.plan(late).export_id
+    assert engine.plan(early, filters=window).export_id != engine.plan(late, filters=window).export_id
+
+
+def _on_stage(engine: Engine, monkeypatch: pytest.MonkeyPatch, action: Callable[[], None]) -> None:
+    """Do something when the first block of an export is staged."""
+    begin = engine.store.begin
+
+    def wrapped(key: str, *, content_type: str) -> Upload:
+        upload = begin(key, content_type=content_type)
+        stage = upload.stage
+
+        def staging(ordinal: int, data: bytes) -> str:
+            action()
+            return stage(ordinal, data)
+
+        monkeypatch.setattr(upload, "stage", staging)
+        return upload
+
+    monkeypatch.setattr(engine.store, "begin", wrapped)
