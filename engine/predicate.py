@@ -78,7 +78,12 @@ class _Compiler:
             case Kind.NULLNESS:
                 return operator.sql.format(x=cell)
             case Kind.EMPTINESS:
-                empty = {Family.TEXT: f" OR {cell} = ''", Family.LIST: f" OR len({cell}) = 0"}
+                array = f"(json_type({cell}) = 'ARRAY' AND json_array_length({cell}) = 0)"
+                empty = {
+                    Family.TEXT: f" OR {cell} = ''",
+                    Family.LIST: f" OR len({cell}) = 0",
+                    Family.JSON: f" OR ({cell} ->> '$') = '' OR {array}",
+                }
                 return operator.sql.format(x=cell) + empty.get(type_.family, "")
             case Kind.SUBSTRING:
                 return operator.sql.format(x=cell, v=self.parameters.bind(value, "VARCHAR"))

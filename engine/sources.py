@@ -165,10 +165,11 @@ def _look(connection: duckdb.DuckDBPyConnection, kind: Kind, paths: tuple[str, .
 
 
 def _csv_reader(*, header: bool = True) -> str:
-    # No guessing: cells are text, an empty cell is null, a quoted empty cell is the empty string.
+    # No guessing: cells are text, an empty cell is null, a quoted empty cell is the empty string. Without skip=0,
+    # lines are left out until a file looks regular.
     return (
         f"read_csv($paths, header={str(header).lower()}, delim=',', quote='\"', escape='\"', all_varchar=true, "
-        "sample_size=1, strict_mode=true, allow_quoted_nulls=false, union_by_name=true)"
+        "skip=0, sample_size=1, strict_mode=true, allow_quoted_nulls=false, union_by_name=true)"
     )
 
 

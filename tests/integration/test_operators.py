@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -131,6 +132,15 @@ def test_an_operator_and_its_complement_are_the_whole_run(engine: Engine, column
     assert found[0] | found[1] == set(range(LENGTH))
     assert not found[0] & found[1]
     assert all(found)
+
+
+def test_an_empty_value_is_empty_whatever_holds_it(tmp_path: Path) -> None:
+    engine = Engine(tmp_path)
+    values: list[object] = [1, "a", None, [], "", [[]], {}, 0]
+    engine.publish_rows([{"n": n, "mixed": value} for n, value in enumerate(values)])
+    for operator in ("IS_EMPTY", "IS_NOT_EMPTY"):
+        found = [row["n"] for row in engine.export_rows(filters=[entry("mixed", operator)])]
+        assert found == [n for n, value in enumerate(values) if matches(operator, value, None, NOW)]
 
 
 def test_filters_hold_together(engine: Engine) -> None:

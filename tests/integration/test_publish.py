@@ -208,6 +208,14 @@ def test_a_file_that_cannot_be_read_is_refused(engine: Engine, name: str, conten
     assert engine.keys("workflow=w/run=") == []
 
 
+@pytest.mark.parametrize("bad", ["1", "1,2,3", '1,"2', '1,"2"x'])
+@pytest.mark.parametrize("before", [0, 1, 30_000])
+def test_a_csv_line_of_another_shape_is_refused_wherever_it_stands(engine: Engine, bad: str, before: int) -> None:
+    with pytest.raises(InvalidInput):
+        engine.publish(engine.write("rows.csv", "a,b\n" + "x,y\n" * before + bad + "\nx,y\n"))
+    assert engine.keys("workflow=w/run=") == []
+
+
 @pytest.mark.parametrize("ids", [["a", "a"], ["a", None], ["a", ""]])
 def test_row_ids_are_unique_and_there_in_every_row(engine: Engine, ids: list[str | None]) -> None:
     with pytest.raises(InvalidInput, match="row id field"):

@@ -40,7 +40,7 @@ def test_plain_and_hashed_keys_open_their_team() -> None:
     ],
 )
 def test_anything_else_opens_nothing(presented: bytes) -> None:
-    assert parse_api_keys(f"plain=red,{hashed('x' * 513)}=blue").team_of(presented) is None
+    assert parse_api_keys(f"plain=red,{hashed('x' * 513)}=blue,{hashed('pläin')}=green").team_of(presented) is None
 
 
 def test_the_longest_key_is_of_512_bytes() -> None:
