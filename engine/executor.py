@@ -8,7 +8,7 @@ import duckdb
 
 from engine.cancel import CancelToken
 from engine.compile import compile_copy
-from engine.errors import Cancelled, EngineError, LimitExceeded, SourceDamaged
+from engine.errors import Cancelled, LimitExceeded, SourceDamaged
 from engine.file_systems import PART, STAGE, PartFileSystem, StageFileSystem
 from engine.framing import frame_of
 from engine.ordered import OrderedSink
@@ -84,8 +84,10 @@ class _Work:
                 return self._run(connection)
         except duckdb.Error as error:
             raise self._stop(self._told(error, parts)) from error
-        except EngineError as error:
-            raise self._stop(error) from error.__cause__
+        except BaseException as error:
+            # Whatever it is, no worker may wait for a range that will never end.
+            self._stop(error)
+            raise
 
     def _run(self, connection: duckdb.DuckDBPyConnection) -> int:
         rows = 0

@@ -84,6 +84,8 @@ class Exporter:
             rows = run_ranges(plan, self.results.store, stream.append, settings=self._settings, cancel=cancel)
             if not plan.predicate and rows != plan.run.rows:
                 raise SourceDamaged("The run holds another number of rows than its description says.")
+            # Reads of a store are pinned to the version; files of a directory can be replaced while they are read.
+            self._check_parts(plan.run)
             cancel.raise_if_cancelled()
             try:
                 info = stream.commit(metadata_of(plan, rows=rows, sha256=stream.sha256))

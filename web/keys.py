@@ -51,6 +51,8 @@ def parse_api_keys(text: str) -> ApiKeys:
         digest = bytes.fromhex(hashed.group(1)) if hashed else hashlib.sha256(key.encode()).digest()
         if teams.setdefault(digest, team) != team:
             raise ValueError(f"entry {position} has a key that another team has as well")
+    if not teams:
+        raise ValueError("there is no key")
     return ApiKeys(teams)
 
 
