@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 AZURITE := tests/azurite/node_modules/.package-lock.json
 WORKERS ?= 2
+COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	--extra azure --quiet
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test lint format types azurite azurite-install locks clean
@@ -45,10 +47,8 @@ azurite: install azurite-install ## Serve the demo against a local Azurite inste
 	$(BIN)/python -m tests.helpers.azurite_demo
 
 locks: ## Write the hashed requirement locks anew (needs uv)
-	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-		--no-emit-index-url --no-emit-find-links --extra azure -q -o requirements.lock
-	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-		--no-emit-index-url --no-emit-find-links --extra azure --group dev -q -o requirements-dev.lock
+	$(COMPILE) -o requirements.lock
+	$(COMPILE) --group dev -o requirements-dev.lock
 
 clean: ## Remove everything that was installed or made
 	rm -rf .venv .tailrace tests/azurite/node_modules .mypy_cache .ruff_cache .pytest_cache
