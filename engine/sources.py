@@ -10,9 +10,10 @@ import duckdb
 from engine.columns import JSON, TEXT, ColumnType, Family
 from engine.declared import Declared
 from engine.errors import InvalidInput
+from engine.faithful import keeps_column, keeps_json, keeps_text
 from engine.footer import read_column_names
 from engine.inference import type_of_duckdb, type_of_structure
-from engine.quoting import identifier
+from engine.quoting import identifier, literal
 from engine.schema import Field, data_type_of
 
 
@@ -68,14 +69,24 @@ class Source:
             return f"CAST(NULL AS {target})"
         cell = identifier(field.name)
         if self.kind is PARQUET:
-            return f"CAST({cell} AS {target})"
-        if self.kind is CSV:
-            if field.type == TEXT:
-                return cell
-            if field.type.family in (Family.LIST, Family.OBJECT, Family.JSON):
-                return f"CAST(CAST({cell} AS JSON) AS {target})"
-            return f"CAST(nullif({cell}, '') AS {target})"
-        return _from_json(cell, field.type)
+            return _checked(field, keeps_column(cell, field.type), f"CAST({cell} AS {target})")
+        if self.kind is not CSV:
+            return _checked(field, keeps_json(cell, field.type), _from_json(cell, field.type))
+        if field.type == TEXT:
+            return cell
+        if field.type.family in (Family.LIST, Family.OBJECT, Family.JSON):
+            cell = f"CAST({cell} AS JSON)"
+            return _checked(field, keeps_json(cell, field.type), f"CAST({cell} AS {target})")
+        cell = f"nullif({cell}, '')"
+        return _checked(field, keeps_text(cell, field.type), f"CAST({cell} AS {target})")
+
+
+def _checked(field: Field, keeps: str | None, value: str) -> str:
+    """The value, or an error where a cast would change it."""
+    if keeps is None:
+        return value
+    reason = literal(f"{field.name} is {field.data_type}, and a value of it would be changed or cannot be read")
+    return f"CASE WHEN coalesce({keeps}, TRUE) THEN {value} ELSE error({reason}) END"
 
 
 def open_source(

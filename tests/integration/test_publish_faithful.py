@@ -1,0 +1,83 @@
+"""A run is refused, not altered, where a stored type would change a value."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from engine.errors import InvalidInput
+from tests.helpers.engine import Engine
+
+CHANGED: dict[str, tuple[str, Any]] = {
+    "a price in whole units with a fraction": ("MONEY", {"amount": 19.99, "currencyCode": "EUR"}),
+    "a date with a time": ("DATE", "2026-01-31T10:00:00Z"),
+    "a moment in nanoseconds": ("DATETIME", "2026-01-31T10:00:00.123456789Z"),
+    "a number as a boolean": ("BOOLEAN", 1),
+    "a word as a boolean": ("BOOLEAN", "yes"),
+    "a boolean as a number": ("NUMBER", True),
+    "an integer that a double rounds": ("NUMBER", 2**53 + 1),
+    "an integer of thirty digits": ("NUMBER", 10**30 + 1),
+    "a text as a number": ("NUMBER", "12 pcs"),
+}
+
+KEPT: dict[str, tuple[str, Any, Any]] = {
+    "a price in whole units": ("MONEY", {"amount": 1999, "currencyCode": "EUR"}, None),
+    "a price without an amount": ("MONEY", {"amount": None, "currencyCode": "EUR"}, None),
+    "a date": ("DATE", "2026-01-31", None),
+    "a moment with an offset": ("DATETIME", "2026-01-31T10:00:00.5+02:00", "2026-01-31T08:00:00.5Z"),
+    "a number as text": ("NUMBER", "12.5", 12.5),
+    "a large integer that a double holds": ("NUMBER", 2**60, float(2**60)),
+    "null": ("NUMBER", None, None),
+}
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Engine:
+    return Engine(tmp_path)
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_a_json_value_that_would_change_is_refused(engine: Engine, name: str) -> None:
+    data_type, value = CHANGED[name]
+    with pytest.raises(InvalidInput, match="cell is"):
+        engine.publish_rows([{"cell": None}, {"cell": value}], schema=engine.write_schema(cell=data_type))
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_a_json_value_that_keeps_its_value_is_taken(engine: Engine, name: str) -> None:
+    data_type, value, wanted = KEPT[name]
+    engine.publish_rows([{"cell": value}], schema=engine.write_schema(cell=data_type))
+    assert engine.export_rows() == [{"cell": value if wanted is None else wanted}]
+
+
+@pytest.mark.parametrize(
+    ("data_type", "cell"),
+    [("DATE", "2026-01-31T10:00:00Z"), ("NUMBER", "1_000"), ("BOOLEAN", "1"), ("MONEY", json.dumps({"amount": 1.5}))],
+)
+def test_a_csv_cell_that_would_change_is_refused(engine: Engine, data_type: str, cell: str) -> None:
+    with pytest.raises(InvalidInput, match="cell is"):
+        engine.publish(
+            engine.write_csv(["cell", "x"], [[cell, "x"]]), schema=engine.write_schema(cell=data_type, x="STRING")
+        )
+
+
+def test_integers_among_fractions_are_refused_where_a_double_rounds_them(engine: Engine) -> None:
+    with pytest.raises(InvalidInput, match="cell is NUMBER"):
+        engine.publish_rows([{"cell": 0.5}, {"cell": 2**53 + 1}])
+
+
+@pytest.mark.parametrize("nanoseconds", [1_700_000_000_123_456_000, 1_700_000_000_123_456_789])
+def test_parquet_nanoseconds_are_taken_only_if_they_are_microseconds(
+    engine: Engine, tmp_path: Path, nanoseconds: int
+) -> None:
+    path = tmp_path / "moments.parquet"
+    pq.write_table(pa.table({"t": pa.array([nanoseconds, None], pa.timestamp("ns"))}), path)
+    if nanoseconds % 1000:
+        with pytest.raises(InvalidInput, match="t is DATETIME"):
+            engine.publish(path)
+    else:
+        engine.publish(path)
+        assert [row["t"] for row in engine.export_rows()] == ["2023-11-14T22:13:20.123456Z", None]
