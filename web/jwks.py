@@ -2,15 +2,15 @@
 
 import json
 import logging
+import socket
 import time
 from base64 import urlsafe_b64decode
 from collections.abc import Callable
-from http.client import HTTPException, HTTPResponse
-from threading import Lock
-from typing import Any
-from urllib.error import HTTPError
+from contextlib import closing, suppress
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from threading import Lock, Timer
 from urllib.parse import urlsplit
-from urllib.request import HTTPRedirectHandler, HTTPSHandler, ProxyHandler, Request, build_opener
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from joserfc.errors import JoseError
@@ -21,7 +21,7 @@ STALE_SECONDS = 3600
 FLOOR_SECONDS = 30
 SMALLEST_RSA_BITS = 2048
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
-_CHUNK_BYTES = 8192
+_HEADERS = {"accept": "application/json", "connection": "close", "user-agent": "tailrace"}
 _LOG = logging.getLogger("tailrace")
 
 _KINDS: dict[tuple[object, object], tuple[str, ...]] = {
@@ -34,17 +34,13 @@ _KINDS: dict[tuple[object, object], tuple[str, ...]] = {
 _PUBLIC = ("kty", "kid", "use", "alg", "n", "e", "crv", "x", "y")
 
 
-class _NoRedirect(HTTPRedirectHandler):
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        return None
-
-
 class JwksClient:
     """Keys of one address, fetched when first needed; safe to use from many threads, one of which fetches.
 
     Keys older than five minutes are fetched anew, an unknown key id asks again at most every 30 seconds, and while
-    the issuer is away its last keys hold for an hour. ``clock`` counts seconds. Raises ValueError for an address that
-    is neither https nor loopback.
+    the issuer is away its last keys hold for an hour. ``clock`` counts seconds. ``timeout_seconds`` is the limit of an
+    answer as a whole, and before it of each address that is connected to. Raises ValueError for an address that is
+    neither https nor loopback.
     """
 
     def __init__(
@@ -59,12 +55,13 @@ class JwksClient:
         loopback = parts.scheme == "http" and parts.hostname in _LOOPBACK
         if not parts.hostname or not (parts.scheme == "https" or loopback):
             raise ValueError("the JWKS address begins with https:// (or is http:// on loopback)")
-        self._url = url
+        self._connection = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+        # Without a port the library would look for one within an IPv6 address.
+        self._host, self._port = parts.hostname, parts.port or self._connection.default_port
+        self._target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self._clock = clock
         self._timeout_seconds = timeout_seconds
         self._max_bytes = max_bytes
-        # No proxies of the environment and no redirects: the address is the one that was configured.
-        self._opener = build_opener(ProxyHandler({}), HTTPSHandler(), _NoRedirect())
         self._lock = Lock()
         self._held: tuple[KeySet, float] | None = None
         self._tried = float("-inf")
@@ -102,26 +99,37 @@ class JwksClient:
         try:
             self._held = self._parse(self._download()), started
         except (OSError, HTTPException, ValueError, RecursionError) as error:
-            if isinstance(error, HTTPError):
-                error.close()
             _LOG.warning("the JWKS address gave no keys: %s", type(error).__name__)
         finally:
             # Only now, so that whoever comes in the meantime waits for these keys.
             self._tried = started
 
     def _download(self) -> bytes:
-        deadline = time.monotonic() + self._timeout_seconds
-        request = Request(self._url, headers={"accept": "application/json"})  # noqa: S310  # checked above
-        content = b""
-        answer: HTTPResponse
-        with self._opener.open(request, timeout=self._timeout_seconds) as answer:
-            while chunk := answer.read1(_CHUNK_BYTES):
-                content += chunk
-                if len(content) > self._max_bytes:
-                    raise ValueError("the key set is too large")
-                # The socket's own limit is for each piece: an answer that trickles in would take for ever.
-                if time.monotonic() > deadline:
-                    raise TimeoutError
+        # A bare connection knows no proxies of the environment and no redirects: the address is the configured one.
+        with closing(self._connection(self._host, self._port, timeout=self._timeout_seconds)) as connection:
+            connection.connect()
+            # The socket's own limit is for each piece, be it of a header: an answer could trickle in for ever.
+            late = Timer(self._timeout_seconds, _hang_up, (connection.sock,))
+            late.daemon = True
+            deadline = time.monotonic() + self._timeout_seconds
+            late.start()
+            try:
+                content = self._read(connection)
+            finally:
+                late.cancel()
+        # What was read until then may look whole.
+        if time.monotonic() >= deadline:
+            raise TimeoutError
+        return content
+
+    def _read(self, connection: HTTPConnection) -> bytes:
+        connection.request("GET", self._target, headers=_HEADERS)
+        with connection.getresponse() as answer:
+            if answer.status != HTTPStatus.OK:
+                raise ValueError("the answer is no success")
+            content = answer.read(self._max_bytes + 1)
+        if len(content) > self._max_bytes:
+            raise ValueError("the key set is too large")
         return content
 
     def _parse(self, content: bytes) -> KeySet:
@@ -133,6 +141,13 @@ class JwksClient:
         if not keys:
             raise ValueError("no usable key")
         return KeySet(keys)
+
+
+def _hang_up(connected: socket.socket) -> None:
+    """Make every read of another thread come to its end."""
+    with suppress(OSError):
+        # Of the plain socket: a TLS socket would first forget its cipher, and hand ciphertext to the reader.
+        socket.socket.shutdown(connected, socket.SHUT_RDWR)
 
 
 def _read_key(entry: object) -> Key | None:

@@ -1,14 +1,21 @@
 """Fetching public keys: against a real server on loopback, with a clock that stands still unless moved."""
 
 import json
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import IPv4Address
+from pathlib import Path
 from threading import Barrier, Event, Lock, Thread
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
 from web.jwks import JwksClient
@@ -26,10 +33,17 @@ RSA = RSAKey.generate_key(2048)
 OLD, NEW = public(ED, kid="old"), public(EC, kid="new")
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads = False
+
+    def handle_error(self, *_: object) -> None:
+        """Say nothing: a client may turn away in the handshake."""
+
+
 class Issuer:
     """A server whose answer can be changed, and which counts."""
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: Path | None = None) -> None:
         self.paths: list[str] = []
         self.answer: Answer = keys(OLD)
         self.closing = Event()
@@ -49,9 +63,16 @@ class Issuer:
             def log_message(self, *_: object) -> None:
                 """Say nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = False
+        self._server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}/keys"
+        if certificate is not None:
+            self.url = self.url.replace("http:", "https:")
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            # The handshake belongs to the thread of its connection.
+            self._server.socket = context.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._thread = Thread(target=self._server.serve_forever, args=(0.01,))
         self._thread.start()
 
@@ -94,9 +115,50 @@ def raw(body: bytes) -> Answer:
     return lambda handler: handler.wfile.write(body)
 
 
+def trickling(issuer: Issuer, first: bytes, piece: bytes) -> Answer:
+    """Many small pieces, each in time, until the client has gone."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(first)
+        for _ in range(200):
+            handler.wfile.write(piece)
+            if issuer.closing.wait(0.02):
+                return
+
+    return answer
+
+
 @pytest.fixture
 def issuer() -> Iterator[Issuer]:
     server = Issuer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate of 127.0.0.1 that signs itself, and its key, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "issuer")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    file = tmp_path_factory.mktemp("certificate") / "issuer.pem"
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    file.write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain) + made.public_bytes(pem))
+    return file
+
+
+@pytest.fixture
+def secure(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Issuer]:
+    """An issuer over TLS, which this test trusts."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    server = Issuer(certificate)
     yield server
     server.close()
 
@@ -116,10 +178,11 @@ def kids(client: JwksClient, kid: str | None = None) -> list[str | None] | None:
     return None if found is None else [key.kid for key in found.keys]
 
 
-def test_nothing_is_fetched_before_it_is_needed(issuer: Issuer, client: JwksClient) -> None:
+def test_nothing_is_fetched_before_it_is_needed(issuer: Issuer, client: JwksClient, clock: Clock) -> None:
     assert issuer.asked == 0
     assert kids(client, "old") == ["old"]
     assert kids(client, "old") == ["old"]
+    clock.now += 299
     assert kids(client) == ["old"]
     assert issuer.asked == 1
 
@@ -176,6 +239,36 @@ def test_an_address_without_a_server_gives_no_keys(clock: Clock) -> None:
     assert kids(JwksClient(server.url, clock=clock)) is None
 
 
+@pytest.mark.parametrize(("url", "asked"), [("", "/"), ("/a/b?c=d&e", "/a/b?c=d&e"), ("?c=d#f", "/?c=d")])
+def test_the_address_is_asked_as_it_was_written(issuer: Issuer, clock: Clock, url: str, asked: str) -> None:
+    assert kids(JwksClient(issuer.url.removesuffix("/keys") + url, clock=clock)) == ["old"]
+    assert issuer.paths == [asked]
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("https://[::1]/keys", ("::1", 443)),
+        ("http://[::1]/keys", ("::1", 80)),
+        ("http://[::1]:81/keys", ("::1", 81)),
+        ("https://issuer.example/keys", ("issuer.example", 443)),
+        ("https://issuer.example:8443", ("issuer.example", 8443)),
+    ],
+)
+def test_the_port_is_that_of_the_address(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, url: str, address: tuple[str, int]
+) -> None:
+    connected: list[object] = []
+
+    def refuse(wanted: object, *_: object) -> None:
+        connected.append(wanted)
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr("socket.create_connection", refuse)
+    assert kids(JwksClient(url, clock=clock)) is None
+    assert connected == [address]
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirects_are_not_followed(issuer: Issuer, client: JwksClient, status: int) -> None:
     issuer.answer = content(b"", status, location="/elsewhere")
@@ -210,8 +303,8 @@ GARBAGE: dict[str, Answer] = {
     "a header without end": raw(b"HTTP/1.1 200 OK\r\nx: " + b"x" * 70_000 + b"\r\n\r\n"),
     "a bad chunk": raw(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n"),
     "no answer": raw(b""),
-    "too large": content(FULL + b" " * 65_536),
-    "too large, without a length": raw(b"HTTP/1.0 200 OK\r\n\r\n" + FULL + b" " * 65_536),
+    "too large": content(FULL.ljust(65_537)),
+    "too large, without a length": raw(b"HTTP/1.0 200 OK\r\n\r\n" + FULL.ljust(65_537)),
     "a secret": keys({**OctKey.import_key("x" * 32).as_dict(private=True), "kid": "oct"}),
 }
 
@@ -261,6 +354,7 @@ def test_only_keys_that_can_verify_are_kept(issuer: Issuer, client: JwksClient) 
         public(EC, kid="off", x="AAAA"),
         public(ED, kid="short", x="AAAA"),
         {"kty": "EC", "crv": "P-256", "kid": "empty"},
+        {"kty": "RSA", "e": "AQAB", "kid": "no-n"},
         {"kty": "OKP", "crv": ["Ed25519"], "kid": "curve"},
         {"kty": ["RSA"], "kid": "type"},
         {"kty": "AKP", "kid": "future"},
@@ -280,18 +374,42 @@ def test_a_slow_answer_is_given_up(issuer: Issuer, clock: Clock) -> None:
     assert time.monotonic() - began < 2
 
 
-def test_an_answer_that_trickles_in_is_given_up(issuer: Issuer, clock: Clock) -> None:
-    def trickle(handler: BaseHTTPRequestHandler) -> None:
-        handler.wfile.write(b"HTTP/1.0 200 OK\r\n\r\n")
-        for _ in range(200):
-            handler.wfile.write(b" ")
-            if issuer.closing.wait(0.02):
-                return
+TRICKLES: dict[str, tuple[bytes, bytes]] = {
+    "status line": (b"", b"H"),
+    "interim answers": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "header": (b"HTTP/1.1 200 OK\r\nx: ", b"x"),
+    "size of a chunk": (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", b"0"),
+    "body": (b"HTTP/1.0 200 OK\r\n\r\n", b" "),
+    "after the keys": (b"HTTP/1.0 200 OK\r\n\r\n" + FULL, b" "),
+}
 
-    issuer.answer = trickle
+
+@pytest.mark.parametrize(("first", "piece"), TRICKLES.values(), ids=TRICKLES.keys())
+def test_an_answer_that_trickles_in_is_given_up(issuer: Issuer, clock: Clock, first: bytes, piece: bytes) -> None:
+    issuer.answer = trickling(issuer, first, piece)
     began = time.monotonic()
     assert kids(JwksClient(issuer.url, clock=clock, timeout_seconds=0.2)) is None
     assert time.monotonic() - began < 2
+
+
+def test_a_tls_server_must_be_trusted(secure: Issuer, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert kids(JwksClient(secure.url, clock=clock)) == ["old"]
+    other = secure.url.replace("127.0.0.1", "localhost")
+    assert kids(JwksClient(other, clock=clock)) is None
+    monkeypatch.delenv("SSL_CERT_FILE")
+    assert kids(JwksClient(secure.url, clock=clock)) is None
+    assert secure.asked == 1
+
+
+@pytest.mark.parametrize(("first", "piece"), TRICKLES.values(), ids=TRICKLES.keys())
+def test_an_answer_that_trickles_in_over_tls_is_given_up(
+    secure: Issuer, clock: Clock, first: bytes, piece: bytes
+) -> None:
+    secure.answer = trickling(secure, first, piece)
+    began = time.monotonic()
+    assert kids(JwksClient(secure.url, clock=clock, timeout_seconds=0.2)) is None
+    assert time.monotonic() - began < 2
+    assert secure.asked == 1
 
 
 def test_of_many_threads_one_fetches_and_all_get_the_keys(issuer: Issuer, client: JwksClient) -> None:

@@ -40,7 +40,12 @@ def test_plain_and_hashed_keys_open_their_team() -> None:
     ],
 )
 def test_anything_else_opens_nothing(presented: bytes) -> None:
-    assert parse_api_keys(f"plain=red,{hashed('x' * 513)}=blue,{hashed('pläin')}=green").team_of(presented) is None
+    text = f"plain=red,{hashed('x' * 513)}=blue,{hashed('pläin')}=green,{hashed('')}=grey"
+    assert parse_api_keys(text).team_of(presented) is None
+
+
+def test_a_key_may_be_of_one_byte() -> None:
+    assert parse_api_keys("x=red").team_of(b"x") == "red"
 
 
 def test_the_longest_key_is_of_512_bytes() -> None:
@@ -60,6 +65,8 @@ def test_plain_keys_are_not_kept() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
+        ("", "no key"),
+        (" , ", "no key"),
         ("s3cret", "entry 1 is not"),
         ("s3cret=", "entry 1 is not"),
         ("=red", "entry 1 is not"),

@@ -418,6 +418,7 @@ SECRET = "s3cret-" + "x" * 32
         ("", "no key"),
         (" , ", "no key"),
         (SECRET, "entry 1 is not kid=secret"),
+        ("k1", "entry 1 is not"),
         (f"={SECRET}", "entry 1 is not"),
         (f"K1={SECRET}", "entry 1 is not"),
         (f"-k={SECRET}", "entry 1 is not"),
