@@ -5,11 +5,12 @@ numbers to doubles; each of these would change what was asked for.
 """
 
 import json
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import NoReturn
 
 MAX_DEPTH = 16
 _LONGEST_INTEGER = 100
+_LARGEST_EXPONENT = 400
 
 
 def loads(text: str) -> object:
@@ -27,8 +28,13 @@ def loads(text: str) -> object:
 
 
 def _decimal(text: str) -> Decimal:
-    value = Decimal(text)
-    if not value.is_finite():
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        # The grammar of JSON is kept by now: what is left is an exponent that no Decimal can hold.
+        raise ValueError("a number out of range") from None
+    # Whoever writes the number out needs as many digits; doubles end at 308 and -324.
+    if abs(value.adjusted()) > _LARGEST_EXPONENT:
         raise ValueError("a number out of range")
     return value
 

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-_SINGLE = re.compile(r"bytes=\s*(\d{0,19})\s*-\s*(\d{0,19})\s*", re.ASCII)
+_SINGLE = re.compile(r"bytes=[ \t]*(\d{0,19})-(\d{0,19})[ \t]*", re.ASCII | re.IGNORECASE)
 
 
 class Unsatisfiable(Exception):

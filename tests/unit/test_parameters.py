@@ -1,0 +1,382 @@
+"""Queries and bodies: what becomes an export request, and what is refused by naming the parameter."""
+
+import json
+from decimal import Decimal
+from urllib.parse import quote, urlencode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.errors import InvalidFilter, InvalidRequest
+from engine.formats import FORMATS
+from engine.operators import OPERATORS
+from engine.request import CsvOptions, ExportRequest, Filter
+from web.parameters import PARAMETERS, make_request, read_body, read_query
+
+
+def from_query(raw_query: bytes) -> ExportRequest:
+    return make_request("people", read_query(raw_query))
+
+
+def from_body(body: bytes) -> ExportRequest:
+    return make_request("people", read_body(body))
+
+
+def spelled(**values: str) -> bytes:
+    return urlencode(values).encode()
+
+
+@pytest.mark.parametrize("query", [b"", b"&", b"&&"])
+def test_an_empty_query_asks_for_the_defaults(query: bytes) -> None:
+    assert from_query(query) == ExportRequest("people")
+
+
+@pytest.mark.parametrize("body", [b"", b" \r\n", b"{}", b' {"filters": null, "rowIds": null, "runId": null} '])
+def test_an_empty_body_asks_for_the_defaults(body: bytes) -> None:
+    assert from_body(body) == ExportRequest("people")
+
+
+ENTRIES = [
+    {"field": "näme & co", "operator": "EQUALS", "value": "a=b;c+d"},
+    {"field": "price", "operator": "GREATER_THAN", "value": 0.5},
+]
+FULL = ExportRequest(
+    "people",
+    run="run-1",
+    format=FORMATS["csv"],
+    filters=(
+        Filter("filters[0]", "näme & co", OPERATORS["EQUALS"], "a=b;c+d"),
+        Filter("filters[1]", "price", OPERATORS["GREATER_THAN"], Decimal("0.5")),
+    ),
+    sort_by="näme & co",
+    descending=True,
+    row_ids=("b", "a"),
+    include_row_ids=True,
+    csv=CsvOptions(bom=True, delimiter="semicolon", formula_guard=True),
+)
+
+
+def test_everything_at_once_in_either_form() -> None:
+    query = spelled(
+        format="csv",
+        runId="run-1",
+        filters=json.dumps(ENTRIES),
+        sortBy="näme & co",
+        order="desc",
+        rowIds="b,a,b",
+        includeRowIds="true",
+        bom="true",
+        delimiter="semicolon",
+        formulaGuard="true",
+    )
+    body = {
+        "format": "csv",
+        "runId": "run-1",
+        "filters": ENTRIES,
+        "sortBy": "näme & co",
+        "order": "desc",
+        "rowIds": ["b", "a", "b"],
+        "includeRowIds": True,
+        "bom": True,
+        "delimiter": "semicolon",
+        "formulaGuard": True,
+    }
+    assert from_query(query) == FULL
+    assert from_body(json.dumps(body).encode()) == FULL
+    assert set(body) == set(PARAMETERS)
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+@pytest.mark.parametrize("second", ["", "x"])
+def test_a_repeated_parameter_is_refused(name: str, second: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"{name} stands twice") as caught:
+        read_query(f"{name}=x&{name}={second}".encode())
+    assert caught.value.parameter == name
+
+
+def test_a_parameter_repeated_in_another_spelling_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="format stands twice"):
+        read_query(b"format=csv&%66ormat=csv")
+
+
+def test_a_parameter_repeated_in_a_body_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="same name twice") as caught:
+        read_body(b'{"format": "csv", "format": "json"}')
+    assert caught.value.parameter == "body"
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("Format", "did you mean format?"),
+        ("sortby", "did you mean sortBy?"),
+        ("runid", "did you mean runId?"),
+        ("filter", "did you mean filters?"),
+        ("rowIds[]", "did you mean rowIds?"),
+        ("includeRowId", "did you mean includeRowIds?"),
+        ("zzz", "known are format, runId, filters,"),
+        ("", "known are format"),
+        ("näme", "known are format"),
+    ],
+)
+def test_an_unknown_parameter_gets_a_hint(name: str, hint: str) -> None:
+    for read, text in ((read_query, f"{quote(name)}=1"), (read_body, json.dumps({name: 1}))):
+        with pytest.raises(InvalidRequest) as caught:
+            read(text.encode())
+        assert caught.value.code == "invalid_parameter"
+        assert caught.value.parameter == name
+        assert repr(name) in caught.value.message
+        assert hint in caught.value.message
+
+
+def test_a_long_unknown_name_is_cut() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        read_query(b"x" * 60_000 + b"=1")
+    assert caught.value.parameter == "x" * 100
+    assert len(caught.value.message) < 300
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        b"\xff=1",
+        "runId=é".encode(),
+        b"runId=%ff",
+        b"runId=%C0%AF",
+        b"runId=%ED%A0%80",
+        b"%ff=1",
+        b"&".join([b"a=1"] * 65),
+        b"&" * 65,
+    ],
+    ids=["raw byte", "raw UTF-8", "lone byte", "overlong", "surrogate", "name", "65 parameters", "65 of nothing"],
+)
+def test_a_query_that_is_no_text_is_refused(query: bytes) -> None:
+    with pytest.raises(InvalidRequest, match="URL-encoded UTF-8 of at most 64") as caught:
+        read_query(query)
+    assert caught.value.parameter == "query"
+
+
+FILTERS: dict[str, tuple[str, str]] = {
+    "empty": ("", "not JSON"),
+    "not JSON": ("price>5", "not JSON"),
+    "cut": ('[{"field": "a"', "not JSON"),
+    "single quotes": ("[{'field': 'a'}]", "not JSON"),
+    "byte order mark": ("\ufeff[]", "not JSON"),
+    "NaN": ('[{"field": "a", "operator": "EQUALS", "value": NaN}]', "NaN is not JSON"),
+    "-Infinity": ("[-Infinity]", "-Infinity is not JSON"),
+    "number out of range": ('[{"field": "a", "operator": "EQUALS", "value": 1e99999999999999999999}]', "out of range"),
+    "number that would fill the memory": (
+        '[{"field": "a", "operator": "EQUALS", "value": 1e999999999}]',
+        "out of range",
+    ),
+    "deep": ("[" * 17 + "]" * 17, "nested too deeply"),
+    "very deep": ("[" * 50_000, "nested too deeply"),
+    "duplicate names": ('[{"field": "a", "field": "b", "operator": "IS_NULL"}]', "same name twice"),
+    "lone surrogate": ('[{"field": "\\ud800", "operator": "IS_NULL"}]', "half of a surrogate pair"),
+    "object": ("{}", "JSON array"),
+    "text": ('"a"', "JSON array"),
+    "number": ("1", "JSON array"),
+    "false": ("false", "JSON array"),
+    "encoded twice": (quote("[]"), "not JSON"),
+    "too many": (json.dumps([{"field": "a", "operator": "IS_NULL"}] * 101), "101 entries"),
+    "entry is no object": ("[1]", r"filters\[0\]"),
+    "entry is null": ('[{"field": "a", "operator": "IS_NULL"}, null]', r"filters\[1\]"),
+    "unknown member": ('[{"field": "a", "operator": "IS_NULL", "or": []}]', "unknown member 'or'"),
+    "no field": ('[{"operator": "IS_NULL"}]', "needs a field"),
+    "empty field": ('[{"field": "", "operator": "IS_NULL"}]', "needs a field"),
+    "unknown operator": ('[{"field": "a", "operator": "equals", "value": 1}]', "unknown operator 'equals'"),
+    "operator is a list": ('[{"field": "a", "operator": ["EQUALS"], "value": 1}]', "unknown operator"),
+    "value missing": ('[{"field": "a", "operator": "EQUALS"}]', "needs a value"),
+    "value too many": ('[{"field": "a", "operator": "IS_NULL", "value": 1}]', "takes no value"),
+}
+
+
+@pytest.mark.parametrize(("text", "problem"), FILTERS.values(), ids=FILTERS.keys())
+def test_filters_that_cannot_be_read(text: str, problem: str) -> None:
+    with pytest.raises(InvalidFilter, match=problem) as caught:
+        from_query(spelled(filters=text))
+    assert caught.value.code == "invalid_filter"
+    assert caught.value.parameter == "filters"
+    assert len(caught.value.message) < 700
+
+
+@pytest.mark.parametrize("text", ["null", "[]", " [ ] "])
+def test_no_filters_are_fine(text: str) -> None:
+    assert from_query(spelled(filters=text)) == ExportRequest("people")
+
+
+def test_filters_as_text_in_a_body_are_refused() -> None:
+    with pytest.raises(InvalidFilter, match="JSON array"):
+        from_body(b'{"filters": "[]"}')
+
+
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        ("a", ("a",)),
+        ("a,b", ("a", "b")),
+        ("b,a,b", ("b", "a")),
+        (" a,b ", (" a", "b ")),
+        ("ä+ö", ("ä+ö",)),
+        ('["a,b", "[c"]', ("a,b", "[c")),
+        (' ["a"]', ("a",)),
+        ("1,2", ("1", "2")),
+    ],
+)
+def test_row_ids_are_a_list_with_commas_or_an_array(text: str, ids: tuple[str, ...]) -> None:
+    assert from_query(spelled(rowIds=text)).row_ids == ids
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "rowIds is empty"),
+        ("[]", "rowIds is empty"),
+        (",", r"rowIds\[0\] is not a row id"),
+        ("a,,b", r"rowIds\[1\] is not a row id"),
+        ("a,", r"rowIds\[1\] is not a row id"),
+        ("[1]", r"rowIds\[0\] is not a row id"),
+        ('["a", ""]', r"rowIds\[1\] is not a row id"),
+        ('["a", null]', r"rowIds\[1\] is not a row id"),
+        ('["a", ["b"]]', r"rowIds\[1\] is not a row id"),
+        ('["a"', "rowIds is not JSON"),
+        ("[NaN]", "NaN is not JSON"),
+        ('["\\ud800"]', "half of a surrogate pair"),
+        ("[" * 17 + "]" * 17, "nested too deeply"),
+        ("x," * 100_000 + "x", "100000 is the most"),
+    ],
+)
+def test_row_ids_that_cannot_be_read(text: str, problem: str) -> None:
+    with pytest.raises(InvalidRequest, match=problem) as caught:
+        from_query(spelled(rowIds=text))
+    assert caught.value.parameter == "rowIds"
+    assert caught.value.code == "invalid_parameter"
+    assert len(caught.value.message) < 300
+
+
+@pytest.mark.parametrize("value", ["a", "a,b", 1, True, False, 0, {}, {"a": 1}])
+def test_row_ids_of_a_body_are_an_array(value: object) -> None:
+    with pytest.raises(InvalidRequest, match="rowIds is an array of strings"):
+        from_body(json.dumps({"rowIds": value}).encode())
+
+
+@pytest.mark.parametrize("name", ["includeRowIds", "bom", "formulaGuard"])
+@pytest.mark.parametrize("text", ["", "True", "FALSE", "1", "0", "yes", "on", "null", " true", "true "])
+def test_booleans_of_a_query_are_true_or_false(name: str, text: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"{name} is true or false") as caught:
+        from_query(spelled(**{name: text}))
+    assert caught.value.parameter == name
+    assert from_query(spelled(**{name: "false"})) == ExportRequest("people")
+    assert from_query(spelled(**{name: "true"})) != ExportRequest("people")
+
+
+@pytest.mark.parametrize("name", ["includeRowIds", "bom", "formulaGuard"])
+@pytest.mark.parametrize("value", ["true", "", 1, 0, 1.0, None, [], {}])
+def test_booleans_of_a_body_are_booleans(name: str, value: object) -> None:
+    with pytest.raises(InvalidRequest, match=f"{name} is true or false"):
+        from_body(json.dumps({name: value}).encode())
+
+
+@pytest.mark.parametrize("name", ["format", "order", "delimiter"])
+@pytest.mark.parametrize(
+    "value", ["", "CSV", "Asc", "xlsx", "csv ", "csv\n", ",", "__class__", 1, True, None, [], {}, ["csv"]]
+)
+def test_choices_are_of_a_closed_list(name: str, value: object) -> None:
+    with pytest.raises(InvalidRequest, match=f"{name} is one of") as caught:
+        from_body(json.dumps({name: value}).encode())
+    assert caught.value.parameter == name
+    if isinstance(value, str):
+        with pytest.raises(InvalidRequest, match=f"{name} is one of"):
+            from_query(spelled(**{name: value}))
+
+
+def test_every_choice_is_taken() -> None:
+    assert [from_query(spelled(format=name)).format.name for name in FORMATS] == ["csv", "json", "parquet"]
+    assert [from_query(spelled(order=name)).descending for name in ("asc", "desc")] == [False, True]
+    assert [from_query(spelled(delimiter=name)).csv.delimiter for name in ("comma", "tab")] == ["comma", "tab"]
+
+
+@pytest.mark.parametrize("format_name", ["json", "parquet"])
+@pytest.mark.parametrize("option", [{"bom": "true"}, {"delimiter": "tab"}, {"formulaGuard": "true"}])
+def test_options_of_csv_are_for_csv(format_name: str, option: dict[str, str]) -> None:
+    with pytest.raises(InvalidRequest, match="are for CSV") as caught:
+        from_query(spelled(format=format_name, **option))
+    assert caught.value.parameter == "format"
+
+
+@pytest.mark.parametrize("name", ["sortBy", "runId"])
+@pytest.mark.parametrize("value", [1, True, [], ["a"], {}])
+def test_names_are_texts(name: str, value: object) -> None:
+    with pytest.raises(InvalidRequest, match=f"{name} is a non-empty string") as caught:
+        from_body(json.dumps({name: value}).encode())
+    assert caught.value.parameter == name
+
+
+def test_an_empty_sort_column_is_refused() -> None:
+    for ask, text in ((from_query, b"sortBy="), (from_query, b"sortBy"), (from_body, b'{"sortBy": ""}')):
+        with pytest.raises(InvalidRequest, match="sortBy is a non-empty string"):
+            ask(text)
+
+
+def test_an_empty_run_is_not_the_latest_run() -> None:
+    """A variable that was left empty names no run: it must not quietly become another one."""
+    assert from_query(b"runId=").run == ""
+    assert from_body(b'{"runId": ""}').run == ""
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (b"null", "is a JSON object"),
+        (b"[]", "is a JSON object"),
+        (b'"{}"', "is a JSON object"),
+        (b"1", "is a JSON object"),
+        (b"{", "is not JSON"),
+        (b"format=csv", "is not JSON"),
+        (b"{} {}", "is not JSON"),
+        (b"\xef\xbb\xbf{}", "is not JSON"),
+        (b"\xff\xfe{\0}\0", "is not UTF-8"),
+        (b'{"runId": "\xff"}', "is not UTF-8"),
+        (b'{"runId": "\xed\xa0\x80"}', "is not UTF-8"),
+        (b'{"runId": "\\ud800"}', "half of a surrogate pair"),
+        (b'{"runId": NaN}', "NaN is not JSON"),
+        (b'{"runId": 1e-99999999999999999999}', "out of range"),
+        (b'{"filters": ' + b"[" * 50_000, "nested too deeply"),
+        (b'{"filters": ' + b"[" * 16 + b"]" * 16 + b"}", "nested too deeply"),
+    ],
+)
+def test_bodies_that_cannot_be_read(body: bytes, problem: str) -> None:
+    with pytest.raises(InvalidRequest, match=problem) as caught:
+        from_body(body)
+    assert caught.value.parameter == "body"
+    assert len(caught.value.message) < 300
+
+
+QUERIES = st.binary(max_size=80) | st.lists(
+    st.tuples(st.sampled_from(PARAMETERS), st.text(st.characters(codec="utf-8"), max_size=20)), max_size=5
+).map(lambda pairs: urlencode(pairs).encode())
+BODIES = st.binary(max_size=80) | st.dictionaries(
+    st.sampled_from(PARAMETERS),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=20)
+    | st.lists(st.text(max_size=5) | st.none(), max_size=3),
+).map(lambda values: json.dumps(values).encode())
+
+
+@given(QUERIES)
+def test_no_query_raises_anything_else(query: bytes) -> None:
+    try:
+        assert isinstance(from_query(query), ExportRequest)
+    except InvalidRequest as error:
+        assert error.parameter in (*PARAMETERS, "query") or "There is no parameter" in error.message  # noqa: PT017
+
+
+@given(BODIES)
+def test_no_body_raises_anything_else(body: bytes) -> None:
+    try:
+        assert isinstance(from_body(body), ExportRequest)
+    except InvalidRequest as error:
+        assert error.parameter in (*PARAMETERS, "body") or "There is no parameter" in error.message  # noqa: PT017
