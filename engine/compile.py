@@ -37,13 +37,15 @@ def _select(plan: ExportPlan, range_: Range, sources: list[str], parameters: dic
         parameters |= {"first_row": range_.first, "end_row": range_.end}
     if plan.predicate:
         conditions.append(plan.predicate)
-    sql = f"SELECT {columns} FROM {_source(plan, sources, parameters)}"  # noqa: S608  # quoted names, bound values
-    if conditions:
-        sql += f" WHERE {' AND '.join(conditions)}"
+    source = _source(plan, sources, parameters)
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
     if plan.sort is not None:
+        # Sorted below the projection: beside it, ORDER BY would see the texts that the projection makes of the cells.
         direction = "DESC" if request.descending else "ASC"
-        sql += f" ORDER BY {plan.sort.sql} {direction} NULLS LAST, file_index, file_row_number"
-    return sql
+        order = f"ORDER BY {plan.sort.sql} {direction} NULLS LAST, file_index, file_row_number"
+        names = ", ".join(identifier(field.name) for field in plan.fields)
+        source, where = f"(SELECT {names} FROM {source}{where} {order})", ""  # noqa: S608  # quoted names, bound values
+    return f"SELECT {columns} FROM {source}{where}"  # noqa: S608  # quoted names, bound values
 
 
 def _source(plan: ExportPlan, sources: list[str], parameters: dict[str, object]) -> str:

@@ -6,6 +6,7 @@ or None where no value can be changed.
 
 from engine.columns import JSON, TEXT, ColumnType, Family
 from engine.quoting import literal
+from engine.texts import matches
 from engine.values import INSTANT_PATTERN, NUMBER_PATTERN
 
 _DATE = r"\d{4}-\d{2}-\d{2}"
@@ -17,13 +18,13 @@ def keeps_text(cell: str, type_: ColumnType) -> str | None:
     """Of a CSV cell, or the text in a JSON value."""
     match type_.family:
         case Family.DATE:
-            return _matches(cell, _DATE)
+            return matches(cell, _DATE)
         case Family.TIMESTAMP:
-            return f"({_matches(cell, INSTANT_PATTERN)} AND NOT regexp_matches({cell}, {literal(_FINER_THAN_STORED)}))"
+            return f"({matches(cell, INSTANT_PATTERN)} AND NOT regexp_matches({cell}, {literal(_FINER_THAN_STORED)}))"
         case Family.INTEGER:
-            return _matches(cell, r"[+-]?\d+")
+            return matches(cell, r"[+-]?\d+")
         case Family.FLOAT:
-            return _matches(cell, rf"{NUMBER_PATTERN}|NaN|-?Infinity")
+            return f"({cell} IN ('NaN', 'Infinity', '-Infinity') OR {_is_number(cell)})"
         case Family.BOOLEAN:
             return f"lower({cell}) IN ('true', 'false')"
         case _:
@@ -45,8 +46,9 @@ def keeps_json(cell: str, type_: ColumnType) -> str | None:
             broken = f"list_filter(CAST({cell} AS JSON[]), lambda {variable}: NOT {keeps_json(variable, type_.item)})"
             return f"({kind} = 'NULL' OR len({broken}) = 0)"
         case _:
-            spelled = keeps_text(f"({cell} ->> '$')", type_) or "TRUE"
-            return f"({kind} = 'NULL' OR ({kind} IN ({_kinds(type_)}) AND {spelled}{_is_exact(cell, type_)}))"
+            # Numbers by their own digits: DuckDB's extraction reads them as doubles.
+            text = f"(CASE {kind} WHEN 'VARCHAR' THEN {cell} ->> '$' ELSE CAST({cell} AS VARCHAR) END)"
+            return f"({kind} = 'NULL' OR ({kind} IN ({_kinds(type_)}) AND {keeps_text(text, type_) or 'TRUE'}))"
 
 
 def keeps_column(cell: str, type_: ColumnType) -> str:
@@ -65,17 +67,13 @@ def _kinds(type_: ColumnType) -> str:
     return ", ".join(map(literal, (*kinds, "VARCHAR")))
 
 
-def _is_exact(cell: str, type_: ColumnType) -> str:
-    """A whole number that a DOUBLE would round is not exact."""
-    if type_.family is not Family.FLOAT:
-        return ""
-    text = f"CAST({cell} AS VARCHAR)"
-    rounded = f"TRY_CAST(TRY_CAST({text} AS DOUBLE) AS HUGEINT) IS DISTINCT FROM TRY_CAST({text} AS HUGEINT)"
-    return f" AND NOT (regexp_full_match({text}, '-?[0-9]+') AND {rounded})"
-
-
-def _matches(cell: str, pattern: str) -> str:
-    return f"regexp_full_match({cell}, {literal(pattern)})"
+def _is_number(text: str) -> str:
+    """A number within the DOUBLEs; a whole one that would be rounded is none, since it may be an identifier."""
+    double, whole = f"TRY_CAST({text} AS DOUBLE)", f"TRY_CAST({text} AS HUGEINT)"
+    exact = f"coalesce(TRY_CAST({double} AS HUGEINT) = {whole}, FALSE)"
+    return (
+        f"({matches(text, NUMBER_PATTERN)} AND isfinite({double}) AND (NOT {matches(text, '[+-]?[0-9]+')} OR {exact}))"
+    )
 
 
 def _path(name: str) -> str:

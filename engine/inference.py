@@ -41,7 +41,8 @@ def type_of_structure(structure: object) -> ColumnType:
         return ColumnType.list_of(type_of_structure(structure[0]))
     if isinstance(structure, Mapping) and structure:
         folded = {name.lower() for name in structure}
-        if len(folded) == len(structure):
+        # A STRUCT has no members without a name, or of one name but for case.
+        if len(folded) == len(structure) and "" not in structure:
             return ColumnType(
                 name="STRUCT", children=tuple((name, type_of_structure(inner)) for name, inner in structure.items())
             )

@@ -12,7 +12,7 @@ from engine.request import ExportRequest
 from engine.runs import Run
 from engine.schema import ROW_ID, Field, Reference
 
-OUTPUT_VERSION = 1
+OUTPUT_VERSION = 2
 """Raised with every change of the bytes that a request leads to, so that older objects are not taken for the new."""
 
 _SORTABLE = frozenset(Family) - {Family.LIST, Family.OBJECT, Family.MAP, Family.JSON, Family.INTERVAL}

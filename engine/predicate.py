@@ -7,17 +7,16 @@ this module made itself.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from math import isfinite
 from typing import TypeVar
 
 from engine.columns import TIMESTAMP, ColumnType, Family
 from engine.errors import InvalidFilter
 from engine.operators import ELEMENTWISE, FAMILIES_OF, OPERATORS, Kind, Operator
-from engine.quoting import literal
 from engine.request import Filter
 from engine.schema import Reference
+from engine.texts import instant_in, number_in
 from engine.values import (
-    INSTANT_PATTERN,
-    NUMBER_PATTERN,
     Point,
     float_value,
     instant_point,
@@ -62,15 +61,19 @@ class _Compiler:
 
     def compile(self, operator: Operator) -> str:
         kind, type_, cell = operator.kind, self.column.type, self.column.sql
-        over_elements = type_.family is Family.LIST and kind in ELEMENTWISE
-        if over_elements:
-            type_, cell = type_.item, "element"
+        if type_.family is Family.LIST and kind in ELEMENTWISE:
+            type_ = type_.item
+            self._check_family(kind, type_)
+            if kind is not Kind.SUBSTRING:
+                return self._any_equal(type_, cell)
+            sql = self._cell_predicate(operator, type_, _as_text("element", type_))
+            return f"len(list_filter({cell}, lambda element: {sql})) > 0"
+        self._check_family(kind, type_)
+        return self._cell_predicate(operator, type_, _as_text(cell, type_))
+
+    def _check_family(self, kind: Kind, type_: ColumnType) -> None:
         if type_.family not in FAMILIES_OF[kind]:
             raise self._invalid(f"{self.entry.operator.name} means nothing on {self._described()}")
-        if type_.name == "UUID":
-            cell = f"CAST({cell} AS VARCHAR)"
-        sql = self._cell_predicate(operator, type_, cell)
-        return f"len(list_filter({self.column.sql}, lambda element: {sql})) > 0" if over_elements else sql
 
     def _cell_predicate(self, operator: Operator, type_: ColumnType, cell: str) -> str:
         value = self.entry.value
@@ -87,35 +90,47 @@ class _Compiler:
                 return operator.sql.format(x=cell) + empty.get(type_.family, "")
             case Kind.SUBSTRING:
                 return operator.sql.format(x=cell, v=self.parameters.bind(value, "VARCHAR"))
-            case Kind.EQUALITY:
-                return self._equality([value], type_, cell)
-            case Kind.MEMBERSHIP:
-                return self._equality(list(value) if isinstance(value, tuple) else [value], type_, cell)
+            case Kind.EQUALITY | Kind.MEMBERSHIP:
+                return self._equal(type_, cell)
             case Kind.COMPARISON:
                 return self._comparison(operator, type_, cell)
             case Kind.WINDOW:
                 return self._window(operator, type_, cell)
 
-    def _equality(self, values: list[object], type_: ColumnType, cell: str) -> str:
-        bound = [sql for sql in (self._exact(value, type_) for value in values) if sql is not None]
-        if not bound:
+    def _equal(self, type_: ColumnType, cell: str) -> str:
+        values, read_as = self._exact_values(type_), _equality_type(type_)
+        if not values:
             return "FALSE"
         if type_.name == "FLOAT":
             cell = f"CAST({cell} AS DOUBLE)"
-        return f"{cell} = {bound[0]}" if len(bound) == 1 else f"{cell} IN ({', '.join(bound)})"
+        if len(values) == 1:
+            return f"{cell} = {self.parameters.bind(values[0], read_as)}"
+        # One list for all: a parameter for each costs 80 us, 0.8 s for 10,000 of them.
+        return f"{cell} IN (SELECT unnest({self.parameters.bind(values, f'{read_as}[]')}))"
 
-    def _exact(self, value: object, type_: ColumnType) -> str | None:
-        """The bound value, or None if no cell of the type can equal it."""
+    def _any_equal(self, type_: ColumnType, cells: str) -> str:
+        read_as = f"{_equality_type(type_)}[]"
+        return f"list_has_any(CAST({cells} AS {read_as}), {self.parameters.bind(self._exact_values(type_), read_as)})"
+
+    def _exact_values(self, type_: ColumnType) -> list[object]:
+        """The values, to be read as `_equality_type`, without those that no cell of the type can equal."""
+        value = self.entry.value
+        values = value if isinstance(value, tuple) else (value,)
+        return [exact for exact in (self._exact(value, type_) for value in values) if exact is not None]
+
+    def _exact(self, value: object, type_: ColumnType) -> object | None:
         match type_.family:
             case Family.TEXT:
-                return self.parameters.bind(read_text(value), "VARCHAR")
+                return read_text(value)
             case Family.BOOLEAN:
-                return self.parameters.bind(self._read(read_boolean, value), "BOOLEAN")
+                return self._read(read_boolean, value)
             case Family.FLOAT:
-                return self.parameters.bind(float_value(self._read(read_number, value), type_), "DOUBLE")
+                number = float_value(self._read(read_number, value), type_)
+                # Beyond the type's end there is no number: an infinite cell is none.
+                return number if isfinite(number) else None
             case _:
                 point = self._point(value, type_)
-                return self.parameters.bind(point.text, type_.sql()) if point.text and point.exact else None
+                return point.text if point.exact else None
 
     def _comparison(self, operator: Operator, type_: ColumnType, cell: str) -> str:
         value = self.entry.value
@@ -143,16 +158,16 @@ class _Compiler:
         value = self.entry.value
         number = None if operator.name in ("BEFORE", "AFTER") else read_number(value)
         if number is not None:
-            return operator.sql.format(x=_number_in(cell), v=self.parameters.bind(float(number), "DOUBLE"))
+            return operator.sql.format(x=number_in(cell), v=self.parameters.bind(float(number), "DOUBLE"))
         instant = self._read(read_instant, value)
-        return self._grid_comparison(operator, instant_point(instant, TIMESTAMP), TIMESTAMP, _instant_in(cell))
+        return self._grid_comparison(operator, instant_point(instant, TIMESTAMP), TIMESTAMP, instant_in(cell))
 
     def _window(self, operator: Operator, type_: ColumnType, cell: str) -> str:
         days = self.entry.value
         if not isinstance(days, int):
             raise self._invalid("the value is a positive integer")
         if type_.family is Family.TEXT:
-            type_, cell = TIMESTAMP, _instant_in(cell)
+            type_, cell = TIMESTAMP, instant_in(cell)
         first, last = (instant_point(instant, type_) for instant in window(days, self.now))
         return operator.sql.format(
             x=cell,
@@ -186,10 +201,16 @@ _EXPECTED: dict[Callable[[object], object], str] = {
 }
 
 
-def _number_in(cell: str) -> str:
-    return f"CASE WHEN regexp_full_match({cell}, {literal(NUMBER_PATTERN)}) THEN TRY_CAST({cell} AS DOUBLE) END"
+def _as_text(cell: str, type_: ColumnType) -> str:
+    return f"CAST({cell} AS VARCHAR)" if type_.name == "UUID" else cell
 
 
-def _instant_in(cell: str) -> str:
-    matches = f"regexp_full_match({cell}, {literal(INSTANT_PATTERN)})"
-    return f"CASE WHEN {matches} THEN TRY_CAST({cell} AS {TIMESTAMP.sql()}) END"
+def _equality_type(type_: ColumnType) -> str:
+    """What cells and values are read as to be equal: FLOAT cells go to DOUBLE without loss."""
+    match type_.family:
+        case Family.TEXT:
+            return "VARCHAR"
+        case Family.FLOAT:
+            return "DOUBLE"
+        case _:
+            return type_.sql()

@@ -41,7 +41,7 @@ def _csv(cell: str, type_: ColumnType, options: CsvOptions) -> str:
             )
         case Family.LIST | Family.OBJECT | Family.MAP:
             return f"CASE WHEN {cell} IS NOT NULL THEN CAST(to_json({_json(cell, type_)}) AS VARCHAR) END"
-        case Family.TEXT if options.formula_guard:
+        case Family.TEXT if options.formula_guard and type_.name != "UUID":
             return (
                 f"CASE WHEN regexp_matches({cell}, {literal(_FORMULA_START)}) "
                 f"AND NOT regexp_full_match({cell}, {literal(NUMBER_PATTERN)}) THEN '''' || {cell} ELSE {cell} END"
@@ -70,14 +70,17 @@ def _json(cell: str, type_: ColumnType) -> str:
         case Family.MAP:
             variable = _variable(cell)
             (_, key), (_, value) = type_.children
-            entry = f"struct_pack(key := {_json(f'{variable}.key', key)}, value := {_json(f'{variable}.value', value)})"
+            # A name in JSON is text: the one that the key has in CSV.
+            name = f"CAST({_csv(f'{variable}.key', key, CsvOptions())} AS VARCHAR)"
+            entry = f"struct_pack(key := {name}, value := {_json(f'{variable}.value', value)})"
             return f"map_from_entries(list_transform(map_entries({cell}), lambda {variable}: {entry}))"
         case _:
             return _scalar(cell, type_)
 
 
 def _needs_change(type_: ColumnType) -> bool:
-    return type_.family is Family.FLOAT or _scalar("", type_) != ""
+    nested_key = type_.family is Family.MAP and bool(type_.children[0][1].children)
+    return nested_key or type_.family is Family.FLOAT or _scalar("", type_) != ""
 
 
 def _scalar(cell: str, type_: ColumnType) -> str:

@@ -64,7 +64,13 @@ def read_filters(entries: object) -> tuple[Filter, ...]:
         )
     if len(entries) > MAX_FILTERS:
         raise InvalidFilter(f"filters has {len(entries)} entries; {MAX_FILTERS} is the most.", parameter="filters")
-    return tuple(_read_filter(f"filters[{index}]", entry) for index, entry in enumerate(entries))
+    filters = tuple(_read_filter(f"filters[{index}]", entry) for index, entry in enumerate(entries))
+    values = sum(len(entry.value) for entry in filters if isinstance(entry.value, tuple))
+    if values > MAX_VALUES:
+        raise InvalidFilter(
+            f"filters hold {values} values in their arrays; {MAX_VALUES} in all is the most.", parameter="filters"
+        )
+    return filters
 
 
 def _read_filter(place: str, entry: object) -> Filter:
@@ -86,8 +92,6 @@ def _read_filter(place: str, entry: object) -> Filter:
         raise _invalid(place, f"{name} needs a value: {operator.value.value} (for null use IS_NULL)")
     elif not _SHAPE_CHECKS[operator.value](value):
         raise _invalid(place, f"the value of {name} is {operator.value.value}")
-    if isinstance(value, list) and len(value) > MAX_VALUES:
-        raise _invalid(place, f"has {len(value)} values; {MAX_VALUES} is the most")
     return Filter(place, field, operator, tuple(value) if isinstance(value, list) else value)
 
 
@@ -117,8 +121,10 @@ def _invalid(place: str, text: str) -> InvalidFilter:
     return InvalidFilter(f"{place}: {text}.", parameter="filters", entry=place)
 
 
-def read_row_ids(ids: Sequence[object]) -> tuple[str, ...]:
+def read_row_ids(ids: object) -> tuple[str, ...]:
     """Check row ids: opaque non-empty texts, duplicates counted once. Raises InvalidRequest."""
+    if not isinstance(ids, Sequence) or isinstance(ids, str):
+        raise InvalidRequest("rowIds is an array of strings.", parameter="rowIds")
     for index, value in enumerate(ids):
         if not isinstance(value, str) or not value:
             raise InvalidRequest(

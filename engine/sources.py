@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 
-from engine.columns import JSON, TEXT, ColumnType, Family
+from engine.columns import JSON, TEXT, TIMESTAMP, ColumnType, Family
 from engine.declared import Declared
 from engine.errors import InvalidInput
 from engine.faithful import keeps_column, keeps_json, keeps_text
@@ -15,6 +15,7 @@ from engine.footer import read_column_names
 from engine.inference import type_of_duckdb, type_of_structure
 from engine.quoting import identifier, literal
 from engine.schema import Field, data_type_of
+from engine.texts import with_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class Source:
             cell = f"CAST({cell} AS JSON)"
             return _checked(field, keeps_json(cell, field.type), f"CAST({cell} AS {target})")
         cell = f"nullif({cell}, '')"
-        return _checked(field, keeps_text(cell, field.type), f"CAST({cell} AS {target})")
+        return _checked(field, keeps_text(cell, field.type), _from_text(cell, field.type))
 
 
 def _checked(field: Field, keeps: str | None, value: str) -> str:
@@ -193,7 +194,11 @@ def _from_json(cell: str, type_: ColumnType) -> str:
         return cell
     if type_ == TEXT:
         return f"{cell} ->> '$'"
-    return f"CAST({cell} AS {type_.sql()})"
+    return f"CAST({cell} AS {type_.sql()})" if type_.children else _from_text(f"({cell} ->> '$')", type_)
+
+
+def _from_text(cell: str, type_: ColumnType) -> str:
+    return f"CAST({with_seconds(cell) if type_ == TIMESTAMP else cell} AS {type_.sql()})"
 
 
 def _is_nested(type_: ColumnType | None) -> bool:

@@ -58,25 +58,24 @@ def read_body(body: bytes) -> dict[str, object]:
         raise InvalidRequest(f"The body is {_reason(error)}.", parameter="body") from error
     if not isinstance(values, dict):
         raise InvalidRequest("The body is a JSON object with the names of the query parameters.", parameter="body")
-    for name in values:
+    for name, value in values.items():
         _check_name(name)
+        if value is None:
+            # Most clients mean "left out"; some have lost their row ids, and must not get the whole run.
+            raise InvalidRequest(f"{name} is null: leave it out, or send a value.", parameter=name)
     return values
 
 
 def make_request(workflow_id: str, values: Mapping[str, object]) -> ExportRequest:
     """The export request that these parameters spell; what is left out has its default. Raises InvalidRequest."""
-    filters = values.get("filters")
-    row_ids = values.get("rowIds")
-    if row_ids is not None and not isinstance(row_ids, list):
-        raise InvalidRequest("rowIds is an array of strings.", parameter="rowIds")
     return ExportRequest(
         workflow=workflow_id,
         run=_text(values, "runId"),
         format=FORMATS[_choice(values, "format", FORMATS, "csv")],
-        filters=() if filters is None else read_filters(filters),
+        filters=read_filters(values.get("filters", [])),
         sort_by=_text(values, "sortBy"),
         descending=ORDERS[_choice(values, "order", ORDERS, "asc")],
-        row_ids=None if row_ids is None else read_row_ids(row_ids),
+        row_ids=read_row_ids(values["rowIds"]) if "rowIds" in values else None,
         include_row_ids=_flag(values, "includeRowIds"),
         csv=CsvOptions(
             bom=_flag(values, "bom"),

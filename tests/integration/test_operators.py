@@ -143,6 +143,35 @@ def test_an_empty_value_is_empty_whatever_holds_it(tmp_path: Path) -> None:
         assert found == [n for n, value in enumerate(values) if matches(operator, value, None, NOW)]
 
 
+def test_no_infinite_cell_equals_a_number_beyond_the_doubles(tmp_path: Path) -> None:
+    engine = Engine(tmp_path)
+    cells = [float("inf"), float("-inf"), 1.5, None]
+    engine.publish(engine.write_parquet(pa.table({"double": pa.array(cells), "float": pa.array(cells, pa.float32())})))
+    for field in ("double", "float"):
+        assert engine.export(filters=[entry(field, "EQUALS", "1e400")]).rows == 0
+        assert engine.export(filters=[entry(field, "NOT_IN", ["1e400", "-1e400"])]).rows == len(cells)
+        assert engine.export(filters=[entry(field, "LESS_THAN", "1e400")]).rows == 2
+
+
+def test_text_is_read_as_a_date_to_the_minute(tmp_path: Path) -> None:
+    engine = Engine(tmp_path)
+    texts = ["2024-01-01T10:00Z", "2024-01-01 10:00", "2024-01-01T10:00+01:00", "2024-01-01T10Z", "2024-01-01", "10:00"]
+    engine.publish_rows([{"n": n, "text": text} for n, text in enumerate(texts)])
+    found = engine.export_rows(filters=[entry("text", "AFTER", "2024-01-01T09:30")])
+    assert [row["n"] for row in found] == [0, 1]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3000])
+def test_many_values_are_each_looked_for(engine: Engine, count: int) -> None:
+    for field in ("big", "text", "tags", "double"):
+        cells = [row[field] for row in ROWS]
+        values = [cell for cell in cells if isinstance(cell, (int, str)) and not isinstance(cell, bool)][:count]
+        values += [str(10**6 + n) for n in range(count - len(values))]
+        for operator in ("IN", "NOT_IN"):
+            found = [row["n"] for row in engine.export_rows(filters=[entry(field, operator, values)])]
+            assert found == [n for n, cell in enumerate(cells) if matches(operator, cell, values, NOW)]
+
+
 def test_filters_hold_together(engine: Engine) -> None:
     found = engine.export_rows(filters=[entry("big", "GREATER_THAN", 0), entry("text", "CONTAINS", "b")])
     assert [row["n"] for row in found] == [
