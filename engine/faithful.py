@@ -11,6 +11,10 @@ from engine.values import INSTANT_PATTERN, NUMBER_PATTERN
 
 _DATE = r"\d{4}-\d{2}-\d{2}"
 _FINER_THAN_STORED = r"\.\d{6}\d*[1-9]"
+_BOUNDS = {
+    Family.DATE: ("0001-01-01", "9999-12-31"),
+    Family.TIMESTAMP: ("0001-01-01 00:00:00+00", "9999-12-31 23:59:59.999999+00"),
+}
 _WHOLE = ("BIGINT", "UBIGINT", "HUGEINT")
 
 
@@ -51,9 +55,38 @@ def keeps_json(cell: str, type_: ColumnType) -> str | None:
             return f"({kind} = 'NULL' OR ({kind} IN ({_kinds(type_)}) AND {keeps_text(text, type_) or 'TRUE'}))"
 
 
-def keeps_column(cell: str, type_: ColumnType) -> str:
-    """Of a typed column: the law is that the value comes back."""
-    return f"cast_to_type(CAST({cell} AS {type_.sql()}), {cell}) IS NOT DISTINCT FROM {cell}"
+def keeps_column(cell: str, read_as: str, type_: ColumnType) -> str:
+    """Of a typed column, which DuckDB reads as ``read_as``: the law is that the value comes back."""
+    return f"TRY_CAST(TRY_CAST({cell} AS {type_.sql()}) AS {read_as}) IS NOT DISTINCT FROM {cell}"
+
+
+def within_calendar(cell: str, type_: ColumnType) -> str | None:
+    """Of a value in its stored type: dates and moments are of the years 1 to 9999, the only ones that ISO 8601 spells.
+
+    DuckDB's own calendar goes further in both directions, and knows infinities.
+    """
+    if not any(leaf.family in _BOUNDS for leaf in type_.walk()):
+        return None
+    if type_.family in _BOUNDS:
+        first, last = _BOUNDS[type_.family]
+        return f"({cell} BETWEEN CAST('{first}' AS {type_.sql()}) AND CAST('{last}' AS {type_.sql()}))"
+    match type_.family:
+        case Family.LIST:
+            return _all_within(cell, type_.item)
+        case Family.MAP:
+            (_, key), (_, value) = type_.children
+            parts = [_all_within(f"map_keys({cell})", key), _all_within(f"map_values({cell})", value)]
+        case _:
+            parts = [
+                within_calendar(f"struct_extract({cell}, {literal(name)})", child) for name, child in type_.children
+            ]
+    return "(" + " AND ".join(f"coalesce({part}, TRUE)" for part in parts if part) + ")"
+
+
+def _all_within(cells: str, type_: ColumnType) -> str | None:
+    variable = f"moment_{cells.count('moment_') + 1}"
+    within = within_calendar(variable, type_)
+    return None if within is None else f"len(list_filter({cells}, lambda {variable}: NOT {within})) = 0"
 
 
 def _kinds(type_: ColumnType) -> str:

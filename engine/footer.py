@@ -17,11 +17,6 @@ def read_row_groups(path: Path) -> tuple[RowGroup, ...]:
     return tuple(_row_group(metadata.row_group(index)) for index in range(metadata.num_row_groups))
 
 
-def read_column_names(path: Path) -> tuple[str, ...]:
-    """The names of a Parquet file's columns as they are written."""
-    return tuple(pyarrow.parquet.read_schema(path).names)
-
-
 def _row_group(group: Any) -> RowGroup:
     columns = [group.column(index) for index in range(group.num_columns)]
     return RowGroup(

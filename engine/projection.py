@@ -89,6 +89,9 @@ def _scalar(cell: str, type_: ColumnType) -> str:
             return f"replace(CAST(make_timestamp(epoch_us({cell})) AS VARCHAR), ' ', 'T') || 'Z'"
         case Family.BINARY:
             return f"to_base64({cell})"
+        case Family.DECIMAL if type_.precision is not None and type_.precision == type_.scale:
+            # DuckDB spells no digit before the point unless the type has room for one; JSON asks for it.
+            return f"CAST({cell} AS DECIMAL({type_.precision + 1},{type_.scale}))"
         case _:
             return cell
 

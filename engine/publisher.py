@@ -26,7 +26,7 @@ from engine.runs import Part, Run, State
 from engine.schema import ROW_ID, Field, Schema
 from engine.session import open_session
 from engine.settings import DuckDBSettings
-from engine.sources import Source, open_source
+from engine.sources import Source, first_line, open_source
 
 ROW_GROUPS_PER_PART = 16
 _COPY_OPTIONS = (
@@ -107,18 +107,16 @@ class Publisher:
                 raise InvalidInput("The files have no columns and no rows: declare the fields with --schema.")
             self._check_row_id(source, publication.row_id)
             target = Path(folder) / "parts"
-            relation, parameters = source.relation()
-            columns = ", ".join(f"{source.expression(field)} AS {identifier(field.name)}" for field in source.fields)
             sql = (
                 f"COPY (SELECT {_row_id(publication.row_id)} AS {ROW_ID}, * "  # noqa: S608  # quoted names
-                f"FROM (SELECT {columns} FROM {relation})) TO $target ({_COPY_OPTIONS})"
+                f"FROM ({source.sql})) TO $target ({_COPY_OPTIONS})"
             )
             try:
-                connection.execute(sql, {**parameters, "target": str(target)})
+                connection.execute(sql, {**source.parameters, "target": str(target)})
                 spool = sorted(target.glob("*.parquet"), key=lambda path: int(path.stem))
                 _check_row_ids(connection, spool, publication.row_id)
             except duckdb.Error as error:
-                raise InvalidInput(f"A value does not fit its field: {_first_line(error)}") from error
+                raise InvalidInput(f"A value does not fit its field: {first_line(error)}") from error
             yield source, [path for path in spool if any(group.rows for group in read_row_groups(path))]
 
     @contextmanager
@@ -178,7 +176,3 @@ def _check_row_ids(connection: duckdb.DuckDBPyConnection, spool: list[Path], row
     if repeated is not None:
         what = "is missing in a row" if not repeated[0] else f"is not unique: {repeated[0]!r} stands in several rows"
         raise InvalidInput(f"The row id field {row_id} {what}: name another, or none to have row ids made.")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0][:300]

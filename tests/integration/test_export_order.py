@@ -3,7 +3,6 @@
 import uuid
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -62,7 +61,7 @@ def test_every_format_has_the_order_of_the_values(engine: Engine, name: str, des
         "csv": [int(row[0] or "") for row in read_csv_cells(engine.export_bytes("csv", **asked))[1]],
         "guarded csv": [int(row[0] or "") for row in read_csv_cells(guarded)[1]],
     }
-    assert found == dict.fromkeys(found, [*present, 4])
+    assert found == {name: [*present, 4] for name in found}
 
 
 @pytest.mark.parametrize("descending", [False, True])

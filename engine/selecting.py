@@ -1,0 +1,20 @@
+"""What every kind of source says of a field: its value in the stored type, or an error where that would change it."""
+
+from engine.faithful import within_calendar
+from engine.quoting import literal
+from engine.schema import Field
+
+
+def checked(field: Field, keeps: str | None, value: str) -> str:
+    """The value, where ``keeps`` is not false and the calendar of the formats has its years."""
+    conditions = [condition for condition in (keeps, within_calendar(value, field.type)) if condition is not None]
+    if not conditions:
+        return value
+    reason = literal(f"{field.name} is {field.data_type}, and a value of it would be changed or cannot be read")
+    holds = " AND ".join(f"coalesce({condition}, TRUE)" for condition in conditions)
+    return f"CASE WHEN {holds} THEN {value} ELSE error({reason}) END"
+
+
+def missing(field: Field) -> str:
+    """The cell of a file that does not have the field."""
+    return f"CAST(NULL AS {field.type.sql()})"
