@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
+from engine.columns import FAMILIES
 from engine.operators import OPERATORS
 from web.settings import SETTINGS
 
@@ -32,13 +33,14 @@ SETTING_ROWS = {
 }
 
 
-def _rows(*, of_settings: bool) -> list[str]:
-    rows = [line for line in README.splitlines() if re.match(r"\| `[A-Z_]+` \|", line)]
-    return [row for row in rows if row.startswith(("| `TAILRACE_", "| `AZURE_")) == of_settings]
+def _rows(section: str) -> list[str]:
+    """The rows of a section's table whose first cell is a name of the code."""
+    text = README.split(f"## {section}\n")[1].split("\n## ")[0]
+    return [line for line in text.splitlines() if line.startswith("| `")]
 
 
 def test_the_settings_table_is_the_code() -> None:
-    assert _rows(of_settings=True) == [f"| `{name}` | {rest} |" for name, rest in SETTING_ROWS.items()]
+    assert _rows("Settings") == [f"| `{name}` | {rest} |" for name, rest in SETTING_ROWS.items()]
 
 
 def test_the_example_settings_name_every_setting() -> None:
@@ -48,4 +50,8 @@ def test_the_example_settings_name_every_setting() -> None:
 
 def test_the_operators_table_is_the_code() -> None:
     wanted = [f"| `{row.name}` | {row.meaning} | {row.value.value} |" for row in OPERATORS.values()]
-    assert _rows(of_settings=False) == wanted
+    assert _rows("The request") == wanted
+
+
+def test_the_types_table_names_every_stored_type() -> None:
+    assert [row.split("`")[1] for row in _rows("Types")] == list(FAMILIES)
