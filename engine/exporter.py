@@ -10,6 +10,7 @@ from engine.executor import run_ranges
 from engine.exports import Export, ExportFile, export_key, export_of, file_of, metadata_of
 from engine.formats import FORMATS
 from engine.ids import is_id
+from engine.parquet_copy import copy_row_groups
 from engine.plan import ExportPlan, make_plan
 from engine.ranges import TARGET_BYTES
 from engine.request import ExportRequest
@@ -81,7 +82,10 @@ class Exporter:
     def _write(self, plan: ExportPlan, key: str, cancel: CancelToken) -> ObjectInfo:
         self._check_parts(plan.run)
         with BlockStream(self._exports, key, content_type=plan.request.format.content_type) as stream:
-            rows = run_ranges(plan, self.results.store, stream.append, settings=self._settings, cancel=cancel)
+            if plan.takes_row_groups:
+                rows = copy_row_groups(plan, self.results.store, stream.append, cancel=cancel)
+            else:
+                rows = run_ranges(plan, self.results.store, stream.append, settings=self._settings, cancel=cancel)
             if not plan.predicate and rows != plan.run.rows:
                 raise SourceDamaged("The run holds another number of rows than its description says.")
             # Reads of a store are pinned to the version; files of a directory can be replaced while they are read.

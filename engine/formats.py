@@ -5,27 +5,22 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One row: the name that callers use, the file's extension and media type, and how DuckDB is told to write it.
-
-    ``splits``: whether the bytes of several ranges, joined, are the bytes of one.
-    """
+    """One row: the name that callers use, the file's extension and media type, and how DuckDB is told to write it."""
 
     name: str
     extension: str
     content_type: str
     copy_options: str
-    splits: bool
 
 
 _ROWS = (
-    Format("csv", "csv", "text/csv; charset=utf-8", "FORMAT csv", splits=True),
-    Format("json", "json", "application/json", "FORMAT json, ARRAY true", splits=True),
+    Format("csv", "csv", "text/csv; charset=utf-8", "FORMAT csv"),
+    Format("json", "json", "application/json", "FORMAT json, ARRAY true"),
     Format(
         "parquet",
         "parquet",
         "application/vnd.apache.parquet",
         "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880",
-        splits=False,
     ),
 )
 

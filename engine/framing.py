@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from engine.plan import ExportPlan
+from engine.row_groups import MAGIC, TAIL_BYTES, FooterJoin
 
 _OPEN, _CLOSE = b"[\n\t", b"\n]\n"
 
@@ -32,7 +33,7 @@ class PlainFrame:
         return head + data if head else data
 
     def end_of_range(self) -> bytes:
-        """Nothing: a CSV line and a Parquet footer end themselves."""
+        """Nothing: lines end themselves, and a single Parquet file is whole."""
         return b""
 
     def end(self) -> bytes:
@@ -77,8 +78,38 @@ class ArrayFrame:
         return b"\n]" if self._any else b"[]"
 
 
+class ParquetFrame:
+    """Parquet files of ranges become one file: their row groups follow each other, their footers become one."""
+
+    def __init__(self) -> None:
+        self._join = FooterJoin()
+        self._pending = bytearray()
+        self._head = MAGIC
+
+    def content(self, data: bytes) -> bytes:
+        """Nothing yet: only a file's end tells where its row groups are."""
+        self._pending += data
+        return b""
+
+    def end_of_range(self) -> bytes:
+        """The row groups of the range."""
+        file = self._pending
+        end = len(file) - TAIL_BYTES
+        length = int.from_bytes(file[end : end + 4], "little")
+        spans = list(self._join.add(bytes(file[end - length : end])))
+        head, self._head, self._pending = self._head, b"", bytearray()
+        return head + b"".join(file[span.start : span.start + span.length] for span in spans)
+
+    def end(self) -> bytes:
+        """The footer."""
+        return self._join.footer()
+
+
 def frame_of(plan: ExportPlan) -> Frame:
     """The frame of a plan's format."""
-    if plan.request.format.name == "json":
-        return ArrayFrame()
+    match plan.request.format.name:
+        case "json":
+            return ArrayFrame()
+        case "parquet" if len(plan.ranges) > 1:
+            return ParquetFrame()
     return PlainFrame("\ufeff".encode() if plan.request.csv.bom else b"")

@@ -12,8 +12,11 @@ from engine.request import ExportRequest
 from engine.runs import Run
 from engine.schema import ROW_ID, Field, Reference
 
-OUTPUT_VERSION = 2
+OUTPUT_VERSION = 3
 """Raised with every change of the bytes that a request leads to, so that older objects are not taken for the new."""
+
+PARQUET_RANGE_BYTES = 32 * 1024 * 1024
+"""Parquet bytes whose kept rows begin a new row group of a filtered Parquet export."""
 
 _SORTABLE = frozenset(Family) - {Family.LIST, Family.OBJECT, Family.MAP, Family.JSON, Family.INTERVAL}
 
@@ -31,6 +34,12 @@ class ExportPlan:
     sort: Reference | None
     ranges: tuple[Range, ...]
 
+    @property
+    def takes_row_groups(self) -> bool:
+        """Whether the file is the run's own row groups, all of them, in the order and the types that they have."""
+        everything = self.request.row_ids is None and not self.request.filters and self.sort is None
+        return everything and self.request.format.name == "parquet" and bool(self.run.parts)
+
 
 def make_plan(request: ExportRequest, run: Run, *, now: datetime, range_bytes: int = TARGET_BYTES) -> ExportPlan:
     """Plan an export at a moment in UTC. Raises InvalidRequest for what the run's schema does not allow."""
@@ -43,7 +52,8 @@ def make_plan(request: ExportRequest, run: Run, *, now: datetime, range_bytes: i
         ids = parameters.bind(list(request.row_ids), "VARCHAR[]")
         predicates.append(f"{ROW_ID} IN (SELECT unnest({ids}))")
     sort = _sort(request, run)
-    splits = request.format.splits and sort is None
+    # Row groups end where a range does, so the ranges of a Parquet file are a part of what it is.
+    range_bytes = range_bytes if request.format.name != "parquet" else PARQUET_RANGE_BYTES
     return ExportPlan(
         export_id=export_id(_canonical(request, run, now)),
         request=request,
@@ -52,7 +62,7 @@ def make_plan(request: ExportRequest, run: Run, *, now: datetime, range_bytes: i
         predicate=" AND ".join(predicates),
         parameters=parameters.values,
         sort=sort,
-        ranges=cut(run.parts, range_bytes) if splits else whole(run.parts),
+        ranges=cut(run.parts, range_bytes) if sort is None else whole(run.parts),
     )
 
 
