@@ -1,5 +1,6 @@
 """What a part's Parquet footer tells of its row groups."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,16 @@ def read_row_groups(path: Path) -> tuple[RowGroup, ...]:
 
 def _row_group(group: Any) -> RowGroup:
     columns = [group.column(index) for index in range(group.num_columns)]
+    # A column "a.b" and the member b of a column "a" have the same path, and nothing can be said of either.
+    paths = Counter(column.path_in_schema for column in columns)
     return RowGroup(
         rows=group.num_rows,
         bytes=sum(column.total_compressed_size for column in columns),
-        statistics={column.path_in_schema: _statistics(column.statistics) for column in columns},
+        statistics={
+            column.path_in_schema: _statistics(column.statistics)
+            for column in columns
+            if paths[column.path_in_schema] == 1
+        },
     )
 
 

@@ -29,6 +29,7 @@ class Kind(Enum):
     MEMBERSHIP = "membership"
     SUBSTRING = "substring"
     COMPARISON = "comparison"
+    SEQUENCE = "sequence"
     WINDOW = "window"
     NULLNESS = "nullness"
     EMPTINESS = "emptiness"
@@ -57,6 +58,7 @@ FAMILIES_OF: dict[Kind, frozenset[Family]] = {
     Kind.MEMBERSHIP: _EXACT,
     Kind.SUBSTRING: frozenset({Family.TEXT}),
     Kind.COMPARISON: _TEMPORAL | _NUMERIC,
+    Kind.SEQUENCE: _TEMPORAL,
     Kind.WINDOW: _TEMPORAL,
     Kind.NULLNESS: frozenset(Family),
     Kind.EMPTINESS: frozenset(Family) - {Family.OBJECT, Family.MAP},
@@ -105,8 +107,8 @@ _ROWS = (
     Operator("IS_NOT_NULL", "not null", Kind.NULLNESS, ValueShape.NONE, complement_of="IS_NULL"),
     Operator("IS_EMPTY", "null, an empty string or an empty array", Kind.EMPTINESS, ValueShape.NONE, "{x} IS NULL"),
     Operator("IS_NOT_EMPTY", "neither null nor empty", Kind.EMPTINESS, ValueShape.NONE, complement_of="IS_EMPTY"),
-    Operator("BEFORE", "strictly before the date", Kind.COMPARISON, ValueShape.DATE, "{x} < {v}"),
-    Operator("AFTER", "strictly after the date", Kind.COMPARISON, ValueShape.DATE, "{x} > {v}"),
+    Operator("BEFORE", "strictly before the date", Kind.SEQUENCE, ValueShape.DATE, "{x} < {v}"),
+    Operator("AFTER", "strictly after the date", Kind.SEQUENCE, ValueShape.DATE, "{x} > {v}"),
     Operator(
         "WITHIN_LAST_DAYS",
         "from midnight UTC of N days before today up to now",

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from engine.columns import Family
+from engine.columns import TEXT, Family
 from engine.errors import InvalidFilter, InvalidRequest
 from engine.ids import export_id
 from engine.predicate import Parameters, compile_filter
+from engine.prune import Wanted, condition_of, keep
 from engine.ranges import TARGET_BYTES, Range, cut, whole
 from engine.request import ExportRequest
 from engine.runs import Run
@@ -44,15 +45,17 @@ class ExportPlan:
 def make_plan(request: ExportRequest, run: Run, *, now: datetime, range_bytes: int = TARGET_BYTES) -> ExportPlan:
     """Plan an export at a moment in UTC. Raises InvalidRequest for what the run's schema does not allow."""
     parameters = Parameters()
-    predicates = [
-        compile_filter(entry, _found(run, entry.field, InvalidFilter, "filters", entry.place), parameters, now)
-        for entry in request.filters
-    ]
+    columns = [_found(run, entry.field, InvalidFilter, "filters", entry.place) for entry in request.filters]
+    filters = list(zip(request.filters, columns, strict=True))
+    predicates = [compile_filter(entry, column, parameters, now) for entry, column in filters]
+    conditions = [condition_of(entry, column, now) for entry, column in filters]
     if request.row_ids is not None:
         ids = parameters.bind(list(request.row_ids), "VARCHAR[]")
         predicates.append(f"{ROW_ID} IN (SELECT unnest({ids}))")
+        conditions.append(Wanted(ROW_ID, TEXT, points=tuple(sorted(request.row_ids))))
     sort = _sort(request, run)
     # Row groups end where a range does, so the ranges of a Parquet file are a part of what it is.
+    kept = [keep(part.row_groups, [condition for condition in conditions if condition]) for part in run.parts]
     range_bytes = range_bytes if request.format.name != "parquet" else PARQUET_RANGE_BYTES
     return ExportPlan(
         export_id=export_id(_canonical(request, run, now)),
@@ -62,7 +65,7 @@ def make_plan(request: ExportRequest, run: Run, *, now: datetime, range_bytes: i
         predicate=" AND ".join(predicates),
         parameters=parameters.values,
         sort=sort,
-        ranges=cut(run.parts, range_bytes) if sort is None else whole(run.parts),
+        ranges=cut(run.parts, range_bytes, kept) if sort is None else whole(run.parts, kept),
     )
 
 

@@ -92,7 +92,7 @@ class _Compiler:
                 return operator.sql.format(x=cell, v=self.parameters.bind(value, "VARCHAR"))
             case Kind.EQUALITY | Kind.MEMBERSHIP:
                 return self._equal(type_, cell)
-            case Kind.COMPARISON:
+            case Kind.COMPARISON | Kind.SEQUENCE:
                 return self._comparison(operator, type_, cell)
             case Kind.WINDOW:
                 return self._window(operator, type_, cell)
@@ -137,12 +137,22 @@ class _Compiler:
         if type_.family is Family.TEXT:
             return self._text_comparison(operator, cell)
         if type_.family is Family.FLOAT:
-            bound = self.parameters.bind(float_value(self._read(read_number, value), type_), "DOUBLE")
-            wide = f"CAST({cell} AS DOUBLE)" if type_.name == "FLOAT" else cell
-            compared = operator.sql.format(x=wide, v=bound)
-            # DuckDB orders NaN above all numbers; no number is above another by being none.
-            return f"{compared} AND NOT isnan({cell})" if ">" in operator.sql else compared
+            return self._float_comparison(operator, type_, cell)
         return self._grid_comparison(operator, self._point(value, type_), type_, cell)
+
+    def _float_comparison(self, operator: Operator, type_: ColumnType, cell: str) -> str:
+        above = ">" in operator.sql
+        value = float_value(self._read(read_number, self.entry.value), type_)
+        wide = f"CAST({cell} AS DOUBLE)" if type_.name == "FLOAT" else cell
+        if isfinite(value):
+            compared = operator.sql.format(x=wide, v=self.parameters.bind(value, "DOUBLE"))
+        elif value > 0:
+            # Beyond the type's end, but not beyond infinity.
+            compared = f"{wide} {'=' if above else '<'} CAST('Infinity' AS DOUBLE)"
+        else:
+            compared = f"{wide} {'>' if above else '='} CAST('-Infinity' AS DOUBLE)"
+        # DuckDB orders NaN above all numbers; no number is above another by being none.
+        return f"{compared} AND NOT isnan({cell})" if above else compared
 
     def _grid_comparison(self, operator: Operator, point: Point, type_: ColumnType, cell: str) -> str:
         above = ">" in operator.sql
@@ -156,7 +166,7 @@ class _Compiler:
 
     def _text_comparison(self, operator: Operator, cell: str) -> str:
         value = self.entry.value
-        number = None if operator.name in ("BEFORE", "AFTER") else read_number(value)
+        number = None if operator.kind is Kind.SEQUENCE else read_number(value)
         if number is not None:
             return operator.sql.format(x=number_in(cell), v=self.parameters.bind(float(number), "DOUBLE"))
         instant = self._read(read_instant, value)

@@ -19,37 +19,57 @@ class Range:
     end: int | None = None
 
 
-def cut(parts: Sequence[Part], target_bytes: int = TARGET_BYTES) -> tuple[Range, ...]:
-    """Ranges in run order that hold every row once, cut between row groups; at least one, even of an empty run."""
-    found = [(taken, first, end) for taken, first, end in _cut(parts, target_bytes)] or [((), None, None)]
+Kept = Sequence[Sequence[bool]]
+"""By part and row group: whether it is read at all."""
+
+
+def cut(parts: Sequence[Part], target_bytes: int = TARGET_BYTES, kept: Kept | None = None) -> tuple[Range, ...]:
+    """Ranges in run order that hold every kept row once, cut between row groups; at least one, even of no rows."""
+    found = list(_cut(parts, target_bytes, kept or _all(parts))) or [((), None, None)]
     return tuple(Range(ordinal, taken, first, end) for ordinal, (taken, first, end) in enumerate(found))
 
 
-def whole(parts: Sequence[Part]) -> tuple[Range, ...]:
-    """One range of all rows, for what cannot be joined from pieces."""
-    return (Range(0, tuple(parts)),)
+def whole(parts: Sequence[Part], kept: Kept | None = None) -> tuple[Range, ...]:
+    """One range of all parts of which something is kept, for what cannot be joined from pieces."""
+    return (Range(0, tuple(part for part, flags in zip(parts, kept or _all(parts), strict=True) if any(flags))),)
 
 
-def _cut(parts: Sequence[Part], target_bytes: int) -> Iterator[tuple[tuple[Part, ...], int | None, int | None]]:
+def _all(parts: Sequence[Part]) -> Kept:
+    return [[True] * len(part.row_groups) for part in parts]
+
+
+_Slice = tuple[tuple[Part, ...], int | None, int | None]
+
+
+def _cut(parts: Sequence[Part], target_bytes: int, kept: Kept) -> Iterator[_Slice]:
     small: list[Part] = []
-    for part in parts:
-        if small and sum(p.bytes for p in small) + part.bytes > target_bytes:
+    for part, flags in zip(parts, kept, strict=True):
+        if not any(flags):
+            continue
+        fits = all(flags) and part.bytes <= target_bytes
+        if small and not (fits and sum(p.bytes for p in small) + part.bytes <= target_bytes):
             yield tuple(small), None, None
             small = []
-        if part.bytes <= target_bytes:
+        if fits:
             small.append(part)
         else:
-            yield from _cut_part(part, target_bytes)
+            yield from _cut_part(part, target_bytes, flags)
     if small:
         yield tuple(small), None, None
 
 
-def _cut_part(part: Part, target_bytes: int) -> Iterator[tuple[tuple[Part, ...], int, int]]:
+def _cut_part(part: Part, target_bytes: int, flags: Sequence[bool]) -> Iterator[_Slice]:
     first = end = size = 0
-    for group in part.row_groups:
-        if size and size + group.bytes > target_bytes:
+    for group, wanted in zip(part.row_groups, flags, strict=True):
+        if size and (not wanted or size + group.bytes > target_bytes):
             yield (part,), first, end
-            first, size = end, 0
+            size = 0
+        if not size:
+            first = end
         end += group.rows
-        size += group.bytes
-    yield (part,), first, end
+        if wanted:
+            size += group.bytes
+        else:
+            first = end
+    if size:
+        yield (part,), first, end

@@ -112,7 +112,8 @@ def number_point(number: Decimal, type_: ColumnType) -> Point:
 
 def float_value(number: Decimal, type_: ColumnType) -> float:
     """The nearest FLOAT or DOUBLE, infinite where the type ends."""
-    value = float(number)
+    # Zero without its sign: it is equal with and without.
+    value = float(number) + 0.0
     if type_.name != "FLOAT":
         return value
     try:

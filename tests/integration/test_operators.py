@@ -150,7 +150,17 @@ def test_no_infinite_cell_equals_a_number_beyond_the_doubles(tmp_path: Path) -> 
     for field in ("double", "float"):
         assert engine.export(filters=[entry(field, "EQUALS", "1e400")]).rows == 0
         assert engine.export(filters=[entry(field, "NOT_IN", ["1e400", "-1e400"])]).rows == len(cells)
-        assert engine.export(filters=[entry(field, "LESS_THAN", "1e400")]).rows == 2
+        for operator, beyond, rows in [
+            ("LESS_THAN", "1e400", 2),
+            ("LESS_THAN_OR_EQUAL", "1e400", 2),
+            ("GREATER_THAN", "1e400", 1),
+            ("GREATER_THAN_OR_EQUAL", "1e400", 1),
+            ("LESS_THAN", "-1e400", 1),
+            ("LESS_THAN_OR_EQUAL", "-1e400", 1),
+            ("GREATER_THAN", "-1e400", 2),
+            ("GREATER_THAN_OR_EQUAL", "-1e400", 2),
+        ]:
+            assert engine.export(filters=[entry(field, operator, beyond)]).rows == rows, (operator, beyond)
 
 
 def test_text_is_read_as_a_date_to_the_minute(tmp_path: Path) -> None:
@@ -192,6 +202,8 @@ def test_filters_hold_together(engine: Engine) -> None:
         ("text", "BEFORE", "soon"),
         ("big", "CONTAINS", "1"),
         ("big", "BEFORE", "2026-01-01"),
+        ("big", "BEFORE", "5"),
+        ("double", "AFTER", "5.5"),
         ("tags", "GREATER_THAN", 1),
         ("big", "WITHIN_LAST_DAYS", 5),
         ("nothing", "IS_NULL", None),
