@@ -49,6 +49,11 @@ class Exporter:
         run = self.results.resolve(request.workflow, request.run, team)
         return make_plan(request, run, now=self._clock().replace(microsecond=0), range_bytes=self._range_bytes)
 
+    def finished(self, plan: ExportPlan) -> Export | None:
+        """The export of a plan if its object is there already."""
+        info = self._exports.head(export_key(plan.run.workflow_id, plan.export_id, plan.request.format))
+        return None if info is None else export_of(plan, info)
+
     def export(self, plan: ExportPlan, cancel: CancelToken) -> Export:
         """The finished export of a plan: the object that is there already, or a new one.
 

@@ -21,6 +21,8 @@ _FENCE = (
     "SET allow_community_extensions=false",
     "SET TimeZone='UTC'",
     "SET enable_progress_bar=false",
+    # A list of values is a join, and rows keep their order only while the run is on the side that streams.
+    "SET disabled_optimizers='join_order,build_side_probe_side'",
 )
 
 

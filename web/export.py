@@ -1,7 +1,5 @@
 """``/v4/workflows/{workflowId}/data/export``: from a request to a signed URL."""
 
-import asyncio
-from contextlib import suppress
 from datetime import UTC, datetime
 
 import anyio
@@ -10,9 +8,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from engine.cancel import CancelToken
-from engine.exports import Export
-from engine.plan import ExportPlan
 from web.answers import export_answer
 from web.parameters import make_request, read_body, read_query
 from web.services import Services
@@ -28,8 +23,7 @@ async def export(request: Request) -> Response:
     values = await _read_values(request)
     wanted = make_request(request.path_params["workflow_id"], values)
     plan = await anyio.to_thread.run_sync(services.exporter.plan, wanted, principal.team)
-    async with services.admission.enter():
-        made = await _run(request, services, plan)
+    made = await services.running.export(plan, _disconnected(request))
     expires_at = datetime.now(UTC).replace(microsecond=0) + services.signing.url_ttl
     url = services.signer.sign(made.workflow_id, made.export_id, made.format.name, expires_at)
     body = export_answer(made, url=url, expires_at=expires_at)
@@ -54,19 +48,7 @@ async def _read_values(request: Request) -> dict[str, object]:
     return await anyio.to_thread.run_sync(read_body, bytes(body))
 
 
-async def _run(request: Request, services: Services, plan: ExportPlan) -> Export:
-    """Run the export in a thread; a client that goes away cancels it."""
-    cancel = CancelToken()
-
-    async def cancel_on_disconnect() -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
-        cancel.cancel()
-
-    watcher = asyncio.create_task(cancel_on_disconnect())
-    try:
-        return await anyio.to_thread.run_sync(services.exporter.export, plan, cancel)
-    finally:
-        watcher.cancel()
-        with suppress(asyncio.CancelledError):
-            await watcher
+async def _disconnected(request: Request) -> None:
+    """Wait until the client has gone away."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

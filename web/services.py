@@ -15,6 +15,7 @@ from web.admission import Admission
 from web.auth import Authenticator
 from web.jwks import JwksClient
 from web.keys import ApiKeys, parse_api_keys
+from web.running import RunningExports
 from web.settings import AdmissionSettings, AuthSettings, ServerSettings, SigningSettings
 from web.signing import UrlSigner, parse_signing_keys
 from web.tokens import Tokens
@@ -34,7 +35,7 @@ class Services:
     authenticator: Authenticator
     signer: UrlSigner
     signing: SigningSettings
-    admission: Admission
+    running: RunningExports
 
 
 def open_results(storage: StorageSettings) -> ResultStore:
@@ -56,12 +57,14 @@ def make_services(
     admission: AdmissionSettings,
 ) -> Services:
     """Check the settings and build the services. Raises MissingSetting for those without which nobody is safe."""
+    exporter = open_exporter(storage, duckdb)
+    places = Admission(at_once=admission.exports_at_once, queue_length=admission.queue_length)
     return Services(
-        exporter=open_exporter(storage, duckdb),
+        exporter=exporter,
         authenticator=_authenticator(auth),
         signer=_signer(server, signing),
         signing=signing,
-        admission=Admission(at_once=admission.exports_at_once, queue_length=admission.queue_length),
+        running=RunningExports(exporter, places),
     )
 
 

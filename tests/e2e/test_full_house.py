@@ -42,3 +42,31 @@ def test_a_client_that_goes_away_cancels_its_export(tmp_path: Path, numbers: Pat
         assert server.export("numbers", KEY, rowIds="000000000001").status == 200
         assert len(list(exports.glob("numbers/*"))) == 1
         assert list((exports / ".staging").iterdir()) == []
+
+
+def test_equal_requests_share_one_export(tmp_path: Path, numbers: Path) -> None:
+    settings = {"TAILRACE_EXPORTS_AT_ONCE": "1", "TAILRACE_QUEUE_LENGTH": "0"}
+    with Server((str(tmp_path / "store"), {}), tmp_path, **settings) as server:
+        server.publish("--workflow", "numbers", "--run", "r", str(numbers))
+        with ThreadPoolExecutor(6) as pool:
+            # One place and no queue: whoever did not join would be refused.
+            answers = list(pool.map(lambda _: server.export("numbers", KEY, sortBy="text"), range(6)))
+        assert [answer.status for answer in answers] == [200] * 6
+        assert len({answer.json()["exportId"] for answer in answers}) == 1
+        assert len(list((tmp_path / "store" / "exports").glob("numbers/*"))) == 1
+
+
+def test_who_leaves_does_not_take_the_export_from_the_others(tmp_path: Path, numbers: Path) -> None:
+    with Server((str(tmp_path / "store"), {}), tmp_path, TAILRACE_EXPORTS_AT_ONCE="1") as server:
+        server.publish("--workflow", "numbers", "--run", "r", str(numbers))
+        connections = [http.client.HTTPConnection("127.0.0.1", server.port) for _ in range(3)]
+        for connection in connections:
+            connection.request("GET", "/v4/workflows/numbers/data/export?sortBy=text", headers={"x-api-key": KEY})
+            time.sleep(0.05)
+        # The first of all began the work; it leaves, and one of those who joined.
+        for connection in connections[:2]:
+            connection.close()
+        answer = connections[2].getresponse()
+        assert answer.status == 200
+        answer.read()
+        connections[2].close()

@@ -72,6 +72,10 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     return engine
 
 
+def complement_of(operator: str) -> str:
+    return next(name for name, positive in COMPLEMENTS.items() if positive == operator)
+
+
 def _cases(column: str) -> Iterator[tuple[str, Any]]:
     equality, comparison = VALUES[column]
     yield from ((operator, None) for operator in ("IS_NULL", "IS_NOT_NULL", "IS_EMPTY", "IS_NOT_EMPTY"))
@@ -180,6 +184,36 @@ def test_many_values_are_each_looked_for(engine: Engine, count: int) -> None:
         for operator in ("IN", "NOT_IN"):
             found = [row["n"] for row in engine.export_rows(filters=[entry(field, operator, values)])]
             assert found == [n for n, cell in enumerate(cells) if matches(operator, cell, values, NOW)]
+
+
+@pytest.mark.parametrize("type_", [pa.float64(), pa.float32()])
+def test_zeros_are_equal_whatever_their_sign(tmp_path: Path, type_: pa.DataType) -> None:
+    engine = Engine(tmp_path)
+    # Enough of each that a part has dictionaries and Bloom filters.
+    cells = [None, *[-0.0] * 40, *[-5.5] * 40]
+    engine.publish(engine.write_parquet(pa.table({"minus": pa.array(cells, type_)})))
+    plus = [0.0 if cell == 0 else cell for cell in cells]
+    engine.publish(engine.write_parquet(pa.table({"plus": pa.array(plus, type_)})), workflow="plus")
+    for value in (0, "-0.0", -0.0, "0e5"):
+        for operator, wanted in (("EQUALS", value), ("IN", [value, 7]), ("IN", [value, 7, 8])):
+            assert engine.export(filters=[entry("minus", operator, wanted)]).rows == 40
+            assert engine.export(workflow="plus", filters=[entry("plus", operator, wanted)]).rows == 40
+            assert engine.export(filters=[entry("minus", complement_of(operator), wanted)]).rows == 41
+    assert engine.export(filters=[entry("minus", "IN", [0, -5.5])]).rows == 80
+
+
+@pytest.mark.parametrize("count", [2, 5, 400])
+def test_lists_of_values_keep_the_order_of_the_run(tmp_path: Path, count: int) -> None:
+    engine = Engine(tmp_path)
+    rows = [{"key": f"k{(n * 7) % count}x{n}", "n": n, "text": f"t{n}"} for n in range(count)]
+    engine.publish_rows(rows, row_id="key")
+    every = {"n": [row["n"] for row in rows], "text": [row["text"] for row in rows]}
+    ids = sorted((str(row["key"]) for row in rows), reverse=True)
+    for fields in ([], ["n"], ["text"], ["n", "text"]):
+        filters = [entry(field, "IN", [*reversed(every[field]), "5000"]) for field in fields]
+        for extra in ([], [entry("n", "NOT_IN", [-1, -2])], [entry("key", "NOT_EQUALS", "x")]):
+            found = engine.export_rows(filters=[*filters, *extra], row_ids=ids)
+            assert found == rows
 
 
 def test_filters_hold_together(engine: Engine) -> None:
