@@ -18,7 +18,7 @@ from engine.session import open_session
 from engine.settings import DuckDBSettings
 from engine.stores.port import ObjectStore
 
-MAX_WAITING_BYTES = 128 * 1024 * 1024
+MAX_WAITING_BYTES = 64 * 1024 * 1024
 """Encoded bytes that may wait for the ranges before them."""
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from engine.runs import Part
 
-TARGET_BYTES = 16 * 1024 * 1024
+TARGET_BYTES = 4 * 1024 * 1024
 """Parquet bytes of a range. A constant, since an object's bytes must not depend on a machine's settings."""
 
 

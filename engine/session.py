@@ -14,6 +14,9 @@ from fsspec import AbstractFileSystem
 from engine.quoting import literal
 from engine.settings import DuckDBSettings
 
+_COUNTED_PERCENT = 80
+"""What DuckDB counts of the memory that it takes: the text that its writers hold comes on top."""
+
 _FENCE = (
     "SET allow_persistent_secrets=false",
     "SET autoinstall_known_extensions=false",
@@ -45,7 +48,7 @@ def open_session(
         connection = duckdb.connect(
             config={
                 "threads": threads,
-                "memory_limit": _share(settings.memory_limit, workers),
+                "memory_limit": _share(settings.memory_limit, workers, percent=_COUNTED_PERCENT),
                 "temp_directory": str(spill),
                 "max_temp_directory_size": _share(settings.spill_limit, workers),
                 "preserve_insertion_order": True,
@@ -74,6 +77,6 @@ def _spill_folder(parent: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _share(size: str, workers: int) -> str:
+def _share(size: str, workers: int, *, percent: int = 100) -> str:
     number, unit = int(size[:-2]), size[-2:]
-    return f"{number * (1000 if unit == 'GB' else 1) // workers}MB"
+    return f"{max(1, number * (1000 if unit == 'GB' else 1) * percent // 100 // workers)}MB"
