@@ -102,6 +102,7 @@ class Schema(BaseModel):
         for field in self.delivered:
             if path == field.name:
                 return Reference(path, identifier(field.name), field.type, field.data_type)
+        for field in self.delivered:
             if path.startswith(field.name + "."):
                 found = _descend(path, identifier(field.name), field.type, path[len(field.name) + 1 :])
                 if found is not None:
@@ -113,10 +114,11 @@ def _descend(path: str, sql: str, type_: ColumnType, rest: str) -> Reference | N
     if type_.family is not Family.OBJECT:
         return None
     for name, child in type_.children:
-        inner = f"struct_extract({sql}, {literal(name)})"
         if rest == name:
-            return Reference(path, inner, child, data_type_of(child))
+            return Reference(path, f"struct_extract({sql}, {literal(name)})", child, data_type_of(child))
+    for name, child in type_.children:
         if rest.startswith(name + "."):
+            inner = f"struct_extract({sql}, {literal(name)})"
             found = _descend(path, inner, child, rest[len(name) + 1 :])
             if found is not None:
                 return found

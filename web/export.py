@@ -1,6 +1,7 @@
 """``/v4/workflows/{workflowId}/data/export``: from a request to a signed URL."""
 
 from datetime import UTC, datetime
+from functools import partial
 
 import anyio
 import anyio.to_thread
@@ -23,7 +24,7 @@ async def export(request: Request) -> Response:
     values = await _read_values(request)
     wanted = make_request(request.path_params["workflow_id"], values)
     plan = await anyio.to_thread.run_sync(services.exporter.plan, wanted, principal.team)
-    made = await services.running.export(plan, _disconnected(request))
+    made = await services.running.export(plan, partial(_disconnected, request))
     expires_at = datetime.now(UTC).replace(microsecond=0) + services.signing.url_ttl
     url = services.signer.sign(made.workflow_id, made.export_id, made.format.name, expires_at)
     body = export_answer(made, url=url, expires_at=expires_at)

@@ -1,7 +1,7 @@
 """Exports that run in this process: equal requests share one, and it ends early only when nobody waits for it."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import anyio.to_thread
@@ -31,18 +31,18 @@ class RunningExports:
         self._admission = admission
         self._running: dict[str, _Shared] = {}
 
-    async def export(self, plan: ExportPlan, gone: Awaitable[None]) -> Export:
+    async def export(self, plan: ExportPlan, gone: Callable[[], Awaitable[None]]) -> Export:
         """The finished export of a plan: the object that is there, the one being made, or a new one.
 
-        ``gone`` ends when the caller no longer wants it. Raises Cancelled then, Busy if the queue is full, or what the
-        export raised.
+        What ``gone`` gives ends when the caller no longer wants it. Raises Cancelled then, Busy if the queue is full,
+        or what the export raised.
         """
         finished = await anyio.to_thread.run_sync(self._exporter.finished, plan)
         if finished is not None:
             return finished
         shared = self._running.get(plan.export_id) or self._start(plan)
         shared.waiting += 1
-        leaving = asyncio.ensure_future(gone)
+        leaving = asyncio.ensure_future(gone())
         try:
             await asyncio.wait({shared.task, leaving}, return_when=asyncio.FIRST_COMPLETED)
         finally:

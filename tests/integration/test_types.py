@@ -170,3 +170,12 @@ def test_odd_names_are_kept_found_and_sorted_by(tmp_path: Path) -> None:
     for n, name in enumerate(ODD_NAMES):
         filters = [{"field": name, "operator": "GREATER_THAN", "value": 100 + n - 1}]
         assert engine.export_rows(filters=filters, sort_by=name, descending=True) == [rows[2], rows[1]]
+
+
+def test_a_name_with_dots_goes_before_a_path(tmp_path: Path) -> None:
+    engine = Engine(tmp_path)
+    row = {"a": {"b": 1, "c": {"d": 2}, "c.d": 3, "e": 4}, "a.b": 5}
+    engine.publish(engine.write_parquet(pa.Table.from_pylist([row])))
+    for path, value in {"a.b": 5, "a.c.d": 3, "a.e": 4}.items():
+        filters = [{"field": path, "operator": "EQUALS", "value": value}]
+        assert engine.export_rows(filters=filters) == [row], path
