@@ -13,6 +13,7 @@ from engine.file_systems import PART, STAGE, PartFileSystem, StageFileSystem
 from engine.framing import frame_of
 from engine.ordered import OrderedSink
 from engine.plan import ExportPlan
+from engine.progress import Progress
 from engine.ranges import Range
 from engine.session import open_session
 from engine.settings import DuckDBSettings
@@ -29,13 +30,14 @@ def run_ranges(
     *,
     settings: DuckDBSettings,
     cancel: CancelToken,
+    progress: Progress,
 ) -> int:
     """Write the file of a plan through ``forward``, in order, and return the number of its rows.
 
     Raises LimitExceeded, SourceDamaged, Cancelled, or whatever ``forward`` raised; bytes may have been forwarded then.
     """
     sink = OrderedSink(frame_of(plan), forward, count=len(plan.ranges), max_waiting_bytes=MAX_WAITING_BYTES)
-    work = _Work(plan, store, sink, settings, cancel)
+    work = _Work(plan, store, sink, settings, cancel, progress)
     if work.workers == 1:
         return work.run()
     with ThreadPoolExecutor(work.workers, thread_name_prefix="range") as pool:
@@ -52,13 +54,20 @@ class _Work:
     """The ranges of one export, taken in order by its workers."""
 
     def __init__(
-        self, plan: ExportPlan, store: ObjectStore, sink: OrderedSink, settings: DuckDBSettings, cancel: CancelToken
+        self,
+        plan: ExportPlan,
+        store: ObjectStore,
+        sink: OrderedSink,
+        settings: DuckDBSettings,
+        cancel: CancelToken,
+        progress: Progress,
     ) -> None:
         self._plan = plan
         self._store = store
         self._sink = sink
         self._settings = settings
         self._cancel = cancel
+        self._progress = progress
         self._ranges = iter(plan.ranges)
         self._lock = Lock()
         self.workers = min(settings.threads, len(plan.ranges))
@@ -96,7 +105,9 @@ class _Work:
             statement = compile_copy(self._plan, range_, sources, _target(range_.ordinal))
             written = connection.execute(statement.sql, statement.parameters).fetchone()
             self._cancel.raise_if_cancelled()
-            rows += written[0] if written else 0
+            if written:
+                rows += written[0]
+                self._progress.add_rows(written[0])
             self._sink.end(range_.ordinal)
         return rows
 

@@ -9,9 +9,10 @@ from engine.errors import NotFound, ObjectExists, SourceDamaged
 from engine.executor import run_ranges
 from engine.exports import Export, ExportFile, export_key, export_of, file_of, metadata_of
 from engine.formats import FORMATS
-from engine.ids import is_id
+from engine.ids import is_export_id, is_id
 from engine.parquet_copy import copy_row_groups
 from engine.plan import ExportPlan, make_plan
+from engine.progress import Progress
 from engine.ranges import TARGET_BYTES
 from engine.request import ExportRequest
 from engine.results import ResultStore
@@ -52,20 +53,29 @@ class Exporter:
     def finished(self, plan: ExportPlan) -> Export | None:
         """The export of a plan if its object is there already."""
         info = self._exports.head(export_key(plan.run.workflow_id, plan.export_id, plan.request.format))
-        return None if info is None else export_of(plan, info)
+        return None if info is None else export_of(plan.export_id, plan.run, info)
 
-    def export(self, plan: ExportPlan, cancel: CancelToken) -> Export:
+    def export(self, plan: ExportPlan, cancel: CancelToken, progress: Progress | None = None) -> Export:
         """The finished export of a plan: the object that is there already, or a new one.
 
         Raises LimitExceeded, SourceDamaged, Cancelled or StoreError; then nothing of the export is visible.
         """
         key = export_key(plan.run.workflow_id, plan.export_id, plan.request.format)
-        info = self._exports.head(key) or self._write(plan, key, cancel)
-        return export_of(plan, info)
+        info = self._exports.head(key) or self._write(plan, key, cancel, progress or Progress())
+        return export_of(plan.export_id, plan.run, info)
+
+    def describe(self, workflow_id: str, export_id: str) -> Export | None:
+        """A finished export by its id alone, or None."""
+        try:
+            file = self.find(workflow_id, export_id)
+        except NotFound:
+            return None
+        run = self.results.run(workflow_id, file.run_id)
+        return None if run is None else export_of(export_id, run, file.info)
 
     def find(self, workflow_id: str, export_id: str, format_name: str | None = None) -> ExportFile:
         """A finished export by its id, in that format or whichever there is. Raises NotFound."""
-        if not is_id(workflow_id) or not is_id(export_id):
+        if not is_id(workflow_id) or not is_export_id(export_id):
             raise NotFound(_NO_EXPORT)
         for format_ in FORMATS.values() if format_name is None else (FORMATS[format_name],):
             info = self._exports.head(export_key(workflow_id, export_id, format_))
@@ -84,13 +94,10 @@ class Exporter:
         """Where finished exports lie."""
         return self._exports
 
-    def _write(self, plan: ExportPlan, key: str, cancel: CancelToken) -> ObjectInfo:
+    def _write(self, plan: ExportPlan, key: str, cancel: CancelToken, progress: Progress) -> ObjectInfo:
         self._check_parts(plan.run)
         with BlockStream(self._exports, key, content_type=plan.request.format.content_type) as stream:
-            if plan.takes_row_groups:
-                rows = copy_row_groups(plan, self.results.store, stream.append, cancel=cancel)
-            else:
-                rows = run_ranges(plan, self.results.store, stream.append, settings=self._settings, cancel=cancel)
+            rows = self._copy(plan, stream, cancel, progress)
             if not plan.predicate and rows != plan.run.rows:
                 raise SourceDamaged("The run holds another number of rows than its description says.")
             # Reads of a store are pinned to the version; files of a directory can be replaced while they are read.
@@ -107,6 +114,18 @@ class Exporter:
             if info.size != stream.size:
                 raise SourceDamaged("The store holds another number of bytes than it was given.")
             return info
+
+    def _copy(self, plan: ExportPlan, stream: BlockStream, cancel: CancelToken, progress: Progress) -> int:
+        """Write the file into the stream and return the number of its rows."""
+
+        def forward(data: bytes) -> None:
+            stream.append(data)
+            progress.add_bytes(len(data))
+
+        store = self.results.store
+        if plan.takes_row_groups:
+            return copy_row_groups(plan, store, forward, cancel=cancel, progress=progress)
+        return run_ranges(plan, store, forward, settings=self._settings, cancel=cancel, progress=progress)
 
     def _check_parts(self, run: Run) -> None:
         """Every part is the version that was published, so that no two versions are ever mixed."""

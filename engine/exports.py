@@ -8,6 +8,7 @@ from datetime import datetime
 
 from engine.formats import FORMATS, Format
 from engine.plan import ExportPlan
+from engine.runs import Run
 from engine.schema import Field
 from engine.stores.port import ObjectInfo
 
@@ -45,21 +46,27 @@ def export_key(workflow_id: str, export_id: str, format_: Format) -> str:
 
 def metadata_of(plan: ExportPlan, *, rows: int, sha256: str) -> dict[str, str]:
     """What the object says of itself."""
-    return {"rows": str(rows), "sha256": sha256, "run": plan.run.run_id, "format": plan.request.format.name}
+    return {
+        "rows": str(rows),
+        "sha256": sha256,
+        "run": plan.run.run_id,
+        "format": plan.request.format.name,
+        "rowids": str(plan.request.include_row_ids).lower(),
+    }
 
 
-def export_of(plan: ExportPlan, info: ObjectInfo) -> Export:
-    """The export that a plan led to, from its object."""
+def export_of(export_id: str, run: Run, info: ObjectInfo) -> Export:
+    """The export of a run, from its object."""
     return Export(
-        export_id=plan.export_id,
-        workflow_id=plan.run.workflow_id,
-        run_id=plan.run.run_id,
-        format=plan.request.format,
+        export_id=export_id,
+        workflow_id=run.workflow_id,
+        run_id=run.run_id,
+        format=FORMATS[info.metadata["format"]],
         rows=int(info.metadata["rows"]),
         size=info.size,
         sha256=info.metadata["sha256"],
-        executed_at=plan.run.executed_at,
-        fields=plan.fields,
+        executed_at=run.executed_at,
+        fields=run.table.written(row_ids=info.metadata.get("rowids") == "true"),
     )
 
 

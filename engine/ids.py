@@ -13,6 +13,8 @@ from engine.errors import InvalidInput
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
+_EXPORT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+
 
 def is_id(text: str) -> bool:
     """Whether the text can be a workflow, run or team id."""
@@ -39,3 +41,8 @@ def export_id(request: Mapping[str, object]) -> str:
     digest[6] = digest[6] & 0x0F | 0x80
     digest[8] = digest[8] & 0x3F | 0x80
     return str(uuid.UUID(bytes=bytes(digest)))
+
+
+def is_export_id(text: str) -> bool:
+    """Whether that is an id as `export_id` makes them."""
+    return _EXPORT_ID.fullmatch(text) is not None

@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from engine.cancel import CancelToken
 from engine.errors import SourceDamaged
 from engine.plan import ExportPlan
+from engine.progress import Progress
 from engine.row_groups import MAGIC, TAIL_BYTES, FooterJoin, Span
 from engine.runs import Part
 from engine.schema import ROW_ID
@@ -18,7 +19,12 @@ _READ_AHEAD = 4
 
 
 def copy_row_groups(
-    plan: ExportPlan, store: ObjectStore, forward: Callable[[bytes], None], *, cancel: CancelToken
+    plan: ExportPlan,
+    store: ObjectStore,
+    forward: Callable[[bytes], None],
+    *,
+    cancel: CancelToken,
+    progress: Progress,
 ) -> int:
     """Write the file of a plan that takes all rows through ``forward`` and return the number of its rows.
 
@@ -29,7 +35,7 @@ def copy_row_groups(
     with ThreadPoolExecutor(_READ_AHEAD, thread_name_prefix="copy") as pool:
         ahead: deque[Future[bytes]] = deque()
         try:
-            for part, piece in _pieces(plan, store, join):
+            for part, piece in _pieces(plan, store, join, progress):
                 cancel.raise_if_cancelled()
                 ahead.append(pool.submit(_read, store, part, piece))
                 if len(ahead) == _READ_AHEAD:
@@ -43,7 +49,7 @@ def copy_row_groups(
     return sum(part.rows for part in plan.run.parts)
 
 
-def _pieces(plan: ExportPlan, store: ObjectStore, join: FooterJoin) -> Iterator[tuple[Part, Span]]:
+def _pieces(plan: ExportPlan, store: ObjectStore, join: FooterJoin, progress: Progress) -> Iterator[tuple[Part, Span]]:
     for part in plan.run.parts:
         try:
             for span in join.add(_footer(store, part)):
@@ -51,6 +57,7 @@ def _pieces(plan: ExportPlan, store: ObjectStore, join: FooterJoin) -> Iterator[
                     yield part, Span(span.start + start, min(_PIECE_BYTES, span.length - start))
         except (ValueError, KeyError) as error:
             raise SourceDamaged("A part of the run cannot be read.") from error
+        progress.add_rows(part.rows)
 
 
 def _footer(store: ObjectStore, part: Part) -> bytes:

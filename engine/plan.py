@@ -61,17 +61,12 @@ def make_plan(request: ExportRequest, run: Run, *, now: datetime, range_bytes: i
         export_id=export_id(_canonical(request, run, now)),
         request=request,
         run=run,
-        fields=_fields(request, run),
+        fields=run.table.written(row_ids=request.include_row_ids),
         predicate=" AND ".join(predicates),
         parameters=parameters.values,
         sort=sort,
         ranges=cut(run.parts, range_bytes, kept) if sort is None else whole(run.parts, kept),
     )
-
-
-def _fields(request: ExportRequest, run: Run) -> tuple[Field, ...]:
-    row_id = [field for field in run.table if field.name == ROW_ID and request.include_row_ids]
-    return (*row_id, *run.table.delivered)
 
 
 def _found(run: Run, path: str, error: type[InvalidRequest], parameter: str, entry: str) -> Reference:

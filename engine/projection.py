@@ -9,8 +9,10 @@ from engine.formats import Format
 from engine.quoting import identifier, literal
 from engine.request import CsvOptions
 from engine.schema import Field
+from engine.texts import matches
 from engine.values import NUMBER_PATTERN
 
+_GUARD = literal("'")
 _FORMULA_START = r"^[=+\-@\t\r]"
 
 
@@ -33,6 +35,26 @@ def project(field: Field, format_: Format, options: CsvOptions, *, alone: bool) 
 
 
 def _csv(cell: str, type_: ColumnType, options: CsvOptions) -> str:
+    text = _csv_text(cell, type_)
+    if not options.formula_guard or type_.name == "UUID":
+        return text
+    match type_.family:
+        case Family.FLOAT:
+            # Numbers are plain, but no spreadsheet knows infinities.
+            return f"CASE WHEN {cell} = CAST('-Infinity' AS {type_.name}) THEN {_GUARD} || '-Infinity' ELSE {text} END"
+        case Family.TEXT:
+            plain = f" AND NOT {matches(text, NUMBER_PATTERN)}"
+        case Family.BINARY:
+            plain = ""
+        case Family.INTERVAL:
+            text, plain = f"CAST({text} AS VARCHAR)", ""
+        case _:
+            return text
+    starts = f"regexp_matches({text}, {literal(_FORMULA_START)})"
+    return f"CASE WHEN {starts}{plain} THEN {_GUARD} || {text} ELSE {text} END"
+
+
+def _csv_text(cell: str, type_: ColumnType) -> str:
     match type_.family:
         case Family.FLOAT:
             return (
@@ -41,11 +63,6 @@ def _csv(cell: str, type_: ColumnType, options: CsvOptions) -> str:
             )
         case Family.LIST | Family.OBJECT | Family.MAP:
             return f"CASE WHEN {cell} IS NOT NULL THEN CAST(to_json({_json(cell, type_)}) AS VARCHAR) END"
-        case Family.TEXT if options.formula_guard and type_.name != "UUID":
-            return (
-                f"CASE WHEN regexp_matches({cell}, {literal(_FORMULA_START)}) "
-                f"AND NOT regexp_full_match({cell}, {literal(NUMBER_PATTERN)}) THEN '''' || {cell} ELSE {cell} END"
-            )
         case _:
             return _scalar(cell, type_)
 
@@ -71,7 +88,7 @@ def _json(cell: str, type_: ColumnType) -> str:
             variable = _variable(cell)
             (_, key), (_, value) = type_.children
             # A name in JSON is text: the one that the key has in CSV.
-            name = f"CAST({_csv(f'{variable}.key', key, CsvOptions())} AS VARCHAR)"
+            name = f"CAST({_csv_text(f'{variable}.key', key)} AS VARCHAR)"
             entry = f"struct_pack(key := {name}, value := {_json(f'{variable}.value', value)})"
             return f"map_from_entries(list_transform(map_entries({cell}), lambda {variable}: {entry}))"
         case _:

@@ -94,6 +94,11 @@ class Schema(BaseModel):
         """The fields that an export holds unless row ids are asked for."""
         return tuple(field for field in self.fields if not field.internal)
 
+    def written(self, *, row_ids: bool) -> tuple[Field, ...]:
+        """The fields of an export in their order."""
+        ids = tuple(field for field in self.fields if field.name == ROW_ID and row_ids)
+        return (*ids, *self.delivered)
+
     def find(self, path: str) -> Reference | None:
         """The field of that name, or the member that a dotted path reaches; internal columns are not found.
 

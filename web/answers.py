@@ -7,6 +7,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerialize
 from pydantic.alias_generators import to_camel
 
 from engine.exports import Export
+from engine.progress import Phase
+from engine.tickets import Ticket
 
 
 def rfc3339(moment: datetime) -> str:
@@ -59,4 +61,27 @@ def export_answer(export: Export, *, url: str, expires_at: datetime) -> bytes:
             "schema": [{"name": field.name, "type": field.data_type} for field in export.fields],
         }
     )
+    return answer.model_dump_json(by_alias=True).encode()
+
+
+class TicketAnswer(BaseModel):
+    """An asynchronous export that is not finished: how far it is, or why it ended without a file."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+    export_id: str
+    workflow_id: str
+    run_id: str
+    format: Literal["csv", "json", "parquet"]
+    phase: Phase
+    rows: int
+    bytes: int
+    queue_place: int | None
+    code: str | None
+    message: str | None
+
+
+def ticket_answer(ticket: Ticket) -> bytes:
+    """The body of a 202, and of the status of an export that has no file."""
+    answer = TicketAnswer.model_validate(ticket.model_dump(include=set(TicketAnswer.model_fields)))
     return answer.model_dump_json(by_alias=True).encode()

@@ -3,7 +3,8 @@
 `create_app` reads the environment; `create_app_with` builds from what it is given.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -24,6 +25,7 @@ from web.health import health
 from web.request_id import RequestIds
 from web.services import Services, make_services
 from web.settings import AdmissionSettings, AuthSettings, ServerSettings, SigningSettings
+from web.status import status
 
 _HANDLED = (EngineError, Denied, Busy, HTTPException, Exception)
 
@@ -44,10 +46,18 @@ def create_app() -> Starlette:
 
 def create_app_with(services: Services) -> Starlette:
     """The application over these services."""
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        await services.running.close()
+
     app = Starlette(
+        lifespan=lifespan,
         routes=[
             _route("/v4/workflows/{workflow_id}/data/export", export, "GET", "POST"),
             _route("/v4/workflows/{workflow_id}/data/exports/{export_id}", download, "GET", "HEAD"),
+            _route("/v4/workflows/{workflow_id}/data/exports/{export_id}/status", status, "GET", "DELETE"),
             _route("/healthz", health, "GET", "HEAD"),
         ],
         middleware=[
@@ -55,7 +65,7 @@ def create_app_with(services: Services) -> Starlette:
             Middleware(
                 CORSMiddleware,
                 allow_origins=["*"],
-                allow_methods=["GET", "HEAD", "POST"],
+                allow_methods=["GET", "HEAD", "POST", "DELETE"],
                 allow_headers=["*"],
                 expose_headers=EXPOSED_HEADERS,
             ),

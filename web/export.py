@@ -9,8 +9,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from web.answers import export_answer
+from engine.exports import Export
+from engine.tickets import Ticket
+from web.answers import export_answer, ticket_answer
 from web.parameters import make_request, read_body, read_query
+from web.prefer import parse_prefer
 from web.services import Services
 
 LONGEST_QUERY_BYTES = 32 * 1024
@@ -24,11 +27,34 @@ async def export(request: Request) -> Response:
     values = await _read_values(request)
     wanted = make_request(request.path_params["workflow_id"], values)
     plan = await anyio.to_thread.run_sync(services.exporter.plan, wanted, principal.team)
-    made = await services.running.export(plan, partial(_disconnected, request))
+    preference = parse_prefer(request.headers.getlist("prefer"))
+    gone = partial(_disconnected, request)
+    if preference.wait is None:
+        made: Export | Ticket = await services.running.export(plan, principal.team, gone)
+    else:
+        made = await services.later.export(plan, principal.team, gone, preference.wait)
+    if isinstance(made, Ticket):
+        return answer_ticket(services, made, applied=preference.applied)
+    return answer_export(services, made)
+
+
+def answer_export(services: Services, made: Export) -> Response:
+    """The 200 of a finished export, with a fresh URL."""
     expires_at = datetime.now(UTC).replace(microsecond=0) + services.signing.url_ttl
     url = services.signer.sign(made.workflow_id, made.export_id, made.format.name, expires_at)
     body = export_answer(made, url=url, expires_at=expires_at)
     return Response(body, media_type="application/json", headers={"cache-control": "no-store"})
+
+
+def answer_ticket(services: Services, ticket: Ticket, *, applied: str) -> Response:
+    """The 202 of an export that goes on by itself."""
+    headers = {
+        "cache-control": "no-store",
+        "location": f"{services.signer.base}/v4/workflows/{ticket.workflow_id}/data/exports/{ticket.export_id}/status",
+        "preference-applied": applied,
+        "retry-after": "1",
+    }
+    return Response(ticket_answer(ticket), 202, headers=headers, media_type="application/json")
 
 
 async def _read_values(request: Request) -> dict[str, object]:

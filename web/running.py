@@ -2,36 +2,43 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import anyio.to_thread
 
 from engine.cancel import CancelToken
-from engine.errors import Cancelled
+from engine.errors import Cancelled, LimitExceeded
 from engine.exporter import Exporter
 from engine.exports import Export
 from engine.plan import ExportPlan
+from engine.progress import Phase, Progress
 from web.admission import Admission
+from web.settings import AdmissionSettings
 
 
 @dataclass
-class _Shared:
-    """One running export. Nobody's leaving cancels it for the others."""
+class Shared:
+    """One running export. Nobody's leaving cancels it for the others; a ticket waits like a caller."""
 
     task: "asyncio.Task[Export]"
     cancel: CancelToken
-    waiting: int = field(default=0)
+    progress: Progress
+    waiting: int = 0
+    ticketed: bool = False
+    reporter: "asyncio.Task[None] | None" = None
 
 
 class RunningExports:
     """Belongs to one event loop."""
 
-    def __init__(self, exporter: Exporter, admission: Admission) -> None:
+    def __init__(self, exporter: Exporter, admission: Admission, settings: AdmissionSettings) -> None:
         self._exporter = exporter
         self._admission = admission
-        self._running: dict[str, _Shared] = {}
+        self._deadline_seconds = settings.deadline_seconds
+        self._grace_seconds = settings.grace_seconds
+        self._running: dict[str, Shared] = {}
 
-    async def export(self, plan: ExportPlan, gone: Callable[[], Awaitable[None]]) -> Export:
+    async def export(self, plan: ExportPlan, team: str, gone: Callable[[], Awaitable[None]]) -> Export:
         """The finished export of a plan: the object that is there, the one being made, or a new one.
 
         What ``gone`` gives ends when the caller no longer wants it. Raises Cancelled then, Busy if the queue is full,
@@ -40,39 +47,78 @@ class RunningExports:
         finished = await anyio.to_thread.run_sync(self._exporter.finished, plan)
         if finished is not None:
             return finished
-        shared = self._running.get(plan.export_id) or self._start(plan)
+        return await self.wait(plan, self.joined(plan, team), gone)
+
+    def joined(self, plan: ExportPlan, team: str) -> Shared:
+        """The running export of that plan, or a new one. Whoever wants it counts itself as ``waiting``."""
+        return self._running.get(plan.export_id) or self._start(plan, team)
+
+    async def close(self) -> None:
+        """Let what runs come to its end within the grace, then cancel it."""
+        tasks = {shared.task for shared in self._running.values()}
+        if tasks:
+            await asyncio.wait(tasks, timeout=self._grace_seconds)
+        left = list(self._running.items())
+        reporters = [shared.reporter for _, shared in left if shared.reporter is not None]
+        for export_id, shared in left:
+            self._abandon(export_id, shared)
+        await asyncio.gather(*(shared.task for _, shared in left), *reporters, return_exceptions=True)
+
+    def find(self, export_id: str) -> Shared | None:
+        """The running export of that id, or None."""
+        return self._running.get(export_id)
+
+    async def wait(self, plan: ExportPlan, shared: Shared, gone: Callable[[], Awaitable[None]]) -> Export:
+        """Wait for the end of a running export, or until the caller is gone."""
         shared.waiting += 1
         leaving = asyncio.ensure_future(gone())
         try:
             await asyncio.wait({shared.task, leaving}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             leaving.cancel()
-            shared.waiting -= 1
-            if not shared.waiting and not shared.task.done():
-                self._abandon(plan.export_id, shared)
+            self.leave(plan.export_id, shared)
         if shared.task.done() and not shared.task.cancelled():
             return shared.task.result()
         raise Cancelled("The export was cancelled.")
 
-    def _start(self, plan: ExportPlan) -> _Shared:
-        cancel = CancelToken()
-        shared = _Shared(asyncio.create_task(self._run(plan, cancel)), cancel)
+    def _start(self, plan: ExportPlan, team: str) -> Shared:
+        cancel, progress = CancelToken(), Progress()
+        shared = Shared(asyncio.create_task(self._run(plan, team, cancel, progress)), cancel, progress)
         self._running[plan.export_id] = shared
         shared.task.add_done_callback(lambda _: self._forget(plan.export_id, shared))
         return shared
 
-    async def _run(self, plan: ExportPlan, cancel: CancelToken) -> Export:
-        async with self._admission.enter():
-            return await anyio.to_thread.run_sync(self._exporter.export, plan, cancel)
+    async def _run(self, plan: ExportPlan, team: str, cancel: CancelToken, progress: Progress) -> Export:
+        async with self._admission.enter(team):
+            progress.phase = Phase.RUNNING
+            late = asyncio.get_running_loop().call_later(self._deadline_seconds, cancel.cancel)
+            try:
+                return await anyio.to_thread.run_sync(self._exporter.export, plan, cancel, progress)
+            except Cancelled as error:
+                if asyncio.get_running_loop().time() < late.when():
+                    raise
+                raise LimitExceeded(
+                    f"The export takes longer than the {self._deadline_seconds} s that one may take: "
+                    "narrow it by filters."
+                ) from error
+            finally:
+                late.cancel()
 
-    def _abandon(self, export_id: str, shared: _Shared) -> None:
+    def leave(self, export_id: str, shared: Shared) -> None:
+        """One who waited no longer does; the last one ends the export."""
+        shared.waiting -= 1
+        if not shared.waiting and not shared.task.done():
+            self._abandon(export_id, shared)
+
+    def _abandon(self, export_id: str, shared: Shared) -> None:
         """Nobody waits any more: whoever asks again begins anew."""
         self._forget(export_id, shared)
         shared.cancel.cancel()
-        # In the queue there is no statement to interrupt.
-        shared.task.cancel()
+        if shared.progress.phase is Phase.QUEUED:
+            # In the queue there is no statement to interrupt.
+            shared.task.cancel()
 
-    def _forget(self, export_id: str, shared: _Shared) -> None:
+    def _forget(self, export_id: str, shared: Shared) -> None:
         if self._running.get(export_id) is shared:
             del self._running[export_id]
         if shared.task.done() and not shared.task.cancelled():

@@ -10,11 +10,13 @@ from engine.formats import FORMATS
 from engine.results import ResultStore
 from engine.settings import DuckDBSettings, StorageSettings
 from engine.stores import open_store
-from engine.stores.port import ObjectStore
+from engine.stores.port import ObjectStore, ReadUrls
+from engine.tickets import Tickets
 from web.admission import Admission
 from web.auth import Authenticator
 from web.jwks import JwksClient
 from web.keys import ApiKeys, parse_api_keys
+from web.later import LaterExports
 from web.running import RunningExports
 from web.settings import AdmissionSettings, AuthSettings, ServerSettings, SigningSettings
 from web.signing import UrlSigner, parse_signing_keys
@@ -29,13 +31,16 @@ class MissingSetting(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The parts of the front."""
+    """The parts of the front. Without ``read_urls`` it serves the files itself."""
 
     exporter: Exporter
     authenticator: Authenticator
     signer: UrlSigner
     signing: SigningSettings
     running: RunningExports
+    later: LaterExports
+    tickets: Tickets
+    read_urls: ReadUrls | None
 
 
 def open_results(storage: StorageSettings) -> ResultStore:
@@ -59,12 +64,17 @@ def make_services(
     """Check the settings and build the services. Raises MissingSetting for those without which nobody is safe."""
     exporter = open_exporter(storage, duckdb)
     places = Admission(at_once=admission.exports_at_once, queue_length=admission.queue_length)
+    running = RunningExports(exporter, places, admission)
+    tickets = Tickets(exporter.exports)
     return Services(
         exporter=exporter,
         authenticator=_authenticator(auth),
         signer=_signer(server, signing),
         signing=signing,
-        running=RunningExports(exporter, places),
+        running=running,
+        later=LaterExports(exporter, tickets, running, places),
+        tickets=tickets,
+        read_urls=_read_urls(signing, exporter.exports),
     )
 
 
@@ -76,6 +86,19 @@ def _open(storage: StorageSettings, location: str) -> ObjectStore:
         connection_string=storage.azure_connection_string,
         account_url=storage.azure_account_url,
     )
+
+
+def _read_urls(signing: SigningSettings, exports: ObjectStore) -> ReadUrls | None:
+    if signing.downloads == "stream":
+        return None
+    urls = exports.read_urls()
+    if urls is None:
+        raise MissingSetting(
+            "TAILRACE_DOWNLOADS=redirect needs exports that have URLs of their own: set TAILRACE_EXPORTS to "
+            "az://container/prefix, with an account key or an identity (a shared access signature cannot sign "
+            "another), or TAILRACE_DOWNLOADS=stream."
+        )
+    return urls
 
 
 def _read(setting: str, reader: Callable[[str], _ReadT], text: str) -> _ReadT:

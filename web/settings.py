@@ -1,6 +1,7 @@
 """Settings of the front, one class per concern. Nothing is read from the environment before one is made."""
 
 from datetime import timedelta
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -40,7 +41,7 @@ class AuthSettings(BaseSettings):
 
 
 class SigningSettings(BaseSettings):
-    """How download URLs are signed."""
+    """How download URLs are signed, and who serves what they name."""
 
     model_config = SettingsConfigDict(env_prefix="TAILRACE_", env_ignore_empty=True)
 
@@ -48,6 +49,9 @@ class SigningSettings(BaseSettings):
         "", repr=False, description="`kid=secret`, comma-separated, 32 bytes or more each; the first signs, all verify"
     )
     url_ttl_seconds: int = Field(86_400, ge=1, le=604_800, description="How long a signed URL is good")
+    downloads: Literal["stream", "redirect"] = Field(
+        "stream", description="`stream` serves files itself, `redirect` sends callers to Azure by short-lived URLs"
+    )
 
     @property
     def url_ttl(self) -> timedelta:
@@ -61,7 +65,9 @@ class AdmissionSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TAILRACE_", env_ignore_empty=True)
 
     exports_at_once: int = Field(2, ge=1, description="Exports that run side by side")
-    queue_length: int = Field(16, ge=0, description="Exports that may wait; more are told to come back (503)")
+    queue_length: int = Field(16, ge=0, description="Exports that may wait, half of them of one team; more get a 503")
+    deadline_seconds: int = Field(3600, ge=1, description="How long one export may take")
+    grace_seconds: int = Field(20, ge=0, description="How long running exports are waited for when the service stops")
 
 
 SETTINGS = (StorageSettings, ServerSettings, AuthSettings, SigningSettings, AdmissionSettings, DuckDBSettings)

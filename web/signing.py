@@ -120,8 +120,8 @@ class UrlSigner:
         self._keys = {key.kid: key for key in keys}
         # Nobody can sign with it, not even we after a restart.
         self._dummy = SigningKey("dummy", secrets.token_bytes(SHORTEST_SECRET_BYTES))
-        self._base = base_url.rstrip("/")
-        self._path = re.compile(b"(?:%b)?%b" % (re.escape(urlsplit(self._base).path.encode()), _PATH))
+        self.base = base_url.rstrip("/")
+        self._path = re.compile(b"(?:%b)?%b" % (re.escape(urlsplit(self.base).path.encode()), _PATH))
         self._longest = longest_ttl + CLOCK_SKEW
         self._formats = frozenset(formats)
         self._clock = clock
@@ -141,7 +141,7 @@ class UrlSigner:
             self._read(path.encode(), query.encode())
         except BadSignature as error:
             raise ValueError("an id, the format or the expiry is outside the grammar of URLs") from error
-        return f"{self._base}{path}?{query}"
+        return f"{self.base}{path}?{query}"
 
     def verify(self, raw_path: bytes, raw_query: bytes) -> Grant:
         """What a URL allows. Raises BadSignature, or ExpiredUrl if only the time is over."""
@@ -170,7 +170,7 @@ class UrlSigner:
 
     def _signature(self, key: SigningKey, *fields: str) -> str:
         # Lengths before the values, so that no boundary between two fields can shift.
-        signed = "\n".join(f"{len(field)}:{field}" for field in (SCHEME, "GET", self._base, *fields))
+        signed = "\n".join(f"{len(field)}:{field}" for field in (SCHEME, "GET", self.base, *fields))
         derived = hmac.digest(key.secret, f"{SCHEME} {key.kid}".encode(), hashlib.sha256)
         digest = hmac.digest(derived, signed.encode(), hashlib.sha256)
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

@@ -6,7 +6,7 @@ nonce in the metadata, by which a blob that is there already is known as the one
 
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -16,10 +16,11 @@ from azure.core.exceptions import HttpResponseError, ResourceExistsError, Resour
 from azure.storage.blob import BlobClient, BlobProperties, BlobServiceClient, ContentSettings
 
 from engine.errors import InvalidInput, ObjectChanged, ObjectExists, ObjectMissing, StoreError
+from engine.stores.azure_sas import azure_read_urls
 from engine.stores.azure_service import BULK_READ_SECONDS, code_of, open_service, translated
 from engine.stores.azure_upload import AzureUpload
 from engine.stores.names import RESERVED_METADATA, checked_key, checked_metadata, checked_prefix, checked_range
-from engine.stores.port import ObjectInfo, Upload
+from engine.stores.port import ObjectInfo, ReadUrls, Upload
 
 _CONTAINER = re.compile(r"(?=.{3,63}$)[a-z0-9](-?[a-z0-9])*")
 _CHUNK_BYTES = 4 * 1024 * 1024
@@ -52,6 +53,7 @@ class AzureStore:
         self._container = service.get_container_client(container)
         self._container_made = False
         self._mutex = Lock()
+        self._read_urls = azure_read_urls(service, self._blob)
 
     def head(self, key: str) -> ObjectInfo | None:
         """The object, or None; blocks that wait for their commit are none."""
@@ -73,7 +75,7 @@ class AzureStore:
             self._require_current(key, blob, etag)
         return data or b""
 
-    def stream(self, key: str, *, start: int, length: int, etag: str) -> Iterator[bytes]:
+    def stream(self, key: str, *, start: int, length: int, etag: str) -> Generator[bytes, None, None]:
         """One request a chunk, each pinned to the version, so that a broken connection costs one chunk."""
         checked_range(start, length)
         if not length:
@@ -130,6 +132,10 @@ class AzureStore:
         """None: blobs are not files."""
         checked_key(key)
         return None
+
+    def read_urls(self) -> ReadUrls | None:
+        """Shared access signatures, unless the way in is one itself."""
+        return self._read_urls
 
     def check(self) -> None:
         """Make the container if it is missing, and ask for a blob of it."""

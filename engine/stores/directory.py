@@ -5,7 +5,7 @@ Works between processes of one machine. The file system needs hard links and flo
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from stat import S_ISREG
@@ -17,7 +17,7 @@ from engine.stores.directory_sidecar import Sidecar
 from engine.stores.directory_tree import Tree, info_of, version_of
 from engine.stores.directory_upload import DirectoryUpload
 from engine.stores.names import checked_key, checked_metadata, checked_prefix, checked_range
-from engine.stores.port import ObjectInfo, Upload
+from engine.stores.port import ObjectInfo, ReadUrls, Upload
 
 _CHUNK_BYTES = 1024 * 1024
 
@@ -40,7 +40,7 @@ class DirectoryStore:
             file.seek(start)
             return file.read(-1 if length is None else length)
 
-    def stream(self, key: str, *, start: int, length: int, etag: str) -> Iterator[bytes]:
+    def stream(self, key: str, *, start: int, length: int, etag: str) -> Generator[bytes, None, None]:
         """The file stays open between chunks, so that a replacement or removal meanwhile does no harm."""
         checked_range(start, length)
         with translated(), self._opened(key, etag) as file:
@@ -86,6 +86,10 @@ class DirectoryStore:
     def local_path(self, key: str) -> Path | None:
         """The object's own file."""
         return self._tree.path(checked_key(key))
+
+    def read_urls(self) -> ReadUrls | None:
+        """None: files have no URLs of their own."""
+        return None
 
     def check(self) -> None:
         """Write, link and remove a file below the root, which is made if missing."""

@@ -5,7 +5,7 @@ Keys are relative, ``/``-separated, made by the engine from checked ids only. Ev
 thread. All raise `StoreUnavailable` when the store cannot be reached after bounded retries.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +22,25 @@ class ObjectInfo:
     modified: datetime
     content_type: str = "application/octet-stream"
     metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadHeaders:
+    """What a store is to say of an object that it serves itself, instead of what was stored with it."""
+
+    content_type: str
+    content_disposition: str
+    cache_control: str
+
+
+class ReadUrls(Protocol):
+    """URLs by which anyone may read one object straight from the store, for a short time."""
+
+    def read_url(self, key: str, *, expires: datetime, headers: ReadHeaders) -> str:
+        """A URL for that object alone, for reading alone, until ``expires`` (cut to the second).
+
+        The object need not be there. Raises StoreUnavailable if the store has to be asked and does not answer.
+        """
 
 
 class Upload(Protocol):
@@ -55,8 +74,11 @@ class ObjectStore(Protocol):
         Raises ObjectMissing, or ObjectChanged if ``etag`` is given and is not the current version.
         """
 
-    def stream(self, key: str, *, start: int, length: int, etag: str) -> Iterator[bytes]:
-        """Exactly ``length`` bytes of that version in chunks of at most a few MiB; raises rather than ends short."""
+    def stream(self, key: str, *, start: int, length: int, etag: str) -> Generator[bytes, None, None]:
+        """Exactly ``length`` bytes of that version in chunks of at most a few MiB; raises rather than ends short.
+
+        Close it where it is not read to its end: it may hold a file open.
+        """
 
     def create(self, key: str, data: bytes, *, content_type: str, metadata: Mapping[str, str]) -> ObjectInfo:
         """Write a new object in one atomic step. Raises ObjectExists if the key is taken."""
@@ -78,6 +100,9 @@ class ObjectStore(Protocol):
 
     def local_path(self, key: str) -> Path | None:
         """A path that other programs of this machine can read the object at, or None if there is no such thing."""
+
+    def read_urls(self) -> ReadUrls | None:
+        """What makes URLs of this store, or None if it has no such thing or its credential cannot sign them."""
 
     def check(self) -> None:
         """Reach the store once; raises StoreUnavailable with a sentence that tells the operator what to mend."""

@@ -181,7 +181,8 @@ def test_an_expired_url_says_so(tmp_path_factory: pytest.TempPathFactory) -> Non
     folder = tmp_path_factory.mktemp("short")
     source = folder / "rows.csv"
     source.write_text("a\n1\n")
-    with Server((str(folder / "store"), {}), folder, TAILRACE_URL_TTL_SECONDS="1") as server:
+    # The fraction of a second is cut off an expiry: a URL of 2 s lives between 1 and 2.
+    with Server((str(folder / "store"), {}), folder, TAILRACE_URL_TTL_SECONDS="2") as server:
         server.publish("--workflow", "w", "--run", "r", str(source))
         url = server.export("w").json()["url"]
         first = server.request(url).status

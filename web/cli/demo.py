@@ -24,7 +24,7 @@ _SECRETS = Path(".tailrace/demo.json")
 @click.command()
 def demo() -> None:
     """Publish a sample run if there is none, and serve it with keys made for this checkout."""
-    storage, duckdb, server = StorageSettings(), DuckDBSettings(), ServerSettings()
+    storage, duckdb, server, admission = StorageSettings(), DuckDBSettings(), ServerSettings(), AdmissionSettings()
     kept = _kept_secrets(_SECRETS)
     results = open_results(storage)
     if results.run(WORKFLOW, RUN) is None:
@@ -40,10 +40,10 @@ def demo() -> None:
         server,
         AuthSettings(api_keys=f"{kept['apiKey']}={TEAM}"),
         SigningSettings(signing_keys=f"demo={kept['signingSecret']}"),
-        AdmissionSettings(),
+        admission,
     )
     click.echo(_instructions(server.public_url, kept["apiKey"]))
-    run_server(create_app_with(services), server)
+    run_server(create_app_with(services), server, admission)
 
 
 def _kept_secrets(path: Path) -> dict[str, str]:

@@ -5,7 +5,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from web.app import create_app
-from web.settings import ServerSettings
+from web.settings import AdmissionSettings, ServerSettings
 
 _LONGEST_HEAD_BYTES = 128 * 1024
 
@@ -13,11 +13,11 @@ _LONGEST_HEAD_BYTES = 128 * 1024
 @click.command()
 def serve() -> None:
     """Serve exports over HTTP, as the TAILRACE_ settings of the environment say."""
-    run_server(create_app(), ServerSettings())
+    run_server(create_app(), ServerSettings(), AdmissionSettings())
 
 
-def run_server(app: Starlette, server: ServerSettings) -> None:
-    """Serve until a signal ends it."""
+def run_server(app: Starlette, server: ServerSettings, admission: AdmissionSettings) -> None:
+    """Serve until a signal ends it; what runs then has its grace to come to an end."""
     uvicorn.run(
         app,
         host=server.host,
@@ -28,4 +28,5 @@ def run_server(app: Starlette, server: ServerSettings) -> None:
         # Above our own bound, so that a URL that is too long gets an answer that says so.
         h11_max_incomplete_event_size=_LONGEST_HEAD_BYTES,
         log_level="warning",
+        timeout_graceful_shutdown=admission.grace_seconds,
     )

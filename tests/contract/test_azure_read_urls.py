@@ -1,0 +1,257 @@
+"""URLs that Azure serves itself: what they open, for whom, and for how long; by account key and by a lent key."""
+
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from azure.core.credentials import AccessToken
+from azure.core.exceptions import HttpResponseError
+from azure.storage.blob import BlobServiceClient, UserDelegationKey
+
+from engine.errors import StoreUnavailable
+from engine.stores import DirectoryStore, open_store
+from engine.stores.azure import AzureStore
+from engine.stores.azure_sas import KEY_LIFE, DelegationKeys
+from engine.stores.port import ReadHeaders, ReadUrls
+from tests.helpers.azurite import ACCOUNT, KEY, Azurite
+
+HEADERS = ReadHeaders(
+    content_type="text/csv; charset=utf-8",
+    content_disposition="attachment; filename=\"a-r.csv\"; filename*=UTF-8''a-r.csv",
+    cache_control="private, no-cache",
+)
+CONTENT = b"0123456789"
+REAL = f"DefaultEndpointsProtocol=https;AccountName=acme;AccountKey={KEY};EndpointSuffix=core.windows.net"
+
+
+def in_seconds(seconds: float) -> datetime:
+    return datetime.now(UTC) + timedelta(seconds=seconds)
+
+
+def urls_of(location: str, **credentials: str) -> ReadUrls:
+    urls = open_store(location, **credentials).read_urls()
+    assert urls is not None
+    return urls
+
+
+def asked(url: str) -> dict[str, str]:
+    return {name: value[0] for name, value in parse_qs(urlsplit(url).query).items()}
+
+
+def ask(url: str, method: str = "GET", body: bytes | None = None, **headers: str) -> tuple[int, dict[str, str], bytes]:
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, body, given, method=method), timeout=20) as answer:
+            return answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, {k.lower(): v for k, v in error.headers.items()}, error.read()
+
+
+@pytest.fixture(scope="module")
+def store(azurite: Azurite) -> AzureStore:
+    store = open_store(f"az://test-{uuid.uuid4().hex}/p", connection_string=azurite.connection_string)
+    store.create("w/a.csv", CONTENT, content_type="text/plain", metadata={})
+    store.create("w/b.csv", b"another", content_type="text/plain", metadata={})
+    assert isinstance(store, AzureStore)
+    return store
+
+
+@pytest.fixture(scope="module")
+def url(store: AzureStore) -> str:
+    urls = store.read_urls()
+    assert urls is not None
+    return urls.read_url("w/a.csv", expires=in_seconds(300), headers=HEADERS)
+
+
+@pytest.mark.azurite
+def test_it_opens_for_everyone_with_our_headers(url: str) -> None:
+    for method, content in (("GET", CONTENT), ("HEAD", b"")):
+        status, headers, body = ask(url, method)
+        assert (status, body) == (200, content)
+        assert headers["content-type"] == HEADERS.content_type
+        assert headers["content-disposition"] == HEADERS.content_disposition
+        assert headers["cache-control"] == HEADERS.cache_control
+        assert headers["content-length"] == str(len(CONTENT))
+
+
+@pytest.mark.azurite
+def test_ranges_and_conditions_are_the_stores(url: str) -> None:
+    status, headers, body = ask(url, range="bytes=2-4")
+    assert (status, body, headers["content-range"]) == (206, CONTENT[2:5], f"bytes 2-4/{len(CONTENT)}")
+    assert ask(url, if_none_match=headers["etag"])[0] == 304
+
+
+@pytest.mark.azurite
+def test_it_ends(store: AzureStore) -> None:
+    urls = store.read_urls()
+    assert urls is not None
+    url = urls.read_url("w/a.csv", expires=in_seconds(3), headers=HEADERS)
+    assert ask(url)[0] == 200
+    time.sleep(3.2)
+    assert ask(url)[0] == 403
+
+
+@pytest.mark.azurite
+def test_it_is_good_for_this_blob_and_nothing_else(url: str) -> None:
+    container = url.partition("/p/")[0]
+    query = url.partition("?")[2]
+    for other in (
+        url.replace("a.csv", "b.csv"),
+        f"{container}?restype=container&comp=list&{query}",
+        f"{container.rpartition('/')[0]}?comp=list&{query}",
+    ):
+        assert ask(other)[0] == 403, other
+
+
+TAMPERED: dict[str, Callable[[str], str]] = {
+    "sig": lambda value: ("A" if value[0] != "A" else "B") + value[1:],
+    "se": lambda value: f"{int(value[:4]) + 1}{value[4:]}",
+    "sp": lambda value: "rw",
+    "sr": lambda value: "c",
+    "spr": lambda value: "https",
+    "rsct": lambda value: "text/html",
+    "rscd": lambda value: "inline",
+}
+
+
+@pytest.mark.azurite
+@pytest.mark.parametrize("name", TAMPERED)
+def test_a_tampered_one_is_refused(url: str, name: str) -> None:
+    address, _, query = url.partition("?")
+    pairs = dict(pair.split("=", 1) for pair in query.split("&"))
+    pairs[name] = TAMPERED[name](pairs[name])
+    status, _, body = ask(f"{address}?{'&'.join(f'{key}={value}' for key, value in pairs.items())}")
+    assert (status, CONTENT in body) == (403, False)
+
+
+@pytest.mark.azurite
+def test_it_writes_nothing(store: AzureStore, url: str) -> None:
+    blob = {"x_ms_blob_type": "BlockBlob", "content_type": "text/plain"}
+    assert ask(url, "PUT", b"other", **blob)[0] == 403
+    assert ask(f"{url}&comp=metadata", "PUT", b"", x_ms_meta_a="b")[0] == 403
+    assert ask(f"{url}&comp=block&blockid=AAAA", "PUT", b"other")[0] == 403
+    assert ask(url, "DELETE")[0] == 403
+    assert store.read("w/a.csv") == CONTENT
+
+
+def test_by_an_account_key_it_is_read_only_and_https_only() -> None:
+    urls = urls_of("az://exports/p", connection_string=REAL)
+    url = urls.read_url("w/a.csv", expires=datetime(2026, 11, 24, 3, 0, 0, 900_000, UTC), headers=HEADERS)
+    assert url.startswith("https://acme.blob.core.windows.net/exports/p/w/a.csv?")
+    given = asked(url)
+    assert (given["sp"], given["sr"], given["spr"], given["se"]) == ("r", "b", "https", "2026-11-24T03:00:00Z")
+    assert (given["rsct"], given["rscd"], given["rscc"]) == (
+        HEADERS.content_type,
+        HEADERS.content_disposition,
+        HEADERS.cache_control,
+    )
+    assert "skoid" not in given
+    assert KEY not in url
+
+
+def test_hostile_keys_are_refused() -> None:
+    urls = urls_of("az://exports/p", connection_string=REAL)
+    for key in ("../x", "a/../../b", "", "/a", "a?b\n"):
+        with pytest.raises(ValueError, match="not a storage key"):
+            urls.read_url(key, expires=in_seconds(60), headers=HEADERS)
+
+
+def test_who_cannot_sign_says_so_at_once(tmp_path: Path) -> None:
+    signature = "sv=2022-11-02&ss=b&srt=o&sp=r&se=2030-01-01T00:00:00Z&sig=AAAA"
+    endpoint = "BlobEndpoint=https://acme.blob.core.windows.net"
+    assert DirectoryStore(tmp_path).read_urls() is None
+    for store in (
+        open_store("az://exports", account_url=f"https://acme.blob.core.windows.net?{signature}"),
+        open_store("az://exports", connection_string=f"{endpoint};SharedAccessSignature={signature}"),
+    ):
+        assert store.read_urls() is None
+
+
+def test_the_key_is_in_no_text_of_what_signs() -> None:
+    store = open_store("az://exports", connection_string=REAL)
+    assert KEY not in repr(store) + repr(store.read_urls()) + str(vars(store.read_urls()))
+
+
+class Lender:
+    """What of Azure lends keys, and how often it was asked."""
+
+    def __init__(self) -> None:
+        self.lent: list[tuple[datetime, datetime]] = []
+        self.failing = False
+
+    def get_user_delegation_key(self, start: datetime, expiry: datetime) -> UserDelegationKey:
+        if self.failing:
+            error = HttpResponseError("refused?sig=secret")
+            error.status_code = 403
+            raise error
+        self.lent.append((start, expiry))
+        key: Any = UserDelegationKey()  # type: ignore[no-untyped-call]
+        key.signed_oid, key.signed_tid = "00000000-0000-0000-0000-00000000000a", "00000000-0000-0000-0000-00000000000b"
+        key.signed_start, key.signed_expiry = f"{start:%Y-%m-%dT%H:%M:%SZ}", f"{expiry:%Y-%m-%dT%H:%M:%SZ}"
+        key.signed_service, key.signed_version, key.value = "b", "2025-07-05", KEY
+        return cast("UserDelegationKey", key)
+
+
+class Identity:
+    """A credential that is never asked, since nothing is reached."""
+
+    def get_token(self, *scopes: str, **options: Any) -> AccessToken:
+        raise AssertionError("the network was reached")
+
+
+def test_by_an_identity_it_is_signed_with_a_lent_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    lender = Lender()
+    service = BlobServiceClient("https://acme.blob.core.windows.net", credential=Identity())
+    monkeypatch.setattr(service, "get_user_delegation_key", lender.get_user_delegation_key)
+    urls = AzureStore(service, "exports", "p").read_urls()
+    assert urls is not None
+    expires = in_seconds(300)
+    first, second = (urls.read_url(f"w/{name}.csv", expires=expires, headers=HEADERS) for name in "ab")
+    given = asked(first)
+    assert (given["sp"], given["sr"], given["spr"]) == ("r", "b", "https")
+    assert {"skoid", "sktid", "skt", "ske", "sks", "skv", "sig", "rscd", "rsct", "rscc"} <= set(given)
+    assert given["skoid"].endswith("a")
+    assert given["ske"] > given["se"]
+    assert (asked(second)["sig"] != given["sig"], asked(second)["ske"]) == (True, given["ske"])
+    assert len(lender.lent) == 1
+    assert KEY not in first
+
+
+def test_a_lent_key_is_asked_for_again_before_it_ends() -> None:
+    lender, now = Lender(), datetime(2026, 11, 24, tzinfo=UTC)
+    keys = DelegationKeys(cast("BlobServiceClient", lender), clock=lambda: now)
+    for minutes in (0, 10, 49, 50, 51, 60):
+        now = datetime(2026, 11, 24, tzinfo=UTC) + timedelta(minutes=minutes)
+        keys.option(now + timedelta(minutes=5))
+        start, end = lender.lent[-1]
+        assert start <= now < now + timedelta(minutes=10) <= end
+        assert end - now <= KEY_LIFE
+    assert len(lender.lent) == 2
+
+
+def test_a_key_that_is_not_lent_is_told_without_secrets() -> None:
+    lender = Lender()
+    lender.failing = True
+    keys = DelegationKeys(cast("BlobServiceClient", lender))
+    with pytest.raises(StoreUnavailable) as caught:
+        keys.option(in_seconds(300))
+    assert "secret" not in f"{caught.value} {caught.value.__cause__}"
+    lender.failing = False
+    keys.option(in_seconds(300))
+
+
+@pytest.mark.azurite
+def test_the_emulators_may_be_followed_over_http(azurite: Azurite) -> None:
+    url = urls_of("az://exports/p", connection_string=azurite.connection_string).read_url(
+        "w/a.csv", expires=in_seconds(60), headers=HEADERS
+    )
+    assert url.startswith(f"http://127.0.0.1:{azurite.port}/{ACCOUNT}/exports/p/w/a.csv?")
+    assert asked(url)["spr"] == "https,http"

@@ -1,0 +1,106 @@
+"""An export held against the oracle, byte for byte of its file."""
+
+import io
+from typing import Any
+from uuid import uuid4
+
+import duckdb
+import pyarrow.parquet
+import pytest
+
+from engine.cancel import CancelToken
+from engine.errors import EngineError, InvalidFilter, InvalidRequest
+from engine.exporter import Exporter
+from tests.helpers.engine import TEAM, Engine
+from tests.helpers.format_oracle import BOM, loads_exactly, scan_csv
+from tests.property.datasets import Dataset
+from tests.property.expected import Expected, expected
+from tests.property.reducing import reduce
+from tests.property.requests import Asked
+from tests.property.shapes import same_type
+from tests.property.spelling import guarded, in_csv, in_json, in_parquet
+
+_DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t"}
+
+
+def export(engine: Engine, run: str, asked: Asked, exporter: Exporter | None = None) -> bytes:
+    """The bytes of one export."""
+    exporter = exporter or engine.exporter()
+    plan = exporter.plan(asked.request(run), TEAM)
+    return engine.content(exporter.export(plan, CancelToken()))
+
+
+def check(engine: Engine, run: str, data: Dataset, asked: Asked, exporter: Exporter | None = None) -> None:
+    """One request, held against the oracle; what fails is made small, and told."""
+    try:
+        hold(engine, run, data, asked, exporter)
+    except (Exception, pytest.fail.Exception) as error:
+        data, asked = reduce(data, asked, lambda data, asked: _fails(engine, data, asked, exporter))
+        raise AssertionError(f"{type(error).__name__}: {error}\nmade small: {asked}\non {data}") from error
+
+
+def _fails(engine: Engine, data: Dataset, asked: Asked, exporter: Exporter | None) -> bool:
+    run = f"small-{uuid4().hex}"
+    try:
+        data.publish(engine, run)
+        hold(engine, run, data, asked, exporter)
+    except (AssertionError, EngineError, duckdb.Error, pytest.fail.Exception, ValueError):
+        return True
+    return False
+
+
+def hold(engine: Engine, run: str, data: Dataset, asked: Asked, exporter: Exporter | None) -> None:
+    """It is refused where the contract says so, and else its file holds what the contract says."""
+    wanted = expected(data, asked)
+    if wanted.refused:
+        with pytest.raises(InvalidRequest) as caught:
+            export(engine, run, asked, exporter)
+        place = caught.value.details.get("entry", caught.value.parameter)
+        assert place in wanted.refused
+        assert isinstance(caught.value, InvalidFilter) == str(place).startswith("filters")
+        return
+    content = export(engine, run, asked, exporter)
+    wrong = _CHECKS[asked.format](wanted, asked, content)
+    assert not wrong, wrong
+
+
+def _differences(wanted: Expected, found: list[Any], agree: Any) -> str:
+    """The first cell that differs, in words."""
+    if len(found) != len(wanted.rows):
+        return f"{len(found)} rows instead of {len(wanted.rows)} (of the run: {wanted.numbers})"
+    for number, row, line in zip(wanted.numbers, wanted.rows, found, strict=True):
+        for index, (name, shape) in enumerate(wanted.columns.items()):
+            if not agree(shape, row[name], line[index]):
+                return f"row {number} of the run, {name} {shape}: {str(line[index])[:200]} for {str(row[name])[:200]!r}"
+    return ""
+
+
+def _csv(wanted: Expected, asked: Asked, content: bytes) -> str:
+    assert content.startswith(BOM) == asked.csv.bom
+    guard, alone = asked.csv.formula_guard, len(wanted.columns) == 1
+    header, *lines = scan_csv(content[3:] if asked.csv.bom else content, _DELIMITERS[asked.csv.delimiter])
+    assert [cell.text for cell in header] == [guarded(name) if guard else name for name in wanted.columns]
+    assert {len(line) for line in lines} <= {len(wanted.columns)}
+    return _differences(wanted, lines, lambda shape, value, cell: in_csv(shape, value, cell, alone=alone, guard=guard))
+
+
+def _json(wanted: Expected, asked: Asked, content: bytes) -> str:
+    rows = loads_exactly(content)
+    assert all(list(row) == list(wanted.columns) for row in rows)
+    return _differences(wanted, [list(row.values()) for row in rows], in_json)
+
+
+def _parquet(wanted: Expected, asked: Asked, content: bytes) -> str:
+    file = pyarrow.parquet.ParquetFile(io.BytesIO(content))
+    schema = file.schema_arrow
+    assert schema.names == list(wanted.columns)
+    for name, shape in wanted.columns.items():
+        assert same_type(shape.stored, schema.field(name).type), (name, shape, schema.field(name).type)
+    groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+    codecs = {group.column(number).compression for group in groups for number in range(group.num_columns)}
+    assert codecs <= {"ZSTD"}
+    columns = [column.to_pylist() for column in file.read().columns]
+    return _differences(wanted, list(zip(*columns, strict=True)), in_parquet)
+
+
+_CHECKS = {"csv": _csv, "json": _json, "parquet": _parquet}

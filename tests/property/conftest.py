@@ -1,0 +1,29 @@
+"""In the long mode, `TAILRACE_CASES=50000 pytest tests/property`, the summary tells what was run from which seed."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.property import cases
+
+_PROPERTY = "cases"
+
+
+@pytest.fixture(autouse=True)
+def _told(record_property: Callable[[str, object], None]) -> Iterator[None]:
+    """With the report of the test, since that reaches the summary from a worker too."""
+    yield
+    while cases.TOLD:
+        record_property(_PROPERTY, cases.TOLD.pop())
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """One line for each property."""
+    if not cases.LONG:
+        return
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport) and report.when == "teardown":
+                for name, told in report.user_properties:
+                    if name == _PROPERTY:
+                        terminalreporter.write_line(str(told))

@@ -1,0 +1,79 @@
+"""What a request has to lead to: the rows in their order, or a 400 for one of its filters, its sort or its ids."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from tests.helpers.engine import NOW
+from tests.property import shapes
+from tests.property.datasets import Dataset, Row
+from tests.property.meaning import matcher
+from tests.property.reading import Refused
+from tests.property.requests import Asked, is_sortable
+from tests.property.shapes import Place, Shape
+
+_ROW_ID = Shape(shapes.TEXT, pa.string(), pa.string())
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Rows under the columns that are delivered, or the places in the request that deserve a 400."""
+
+    refused: tuple[str, ...]
+    columns: dict[str, Shape]
+    rows: list[Row]
+    numbers: list[int]
+    """Which rows of the run these are."""
+
+
+def expected(data: Dataset, asked: Asked) -> Expected:
+    """The answer by the contract."""
+    matchers, refused = [], []
+    for index, entry in enumerate(asked.filters):
+        try:
+            matchers.append(_filter(data, entry))
+        except Refused:
+            refused.append(f"filters[{index}]")
+    sort = None if asked.sort_by is None else data.places.get(asked.sort_by)
+    if asked.sort_by is not None and (sort is None or not is_sortable(sort.shape)):
+        refused.append("sortBy")
+    columns = ({"_row_id": _ROW_ID} if asked.include_row_ids else {}) | data.columns
+    if refused:
+        return Expected(tuple(refused), columns, [], [])
+    ids = data.row_ids
+    numbers = [
+        number
+        for number, row in enumerate(data.rows)
+        if all(keeps(row) for keeps in matchers) and (asked.row_ids is None or ids[number] in asked.row_ids)
+    ]
+    if sort is not None:
+        numbers = _sorted(numbers, data, sort, descending=asked.descending)
+    rows = [{"_row_id": ids[number]} | data.rows[number] for number in numbers]
+    return Expected((), columns, rows, numbers)
+
+
+def _filter(data: Dataset, entry: dict[str, Any]) -> Callable[[Row], bool]:
+    place = data.places.get(entry["field"])
+    if place is None:
+        raise Refused
+    keeps = matcher(entry["operator"], place.shape, entry.get("value"), NOW)
+    return lambda row: keeps(place.of(row))
+
+
+def _sorted(numbers: list[int], data: Dataset, place: Place, *, descending: bool) -> list[int]:
+    """Nulls last in both orders, ties in run order, NaN above all numbers."""
+
+    def key(number: int) -> Any:
+        cell = place.of(data.rows[number])
+        if place.shape.family == shapes.UUID:
+            return str(cell)
+        return (math.isnan(cell), 0.0 if math.isnan(cell) else cell) if isinstance(cell, float) else cell
+
+    present = [number for number in numbers if place.of(data.rows[number]) is not None]
+    # Python's sort keeps the order of equals, in reverse as well.
+    return sorted(present, key=key, reverse=descending) + [
+        number for number in numbers if place.of(data.rows[number]) is None
+    ]

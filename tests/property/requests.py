@@ -1,0 +1,196 @@
+"""Generated requests against a dataset, mostly meaningful, and the call that makes each."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta, timezone
+from decimal import Context, Decimal
+from math import inf, isfinite, nextafter
+from random import Random
+from typing import Any
+
+import numpy as np
+
+from engine.formats import FORMATS
+from engine.request import CsvOptions, ExportRequest, read_filters, read_row_ids
+from engine.strict_json import loads
+from tests.helpers.engine import WORKFLOW
+from tests.property import shapes
+from tests.property.cells import WORDS
+from tests.property.cells import cell as cell_of
+from tests.property.datasets import Dataset
+from tests.property.meaning import COMPARISONS, COMPLEMENTS, NULLS, OPERATORS, SUBSTRINGS, TEMPORAL
+from tests.property.reading import nanoseconds, number
+from tests.property.shapes import Shape
+
+Entry = dict[str, Any]
+_EXACT = Context(prec=60)
+_MOMENTS = ["2026-06-15", "2026-06-15T12:30:15Z", "2026-06-15T14:30:15.000001+02:00", "0001-01-01", "2026-06-15T12:30"]
+_NUMBERS: list[Any] = [5, Decimal("-0.5"), "5", "1e3", Decimal("1E-30"), "9007199254740993", "1e400"]
+_ODD: tuple[Any, ...] = (None, True, "", "soon", "2026-02-30", "NaN", [], [None], ["a", []], {}, 0, -1, Decimal("1.5"))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request."""
+
+    format: str = "json"
+    filters: tuple[Entry, ...] = ()
+    sort_by: str | None = None
+    descending: bool = False
+    row_ids: tuple[str, ...] | None = None
+    include_row_ids: bool = False
+    csv: CsvOptions = field(default_factory=CsvOptions)
+
+    def request(self, run: str) -> ExportRequest:
+        """The request as the engine takes it; the filters go through JSON text."""
+        return ExportRequest(
+            workflow=WORKFLOW,
+            run=run,
+            format=FORMATS[self.format],
+            filters=read_filters(loads(f"[{','.join(map(_spell, self.filters))}]")),
+            sort_by=self.sort_by,
+            descending=self.descending,
+            row_ids=None if self.row_ids is None else read_row_ids(self.row_ids),
+            include_row_ids=self.include_row_ids,
+            csv=self.csv,
+        )
+
+
+def _spell(value: Any) -> str:
+    """JSON text with exact numbers."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{json.dumps(name)}:{_spell(inner)}" for name, inner in value.items()) + "}"
+    if isinstance(value, list):
+        return f"[{','.join(map(_spell, value))}]"
+    return str(value) if isinstance(value, Decimal) else json.dumps(value)
+
+
+def _suited(shape: Shape) -> list[str]:
+    """The operators that mean something on a type."""
+    found = ["IS_NULL", "IS_NOT_NULL"]
+    if shape.family not in (shapes.STRUCT, shapes.MAP):
+        found += ["IS_EMPTY", "IS_NOT_EMPTY"]
+    element = shape.item if shape.family == shapes.LIST else shape
+    if element.family not in (*shapes.NESTED, shapes.TIME, shapes.BINARY, shapes.JSON):
+        found += ["EQUALS", "NOT_EQUALS", "IN", "NOT_IN"] * 3
+    if element.family in (shapes.TEXT, shapes.UUID):
+        found += [*SUBSTRINGS, "NOT_CONTAINS"] * 3
+    if shape.family in (shapes.INTEGER, shapes.DECIMAL, shapes.FLOAT, shapes.DOUBLE):
+        found += [*COMPARISONS] * 3
+    if shape.family in (shapes.TEXT, shapes.DATE, shapes.TIMESTAMP):
+        found += [*COMPARISONS, *TEMPORAL, "WITHIN_LAST_DAYS", "WITHIN_LAST_DAYS"]
+    return found
+
+
+def _near(shape: Shape, cell: Any) -> Iterator[Any]:
+    """Values that meet a cell, barely miss it, or spell it otherwise."""
+    match shape.family:
+        case shapes.TEXT | shapes.UUID:
+            text = str(cell)[:50]
+            yield from (text, text[:2], text[-2:], text[1:3], text + "x")
+            yield from (text.swapcase(), text.upper()) if shape.family == shapes.TEXT else ()
+        case shapes.INTEGER | shapes.DECIMAL:
+            text = format(cell, "f")
+            yield from (cell, cell, text, f"{text}e0", Decimal(f"{text}5" if "." in text else f"{text}.5"))
+            step = Decimal(1).scaleb(-shape.arrow.scale) if shape.family == shapes.DECIMAL else 1
+            yield from (_EXACT.add(cell, step), _EXACT.subtract(cell, step))
+        case shapes.FLOAT | shapes.DOUBLE:
+            yield from _near_float(shape, cell)
+        case shapes.BOOLEAN:
+            yield from (cell, not cell, "true", "false")
+        case shapes.DATE | shapes.TIMESTAMP:
+            yield from _near_moment(cell)
+
+
+def _near_float(shape: Shape, cell: float) -> Iterator[Any]:
+    if not isfinite(cell):
+        yield from (Decimal("1e400"), Decimal("-1e400"), "1e400", Decimal("1e39"), 0)
+        return
+    short = repr(cell) if shape.family == shapes.DOUBLE else str(np.float32(cell))
+    yield from (Decimal(short), short, Decimal(repr(cell)), int(cell), Decimal("1e400"), "-1e400")
+    yield from (Decimal(repr(number)) for toward in (inf, -inf) if isfinite(number := nextafter(cell, toward)))
+
+
+def _near_moment(cell: date) -> Iterator[str]:
+    moment = cell if isinstance(cell, datetime) else datetime(cell.year, cell.month, cell.day)  # noqa: DTZ001  # a text
+    text = moment.replace(tzinfo=None).isoformat()
+    yield from (text[:10], f"{text}Z", text, text.replace("T", " "), f"{text}+00:00")
+    if not moment.microsecond:
+        yield from (f"{text}.0000001Z", f"{text}.000000000Z", text[:16])
+    if 2 < moment.year < 9998:
+        zone = timezone(timedelta(hours=-9, minutes=-30))
+        yield moment.replace(tzinfo=None).isoformat() + "+05:30"
+        yield (moment + timedelta(microseconds=1)).replace(tzinfo=zone).isoformat()
+        yield f"{(moment - timedelta(microseconds=1)).replace(tzinfo=None).isoformat()}Z"
+        yield (moment + timedelta(days=1)).date().isoformat()
+
+
+def _scalar(chance: Random, shape: Shape, pool: list[Any]) -> Any:
+    near = list(_near(shape, chance.choice(pool) if pool else cell_of(chance, shape)))
+    if shape.family == shapes.TEXT:
+        near = [*near, chance.choice(WORDS)] if chance.random() < 0.9 else [5, Decimal("5.0"), Decimal("-0.5"), True]
+    return chance.choice(near or ["", "a", 5, "2026-06-15", True])
+
+
+def value_for(chance: Random, operator: str, shape: Shape, pool: list[Any]) -> Any:
+    """A value for an operator on a column of which these cells are known."""
+    if operator in NULLS:
+        return None
+    if operator == "WITHIN_LAST_DAYS":
+        return chance.choice([1, 2, 3, 30, 800_000, 10**9])
+    if shape.family == shapes.LIST:
+        shape, pool = shape.item, [item for cell in pool for item in cell if item is not None]
+    if operator in ("IN", "NOT_IN"):
+        return [_scalar(chance, shape, pool) for _ in range(chance.randint(0, 4))]
+    if shape.family == shapes.TEXT and operator in (*COMPARISONS, *TEMPORAL):
+        known = [cell for cell in pool if nanoseconds(cell) or (operator in COMPARISONS and number(cell))]
+        fixed = _MOMENTS if operator in TEMPORAL else _MOMENTS + _NUMBERS
+        return chance.choice(known if known and chance.random() < 0.5 else fixed)
+    value = _scalar(chance, shape, pool)
+    return str(value) if operator in SUBSTRINGS or operator == "NOT_CONTAINS" else value
+
+
+def entry_for(chance: Random, data: Dataset, *, odd: bool = True) -> Entry:
+    """One filter; one in twelve may mean nothing."""
+    column = chance.choice(list(data.columns))
+    inside = [place for place in data.places.values() if place.names[0] == column]
+    place = chance.choice(inside)
+    strange = odd and chance.random() < 0.08
+    operator = chance.choice(OPERATORS if strange else _suited(place.shape))
+    pool = [cell for known in data.pools[column] if (cell := place.of({column: known})) is not None]
+    meant = value_for(chance, operator, place.shape, pool)
+    value = chance.choice(_ODD) if strange and chance.random() < 0.5 else meant
+    path = place.path
+    if odd and chance.random() < 0.02:
+        path = chance.choice(["nothing", "_row_id", f"{path}.x", path.upper() + "?", "%"])
+    return {"field": path, "operator": operator} | ({} if value is None else {"value": value})
+
+
+def twin(entry: Entry) -> Entry:
+    """The filter that keeps all other rows."""
+    pairs = COMPLEMENTS | {positive: negative for negative, positive in COMPLEMENTS.items()}
+    return entry | {"operator": pairs[entry["operator"]]}
+
+
+def request_for(chance: Random, data: Dataset, format_name: str, *, odd: bool = True) -> Asked:
+    """A request with up to four filters."""
+    count = chance.choice([0, 1, 1, 1, 1, 1, 2, 3, 4])
+    filters = [entry_for(chance, data, odd=odd) for _ in range(count)]
+    asked = Asked(format_name, tuple(filters), include_row_ids=chance.random() < 0.25)
+    strange = odd and chance.random() < 0.04
+    sortable = [place.path for place in data.places.values() if strange or is_sortable(place.shape)]
+    if sortable and chance.random() < 0.5:
+        asked = replace(asked, sort_by=chance.choice(sortable), descending=chance.random() < 0.5)
+    if chance.random() < 0.15:
+        known = [*data.row_ids, "unknown", "' OR 1=1 --", "%", "é"]
+        asked = replace(asked, row_ids=tuple(chance.choice(known) for _ in range(chance.randint(1, 30))))
+    if format_name == "csv" and chance.random() < 0.5:
+        delimiter = chance.choice(["comma", "semicolon", "tab"])
+        asked = replace(asked, csv=CsvOptions(chance.random() < 0.5, delimiter, chance.random() < 0.5))
+    return asked
+
+
+def is_sortable(shape: Shape) -> bool:
+    """Whether values of a type have an order."""
+    return shape.family not in (*shapes.NESTED, shapes.JSON)

@@ -1,0 +1,108 @@
+"""Laws that hold for every run and every request, whatever the values are."""
+
+import itertools
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from engine import publisher
+from tests.helpers.engine import Engine
+from tests.helpers.format_oracle import loads_exactly
+from tests.property.cases import Cases
+from tests.property.checks import export
+from tests.property.datasets import Dataset, dataset
+from tests.property.expected import expected
+from tests.property.meaning import COMPLEMENTS
+from tests.property.requests import Asked, Entry, entry_for, request_for, twin
+
+_PAIRED = {*COMPLEMENTS, *COMPLEMENTS.values()}
+
+
+@pytest.fixture
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    """Publishes several parts with two small row groups each, so that small ranges are many."""
+    options = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 5, ROW_GROUPS_PER_FILE 2, FILENAME_PATTERN '{i}'"
+    monkeypatch.setattr(publisher, "_COPY_OPTIONS", options)
+    return Engine(tmp_path)
+
+
+def _published(engine: Engine, property_: Callable[[Random, str, Dataset], int]) -> Callable[[Random], int]:
+    """A property of runs that are published, each under its name."""
+    runs = itertools.count()
+
+    def published(chance: Random) -> int:
+        data, run = dataset(chance), f"r{next(runs)}"
+        data.publish(engine, run)
+        return property_(chance, run, data)
+
+    return published
+
+
+def _kept(engine: Engine, run: str, *filters: Entry) -> list[str]:
+    """The row ids of an export, in its order."""
+    rows = loads_exactly(export(engine, run, Asked(filters=filters, include_row_ids=True)))
+    return [row["_row_id"] for row in rows]
+
+
+def test_an_operator_and_its_complement_are_the_whole_run(engine: Engine) -> None:
+    def property_(chance: Random, run: str, data: Dataset) -> int:
+        count = 0
+        for entry in (entry_for(chance, data, odd=False) for _ in range(8)):
+            if entry["operator"] in _PAIRED:
+                ours, others = set(_kept(engine, run, entry)), set(_kept(engine, run, twin(entry)))
+                assert not ours & others
+                assert ours | others == set(data.row_ids)
+                count += 2
+        return count
+
+    Cases("complements", 0.08).explore(_published(engine, property_), per_example=7)
+
+
+def test_filters_together_keep_what_each_keeps(engine: Engine) -> None:
+    def property_(chance: Random, run: str, data: Dataset) -> int:
+        filters = [entry_for(chance, data, odd=False) for _ in range(3)]
+        each = [_kept(engine, run, entry) for entry in filters]
+        together = [row for row in data.row_ids if all(row in kept for kept in each)]
+        assert _kept(engine, run, *filters) == together
+        assert _kept(engine, run, *reversed(filters)) == together
+        return len(filters) + 2
+
+    Cases("intersections", 0.06).explore(_published(engine, property_), per_example=5)
+
+
+_FORMATS = ("csv", "csv", "json", "json", "parquet")
+CUTS = [(1, 2**30), (1, 1), (2, 1), (4, 700)]
+"""Threads, and the bytes that a range is near."""
+
+
+def test_the_bytes_do_not_depend_on_threads_or_ranges(engine: Engine, tmp_path: Path) -> None:
+    def property_(chance: Random, run: str, data: Dataset) -> int:
+        asked = request_for(chance, data, chance.choice(_FORMATS), odd=False)
+        contents = set()
+        for number, (threads, range_bytes) in enumerate(CUTS):
+            # Into stores of their own: a finished export is not made twice.
+            elsewhere = Engine(tmp_path / f"cut-{number}")
+            exporter = engine.exporter(threads=threads, range_bytes=range_bytes, exports=elsewhere.store)
+            contents.add(export(elsewhere, run, asked, exporter))
+        assert len(contents) == 1
+        return len(CUTS)
+
+    Cases("cuts", 0.06).explore(_published(engine, property_), per_example=len(CUTS))
+
+
+def test_rows_come_back_by_their_ids(engine: Engine) -> None:
+    def property_(chance: Random, run: str, data: Dataset) -> int:
+        asked = replace(request_for(chance, data, "json", odd=False), include_row_ids=True)
+        rows = loads_exactly(export(engine, run, asked))
+        ids = tuple(row["_row_id"] for row in rows)
+        assert ids == tuple(data.row_ids[number] for number in expected(data, asked).numbers)
+        if not ids:
+            return 1
+        again = replace(asked, filters=(), row_ids=(*reversed(ids), "unknown", *ids))
+        assert loads_exactly(export(engine, run, again)) == rows
+        return 2
+
+    Cases("row ids", 0.02).explore(_published(engine, property_), per_example=1)

@@ -1,0 +1,38 @@
+"""Generated requests on generated runs: every file holds what the contract says, and nothing else."""
+
+import itertools
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from engine import publisher
+from tests.helpers.engine import Engine
+from tests.property.cases import Cases
+from tests.property.checks import check
+from tests.property.datasets import dataset
+from tests.property.requests import request_for
+
+REQUESTS = 9
+"""On each run, of which publishing takes as long as two exports."""
+SMALL = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 7, ROW_GROUPS_PER_FILE 3, FILENAME_PATTERN '{i}'"
+"""Of these a run of sixty rows has three parts."""
+
+
+@pytest.mark.parametrize("format_name", ["csv", "json", "parquet"])
+def test_an_export_is_what_the_oracle_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format_name: str) -> None:
+    """Every third run is in small row groups and parts, each a range of its own."""
+    runs, engine = itertools.count(), Engine(tmp_path)
+    usual = (publisher._COPY_OPTIONS, engine.exporter())
+    cuts = itertools.cycle([usual, (SMALL, engine.exporter(range_bytes=1)), usual])
+
+    def property_(chance: Random) -> int:
+        data, run = dataset(chance), f"r{next(runs)}"
+        options, exporter = next(cuts)
+        monkeypatch.setattr(publisher, "_COPY_OPTIONS", options)
+        data.publish(engine, run)
+        for _ in range(REQUESTS):
+            check(engine, run, data, request_for(chance, data, format_name), exporter)
+        return REQUESTS
+
+    Cases(format_name, 0.25).explore(property_, per_example=REQUESTS)

@@ -1,0 +1,187 @@
+"""Redirect mode over real sockets: the service answers 302, the emulator serves the file."""
+
+import hashlib
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from tests.helpers.azurite import KEY as ACCOUNT_KEY
+from tests.helpers.azurite import Azurite
+from tests.helpers.server import KEY, OTHER_KEY, Answer, Server
+from tests.web.conftest import publish_people
+
+pytestmark = pytest.mark.azurite
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        """Leave the redirect to whoever asked."""
+
+
+def ask(server: Server, path: str, method: str = "GET", **headers: str) -> Answer:
+    """One request that follows nothing; header names are written with underscores."""
+    url = path if path.startswith("http") else server.base + path
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    request = urllib.request.Request(url, headers=given, method=method)
+    try:
+        answer = urllib.request.build_opener(_Stay).open(request, timeout=20)
+    except urllib.error.HTTPError as error:
+        answer = error
+    with answer:
+        return Answer(answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.read())
+
+
+def location_of(answer: Answer) -> str:
+    assert answer.status == 302, answer
+    return answer.headers["location"]
+
+
+@pytest.fixture(scope="module")
+def server(azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("redirect")
+    store = f"az://test-{uuid.uuid4().hex}/p", {"AZURE_STORAGE_CONNECTION_STRING": azurite.connection_string}
+    with Server(store, folder, TAILRACE_DOWNLOADS="redirect") as server:
+        publish_people(server, folder)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def exported(server: Server) -> dict[str, Any]:
+    answer: dict[str, Any] = server.export("people", format="csv").json()
+    return answer
+
+
+@pytest.fixture(scope="module", params=["signed", "keyed"])
+def caller(request: pytest.FixtureRequest, exported: dict[str, Any]) -> tuple[str, dict[str, str]]:
+    """A URL, and the headers that open it."""
+    url: str = exported["url"]
+    return (url, {}) if request.param == "signed" else (urlsplit(url).path, {"x_api_key": KEY})
+
+
+Caller = tuple[str, dict[str, str]]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_it_leads_to_the_blob_for_five_minutes(server: Server, caller: Caller, method: str) -> None:
+    url, headers = caller
+    answer = ask(server, url, method, **headers)
+    location = location_of(answer)
+    given = {name: value[0] for name, value in parse_qs(urlsplit(location).query).items()}
+    assert urlsplit(location).path.endswith(f"/p/exports/{urlsplit(url).path.split('/')[3]}/{_id(url)}.csv")
+    assert (given["sp"], given["sr"]) == ("r", "b")
+    left = datetime.fromisoformat(given["se"]) - datetime.now(UTC)
+    assert timedelta(minutes=4, seconds=30) < left <= timedelta(minutes=5)
+    assert answer.body == b""
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert "content-disposition" not in answer.headers
+    assert ACCOUNT_KEY not in str(answer)
+
+
+def _id(url: str) -> str:
+    return urlsplit(url).path.rpartition("/")[2]
+
+
+@pytest.mark.parametrize("format_name", ["csv", "json", "parquet"])
+def test_who_follows_gets_the_file_and_its_name(server: Server, format_name: str) -> None:
+    exported = server.export("people", format=format_name).json()
+    location = location_of(ask(server, exported["url"]))
+    file, head = ask(server, location), ask(server, location, "HEAD")
+    types = {"csv": "text/csv; charset=utf-8", "json": "application/json", "parquet": "application/vnd.apache.parquet"}
+    name = f"people-r1.{format_name}"
+    for answer in (file, head):
+        assert answer.status == 200
+        assert answer.headers["content-type"] == types[format_name]
+        assert answer.headers["content-disposition"] == f"attachment; filename=\"{name}\"; filename*=UTF-8''{name}"
+        assert answer.headers["cache-control"] == "private, no-cache"
+        assert answer.headers["content-length"] == str(exported["sizeBytes"])
+    assert (hashlib.sha256(file.body).hexdigest(), head.body) == (exported["sha256"], b"")
+
+
+CONDITIONS: list[dict[str, str]] = [
+    {"range": "bytes=0-3"},
+    {"range": "bytes=999999-"},
+    {"if_none_match": "*"},
+    {"if_match": '"other"'},
+    {"range": "bytes=0-3", "if_range": '"other"'},
+]
+
+
+@pytest.mark.parametrize("conditions", CONDITIONS, ids=str)
+def test_conditions_and_ranges_are_left_to_the_store(
+    server: Server, caller: Caller, conditions: dict[str, str]
+) -> None:
+    url, headers = caller
+    location_of(ask(server, url, **headers, **conditions))
+
+
+def test_the_store_honours_what_a_client_repeats(server: Server, exported: dict[str, Any]) -> None:
+    url = exported["url"]
+    whole = server.request(url)
+    assert hashlib.sha256(whole.body).hexdigest() == exported["sha256"]
+    part = server.request(url, headers={"range": "bytes=2-5"})
+    assert (part.status, part.body) == (206, whole.body[2:6])
+    assert part.headers["content-range"] == f"bytes 2-5/{len(whole.body)}"
+    assert server.request(url, headers={"range": "bytes=999999-"}).status == 416
+    assert server.request(url, headers={"if-none-match": whole.headers["etag"]}).status == 304
+    assert server.request(url, "HEAD").headers["content-length"] == str(len(whole.body))
+
+
+def test_what_is_refused_leads_nowhere(server: Server, exported: dict[str, Any]) -> None:
+    url = exported["url"]
+    path = urlsplit(url).path
+    assert ask(server, url[:-1]).status == 401
+    assert ask(server, url.replace("format=csv", "format=json")).status == 401
+    assert ask(server, path).status == 401
+    assert ask(server, path, x_api_key=OTHER_KEY).status == 404
+    assert ask(server, f"{path[:-12]}{'0' * 12}", x_api_key=KEY).status == 404
+    assert ask(server, f"{path}?format=json", x_api_key=KEY).status == 404
+    assert ask(server, url, "POST").status == 405
+
+
+def test_a_page_may_follow(server: Server, exported: dict[str, Any]) -> None:
+    answer = ask(server, exported["url"], origin="https://sheet.example")
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert "ETag" in answer.headers["access-control-expose-headers"]
+
+
+def test_no_redirect_outlives_the_url_that_led_to_it(
+    azurite: Azurite, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("short")
+    store = f"az://test-{uuid.uuid4().hex}", {"AZURE_STORAGE_CONNECTION_STRING": azurite.connection_string}
+    with Server(store, folder, TAILRACE_DOWNLOADS="redirect", TAILRACE_URL_TTL_SECONDS="60") as server:
+        publish_people(server, folder)
+        exported = server.export("people").json()
+        location = location_of(ask(server, exported["url"]))
+        assert parse_qs(urlsplit(location).query)["se"] == [exported["expiresAt"]]
+
+
+def test_stream_mode_tells_nothing_of_the_store(azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("stream")
+    container = f"test-{uuid.uuid4().hex}"
+    store = f"az://{container}", {"AZURE_STORAGE_CONNECTION_STRING": azurite.connection_string}
+    with Server(store, folder) as server:
+        publish_people(server, folder)
+        answer = server.export("people")
+        file = ask(server, answer.json()["url"])
+        texts = f"{answer} {file.headers}"
+        assert file.status == 200
+        assert not [word for word in (container, "devstoreaccount1", ACCOUNT_KEY, "sv=", "sp=") if word in texts]
+
+
+@pytest.mark.parametrize("value", ["redirect", "elsewhere"])
+def test_a_store_without_urls_is_told_at_the_start(tmp_path_factory: pytest.TempPathFactory, value: str) -> None:
+    folder = tmp_path_factory.mktemp("wrong")
+    done = Server((str(folder / "store"), {}), folder, TAILRACE_DOWNLOADS=value).command("serve")
+    assert done.returncode == 1
+    assert "TAILRACE_DOWNLOADS" in done.stderr
+    assert ("az://container/prefix" if value == "redirect" else "'stream' or 'redirect'") in done.stderr
+    assert "Traceback" not in done.stderr

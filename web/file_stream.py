@@ -1,0 +1,23 @@
+"""The answer that carries a file: read in threads, and let go of when the client does."""
+
+from collections.abc import Generator, Mapping
+
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+
+class FileStream(StreamingResponse):
+    """Chunks of an object as a body. The object is closed when the answer ends, whichever way it does."""
+
+    def __init__(self, chunks: Generator[bytes, None, None], status_code: int, headers: Mapping[str, str]) -> None:
+        super().__init__(chunks, status_code, headers)
+        self._chunks = chunks
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the body, to its end or until the client hangs up."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            # Without this, files of clients that hung up stay open until the collector finds them. No thread reads
+            # any more: a cancelled answer waits for the chunk that it is at.
+            self._chunks.close()
