@@ -7,7 +7,7 @@ COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --gen
 	--extra azure --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint format types azurite azurite-install locks clean
+.PHONY: help install run test test-long lint format types azurite azurite-install locks clean
 
 help: ## Say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -33,6 +33,10 @@ $(AZURITE): tests/azurite/package-lock.json
 
 test: install azurite-install ## Run the suite
 	$(BIN)/python -m pytest -q -n $(WORKERS)
+
+test-long: install azurite-install ## Run the generated cases in their long counts
+	TAILRACE_CASES=50000 TAILRACE_CASES_SCHEMATHESIS=5000 $(BIN)/python -m pytest -q -n $(WORKERS) \
+		tests/property tests/web/test_schemathesis.py
 
 lint: install ## Check style, layers and types
 	$(BIN)/ruff check

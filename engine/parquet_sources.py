@@ -18,7 +18,7 @@ from engine.parquet_checks import check_parquet
 from engine.quoting import identifier
 from engine.reconcile import reconcile_all
 from engine.schema import Field
-from engine.selecting import checked, missing
+from engine.selecting import checked, missing, stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,6 @@ def _columns(layout: _Layout, fields: Sequence[Field]) -> str:
 def _value(field: Field, column: _Column | None) -> str:
     if column is None or column.type is None:
         return missing(field)
-    cell, target = identifier(field.name), field.type.sql()
-    keeps = None if column.read_as == target else keeps_column(cell, column.read_as, field.type)
-    return checked(field, keeps, f"CAST({cell} AS {target})")
+    cell = identifier(field.name)
+    keeps = None if column.read_as == field.type.sql() else keeps_column(cell, column.read_as, field.type)
+    return checked(field, keeps, stored(cell, field.type))

@@ -1,8 +1,15 @@
 """What every kind of source says of a field: its value in the stored type, or an error where that would change it."""
 
+from engine.columns import JSON, ColumnType
 from engine.faithful import within_calendar
 from engine.quoting import literal
 from engine.schema import Field
+
+
+def stored(cell: str, type_: ColumnType) -> str:
+    """The cell in its stored type. JSON's own null is null, as it is in every format."""
+    value = f"CAST({cell} AS {type_.sql()})"
+    return f"CASE WHEN json_type({cell}) <> 'NULL' THEN {value} END" if type_ == JSON else value
 
 
 def checked(field: Field, keeps: str | None, value: str) -> str:

@@ -14,7 +14,7 @@ from engine.field_names import check_names
 from engine.inference import type_of_structure
 from engine.quoting import identifier
 from engine.schema import Field
-from engine.selecting import checked, missing
+from engine.selecting import checked, missing, stored
 from engine.texts import with_seconds
 
 
@@ -105,7 +105,7 @@ def _csv_value(field: Field) -> str:
         return cell
     if type_.children or type_.family is Family.JSON:
         cell = f"CAST({cell} AS JSON)"
-        return checked(field, keeps_json(cell, type_), f"CAST({cell} AS {type_.sql()})")
+        return checked(field, keeps_json(cell, type_), stored(cell, type_))
     cell = f"nullif({cell}, '')"
     return checked(field, keeps_text(cell, type_), _from_text(cell, type_))
 

@@ -179,3 +179,12 @@ def test_a_name_with_dots_goes_before_a_path(tmp_path: Path) -> None:
     for path, value in {"a.b": 5, "a.c.d": 3, "a.e": 4}.items():
         filters = [{"field": path, "operator": "EQUALS", "value": value}]
         assert engine.export_rows(filters=filters) == [row], path
+
+
+def test_the_null_of_json_is_null(tmp_path: Path) -> None:
+    engine = Engine(tmp_path)
+    engine.publish(
+        engine.write_parquet(pa.table({"n": [1, 2, 3], "j": pa.array(["null", "[null]", None], pa.json_())}))
+    )
+    assert engine.export_bytes("csv") == b"n,j\n1,\n2,[null]\n3,\n"
+    assert engine.export(filters=[{"field": "j", "operator": "IS_NULL"}]).rows == 2
