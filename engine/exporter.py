@@ -1,7 +1,7 @@
 """The one way from a request to a finished object: resolve, plan, copy, commit."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from engine.blocks import BlockStream
 from engine.cancel import CancelToken
@@ -10,6 +10,7 @@ from engine.executor import run_ranges
 from engine.exports import Export, ExportFile, export_key, export_of, file_of, metadata_of
 from engine.formats import FORMATS
 from engine.ids import is_export_id, is_id
+from engine.leases import Leases
 from engine.parquet_copy import copy_row_groups
 from engine.plan import ExportPlan, make_plan
 from engine.progress import Progress
@@ -38,12 +39,15 @@ class Exporter:
         *,
         clock: Callable[[], datetime] = _utc_now,
         range_bytes: int = TARGET_BYTES,
+        keep: timedelta = timedelta(days=1),
     ) -> None:
         self.results = results
         self._exports = exports
         self._settings = settings
         self._clock = clock
         self._range_bytes = range_bytes
+        self._keep = keep
+        self._leases = Leases(exports)
 
     def plan(self, request: ExportRequest, team: str) -> ExportPlan:
         """Hold a request against the run that it names. Raises NotFound or InvalidRequest."""
@@ -63,6 +67,12 @@ class Exporter:
         key = export_key(plan.run.workflow_id, plan.export_id, plan.request.format)
         info = self._exports.head(key) or self._write(plan, key, cancel, progress or Progress())
         return export_of(plan.export_id, plan.run, info)
+
+    def keep(self, export: Export, until: datetime) -> bool:
+        """Keep a finished export at least until then; False if it was swept away meanwhile and has to be made anew."""
+        if until <= export.kept_until:
+            return True
+        return self._leases.extend(export_key(export.workflow_id, export.export_id, export.format), until)
 
     def describe(self, workflow_id: str, export_id: str) -> Export | None:
         """A finished export by its id alone, or None."""
@@ -104,7 +114,9 @@ class Exporter:
             self._check_parts(plan.run)
             cancel.raise_if_cancelled()
             try:
-                info = stream.commit(metadata_of(plan, rows=rows, sha256=stream.sha256))
+                info = stream.commit(
+                    metadata_of(plan, rows=rows, sha256=stream.sha256, until=self._clock() + self._keep)
+                )
             except ObjectExists:
                 # Someone else made the same object meanwhile; equal requests give equal bytes.
                 existing = self._exports.head(key)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from engine.formats import FORMATS, Format
+from engine.leases import kept_until
 from engine.plan import ExportPlan
 from engine.runs import Run
 from engine.schema import Field
@@ -25,6 +26,7 @@ class Export:
     size: int
     sha256: str
     executed_at: datetime | None
+    kept_until: datetime
     fields: tuple[Field, ...]
 
 
@@ -44,13 +46,14 @@ def export_key(workflow_id: str, export_id: str, format_: Format) -> str:
     return f"{workflow_id}/{export_id}.{format_.extension}"
 
 
-def metadata_of(plan: ExportPlan, *, rows: int, sha256: str) -> dict[str, str]:
+def metadata_of(plan: ExportPlan, *, rows: int, sha256: str, until: datetime) -> dict[str, str]:
     """What the object says of itself."""
     return {
         "rows": str(rows),
         "sha256": sha256,
         "run": plan.run.run_id,
         "format": plan.request.format.name,
+        "until": until.isoformat(),
         "rowids": str(plan.request.include_row_ids).lower(),
     }
 
@@ -66,6 +69,7 @@ def export_of(export_id: str, run: Run, info: ObjectInfo) -> Export:
         size=info.size,
         sha256=info.metadata["sha256"],
         executed_at=run.executed_at,
+        kept_until=kept_until(info.metadata.get("until"), info.modified),
         fields=run.table.written(row_ids=info.metadata.get("rowids") == "true"),
     )
 

@@ -11,14 +11,14 @@ from collections.abc import Mapping
 
 from engine.errors import InvalidInput
 
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
-_EXPORT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+EXPORT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
 
 def is_id(text: str) -> bool:
     """Whether the text can be a workflow, run or team id."""
-    return _ID.fullmatch(text) is not None
+    return ID.fullmatch(text) is not None
 
 
 def checked_id(kind: str, text: str) -> str:
@@ -45,4 +45,4 @@ def export_id(request: Mapping[str, object]) -> str:
 
 def is_export_id(text: str) -> bool:
     """Whether that is an id as `export_id` makes them."""
-    return _EXPORT_ID.fullmatch(text) is not None
+    return EXPORT_ID.fullmatch(text) is not None

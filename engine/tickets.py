@@ -16,6 +16,7 @@ from engine.plan import ExportPlan
 from engine.progress import Phase
 from engine.stores.port import ObjectStore
 
+SUFFIX = ".ticket.json"
 STALE_SECONDS = 20
 _ATTEMPTS = 20
 _JSON = "application/json"
@@ -103,7 +104,7 @@ class Tickets:
 
 
 def _key(workflow_id: str, export_id: str) -> str:
-    return f"{workflow_id}/{export_id}.ticket.json"
+    return f"{workflow_id}/{export_id}{SUFFIX}"
 
 
 def _encoded(ticket: Ticket) -> bytes:

@@ -29,18 +29,24 @@ async def export(request: Request) -> Response:
     plan = await anyio.to_thread.run_sync(services.exporter.plan, wanted, principal.team)
     preference = parse_prefer(request.headers.getlist("prefer"))
     gone = partial(_disconnected, request)
-    if preference.wait is None:
-        made: Export | Ticket = await services.running.export(plan, principal.team, gone)
-    else:
-        made = await services.later.export(plan, principal.team, gone, preference.wait)
-    if isinstance(made, Ticket):
-        return answer_ticket(services, made, applied=preference.applied)
-    return answer_export(services, made)
+    while True:
+        if preference.wait is None:
+            made: Export | Ticket = await services.running.export(plan, principal.team, gone)
+        else:
+            made = await services.later.export(plan, principal.team, gone, preference.wait)
+        if isinstance(made, Ticket):
+            return answer_ticket(services, made, applied=preference.applied)
+        answer = await anyio.to_thread.run_sync(answer_export, services, made)
+        # None: it was swept away in this moment, and is made anew.
+        if answer is not None:
+            return answer
 
 
-def answer_export(services: Services, made: Export) -> Response:
-    """The 200 of a finished export, with a fresh URL."""
+def answer_export(services: Services, made: Export) -> Response | None:
+    """The 200 of a finished export, with a fresh URL; None if the file has just been swept away."""
     expires_at = datetime.now(UTC).replace(microsecond=0) + services.signing.url_ttl
+    if not services.exporter.keep(made, expires_at):
+        return None
     url = services.signer.sign(made.workflow_id, made.export_id, made.format.name, expires_at)
     body = export_answer(made, url=url, expires_at=expires_at)
     return Response(body, media_type="application/json", headers={"cache-control": "no-store"})

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -48,9 +49,9 @@ def open_results(storage: StorageSettings) -> ResultStore:
     return ResultStore(_open(storage, storage.results))
 
 
-def open_exporter(storage: StorageSettings, duckdb: DuckDBSettings) -> Exporter:
-    """The exporter from the results to the exports."""
-    return Exporter(open_results(storage), _open(storage, storage.exports), duckdb)
+def open_exporter(storage: StorageSettings, duckdb: DuckDBSettings, *, keep: timedelta = timedelta(days=1)) -> Exporter:
+    """The exporter from the results to the exports; ``keep`` is how long a file stays without a word of anyone."""
+    return Exporter(open_results(storage), _open(storage, storage.exports), duckdb, keep=keep)
 
 
 def make_services(
@@ -62,7 +63,8 @@ def make_services(
     admission: AdmissionSettings,
 ) -> Services:
     """Check the settings and build the services. Raises MissingSetting for those without which nobody is safe."""
-    exporter = open_exporter(storage, duckdb)
+    # A quarter more than a URL lives, so that giving out another one is rarely a write.
+    exporter = open_exporter(storage, duckdb, keep=signing.url_ttl * 1.25)
     places = Admission(at_once=admission.exports_at_once, queue_length=admission.queue_length)
     running = RunningExports(exporter, places, admission)
     tickets = Tickets(exporter.exports)

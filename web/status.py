@@ -7,7 +7,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.errors import NotFound, ObjectMissing
-from engine.exports import Export
 from engine.progress import Phase
 from engine.tickets import Ticket
 from web.answers import ticket_answer
@@ -25,8 +24,8 @@ async def status(request: Request) -> Response:
     """Answer GET, and DELETE, which asks for an end."""
     services: Services = request.app.state.services
     found = await anyio.to_thread.run_sync(_find, request, services)
-    if isinstance(found, Export):
-        return answer_export(services, found)
+    if isinstance(found, Response):
+        return found
     headers = {"cache-control": "no-store"} | ({} if found.over else {"retry-after": "1"})
     if found.cancel_requested:
         services.later.cancel(found.export_id)
@@ -34,13 +33,14 @@ async def status(request: Request) -> Response:
     return Response(ticket_answer(found), code, headers=headers, media_type="application/json")
 
 
-def _find(request: Request, services: Services) -> Export | Ticket:
+def _find(request: Request, services: Services) -> Response | Ticket:
     workflow_id, export_id = request.path_params["workflow_id"], request.path_params["export_id"]
     principal = services.authenticator.authenticate(request.headers.raw)
     services.exporter.check_owner(workflow_id, principal.team)
     finished = services.exporter.describe(workflow_id, export_id)
-    if finished is not None:
-        return finished
+    answer = None if finished is None else answer_export(services, finished)
+    if answer is not None:
+        return answer
     ticket = services.tickets.find(workflow_id, export_id)
     if ticket is None:
         raise NotFound("There is no such export: it expired, was never made, or belongs to another team.")

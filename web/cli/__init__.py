@@ -16,6 +16,7 @@ from web.cli.keys import keys
 from web.cli.publish import publish
 from web.cli.runs import runs
 from web.cli.serve import serve
+from web.cli.sweep import sweep
 from web.services import MissingSetting
 
 
@@ -25,7 +26,7 @@ def commands() -> None:
     """Publish runs of workflows and serve their exports: one file, one signed URL."""
 
 
-for command in (publish, runs, serve, demo, keys):
+for command in (publish, runs, serve, demo, keys, sweep):
     commands.add_command(command)
 
 

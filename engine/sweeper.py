@@ -1,0 +1,139 @@
+"""Removes what nobody needs any more: expired exports, tickets that are over, parts of publications that died.
+
+Safe beside running exports, publishers and readers: exports go by `engine.leases`, everything else only after a day in
+which nobody named it.
+"""
+
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from engine.formats import FORMATS
+from engine.ids import EXPORT_ID, ID
+from engine.leases import SUFFIX as LEASE
+from engine.leases import Leases, kept_until
+from engine.results import ResultStore
+from engine.stores.port import ObjectInfo, ObjectStore
+from engine.tickets import SUFFIX as TICKET
+
+LINGER = timedelta(hours=1)
+"""How long an expired export stays, since a download that began before it expired may finish."""
+
+FORGOTTEN = timedelta(days=1)
+"""How old something is that a live export or publisher would have named by now."""
+
+_EXTENSIONS = "|".join(format_.extension for format_ in FORMATS.values())
+_OURS = re.compile(
+    rf"{ID.pattern}/{EXPORT_ID.pattern}(\.({_EXTENSIONS})({re.escape(LEASE)})?|{re.escape(TICKET)})", re.ASCII
+)
+
+
+@dataclass
+class Swept:
+    """What a sweep removed, by kind, and the bytes of it."""
+
+    removed: Counter[str] = field(default_factory=Counter)
+    bytes: int = 0
+    kept: int = 0
+
+    def add(self, kind: str, size: int) -> None:
+        """One more thing is gone."""
+        self.removed[kind] += 1
+        self.bytes += size
+
+
+class Sweeper:
+    """One pass over a store of exports and a store of results. ``dry`` only counts."""
+
+    def __init__(
+        self, results: ResultStore, exports: ObjectStore, spill: Path, *, now: datetime, dry: bool = False
+    ) -> None:
+        self._results = results
+        self._exports = exports
+        self._leases = Leases(exports)
+        self._spill = spill
+        self._now = now
+        self._dry = dry
+        self._swept = Swept()
+
+    def sweep(self) -> Swept:
+        """Do it. Raises StoreError; what was removed by then is gone."""
+        # Only what bears the name of an export: results may lie in the same container.
+        ours = [info for info in self._exports.list("") if _OURS.fullmatch(info.key)]
+        documents = [info for info in ours if info.key.endswith((LEASE, TICKET))]
+        files = {info.key for info in ours if info not in documents and not self._sweep_export(info)}
+        self._sweep_documents(documents, files)
+        self._sweep_parts()
+        self._sweep_spill()
+        self._swept.kept = len(files)
+        return self._swept
+
+    def _sweep_export(self, listed: ObjectInfo) -> bool:
+        info = self._exports.head(listed.key)
+        if info is None:
+            return True
+        until = kept_until(info.metadata.get("until"), info.modified)
+        before = self._now - LINGER
+        if self._dry:
+            expired = until <= before
+        else:
+            expired = self._leases.retire(info.key, until, before)
+            if expired:
+                self._leases.remove(info.key)
+        if expired:
+            self._swept.add("exports", info.size)
+        return expired
+
+    def _sweep_documents(self, documents: list[ObjectInfo], files: set[str]) -> None:
+        """Leases of files that are gone, and tickets that nobody wrote for a day."""
+        for info in documents:
+            ticket = info.key.endswith(TICKET)
+            if (ticket or info.key.removesuffix(LEASE) not in files) and self._forgotten(info):
+                self._remove(self._exports, info, "tickets" if ticket else "leases")
+
+    def _sweep_parts(self) -> None:
+        """Parts that no manifest names: their publisher died, or is still at work."""
+        for folder, infos in _by_run(self._results.store.list("workflow=")):
+            workflow, run_id = (piece.partition("=")[2] for piece in folder.split("/"))
+            run = self._results.run(workflow, run_id)
+            named = set() if run is None else {part.key for part in run.parts}
+            for info in infos:
+                if info.key not in named and self._forgotten(info):
+                    self._remove(self._results.store, info, "parts")
+
+    def _sweep_spill(self) -> None:
+        """Folders of processes that were killed; a live one writes to its own."""
+        for path in self._spill.iterdir() if self._spill.is_dir() else ():
+            if self._now.timestamp() - path.stat().st_mtime > FORGOTTEN.total_seconds():
+                size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+                if not self._dry:
+                    shutil.rmtree(path, ignore_errors=True)
+                self._swept.add("spill folders", size)
+
+    def _forgotten(self, info: ObjectInfo) -> bool:
+        return self._now - info.modified > FORGOTTEN
+
+    def _remove(self, store: ObjectStore, info: ObjectInfo, kind: str) -> None:
+        if self._dry or store.delete(info.key):
+            self._swept.add(kind, info.size)
+
+
+def _by_run(infos: Iterator[ObjectInfo]) -> Iterator[tuple[str, list[ObjectInfo]]]:
+    """Parts by the folder of their run, ``workflow=.../run=...``."""
+    folder = ""
+    found: list[ObjectInfo] = []
+    for info in infos:
+        here, _, name = info.key.rpartition("/")
+        if not name.endswith(".parquet"):
+            continue
+        if here != folder and found:
+            yield folder, found
+            found = []
+        folder = here
+        found.append(info)
+    if found:
+        yield folder, found

@@ -1,0 +1,143 @@
+"""What a sweep removes and what it leaves, on both stores."""
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.cancel import CancelToken
+from engine.exporter import Exporter
+from engine.exports import Export, export_key
+from engine.leases import SUFFIX, Lease, Leases
+from engine.stores import ObjectStore
+from engine.sweeper import FORGOTTEN, LINGER, Sweeper, Swept
+from engine.tickets import Tickets
+from tests.helpers.engine import Engine, entry
+
+TTL = timedelta(hours=2)
+
+
+class House:
+    """An engine whose exports are kept for `TTL`, and whose clock is moved by hand."""
+
+    def __init__(self, folder: Path, store: ObjectStore) -> None:
+        self.engine = Engine(folder, store)
+        self.store = store
+        self.now = datetime.now(UTC).replace(microsecond=0)
+        self.exporter = Exporter(self.engine.results, store, self.engine.settings(1), clock=lambda: self.now, keep=TTL)
+        self.engine.publish_rows([{"n": n} for n in range(10)])
+
+    def export(self, format_name: str = "csv", **asked: Any) -> Export:
+        return self.exporter.export(self.engine.plan(self.exporter, format_name, **asked), CancelToken())
+
+    def key(self, export: Export) -> str:
+        return export_key(export.workflow_id, export.export_id, export.format)
+
+    def sweep(self, after: timedelta = timedelta(0), *, dry: bool = False) -> Swept:
+        spill = self.engine.folder / "spill"
+        return Sweeper(self.engine.results, self.store, spill, now=self.now + after, dry=dry).sweep()
+
+
+@pytest.fixture
+def house(tmp_path: Path, store: ObjectStore) -> House:
+    return House(tmp_path / "house", store)
+
+
+def test_an_export_goes_an_hour_after_its_last_url(house: House) -> None:
+    export = house.export()
+    assert house.sweep(TTL + LINGER - timedelta(seconds=1)).removed == {}
+    assert house.store.head(house.key(export)) is not None
+    assert house.sweep(TTL + LINGER, dry=True).removed == {"exports": 1}
+    swept = house.sweep(TTL + LINGER)
+    assert (swept.removed, swept.bytes, swept.kept) == ({"exports": 1}, export.size, 0)
+    assert [info.key for info in house.store.list("w/")] == []
+    # The run is untouched, though it lies in the same store.
+    assert house.export().rows == 10
+
+
+def test_another_url_keeps_it_longer(house: House) -> None:
+    export = house.export()
+    later = house.now + TTL + timedelta(hours=3)
+    assert house.exporter.keep(export, house.now + TTL)
+    assert house.store.head(house.key(export) + SUFFIX) is None, "what the object says itself needs no lease"
+    assert house.exporter.keep(export, later)
+    assert house.sweep(TTL + LINGER).removed == {}
+    assert house.sweep(later - house.now + LINGER).removed == {"exports": 1}
+    assert [info.key for info in house.store.list("w/")] == []
+
+
+def test_whoever_comes_between_the_mark_and_the_removal_makes_it_anew(house: House) -> None:
+    export = house.export()
+    leases, key = Leases(house.store), house.key(export)
+    expired = house.now + TTL
+    assert leases.retire(key, expired, expired)
+    # A sweeper died here: the file is there, and nobody may promise it any more.
+    assert not house.exporter.keep(export, expired + TTL)
+    assert house.store.head(key) is None
+    again = house.export()
+    assert (again.export_id, again.sha256) == (export.export_id, export.sha256)
+    assert house.exporter.keep(again, house.now + TTL)
+
+
+def test_a_sweeper_that_died_is_finished_by_the_next(house: House) -> None:
+    export = house.export()
+    expired = house.now + TTL
+    assert Leases(house.store).retire(house.key(export), expired, expired)
+    assert house.sweep().removed == {"exports": 1}
+    assert [info.key for info in house.store.list("w/")] == []
+
+
+def test_a_sweeper_never_wins_against_a_promise(house: House) -> None:
+    """The promise is written between the sweeper's look and its mark."""
+    export = house.export()
+    key, expired = house.key(export), house.now + TTL
+    leases = Leases(house.store)
+    assert leases.extend(key, expired)
+
+    class Late(Leases):
+        def _replace(self, key: str, lease: Lease, etag: str) -> bool:
+            assert leases.extend(key, expired + TTL)
+            return super()._replace(key, lease, etag)
+
+    assert not Late(house.store).retire(key, expired, expired)
+    assert house.store.head(key) is not None
+
+
+def test_documents_are_forgotten_after_a_day(house: House) -> None:
+    plan = house.engine.plan(house.exporter, "csv", filters=[entry("n", "EQUALS", 1)])
+    Tickets(house.store).issue(plan)
+    assert house.sweep(FORGOTTEN - timedelta(minutes=5)).removed == {}
+    assert house.sweep(FORGOTTEN + timedelta(minutes=5)).removed == {"tickets": 1}
+
+
+def test_parts_that_no_manifest_names_go_after_a_day(house: House) -> None:
+    orphan = "workflow=w/run=r/part-00000-deadbeef.parquet"
+    stranger = "workflow=w/run=never/part-00000-deadbeef.parquet"
+    for key in (orphan, stranger):
+        house.store.create(key, b"x" * 7, content_type="application/octet-stream", metadata={})
+    assert house.sweep().removed == {}
+    swept = house.sweep(FORGOTTEN + timedelta(minutes=5))
+    assert (swept.removed, swept.bytes) == ({"parts": 2}, 14)
+    assert house.export("parquet", filters=[entry("n", "LESS_THAN", 3)]).rows == 3
+
+
+def test_what_is_not_ours_stays(house: House) -> None:
+    strangers = ["notes.txt", "w/report.csv", "w/00000000-0000-0000-0000-000000000000.xlsx", "a/b/c.json"]
+    for key in strangers:
+        house.store.create(key, b"x", content_type="text/plain", metadata={})
+    house.sweep(timedelta(days=400))
+    assert {info.key for info in house.store.list("")} >= set(strangers)
+
+
+def test_spill_folders_of_the_dead_go(house: House) -> None:
+    dead, alive = house.engine.folder / "spill" / "tmpdead", house.engine.folder / "spill" / "tmpalive"
+    for folder in (dead, alive):
+        folder.mkdir(parents=True)
+        (folder / "block.tmp").write_bytes(b"12345")
+    old = (datetime.now(UTC) - FORGOTTEN - timedelta(minutes=5)).timestamp()
+    os.utime(dead, (old, old))
+    swept = house.sweep()
+    assert (swept.removed, swept.bytes) == ({"spill folders": 1}, 5)
+    assert (dead.exists(), alive.exists()) == (False, True)

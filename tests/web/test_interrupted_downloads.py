@@ -1,0 +1,109 @@
+"""Clients that go away in the middle of a download, and clients that come back for the rest."""
+
+import hashlib
+import random
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.helpers.server import Server
+
+needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="there is no `curl` on the PATH")
+ROWS, CELL_BYTES = 2_000, 8_000
+
+
+def publish_much(server: Server, folder: Path) -> dict[str, Any]:
+    """Publish 16 MB that do not compress away, and export them."""
+    source = folder / "much.csv"
+    chance = random.Random(7)
+    source.write_text("id,text\n" + "".join(f"{n},{chance.randbytes(CELL_BYTES // 2).hex()}\n" for n in range(ROWS)))
+    server.publish("--workflow", "much", "--run", "r1", str(source))
+    answer: dict[str, Any] = server.export("much").json()
+    return answer
+
+
+@pytest.fixture
+def server(
+    store_url: tuple[str, dict[str, str]], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> Iterator[Server]:
+    """One whose output `capfd` sees."""
+    with Server(store_url, tmp_path) as server:
+        yield server
+
+
+def still_open(server: Server) -> list[str]:
+    """Files of the store and connections of clients that the service has open; those to Azure it keeps on purpose."""
+    assert server._process is not None
+    names = set()
+    for link in Path(f"/proc/{server._process.pid}/fd").iterdir():
+        try:
+            names.add(str(link.readlink()))
+        except FileNotFoundError:
+            continue
+    listening, sockets = "0A", Path("/proc/net/tcp").read_text().splitlines()[1:]
+    of_clients = {
+        f"socket:[{inode}]"
+        for _, local, _, state, _, _, _, _, _, inode, *_ in map(str.split, sockets)
+        if local.endswith(f":{server.port:04X}") and state != listening
+    }
+    return [name for name in names if name in of_clients or "/store/" in name]
+
+
+def cut(server: Server, url: str, *, reset: bool) -> None:
+    """Read a little of a download and hang up."""
+    parts = urlsplit(url)
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+        client.connect(("127.0.0.1", server.port))
+        client.sendall(f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert client.recv(4096).startswith(b"HTTP/1.1 200")
+        if reset:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts descriptors in /proc")
+def test_a_client_that_hangs_up_leaves_nothing_behind(
+    server: Server, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    exported = publish_much(server, tmp_path)
+    for number in range(12):
+        cut(server, exported["url"], reset=number % 2 == 0)
+    deadline = time.monotonic() + 10
+    while still_open(server) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert still_open(server) == []
+    whole = server.request(exported["url"]).body
+    assert hashlib.sha256(whole).hexdigest() == exported["sha256"]
+    output = "".join(capfd.readouterr())
+    assert "Traceback" not in output
+    assert "ERROR" not in output
+
+
+def curl(*arguments: str) -> int:
+    return subprocess.run(["curl", "-sS", "-L", *arguments], capture_output=True, check=False, timeout=60).returncode
+
+
+@needs_curl
+@pytest.mark.parametrize("mode", ["stream", "redirect"])
+def test_curl_resumes_what_was_cut(store_url: tuple[str, dict[str, str]], tmp_path: Path, mode: str) -> None:
+    if mode == "redirect" and "://" not in store_url[0]:
+        pytest.skip("files have no URLs of their own")
+    with Server(store_url, tmp_path, TAILRACE_DOWNLOADS=mode) as server:
+        exported = publish_much(server, tmp_path)
+        url, size = exported["url"], exported["sizeBytes"]
+        cut_off, by_range = tmp_path / "cut.csv", tmp_path / "range.csv"
+        # 28: the time is over, which is how it is cut.
+        assert curl("--limit-rate", "4M", "--max-time", "1.5", "-o", str(cut_off), url) == 28
+        assert 0 < cut_off.stat().st_size < size
+        assert curl("-r", f"0-{size // 3}", "-o", str(by_range), url) == 0
+        assert by_range.stat().st_size == size // 3 + 1
+        for part in (cut_off, by_range):
+            assert curl("-C", "-", "-o", str(part), url) == 0
+            assert hashlib.sha256(part.read_bytes()).hexdigest() == exported["sha256"]

@@ -1,0 +1,26 @@
+"""``tailrace sweep``."""
+
+from datetime import UTC, datetime
+
+import click
+
+from engine.settings import DuckDBSettings, StorageSettings
+from engine.sweeper import Sweeper
+from web.services import open_exporter
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+def sweep(dry_run: bool) -> None:
+    """Remove expired exports, tickets that are over, and what killed processes left.
+
+    Safe beside running exports, publishers and downloads: run it from a timer, once an hour or so. An export is removed
+    an hour after its last URL expired; everything else after a day in which nobody named it.
+    """
+    duckdb = DuckDBSettings()
+    exporter = open_exporter(StorageSettings(), duckdb)
+    sweeper = Sweeper(exporter.results, exporter.exports, duckdb.spill_directory, now=datetime.now(UTC), dry=dry_run)
+    swept = sweeper.sweep()
+    for kind, count in sorted(swept.removed.items()):
+        click.echo(f"{'Would remove' if dry_run else 'Removed'} {count:,} {kind}.")
+    click.echo(f"{swept.bytes:,} bytes in all; {swept.kept:,} exports stay.")
