@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from web import metrics
+
 _FIRST_GUESS_SECONDS = 2.0
 _WEIGHT_OF_NEWEST = 0.2
 
@@ -62,6 +64,7 @@ class Admission:
             raise Busy(math.ceil(self._usual_seconds * inside / self._at_once))
         turn = asyncio.get_running_loop().create_future()
         queue.append(turn)
+        metrics.QUEUED.inc()
         self._waiting[team] = queue
         try:
             await turn
@@ -72,6 +75,8 @@ class Admission:
             else:
                 self._forget(team, turn)
             raise
+        finally:
+            metrics.QUEUED.dec()
 
     def _leave(self) -> None:
         """Hand the place to the first team that waits, and put that team behind the others."""

@@ -15,17 +15,21 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from engine.errors import EngineError
+from engine.ids import is_id
 from engine.settings import DuckDBSettings, StorageSettings
 from web.admission import Busy
 from web.denied import Denied
 from web.download import EXPOSED_HEADERS, download
 from web.errors import answer_error
 from web.export import export
-from web.health import health
+from web.facts import note
+from web.health import health, ready
+from web.metrics import metrics
 from web.request_id import RequestIds
 from web.services import Services, make_services
 from web.settings import AdmissionSettings, AuthSettings, ServerSettings, SigningSettings
 from web.status import status
+from web.watch import Watch
 
 _HANDLED = (EngineError, Denied, Busy, HTTPException, Exception)
 
@@ -59,9 +63,12 @@ def create_app_with(services: Services) -> Starlette:
             _route("/v4/workflows/{workflow_id}/data/exports/{export_id}", download, "GET", "HEAD"),
             _route("/v4/workflows/{workflow_id}/data/exports/{export_id}/status", status, "GET", "DELETE"),
             _route("/healthz", health, "GET", "HEAD"),
+            _route("/readyz", ready, "GET", "HEAD"),
+            _route("/metrics", metrics, "GET", "HEAD"),
         ],
         middleware=[
             Middleware(RequestIds),
+            Middleware(Watch),
             Middleware(
                 CORSMiddleware,
                 allow_origins=["*"],
@@ -82,6 +89,8 @@ def _route(path: str, endpoint: Callable[[Request], Awaitable[Response]], *metho
     """A route of exactly these methods: Starlette would add HEAD to every GET, and a HEAD would run an export."""
 
     async def answer(request: Request) -> Response:
+        ids = {name: value for name, value in request.path_params.items() if is_id(value)}
+        note(request.scope, route=path, **ids)
         if request.method not in methods:
             raise HTTPException(405, "Method Not Allowed", {"allow": ", ".join(methods)})
         return await endpoint(request)

@@ -13,9 +13,10 @@ from engine.formats import FORMATS
 from web.auth import has_credentials
 from web.byte_ranges import ByteRange, Unsatisfiable, parse_range
 from web.conditions import range_header, refused
-from web.file_headers import EXPOSED_HEADERS, etag_of, file_headers, version_headers
+from web.facts import note
+from web.file_headers import EXPOSED_HEADERS, file_headers, own_etag, store_etag, version_headers
 from web.file_stream import FileStream
-from web.redirect import redirect
+from web.redirect import redirect, store_can_answer
 from web.services import Services
 
 __all__ = ["EXPOSED_HEADERS", "download"]
@@ -28,22 +29,25 @@ async def download(request: Request) -> Response:
     """Answer GET and HEAD."""
     services: Services = request.app.state.services
     file, until = await anyio.to_thread.run_sync(_find, request, services)
-    if services.read_urls is not None:
-        return await anyio.to_thread.run_sync(redirect, services.read_urls, file, until)
-    return _serve(request, services, file)
+    if services.read_urls is None:
+        return _serve(request, services, file, own_etag(file))
+    if not store_can_answer(request, file):
+        # With the store's tag: a client that was redirected before must find the version that it knows.
+        return _serve(request, services, file, store_etag(file))
+    return await anyio.to_thread.run_sync(redirect, services.read_urls, file, until)
 
 
-def _serve(request: Request, services: Services, file: ExportFile) -> Response:
+def _serve(request: Request, services: Services, file: ExportFile, etag: str) -> Response:
     """The file or a range of it, unless the request's conditions say otherwise."""
-    etag, size = etag_of(file), file.info.size
+    size = file.info.size
     status = refused(request.headers, etag=etag, modified=file.info.modified)
     if status is not None:
-        return Response(status_code=status, headers=version_headers(file))
+        return Response(status_code=status, headers=version_headers(file, etag))
     try:
         part = parse_range(range_header(request.method, request.headers, etag=etag), size)
     except Unsatisfiable:
-        return Response(status_code=416, headers={**version_headers(file), "content-range": f"bytes */{size}"})
-    headers = file_headers(file)
+        return Response(status_code=416, headers={**version_headers(file, etag), "content-range": f"bytes */{size}"})
+    headers = file_headers(file, etag)
     wanted = part or ByteRange(0, size)
     length = wanted.end - wanted.start
     if part is not None:
@@ -71,6 +75,7 @@ def _find(request: Request, services: Services) -> tuple[ExportFile, datetime | 
     principal = services.authenticator.authenticate(headers)
     format_name = _checked_format(asked.group(1))
     workflow_id, export_id = request.path_params["workflow_id"], request.path_params["export_id"]
+    note(request.scope, team=principal.team)
     services.exporter.check_owner(workflow_id, principal.team)
     return services.exporter.find(workflow_id, export_id, format_name), None
 

@@ -1,11 +1,11 @@
 """What goes wrong, as HTTP: one table from error to status, one shape of body."""
 
-import logging
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from engine.errors import (
     Cancelled,
@@ -20,11 +20,13 @@ from engine.errors import (
     StoreUnavailable,
 )
 from web.admission import Busy
+from web.answers import error_answer
 from web.denied import Denied
+from web.facts import note
+from web.logs import LOG
 from web.request_id import request_id_of
 from web.signing import PARAMETERS, BadSignature
 
-_LOG = logging.getLogger("tailrace")
 _OUR_FAULT = "Something went wrong on our side. Tell us the requestId if it goes on."
 
 STATUSES: dict[type[Exception], int] = {
@@ -54,27 +56,56 @@ _RETRY_SECONDS = 5
 
 def status_of(error: Exception) -> int:
     """The status by the nearest class of the table."""
-    return next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), 500)
+    return _status_of(type(error))
+
+
+def error_codes() -> dict[int, tuple[str, ...]]:
+    """Every code that the body of an error can have, by its status."""
+    codes: defaultdict[int, set[str]] = defaultdict(set)
+    for status, code in _CODES_OF_STATUS.items():
+        codes[status].add(code)
+    kinds: list[type[Exception]] = [Busy, *_family(EngineError), *_family(Denied)]
+    for kind in kinds:
+        codes[_status_of(kind)].add(_code_of(kind))
+    return {status: tuple(sorted(codes[status])) for status in sorted(codes)}
+
+
+def _status_of(kind: type[Exception]) -> int:
+    return next((STATUSES[base] for base in kind.__mro__ if base in STATUSES), 500)
+
+
+def _code_of(kind: type[Exception]) -> str:
+    if issubclass(kind, Busy):
+        return "busy"
+    if issubclass(kind, EngineError | Denied) and _status_of(kind) != 500:
+        return kind.code
+    return EngineError.code
+
+
+def _family(kind: type[Exception]) -> Iterator[type[Exception]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from _family(child)
 
 
 async def answer_error(request: Request, error: Exception) -> Response:
     """The answer to any error; only our own sentences leave the house."""
     if isinstance(error, HTTPException):
         return _answer_http(request, error)
-    status = status_of(error)
+    status, code = status_of(error), _code_of(type(error))
     if status >= 500 and not isinstance(error, Busy | Cancelled):
-        _LOG.error("request %s failed", request_id_of(request.scope), exc_info=error)
+        LOG.error("failed", exc_info=error, extra={"facts": {"requestId": request_id_of(request.scope)}})
     if status == 500:
-        return _answer(request, 500, _OUR_FAULT, "internal", {})
+        return _answer(request, 500, _OUR_FAULT, code, {})
     headers = {}
     if status == 503:
         headers["retry-after"] = str(error.retry_after_seconds if isinstance(error, Busy) else _RETRY_SECONDS)
     if isinstance(error, Denied):
         headers["www-authenticate"] = 'Bearer realm="tailrace"'
-        return _answer(request, status, error.message, error.code, {}, headers)
+        return _answer(request, status, error.message, code, {}, headers)
     if isinstance(error, EngineError):
-        return _answer(request, status, error.message, error.code, error.details, headers)
-    return _answer(request, status, str(error), "busy", {}, headers)
+        return _answer(request, status, error.message, code, error.details, headers)
+    return _answer(request, status, str(error), code, {}, headers)
 
 
 def _answer_http(request: Request, error: HTTPException) -> Response:
@@ -96,12 +127,8 @@ def _answer(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     request_id = request_id_of(request.scope)
-    body = {
-        "error": True,
-        "message": message,
-        "code": code,
-        "details": dict(details),
-        "requestId": request_id,
-    }
+    note(request.scope, code=code)
+    body = error_answer(message=message, code=code, details=details, request_id=request_id)
     # The answer to what nobody foresaw does not pass the middleware that adds the id.
-    return JSONResponse(body, status, {"cache-control": "no-store", "x-request-id": request_id, **(headers or {})})
+    known = {"cache-control": "no-store", "x-request-id": request_id}
+    return Response(body, status, {**known, **(headers or {})}, media_type="application/json")

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from engine.exports import Export
 from engine.tickets import Ticket
 from web.answers import export_answer, ticket_answer
+from web.facts import note
 from web.parameters import make_request, read_body, read_query
 from web.prefer import parse_prefer
 from web.services import Services
@@ -24,9 +25,11 @@ async def export(request: Request) -> Response:
     """Answer GET and its POST twin."""
     services: Services = request.app.state.services
     principal = await anyio.to_thread.run_sync(services.authenticator.authenticate, request.headers.raw)
+    note(request.scope, team=principal.team)
     values = await _read_values(request)
     wanted = make_request(request.path_params["workflow_id"], values)
     plan = await anyio.to_thread.run_sync(services.exporter.plan, wanted, principal.team)
+    note(request.scope, run=plan.run.run_id, export_id=plan.export_id, format=plan.request.format.name)
     preference = parse_prefer(request.headers.getlist("prefer"))
     gone = partial(_disconnected, request)
     while True:
@@ -39,6 +42,7 @@ async def export(request: Request) -> Response:
         answer = await anyio.to_thread.run_sync(answer_export, services, made)
         # None: it was swept away in this moment, and is made anew.
         if answer is not None:
+            note(request.scope, rows=made.rows, bytes=made.size)
             return answer
 
 

@@ -23,9 +23,14 @@ CORS_HEADERS = {
 GUARD_HEADERS = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
 
 
-def etag_of(file: ExportFile) -> str:
-    """The strong ETag: the hash of the bytes, so that it is the same in every store."""
+def own_etag(file: ExportFile) -> str:
+    """The strong ETag of what we serve: the hash of the bytes, so that it is the same in every store."""
     return f'"{file.sha256}"'
+
+
+def store_etag(file: ExportFile) -> str:
+    """The strong ETag of the same file where the store serves it."""
+    return f'"{file.info.etag}"'
 
 
 def content_headers(file: ExportFile) -> dict[str, str]:
@@ -39,10 +44,10 @@ def content_headers(file: ExportFile) -> dict[str, str]:
     }
 
 
-def version_headers(file: ExportFile) -> dict[str, str]:
+def version_headers(file: ExportFile, etag: str) -> dict[str, str]:
     """What goes with every answer about the file, with or without its bytes."""
     return {
-        "etag": etag_of(file),
+        "etag": etag,
         "accept-ranges": "bytes",
         "cache-control": content_headers(file)["cache-control"],
         **CORS_HEADERS,
@@ -50,10 +55,10 @@ def version_headers(file: ExportFile) -> dict[str, str]:
     }
 
 
-def file_headers(file: ExportFile) -> dict[str, str]:
+def file_headers(file: ExportFile, etag: str) -> dict[str, str]:
     """All headers of the whole file."""
     return {
-        **version_headers(file),
+        **version_headers(file, etag),
         **content_headers(file),
         "content-length": str(file.info.size),
         "last-modified": format_datetime(file.info.modified, usegmt=True),

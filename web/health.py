@@ -1,9 +1,27 @@
-"""``/healthz``: the process answers."""
+"""``/healthz``: the process answers. ``/readyz``: what it needs answers too."""
 
+import anyio.to_thread
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from engine.readiness import readiness
+from web.logs import LOG
+from web.services import Services
+
+_NO_STORE = {"cache-control": "no-store"}
 
 
 async def health(_: Request) -> Response:
     """Answer without asking anyone."""
-    return PlainTextResponse("ok\n", headers={"cache-control": "no-store"})
+    return PlainTextResponse("ok\n", headers=_NO_STORE)
+
+
+async def ready(request: Request) -> Response:
+    """Ask the stores and DuckDB; 503 names what does not answer, and the log says why."""
+    services: Services = request.app.state.services
+    found = await anyio.to_thread.run_sync(readiness, services.exporter)
+    for name, error in found.items():
+        if error is not None:
+            LOG.warning("not ready: %s", name, exc_info=error)
+    states = {name: "ok" if error is None else "unavailable" for name, error in found.items()}
+    return JSONResponse(states, 503 if any(found.values()) else 200, _NO_STORE)

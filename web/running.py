@@ -12,7 +12,8 @@ from engine.exporter import Exporter
 from engine.exports import Export
 from engine.plan import ExportPlan
 from engine.progress import Phase, Progress
-from web.admission import Admission
+from web import metrics
+from web.admission import Admission, Busy
 from web.settings import AdmissionSettings
 
 
@@ -85,12 +86,13 @@ class RunningExports:
         cancel, progress = CancelToken(), Progress()
         shared = Shared(asyncio.create_task(self._run(plan, team, cancel, progress)), cancel, progress)
         self._running[plan.export_id] = shared
-        shared.task.add_done_callback(lambda _: self._forget(plan.export_id, shared))
+        shared.task.add_done_callback(lambda _: self._ended(plan, shared))
         return shared
 
     async def _run(self, plan: ExportPlan, team: str, cancel: CancelToken, progress: Progress) -> Export:
         async with self._admission.enter(team):
             progress.phase = Phase.RUNNING
+            metrics.RUNNING.inc()
             late = asyncio.get_running_loop().call_later(self._deadline_seconds, cancel.cancel)
             try:
                 return await anyio.to_thread.run_sync(self._exporter.export, plan, cancel, progress)
@@ -103,6 +105,7 @@ class RunningExports:
                 ) from error
             finally:
                 late.cancel()
+                metrics.RUNNING.dec()
 
     def leave(self, export_id: str, shared: Shared) -> None:
         """One who waited no longer does; the last one ends the export."""
@@ -121,6 +124,13 @@ class RunningExports:
     def _forget(self, export_id: str, shared: Shared) -> None:
         if self._running.get(export_id) is shared:
             del self._running[export_id]
-        if shared.task.done() and not shared.task.cancelled():
-            # Whoever waits raises it; if nobody does, it is no surprise.
-            shared.task.exception()
+
+    def _ended(self, plan: ExportPlan, shared: Shared) -> None:
+        self._forget(plan.export_id, shared)
+        format_name = plan.request.format.name
+        # Whoever waits raises the error; if nobody does, asking for it here says that it is no surprise.
+        error = Cancelled("") if shared.task.cancelled() else shared.task.exception()
+        outcome = "done" if error is None else getattr(error, "code", "busy" if isinstance(error, Busy) else "internal")
+        metrics.EXPORTS.labels(format_name, outcome).inc()
+        metrics.ROWS.labels(format_name).inc(shared.progress.rows)
+        metrics.BYTES.labels(format_name).inc(shared.progress.bytes)

@@ -43,6 +43,7 @@ class Server:
     def __init__(self, store_url: tuple[str, dict[str, str]], folder: Path, **settings: str) -> None:
         location, extra = store_url
         self.folder = folder
+        self.log = folder / "server.log"
         self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         self.environment = {
@@ -70,11 +71,12 @@ class Server:
 
     def start(self) -> None:
         """Start the process and wait until it answers."""
-        self._process = subprocess.Popen([*_TAILRACE, "serve"], env=self.environment, cwd=self.folder)
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen([*_TAILRACE, "serve"], env=self.environment, cwd=self.folder, stderr=log)
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
-                raise RuntimeError("the server ended while it started")
+                raise RuntimeError(f"the server ended while it started: {self.log.read_text()}")
             try:
                 if self.request("/healthz").status == 200:
                     return

@@ -6,9 +6,13 @@ import urllib.request
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import duckdb
+import duckdb_extension_httpfs  # type: ignore[import-not-found,import-untyped,unused-ignore]
+import polars as pl
 import pytest
 
 from tests.helpers.azurite import KEY as ACCOUNT_KEY
@@ -17,6 +21,8 @@ from tests.helpers.server import KEY, OTHER_KEY, Answer, Server
 from tests.web.conftest import publish_people
 
 pytestmark = pytest.mark.azurite
+
+HTTPFS = Path(duckdb_extension_httpfs.__file__).parent
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):
@@ -107,10 +113,10 @@ def test_who_follows_gets_the_file_and_its_name(server: Server, format_name: str
 
 CONDITIONS: list[dict[str, str]] = [
     {"range": "bytes=0-3"},
+    {"range": "bytes=3-"},
     {"range": "bytes=999999-"},
     {"if_none_match": "*"},
     {"if_match": '"other"'},
-    {"range": "bytes=0-3", "if_range": '"other"'},
 ]
 
 
@@ -132,6 +138,32 @@ def test_the_store_honours_what_a_client_repeats(server: Server, exported: dict[
     assert server.request(url, headers={"range": "bytes=999999-"}).status == 416
     assert server.request(url, headers={"if-none-match": whole.headers["etag"]}).status == 304
     assert server.request(url, "HEAD").headers["content-length"] == str(len(whole.body))
+
+
+def test_what_azure_does_not_know_is_served_here(server: Server, caller: Caller, exported: dict[str, Any]) -> None:
+    url, headers = caller
+    blob = server.request(exported["url"])
+    etag, content = blob.headers["etag"], blob.body
+    last = ask(server, url, range="bytes=-4", **headers)
+    assert (last.status, last.body, last.headers["etag"]) == (206, content[-4:], etag)
+    assert ask(server, url, range="bytes=-4", if_match=etag, **headers).status == 206
+    assert ask(server, url, range="bytes=-4", if_match='"other"', **headers).status == 412
+    for asked in ("bytes=0-1,4-5", "bytes=5-4", "lines=1-2"):
+        whole = ask(server, url, range=asked, **headers)
+        assert (whole.status, whole.body, whole.headers["etag"]) == (200, content, etag)
+    assert ask(server, url, range="bytes=0-3", if_range='"other"', **headers).body == content
+    location_of(ask(server, url, range="bytes=0-3", if_range=etag, **headers))
+    location_of(ask(server, url, range="bytes=0-3", if_range=f'"{exported["sha256"]}"', **headers))
+    location_of(ask(server, url, "HEAD", range="bytes=-4", **headers))
+
+
+def test_engines_read_it_in_place(server: Server) -> None:
+    url = server.export("people", format="parquet").json()["url"]
+    assert pl.read_parquet(url).shape == (3, 5)
+    assert pl.read_csv(server.export("people").json()["url"]).shape == (3, 5)
+    with duckdb.connect() as connection:
+        connection.execute(f"LOAD '{next(HTTPFS.rglob('*.duckdb_extension'))}'")
+        assert connection.execute("SELECT count(*) FROM read_parquet(?)", [url]).fetchone() == (3,)
 
 
 def test_what_is_refused_leads_nowhere(server: Server, exported: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from web.app import create_app
+from web.logs import set_up
 from web.settings import AdmissionSettings, ServerSettings
 
 _LONGEST_HEAD_BYTES = 128 * 1024
@@ -18,6 +19,7 @@ def serve() -> None:
 
 def run_server(app: Starlette, server: ServerSettings, admission: AdmissionSettings) -> None:
     """Serve until a signal ends it; what runs then has its grace to come to an end."""
+    set_up()
     uvicorn.run(
         app,
         host=server.host,

@@ -1,0 +1,83 @@
+"""URLs signed with a key that Azure lends to an identity: by a double, since the emulator lends keys by https alone."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+from azure.core.credentials import AccessToken
+from azure.core.exceptions import HttpResponseError
+from azure.storage.blob import BlobServiceClient, UserDelegationKey
+
+from engine.errors import StoreUnavailable
+from engine.stores.azure import AzureStore
+from engine.stores.azure_sas import KEY_LIFE, DelegationKeys
+from tests.contract.test_azure_read_urls import HEADERS, asked, in_seconds
+from tests.helpers.azurite import KEY
+
+
+class Lender:
+    """What of Azure lends keys, and how often it was asked."""
+
+    def __init__(self) -> None:
+        self.lent: list[tuple[datetime, datetime]] = []
+        self.failing = False
+
+    def get_user_delegation_key(self, start: datetime, expiry: datetime) -> UserDelegationKey:
+        if self.failing:
+            error = HttpResponseError("refused?sig=secret")
+            error.status_code = 403
+            raise error
+        self.lent.append((start, expiry))
+        key: Any = UserDelegationKey()  # type: ignore[no-untyped-call]
+        key.signed_oid, key.signed_tid = "00000000-0000-0000-0000-00000000000a", "00000000-0000-0000-0000-00000000000b"
+        key.signed_start, key.signed_expiry = f"{start:%Y-%m-%dT%H:%M:%SZ}", f"{expiry:%Y-%m-%dT%H:%M:%SZ}"
+        key.signed_service, key.signed_version, key.value = "b", "2025-07-05", KEY
+        return cast("UserDelegationKey", key)
+
+
+class Identity:
+    """A credential that is never asked, since nothing is reached."""
+
+    def get_token(self, *scopes: str, **options: Any) -> AccessToken:
+        raise AssertionError("the network was reached")
+
+
+def test_by_an_identity_it_is_signed_with_a_lent_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    lender = Lender()
+    service = BlobServiceClient("https://acme.blob.core.windows.net", credential=Identity())
+    monkeypatch.setattr(service, "get_user_delegation_key", lender.get_user_delegation_key)
+    urls = AzureStore(service, "exports", "p").read_urls()
+    assert urls is not None
+    expires = in_seconds(300)
+    first, second = (urls.read_url(f"w/{name}.csv", expires=expires, headers=HEADERS) for name in "ab")
+    given = asked(first)
+    assert (given["sp"], given["sr"], given["spr"]) == ("r", "b", "https")
+    assert {"skoid", "sktid", "skt", "ske", "sks", "skv", "sig", "rscd", "rsct", "rscc"} <= set(given)
+    assert given["skoid"].endswith("a")
+    assert given["ske"] > given["se"]
+    assert (asked(second)["sig"] != given["sig"], asked(second)["ske"]) == (True, given["ske"])
+    assert len(lender.lent) == 1
+    assert KEY not in first
+
+
+def test_a_lent_key_is_asked_for_again_before_it_ends() -> None:
+    lender, now = Lender(), datetime(2026, 11, 24, tzinfo=UTC)
+    keys = DelegationKeys(cast("BlobServiceClient", lender), clock=lambda: now)
+    for minutes in (0, 10, 49, 50, 51, 60):
+        now = datetime(2026, 11, 24, tzinfo=UTC) + timedelta(minutes=minutes)
+        keys.option(now + timedelta(minutes=5))
+        start, end = lender.lent[-1]
+        assert start <= now < now + timedelta(minutes=10) <= end
+        assert end - now <= KEY_LIFE
+    assert len(lender.lent) == 2
+
+
+def test_a_key_that_is_not_lent_is_told_without_secrets() -> None:
+    lender = Lender()
+    lender.failing = True
+    keys = DelegationKeys(cast("BlobServiceClient", lender))
+    with pytest.raises(StoreUnavailable) as caught:
+        keys.option(in_seconds(300))
+    assert "secret" not in f"{caught.value} {caught.value.__cause__}"
+    lender.failing = False
+    keys.option(in_seconds(300))

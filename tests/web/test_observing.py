@@ -1,0 +1,133 @@
+"""What operators see: logs that are facts and no secrets, metrics, and whether the service is ready."""
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.helpers.server import KEY, OTHER_KEY, SIGNING_SECRET, Server
+from tests.web.conftest import publish_people
+
+ROUTE = "/v4/workflows/{workflow_id}/data/export"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("observed")
+    with Server((str(folder / "store"), {}), folder) as server:
+        publish_people(server, folder)
+        yield server
+
+
+def lines(server: Server, **wanted: object) -> list[dict[str, Any]]:
+    """The log's lines with these facts, once there are any."""
+    for _ in range(100):
+        found = [json.loads(line) for line in server.log.read_text().splitlines()]
+        found = [line for line in found if wanted.items() <= line.items()]
+        if found:
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"no line with {wanted}")
+
+
+def test_a_request_is_one_line_of_facts(server: Server) -> None:
+    answer = server.export("people", format="json")
+    (line,) = lines(server, requestId=answer.headers["x-request-id"])
+    body = answer.json()
+    assert (
+        line.items()
+        >= {
+            "event": "request",
+            "level": "info",
+            "route": ROUTE,
+            "method": "GET",
+            "status": 200,
+            "team": "acme",
+            "workflow_id": "people",
+            "run": "r1",
+            "export_id": body["exportId"],
+            "format": "json",
+            "rows": 3,
+            "bytes": body["sizeBytes"],
+        }.items()
+    )
+    assert line["seconds"] > 0
+    file = server.request(body["url"])
+    (line,) = lines(server, requestId=file.headers["x-request-id"])
+    assert (line["status"], line["sent"], line["export_id"]) == (200, body["sizeBytes"], body["exportId"])
+
+
+def test_nothing_secret_is_ever_logged(server: Server) -> None:
+    filters = [{"field": "name", "operator": "NOT_EQUALS", "value": "a-secret-value"}]
+    url = server.export("people", filters=filters).json()["url"]
+    signature = dict(parse_qsl(urlsplit(url).query))["sig"]
+    server.request(url)
+    server.request(url[:-1])
+    server.request(url.replace("/people/", "/a-guessed-name;x/"))
+    server.export("people", "a-wrong-key", rowIds="a-secret-row")
+    server.request(f"{ROUTE}?filters=a-secret-query", headers={"authorization": "Bearer a-secret-token"})
+    server.request("/v4/workflows/people/data/export", "POST", {"x-api-key": KEY}, b'{"rowIds": ["a-secret-body"]}')
+    last = server.request("/healthz/nothing").headers["x-request-id"]
+    lines(server, requestId=last)
+    log = server.log.read_text()
+    for secret in (KEY, OTHER_KEY, SIGNING_SECRET, signature, "a-secret", "a-wrong", "a-guessed", "Bearer", "Zürich"):
+        assert secret not in log
+
+
+def test_an_error_is_told_by_its_code(server: Server) -> None:
+    answer = server.export("people", sortBy="nothing")
+    (line,) = lines(server, requestId=answer.headers["x-request-id"])
+    assert (line["status"], line["code"], line["team"]) == (400, "invalid_parameter", "acme")
+
+
+def test_hostile_ids_cannot_forge_a_line(server: Server) -> None:
+    before = len(server.log.read_text().splitlines())
+    server.request("/v4/workflows/x%0A%7B%22event%22:%22forged%22%7D/data/export", headers={"x-api-key": KEY})
+    lines(server, status=404)
+    after = [json.loads(line) for line in server.log.read_text().splitlines()[before:]]
+    assert [line["event"] for line in after] == ["request"]
+    assert "workflow_id" not in after[0]
+
+
+def _value(server: Server, name: str, **labels: str) -> float:
+    text = server.request("/metrics").body.decode()
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    )
+
+
+def test_metrics_count_what_happened(server: Server) -> None:
+    requests = ("tailrace_requests_total", {"route": ROUTE, "method": "POST", "status": "405"})
+    assert _value(server, "tailrace_exports_running") == 0
+    before = _value(server, "tailrace_exports_total", format="csv", outcome="done")
+    rows = _value(server, "tailrace_export_rows_total", format="csv")
+    body = server.export("people", filters=[{"field": "age", "operator": "EQUALS", "value": 7}]).json()
+    assert _value(server, "tailrace_exports_total", format="csv", outcome="done") == before + 1
+    assert _value(server, "tailrace_export_rows_total", format="csv") == rows + body["rowCount"] == rows + 1
+    # The same again is answered from the object, and counts as a request alone.
+    server.export("people", filters=[{"field": "age", "operator": "EQUALS", "value": 7}])
+    assert _value(server, "tailrace_exports_total", format="csv", outcome="done") == before + 1
+    assert _value(server, requests[0], **requests[1]) == 0
+    server.request("/v4/workflows/people/data/export", "TEAPOT")
+    assert _value(server, "tailrace_requests_total", route=ROUTE, method="other", status="405") == 1
+    assert "TEAPOT" not in server.request("/metrics").body.decode()
+
+
+def test_ready_says_what_does_not_answer(tmp_path: Path) -> None:
+    with Server((str(tmp_path / "store"), {}), tmp_path) as server:
+        publish_people(server, tmp_path)
+        assert (server.request("/readyz").status, server.request("/readyz").json()["exports"]) == (200, "ok")
+        shutil.rmtree(tmp_path / "store" / "results")
+        (tmp_path / "store" / "results").write_text("in the way")
+        answer = server.request("/readyz")
+        assert (answer.status, answer.json()["results"]) == (503, "unavailable")
+        assert server.request("/healthz").status == 200

@@ -1,0 +1,29 @@
+"""``/metrics``: numbers for Prometheus, without a label that a caller can make up."""
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from starlette.requests import Request
+from starlette.responses import Response
+
+REGISTRY = CollectorRegistry()
+REQUESTS = Counter(
+    "tailrace_requests", "Requests by route and status", ["route", "method", "status"], registry=REGISTRY
+)
+SECONDS = Histogram(
+    "tailrace_request_seconds",
+    "How long requests took, downloads to their last byte",
+    ["route"],
+    buckets=(0.005, 0.02, 0.1, 0.5, 1, 5, 20, 60, 300, 1800),
+    registry=REGISTRY,
+)
+EXPORTS = Counter("tailrace_exports", "Exports that came to an end", ["format", "outcome"], registry=REGISTRY)
+ROWS = Counter("tailrace_export_rows", "Rows of exports that were written", ["format"], registry=REGISTRY)
+BYTES = Counter("tailrace_export_bytes", "Bytes of exports that were written", ["format"], registry=REGISTRY)
+RUNNING = Gauge("tailrace_exports_running", "Exports that run now", registry=REGISTRY)
+QUEUED = Gauge("tailrace_exports_queued", "Exports that wait for their turn", registry=REGISTRY)
+
+
+async def metrics(_: Request) -> Response:
+    """Answer without credentials: put it behind the proxy's own rule if that tells too much."""
+    return Response(
+        generate_latest(REGISTRY), headers={"content-type": CONTENT_TYPE_LATEST, "cache-control": "no-store"}
+    )

@@ -1,0 +1,171 @@
+"""Each operation: who may, what it takes, what it answers."""
+
+from web.openapi.parameters import (
+    CONDITIONS,
+    EXPORT_ID_IN_PATH,
+    PREFER,
+    RANGES,
+    REQUEST_ID,
+    SIGNED,
+    WORKFLOW_ID,
+    query_parameters,
+)
+from web.openapi.responses import answer, errors, errors_without_body, file_responses
+from web.openapi.schemas import Json, ref
+
+EXPORT_PATH = "/v4/workflows/{workflowId}/data/export"
+_FILE_PATH = "/v4/workflows/{workflowId}/data/exports/{exportId}"
+_KEY_OR_TOKEN: list[Json] = [{"ApiKey": []}, {"BearerToken": []}]
+_FILE_ERRORS = (400, 401, 404, 405, 500, 503)
+_STATE = {"type": "object", "additionalProperties": {"type": "string", "enum": ["ok", "unavailable"]}}
+
+SECURITY_SCHEMES: dict[str, Json] = {
+    "ApiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+    "BearerToken": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+    "SignedUrl": {
+        "type": "apiKey",
+        "in": "query",
+        "name": "sig",
+        "description": "The signature of a download URL, with its `format`, `expires` and `kid`; needs no header",
+    },
+}
+
+
+def paths() -> Json:
+    """Every path of the service but those that describe it."""
+    return {
+        EXPORT_PATH: {"parameters": [WORKFLOW_ID], "get": _export(), "post": _export_by_body()},
+        _FILE_PATH: {
+            "parameters": [WORKFLOW_ID, EXPORT_ID_IN_PATH],
+            "get": _download(),
+            "head": _download_head(),
+        },
+        f"{_FILE_PATH}/status": {
+            "parameters": [WORKFLOW_ID, EXPORT_ID_IN_PATH],
+            "get": _status(),
+            "delete": _cancel(),
+        },
+        **{path: {"get": get, "head": _without_body(get)} for path, get in _probes().items()},
+    }
+
+
+def _export() -> Json:
+    return {
+        "operationId": "exportWorkflowData",
+        "summary": "Export a run as one file",
+        "description": "Writes the rows of a run that all filters let through as one file, and answers with a URL "
+        "that opens without any header. The same request on the same run gives the same bytes.",
+        "security": _KEY_OR_TOKEN,
+        "parameters": [*query_parameters(), PREFER, REQUEST_ID],
+        "responses": _export_answers() | errors(400, 401, 404, 405, 414, 500, 503),
+    }
+
+
+def _export_by_body() -> Json:
+    return {
+        "operationId": "exportWorkflowDataByBody",
+        "summary": "Export a run as one file, with parameters that no URL can carry",
+        "description": "Takes the names of the GET as members of a JSON object; none may be in the URL.",
+        "security": _KEY_OR_TOKEN,
+        "parameters": [PREFER, REQUEST_ID],
+        "requestBody": {"required": False, "content": {"application/json": {"schema": ref("ExportRequest")}}},
+        "responses": _export_answers() | errors(400, 401, 404, 405, 413, 414, 500, 503),
+    }
+
+
+def _export_answers() -> dict[str, Json]:
+    return {
+        "200": answer("The export is finished", schema=ref("ExportAnswer")),
+        "202": answer(
+            "The export goes on by itself (only if `Prefer` asks for that)",
+            *("Location", "Preference-Applied", "Retry-After"),
+            schema=ref("TicketAnswer"),
+        ),
+    }
+
+
+def _download() -> Json:
+    return {
+        "operationId": "downloadExport",
+        "summary": "Download the file",
+        "description": "A signed URL is one of this path, and stands alone. With a key or a token of the owning team "
+        "it takes no query but `format`.",
+        "security": [*_KEY_OR_TOKEN, {"SignedUrl": []}],
+        "parameters": [*SIGNED, *RANGES, *CONDITIONS, REQUEST_ID],
+        "responses": file_responses(head=False) | errors(*_FILE_ERRORS),
+    }
+
+
+def _download_head() -> Json:
+    return {
+        **_download(),
+        "operationId": "headExport",
+        "summary": "The headers of the file",
+        "parameters": [*SIGNED, *CONDITIONS, REQUEST_ID],
+        "responses": file_responses(head=True) | errors_without_body(*_FILE_ERRORS),
+    }
+
+
+def _status() -> Json:
+    return {
+        "operationId": "getExportStatus",
+        "summary": "How an asynchronous export is",
+        "security": _KEY_OR_TOKEN,
+        "parameters": [REQUEST_ID],
+        "responses": _status_answers() | errors(401, 404, 405, 500, 503),
+    }
+
+
+def _cancel() -> Json:
+    cancelled = answer("The export is asked to end", "Retry-After", schema=ref("TicketAnswer"))
+    return {
+        **_status(),
+        "operationId": "cancelExport",
+        "summary": "Cancel an asynchronous export",
+        "responses": {"202": cancelled} | _status_answers() | errors(401, 404, 405, 500, 503),
+    }
+
+
+def _status_answers() -> dict[str, Json]:
+    either = {"anyOf": [ref("ExportAnswer"), ref("TicketAnswer")]}
+    return {"200": answer("What the export answers once it is finished; before, how far it is", schema=either)}
+
+
+def _probes() -> dict[str, Json]:
+    """What machines ask every few seconds."""
+    return {
+        "/healthz": _probe("getHealth", "Whether the process answers", _plain("It does")),
+        "/readyz": _probe(
+            "getReadiness",
+            "Whether what it needs answers too",
+            {"200": answer("All of it does", schema=_STATE), "503": answer("Some of it does not", schema=_STATE)},
+        ),
+        "/metrics": _probe("getMetrics", "Numbers for Prometheus", _plain("The numbers")),
+    }
+
+
+def _probe(name: str, summary: str, answers: dict[str, Json]) -> Json:
+    return {
+        "operationId": name,
+        "summary": summary,
+        "security": [],
+        "parameters": [REQUEST_ID],
+        "responses": answers | errors(405),
+    }
+
+
+def _plain(description: str) -> dict[str, Json]:
+    return {"200": answer(description, schema={"type": "string"}, media_type="text/plain")}
+
+
+def _without_body(get: Json) -> Json:
+    responses = {
+        status: {name: value for name, value in response.items() if name != "content"}
+        for status, response in get["responses"].items()
+        if "$ref" not in response
+    }
+    return {
+        **get,
+        "operationId": get["operationId"].replace("get", "head", 1),
+        "responses": responses | errors_without_body(405),
+    }

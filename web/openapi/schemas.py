@@ -1,0 +1,98 @@
+"""The schemas of bodies: answers from their models, filters from the table of operators."""
+
+from typing import Any, TypeAlias
+
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
+from pydantic_core import core_schema
+
+from engine.operators import OPERATORS, ValueShape
+from engine.request import MAX_FILTERS
+from web.answers import ErrorAnswer, ExportAnswer, TicketAnswer
+from web.errors import error_codes
+
+Json: TypeAlias = dict[str, Any]
+
+MODELS = (ExportAnswer, TicketAnswer, ErrorAnswer)
+
+_SCALAR: Json = {"type": ["string", "number", "boolean"]}
+_DATE: Json = {"type": "string", "description": "ISO 8601; a date alone is its midnight UTC"}
+_VALUES: dict[ValueShape, Json] = {
+    ValueShape.SCALAR: _SCALAR,
+    ValueShape.TEXT: {"type": "string"},
+    ValueShape.ORDERED: {"type": ["number", "string"], "description": "A number, or an ISO 8601 date"},
+    ValueShape.DATE: _DATE,
+    ValueShape.ARRAY: {"type": "array", "items": _SCALAR},
+    ValueShape.DAYS: {"type": "integer", "minimum": 1},
+    ValueShape.NONE: {"type": "null"},
+}
+
+
+def ref(name: str, kind: str = "schemas") -> Json:
+    """A reference to a component."""
+    return {"$ref": f"#/components/{kind}/{name}"}
+
+
+def component_schemas(request_body: Json) -> dict[str, Json]:
+    """Every named schema; ``request_body`` is the one of the POST twin."""
+    _, found = models_json_schema(
+        [(model, "serialization") for model in MODELS],
+        ref_template="#/components/schemas/{model}",
+        schema_generator=_WithoutTitles,
+    )
+    schemas: dict[str, Json] = found["$defs"]
+    schemas["ErrorAnswer"]["properties"]["code"]["enum"] = sorted(
+        {code for codes in error_codes().values() for code in codes}
+    )
+    schemas["Filter"] = _filter()
+    schemas["Filters"] = {
+        "type": "array",
+        "items": ref("Filter"),
+        "maxItems": MAX_FILTERS,
+        "description": "All must hold; `[]` is fine",
+    }
+    schemas["ExportRequest"] = request_body
+    return dict(sorted(schemas.items()))
+
+
+class _WithoutTitles(GenerateJsonSchema):
+    """Titles that only repeat names would become class names of generated clients."""
+
+    def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002  # the signature is pydantic's
+        return False
+
+    def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
+        found = super().model_schema(schema)
+        found.pop("title", None)
+        return found
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        found = super().default_schema(schema)
+        # It says that the member may be missing, which `required` says already.
+        if found.get("default", ...) is None:
+            del found["default"]
+        return found
+
+
+def _filter() -> Json:
+    """One alternative for each shape of value, with the operators that take it."""
+    alternatives = []
+    for shape, value in _VALUES.items():
+        names = [row.name for row in OPERATORS.values() if row.value is shape]
+        alternatives.append(
+            {
+                "type": "object",
+                "title": f"The value is {shape.value}" if shape is not ValueShape.NONE else "Without a value",
+                "required": ["field", "operator"] + ([] if shape is ValueShape.NONE else ["value"]),
+                "properties": {
+                    "field": {
+                        "type": "string",
+                        "minLength": 1,
+                        "description": "A column; a dotted path reaches into an object",
+                    },
+                    "operator": {"type": "string", "enum": names},
+                    "value": value,
+                },
+                "additionalProperties": False,
+            }
+        )
+    return {"oneOf": alternatives}
