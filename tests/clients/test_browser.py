@@ -1,0 +1,92 @@
+"""A real browser: a link of another site downloads the file, and a page of another origin reads it."""
+
+import shutil
+import socketserver
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is missing: install it from the lock")
+
+from tests.clients.conftest import Exports  # noqa: E402
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: install Debian's package chromium")
+_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+_FETCH = """async (url) => {
+    const part = await fetch(url, {headers: {range: 'bytes=0-3'}});
+    const exposed = ['content-range', 'etag', 'content-disposition', 'accept-ranges'];
+    const headers = Object.fromEntries(exposed.map(name => [name, part.headers.get(name)]));
+    const whole = await (await fetch(url)).text();
+    return {status: part.status, text: await part.text(), headers, length: new TextEncoder().encode(whole).length};
+}"""
+
+
+class _Page(BaseHTTPRequestHandler):
+    """A page of some other site."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<!doctype html><title>elsewhere</title><a id=link>file</a>")
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def elsewhere() -> Iterator[str]:
+    with socketserver.TCPServer(("127.0.0.1", 0), _Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as driver:
+        launched = driver.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
+        yield launched
+        launched.close()
+
+
+@pytest.mark.parametrize("format_name", ["csv", "json", "parquet"])
+def test_a_link_downloads_the_file_under_its_name(
+    exports: Exports, browser: Any, elsewhere: str, download_folder: Path, format_name: str
+) -> None:
+    answer = exports.ask(format_name)
+    page = browser.new_page()
+    page.goto(elsewhere)
+    page.evaluate("url => { document.getElementById('link').href = url; }", answer["url"])
+    with page.expect_download() as started:
+        page.click("#link")
+    download = started.value
+    download.save_as(download_folder / "file")
+    assert download.suggested_filename == f"mixed-r1.{format_name}"
+    assert (download_folder / "file").stat().st_size == answer["sizeBytes"]
+    page.close()
+
+
+def test_a_page_of_another_origin_reads_ranges_and_headers(exports: Exports, browser: Any, elsewhere: str) -> None:
+    answer = exports.ask("csv")
+    page = browser.new_page()
+    page.goto(elsewhere)
+    found = page.evaluate(_FETCH, answer["url"])
+    assert (found["status"], found["text"], found["length"]) == (206, "n,bi", answer["sizeBytes"])
+    assert found["headers"]["content-range"] == f"bytes 0-3/{answer['sizeBytes']}"
+    assert found["headers"]["etag"] == f'"{answer["sha256"]}"'
+    assert "mixed-r1.csv" in found["headers"]["content-disposition"]
+    page.close()
