@@ -17,6 +17,7 @@ from engine.progress import Progress
 from engine.ranges import Range
 from engine.session import open_session
 from engine.settings import DuckDBSettings
+from engine.spill import TOO_LARGE
 from engine.stores.port import ObjectStore
 
 MAX_WAITING_BYTES = 64 * 1024 * 1024
@@ -136,10 +137,7 @@ class _Work:
         if self._cancel.cancelled:
             return Cancelled("The export was cancelled.")
         if isinstance(error, duckdb.OutOfMemoryException):
-            return LimitExceeded(
-                "The export needs more memory or spill space than one export may take: "
-                "narrow it by filters, or leave out sortBy."
-            )
+            return LimitExceeded(TOO_LARGE)
         # A part whose file is gone is asked for as a folder, which the fence refuses.
         if isinstance(error, duckdb.IOException | duckdb.InvalidInputException | duckdb.PermissionException):
             return SourceDamaged("A part of the run cannot be read.")

@@ -13,6 +13,7 @@ from fsspec import AbstractFileSystem
 
 from engine.quoting import literal
 from engine.settings import DuckDBSettings
+from engine.spill import bounded_spill
 
 _COUNTED_PERCENT = 80
 """What DuckDB counts of the memory that it takes: the text that its writers hold comes on top."""
@@ -65,7 +66,8 @@ def open_session(
                 connection.execute(f"SET allowed_paths=[{', '.join(map(literal, allowed))}]")
                 connection.execute("SET enable_external_access=false")
                 connection.execute("SET lock_configuration=true")
-            yield connection
+            with bounded_spill(connection, spill, _megabytes(settings.spill_limit) * 1_000_000 // workers):
+                yield connection
         finally:
             connection.close()
 
@@ -78,5 +80,8 @@ def _spill_folder(parent: Path) -> Iterator[Path]:
 
 
 def _share(size: str, workers: int, *, percent: int = 100) -> str:
-    number, unit = int(size[:-2]), size[-2:]
-    return f"{max(1, number * (1000 if unit == 'GB' else 1) * percent // 100 // workers)}MB"
+    return f"{max(1, _megabytes(size) * percent // 100 // workers)}MB"
+
+
+def _megabytes(size: str) -> int:
+    return int(size[:-2]) * (1000 if size.endswith("GB") else 1)

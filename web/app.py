@@ -19,12 +19,14 @@ from engine.ids import is_id
 from engine.settings import DuckDBSettings, StorageSettings
 from web.admission import Busy
 from web.denied import Denied
+from web.docs import docs
 from web.download import EXPOSED_HEADERS, download
 from web.errors import answer_error
 from web.export import export
 from web.facts import note
 from web.health import health, ready
 from web.metrics import metrics
+from web.openapi import openapi, openapi_older
 from web.request_id import RequestIds
 from web.services import Services, make_services
 from web.settings import AdmissionSettings, AuthSettings, ServerSettings, SigningSettings
@@ -65,6 +67,9 @@ def create_app_with(services: Services) -> Starlette:
             _route("/healthz", health, "GET", "HEAD"),
             _route("/readyz", ready, "GET", "HEAD"),
             _route("/metrics", metrics, "GET", "HEAD"),
+            _route("/openapi.json", openapi, "GET", "HEAD"),
+            _route("/openapi-3.0.json", openapi_older, "GET", "HEAD"),
+            _route("/docs", docs, "GET", "HEAD"),
         ],
         middleware=[
             Middleware(RequestIds),

@@ -1,0 +1,141 @@
+"""What the OpenAPI document says of answers is what the running service does."""
+
+import asyncio
+import json
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from starlette.requests import Request
+
+from engine.errors import Cancelled, EngineError, InvalidFilter, NotFound, SourceDamaged, StoreUnavailable
+from tests.helpers.server import KEY, Answer, Server
+from web.admission import Busy
+from web.auth import Unauthorized
+from web.errors import answer_error, error_codes
+from web.openapi import make_document
+from web.openapi.older import older_document
+from web.signing import ExpiredUrl
+
+EXPORT = "/v4/workflows/{workflowId}/data/export"
+FILE = "/v4/workflows/{workflowId}/data/exports/{exportId}"
+Json = dict[str, Any]
+
+
+def found(document: Json, node: Json) -> Json:
+    """The component that a node refers to, or the node."""
+    if "$ref" not in node:
+        return node
+    kind, name = node["$ref"].split("/")[2:]
+    component: Json = document["components"][kind][name]
+    return component
+
+
+def validator(document: Json, schema: Json) -> jsonschema_rs.Draft202012Validator:
+    return jsonschema_rs.Draft202012Validator({**schema, "components": document["components"]}, validate_formats=True)
+
+
+ERRORS: dict[str, tuple[Exception, int, str]] = {
+    "filter": (InvalidFilter("m", parameter="filters", entry="filters[0]", field="é\n"), 400, "invalid_filter"),
+    "denied": (Unauthorized(), 401, "unauthorized"),
+    "expired": (ExpiredUrl(), 401, "url_expired"),
+    "not there": (NotFound("m"), 404, "not_found"),
+    "full": (Busy(7), 503, "busy"),
+    "cancelled": (Cancelled("m"), 503, "cancelled"),
+    "store away": (StoreUnavailable("m"), 503, "store_unavailable"),
+    "damaged": (SourceDamaged("m"), 500, "internal"),
+    "any of ours": (EngineError("m"), 500, "internal"),
+    "unforeseen": (ZeroDivisionError("m"), 500, "internal"),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_errors_have_the_documented_shape(name: str) -> None:
+    error, status, code = ERRORS[name]
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
+    answer = asyncio.run(answer_error(Request(scope), error))
+    body = json.loads(bytes(answer.body))
+    assert (answer.status_code, body["code"]) == (status, code)
+    assert code in error_codes()[status]
+    assert list(body) == ["error", "message", "code", "details", "requestId"]
+    assert bytes(answer.body) == json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    check(make_document("http://x"), "get", EXPORT, Answer(status, answer.headers, bytes(answer.body)))
+
+
+def check(document: Json, method: str, path: str, answer: Answer) -> None:
+    """Hold an answer against the document: status, headers, type and body."""
+    responses = document["paths"][path][method]["responses"]
+    assert str(answer.status) in responses, answer.body
+    told = found(document, responses[str(answer.status)])
+    for name, header in told["headers"].items():
+        header = found(document, header)
+        assert name.lower() in answer.headers or not header.get("required"), name
+    content = told.get("content", {})
+    if not content:
+        assert answer.body == b""
+        return
+    media_type = answer.headers["content-type"]
+    assert media_type in content or media_type.partition(";")[0] in content
+    schema = (content.get(media_type) or {}).get("schema")
+    if schema:
+        validator(document, schema).validate(answer.json())
+
+
+AUTH = {"x-api-key": KEY}
+ASKED: dict[str, tuple[str, str, str, dict[str, str], bytes | None, int]] = {
+    "export": ("get", EXPORT, "", AUTH, None, 200),
+    "export later": ("get", EXPORT, "?format=json", {**AUTH, "prefer": "respond-async"}, None, 202),
+    "bad format": ("get", EXPORT, "?format=xml", AUTH, None, 400),
+    "bad filter": ("get", EXPORT, "?filters=%5B1%5D", AUTH, None, 400),
+    "no credentials": ("get", EXPORT, "", {}, None, 401),
+    "no such run": ("get", EXPORT, "?runId=r9", AUTH, None, 404),
+    "long query": ("get", EXPORT, f"?rowIds={'x' * 40_000}", AUTH, None, 414),
+    "export by body": ("post", EXPORT, "", AUTH, b'{"format":"parquet"}', 200),
+    "parameters in the URL": ("post", EXPORT, "?format=csv", AUTH, b"{}", 400),
+    "long body": ("post", EXPORT, "", AUTH, b" " * (9 * 1024 * 1024), 413),
+    "file": ("get", FILE, "", AUTH, None, 200),
+    "range": ("get", FILE, "", {**AUTH, "range": "bytes=0-3"}, None, 206),
+    "known version": ("get", FILE, "", {**AUTH, "if-none-match": "*"}, None, 304),
+    "file in no format": ("get", FILE, "?format=xml", AUTH, None, 400),
+    "tampered": ("get", FILE, "?format=csv&expires=1&kid=k1&sig=x", {}, None, 401),
+    "another version": ("get", FILE, "", {**AUTH, "if-match": '"x"'}, None, 412),
+    "behind the end": ("get", FILE, "", {**AUTH, "range": "bytes=99999-"}, None, 416),
+    "headers of the file": ("head", FILE, "", AUTH, None, 200),
+    "headers, tampered": ("head", FILE, "?sig=x", {}, None, 401),
+    "status": ("get", f"{FILE}/status", "", AUTH, None, 200),
+    "cancel what is done": ("delete", f"{FILE}/status", "", AUTH, None, 200),
+    "status of nothing": ("get", f"{FILE}/status", "", {}, None, 401),
+    "health": ("get", "/healthz", "", {}, None, 200),
+    "readiness": ("get", "/readyz", "", {}, None, 200),
+    "metrics": ("get", "/metrics", "", {}, None, 200),
+}
+
+
+@pytest.fixture(scope="module")
+def served(people: Server) -> Json:
+    answer = people.request("/openapi.json")
+    assert answer.headers["content-type"] == "application/json"
+    document: Json = answer.json()
+    assert document == make_document(people.base)
+    assert people.request("/openapi-3.0.json").json() == older_document(document)
+    return document
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_the_service_answers_as_documented(people: Server, served: Json, name: str) -> None:
+    method, path, query, headers, body, status = ASKED[name]
+    export_id = people.export("people").json()["exportId"]
+    there = path.replace("{workflowId}", "people").replace("{exportId}", export_id)
+    answer = people.request(there + query, method.upper(), headers, body)
+    assert answer.status == status, answer.body
+    check(served, method, path, answer)
+
+
+def test_every_path_allows_exactly_the_documented_methods(people: Server, served: Json) -> None:
+    for path, item in served["paths"].items():
+        there = path.replace("{workflowId}", "people").replace("{exportId}", "x")
+        answer = people.request(there, "PUT", AUTH)
+        methods = [name.upper() for name in item if name != "parameters"]
+        assert answer.headers["allow"].split(", ") == methods
+        for method in item.keys() - {"parameters", "head"}:
+            check(served, method, path, answer)

@@ -1,0 +1,65 @@
+"""Schemas and sentences of the document as pieces of HTML."""
+
+import re
+from html import escape
+
+from web.openapi.schemas import Json
+
+
+def code(text: str) -> str:
+    """The text as code."""
+    return f"<code>{escape(text)}</code>"
+
+
+def prose(text: str) -> str:
+    """A sentence of the document, whose code stands in backquotes."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+
+
+def resolved(node: Json, components: Json) -> Json:
+    """The component that is meant, or the node itself."""
+    if "$ref" not in node:
+        return node
+    kind, name = node["$ref"].split("/")[2:]
+    found: Json = components[kind][name]
+    return found
+
+
+def shape(schema: Json) -> str:
+    """What a value has to be, in a few words."""
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return f'<a href="#schema-{name}">{code(name)}</a>'
+    if "contentSchema" in schema:
+        return f"JSON text of {shape(schema['contentSchema'])}"
+    for union in ("oneOf", "anyOf"):
+        if union in schema:
+            return " or ".join(map(shape, schema[union]))
+    if schema.get("type") == "array":
+        return f"array of {shape(schema['items'])}{_limits(schema)}"
+    if "properties" in schema:
+        members = (f"{code(name)}: {shape(inner)}" for name, inner in schema["properties"].items())
+        return f"{{ {', '.join(members)} }}"
+    if "enum" in schema:
+        return " | ".join(code(str(value)) for value in schema["enum"]) + _default(schema)
+    types = schema.get("type", [])
+    names = [types] if isinstance(types, str) else types
+    if "const" in schema:
+        names = [_spelled(schema["const"])]
+    return escape(" or ".join(names) + _format(schema)) + _default(schema)
+
+
+def _format(schema: Json) -> str:
+    return f" ({schema['format']})" if "format" in schema else ""
+
+
+def _default(schema: Json) -> str:
+    return f", default {code(_spelled(schema['default']))}" if "default" in schema else ""
+
+
+def _limits(schema: Json) -> str:
+    return f", {schema['maxItems']:,} at most" if "maxItems" in schema else ""
+
+
+def _spelled(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
