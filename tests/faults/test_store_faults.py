@@ -1,0 +1,204 @@
+"""The store fails under an export, at every step and in every way: the file is right, or there is none."""
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from engine.cancel import CancelToken
+from engine.errors import EngineError, SourceDamaged, StoreError
+from engine.exporter import Exporter
+from engine.plan import ExportPlan
+from engine.results import ResultStore
+from engine.stores import ObjectStore, azure_service, open_store
+from tests.helpers.azurite import Azurite
+from tests.helpers.engine import Engine
+from tests.helpers.fault_proxy import ANY, BLOCK, COMMIT, HEAD, READ, Fault, FaultProxy
+
+pytestmark = pytest.mark.azurite
+
+ROWS = 300_000
+_ONCE = 1
+HEALED, REFUSED = "the answer, after retries", "a clear error"
+
+WRITING: dict[str, tuple[Fault, str]] = {
+    "a block is reset once": (Fault(BLOCK, "reset", times=_ONCE), HEALED),
+    "a block is cut in the middle once": (Fault(BLOCK, "cut", times=_ONCE), HEALED),
+    "the answer to a block is lost": (Fault(BLOCK, "lost", times=_ONCE), HEALED),
+    "a block gets a 500": (Fault(BLOCK, "500 InternalError", times=_ONCE), HEALED),
+    "a block gets a 503": (Fault(BLOCK, "503 ServerBusy", times=_ONCE), HEALED),
+    "the second block gets a 503": (Fault(BLOCK, "503 ServerBusy", first=1, times=_ONCE), HEALED),
+    "every block gets a 503": (Fault(BLOCK, "503 ServerBusy"), REFUSED),
+    "every block after the first is reset": (Fault(BLOCK, "reset", first=1), REFUSED),
+    "a block gets a 403": (Fault(BLOCK, "403 AuthenticationFailed"), REFUSED),
+    "a block gets a 409": (Fault(BLOCK, "409 LeaseIdMissing"), REFUSED),
+    "a block gets a 412": (Fault(BLOCK, "412 LeaseIdMissing"), REFUSED),
+    "the line is slow": (Fault(BLOCK, "slow"), HEALED),
+    "the commit is reset once": (Fault(COMMIT, "reset", times=_ONCE), HEALED),
+    "the answer to the commit is lost": (Fault(COMMIT, "lost", times=_ONCE), HEALED),
+    "the commit gets a 500": (Fault(COMMIT, "500 InternalError", times=_ONCE), HEALED),
+    "every commit gets a 503": (Fault(COMMIT, "503 ServerBusy"), REFUSED),
+    "the commit gets a 403": (Fault(COMMIT, "403 AuthenticationFailed"), REFUSED),
+    "every commit is reset": (Fault(COMMIT, "reset"), REFUSED),
+    "the store is not there at all": (Fault(ANY, "reset"), REFUSED),
+    "a look at the object is reset once": (Fault(HEAD, "reset", times=_ONCE), HEALED),
+    "a look at the object gets a 403": (Fault(HEAD, "403 AuthenticationFailed"), REFUSED),
+}
+"""What goes wrong while a file is written, and what the caller sees."""
+
+
+@pytest.fixture(autouse=True)
+def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many attempts as ever, without the seconds between them."""
+    monkeypatch.setitem(azure_service._RETRIES, "initial_backoff", 0.02)
+    monkeypatch.setitem(azure_service._RETRIES, "increment_base", 0)
+
+
+@pytest.fixture(scope="module")
+def proxy(azurite: Azurite) -> Iterator[FaultProxy]:
+    with FaultProxy(azurite.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    """A run whose CSV is several blocks."""
+    engine = Engine(tmp_path_factory.mktemp("faults"))
+    texts = [hashlib.sha256(str(n).encode()).hexdigest() for n in range(ROWS)]
+    engine.publish(engine.write_parquet(pa.table({"n": pa.array(range(ROWS)), "text": texts})))
+    return engine
+
+
+@pytest.fixture
+def direct(azurite: Azurite, tmp_path: Path) -> ObjectStore:
+    """The exports as someone else sees them, who has a good line."""
+    return open_store(f"az://faults-{abs(hash(str(tmp_path))):x}/e", connection_string=azurite.connection_string)
+
+
+@pytest.fixture
+def exporter(engine: Engine, direct: ObjectStore, proxy: FaultProxy, tmp_path: Path) -> Iterator[Exporter]:
+    proxy.inject(None)
+    direct.check()
+    store = open_store(f"az://faults-{abs(hash(str(tmp_path))):x}/e", connection_string=proxy.connection_string)
+    store.check()
+    yield Exporter(engine.results, store, engine.settings(2))
+    proxy.inject(None)
+
+
+def visible(store: ObjectStore) -> list[str]:
+    return [info.key for info in store.list("")]
+
+
+def check_whole(engine: Engine, store: ObjectStore, plan: ExportPlan) -> None:
+    """There is one object, it is the right one, and it says so itself."""
+    (key,) = visible(store)
+    content = store.read(key)
+    info = store.head(key)
+    assert info is not None
+    assert info.metadata["sha256"] == hashlib.sha256(content).hexdigest()
+    assert content.count(b"\n") == plan.run.rows + 1
+    assert content == engine.export_bytes("csv")
+
+
+@pytest.mark.parametrize("name", WRITING)
+def test_a_file_is_right_or_not_there(
+    engine: Engine, exporter: Exporter, direct: ObjectStore, proxy: FaultProxy, name: str
+) -> None:
+    fault, outcome = WRITING[name]
+    plan = engine.plan(exporter, "csv")
+    threads = threading.active_count()
+    proxy.inject(fault)
+    if outcome == HEALED:
+        exporter.export(plan, CancelToken())
+        assert proxy.hit > 0
+        check_whole(engine, direct, plan)
+    else:
+        with pytest.raises(StoreError) as told:
+            exporter.export(plan, CancelToken())
+        assert proxy.hit > 0
+        assert "az://" not in told.value.message
+        assert visible(direct) == []
+    proxy.inject(None)
+    # The next works, whatever was left.
+    exporter.export(plan, CancelToken())
+    check_whole(engine, direct, plan)
+    assert [t.name for t in threading.enumerate() if t.name.startswith(("stage", "range", "copy", "spill"))] == []
+    assert threading.active_count() <= threads + 4
+
+
+READING: dict[str, tuple[Fault, str]] = {
+    "a read is reset once": (Fault(READ, "reset", times=_ONCE), HEALED),
+    "a read gets a 503": (Fault(READ, "503 ServerBusy", times=_ONCE), HEALED),
+    "the answer to a read is lost": (Fault(READ, "lost", times=_ONCE), HEALED),
+    "every read after the second gets a 500": (Fault(READ, "500 InternalError", first=2), REFUSED),
+    "every read is reset": (Fault(READ, "reset"), REFUSED),
+    "a part was deleted": (Fault(READ, "404 BlobNotFound", first=2), REFUSED),
+    "a part was replaced": (Fault(READ, "412 ConditionNotMet", first=2), REFUSED),
+}
+"""What goes wrong while parts are read from Azure, and what the caller sees."""
+
+
+@pytest.mark.parametrize("format_name", ["csv", "parquet"])
+@pytest.mark.parametrize("name", READING)
+def test_a_run_that_cannot_be_read_makes_no_file(
+    engine: Engine, azurite: Azurite, proxy: FaultProxy, tmp_path: Path, name: str, format_name: str
+) -> None:
+    fault, outcome = READING[name]
+    proxy.inject(None)
+    location = f"az://reads-{abs(hash(str(tmp_path))):x}/r"
+    far = Engine(tmp_path / "far", open_store(location, connection_string=azurite.connection_string))
+    far.publish(engine.folder / "rows.parquet")
+    through = ResultStore(open_store(location, connection_string=proxy.connection_string))
+    here = Engine(tmp_path / "here")
+    exporter = Exporter(through, here.store, here.settings(2))
+    plan = far.plan(exporter, format_name)
+    proxy.inject(fault)
+    if outcome == HEALED:
+        assert exporter.export(plan, CancelToken()).rows == ROWS
+        assert proxy.hit > 0
+    else:
+        with pytest.raises((StoreError, SourceDamaged)):
+            exporter.export(plan, CancelToken())
+        assert proxy.hit > 0
+        assert visible(here.store) == []
+    proxy.inject(None)
+    assert exporter.export(plan, CancelToken()).rows == ROWS
+
+
+def test_two_replicas_make_the_same_export(engine: Engine, exporter: Exporter, direct: ObjectStore) -> None:
+    """Both write, one commits; the other takes what is there."""
+    other = Exporter(engine.results, direct, engine.settings(1))
+    plans = [engine.plan(one, "csv") for one in (exporter, other)]
+    barrier = threading.Barrier(2)
+    found: list[object] = []
+
+    def run(one: Exporter, plan: ExportPlan) -> None:
+        barrier.wait()
+        try:
+            found.append(one.export(plan, CancelToken()).sha256)
+        except EngineError as error:
+            found.append(error)
+
+    threads = [threading.Thread(target=run, args=pair) for pair in zip((exporter, other), plans, strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(map(str, found))) == 1, found
+    check_whole(engine, direct, plans[0])
+
+
+def readme_rows() -> list[str]:
+    """What the README tells of these faults."""
+    left = {HEALED: "the whole file", REFUSED: "nothing; the next export works"}
+    cases = [(name, outcome) for table in (WRITING, READING) for name, (_, outcome) in table.items()]
+    return [f"| {name} | {outcome} | {left[outcome]} |" for name, outcome in cases]
+
+
+def test_the_readme_tells_of_every_fault() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    table = readme.split("## Reliability\n")[1].split("\n## ")[0]
+    assert [line for line in table.splitlines() if line in readme_rows()] == readme_rows()
