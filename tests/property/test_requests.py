@@ -1,12 +1,15 @@
 """Generated requests on generated runs: every file holds what the contract says, and nothing else."""
 
 import itertools
+import uuid
 from pathlib import Path
 from random import Random
 
 import pytest
 
 from engine import publisher
+from engine.stores import open_store
+from tests.helpers.azurite import Azurite
 from tests.helpers.engine import Engine
 from tests.property.cases import Cases
 from tests.property.checks import check
@@ -36,3 +39,20 @@ def test_an_export_is_what_the_oracle_says(tmp_path: Path, monkeypatch: pytest.M
         return REQUESTS
 
     Cases(format_name, 0.25).explore(property_, per_example=REQUESTS)
+
+
+@pytest.mark.azurite
+def test_the_store_makes_no_difference(azurite: Azurite, tmp_path: Path) -> None:
+    """Runs that are read from Azure and files that are written there."""
+    store = open_store(f"az://oracle-{uuid.uuid4().hex}/x", connection_string=azurite.connection_string)
+    runs, engine = itertools.count(), Engine(tmp_path, store)
+    exporter = engine.exporter(range_bytes=1)
+
+    def property_(chance: Random) -> int:
+        data, run = dataset(chance), f"r{next(runs)}"
+        data.publish(engine, run)
+        for format_name in ("csv", "json", "parquet"):
+            check(engine, run, data, request_for(chance, data, format_name), exporter)
+        return 3
+
+    Cases("azure", 0.06).explore(property_, per_example=3)
