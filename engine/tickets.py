@@ -72,7 +72,7 @@ class Tickets:
             return self.change(
                 ticket.workflow_id,
                 ticket.export_id,
-                lambda there: ticket if there.over or there.abandoned(ticket.written_at) else there,
+                lambda there: ticket if there.over or there.abandoned(ticket.written_at) else _wanted(there),
             )
         return ticket
 
@@ -101,6 +101,11 @@ class Tickets:
                 continue
             return changed
         raise StoreUnavailable("Too many write the same ticket: try again.")
+
+
+def _wanted(ticket: Ticket) -> Ticket:
+    """Whoever asks again takes back that it was to end."""
+    return ticket.model_copy(update={"cancel_requested": False})
 
 
 def _key(workflow_id: str, export_id: str) -> str:

@@ -42,9 +42,10 @@ class LaterExports:
         if finished is not None:
             return await anyio.to_thread.run_sync(self._write, plan, _done(finished))
         shared = self._running.joined(plan, team)
-        if shared.reporter is None:
+        if not shared.ticketed:
             shared.waiting += 1
             shared.ticketed = True
+        if shared.reporter is None:
             shared.reporter = asyncio.create_task(self._report(plan, team, shared))
         if wait_seconds:
             with suppress(TimeoutError):
