@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from engine.blocks import BlockStream
 from engine.cancel import CancelToken
-from engine.errors import NotFound, ObjectExists, SourceDamaged
+from engine.errors import NotFound, ObjectChanged, ObjectExists, ObjectMissing, SourceDamaged
 from engine.executor import run_ranges
 from engine.exports import Export, ExportFile, export_key, export_of, file_of, metadata_of
 from engine.formats import FORMATS
@@ -21,6 +21,7 @@ from engine.runs import Run
 from engine.settings import DuckDBSettings
 from engine.stores.port import ObjectInfo, ObjectStore
 
+_CHANGED = "A part of the run is missing or was changed after it was published."
 _NO_EXPORT = "There is no such export: it expired, was never made, or belongs to another team."
 
 
@@ -135,13 +136,21 @@ class Exporter:
             progress.add_bytes(len(data))
 
         store = self.results.store
-        if plan.takes_row_groups:
-            return copy_row_groups(plan, store, forward, cancel=cancel, progress=progress)
-        return run_ranges(plan, store, forward, settings=self._settings, cancel=cancel, progress=progress)
+        try:
+            if plan.takes_row_groups:
+                return copy_row_groups(plan, store, forward, cancel=cancel, progress=progress)
+            return run_ranges(plan, store, forward, settings=self._settings, cancel=cancel, progress=progress)
+        except (ObjectMissing, ObjectChanged) as error:
+            raise SourceDamaged(_CHANGED) from error
 
     def _check_parts(self, run: Run) -> None:
-        """Every part is the version that was published, so that no two versions are ever mixed."""
+        """Every part is the version that was published, so that no two versions are ever mixed.
+
+        Where parts are read through the store, each read is pinned to the version, and nothing is left to check.
+        """
         for part in run.parts:
+            if self.results.store.local_path(part.key) is None:
+                return
             info = self.results.store.head(part.key)
             if info is None or (info.size, info.etag) != (part.bytes, part.etag):
-                raise SourceDamaged("A part of the run is missing or was changed after it was published.")
+                raise SourceDamaged(_CHANGED)

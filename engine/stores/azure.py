@@ -6,7 +6,9 @@ nonce in the metadata, by which a blob that is there already is known as the one
 
 import re
 import secrets
+from collections import deque
 from collections.abc import Generator, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -23,7 +25,9 @@ from engine.stores.names import RESERVED_METADATA, checked_key, checked_metadata
 from engine.stores.port import ObjectInfo, ReadUrls, Upload
 
 _CONTAINER = re.compile(r"(?=.{3,63}$)[a-z0-9](-?[a-z0-9])*")
-_CHUNK_BYTES = 4 * 1024 * 1024
+_CHUNK_BYTES = 8 * 1024 * 1024
+_READ_AHEAD = 2
+"""Chunks of a stream that are asked for at once."""
 
 
 def azure_store(container: str, prefix: str, *, connection_string: str | None, account_url: str | None) -> "AzureStore":
@@ -76,17 +80,29 @@ class AzureStore:
         return data or b""
 
     def stream(self, key: str, *, start: int, length: int, etag: str) -> Generator[bytes, None, None]:
-        """One request a chunk, each pinned to the version, so that a broken connection costs one chunk."""
+        """One request a chunk, each pinned to the version, so that a broken connection costs one chunk; a few ahead."""
         checked_range(start, length)
         if not length:
             self.read(key, length=0, etag=etag)
-        while length:
-            chunk = self.read(key, start=start, length=min(length, _CHUNK_BYTES), etag=etag)
-            if not chunk:
-                raise StoreError("The object ended before the requested range did.")
-            start += len(chunk)
-            length -= len(chunk)
-            yield chunk
+        ends = start + length
+        ahead: deque[Future[bytes]] = deque()
+        with ThreadPoolExecutor(_READ_AHEAD, thread_name_prefix="stream") as pool:
+            try:
+                for at in range(start, ends, _CHUNK_BYTES):
+                    ahead.append(pool.submit(self._whole, key, at, min(_CHUNK_BYTES, ends - at), etag))
+                    if len(ahead) == _READ_AHEAD:
+                        yield ahead.popleft().result()
+                while ahead:
+                    yield ahead.popleft().result()
+            finally:
+                for future in ahead:
+                    future.cancel()
+
+    def _whole(self, key: str, start: int, size: int, etag: str) -> bytes:
+        chunk = self.read(key, start=start, length=size, etag=etag)
+        if len(chunk) < size:
+            raise StoreError("The object ended before the requested range did.")
+        return chunk
 
     def create(self, key: str, data: bytes, *, content_type: str, metadata: Mapping[str, str]) -> ObjectInfo:
         """Write a new object by one request. Raises ObjectExists if the key is taken."""
@@ -195,6 +211,7 @@ class AzureStore:
                     overwrite=etag is not None,
                     content_settings=ContentSettings(content_type=content_type),
                     metadata={**metadata, RESERVED_METADATA: nonce},
+                    validate_content=True,
                     read_timeout=BULK_READ_SECONDS,
                     **_pinned(etag),
                 )

@@ -1,0 +1,53 @@
+"""What a plan reads and leaves unread, and which condition of the request decided it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from engine.columns import TEXT
+from engine.plan import ExportPlan
+from engine.prune import Condition, Wanted, condition_of
+from engine.runs import ColumnStatistics, Part, RowGroup
+from engine.schema import ROW_ID
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One row group, counted from 0 within its part: kept, or skipped for a reason."""
+
+    part: Part
+    ordinal: int
+    group: RowGroup
+    skipped: str | None
+
+
+def decisions(plan: ExportPlan, now: datetime) -> Iterator[Decision]:
+    """Every row group of the run in its order; ``now`` is the moment of the plan."""
+    conditions = list(_conditions(plan, now))
+    for part in plan.run.parts:
+        for ordinal, group in enumerate(part.row_groups):
+            skipped = next((_reason(name, one, group) for name, one in conditions if not one.possible_in(group)), None)
+            yield Decision(part, ordinal, group, skipped)
+
+
+def _conditions(plan: ExportPlan, now: datetime) -> Iterator[tuple[str, Condition]]:
+    """What bounds can tell of the request, as the plan has it."""
+    for entry in plan.request.filters:
+        column = plan.run.table.find(entry.field)
+        condition = condition_of(entry, column, now) if column else None
+        if condition is not None:
+            yield f"{entry.place} ({entry.field} {entry.operator.name})", condition
+    if plan.request.row_ids is not None:
+        yield "rowIds", Wanted(ROW_ID, TEXT, points=tuple(sorted(plan.request.row_ids)))
+
+
+def _reason(name: str, condition: Condition, group: RowGroup) -> str:
+    # A condition that rules a row group out has statistics to say so.
+    return f"{name}: {condition.path} is {_described(group.statistics[condition.path], group)}"
+
+
+def _described(found: ColumnStatistics, group: RowGroup) -> str:
+    if found.nulls == group.rows:
+        return "null in every row"
+    nulls = "" if found.nulls is None else f", {found.nulls:,} nulls"
+    return f"from {found.minimum} to {found.maximum}{nulls}"
