@@ -150,7 +150,8 @@ def test_run_diff(inspection: Inspection) -> None:
 
 
 def test_runs_of_other_columns_are_compared(inspection: Inspection, engine: Engine) -> None:
-    engine.publish_rows([{"id": "a", "n": 1, "gone": 1}, {"id": "b", "n": 2}], "r1", workflow="drift", row_id="id")
+    rows: list[dict[str, Any]] = [{"id": "a", "n": 1, "gone": 1}, {"id": "b", "n": 2}]
+    engine.publish_rows(rows, "r1", workflow="drift", row_id="id")
     rows = [{"new": None, "n": 1.0, "id": "a"}, {"new": "x", "n": 2.5, "id": "b"}]
     engine.publish_rows(rows, "r2", workflow="drift", row_id="id")
     with open_inspection(engine.results, None, engine.settings(1)) as session:
@@ -226,7 +227,7 @@ def test_a_name_is_never_more_than_a_name(inspection: Inspection, name: str) -> 
     for call in (f"result({quoted})", f"profile({quoted})", f"result('jobs', {quoted})", f"result({quoted}, '')"):
         if call == "result('jobs', '')":
             continue
-        with pytest.raises(InvalidRequest, match="^There is no finished run"):
+        with pytest.raises(InvalidRequest, match=r"^There is no finished run"):
             ask(inspection, f"FROM {call}")
     assert len(ask(inspection, "FROM runs")) == 3
 

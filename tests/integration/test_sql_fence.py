@@ -48,7 +48,6 @@ READS = [
     "FROM read_parquet('part://*')",
     "FROM read_parquet('part://{key}/../run.json')",
     "FROM glob('/etc/*')",
-    "FROM read_text('stage://0')",
     "FROM parquet_metadata('/etc/passwd')",
     "FROM 'https://example.com/x.parquet'",
     "FROM read_parquet('az://c/x.parquet')",
@@ -151,8 +150,8 @@ def test_an_order_is_kept_at_any_size(inspection: Inspection) -> None:
 
 
 def test_what_no_file_can_hold_is_told(inspection: Inspection) -> None:
-    with pytest.raises(InvalidRequest, match="Two columns are called a"):
-        csv(inspection, "SELECT a, A FROM (VALUES (1)) t(a), (VALUES (2)) u(A)")
+    with pytest.raises(InvalidRequest, match="Two columns are called x"):
+        csv(inspection, "SELECT 1 AS x, * FROM (SELECT 2 AS x)")
     with pytest.raises(InvalidInput, match="cannot be exported exactly: cast it"):
         csv(inspection, "SELECT '101'::BIT AS b")
 

@@ -1,6 +1,7 @@
 """The ``tailrace`` command.
 
-Exit codes: 0 done; 1 refused or failed, with the reason on standard error; 2 the command line was wrong.
+Exit codes: 0 done; 1 refused or failed, with the reason on standard error; 2 the command line was wrong; 130
+interrupted.
 """
 
 import sys
@@ -12,21 +13,27 @@ from pydantic import ValidationError
 
 from engine.errors import EngineError
 from web.cli.demo import demo
+from web.cli.doctor import doctor
+from web.cli.ending import Commands
+from web.cli.explain import explain
+from web.cli.export import export
 from web.cli.keys import keys
 from web.cli.publish import publish
 from web.cli.runs import runs
 from web.cli.serve import serve
+from web.cli.sign import sign
+from web.cli.sql import sql
 from web.cli.sweep import sweep
 from web.services import MissingSetting
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="tailrace")
 def commands() -> None:
     """Publish runs of workflows and serve their exports: one file, one signed URL."""
 
 
-for command in (publish, runs, serve, demo, keys, sweep):
+for command in (publish, runs, export, sign, serve, demo, keys, sweep, sql, explain, doctor):
     commands.add_command(command)
 
 
@@ -43,6 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         wrong = error.errors(include_input=False, include_url=False)[0]
         name = str(wrong["loc"][0])
         _fail(f"The setting {name if name.isupper() else f'TAILRACE_{name.upper()}'} is wrong: {wrong['msg']}.")
+    except OSError as error:
+        _fail(f"{f'{error.filename}: ' if error.filename else ''}{error.strerror or type(error).__name__}.")
 
 
 def _fail(reason: str) -> NoReturn:

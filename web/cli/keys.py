@@ -10,7 +10,10 @@ from web.keys import new_key
 
 @click.group()
 def keys() -> None:
-    """Make keys."""
+    """Make keys.
+
+    Example: tailrace keys new --team acme
+    """
 
 
 @keys.command()
@@ -18,7 +21,10 @@ def keys() -> None:
 def new(team: str) -> None:
     """Print a new API key and a new signing key, as settings take them. Nothing is stored.
 
-    Example: tailrace keys new --team acme
+    \b
+    Example: tailrace keys new --team acme >> .env
+
+    Exit codes: 0 done, 1 refused or failed, 2 the command line was wrong, 130 interrupted.
     """
     key, hashed = new_key()
     click.echo(f"# API key of {checked_id('team', team)}, for the caller: {key}")

@@ -34,7 +34,10 @@ class Moment(click.ParamType[datetime]):
 @click.option("--schema", type=click.Path(path_type=Path), help="JSON file that declares the fields.")
 @click.option("--row-id", metavar="FIELD", help="Field whose unique values become row ids; made if not given.")
 @click.option("--executed-at", type=Moment(), help="When the run was executed.")
-@click.option("--state", type=click.Choice([*State]), default=State.FINISHED, show_default=True)
+@click.option(
+    "--state", type=click.Choice([*State]), default=State.FINISHED, show_default=True,
+    help="Only finished runs can be exported.",
+)  # fmt: skip
 def publish(
     files: tuple[Path, ...],
     workflow: str,
@@ -48,7 +51,13 @@ def publish(
 ) -> None:
     """Publish FILES (CSV, JSON array, NDJSON or Parquet) as one run of a workflow.
 
-    Example: tailrace publish --workflow jobs --run 2026-11-23 --row-id id jobs.json
+    The rows keep their order over all files. The run appears whole or not at all, and never changes.
+
+    \b
+    Examples: tailrace publish --workflow jobs --run 2026-11-23 --row-id id jobs.json
+              tailrace publish --workflow prices --run r7 --team acme --schema fields.json part-*.csv
+
+    Exit codes: 0 done, 1 refused or failed, 2 the command line was wrong, 130 interrupted.
     """
     publisher = Publisher(open_results(StorageSettings()), DuckDBSettings())
     published = publisher.publish(

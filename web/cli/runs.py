@@ -13,7 +13,13 @@ from web.services import open_results
 def runs(workflow: str | None) -> None:
     """List the runs of WORKFLOW, or all workflows with their latest run.
 
-    Tab-separated, the header first. Example: tailrace runs jobs
+    Tab-separated, the header first.
+
+    \b
+    Examples: tailrace runs
+              tailrace runs jobs | cut -f1,3
+
+    Exit codes: 0 done, 1 refused or failed, 2 the command line was wrong, 130 interrupted.
     """
     results = open_results(StorageSettings())
     if workflow is None:

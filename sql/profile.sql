@@ -1,0 +1,19 @@
+-- One row a column: exact counts and quantiles. Not SUMMARIZE: it fails on a NaN, and its counts are rounded.
+CREATE MACRO profile(workflow, run := NULL) AS TABLE
+SELECT "column", unnest(_facts)
+FROM (
+    UNPIVOT (
+        SELECT struct_pack(
+            "type" := any_value(typeof(COLUMNS(*))),
+            "rows" := count(*),
+            nulls := count(*) - count(COLUMNS(*)),
+            "distinct" := count(DISTINCT COLUMNS(*)),
+            minimum := CAST(min(COLUMNS(*)) AS VARCHAR),
+            quarter := CAST(quantile_disc(COLUMNS(*), 0.25) AS VARCHAR),
+            median := CAST(quantile_disc(COLUMNS(*), 0.5) AS VARCHAR),
+            three_quarters := CAST(quantile_disc(COLUMNS(*), 0.75) AS VARCHAR),
+            maximum := CAST(max(COLUMNS(*)) AS VARCHAR)
+        )
+        FROM query(_inside.statement(workflow, run))
+    ) ON COLUMNS(*) INTO NAME "column" VALUE _facts
+);

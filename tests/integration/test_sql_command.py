@@ -1,0 +1,199 @@
+"""``tailrace sql`` as an operator runs it: a process of its own, on either store."""
+
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pytest
+
+from engine.stores import open_store
+from tests.helpers.azurite import KEY
+from tests.helpers.engine import Engine
+from tests.helpers.server import Server
+
+ROWS: list[dict[str, Any]] = [{"id": "a", "n": 9007199254740993}, {"id": "b", "n": None}]
+TAILRACE = (sys.executable, "-c", "from web.cli import main; main()")
+
+
+@pytest.fixture
+def server(store_url: tuple[str, dict[str, str]], tmp_path: Path) -> Server:
+    """The settings of a service that is not running, with two runs of one workflow and one of another team."""
+    location, environment = store_url
+    store = open_store(f"{location}/results", connection_string=environment.get("AZURE_STORAGE_CONNECTION_STRING"))
+    engine = Engine(tmp_path / "engine", store)
+    engine.publish_rows(ROWS[:1], "r1", workflow="jobs", row_id="id")
+    engine.publish_rows(ROWS, "r2", workflow="jobs", row_id="id")
+    engine.publish_rows(ROWS, "r1", workflow="prices", row_id="id", team="rival")
+    return Server(store_url, tmp_path)
+
+
+def test_a_query(server: Server) -> None:
+    asked = server.command("sql", "FROM result('jobs')", "--format", "csv")
+    assert (asked.returncode, asked.stdout, asked.stderr) == (0, "_row_id,id,n\na,a,9007199254740993\nb,b,\n", "")
+    asked = server.command("sql", "FROM result('prices');", "--format", "json")
+    assert json.loads(asked.stdout) == [{"_row_id": row["id"], **row} for row in ROWS]
+    drawn = server.command("sql", "SELECT workflow, run, rows FROM runs").stdout.splitlines()
+    assert [line.split("│")[1:4] for line in drawn if "jobs" in line] == [
+        [" jobs     ", " r2      ", "     2 "],
+        [" jobs     ", " r1      ", "     1 "],
+    ]
+    assert server.command("sql", "FROM exports", "--format", "json").stdout == "[]\n"
+
+
+def test_a_file(server: Server) -> None:
+    done = server.command("sql", "FROM result('jobs')", "--format", "parquet", "-o", "jobs.parquet")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert pl.read_parquet(server.folder / "jobs.parquet")["n"].to_list() == [row["n"] for row in ROWS]
+    failed = server.command("sql", "FROM result('nope')", "--format", "parquet", "-o", "jobs.parquet")
+    assert failed.returncode == 1
+    assert pl.read_parquet(server.folder / "jobs.parquet").height == 2
+    assert [path.name for path in server.folder.glob("*jobs.parquet*")] == ["jobs.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["SELEC 1"], 1),
+        (["FROM nope"], 1),
+        (["FROM result('nope')"], 1),
+        (["FROM read_text('/etc/passwd')"], 1),
+        (["COPY (SELECT 1) TO 'x.csv'"], 1),
+        (["SELECT 1", "--format", "csv", "-o", "no/such/folder.csv"], 1),
+        (["SELECT 1", "--format", "xml"], 2),
+        (["--format", "csv"], 2),
+        (["SELECT 1", "--views", "x.duckdb"], 2),
+        (["SELECT 1", "SELECT 2"], 2),
+    ],
+)
+def test_exit_codes(server: Server, arguments: list[str], code: int) -> None:
+    done = server.command("sql", *arguments)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert "Traceback" not in done.stderr
+    if code == 1:
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_statements_from_a_pipe(server: Server) -> None:
+    typed = "SELECT\n  'a;b' AS\n  one\n;\nFROM nope;\nSELECT 2 AS two; -- said\nSELECT 3 AS three"
+    done = _piped(server, typed)
+    assert [name in done.stdout for name in ("one", "a;b", "two", "three")] == [True] * 4
+    assert done.stderr.splitlines() == [
+        'tailrace: Catalog Error: Table with name nope does not exist! Did you mean "pg_enum"?'
+    ]
+    assert done.returncode == 1
+    left = _piped(server, "SELECT 1 AS one;\n\\q\nSELECT 2 AS two;\n")
+    assert ("one" in left.stdout, "two" in left.stdout, left.returncode) == (True, False, 0)
+
+
+def _piped(server: Server, typed: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [*TAILRACE, "sql"],
+        input=typed,
+        env=server.environment,
+        cwd=server.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+class Terminal:
+    """A process at a terminal of its own."""
+
+    def __init__(self, server: Server, *arguments: str) -> None:
+        self.descriptor, inner = pty.openpty()
+        environment = {**server.environment, "HOME": str(server.folder), "TERM": "dumb", "COLUMNS": "100"}
+        self.process = subprocess.Popen(
+            [*TAILRACE, *arguments], stdin=inner, stdout=inner, stderr=inner, env=environment, cwd=server.folder,
+            start_new_session=True,
+        )  # fmt: skip
+        os.close(inner)
+
+    def type(self, text: str) -> None:
+        os.write(self.descriptor, text.encode())
+
+    def read_until(self, wanted: str) -> str:
+        seen, deadline = b"", time.monotonic() + 30
+        while time.monotonic() < deadline:
+            if select.select([self.descriptor], [], [], 0.2)[0]:
+                seen += os.read(self.descriptor, 65536)
+                if wanted in seen.decode(errors="ignore"):
+                    return seen.decode()
+        raise TimeoutError(seen.decode(errors="replace"))
+
+    def close(self) -> int:
+        try:
+            return self.process.wait(30)
+        finally:
+            self.process.kill()
+            os.close(self.descriptor)
+
+
+@pytest.mark.parametrize("store_url", ["directory"], indirect=True)
+def test_the_prompt(server: Server) -> None:
+    terminal = Terminal(server, "sql")
+    try:
+        terminal.read_until("tailrace> ")
+        terminal.type("SELECT n\nFROM result('jobs')\nWHERE n > 1;\n")
+        assert "...> " in terminal.read_until("9007199254740993")
+        terminal.type("FROM read_text('/etc/passwd');\n")
+        terminal.read_until("tailrace: Permission Error")
+        terminal.type("SELECT count(*) FROM range(100000000) a, range(100000000) b WHERE a.range * b.range = -7;\n")
+        time.sleep(1)
+        terminal.process.send_signal(signal.SIGINT)
+        terminal.read_until("tailrace: The query was cancelled.")
+        terminal.type("SELECT 40 + 2 AS answer;\n")
+        terminal.read_until("42")
+        terminal.type("\\q\n")
+    finally:
+        assert terminal.close() == 0
+    assert "40 + 2" in (server.folder / ".tailrace_sql_history").read_text()
+
+
+def test_a_views_file(server: Server, store_url: tuple[str, dict[str, str]]) -> None:
+    for _ in range(2):
+        made = server.command("sql", "--views", "results.duckdb")
+        assert (made.returncode, made.stderr) == (0, "")
+    file = server.folder / "results.duckdb"
+    with duckdb.connect(str(file), read_only=True, config={"autoinstall_known_extensions": False}) as connection:
+        assert connection.execute("SELECT count(*) FROM duckdb_tables()").fetchone() == (0,)
+        found = connection.execute("SELECT workflow, run, team, rows FROM latest_runs").fetchall()
+        assert found == [("jobs", "r2", "acme", 2), ("prices", "r1", "rival", 2)]
+        for name in ("help", "runs", "files", "exports"):
+            connection.execute(f"FROM {name}").fetchall()
+        if store_url[0].startswith("az://"):
+            assert "CREATE SECRET" in made.stdout
+            noted = "SELECT comment FROM duckdb_functions() WHERE function_name = 'result' AND NOT internal"
+            assert "CREATE SECRET" in str(connection.execute(noted).fetchone())
+            with pytest.raises(duckdb.Error, match="azure"):
+                connection.execute("FROM result('jobs')")
+            assert KEY.encode() not in file.read_bytes()
+        else:
+            assert connection.execute("SELECT id, n FROM result('jobs')").fetchall() == [
+                (row["id"], row["n"]) for row in ROWS
+            ]
+            assert connection.execute("SELECT change FROM run_diff('jobs', 'r1', 'r2')").fetchall() == [("added",)]
+            assert connection.execute("SELECT nulls FROM profile('jobs') WHERE \"column\" = 'n'").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("store_url", ["directory"], indirect=True)
+def test_a_file_of_someone_else_is_left_alone(server: Server) -> None:
+    with duckdb.connect(str(server.folder / "mine.duckdb")) as connection:
+        connection.execute("CREATE TABLE t AS SELECT 42 AS n")
+    (server.folder / "notes.txt").write_text("mine")
+    for name in ("mine.duckdb", "notes.txt"):
+        refused = server.command("sql", "--views", name)
+        assert (refused.returncode, len(refused.stderr.splitlines())) == (1, 1)
+    assert (server.folder / "notes.txt").read_text() == "mine"
+    with duckdb.connect(str(server.folder / "mine.duckdb")) as connection:
+        assert connection.execute("FROM t").fetchall() == [(42,)]
+    assert server.command("sql", "--views", "no/such/folder.duckdb").returncode == 1

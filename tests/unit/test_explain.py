@@ -1,0 +1,125 @@
+"""``tailrace explain``: what it says of a request is what the plan does."""
+
+from urllib.parse import quote
+
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.helpers.engine import Engine
+from web.cli import commands
+
+ROWS = 300_000
+GROUPS = 3
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    """A run of three row groups, in the order of ``n``."""
+    engine = Engine(tmp_path_factory.mktemp("explain"))
+    numbers = list(range(ROWS))
+    table = pa.table({"n": numbers, "even": [n % 2 == 0 for n in numbers], "nothing": pa.nulls(ROWS, pa.string())})
+    engine.publish(engine.write_parquet(table), workflow="jobs")
+    engine.publish_rows([], "empty", workflow="none", schema=engine.write_schema(n="NUMBER"))
+    return engine
+
+
+@pytest.fixture(autouse=True)
+def _settings(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAILRACE_RESULTS", str(engine.folder / "store"))
+    monkeypatch.setenv("TAILRACE_EXPORTS", str(engine.folder / "store"))
+    monkeypatch.setenv("TAILRACE_SPILL_DIRECTORY", str(engine.folder / "spill"))
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(commands, ["explain", *arguments])
+
+
+def explain(*arguments: str) -> str:
+    done = run(*arguments)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+ABOVE = '[{"field":"n","operator":"GREATER_THAN","value":200000}]'
+
+
+def test_row_groups_are_skipped_by_the_filter_that_rules_them_out(engine: Engine) -> None:
+    said = explain("jobs", f"format=csv&filters={ABOVE}")
+    plan = engine.plan(engine.exporter(), "csv", workflow="jobs", filters=[
+        {"field": "n", "operator": "GREATER_THAN", "value": 200000}
+    ])  # fmt: skip
+    assert f"export  {plan.export_id} (csv, 3 columns)" in said
+    assert "FROM read_parquet($sources) WHERE file_row_number >= $first_row" in said
+    assert plan.predicate in said
+    assert "  $p0 = '200000'" in said
+    assert f"  $first_row = {plan.ranges[0].first}" in said
+    assert "Row groups: 2 of 3 kept, 177,120 rows" in said
+    assert "skipped by filters[0] (n GREATER_THAN): n is from 0 to 122879, 0 nulls" in said
+
+
+def test_the_request_is_read_as_on_the_url() -> None:
+    encoded = f"format=csv&filters={quote(ABOVE)}"
+    assert explain("jobs", f"?{encoded}") == explain("jobs", f"format=csv&filters={ABOVE}")
+    assert "'é%ü'" in explain("jobs", 'filters=[{"field":"nothing","operator":"EQUALS","value":"é%25ü"}]')
+
+
+def test_row_ids_skip_too() -> None:
+    said = explain("jobs", "rowIds=000000000007")
+    assert "Row groups: 1 of 3 kept" in said
+    assert "skipped by rowIds: _row_id is from 000000122880 to" in said
+    assert "  $p0 = ['000000000007']" in said
+
+
+def test_many_row_ids_are_cut_short() -> None:
+    said = explain("jobs", "rowIds=" + ",".join(f"id{n}" for n in range(1000)))
+    assert "'id19', ... 1,000 in all]" in said
+
+
+def test_nulls_rule_out() -> None:
+    said = explain("jobs", 'filters=[{"field":"nothing","operator":"IS_NOT_NULL"}]')
+    assert "Row groups: 0 of 3 kept, 0 rows, 0 bytes" in said
+    assert said.count("skipped by filters[0] (nothing IS_NOT_NULL): nothing is null in every row") == GROUPS
+
+
+def test_what_bounds_do_not_tell_is_kept() -> None:
+    said = explain("jobs", 'sortBy=n&order=desc&filters=[{"field":"n","operator":"NOT_EQUALS","value":1}]')
+    assert "Row groups: 3 of 3 kept, 300,000 rows" in said
+    assert 'ORDER BY "n" DESC NULLS LAST, file_index, file_row_number' in said
+
+
+def test_a_whole_parquet_export_has_no_sql() -> None:
+    said = explain("jobs", "format=parquet")
+    assert "SQL: none. The file is the run's own row groups, copied as they are." in said
+
+
+def test_a_run_without_rows() -> None:
+    said = explain("none", "format=json")
+    assert "0: no file" in said
+    assert "Row groups: 0 of 0 kept, 0 rows, 0 bytes" in said
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("nope",),
+        ("../jobs",),
+        ("jobs", "runId=nope"),
+        ("jobs", "sortby=n"),
+        ("jobs", "sortBy=nope"),
+        ("jobs", "filters=[{]"),
+        ("jobs", "", "--team", "rival"),
+    ],
+)
+def test_what_is_refused(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    from web.cli import main
+
+    with pytest.raises(SystemExit) as left:
+        main(["explain", *arguments])
+    told = capsys.readouterr()
+    assert (left.value.code, told.out, len(told.err.splitlines())) == (1, "", 1)
+
+
+def test_a_range_that_is_not_there_is_a_wrong_command_line() -> None:
+    assert run("jobs", "", "--range", "99").exit_code == 2
+    assert run().exit_code == 2

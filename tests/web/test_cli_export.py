@@ -1,0 +1,324 @@
+"""``tailrace export`` as an operator runs it: a process of its own, on either store."""
+
+import json
+import os
+import pty
+import resource
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from engine.stores import ObjectStore, open_store
+from tests.helpers.engine import Engine
+from tests.helpers.server import TEAM, Server
+from tests.web.conftest import publish_people
+
+TAILRACE = (sys.executable, "-c", "from web.cli import main; main()")
+ROWS = 600_000
+
+
+@pytest.fixture(scope="module")
+def service(module_store_url: tuple[str, dict[str, str]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A running service with a small workflow, and one whose sorted export takes its time."""
+    folder = tmp_path_factory.mktemp("service")
+    with Server(module_store_url, folder, TAILRACE_THREADS="1") as server:
+        publish_people(server, folder)
+        store = _store(server, "results")
+        engine = Engine(folder / "engine", store)
+        rows = pl.select(n=pl.int_range(ROWS)).with_columns(
+            word=(pl.col("n") * 7919 % 1_000_003).cast(pl.String) + "-" + "x" * 40
+        )
+        engine.publish(engine.write_parquet(rows.to_arrow()), workflow="large", team=TEAM)
+        yield server
+
+
+def _store(server: Server, name: str) -> ObjectStore:
+    connection = server.environment.get("AZURE_STORAGE_CONNECTION_STRING")
+    return open_store(server.environment[f"TAILRACE_{name.upper()}"], connection_string=connection)
+
+
+def _run(server: Server, *arguments: str, **options: Any) -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run(
+        [*TAILRACE, "export", *arguments],
+        env=server.environment, cwd=server.folder, capture_output=True, check=False, **options,
+    )  # fmt: skip
+
+
+def _start(server: Server, *arguments: str, **options: Any) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [*TAILRACE, "export", *arguments],
+        env=server.environment, cwd=server.folder, stderr=subprocess.PIPE, **options,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "parameters"),
+    [
+        ([], {}),
+        (["--format", "json"], {"format": "json"}),
+        (["--format", "parquet"], {"format": "parquet"}),
+        (["--format", "parquet", "--sort-by", "age"], {"format": "parquet", "sortBy": "age"}),
+        (["--sort-by", "age", "--desc", "--include-row-ids"],
+         {"sortBy": "age", "order": "desc", "includeRowIds": "true"}),
+        (["--filter", "age greater_than 10"], {"filters": [{"field": "age", "operator": "GREATER_THAN", "value": 10}]}),
+        (["--filter", "name CONTAINS 100"], {"filters": [{"field": "name", "operator": "CONTAINS", "value": "100"}]}),
+        (["--filter", 'tags CONTAINS "B"'], {"filters": [{"field": "tags", "operator": "CONTAINS", "value": "B"}]}),
+        (["--filter", "home.zip EQUALS 0123"],
+         {"filters": [{"field": "home.zip", "operator": "EQUALS", "value": "0123"}]}),
+        (["--filter", 'name IN ["Ann","Bob"]', "--filters", '[{"field":"city","operator":"IS_NULL"}]'],
+         {"filters": [{"field": "city", "operator": "IS_NULL"},
+                      {"field": "name", "operator": "IN", "value": ["Ann", "Bob"]}]}),
+        (["--row-ids", "000000000000,000000000002"], {"rowIds": "000000000000,000000000002"}),
+        (["--row-ids", '["000000000001"]', "--run", "r1"], {"rowIds": '["000000000001"]', "runId": "r1"}),
+        (["--bom", "--delimiter", "semicolon", "--formula-guard"],
+         {"bom": "true", "delimiter": "semicolon", "formulaGuard": "true"}),
+    ],
+)  # fmt: skip
+def test_the_file_is_what_the_service_gives(
+    service: Server, tmp_path: Path, options: list[str], parameters: dict[str, Any]
+) -> None:
+    target = tmp_path / "people"
+    done = _run(service, "people", *options, "-o", str(target))
+    assert (done.returncode, done.stdout) == (0, b""), done.stderr
+    assert target.read_bytes() == service.download("people", **parameters)
+    assert len(done.stderr.decode().splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["people"]
+    piped = _run(service, "people", *options, "--quiet")
+    assert (piped.returncode, piped.stdout, piped.stderr) == (0, target.read_bytes(), b"")
+
+
+def test_the_summary(service: Server, tmp_path: Path) -> None:
+    done = _run(service, "people", "--format", "json", "-o", str(tmp_path / "a.json"))
+    said = done.stderr.decode()
+    assert said.startswith(f"people/r1: 3 rows, {(tmp_path / 'a.json').stat().st_size} bytes of json to ")
+    made = service.export("people", format="json").json()["exportId"]
+    assert f"(export {made})." in said
+
+
+def test_a_file_that_is_there_stays(service: Server, tmp_path: Path) -> None:
+    target, link = tmp_path / "a.csv", tmp_path / "link.csv"
+    target.write_text("mine")
+    target.chmod(0o600)
+    link.symlink_to(target)
+    refused = _run(service, "people", "-o", str(target))
+    assert (refused.returncode, target.read_text()) == (1, "mine")
+    assert (
+        refused.stderr.decode()
+        == f"tailrace: {target} is there already: give another name, or --force to replace it.\n"
+    )
+    assert _run(service, "people", "-o", str(link), "--force").returncode == 0
+    assert target.read_bytes() == service.download("people")
+    assert (link.is_symlink(), target.stat().st_mode & 0o777) == (True, 0o600)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "reason"),
+    [
+        (["nope"], 1, "There is no workflow nope"),
+        (["unfinished"], 1, "There is no such workflow or finished run"),
+        (["people", "--run", "r2"], 1, "There is no such workflow or finished run"),
+        (["people", "--team", "rival"], 1, "There is no such workflow or finished run"),
+        (["people", "--filter", "nope EQUALS 1"], 1, "--filter 'nope EQUALS 1': there is no field 'nope'"),
+        (["people", "--filter", "age EQUALS abc"], 1, "--filter 'age EQUALS abc': the value cannot be read for age"),
+        (["people", "--sort-by", "tags"], 1, "sortBy: tags is ARRAY"),
+        (["people", "-o", "no/such/file"], 1, "there is no directory no/such"),
+        (["people", "-o", "/dev/null", "--force"], 1, "not an ordinary file"),
+        (["people", "--filter", "age"], 2, "'age' is not FIELD OPERATOR [VALUE]"),
+        (["people", "--filter", "age > 3"], 2, "did you mean GREATER_THAN?"),
+        (["people", "--filter", "age GREATER 3"], 2, "did you mean GREATER_THAN?"),
+        (["people", "--filter", "age is_null 3"], 2, "--filter 'age is_null 3': IS_NULL takes no value"),
+        (["people", "--filter", "age EQUALS"], 2, "EQUALS needs a value"),
+        (["people", "--filters", "[{"], 2, "not JSON"),
+        (["people", "--filters", "{}"], 2, "it is a JSON array such as"),
+        (["people", "--row-ids", ""], 2, "rowIds[0] is not a row id"),
+        (["people", "--row-ids", "[1"], 2, "not JSON"),
+        (["people", "--format", "json", "--bom"], 2, "are for CSV"),
+        (["people", "--format", "xml"], 2, "xml"),
+        (["people", "--desc"], 2, "--desc needs --sort-by"),
+        (["people", "--filter", "name EQUALS \udcff"], 2, "An argument is not UTF-8"),
+        ([], 2, "WORKFLOW"),
+    ],
+)
+def test_refusals(service: Server, arguments: list[str], code: int, reason: str) -> None:
+    done = _run(service, *arguments)
+    said = done.stderr.decode()
+    assert (done.returncode, done.stdout) == (code, b""), said
+    assert reason in said
+    assert "Traceback" not in said
+    if code == 1:
+        assert len(said.splitlines()) == 1
+        assert said.startswith("tailrace: ")
+
+
+def test_a_missing_store_is_one_line(service: Server) -> None:
+    (service.folder / "occupied").write_text("")
+    environment = {**service.environment, "TAILRACE_EXPORTS": str(service.folder / "occupied")}
+    done = subprocess.run(
+        [*TAILRACE, "export", "people"],
+        env=environment, cwd=service.folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == "tailrace: The storage directory is not a directory: name another one.\n"
+
+
+def test_a_full_disk_leaves_nothing(service: Server, tmp_path: Path) -> None:
+    small = 100_000
+    done = _run(
+        service, "large", "-o", str(tmp_path / "large.csv"),
+        # The stores are written by others: only this process may write so little. Its own store is the finished one.
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (small, small)),
+    ) if service.download("large") else None  # fmt: skip
+    assert done is not None
+    assert done.returncode == 1
+    assert done.stderr.decode().endswith("large.csv cannot be written: File too large.\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_changed_bytes_are_told(service: Server, tmp_path: Path) -> None:
+    if "://" in service.environment["TAILRACE_EXPORTS"]:
+        pytest.skip("only files can be changed behind the store's back")
+    made = service.export("people", sortBy="name").json()
+    path = Path(service.environment["TAILRACE_EXPORTS"]) / "people" / f"{made['exportId']}.csv"
+    path.write_bytes(path.read_bytes()[::-1])
+    done = _run(service, "people", "--sort-by", "name", "-o", str(tmp_path / "a.csv"))
+    assert (done.returncode, list(tmp_path.iterdir())) == (1, [])
+    assert done.stderr.decode() == "tailrace: The bytes that came are not those that were exported: try again.\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_ctrl_c_leaves_nothing(service: Server, tmp_path: Path, number: signal.Signals) -> None:
+    exports, spill = _store(service, "exports"), Path(service.environment["TAILRACE_SPILL_DIRECTORY"])
+    before = {info.key for info in exports.list("")}
+    process = _start(service, "large", "--sort-by", "word", "--desc", "-o", str(tmp_path / "large.csv"))
+    _wait(lambda: spill.is_dir() and any(spill.iterdir()))
+    process.send_signal(number)
+    _, said = process.communicate(timeout=30)
+    assert (process.returncode, said.decode()) == (130, "\ntailrace: interrupted.\n")
+    assert list(tmp_path.iterdir()) == []
+    assert {info.key for info in exports.list("")} == before
+    assert list(spill.iterdir()) == []
+    if "://" not in service.environment["TAILRACE_EXPORTS"]:
+        assert list((Path(service.environment["TAILRACE_EXPORTS"]) / ".staging").iterdir()) == []
+
+
+def test_ctrl_c_while_nobody_reads(service: Server) -> None:
+    service.download("large")
+    process = _start(service, "large", stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.read(1) == b"n"
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+    process.communicate()
+
+
+def test_a_reader_that_leaves(service: Server) -> None:
+    process = _start(service, "large", stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    said = process.stderr.read().decode()
+    assert (process.wait(30), said) == (1, "")
+    process.stderr.close()
+
+
+def _wait(ready: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not ready():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def _at_terminal(server: Server, *arguments: str) -> tuple[int, str]:
+    """Run an export whose standard error is a terminal of 100 columns; what that terminal got."""
+    outer, inner = pty.openpty()
+    environment = {**server.environment, "COLUMNS": "100"}
+    process = subprocess.Popen(
+        [*TAILRACE, "export", *arguments], env=environment, cwd=server.folder, stdout=subprocess.DEVNULL, stderr=inner
+    )
+    os.close(inner)
+    seen = b""
+    while True:
+        try:
+            if select.select([outer], [], [], 30)[0]:
+                seen += (piece := os.read(outer, 65536))
+                if not piece:
+                    break
+        except OSError:
+            break
+    os.close(outer)
+    return process.wait(30), seen.decode()
+
+
+def test_a_progress_bar_at_a_terminal(service: Server, tmp_path: Path) -> None:
+    code, seen = _at_terminal(service, "large", "--include-row-ids", "-o", str(tmp_path / "large.csv"))
+    assert code == 0
+    drawn = seen.split("\r")
+    assert any(line.startswith("running  [") and "% " in line and " rows  " in line for line in drawn)
+    assert any(line.startswith("saving  [") and f"{ROWS:,} rows" in line for line in drawn)
+    # The last bar is wiped out before the summary.
+    assert drawn[-3].strip() == ""
+    assert drawn[-2].startswith(f"large/r: {ROWS:,} rows, ")
+    assert max(map(len, drawn)) < 200
+    code, seen = _at_terminal(service, "large", "--filter", "n GREATER_THAN 3", "--sort-by", "word", "-o", "-")
+    assert (code, "running  0 rows  0 B" in seen, "running  [" in seen) == (0, True, False)
+    assert _at_terminal(service, "people", "--quiet") == (0, "")
+
+
+def test_parquet_is_not_for_a_terminal(service: Server) -> None:
+    outer, inner = pty.openpty()
+    try:
+        done = subprocess.run(
+            [*TAILRACE, "export", "people", "--format", "parquet"],
+            env=service.environment, cwd=service.folder, stdout=inner, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+        assert (done.returncode, "Parquet is not for a terminal" in done.stderr) == (2, True)
+    finally:
+        os.close(inner)
+        os.close(outer)
+
+
+def test_sign(service: Server) -> None:
+    made = service.export("people", format="json").json()
+    signed = service.command("sign", "people", made["exportId"], "--ttl", "600")
+    assert signed.returncode == 0, signed.stderr
+    url = signed.stdout.strip()
+    answer = service.request(url)
+    assert (answer.status, json.loads(answer.body)[0]["name"]) == (200, "Ann")
+    good = service.command("sign", "--check", url)
+    assert (good.returncode, good.stdout.startswith("Good until 2"), good.stderr) == (0, True, "")
+    assert good.stdout.endswith(f": json people {made['exportId']}.\n")
+    elsewhere = service.command("sign", "--check", url.replace("127.0.0.1", "elsewhere"))
+    assert (elsewhere.returncode, "It leads to http://elsewhere" in elsewhere.stderr) == (0, True)
+    short = service.command("sign", "people", made["exportId"], "--ttl", "1", "--format", "json").stdout.strip()
+    time.sleep(1.5)
+    expired = service.command("sign", "--check", short)
+    assert (expired.returncode, "The URL was good until 2" in expired.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "reason"),
+    [
+        (["people", "00000000-0000-8000-8000-000000000000"], 1, "There is no such export"),
+        (["people", "../x"], 1, "There is no such export"),
+        (["people", "x", "--ttl", "99999999"], 1, "No URL is good for longer than 86400 s"),
+        (["people", "x", "--ttl", "0"], 2, "0"),
+        (["people"], 2, "Give WORKFLOW and EXPORT_ID, or --check URL"),
+        (["people", "x", "--check", "y"], 2, "Give WORKFLOW and EXPORT_ID, or --check URL"),
+        (["--check", "y", "--ttl", "3"], 2, "--check goes without"),
+        (["--check", "https://[nonsense"], 1, "not one that these settings signed"),
+        (["--check", "http://x/ä?sig=ö"], 1, "not one that these settings signed"),
+        (["--check", ""], 1, "not one that these settings signed"),
+    ],
+)
+def test_sign_refuses(service: Server, arguments: list[str], code: int, reason: str) -> None:
+    done = service.command("sign", *arguments)
+    assert (done.returncode, done.stdout, reason in done.stderr) == (code, "", True), done.stderr
+    assert "Traceback" not in done.stderr

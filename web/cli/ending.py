@@ -1,0 +1,45 @@
+"""How the command ends: by one line on standard error, and a status that says whose doing it was."""
+
+from typing import Any
+
+import click
+
+INTERRUPTED = 130
+"""What shells expect of a program that Ctrl-C ended."""
+
+
+class Interrupted(click.ClickException):
+    """Ctrl-C; what was begun is undone by now."""
+
+    exit_code = INTERRUPTED
+
+    def __init__(self) -> None:
+        super().__init__("interrupted")
+
+    def show(self, file: Any = None) -> None:
+        """One line on standard error."""
+        # The terminal has written ^C where the cursor was.
+        click.echo("\ntailrace: interrupted.", file=file, err=file is None)
+
+
+class Failed(click.ClickException):
+    """Refused or failed: one line that begins as the engine's own errors do."""
+
+    def show(self, file: Any = None) -> None:
+        """One line on standard error."""
+        click.echo(f"tailrace: {self.message}", file=file, err=file is None)
+
+
+class Commands(click.Group):
+    """A group whose commands end with 130 on Ctrl-C; click's own answer is 1, as if they had failed."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Interrupted from None
+        except click.UsageError:
+            raise
+        except click.ClickException as error:
+            raise Failed(error.message) from error

@@ -1,0 +1,105 @@
+"""``tailrace explain``."""
+
+import string
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import groupby
+from urllib.parse import quote
+
+import click
+
+from engine.compile import compile_copy
+from engine.errors import NotFound
+from engine.inspection_explain import Decision, decisions
+from engine.plan import ExportPlan
+from engine.ranges import Range
+from engine.settings import DuckDBSettings, StorageSettings
+from web.parameters import make_request, read_query
+from web.services import open_exporter
+
+_SHOWN_VALUES = 20
+
+
+@click.command()
+@click.argument("workflow")
+@click.argument("request", default="")
+@click.option("--team", help="Team that asks; the owner if not given.")
+@click.option(
+    "--range", "ordinal", type=click.IntRange(min=0), default=0, show_default=True, help="Range to show SQL of."
+)
+def explain(workflow: str, request: str, team: str | None, ordinal: int) -> None:
+    """Say how an export of WORKFLOW would run: its SQL, and what of the run it reads. Nothing is exported.
+
+    REQUEST is what stands behind the question mark of the export's URL, percent-encoded or not.
+
+    \b
+    Example: tailrace explain jobs 'format=csv&filters=[{"field":"salary","operator":"GREATER_THAN","value":100000}]'
+
+    Exit codes: 0 done, 1 the request is refused, 2 the command line was wrong.
+    """
+    wanted = make_request(workflow, read_query(_encoded(request)))
+    exporter = open_exporter(StorageSettings(), DuckDBSettings())
+    if team is None:
+        found = exporter.results.workflow(workflow)
+        if found is None:
+            raise NotFound(f"There is no workflow {workflow}: `tailrace runs` lists what is published.")
+        team = found.team
+    now = datetime.now(UTC)
+    plan = exporter.plan(wanted, team)
+    if ordinal >= len(plan.ranges):
+        raise click.BadParameter(f"there are {len(plan.ranges)}, from 0.", param_hint="--range")
+    sections = (_head(plan), _ranges(plan), _sql(plan, plan.ranges[ordinal]), _files(list(decisions(plan, now))))
+    click.echo("\n\n".join("\n".join(lines) for lines in sections))
+
+
+def _encoded(request: str) -> bytes:
+    """What was typed as it would stand on a URL; a ``%`` is taken for an escape, as there."""
+    return quote(request.removeprefix("?"), safe=string.printable).encode("ascii")
+
+
+def _head(plan: ExportPlan) -> Iterator[str]:
+    run = plan.run
+    yield f"export  {plan.export_id} ({plan.request.format.name}, {len(plan.fields)} columns)"
+    yield f"run     {run.workflow_id}/{run.run_id}: {run.rows:,} rows in {len(run.parts):,} files"
+
+
+def _ranges(plan: ExportPlan) -> Iterator[str]:
+    yield f"Ranges: {len(plan.ranges)}"
+    for range_ in plan.ranges:
+        names = ", ".join(_name(part.key) for part in range_.parts) or "no file"
+        rows = "" if range_.first is None else f", rows {range_.first:,} to {range_.end or 0:,}"
+        yield f"  {range_.ordinal}: {names}{rows}"
+
+
+def _sql(plan: ExportPlan, range_: Range) -> Iterator[str]:
+    if plan.takes_row_groups:
+        yield "SQL: none. The file is the run's own row groups, copied as they are."
+        return
+    statement = compile_copy(plan, range_, [part.key for part in range_.parts], f"stage://{range_.ordinal}")
+    yield f"SQL of range {range_.ordinal}:"
+    yield f"  {statement.sql}"
+    yield "with"
+    for name, value in statement.parameters.items():
+        yield f"  ${name} = {_shown(value)}"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, list) and len(value) > _SHOWN_VALUES:
+        first = ", ".join(repr(item) for item in value[:_SHOWN_VALUES])
+        return f"[{first}, ... {len(value):,} in all]"
+    return repr(value)
+
+
+def _files(made: Sequence[Decision]) -> Iterator[str]:
+    kept = [decision for decision in made if decision.skipped is None]
+    rows, size = sum(one.group.rows for one in kept), sum(one.group.bytes for one in kept)
+    yield f"Row groups: {len(kept):,} of {len(made):,} kept, {rows:,} rows, {size:,} bytes"
+    for key, groups in groupby(made, key=lambda decision: decision.part.key):
+        yield f"  {_name(key)}"
+        for one in groups:
+            verdict = "kept" if one.skipped is None else f"skipped by {one.skipped}"
+            yield f"    {one.ordinal}: {one.group.rows:,} rows, {one.group.bytes:,} bytes, {verdict}"
+
+
+def _name(key: str) -> str:
+    return key.rpartition("/")[2]
