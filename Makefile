@@ -7,7 +7,7 @@ COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --gen
 	--extra azure --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-long lint format types azurite azurite-install locks clean
+.PHONY: help install run test test-long lint format types sql azurite azurite-install locks clean
 
 help: ## Say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -47,8 +47,36 @@ format: install ## Lay the code out
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+# --- bench: the peers have an environment of their own, .venv-bench/ ---
+.venv-bench/installed: tests/bench/peers.lock
+	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	touch $@
+
+BENCH = $(BIN)/python -m tests.bench $(if $(GOALS),--goals $(GOALS)) $(if $(ROWS),--rows $(ROWS)) \
+	$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(LARGE),--large $(LARGE))
+
+bench: install azurite-install .venv-bench/installed ## Measure against the peers (GOALS=1,6 ROWS= ROUNDS= LARGE=0)
+	$(BENCH)
+
+bench-quick: ROWS ?= 120000
+bench-quick: ROUNDS ?= 2
+bench-quick: LARGE ?= 2
+bench-quick: bench ## The same in three minutes: it shows that all works, not who is faster
+
+bench-lock: # the peers' lock anew (needs uv)
+	$(subst pyproject.toml,tests/bench/requirements.in,$(subst --extra azure,,$(COMPILE))) -o tests/bench/peers.lock
+clean: bench-clean
+
+bench-clean:
+	rm -rf .venv-bench
+# --- end of bench ---
+
 azurite: install azurite-install ## Serve the demo against a local Azurite instead of a directory
 	$(BIN)/python -m tests.helpers.azurite_demo
+
+sql: install ## Ask SQL of what is published, at a prompt (the duckdb program if there is one)
+	@$(BIN)/tailrace sql --cli
 
 locks: ## Write the hashed requirement locks anew (needs uv)
 	$(COMPILE) -o requirements.lock

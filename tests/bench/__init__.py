@@ -1,0 +1,1 @@
+"""The benchmark: Tailrace and its peers, side by side on one machine, against one emulator."""

@@ -1,0 +1,84 @@
+"""``make bench``: measure, and write ``.tailrace/bench/report.md``, ``report.json``, ``report.svg``, ``report.png``."""
+
+import argparse
+import os
+import subprocess
+import sys
+from types import ModuleType
+
+from tests.bench import report
+from tests.bench.bench import Bench
+from tests.bench.emulator import Emulator
+from tests.bench.goals import again, download, far, full, growth, selected, small
+from tests.bench.machine import machine
+from tests.bench.outcome import FAILED, Line
+from tests.bench.process import environment
+from tests.bench.progress import Progress
+from tests.bench.settings import ALL_GOALS, FOLDER, PEERS_PYTHON, Settings
+from tests.helpers.azurite import available
+
+_WORK: tuple[ModuleType, ...] = (full, far, growth, selected, again, small, download)
+
+
+def main() -> None:
+    """Run the goals that were asked for; what fails is told in the table, and the rest goes on."""
+    settings = _settings()
+    reason = available()
+    if reason is not None:
+        raise SystemExit(reason)
+    if not PEERS_PYTHON.is_file():
+        raise SystemExit("The peers are not installed: run it by `make bench`.")
+    work = [module for module in _WORK if set(module.GOALS) & set(settings.goals)]
+    progress = Progress(sum(module.cost(settings) for module in work))
+    goals = ", ".join(map(str, settings.goals))
+    progress.note(f"{settings.rows:,} rows, {settings.rounds} rounds, goals {goals}")
+    lines: list[Line] = []
+    with Emulator() as emulator:
+        bench = Bench(settings, emulator, progress)
+        for module in work:
+            lines += _run(bench, module)
+            lines.sort(key=lambda line: line.goal)
+            # After each, so that a run that is broken off leaves what it has.
+            report.write(settings, machine(), lines, seconds=progress.seconds)
+            emulator.empty()
+        bench.clean()
+    _plot()
+    sys.stdout.write(f"\n{report.table(lines)}\n\nAll figures: {FOLDER / 'report.md'}\n")
+
+
+def _run(bench: Bench, module: ModuleType) -> list[Line]:
+    try:
+        lines: list[Line] = module.run(bench)
+    except Exception as error:  # noqa: BLE001  # one goal that breaks must not cost the others
+        bench.progress.note(f"goals {module.GOALS} failed: {error!r}")
+        goals = [goal for goal in module.GOALS if goal in bench.settings.goals]
+        name = module.__name__.rpartition(".")[2]
+        return [Line(goal, name, "-", FAILED, note=f"{type(error).__name__}: {error}") for goal in goals]
+    return lines
+
+
+def _plot() -> None:
+    command = [str(PEERS_PYTHON), "-m", "tests.bench.plots", str(FOLDER / "report.json")]
+    subprocess.run(command, env=environment() | {"MPLCONFIGDIR": str(FOLDER / "plots")}, check=False)
+
+
+def _settings() -> Settings:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure Tailrace and its peers.")
+    parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--goals", default=",".join(map(str, ALL_GOALS)), help="for example 1,6")
+    parser.add_argument("--large", type=int, default=5, help="the largest size in multiples of ROWS; 0 skips it")
+    asked = parser.parse_args()
+    # The figures are for a machine that does nothing else.
+    load = os.getloadavg()[0]
+    if load > 0.5:
+        sys.stdout.write(f"Note: the load of this machine is {load:.1f} before the start.\n")
+    try:
+        goals = tuple(sorted({int(goal) for goal in asked.goals.split(",")}))
+        return Settings(rows=asked.rows, rounds=asked.rounds, goals=goals, large=asked.large)
+    except ValueError as error:
+        raise SystemExit(f"{parser.prog}: {error}") from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""Who is measured: we, the peers, and the two halves of our own work."""
+
+import sys
+from dataclasses import dataclass
+
+from tests.bench.job import Job
+from tests.bench.settings import PEERS_PYTHON
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One program that does a job. ``output`` is whether it leaves a blob to check."""
+
+    name: str
+    title: str
+    module: str
+    peer: bool = True
+    output: bool = True
+
+    def command(self, job: Job) -> list[str]:
+        """The command line for a job."""
+        python = str(PEERS_PYTHON) if self.peer else sys.executable
+        return [python, "-m", f"tests.bench.{self.module}", job.text()]
+
+
+OURS = Contender("tailrace", "Tailrace", "ours", peer=False)
+ENCODE_ONLY = Contender("encode", "encode only", "encode_only", peer=False, output=False)
+UPLOAD_ONLY = Contender("upload", "upload only", "upload_only", peer=False)
+DUCKDB_AZURE = Contender("duckdb-az", "DuckDB COPY TO az://", "peers.duckdb_azure")
+DUCKDB_UPLOAD = Contender("duckdb-file", "DuckDB, local file, upload", "peers.duckdb_upload")
+POLARS = Contender("polars", "Polars sink", "peers.polars_sink")
+CHDB = Contender("chdb", "chDB azureBlobStorage()", "peers.chdb_insert")
+DATAFUSION = Contender("datafusion", "DataFusion COPY TO az://", "peers.datafusion_copy")
+PANDAS = Contender("pandas", "pandas, local file, upload", "peers.pandas_upload")
+
+PEERS = (DUCKDB_AZURE, DUCKDB_UPLOAD, POLARS, CHDB, DATAFUSION)

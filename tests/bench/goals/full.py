@@ -1,0 +1,124 @@
+"""Goals 1 and 2: a full export in each format, against the peers and against the limit of the machine."""
+
+import os
+from pathlib import Path
+
+from tests.bench.bench import Bench
+from tests.bench.contenders import ENCODE_ONLY, OURS, PANDAS, PEERS, UPLOAD_ONLY, Contender
+from tests.bench.data import Dataset
+from tests.bench.job import Job
+from tests.bench.outcome import FAILED, Line, against_peers, seconds, spread
+from tests.bench.progress import cost_of
+from tests.bench.series import Series
+from tests.bench.settings import FOLDER, FORMATS, Settings
+
+GOALS = (1, 2)
+_LEAST = 1.2
+_MOST = 1.15
+_KEPT = FOLDER / "kept"
+"""Where the file lies that is uploaded without being encoded."""
+
+
+def cost(settings: Settings) -> int:
+    """What the measurements of this file cost."""
+    contenders = len(_contenders(settings))
+    extra = 2 * len(FORMATS) if 1 in settings.goals and settings.pandas_rows != settings.rows else 0
+    return settings.rounds * (
+        cost_of(settings.rows, len(FORMATS) * contenders) + cost_of(settings.pandas_rows, 1) * extra
+    )
+
+
+def run(bench: Bench) -> list[Line]:
+    """All formats, each with its contenders taking turns."""
+    settings, lines = bench.settings, []
+    data = bench.data(settings.rows)
+    for format_name in FORMATS:
+        series = _measure(bench, data, format_name)
+        what = f"{format_name.upper()}, {data.rows:,} rows"
+        if 1 in settings.goals:
+            rivals = [found for found in series if found.contender is OURS or found.contender.peer]
+            lines.append(against_peers(1, f"full export, {what}", rivals, least=_LEAST))
+        if 2 in settings.goals:
+            named = {found.contender.name: found for found in series}
+            lines.append(_against_limit(what, named["tailrace"], named["encode"], named["upload"]))
+    if 1 in settings.goals and settings.pandas_rows != settings.rows:
+        lines += _pandas(bench)
+    return sorted(lines, key=lambda line: line.goal)
+
+
+def _contenders(settings: Settings) -> list[Contender]:
+    contenders = [OURS]
+    if 1 in settings.goals:
+        contenders += [*PEERS, *([PANDAS] if settings.pandas_rows == settings.rows else [])]
+    if 2 in settings.goals:
+        contenders += [ENCODE_ONLY, UPLOAD_ONLY]
+    return contenders
+
+
+def _measure(bench: Bench, data: Dataset, format_name: str) -> list[Series]:
+    job = bench.job(data, format_name)
+    entries = [(contender, job) for contender in _contenders(bench.settings)]
+    if 2 in bench.settings.goals:
+        file = _export_to_disk(bench, job)
+        entries = [(one, job.but(file=file) if one is UPLOAD_ONLY else job) for one, _ in entries]
+    try:
+        return bench.compare(f"full {format_name}", entries, data.rows)
+    finally:
+        _remove(_KEPT)
+
+
+def _export_to_disk(bench: Bench, job: Job) -> str:
+    """Our file of the job, for the upload alone."""
+    _remove(_KEPT)
+    sample = bench.measure(OURS.command(job.but(exports=str(_KEPT))))
+    if sample.error:
+        # What cannot be exported cannot be uploaded; the table says so.
+        return str(_KEPT / "missing")
+    return str(max((path for path in _KEPT.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size))
+
+
+def _against_limit(what: str, ours: Series, encode: Series, upload: Series) -> Line:
+    work, target, series = f"against the limit, {what}", f"ours <= {_MOST} x limit", (ours, encode, upload)
+    for found in series:
+        if not found.usable:
+            return Line(2, work, target, FAILED, met=None if found is not ours else False, note=found.error)
+    cores = os.cpu_count() or 1
+    emulator = upload.median(lambda sample: sample.emulator_cpu)
+    parts = {
+        "encode only": encode.median(),
+        "upload only": upload.median(),
+        f"CPU seconds / {cores} cores": (encode.cpu() + upload.cpu() + emulator) / cores,
+    }
+    name, limit = max(parts.items(), key=lambda item: item[1])
+    ratio = ours.median() / limit
+    without = max(parts["encode only"], parts["upload only"], (encode.cpu() + upload.cpu()) / cores)
+    return Line(
+        2,
+        work,
+        target,
+        ours=spread(ours),
+        best=f"{seconds(limit)} ({name})",
+        figure=f"{ratio:.2f}x",
+        met=ratio <= _MOST,
+        note=f"{', '.join(f'{key} {seconds(value)}' for key, value in parts.items())}, of which the emulator's "
+        f"{emulator:.1f} s of CPU; without those {ours.median() / without:.2f}x",
+        series=series,
+        facts={"ratio": ratio, "limit": limit, "withoutEmulator": ours.median() / without, **parts},
+    )
+
+
+def _pandas(bench: Bench) -> list[Line]:
+    data = bench.data(bench.settings.pandas_rows)
+    lines = []
+    for format_name in FORMATS:
+        job = bench.job(data, format_name)
+        series = bench.compare(f"pandas {format_name}", [(OURS, job), (PANDAS, job)], data.rows)
+        lines.append(
+            against_peers(1, f"full export, {format_name.upper()}, {data.rows:,} rows, pandas", series, least=_LEAST)
+        )
+    return lines
+
+
+def _remove(folder: Path) -> None:
+    for path in sorted(folder.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()

@@ -1,0 +1,94 @@
+"""What one measured process is told on its command line, and what it tells when it has done it.
+
+Read by the interpreters of both environments, so it imports nothing but the standard library.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+COLUMNS = (
+    "id",
+    "batch",
+    "title",
+    "url",
+    "quantity",
+    "rating",
+    "price",
+    "in_stock",
+    "listed_on",
+    "scraped_at",
+    "details",
+)
+"""The columns of the data; ``details`` is nested, ``batch`` is clustered, ``rating`` is what is sorted by."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One export: from Parquet parts of this disk into one blob.
+
+    ``ids`` are the only rows to keep, ``batches`` the first and the last batch to keep. ``exports`` is where we write,
+    ``container`` and ``blob`` where the peers do.
+    """
+
+    format: str
+    parts: Sequence[str]
+    results: str
+    workflow: str
+    connection_string: str
+    endpoint: str
+    account: str
+    key: str
+    container: str
+    scratch: str
+    exports: str
+    blob: str = "peer.out"
+    ids: Sequence[int] | None = None
+    batches: tuple[int, int] | None = None
+    sort: str | None = None
+    memory: str | None = None
+    file: str | None = None
+
+    @classmethod
+    def read(cls, text: str) -> "Job":
+        """The job of a command line."""
+        return cls(**json.loads(text))
+
+    def text(self) -> str:
+        """The job for a command line."""
+        return json.dumps(asdict(self))
+
+    def but(self, **changes: object) -> "Job":
+        """The same job with other values."""
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+    @property
+    def condition(self) -> str:
+        """What rows to keep, in SQL that every engine takes."""
+        if self.ids is not None:
+            return f"id IN ({', '.join(map(str, self.ids))})"
+        if self.batches is not None:
+            return f"batch >= {self.batches[0]} AND batch <= {self.batches[1]}"
+        return "1 = 1"
+
+    def select(self, source: str, *, details: str = "details") -> str:
+        """The SELECT in SQL; ``details`` is the engine's spelling of the nested column."""
+        columns = ", ".join(COLUMNS[:-1])
+        where = "" if self.condition == "1 = 1" else f" WHERE {self.condition}"
+        order = f" ORDER BY {self.sort}" if self.sort else ""
+        return f"SELECT {columns}, {details} AS details FROM {source}{where}{order}"
+
+    def local_file(self) -> Path:
+        """A file of this disk for those who write one first."""
+        return Path(self.scratch) / f"{self.blob}.{self.format}"
+
+
+def run(prepare: Callable[[Job], Callable[[], None]]) -> None:
+    """Do the job of the command line: ``prepare`` imports and connects, what it returns is timed as the work."""
+    work = prepare(Job.read(sys.argv[1]))
+    started = time.perf_counter()
+    work()
+    sys.stdout.write(json.dumps({"work": time.perf_counter() - started}) + "\n")

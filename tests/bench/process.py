@@ -1,0 +1,124 @@
+"""One measured process: wall time, processor time and peak memory of a program from its start to its end."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tests.bench.settings import ROOT
+
+LONGEST_SECONDS = 1800.0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What one process took. ``work`` is without its start and imports, as it says itself; an error means no figures.
+
+    The peak counts the largest process of its family. It cannot be below the memory of the program that started it,
+    so that one is kept small: it holds no data and loads no engine.
+    """
+
+    wall: float = 0.0
+    work: float = 0.0
+    cpu: float = 0.0
+    emulator_cpu: float = 0.0
+    peak_mb: float = 0.0
+    size: int = 0
+    error: str = ""
+    told: Mapping[str, object] | None = None
+
+
+def environment() -> dict[str, str]:
+    """The environment of every measured process: nobody's settings are inherited."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TAILRACE_", "AZURE_"))}
+    return {**kept, "PYTHONPATH": str(ROOT)}
+
+
+def run_measured(command: Sequence[str], *, emulator: int | None = None, longest: float = LONGEST_SECONDS) -> Sample:
+    """Run a program and measure it; ``emulator`` is the process whose processor time is told beside."""
+    before = cpu_seconds(emulator)
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        command,
+        env=environment(),
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    timer = threading.Timer(longest, _kill_family, (process.pid,))
+    timer.start()
+    errors: list[str] = []
+    reader = threading.Thread(target=lambda: errors.append(process.stderr.read() if process.stderr else ""))
+    reader.start()
+    try:
+        output = process.stdout.read() if process.stdout else ""
+        # wait4 is the one way to the memory of this child alone.
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+    except BaseException:
+        _kill_family(process.pid)
+        raise
+    finally:
+        timer.cancel()
+    reader.join()
+    for pipe in (process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
+    told = _told(output)
+    if process.returncode != 0 or told is None:
+        return Sample(error=_reason(process.returncode, errors[0], timed_out=wall >= longest))
+    return Sample(
+        wall=wall,
+        work=float(str(told.get("work", wall))),
+        cpu=usage.ru_utime + usage.ru_stime,
+        emulator_cpu=cpu_seconds(emulator) - before,
+        peak_mb=usage.ru_maxrss / 1024,
+        told=told,
+    )
+
+
+def cpu_seconds(pid: int | None) -> float:
+    """The processor time that a running process has used."""
+    if pid is None:
+        return 0.0
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:  # noqa: PTH123  # no file of a disk
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_mb(pid: int) -> float:
+    """The memory that a running process holds now."""
+    with open(f"/proc/{pid}/statm", encoding="ascii") as file:  # noqa: PTH123  # no file of a disk
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def _kill_family(pid: int) -> None:
+    """End the program and what it started; it leads a group of its own."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _told(output: str) -> dict[str, object] | None:
+    lines = output.strip().splitlines()
+    try:
+        told = json.loads(lines[-1]) if lines else None
+    except ValueError:
+        return None
+    return told if isinstance(told, dict) else None
+
+
+def _reason(code: int, errors: str, *, timed_out: bool) -> str:
+    if timed_out:
+        return "took too long and was ended"
+    lines = [line.strip() for line in errors.splitlines() if line.strip()]
+    last = next((line for line in reversed(lines) if not line.startswith("This issue was likely")), "no word of why")
+    return f"exit {code}: {last[:240]}"

@@ -1,0 +1,63 @@
+"""Whether an output holds the rows that were asked for: counts and checksums of what is read back.
+
+A program of its own, so that the one that measures stays small. The expected figures come from the run's parts.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import duckdb
+import numpy as np
+from azure.storage.blob import BlobServiceClient
+
+from tests.bench.job import Job
+
+_SUMS = (
+    "count(*), sum(CAST(id AS BIGINT)), sum(CAST(batch AS BIGINT)), sum(length(title)), "
+    "CAST(bit_xor(hash(title)) AS VARCHAR)"
+)
+_READERS = {
+    "csv": "read_csv($path, all_varchar = true, header = true)",
+    "json": "read_json($path, columns = {{id: 'BIGINT', batch: 'BIGINT', title: 'VARCHAR', {sort}: 'DOUBLE'}})",
+    "parquet": "read_parquet($path)",
+}
+
+
+def main() -> None:
+    """Download the largest blob of the container, compare, and say what is wrong with it (nothing: an empty text)."""
+    job = Job.read(sys.argv[1])
+    container = BlobServiceClient.from_connection_string(job.connection_string).get_container_client(job.container)
+    blob = max(container.list_blobs(), key=lambda found: found.size)
+    path = Path(job.scratch) / f"check.{job.format}"
+    with path.open("wb") as file:
+        container.download_blob(blob.name, max_concurrency=4).readinto(file)
+    try:
+        wrong = _compare(job, path)
+    finally:
+        path.unlink()
+    sys.stdout.write(json.dumps({"wrong": wrong}) + "\n")
+
+
+def _compare(job: Job, path: Path) -> str:
+    connection = duckdb.connect()
+    source = f"read_parquet($parts) WHERE {job.condition}"
+    expected = connection.execute(f"SELECT {_SUMS} FROM {source}", {"parts": list(job.parts)}).fetchone()
+    reader = _READERS[job.format].format(sort=job.sort or "rating")
+    found = connection.execute(f"SELECT {_SUMS} FROM {reader}", {"path": str(path)}).fetchone()
+    columns = [
+        name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {reader}", {"path": str(path)}).fetchall()
+    ]
+    if found != expected:
+        return f"holds {found}, expected {expected}"
+    if "_row_id" in columns:
+        return "holds the row ids, which nobody asked for"
+    if job.sort:
+        values = connection.execute(f"SELECT CAST({job.sort} AS DOUBLE) AS v FROM {reader}", {"path": str(path)})
+        if bool(np.any(np.diff(values.fetchnumpy()["v"]) < 0)):
+            return "is not sorted"
+    return ""
+
+
+if __name__ == "__main__":
+    main()
