@@ -102,8 +102,8 @@ class _Work:
     def _run(self, connection: duckdb.DuckDBPyConnection) -> int:
         rows = 0
         while (range_ := self._next()) is not None:
-            sources = [self._source(part.key) for part in range_.parts]
-            statement = compile_copy(self._plan, range_, sources, _target(range_.ordinal))
+            sources = [source_of(self._store, part.key) for part in range_.parts]
+            statement = compile_copy(self._plan, range_, sources, target_of(range_.ordinal))
             written = connection.execute(statement.sql, statement.parameters).fetchone()
             self._cancel.raise_if_cancelled()
             if written:
@@ -117,12 +117,8 @@ class _Work:
             return None if self._sink.stopped else next(self._ranges, None)
 
     def _allowed(self) -> list[str]:
-        sources = [self._source(part.key) for part in self._plan.run.parts]
-        return sources + [_target(range_.ordinal) for range_ in self._plan.ranges]
-
-    def _source(self, key: str) -> str:
-        path = self._store.local_path(key)
-        return f"{PART}://{key}" if path is None else str(path.absolute())
+        sources = [source_of(self._store, part.key) for part in self._plan.run.parts]
+        return sources + [target_of(range_.ordinal) for range_ in self._plan.ranges]
 
     def _stop(self, error: BaseException) -> BaseException:
         """Stop the other workers; the first failure of all is the one to tell."""
@@ -130,19 +126,29 @@ class _Work:
         return self._sink.stopped or error
 
     def _told(self, error: duckdb.Error, parts: PartFileSystem) -> BaseException:
-        if self._sink.stopped is not None:
-            return self._sink.stopped
-        if parts.failure is not None:
-            return parts.failure
-        if self._cancel.cancelled:
-            return Cancelled("The export was cancelled.")
-        if isinstance(error, duckdb.OutOfMemoryException):
-            return LimitExceeded(TOO_LARGE)
-        # A part whose file is gone is asked for as a folder, which the fence refuses.
-        if isinstance(error, duckdb.IOException | duckdb.InvalidInputException | duckdb.PermissionException):
-            return SourceDamaged("A part of the run cannot be read.")
-        return error
+        return self._sink.stopped or failure_of(error, parts, self._cancel)
 
 
-def _target(ordinal: int) -> str:
+def failure_of(error: duckdb.Error, parts: PartFileSystem, cancel: CancelToken) -> BaseException:
+    """What a failure of DuckDB means; what is no failure of the caller, the store or a limit stays as it is."""
+    if parts.failure is not None:
+        return parts.failure
+    if cancel.cancelled:
+        return Cancelled("The export was cancelled.")
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return LimitExceeded(TOO_LARGE)
+    # A part whose file is gone is asked for as a folder, which the fence refuses.
+    if isinstance(error, duckdb.IOException | duckdb.InvalidInputException | duckdb.PermissionException):
+        return SourceDamaged("A part of the run cannot be read.")
+    return error
+
+
+def source_of(store: ObjectStore, key: str) -> str:
+    """What DuckDB opens for a part: its path, or a URL that leads to the store."""
+    path = store.local_path(key)
+    return f"{PART}://{key}" if path is None else str(path.absolute())
+
+
+def target_of(ordinal: int) -> str:
+    """What DuckDB writes for a range."""
     return f"{STAGE}://{ordinal}"

@@ -16,12 +16,10 @@ from engine.plan import ExportPlan, make_plan
 from engine.progress import Progress
 from engine.ranges import TARGET_BYTES
 from engine.request import ExportRequest
-from engine.results import ResultStore
-from engine.runs import Run
+from engine.results import PART_CHANGED, ResultStore
 from engine.settings import DuckDBSettings
 from engine.stores.port import ObjectInfo, ObjectStore
 
-_CHANGED = "A part of the run is missing or was changed after it was published."
 _NO_EXPORT = "There is no such export: it expired, was never made, or belongs to another team."
 
 
@@ -106,13 +104,13 @@ class Exporter:
         return self._exports
 
     def _write(self, plan: ExportPlan, key: str, cancel: CancelToken, progress: Progress) -> ObjectInfo:
-        self._check_parts(plan.run)
+        self.results.check_parts(plan.run)
         with BlockStream(self._exports, key, content_type=plan.request.format.content_type) as stream:
             rows = self._copy(plan, stream, cancel, progress)
             if not plan.predicate and rows != plan.run.rows:
                 raise SourceDamaged("The run holds another number of rows than its description says.")
             # Reads of a store are pinned to the version; files of a directory can be replaced while they are read.
-            self._check_parts(plan.run)
+            self.results.check_parts(plan.run)
             cancel.raise_if_cancelled()
             try:
                 info = stream.commit(
@@ -141,16 +139,4 @@ class Exporter:
                 return copy_row_groups(plan, store, forward, cancel=cancel, progress=progress)
             return run_ranges(plan, store, forward, settings=self._settings, cancel=cancel, progress=progress)
         except (ObjectMissing, ObjectChanged) as error:
-            raise SourceDamaged(_CHANGED) from error
-
-    def _check_parts(self, run: Run) -> None:
-        """Every part is the version that was published, so that no two versions are ever mixed.
-
-        Where parts are read through the store, each read is pinned to the version, and nothing is left to check.
-        """
-        for part in run.parts:
-            if self.results.store.local_path(part.key) is None:
-                return
-            info = self.results.store.head(part.key)
-            if info is None or (info.size, info.etag) != (part.bytes, part.etag):
-                raise SourceDamaged(_CHANGED)
+            raise SourceDamaged(PART_CHANGED) from error

@@ -35,3 +35,8 @@ class DuckDBSettings(BaseSettings):
     memory_limit: str = Field("1GB", pattern=r"^[0-9]+(MB|GB)$", description="Memory of DuckDB, per export")
     spill_directory: Path = Field(Path(".tailrace/spill"), description="Where large sorts go")
     spill_limit: str = Field("50GB", pattern=r"^[0-9]+(MB|GB)$", description="The most that a sort may spill")
+
+
+def megabytes(size: str) -> int:
+    """A size as settings spell it, in units of 1,000,000 bytes."""
+    return int(size[:-2]) * (1000 if size.endswith("GB") else 1)

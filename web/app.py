@@ -27,9 +27,13 @@ from web.facts import note
 from web.health import health, ready
 from web.metrics import metrics
 from web.openapi import openapi, openapi_older
+from web.reading.column import column
+from web.reading.query import query
+from web.reading.rows import rows
+from web.reading.workflows import workflow, workflows
 from web.request_id import RequestIds
 from web.services import Services, make_services
-from web.settings import AdmissionSettings, AuthSettings, ServerSettings, SigningSettings
+from web.settings import AdmissionSettings, AuthSettings, QuerySettings, ServerSettings, SigningSettings
 from web.status import status
 from web.watch import Watch
 
@@ -46,6 +50,7 @@ def create_app() -> Starlette:
             AuthSettings(),
             SigningSettings(),
             AdmissionSettings(),
+            QuerySettings(),
         )
     )
 
@@ -61,6 +66,11 @@ def create_app_with(services: Services) -> Starlette:
     app = Starlette(
         lifespan=lifespan,
         routes=[
+            _route("/v4/workflows", workflows, "GET"),
+            _route("/v4/workflows/{workflow_id}", workflow, "GET"),
+            _route("/v4/workflows/{workflow_id}/data", rows, "GET"),
+            _route("/v4/workflows/{workflow_id}/data/column", column, "GET"),
+            _route("/v4/workflows/{workflow_id}/data/query", query, "POST"),
             _route("/v4/workflows/{workflow_id}/data/export", export, "GET", "POST"),
             _route("/v4/workflows/{workflow_id}/data/exports/{export_id}", download, "GET", "HEAD"),
             _route("/v4/workflows/{workflow_id}/data/exports/{export_id}/status", status, "GET", "DELETE"),
@@ -79,7 +89,7 @@ def create_app_with(services: Services) -> Starlette:
                 allow_origins=["*"],
                 allow_methods=["GET", "HEAD", "POST", "DELETE"],
                 allow_headers=["*"],
-                expose_headers=EXPOSED_HEADERS,
+                expose_headers=(*EXPOSED_HEADERS, "x-total-count", "x-total-pages"),
             ),
         ],
         exception_handlers=dict.fromkeys(_HANDLED, answer_error),

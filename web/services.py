@@ -6,8 +6,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
+import anyio.to_thread
+
 from engine.exporter import Exporter
 from engine.formats import FORMATS
+from engine.plan import ExportPlan
+from engine.request import ExportRequest
 from engine.results import ResultStore
 from engine.settings import DuckDBSettings, StorageSettings
 from engine.stores import open_store
@@ -18,8 +22,9 @@ from web.auth import Authenticator
 from web.jwks import JwksClient
 from web.keys import ApiKeys, parse_api_keys
 from web.later import LaterExports
+from web.reading.queries import Queries
 from web.running import RunningExports
-from web.settings import AdmissionSettings, AuthSettings, ServerSettings, SigningSettings
+from web.settings import AdmissionSettings, AuthSettings, QuerySettings, ServerSettings, SigningSettings
 from web.signing import UrlSigner, parse_signing_keys
 from web.tokens import Tokens
 
@@ -41,7 +46,12 @@ class Services:
     running: RunningExports
     later: LaterExports
     tickets: Tickets
+    queries: Queries
     read_urls: ReadUrls | None
+
+    async def plan(self, wanted: ExportRequest, team: str) -> ExportPlan:
+        """The plan of a request of a team. Raises NotFound or InvalidRequest."""
+        return await anyio.to_thread.run_sync(self.exporter.plan, wanted, team)
 
 
 def open_results(storage: StorageSettings) -> ResultStore:
@@ -61,6 +71,7 @@ def make_services(
     auth: AuthSettings,
     signing: SigningSettings,
     admission: AdmissionSettings,
+    query: QuerySettings,
 ) -> Services:
     """Check the settings and build the services. Raises MissingSetting for those without which nobody is safe."""
     # A quarter more than a URL lives, so that giving out another one is rarely a write.
@@ -76,6 +87,7 @@ def make_services(
         running=running,
         later=LaterExports(exporter, tickets, running, places),
         tickets=tickets,
+        queries=Queries(query, duckdb),
         read_urls=_read_urls(signing, exporter.exports),
     )
 

@@ -70,5 +70,27 @@ class AdmissionSettings(BaseSettings):
     grace_seconds: int = Field(20, ge=0, description="How long running exports are waited for when the service stops")
 
 
-SETTINGS = (StorageSettings, ServerSettings, AuthSettings, SigningSettings, AdmissionSettings, DuckDBSettings)
+class QuerySettings(BaseSettings):
+    """What looking at rows may take: pages, facts of columns, and SQL that people type."""
+
+    model_config = SettingsConfigDict(env_prefix="TAILRACE_", env_ignore_empty=True)
+
+    queries_at_once: int = Field(4, ge=1, description="Pages, column facts and SQL statements that run side by side")
+    query_seconds: int = Field(30, ge=1, description="How long one of these may take")
+    query_memory_limit: str = Field("512MB", pattern=r"^[0-9]+(MB|GB)$", description="Memory of DuckDB, for each")
+    sql: Literal["confined", "limited", "off"] = Field(
+        "confined",
+        description="SQL of callers: `confined` needs Landlock in the kernel, `limited` does without, `off` is none",
+    )
+
+
+SETTINGS = (
+    StorageSettings,
+    ServerSettings,
+    AuthSettings,
+    SigningSettings,
+    AdmissionSettings,
+    QuerySettings,
+    DuckDBSettings,
+)
 """Every class of settings, in the order of the README's table."""

@@ -13,7 +13,7 @@ from web.app import create_app_with
 from web.cli.serve import run_server
 from web.keys import new_key
 from web.services import make_services, open_results
-from web.settings import AdmissionSettings, AuthSettings, ServerSettings, SigningSettings
+from web.settings import AdmissionSettings, AuthSettings, QuerySettings, ServerSettings, SigningSettings
 
 WORKFLOW = "sample-products"
 RUN = "2026-11-01"
@@ -41,6 +41,7 @@ def demo() -> None:
         AuthSettings(api_keys=f"{kept['apiKey']}={TEAM}"),
         SigningSettings(signing_keys=f"demo={kept['signingSecret']}"),
         admission,
+        QuerySettings(),
     )
     click.echo(_instructions(server.public_url, kept["apiKey"]))
     run_server(create_app_with(services), server, admission)
