@@ -72,7 +72,7 @@ def test_a_part_damaged_after_the_check_is_told_too(
 ) -> None:
     exporter = engine.exporter()
     plan = engine.plan(exporter, "csv")
-    monkeypatch.setattr(exporter, "_check_parts", lambda run: damage(engine.store, run.parts[0]))
+    monkeypatch.setattr(engine.results, "check_parts", lambda run: damage(engine.store, run.parts[0]))
     with pytest.raises(EngineError) as raised:
         exporter.export(plan, CancelToken())
     assert isinstance(raised.value, SourceDamaged | StoreError)
