@@ -22,6 +22,7 @@ from web.denied import Denied
 from web.docs import docs
 from web.download import EXPOSED_HEADERS, download
 from web.errors import answer_error
+from web.explorer import asset, explorer
 from web.export import export
 from web.facts import note
 from web.health import health, ready
@@ -79,6 +80,8 @@ def create_app_with(services: Services) -> Starlette:
             _route("/metrics", metrics, "GET", "HEAD"),
             _route("/openapi.json", openapi, "GET", "HEAD"),
             _route("/openapi-3.0.json", openapi_older, "GET", "HEAD"),
+            _route("/", explorer, "GET", "HEAD"),
+            _route("/assets/{name}", asset, "GET", "HEAD"),
             _route("/docs", docs, "GET", "HEAD"),
         ],
         middleware=[

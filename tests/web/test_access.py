@@ -15,7 +15,9 @@ from web.app import create_app_with
 from web.services import make_services
 from web.settings import AdmissionSettings, AuthSettings, QuerySettings, ServerSettings, SigningSettings
 
-PUBLIC = {"/healthz", "/readyz", "/metrics", "/openapi.json", "/openapi-3.0.json", "/docs"}
+PUBLIC = {
+    "/", "/assets/{name}", "/healthz", "/readyz", "/metrics", "/openapi.json", "/openapi-3.0.json", "/docs"
+}  # fmt: skip
 """What anyone may see: nothing of any team is in it."""
 
 OWN = {"/v4/workflows": ("GET",)}
