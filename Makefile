@@ -4,7 +4,7 @@ BIN := .venv/bin
 AZURITE := tests/azurite/node_modules/.package-lock.json
 WORKERS ?= 2
 COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-	--extra azure --quiet
+	--extra azure --extra mcp --quiet
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test test-long lint format types sql azurite azurite-install locks clean
@@ -65,7 +65,7 @@ bench-quick: LARGE ?= 2
 bench-quick: bench ## The same in three minutes: it shows that all works, not who is faster
 
 bench-lock: # the peers' lock anew (needs uv)
-	$(subst pyproject.toml,tests/bench/requirements.in,$(subst --extra azure,,$(COMPILE))) -o tests/bench/peers.lock
+	$(subst pyproject.toml,tests/bench/requirements.in,$(subst --extra azure --extra mcp,,$(COMPILE))) -o tests/bench/peers.lock
 clean: bench-clean
 
 bench-clean:

@@ -4,7 +4,8 @@
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -38,6 +39,9 @@ from web.settings import AdmissionSettings, AuthSettings, QuerySettings, ServerS
 from web.status import status
 from web.watch import Watch
 
+if TYPE_CHECKING:
+    from web.assistants.endpoint import Endpoint
+
 _HANDLED = (EngineError, Denied, Busy, HTTPException, Exception)
 
 
@@ -61,8 +65,9 @@ def create_app_with(services: Services) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        yield
-        await services.running.close()
+        async with assistants.running() if assistants else nullcontext():
+            yield
+            await services.running.close()
 
     app = Starlette(
         lifespan=lifespan,
@@ -97,10 +102,22 @@ def create_app_with(services: Services) -> Starlette:
         ],
         exception_handlers=dict.fromkeys(_HANDLED, answer_error),
     )
+    assistants = _assistants(app, services)
     # A redirect would repeat the URL, signature and all.
     app.router.redirect_slashes = False
     app.state.services = services
     return app
+
+
+def _assistants(app: Starlette, services: Services) -> "Endpoint | None":
+    """The route for assistants, if what it needs is installed."""
+    try:
+        from web.assistants.endpoint import PATH, Endpoint  # of the extra mcp
+    except ImportError:
+        return None
+    endpoint = Endpoint(app, services.authenticator)
+    app.router.routes.append(Route(PATH, endpoint))
+    return endpoint
 
 
 def _route(path: str, endpoint: Callable[[Request], Awaitable[Response]], *methods: str) -> Route:

@@ -20,7 +20,7 @@ PUBLIC = {
 }  # fmt: skip
 """What anyone may see: nothing of any team is in it."""
 
-OWN = {"/v4/workflows": ("GET",)}
+OWN = {"/v4/workflows": ("GET",), "/mcp": ("POST",)}
 """What shows each team its own alone."""
 
 OWNED = {

@@ -36,10 +36,11 @@ export function table(caption, columns, rows, head = column => [column.name]) {
   const cell = (column, value) => {
     if (value === null || value === undefined) return make("td", {}, make("span", { class: "null" }, "null"));
     const text = typeof value === "object" ? JSON.stringify(value) : String(value);
-    return make("td", { class: column.type === "NUMBER" ? "number" : null }, text.slice(0, 500));
+    return make("td", { class: kind(column) }, text.slice(0, 500));
   };
+  const kind = column => column.type === "NUMBER" ? "number" : null;
   return make("table", {},
     make("caption", { class: "quiet" }, caption),
-    make("thead", {}, make("tr", {}, ...columns.map(column => make("th", { scope: "col" }, ...head(column))))),
+    make("thead", {}, make("tr", {}, ...columns.map(column => make("th", { scope: "col", class: kind(column) }, ...head(column))))),
     make("tbody", {}, ...rows.map(row => make("tr", {}, ...columns.map(column => cell(column, row[column.name]))))));
 }
