@@ -7,7 +7,8 @@ COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --gen
 	--extra azure --extra mcp --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-long lint format types sql azurite azurite-install locks clean
+.PHONY: help install run test test-long lint format sql azurite azurite-install locks clean screenshots bench bench-quick \
+	bench-lock bench-clean
 
 help: ## Say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -38,7 +39,8 @@ test-long: install azurite-install ## Run the generated cases in their long coun
 	TAILRACE_CASES=50000 TAILRACE_CASES_SCHEMATHESIS=5000 $(BIN)/python -m pytest -q -n $(WORKERS) \
 		tests/property tests/web/test_schemathesis.py
 
-lint: install ## Check style, layers and types
+lint: install ## Check style, layers, types and the container
+	$(BIN)/hadolint Dockerfile
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -46,6 +48,9 @@ lint: install ## Check style, layers and types
 format: install ## Lay the code out
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+screenshots: install ## Make the README's pictures anew (needs Chromium)
+	$(BIN)/python -m tests.helpers.screenshots
 
 # --- bench: the peers have an environment of their own, .venv-bench/ ---
 .venv-bench/installed: tests/bench/peers.lock

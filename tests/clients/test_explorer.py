@@ -110,6 +110,17 @@ def test_from_the_key_to_the_file(page: Any, server: Server, tmp_path: Path) -> 
     assert server.request(url).body == (tmp_path / "file").read_bytes()
 
 
+def test_an_export_keeps_the_digits_of_its_filters(page: Any, server: Server) -> None:
+    sign_in(page)
+    matching(page, "1,200")
+    add_filter(page, 1, "big", "EQUALS", str(ROWS[2]["big"]))
+    matching(page, "1")
+    page.get_by_role("button", name="Export the matching rows").click()
+    playwright.expect(page.locator("#finished-note")).to_contain_text("1 rows")
+    url = page.locator("#download").get_attribute("href")
+    assert server.request(url).body.splitlines()[1].split(b",")[2] == str(ROWS[2]["big"]).encode()
+
+
 def test_a_wrong_key_is_told_and_forgotten(page: Any) -> None:
     sign_in(page, "wrong")
     playwright.expect(page.get_by_role("alert")).to_contain_text("Send a valid API key")

@@ -30,7 +30,7 @@ export async function ask(path, { method = "GET", query = {}, body, headers = {}
   let answer;
   try {
     answer = await fetch(url, {
-      method, signal, body: body && JSON.stringify(body),
+      method, signal, body: typeof body === "object" ? JSON.stringify(body) : body,
       headers: { "x-api-key": key.get(), ...headers }, cache: "no-store", credentials: "omit",
     });
   } catch (error) {

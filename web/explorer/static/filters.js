@@ -24,6 +24,7 @@ export class Filters {
   use(fields) {
     const before = this.state();
     this.fields = paths(fields);
+    find("add-filter").disabled = !this.fields.length;
     find("filters").replaceChildren();
     for (const one of before) if (this.fields.some(field => field.path === one.field)) this.add(one);
   }
@@ -37,7 +38,6 @@ export class Filters {
   }
 
   add(filter = {}) {
-    if (!this.fields.length) return;
     const number = find("filters").children.length + 1;
     const field = make("select", { class: "field", "aria-label": `Column of filter ${number}` },
       ...this.fields.map(one => make("option", { value: one.path }, one.path)));

@@ -15,7 +15,7 @@ const filters = new Filters(() => { chosen.page = 1; later(); });
 const columns = new Columns();
 const asking = new Asking(() => chosen);
 new Exporting(() => ({
-  workflow: chosen.workflow, total: chosen.total, filters: JSON.parse(filters.json()),
+  workflow: chosen.workflow, total: chosen.total, filters: filters.json(),
   ...(chosen.runId && { runId: chosen.runId }), ...(chosen.sortBy && { sortBy: chosen.sortBy, order: chosen.order }),
 }));
 
