@@ -40,7 +40,7 @@ test-long: install azurite-install ## Run the generated cases in their long coun
 		tests/property tests/web/test_schemathesis.py
 
 lint: install ## Check style, layers, types and the container
-	$(BIN)/hadolint Dockerfile
+	$(BIN)/hadolint .container/Dockerfile
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy

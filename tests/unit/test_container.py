@@ -9,7 +9,7 @@ from web.cli.doctor_settings import variable_of
 from web.settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]
-DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")
+DOCKERFILE = (ROOT / ".container" / "Dockerfile").read_text("utf-8")
 KNOWN = {variable_of(kind, name) for kind in SETTINGS for name in kind.model_fields}
 
 
@@ -30,7 +30,7 @@ def test_what_is_copied_is_there_and_let_through() -> None:
 
 def test_settings_are_those_of_the_code() -> None:
     assert set(re.findall(r"\b(TAILRACE_[A-Z_]+)=", DOCKERFILE)) <= KNOWN
-    services = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))["services"]
+    services = yaml.safe_load((ROOT / ".container" / "compose.yaml").read_text("utf-8"))["services"]
     assert set(services["tailrace"]["environment"]) <= KNOWN
     assert services["tailrace"]["depends_on"]["azurite"]["condition"] == "service_healthy"
     assert services["tailrace"]["ports"] == ["127.0.0.1:8000:8000"]
