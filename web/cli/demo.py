@@ -67,7 +67,7 @@ def _instructions(base: str, key: str) -> str:
     )
     return f"""
 Serving {base} with the demo key {key}
-Paste these into another terminal; the last one downloads the file:
+Open {base}/ in a browser and sign in with the key, or paste these into another terminal; the last downloads the file:
 
   curl -s -H 'x-api-key: {key}' '{export}?format=json&sortBy=rating&order=desc'
   curl -s -G -H 'x-api-key: {key}' '{export}' --data-urlencode 'filters={filters}'
