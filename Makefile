@@ -35,9 +35,10 @@ $(AZURITE): tests/azurite/package-lock.json
 test: install azurite-install ## Run the suite
 	$(BIN)/python -m pytest -q -n $(WORKERS)
 
-test-long: install azurite-install ## Run the generated cases in their long counts
+test-long: install azurite-install ## Run the generated cases and the load in their long counts
 	TAILRACE_CASES=50000 TAILRACE_CASES_SCHEMATHESIS=5000 $(BIN)/python -m pytest -q -n $(WORKERS) \
 		tests/property tests/web/test_schemathesis.py
+	TAILRACE_LOAD_CLIENTS=200 TAILRACE_LOAD_SECONDS=60 $(BIN)/python -m pytest -q tests/load
 
 lint: install ## Check style, layers, types and the container
 	$(BIN)/hadolint .container/Dockerfile

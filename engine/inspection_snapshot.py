@@ -54,7 +54,7 @@ def take_snapshot(results: ResultStore, exports: ObjectStore | None) -> Snapshot
     pairs = [(_id(folder[0]), _id(folder[1])) for folder in folders if folder[2:] == ["run.json"]]
     workflows = {found.workflow_id: found for found in read_all(results.workflow, ids)}
     runs = read_all(lambda pair: results.run(*pair), pairs)
-    kept = [] if exports is None else [info.key for info in exports.list("") if _is_export(info.key)]
+    kept = [] if exports is None else [info.key for info in exports.list("") if is_export(info.key)]
     return Snapshot(
         runs=tuple(FoundRun(run, workflows.get(run.workflow_id)) for run in runs),
         exports=tuple(read_all(exports.head, kept)) if exports else (),
@@ -104,7 +104,8 @@ def _id(folder: str) -> str:
     return folder.partition("=")[2]
 
 
-def _is_export(key: str) -> bool:
+def is_export(key: str) -> bool:
+    """Whether an object of the exports is a finished file, and no ticket or lease."""
     workflow, _, name = key.partition("/")
     export_id, _, extension = name.partition(".")
     return is_id(workflow) and is_export_id(export_id) and extension in {row.extension for row in FORMATS.values()}

@@ -69,6 +69,13 @@ class Server:
     ) -> None:
         self.stop(signal.SIGTERM)
 
+    @property
+    def pid(self) -> int:
+        """The process that serves now."""
+        if self._process is None:
+            raise RuntimeError("the server does not run")
+        return self._process.pid
+
     def start(self) -> None:
         """Start the process and wait until it answers."""
         with self.log.open("ab") as log:

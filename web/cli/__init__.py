@@ -25,6 +25,7 @@ from web.cli.serve import serve
 from web.cli.sign import sign
 from web.cli.sql import sql
 from web.cli.sweep import sweep
+from web.cli.verify import verify
 from web.services import MissingSetting
 
 
@@ -34,7 +35,7 @@ def commands() -> None:
     """Publish runs of workflows and serve their exports: one file, one signed URL."""
 
 
-for command in (publish, runs, export, sign, serve, demo, keys, sweep, sql, explain, mcp, doctor):
+for command in (publish, runs, export, sign, serve, demo, keys, sweep, verify, sql, explain, mcp, doctor):
     commands.add_command(command)
 
 
