@@ -67,7 +67,7 @@ def create_app_with(services: Services) -> Starlette:
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with assistants.running() if assistants else nullcontext():
             yield
-            await services.running.close()
+            await services.close()
 
     app = Starlette(
         lifespan=lifespan,

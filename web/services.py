@@ -53,6 +53,11 @@ class Services:
         """The plan of a request of a team. Raises NotFound or InvalidRequest."""
         return await anyio.to_thread.run_sync(self.exporter.plan, wanted, team)
 
+    async def close(self) -> None:
+        """Let what runs come to its end within the grace, then cancel it."""
+        await self.running.close()
+        self.queries.cancel()
+
 
 def open_results(storage: StorageSettings) -> ResultStore:
     """The published results."""

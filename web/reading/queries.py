@@ -29,6 +29,7 @@ class Queries:
             queued=metrics.QUERIES_QUEUED,
         )
         self._seconds = settings.query_seconds
+        self._running: set[CancelToken] = set()
         self.sql = settings.sql
         self.duckdb = duckdb.model_copy(update={"memory_limit": settings.query_memory_limit})
         """What DuckDB may take for a page or the facts of a column."""
@@ -40,6 +41,11 @@ class Queries:
         )
         """What a statement that people type may take."""
 
+    def cancel(self) -> None:
+        """End all that run."""
+        for running in self._running:
+            running.cancel()
+
     async def run(
         self, team: str, gone: Callable[[], Awaitable[None]], query: Callable[[CancelToken], _FoundT]
     ) -> _FoundT:
@@ -47,6 +53,7 @@ class Queries:
         cancel = CancelToken()
         async with self._places.enter(team):
             late = asyncio.get_running_loop().call_later(self._seconds, cancel.cancel)
+            self._running.add(cancel)
             running = asyncio.ensure_future(anyio.to_thread.run_sync(query, cancel))
             leaving = asyncio.ensure_future(gone())
             try:
@@ -55,12 +62,13 @@ class Queries:
                     cancel.cancel()
                 return await running
             except Cancelled as error:
-                if leaving.done():
+                if asyncio.get_running_loop().time() < late.when():
                     raise
                 raise LimitExceeded(
                     f"The query takes longer than the {self._seconds} s that one may take: "
                     "narrow it by filters, or export the rows as one file."
                 ) from error
             finally:
+                self._running.discard(cancel)
                 late.cancel()
                 leaving.cancel()
