@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is missing: install it from the lock")
@@ -119,6 +120,33 @@ def test_an_export_keeps_the_digits_of_its_filters(page: Any, server: Server) ->
     playwright.expect(page.locator("#finished-note")).to_contain_text("1 rows")
     url = page.locator("#download").get_attribute("href")
     assert server.request(url).body.splitlines()[1].split(b",")[2] == str(ROWS[2]["big"]).encode()
+
+
+def test_an_export_that_waits_is_followed_and_cancelled(browser: Any, tmp_path: Path) -> None:
+    settings = {"TAILRACE_EXPORTS_AT_ONCE": "1", "TAILRACE_THREADS": "1"}
+    with Server((str(tmp_path / "store"), {}), tmp_path, **settings) as server:
+        frame = pl.select(n=pl.int_range(1_000_000)).with_columns(word=(pl.col("n") * 7919 % 1_000_003).cast(pl.String))
+        frame.write_parquet(tmp_path / "large.parquet")
+        server.publish("--workflow", "large", "--run", "r1", str(tmp_path / "large.parquet"))
+        # Others are before it.
+        headers = {"x-api-key": KEY, "prefer": "respond-async"}
+        for number in range(6):
+            body = {"sortBy": "word", "filters": [{"field": "n", "operator": "NOT_EQUALS", "value": number}]}
+            path = "/v4/workflows/large/data/export"
+            assert server.request(path, "POST", headers, json.dumps(body).encode()).status == 202
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto(f"{server.base}/")
+        sign_in(page)
+        matching(page, "1,000,000")
+        page.get_by_role("button", name="Export the matching rows").click()
+        playwright.expect(page.locator("#phase")).to_contain_text("queued, place")
+        playwright.expect(page.locator("#progress")).to_be_visible()
+        page.get_by_role("button", name="Cancel").click()
+        playwright.expect(page.get_by_role("alert")).to_contain_text("cancelled")
+        playwright.expect(page.locator("#progress")).to_be_hidden()
+        playwright.expect(page.locator("#finished")).to_be_hidden()
+        context.close()
 
 
 def test_a_wrong_key_is_told_and_forgotten(page: Any) -> None:
