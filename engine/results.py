@@ -114,13 +114,12 @@ class ResultStore:
         return workflow
 
     def add(self, run: Run) -> None:
-        """Make a run visible. Raises Conflict if there is a run of that id."""
+        """Make a run visible. Raises Conflict if there is a run of that id; after any other error it may be there."""
         key = f"{run_prefix(run.workflow_id, run.run_id)}run.json"
         try:
             self.store.create(key, run.encode(), content_type=_JSON, metadata={})
         except ObjectExists:
             raise Conflict(f"The run {run.run_id} is published already; runs never change: take a new id.") from None
-        self.advance(run)
 
     def advance(self, run: Run) -> None:
         """Make a run its workflow's latest, if it is; a compare-and-swap, so concurrent publishers lose nothing."""
