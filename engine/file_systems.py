@@ -6,14 +6,13 @@ DuckDB takes file systems by fsspec's interface and calls a few of its methods: 
 import io
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from fsspec import AbstractFileSystem
 
 from engine.errors import SourceDamaged, StoreError
 from engine.ordered import OrderedSink
 from engine.runs import Part
-from engine.stores.port import ObjectStore
 
 STAGE = "stage"
 PART = "part"
@@ -94,13 +93,20 @@ class _Source(io.RawIOBase):
         return data
 
 
+class Parts(Protocol):
+    """Where the bytes of parts come from: of an object store, no more than this."""
+
+    def read(self, key: str, *, start: int = 0, length: int | None = None, etag: str | None = None) -> bytes:
+        """Bytes of one version, as `ObjectStore.read` gives them."""
+
+
 class PartFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is untyped
     """``part://{key}``: the parts of one run in a store that has no local paths."""
 
     protocol = PART
     cachable = False
 
-    def __init__(self, store: ObjectStore, parts: Mapping[str, Part], modified: datetime) -> None:
+    def __init__(self, store: Parts, parts: Mapping[str, Part], modified: datetime) -> None:
         super().__init__()
         self._store = store
         self._parts = parts

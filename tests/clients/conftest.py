@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.helpers.chromium import ARGUMENTS, CHROMIUM, MISSING
 from tests.helpers.server import Server
 
 ROWS = 1_500
@@ -99,3 +100,15 @@ def download_folder(tmp_path: Path) -> Path:
     folder = tmp_path / "downloads"
     folder.mkdir()
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A real browser; skips where there is none."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is missing: install it from the lock")
+    if CHROMIUM is None:
+        pytest.skip(MISSING)
+    with playwright.sync_playwright() as driver:
+        launched = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield launched
+        launched.close()

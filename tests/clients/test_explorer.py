@@ -9,14 +9,11 @@ from typing import Any
 import polars as pl
 import pytest
 
+from tests.helpers.server import KEY, Server
+
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is missing: install it from the lock")
 
-from tests.clients.test_browser import ARGUMENTS, CHROMIUM  # noqa: E402
-from tests.helpers.server import KEY, Server  # noqa: E402
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: install Debian's package chromium")
-
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     {
         "name": f"<b>name</b> {n}",
         "price": n / 4,
@@ -40,14 +37,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         server.publish("--workflow", "shops", "--run", "r1", "--name", "Shops", str(source))
         server.publish("--workflow", "shops", "--run", "r2", "--state", "FAILED", str(source))
         yield server
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        launched = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield launched
-        launched.close()
 
 
 @pytest.fixture
@@ -92,7 +81,7 @@ def test_from_the_key_to_the_file(page: Any, server: Server, tmp_path: Path) -> 
     add_filter(page, 1, "city", "EQUALS", "Rome")
     matching(page, "400")
     add_filter(page, 2, "price", "GREATER_THAN", "100")
-    wanted = [row for row in ROWS if row["city"] == "Rome" and row["price"] > 100]  # type: ignore[operator]
+    wanted = [row for row in ROWS if row["city"] == "Rome" and row["price"] > 100]
     matching(page, str(len(wanted)))
     page.get_by_role("button", name="price", exact=True).click()
     playwright.expect(page.locator("#preview tbody tr").first).to_contain_text(str(wanted[0]["price"]))

@@ -53,20 +53,26 @@ def asked(server: Server, **parameters: str) -> tuple[threading.Thread, list[Ans
     return thread, came
 
 
+def stopped_while_exporting(server: Server, numbers: Path) -> Answer:
+    """What an export answers whose server is told to stop in the middle of it."""
+    server.publish("--workflow", "numbers", "--run", "r", str(numbers))
+    thread, came = asked(server, **_SLOW)
+    time.sleep(0.3)
+    assert thread.is_alive()
+    server.stop(signal.SIGTERM)
+    thread.join()
+    (answer,) = came
+    assert isinstance(answer, Answer)
+    return answer
+
+
 def works(server: Server) -> bool:
     return server.download("numbers", filters=_SMALL).count(b"\n") == 11
 
 
 def test_a_stop_lets_a_running_export_end(tmp_path: Path, numbers: Path) -> None:
     with Server((str(tmp_path / "store"), {}), tmp_path, TAILRACE_GRACE_SECONDS="60", **_ONE) as server:
-        server.publish("--workflow", "numbers", "--run", "r", str(numbers))
-        thread, came = asked(server, **_SLOW)
-        time.sleep(0.3)
-        assert thread.is_alive()
-        server.stop(signal.SIGTERM)
-        thread.join()
-        (answer,) = came
-        assert isinstance(answer, Answer)
+        answer = stopped_while_exporting(server, numbers)
         assert (answer.status, answer.json()["rowCount"]) == (200, ROWS)
         server.start()
         assert server.request(answer.json()["url"]).status == 200
@@ -74,14 +80,7 @@ def test_a_stop_lets_a_running_export_end(tmp_path: Path, numbers: Path) -> None
 
 def test_a_stop_without_grace_ends_it_with_a_reason(tmp_path: Path, numbers: Path) -> None:
     with Server((str(tmp_path / "store"), {}), tmp_path, TAILRACE_GRACE_SECONDS="0", **_ONE) as server:
-        server.publish("--workflow", "numbers", "--run", "r", str(numbers))
-        thread, came = asked(server, **_SLOW)
-        time.sleep(0.3)
-        assert thread.is_alive()
-        server.stop(signal.SIGTERM)
-        thread.join()
-        (answer,) = came
-        assert isinstance(answer, Answer)
+        answer = stopped_while_exporting(server, numbers)
         assert (answer.status, answer.json()["code"]) == (503, "cancelled")
         assert files(tmp_path / "store" / "exports") == []
         assert files(tmp_path / "spill") == []

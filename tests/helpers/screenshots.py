@@ -10,7 +10,7 @@ from typing import Any
 from playwright.sync_api import expect, sync_playwright
 
 from engine.sample import write_sample
-from tests.clients.test_browser import ARGUMENTS, CHROMIUM
+from tests.helpers.chromium import ARGUMENTS, CHROMIUM
 from tests.helpers.server import KEY, Server
 
 _PICTURES = Path(__file__).parents[1] / "pictures"

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -180,10 +181,10 @@ def test_the_child_knows_no_credentials(engine: Engine, run: Run, monkeypatch: p
     seen: list[str] = []
     started = subprocess.Popen
 
-    def watched(*arguments: object, **options: object) -> "subprocess.Popen[bytes]":
-        child = started(*arguments, **options)  # type: ignore[call-overload]
+    def watched(*arguments: Any, **options: Any) -> "subprocess.Popen[bytes]":
+        child: subprocess.Popen[bytes] = started(*arguments, **options)
         seen.append(Path(f"/proc/{child.pid}/environ").read_text())
-        return child  # type: ignore[no-any-return]
+        return child
 
     monkeypatch.setattr(subprocess, "Popen", watched)
     rows(engine, run, "SELECT 1")

@@ -11,6 +11,7 @@ import pytest
 from mcp import StdioServerParameters
 from mcp.client import Client
 from mcp.client.streamable_http import streamable_http_client
+from mcp_types import TextContent
 
 from tests.helpers.server import KEY, OTHER_KEY, Server
 from tests.web.conftest import ROWS
@@ -51,8 +52,9 @@ def call(name: str, **arguments: object) -> Use:
 
     async def use(client: Client) -> tuple[str, bool]:
         found = await client.call_tool(name, arguments)
-        assert len(found.content) == 1
-        return found.content[0].text, bool(found.is_error)  # type: ignore[union-attr]
+        (content,) = found.content
+        assert isinstance(content, TextContent)
+        return content.text, bool(found.is_error)
 
     return use
 

@@ -103,7 +103,7 @@ def make_server(client_of: ClientOf) -> MCPServer[Any]:
     async def export_rows(
         context: Context[Any, Any],
         workflow_id: Workflow,
-        format: Annotated[Literal["csv", "json", "parquet"], Field(description="Of the file")] = "csv",  # noqa: A002
+        format: Annotated[Literal["csv", "json", "parquet"], Field(description="Of the file")] = "csv",  # noqa: A002  # the name that callers know
         run_id: RunId = None,
         filters: Filters = None,
         sort_by: SortBy = None,

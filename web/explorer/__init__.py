@@ -79,4 +79,6 @@ def _names() -> frozenset[str]:
 
 @cache
 def _read(name: str) -> bytes:
-    return files("web.explorer").joinpath("static", name).read_bytes()
+    content = files("web.explorer").joinpath("static", name).read_bytes()
+    # Colours are those of the other pages.
+    return files("web").joinpath("palette.css").read_bytes() + content if name.endswith(".css") else content
