@@ -1,5 +1,6 @@
 """One run and its exports, for clients that are not ours: they get a URL and nothing else."""
 
+import importlib.util
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -112,3 +114,16 @@ def browser() -> Iterator[Any]:
         launched = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield launched
         launched.close()
+
+
+@pytest.fixture
+def httpfs() -> duckdb.DuckDBPyConnection:
+    """DuckDB with the signed extension from its wheel; nothing is downloaded."""
+    spec = importlib.util.find_spec("duckdb_extension_httpfs")
+    if spec is None or spec.origin is None:
+        pytest.skip("DuckDB's httpfs extension is missing: install duckdb-extension-httpfs")
+    (extension,) = Path(spec.origin).parent.glob("extensions/*/httpfs.duckdb_extension")
+    connection = duckdb.connect(config={"autoinstall_known_extensions": False})
+    connection.execute(f"LOAD '{extension}'")
+    connection.execute("SET TimeZone='UTC'")
+    return connection

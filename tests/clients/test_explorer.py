@@ -2,10 +2,13 @@
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import polars as pl
 import pytest
 
@@ -109,6 +112,33 @@ def test_an_export_keeps_the_digits_of_its_filters(page: Any, server: Server) ->
     playwright.expect(page.locator("#finished-note")).to_contain_text("1 rows")
     url = page.locator("#download").get_attribute("href")
     assert server.request(url).body.splitlines()[1].split(b",")[2] == str(ROWS[2]["big"]).encode()
+
+
+@pytest.mark.parametrize("format_name", ["csv", "json", "parquet"])
+def test_the_snippets_and_the_link_open_the_file(
+    page: Any, httpfs: duckdb.DuckDBPyConnection, tmp_path: Path, format_name: str
+) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    sign_in(page)
+    matching(page, "1,200")
+    page.get_by_label("Format").select_option(format_name)
+    page.get_by_role("button", name="Export the matching rows").click()
+    playwright.expect(page.locator("#finished-note")).to_contain_text("1,200 rows")
+    page.get_by_role("button", name="Copy the link").click()
+    playwright.expect(page.locator("#copied")).to_have_text("Copied.")
+    assert page.evaluate("navigator.clipboard.readText()") == page.locator("#download").get_attribute("href")
+    titles, texts = page.locator("#snippets h3").all_inner_texts(), page.locator("#snippets pre").all_inner_texts()
+    snippets = dict(zip(titles, texts, strict=True))
+    subprocess.run(snippets["curl"], shell=True, cwd=tmp_path, check=True)
+    assert (tmp_path / f"shops-r1.{format_name}").stat().st_size > 0
+    for name in ("pandas", "Polars"):
+        script = f"{snippets[name]}\nprint(len(frame))"
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        assert done.stdout == "1200\n", name
+    install, query = snippets["DuckDB"].split("\n")
+    assert install == "INSTALL httpfs; LOAD httpfs;"
+    # It is loaded already, from its package: to install it would be to ask the world.
+    assert len(httpfs.execute(query).fetchall()) == 1200
 
 
 def test_an_export_that_waits_is_followed_and_cancelled(browser: Any, tmp_path: Path) -> None:
