@@ -88,8 +88,10 @@ def test_an_error_is_told_by_its_code(server: Server) -> None:
 
 def test_hostile_ids_cannot_forge_a_line(server: Server) -> None:
     before = len(server.log.read_text().splitlines())
-    server.request("/v4/workflows/x%0A%7B%22event%22:%22forged%22%7D/data/export", headers={"x-api-key": KEY})
-    lines(server, status=404)
+    path = "/v4/workflows/x%0A%7B%22event%22:%22forged%22%7D/data/export"
+    answer = server.request(path, headers={"x-api-key": KEY})
+    # The line comes after the answer, and an earlier 404 would not be it.
+    lines(server, status=404, requestId=answer.headers["x-request-id"])
     after = [json.loads(line) for line in server.log.read_text().splitlines()[before:]]
     assert [line["event"] for line in after] == ["request"]
     assert "workflow_id" not in after[0]
