@@ -109,6 +109,8 @@ class Exporter:
             rows = self._copy(plan, stream, cancel, progress)
             if not plan.predicate and rows != plan.run.rows:
                 raise SourceDamaged("The run holds another number of rows than its description says.")
+            # The last blocks may take long, and a cancel counts until they are there.
+            stream.flush()
             # Reads of a store are pinned to the version; files of a directory can be replaced while they are read.
             self.results.check_parts(plan.run)
             cancel.raise_if_cancelled()
