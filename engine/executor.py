@@ -20,6 +20,16 @@ from engine.settings import DuckDBSettings
 from engine.spill import TOO_LARGE
 from engine.stores.port import ObjectStore
 
+_UNREADABLE = (
+    duckdb.IOException,
+    duckdb.InvalidInputException,
+    # A part whose file is gone is asked for as a folder, which the fence refuses.
+    duckdb.PermissionException,
+    # A column of the manifest that the part has not, or of another type.
+    duckdb.BinderException,
+)
+"""What DuckDB raises for a part that is damaged; beside its bare Error, which is all that it says of a bad footer."""
+
 MAX_WAITING_BYTES = 64 * 1024 * 1024
 """Encoded bytes that may wait for the ranges before them."""
 
@@ -137,8 +147,7 @@ def failure_of(error: duckdb.Error, parts: PartFileSystem, cancel: CancelToken) 
         return Cancelled("The export was cancelled.")
     if isinstance(error, duckdb.OutOfMemoryException):
         return LimitExceeded(TOO_LARGE)
-    # A part whose file is gone is asked for as a folder, which the fence refuses.
-    if isinstance(error, duckdb.IOException | duckdb.InvalidInputException | duckdb.PermissionException):
+    if isinstance(error, _UNREADABLE) or type(error) is duckdb.Error:
         return SourceDamaged("A part of the run cannot be read.")
     return error
 

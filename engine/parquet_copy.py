@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 
 from engine.cancel import CancelToken
 from engine.errors import SourceDamaged
@@ -16,6 +17,9 @@ from engine.stores.port import ObjectStore
 _PIECE_BYTES = 8 * 1024 * 1024
 _READ_AHEAD = 4
 """Pieces that are read while others are written: 32 MiB in memory."""
+
+_NO_FOOTER = (ValueError, LookupError, TypeError, AttributeError)
+"""What comes of bytes that are no footer: fields are missing, of another type, or lead beyond the end."""
 
 
 def copy_row_groups(
@@ -45,18 +49,32 @@ def copy_row_groups(
         finally:
             for future in ahead:
                 future.cancel()
-    forward(join.footer())
+    with _footers():
+        footer = join.footer()
+    forward(footer)
     return sum(part.rows for part in plan.run.parts)
 
 
+@contextmanager
+def _footers() -> Iterator[None]:
+    try:
+        yield
+    except _NO_FOOTER as error:
+        raise SourceDamaged("A part of the run cannot be read.") from error
+
+
 def _pieces(plan: ExportPlan, store: ObjectStore, join: FooterJoin, progress: Progress) -> Iterator[tuple[Part, Span]]:
+    rows = 0
     for part in plan.run.parts:
-        try:
+        with _footers():
             for span in join.add(_footer(store, part)):
+                if span.start < 0 or not 0 < span.length <= part.bytes - span.start:
+                    raise ValueError("a row group beyond the file")
                 for start in range(0, span.length, _PIECE_BYTES):
                     yield part, Span(span.start + start, min(_PIECE_BYTES, span.length - start))
-        except (ValueError, KeyError) as error:
-            raise SourceDamaged("A part of the run cannot be read.") from error
+            if join.rows != rows + part.rows:
+                raise ValueError("another number of rows")
+        rows += part.rows
         progress.add_rows(part.rows)
 
 
