@@ -1,5 +1,7 @@
 """Where ranges run: a few DuckDB instances side by side, each range one COPY into the ordered sink."""
 
+import errno
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
@@ -20,6 +22,7 @@ from engine.settings import DuckDBSettings
 from engine.spill import TOO_LARGE
 from engine.stores.port import ObjectStore
 
+_DISK_FULL = os.strerror(errno.ENOSPC)
 _UNREADABLE = (
     duckdb.IOException,
     duckdb.InvalidInputException,
@@ -145,7 +148,8 @@ def failure_of(error: duckdb.Error, parts: PartFileSystem, cancel: CancelToken) 
         return parts.failure
     if cancel.cancelled:
         return Cancelled("The export was cancelled.")
-    if isinstance(error, duckdb.OutOfMemoryException):
+    # All that it writes to a disk itself is what it spills.
+    if isinstance(error, duckdb.OutOfMemoryException) or _DISK_FULL in str(error):
         return LimitExceeded(TOO_LARGE)
     if isinstance(error, _UNREADABLE) or type(error) is duckdb.Error:
         return SourceDamaged("A part of the run cannot be read.")
