@@ -1,106 +1,58 @@
-"""Faults of the process and its disks: a stop with and without grace, and disks that are full."""
+"""Disks that are full: under the exports, under the results, and under what is temporary."""
 
-import signal
-import subprocess
-import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from tests.e2e.conftest import ROWS, numbers
-from tests.helpers.server import Answer, Server
+from tests.faults.told import Told
+from tests.helpers.disks import small_disk
+from tests.helpers.server import Server
 
-__all__ = ["numbers"]
-
+ROWS = 1_000_000
+"""A CSV of 27 MB, and a run of 2."""
 _SMALL = [{"field": "n", "operator": "LESS_THAN", "value": 10}]
-_SLOW = {"sortBy": "text", "order": "desc", "format": "json"}
-_ONE = {"TAILRACE_THREADS": "1"}
-"""By one thread a sort takes its time."""
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 8 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("a disk of its own needs the right to mount")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with small_disk(tmp_path) as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def numbers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("disks") / "numbers.parquet"
+    pq.write_table(pa.table({"n": pa.array(range(ROWS)), "text": [f"row {n} of the run" for n in range(ROWS)]}), path)
+    return path
 
 
 def files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
-def asked(server: Server, **parameters: str) -> tuple[threading.Thread, list[Answer | OSError]]:
-    """A request on its way, and what will have come of it."""
-    came: list[Answer | OSError] = []
-
-    def ask() -> None:
-        try:
-            came.append(server.export("numbers", **parameters))
-        except OSError as error:
-            came.append(error)
-
-    thread = threading.Thread(target=ask)
-    thread.start()
-    return thread, came
-
-
-def stopped_while_exporting(server: Server, numbers: Path) -> Answer:
-    """What an export answers whose server is told to stop in the middle of it."""
-    server.publish("--workflow", "numbers", "--run", "r", str(numbers))
-    thread, came = asked(server, **_SLOW)
-    time.sleep(0.3)
-    assert thread.is_alive()
-    server.stop(signal.SIGTERM)
-    thread.join()
-    (answer,) = came
-    assert isinstance(answer, Answer)
-    return answer
-
-
 def works(server: Server) -> bool:
     return server.download("numbers", filters=_SMALL).count(b"\n") == 11
 
 
-def test_a_stop_lets_a_running_export_end(tmp_path: Path, numbers: Path) -> None:
-    with Server((str(tmp_path / "store"), {}), tmp_path, TAILRACE_GRACE_SECONDS="60", **_ONE) as server:
-        answer = stopped_while_exporting(server, numbers)
-        assert (answer.status, answer.json()["rowCount"]) == (200, ROWS)
-        server.start()
-        assert server.request(answer.json()["url"]).status == 200
-
-
-def test_a_stop_without_grace_ends_it_with_a_reason(tmp_path: Path, numbers: Path) -> None:
-    with Server((str(tmp_path / "store"), {}), tmp_path, TAILRACE_GRACE_SECONDS="0", **_ONE) as server:
-        answer = stopped_while_exporting(server, numbers)
-        assert (answer.status, answer.json()["code"]) == (503, "cancelled")
-        assert files(tmp_path / "store" / "exports") == []
-        assert files(tmp_path / "spill") == []
-        server.start()
-        assert works(server)
-
-
-def test_a_full_disk_under_the_exports(tmp_path: Path, numbers: Path, disk: Path) -> None:
+def _exports(tmp_path: Path, numbers: Path, disk: Path) -> None:
     with Server((str(tmp_path / "store"), {}), tmp_path, TAILRACE_EXPORTS=str(disk / "exports")) as server:
         server.publish("--workflow", "numbers", "--run", "r", str(numbers))
         assert works(server)
         before = files(disk)
         answer = server.export("numbers")
-        assert answer.status in (500, 503)
+        assert (answer.status, answer.json()["code"]) == (503, "store_unavailable")
         assert str(disk) not in answer.body.decode()
         assert files(disk) == before
         assert works(server)
 
 
-def test_a_full_disk_under_the_results(tmp_path: Path, numbers: Path, disk: Path) -> None:
+def _results(tmp_path: Path, numbers: Path, disk: Path) -> None:
+    # Room for one run, and a part of another.
+    (disk / "filler").write_bytes(bytes(5_000_000))
     server = Server((str(tmp_path / "store"), {}), tmp_path, TAILRACE_RESULTS=str(disk / "results"))
     (tmp_path / "small.csv").write_text("n\n1\n")
     server.publish("--workflow", "small", "--run", "r", str(tmp_path / "small.csv"))
@@ -112,8 +64,47 @@ def test_a_full_disk_under_the_results(tmp_path: Path, numbers: Path, disk: Path
             break
         published.append(run)
     assert done.returncode == 1
+    assert "full" in done.stderr
     assert "Traceback" not in done.stderr
+    assert published
     assert [line.split("\t")[0] for line in server.command("runs", "numbers").stdout.splitlines()[1:]] == published
     assert not [path for path in files(disk) if f"run={run}/" in str(path)]
     server.publish("--workflow", "small", "--run", "r2", str(tmp_path / "small.csv"))
     assert server.command("verify").returncode == 0
+
+
+def _temporary(tmp_path: Path, numbers: Path, disk: Path) -> None:
+    full = disk / "filler"
+    full.write_bytes(bytes(7_500_000))
+    server = Server((str(tmp_path / "store"), {}), tmp_path, TAILRACE_SPILL_DIRECTORY=str(disk / "spill"))
+    publish = ("publish", "--team", "acme", "--workflow", "numbers", "--run", "r", str(numbers))
+    done = server.command(*publish)
+    assert done.returncode == 1
+    assert "full" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list((tmp_path / "store").rglob("run=*")) == []
+    assert files(disk) == [full]
+    full.unlink()
+    server.publish("--workflow", "numbers", "--run", "r", str(numbers))
+    with server:
+        assert works(server)
+
+
+FULL: dict[str, tuple[Callable[[Path, Path, Path], None], Told]] = {
+    "the disk under the exports is full": (
+        _exports,
+        Told("503 `store_unavailable`", "the older files; the next export works"),
+    ),
+    "the disk under the results is full": (_results, Told("the publisher is told", "the runs before; the next works")),
+    "the disk under a publisher's temporary files is full": (
+        _temporary,
+        Told("the publisher is told", "nothing; the same works when there is room"),
+    ),
+}
+TOLD = {name: told for name, (_, told) in FULL.items()}
+
+
+@pytest.mark.parametrize("name", FULL)
+def test_a_full_disk(tmp_path: Path, numbers: Path, disk: Path, name: str) -> None:
+    fill, _ = FULL[name]
+    fill(tmp_path, numbers, disk)
