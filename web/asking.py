@@ -6,20 +6,22 @@ import anyio.to_thread
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from web.auth import Principal
 from web.facts import note
 from web.parameters import parse_body, read_body, read_query
+from web.principal import Principal
 from web.services import Services
 
 LONGEST_QUERY_BYTES = 32 * 1024
 LONGEST_BODY_BYTES = 8 * 1024 * 1024
+_LONGEST_CALLER = 128
+"""Characters of it in the log: a subject comes from a token, which may be long."""
 
 
 async def identify(request: Request) -> Principal:
     """The caller. Raises Unauthorized."""
     services: Services = request.app.state.services
     principal = await anyio.to_thread.run_sync(services.authenticator.authenticate, request.headers.raw)
-    note(request.scope, team=principal.team)
+    note(request.scope, team=principal.team, caller=principal.caller[:_LONGEST_CALLER])
     return principal
 
 

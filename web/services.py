@@ -20,7 +20,8 @@ from engine.tickets import Tickets
 from web.admission import Admission
 from web.auth import Authenticator
 from web.jwks import JwksClient
-from web.keys import ApiKeys, parse_api_keys
+from web.key_file import KeyFile
+from web.keys import KnownKeys, parse_api_keys
 from web.later import LaterExports
 from web.reading.queries import Queries
 from web.running import RunningExports
@@ -28,6 +29,7 @@ from web.settings import AdmissionSettings, AuthSettings, QuerySettings, ServerS
 from web.signing import UrlSigner, parse_signing_keys
 from web.tokens import Tokens
 
+_GivenT = TypeVar("_GivenT")
 _ReadT = TypeVar("_ReadT")
 
 
@@ -120,20 +122,24 @@ def _read_urls(signing: SigningSettings, exports: ObjectStore) -> ReadUrls | Non
     return urls
 
 
-def _read(setting: str, reader: Callable[[str], _ReadT], text: str) -> _ReadT:
+def _read(setting: str, reader: Callable[[_GivenT], _ReadT], given: _GivenT) -> _ReadT:
     try:
-        return reader(text)
-    except ValueError as error:
+        return reader(given)
+    except (OSError, ValueError) as error:
         raise MissingSetting(f"{setting} cannot be read: {error}.") from error
 
 
 def _authenticator(auth: AuthSettings) -> Authenticator:
-    if not (auth.api_keys or auth.jwt_secret or auth.jwks_url):
+    if not auth.configured:
         raise MissingSetting(
-            "Nobody could sign in: set TAILRACE_API_KEYS (key=team), TAILRACE_JWT_SECRET or TAILRACE_JWKS_URL. "
-            "`tailrace keys new` makes a key."
+            "Nobody could sign in: set TAILRACE_API_KEYS (key=team), TAILRACE_API_KEYS_FILE, TAILRACE_JWT_SECRET or "
+            "TAILRACE_JWKS_URL. `tailrace keys new` makes a key."
         )
-    keys = _read("TAILRACE_API_KEYS", parse_api_keys, auth.api_keys) if auth.api_keys else ApiKeys({})
+    keys: list[KnownKeys] = []
+    if auth.api_keys:
+        keys.append(_read("TAILRACE_API_KEYS", parse_api_keys, auth.api_keys))
+    if auth.api_keys_file is not None:
+        keys.append(_read("TAILRACE_API_KEYS_FILE", KeyFile, auth.api_keys_file))
     tokens = None
     if auth.jwt_secret or auth.jwks_url:
         try:

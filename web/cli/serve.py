@@ -7,6 +7,7 @@ import click
 import uvicorn
 from starlette.applications import Starlette
 
+from web import tracing
 from web.app import create_app
 from web.logs import set_up
 from web.services import Services
@@ -44,11 +45,16 @@ class _Server(uvicorn.Server):
         closing = asyncio.ensure_future(self._services.close())
         await super().shutdown(sockets)
         await closing
+        await asyncio.to_thread(tracing.flush)
 
 
 def run_server(app: Starlette, server: ServerSettings, admission: AdmissionSettings) -> None:
     """Serve until a signal ends it; what runs then has its grace to come to an end."""
     set_up()
+    try:
+        tracing.set_up()
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
     config = uvicorn.Config(
         app,
         host=server.host,
