@@ -101,8 +101,7 @@ async def answer_error(request: Request, error: Exception) -> Response:
     if status == 503:
         headers["retry-after"] = str(error.retry_after_seconds if isinstance(error, Busy) else _RETRY_SECONDS)
     if isinstance(error, Denied):
-        headers["www-authenticate"] = 'Bearer realm="tailrace"'
-        return _answer(request, status, error.message, code, {}, headers)
+        return _answer_denied(request, error)
     if isinstance(error, EngineError):
         return _answer(request, status, error.message, code, error.details, headers)
     return _answer(request, status, str(error), code, {}, headers)
@@ -112,10 +111,14 @@ def _answer_http(request: Request, error: HTTPException) -> Response:
     query = request.scope["query_string"]
     if error.status_code == 404 and any(f"{name}=".encode() in query for name in PARAMETERS - {"format"}):
         # A signed URL whose path was tampered with beyond recognition.
-        refused = BadSignature()
-        return _answer(request, 401, refused.message, refused.code, {})
+        return _answer_denied(request, BadSignature())
     code = _CODES_OF_STATUS.get(error.status_code, "invalid_request")
     return _answer(request, error.status_code, f"{error.detail}.", code, {}, error.headers)
+
+
+def _answer_denied(request: Request, error: Denied) -> Response:
+    headers = {"www-authenticate": 'Bearer realm="tailrace"'}
+    return _answer(request, 401, error.message, error.code, {}, headers)
 
 
 def _answer(

@@ -1,12 +1,12 @@
 """Requests as bytes on the socket: what two readers could read differently, or what is too much of anything."""
 
 import json
-import socket
 import time
 from collections.abc import Iterator
 
 import pytest
 
+from tests.attack.raw import sent
 from tests.helpers.server import KEY, Server
 from tests.web.conftest import publish_people
 
@@ -20,21 +20,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with Server((str(folder / "store"), {}), folder) as server:
         publish_people(server, folder)
         yield server
-
-
-def sent(server: Server, request: bytes) -> bytes:
-    """Everything that comes back until the server hangs up or says nothing for a moment."""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=2) as line:
-        line.sendall(request)
-        came = b""
-        try:
-            while data := line.recv(65536):
-                came += data
-        except TimeoutError:
-            pass
-        except ConnectionResetError:
-            pass
-        return came
 
 
 def get(headers: bytes = b"", target: bytes = EXPORT, method: bytes = b"GET", body: bytes = b"") -> bytes:

@@ -1,7 +1,7 @@
 """The real service, but for small blocks: halted where a test wants it, or with a clock that is wrong.
 
 Its process looks at files of a folder: ``halt`` names the point, ``halted`` is there once somebody stands at it, and
-they go on when ``halt`` is gone; ``clock`` holds the seconds that the clock is ahead.
+they go on when ``halt`` is gone; ``clock`` holds the seconds that the clock is ahead, or ``stopped`` and the time.
 """
 
 import os
@@ -33,6 +33,7 @@ _POINTS: tuple[tuple[type, str, str, bool], ...] = (
 )
 BLOCK_BYTES = 256 * 1024
 _FOLDER = "ALTERED_FOLDER"
+_STOPPED = "stopped "
 _WAIT_SECONDS = 30
 
 
@@ -64,8 +65,15 @@ class AlteredServer(Server):
 
     def move_clock(self, by: timedelta) -> None:
         """From now on, the clock is ahead by that, or behind."""
+        self._write_clock(str(by.total_seconds()))
+
+    def stop_clock(self, at: datetime) -> None:
+        """From now on, it is that time."""
+        self._write_clock(f"{_STOPPED}{at.isoformat()}")
+
+    def _write_clock(self, text: str) -> None:
         new = self.folder / "clock.new"
-        new.write_text(str(by.total_seconds()))
+        new.write_text(text)
         new.replace(self.folder / "clock")
 
 
@@ -79,10 +87,12 @@ class _Moved(datetime, metaclass=_AnyDatetime):
     def now(cls, tz: tzinfo | None = None) -> Any:
         """The time of the clock that is wrong."""
         try:
-            ahead = float((Path(os.environ[_FOLDER]) / "clock").read_text())
+            text = (Path(os.environ[_FOLDER]) / "clock").read_text()
         except FileNotFoundError:
-            ahead = 0
-        return datetime.now(tz) + timedelta(seconds=ahead)
+            text = "0"
+        if text.startswith(_STOPPED):
+            return datetime.fromisoformat(text.removeprefix(_STOPPED)).astimezone(tz)
+        return datetime.now(tz) + timedelta(seconds=float(text))
 
 
 def _halting(method: Callable[..., Any], point: str, *, after: bool) -> Callable[..., Any]:

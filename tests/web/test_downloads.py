@@ -1,10 +1,9 @@
 """Signed and keyed downloads over a real socket, on both stores (contract section 3)."""
 
 import hashlib
-import re
-from collections.abc import Callable
+import time
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -110,73 +109,6 @@ def test_another_team_sees_nothing(people_on: Server, exported: Answer) -> None:
     assert len({str(answer.json() | {"requestId": ""}) for answer in answers}) == 1
 
 
-def test_a_signed_url_stands_alone(people_on: Server, exported: Answer, content: bytes) -> None:
-    for headers in ({"x-api-key": OTHER_KEY}, {"x-api-key": "wrong"}, {"authorization": "Bearer x"}):
-        assert people_on.request(exported["url"], headers=headers).body == content
-
-
-def _with(name: str, change: Callable[[str], str]) -> Callable[[str], str]:
-    def changed(url: str) -> str:
-        path, _, query = url.partition("?")
-        pairs = [(key, change(value) if key == name else value) for key, value in parse_qsl(query)]
-        return f"{path}?{urlencode(pairs)}"
-
-    return changed
-
-
-def _without(name: str) -> Callable[[str], str]:
-    return lambda url: re.sub(rf"(?<=[?&]){name}=[^&]*&?", "", url).rstrip("&")
-
-
-TAMPERED: dict[str, Callable[[str], str]] = {
-    "workflowId": lambda url: url.replace("/people/", "/unfinished/"),
-    "exportId": lambda url: re.sub(r"/exports/.", lambda found: f"/exports/{'1' if found[0][-1] == '0' else '0'}", url),
-    "exportId in upper case": lambda url: re.sub(r"(?<=/exports/)[^?]*", lambda found: f"{found[0].upper()}A", url),
-    "format": _with("format", lambda _: "json"),
-    "format empty": _with("format", lambda _: ""),
-    "expires later": _with("expires", lambda value: str(int(value) + 1)),
-    "expires with a sign": lambda url: url.replace("expires=", "expires=%2B"),
-    "expires with a blank": lambda url: url.replace("expires=", "expires=+"),
-    "kid": _with("kid", lambda _: "k2"),
-    "kid as a path": _with("kid", lambda _: "../k1"),
-    "sig, first character": _with("sig", lambda value: ("A" if value[0] != "A" else "B") + value[1:]),
-    "sig, last character": _with("sig", lambda value: value[:-1] + ("A" if value[-1] != "A" else "B")),
-    "sig padded": lambda url: f"{url}=",
-    "sig cut": lambda url: url[:-1],
-    **{f"{name} missing": _without(name) for name in ("format", "expires", "kid", "sig")},
-    **{
-        f"{name} twice": lambda url, name=name: f"{url}&{name}={dict(parse_qsl(urlsplit(url).query))[name]}"  # type: ignore[misc]
-        for name in ("format", "expires", "kid", "sig")
-    },
-    "an extra parameter": lambda url: f"{url}&x=1",
-    "other separators": lambda url: url.replace("&", ";"),
-    "no query": lambda url: url.partition("?")[0],
-    "an empty pair": lambda url: url.replace("&", "&&", 1),
-    "a name percent-encoded": lambda url: url.replace("sig=", "s%69g="),
-    "a path percent-encoded": lambda url: url.replace("/people/", "/p%65ople/"),
-    "a slash at the end": lambda url: url.replace("?", "/?"),
-    "a slash too many": lambda url: url.replace("/data/", "//data/"),
-    "a path parameter": lambda url: url.replace("?", ";x=1?"),
-}
-
-
-@pytest.mark.parametrize("name", TAMPERED)
-def test_a_tampered_url_gets_401_and_no_byte(people_on: Server, exported: Answer, content: bytes, name: str) -> None:
-    url = TAMPERED[name](exported["url"])
-    assert url != exported["url"]
-    # Without a query a key of another team is the only credential: a 404, see above.
-    for headers in ({},) if name == "no query" else ({}, {"x-api-key": OTHER_KEY}):
-        answer = people_on.request(url, headers=headers)
-        assert answer.status == 401, answer.body
-        assert answer.json()["code"] == "unauthorized"
-        assert content not in answer.body
-
-
-def test_the_order_of_the_parameters_is_free(people_on: Server, exported: Answer, content: bytes) -> None:
-    path, _, query = exported["url"].partition("?")
-    assert people_on.request(f"{path}?{'&'.join(reversed(query.split('&')))}").body == content
-
-
 def test_an_expired_url_says_so(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("short")
     source = folder / "rows.csv"
@@ -186,12 +118,8 @@ def test_an_expired_url_says_so(tmp_path_factory: pytest.TempPathFactory) -> Non
         server.publish("--workflow", "w", "--run", "r", str(source))
         url = server.export("w").json()["url"]
         first = server.request(url).status
-        while (late := server.request(url)).status == 200:
+        deadline = time.monotonic() + 10
+        while (late := server.request(url)).status == 200 and time.monotonic() < deadline:
             pass
     assert first == 200
     assert (late.status, late.json()["code"]) == (401, "url_expired")
-
-
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
-def test_other_methods_are_405(people_on: Server, exported: Answer, method: str) -> None:
-    assert people_on.request(exported["url"], method).status == 405
