@@ -1,16 +1,16 @@
 """Every route has a rule, and no rule tells a stranger what is there: another team's ids are as unknown ones."""
 
+import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from starlette.routing import Route
 
 from engine.settings import DuckDBSettings, StorageSettings
 from tests.helpers.server import KEY, OTHER_KEY, Answer, Server
-from tests.web.conftest import publish_people
 from web.app import create_app_with
 from web.services import make_services
 from web.settings import AdmissionSettings, AuthSettings, QuerySettings, ServerSettings, SigningSettings
@@ -62,11 +62,12 @@ def test_every_route_has_a_rule(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("access")
-    with Server((str(folder / "store"), {}), folder) as server:
-        publish_people(server, folder)
-        yield server
+def server(people_on: Server) -> Server:
+    """The team of `KEY` has what `publish_people` makes, the other team a workflow of its own."""
+    source = people_on.folder / "people.json"
+    done = people_on.command("publish", "--team", "rival", "--workflow", "theirs", "--run", "own", str(source))
+    assert done.returncode == 0, done.stderr
+    return people_on
 
 
 @pytest.fixture(scope="module")
@@ -95,9 +96,8 @@ def asked(path: str, method: str) -> tuple[str, bytes | None]:
 def test_a_list_shows_each_team_its_own(server: Server) -> None:
     lists = {key: server.request("/v4/workflows", headers={"x-api-key": key}).json() for key in (KEY, OTHER_KEY)}
     assert [row["workflowId"] for row in lists[KEY]["workflows"]] == ["people", "unfinished"]
-    assert lists[OTHER_KEY] == {
-        "workflows": [], "pagination": {"totalCount": 0, "page": 1, "totalPages": 0, "limit": 25}
-    }  # fmt: skip
+    assert [row["workflowId"] for row in lists[OTHER_KEY]["workflows"]] == ["theirs"]
+    assert lists[OTHER_KEY]["pagination"] == {"totalCount": 1, "page": 1, "totalPages": 1, "limit": 25}
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -127,12 +127,54 @@ def test_without_credentials_nothing_is_told(server: Server, ids: dict[str, str]
         assert answers[0][0] == (401 if method in {**OWN, **OWNED}[path] else 405)
 
 
-@pytest.mark.parametrize("parameter", ["runId", "rowIds", "sortBy"])
-def test_parameters_of_another_teams_run_tell_nothing(server: Server, parameter: str) -> None:
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("path", [path for path in OWNED if "{export_id}" in path])
+def test_another_teams_exports_are_not_below_an_own_workflow(
+    server: Server, ids: dict[str, str], path: str, method: str
+) -> None:
+    headers = {"x-api-key": OTHER_KEY}
+    there, unknown = (
+        seen(server.request(path.format(workflow_id="theirs", export_id=export_id), method, headers))
+        for export_id in (ids["export_id"], UNKNOWN["export_id"])
+    )
+    assert there == unknown
+    assert there[0] == (404 if method in OWNED[path] else 405)
+
+
+CHOOSING = {
+    "/v4/workflows/{workflow_id}/data": ("runId", "rowIds", "sortBy"),
+    "/v4/workflows/{workflow_id}/data/column": ("runId", "rowIds"),
+    "/v4/workflows/{workflow_id}/data/query": ("runId",),
+    "/v4/workflows/{workflow_id}/data/export": ("runId", "rowIds", "sortBy"),
+}
+"""What names something within a workflow."""
+
+CHOICES = [(path, method, name) for path, names in CHOOSING.items() for method in OWNED[path] for name in names]
+
+
+def chosen(server: Server, workflow: str, path: str, method: str, **parameters: Any) -> Answer:
+    """Ask as the other team, with what the route needs anyway."""
+    query, body = asked(path, method)
+    headers = {"x-api-key": OTHER_KEY}
+    if body is not None:
+        given: dict[str, Any] = json.loads(body) | parameters
+        return server.request(path.format(workflow_id=workflow), method, headers, json.dumps(given).encode())
+    query = f"{query or '?'}&{urlencode(parameters)}".replace("?&", "?")
+    return server.request(path.format(workflow_id=workflow) + query, method, headers)
+
+
+@pytest.mark.parametrize(("path", "method", "parameter"), CHOICES)
+def test_parameters_of_another_teams_run_tell_nothing(server: Server, path: str, method: str, parameter: str) -> None:
     there = {"runId": "r1", "rowIds": "000000000000", "sortBy": "name"}[parameter]
-    answers = [
-        seen(server.request(f"/v4/workflows/people/data/export?{parameter}={value}", headers={"x-api-key": OTHER_KEY}))
-        for value in (there, "nothing")
-    ]
+    values: list[Any] = [[there], ["nothing"]] if (parameter, method) == ("rowIds", "POST") else [there, "nothing"]
+    answers = [seen(chosen(server, "people", path, method, **{parameter: value})) for value in values]
     assert answers[0] == answers[1]
     assert answers[0][0] == 404
+
+
+@pytest.mark.parametrize(("path", "method"), [(path, method) for path, method, name in CHOICES if name == "runId"])
+def test_another_teams_run_is_none_of_an_own_workflow(server: Server, path: str, method: str) -> None:
+    answers = [seen(chosen(server, "theirs", path, method, runId=run)) for run in ("r1", "r2", "nothing")]
+    assert answers[0] == answers[1] == answers[2]
+    assert answers[0][0] == 404
+    assert chosen(server, "theirs", path, method, runId="own").status == 200

@@ -129,10 +129,11 @@ def test_errors_can_be_acted_on(people: Server, name: str) -> None:
 
 
 def test_another_team_sees_nothing(people: Server) -> None:
-    text, failed = over_http(people, call("read_rows", workflow_id="people"), OTHER_KEY)
-    assert failed
-    unknown, _ = over_http(people, call("read_rows", workflow_id="nobody"), OTHER_KEY)
-    assert text.partition("request")[0] == unknown.partition("request")[0]
+    for tool in ("describe_workflow", "read_rows", "count_rows", "export_rows"):
+        text, failed = over_http(people, call(tool, workflow_id="people"), OTHER_KEY)
+        assert failed
+        unknown, _ = over_http(people, call(tool, workflow_id="nobody"), OTHER_KEY)
+        assert text.partition("request")[0] == unknown.partition("request")[0]
     text, failed = over_http(people, call("list_workflows"), OTHER_KEY)
     assert (json.loads(text)["workflows"], failed) == ([], False)
 
