@@ -5,7 +5,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tests.helpers.altered import BEGUN, AlteredServer
 from tests.helpers.server import KEY, Server
+
+_WRITTEN_SECONDS = 1.5
+"""A ticket is written once a second."""
 
 
 def test_who_comes_to_a_full_house_is_told_when_to_come_back(tmp_path: Path, numbers: Path) -> None:
@@ -28,6 +32,29 @@ def test_who_comes_to_a_full_house_is_told_when_to_come_back(tmp_path: Path, num
             assert (answer.status, answer.json()["code"]) == (503, "busy")
             assert int(answer.headers["retry-after"]) >= 1
         assert server.export("numbers", KEY, rowIds="000000000001").json()["rowCount"] == 1
+
+
+def test_some_run_some_wait_and_the_rest_come_back(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("n\n" + "".join(f"{n}\n" for n in range(9)))
+    settings = {"TAILRACE_EXPORTS_AT_ONCE": "2", "TAILRACE_QUEUE_LENGTH": "2"}
+    with AlteredServer((str(tmp_path / "store"), {}), tmp_path, **settings) as server:
+        server.publish("--workflow", "numbers", "--run", "r", str(tmp_path / "rows.csv"))
+        server.halt_at(BEGUN)
+        headers = {"x-api-key": KEY, "prefer": "respond-async"}
+        path = "/v4/workflows/numbers/data/export?rowIds=00000000000"
+        # One team may fill half of the queue.
+        taken = [server.request(f"{path}{n}", headers=headers) for n in range(3)]
+        server.wait_until_halted()
+        time.sleep(_WRITTEN_SECONDS)
+        assert [answer.status for answer in taken] == [202] * 3
+        phases = [server.request(answer.headers["location"], headers=headers).json()["phase"] for answer in taken]
+        assert phases == ["running", "running", "queued"]
+        for prefer in ({}, {"prefer": "respond-async"}):
+            refused = server.request(f"{path}3", headers={"x-api-key": KEY, **prefer})
+            assert (refused.status, refused.json()["code"]) == (503, "busy")
+            assert int(refused.headers["retry-after"]) >= 1
+        server.go_on()
+        assert server.export("numbers", KEY, rowIds="000000000002").json()["rowCount"] == 1
 
 
 def test_a_client_that_goes_away_cancels_its_export(tmp_path: Path, numbers: Path) -> None:

@@ -3,7 +3,7 @@
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 from uuid import UUID
 
 import pytest
@@ -50,6 +50,8 @@ def test_a_strict_client_accepts_the_answer(people: Server, format_name: str | N
     day = timedelta(seconds=86_400)
     assert before + day <= body.expires_at <= datetime.now(UTC) + day
     assert answer.json()["expiresAt"].endswith("Z")
+    # Parsed and written again, it is the same text: hyphens and lower case.
+    assert str(body.export_id) == answer.json()["exportId"]
     assert body.size_bytes == len(people.request(body.url).body)
     assert [field["name"] for field in body.schema_] == ["name", "age", "city", "tags", "home"]
 
@@ -203,10 +205,14 @@ def test_a_bearer_token_is_enough(tmp_path_factory: pytest.TempPathFactory) -> N
     settings = {"TAILRACE_API_KEYS": "", "TAILRACE_JWT_SECRET": secret, "TAILRACE_JWT_AUDIENCE": "exports"}
     with Server((str(folder / "store"), {}), folder, **settings) as server:
         server.publish("--workflow", "w", "--run", "r", str(source))
+        token = jwt.encode({"alg": "HS256"}, claims, OctKey.import_key(secret))
+        made = server.request("/v4/workflows/w/data/export", headers={"authorization": f"Bearer {token}"}).json()
+        file = urlsplit(made["url"]).path
         for changes, status in (({}, 200), ({"team": "rival"}, 404), ({"aud": "x"}, 401), ({"exp": 1}, 401)):
             token = jwt.encode({"alg": "HS256"}, {**claims, **changes}, OctKey.import_key(secret))
             headers = {"authorization": f"Bearer {token}"}
             assert server.request("/v4/workflows/w/data/export", headers=headers).status == status
+            assert server.request(file, headers=headers).status == status
 
 
 @pytest.mark.parametrize("setting", ["TAILRACE_API_KEYS", "TAILRACE_SIGNING_KEYS"])

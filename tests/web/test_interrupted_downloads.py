@@ -1,6 +1,7 @@
 """Clients that go away in the middle of a download, and clients that come back for the rest."""
 
 import hashlib
+import http.client
 import json
 import random
 import shutil
@@ -8,12 +9,14 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from tests.helpers.altered import AlteredServer
 from tests.helpers.server import Server
 
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="there is no `curl` on the PATH")
@@ -80,6 +83,26 @@ def test_a_client_that_hangs_up_leaves_nothing_behind(server: Server, tmp_path: 
     log = [json.loads(line) for line in server.log.read_text().splitlines()]
     assert len(log) > 12
     assert {line["level"] for line in log} == {"info"}
+
+
+def test_a_download_that_began_in_time_ends_after_its_url(
+    store_url: tuple[str, dict[str, str]], tmp_path: Path
+) -> None:
+    with AlteredServer(store_url, tmp_path) as server:
+        exported = publish_much(server, tmp_path)
+        parts = urlsplit(exported["url"])
+        connection = http.client.HTTPConnection("127.0.0.1", server.port)
+        connection.connect()
+        # A little window, so that most of the file is still to be read.
+        connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+        connection.request("GET", f"{parts.path}?{parts.query}")
+        answer = connection.getresponse()
+        content = answer.read(CELL_BYTES)
+        server.move_clock(timedelta(days=2))
+        assert server.request(exported["url"]).json()["code"] == "url_expired"
+        content += answer.read()
+        connection.close()
+    assert hashlib.sha256(content).hexdigest() == exported["sha256"]
 
 
 def curl(*arguments: str) -> int:
