@@ -24,6 +24,7 @@ from tests.attack.signed import (
     value,
     without,
 )
+from web.signing import SigningKey
 
 TAMPERED: dict[str, tuple[Alter, int]] = {
     # Ids that are there.
@@ -81,6 +82,7 @@ TAMPERED: dict[str, tuple[Alter, int]] = {
     "kid empty": (value(b"kid", b""), 401),
     "kid missing": (without(b"kid"), 401),
     "signed rightly by a retired key": (signed(RETIRED), 401),
+    "signed with a guessed secret": (signed(SigningKey("k2", b"3" * 40)), 401),
     "signed rightly by the previous key": (signed(PREVIOUS), 200),
     # Who was meant, and until when.
     "signed for another host": (signed(base="https://exports.example"), 401),

@@ -1,0 +1,88 @@
+"""What the service promises of its URLs and of long exports, and for each promise a test that fails without it.
+
+Whoever adds a promise breaks it on purpose once, and sees that test fail.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parents[1]
+
+URLS = {
+    "a signed URL opens without any header": "web/test_downloads.py::test_the_file_is_what_was_promised",
+    "it has the documented form": "unit/test_signing.py::test_a_signed_url_is_what_the_contract_says",
+    "it is signed by an HMAC with our key": "unit/test_signing.py::test_the_string_to_sign_is_the_documented_one",
+    "it is bound to workflow, export, format, end": "attack/test_tampered_urls.py::test_a_tampered_url_opens_nothing",
+    "it is good until expiresAt and no longer": "attack/test_tampered_urls.py::test_a_url_is_good_until_its_end",
+    "it reads, and nothing beside it counts": (
+        "attack/test_tampered_urls.py::test_a_signature_stands_alone_and_only_reads"
+    ),
+    "it opens one file": "attack/test_tampered_urls.py::test_it_opens_the_file_and_nothing_else",
+    "exportId is a UUID": "web/test_export_answers.py::test_a_strict_client_accepts_the_answer",
+    "browsers open it": "clients/test_browser.py::test_a_link_downloads_the_file_under_its_name",
+    "pages of other origins open it": "clients/test_browser.py::test_a_page_of_another_origin_reads_ranges_and_headers",
+    "curl opens it": "clients/test_command_lines.py::test_curl_takes_the_name_from_the_answer",
+    "pandas opens it": "clients/test_dataframes.py::test_pandas",
+    "Polars opens it": "clients/test_dataframes.py::test_polars",
+    "DuckDB opens it": "clients/test_dataframes.py::test_duckdb_reads_every_format",
+    "assistants get it": "web/test_assistants.py::test_from_the_list_to_the_file",
+    "a key of the owning team needs no signature": "web/test_downloads.py::test_the_owning_team_needs_no_signature",
+    "nor does a token": "web/test_export_answers.py::test_a_bearer_token_is_enough",
+    "another team's key opens nothing": "web/test_access.py::test_another_teams_ids_are_as_unknown_ones",
+    "HEAD, as GET": "web/test_downloads.py::test_head_tells_all_but_the_bytes",
+    "Content-Type of CSV": "web/test_downloads.py::test_the_file_is_what_was_promised",
+    "Content-Type of JSON and Parquet": "web/test_downloads.py::test_the_type_is_that_of_the_format",
+    "Content-Length": "web/test_downloads.py::test_the_file_is_what_was_promised",
+    "Content-Disposition: attachment, filename, filename*": (
+        "web/test_downloads.py::test_the_file_is_what_was_promised"
+    ),
+    "strong ETag": "web/test_downloads.py::test_the_file_is_what_was_promised",
+    "Accept-Ranges": "web/test_downloads.py::test_the_file_is_what_was_promised",
+    "single ranges: 206, Content-Range": "web/test_downloads.py::test_a_single_range",
+    "a range behind the end: 416": "web/test_downloads.py::test_a_range_behind_the_end_is_416",
+    "If-Range": "web/test_downloads.py::test_if_range_of_another_version_is_the_whole",
+    "If-None-Match: 304": "web/test_downloads.py::test_if_none_match_of_this_version_is_304",
+    "Access-Control-Allow-Origin, exposed headers": (
+        "web/test_download_conditions.py::test_a_page_of_any_origin_may_read_every_answer"
+    ),
+    "preflights": "web/test_download_conditions.py::test_a_preflight_allows_credentials_in_headers",
+    "nosniff, no-referrer": "web/test_downloads.py::test_the_file_is_what_was_promised",
+    "Parquet is queried in place": "clients/test_dataframes.py::test_duckdb_reads_only_what_it_needs",
+    "a download that began before expiry may finish": (
+        "web/test_interrupted_downloads.py::test_a_download_that_began_in_time_ends_after_its_url"
+    ),
+}
+"""Section 3 of the contract."""
+
+EXPORTS = {
+    "the default answer is synchronous": "web/test_export_answers.py::test_a_strict_client_accepts_the_answer",
+    "respond-async: 202 and Location": "web/test_async_exports.py::test_a_ticket_leads_to_the_same_body_as_the_200",
+    "the status tells phase, rows and bytes so far": (
+        "web/test_waiting_exports.py::test_the_status_tells_how_far_it_is"
+    ),
+    "in the end, the body of the 200": "web/test_async_exports.py::test_a_ticket_leads_to_the_same_body_as_the_200",
+    "DELETE cancels": "web/test_async_exports.py::test_delete_ends_it_and_leaves_no_file",
+    "wait=N waits N seconds, and the export goes on": (
+        "web/test_waiting_exports.py::test_a_caller_waits_so_long_and_the_export_goes_on"
+    ),
+    "what is done within N seconds is a 200": "web/test_async_exports.py::test_a_caller_may_wait_first",
+    "the same request joins": "e2e/test_full_house.py::test_equal_requests_share_one_export",
+    "on the same run": "web/test_waiting_exports.py::test_the_same_request_on_another_run_is_another_export",
+    "later, the finished file with a fresh URL": (
+        "web/test_waiting_exports.py::test_what_is_done_is_given_out_again_with_a_fresh_url"
+    ),
+    "who goes away cancels": "e2e/test_full_house.py::test_a_client_that_goes_away_cancels_its_export",
+    "unless someone else waits": "e2e/test_full_house.py::test_who_leaves_does_not_take_the_export_from_the_others",
+    "N run at once, a bounded queue waits, the rest come back": (
+        "e2e/test_full_house.py::test_some_run_some_wait_and_the_rest_come_back"
+    ),
+}
+"""Section 6 of the contract."""
+
+
+@pytest.mark.parametrize("promise", [*URLS, *EXPORTS])
+def test_a_promise_has_its_test(promise: str) -> None:
+    path, _, name = {**URLS, **EXPORTS}[promise].partition("::")
+    assert re.search(rf"^def {name}\(", (TESTS / path).read_text("utf-8"), re.MULTILINE)
