@@ -8,12 +8,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from engine.formats import FORMATS
+from tests.helpers.server import OTHER_KEY, TEAM, Server
 from web.signing import SigningKey, UrlSigner
 
 PREVIOUS, CURRENT = SigningKey("k1", b"1" * 40), SigningKey("k2", b"2" * 40)
 """What the service has; the second signs."""
 RETIRED = SigningKey("k0", b"0" * 40)
 """What it had once."""
+SIGNING_KEYS = ",".join(f"{key.kid}={key.secret.decode()}" for key in (CURRENT, PREVIOUS))
+"""Its setting."""
 TTL = timedelta(hours=2)
 
 
@@ -44,6 +47,21 @@ class Signed:
         """The target with one text in place of another, which it has once."""
         assert self.target.count(old) == 1, old
         return self.target.replace(old, new)
+
+
+def give_out(server: Server) -> Signed:
+    """The URL of an export of the workflow people, which is there, and other exports beside it."""
+    source = str(server.folder / "people.json")
+    for workflow, team in (("animals", TEAM), ("theirs", "rival")):
+        done = server.command("publish", "--team", team, "--workflow", workflow, "--run", "r1", source)
+        assert done.returncode == 0, done.stderr
+    others = {
+        "of the same workflow": server.export("people", order="desc", sortBy="age"),
+        "of another workflow": server.export("animals"),
+        "of another team": server.export("theirs", OTHER_KEY),
+    }
+    export = server.export("people").json()
+    return Signed(server.base, export, {name: answer.json() for name, answer in others.items()})
 
 
 Alter = Callable[[Signed], bytes]

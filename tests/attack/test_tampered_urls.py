@@ -9,7 +9,7 @@ from joserfc import jwt
 from joserfc.jwk import OctKey
 
 from tests.attack.raw import asked
-from tests.attack.signed import CURRENT, PREVIOUS, TTL, Signed
+from tests.attack.signed import SIGNING_KEYS, TTL, Signed, give_out
 from tests.attack.tampered import REQUESTS, TAMPERED, TIMES
 from tests.helpers.altered import AlteredServer
 from tests.helpers.server import KEY, OTHER_KEY, Answer
@@ -33,32 +33,22 @@ def server(
 ) -> Iterator[AlteredServer]:
     folder = tmp_path_factory.mktemp("tampered")
     settings = {
-        "TAILRACE_SIGNING_KEYS": ",".join(f"{key.kid}={key.secret.decode()}" for key in (CURRENT, PREVIOUS)),
+        "TAILRACE_SIGNING_KEYS": SIGNING_KEYS,
         "TAILRACE_URL_TTL_SECONDS": str(int(TTL.total_seconds())),
         "TAILRACE_JWT_SECRET": _TOKENS,
         "TAILRACE_JWT_AUDIENCE": "exports",
     }
     with AlteredServer(module_store_url, folder, **settings) as server:
         publish_people(server, folder)
-        server.publish("--workflow", "animals", "--run", "r1", str(folder / "people.json"))
-        done = server.command(
-            "publish", "--team", "rival", "--workflow", "theirs", "--run", "r1", str(folder / "people.json")
-        )
-        assert done.returncode == 0, done.stderr
         yield server
 
 
 @pytest.fixture(scope="module")
 def url(server: AlteredServer) -> Signed:
-    others = {
-        "of the same workflow": server.export("people", order="desc", sortBy="age"),
-        "of another workflow": server.export("animals"),
-        "of another team": server.export("theirs", OTHER_KEY),
-    }
-    export = server.export("people").json()
+    url = give_out(server)
     # What a 401 hides is there, in every format.
     assert {server.export("people", format=name).status for name in ("json", "parquet")} == {200}
-    return Signed(server.base, export, {name: answer.json() for name, answer in others.items()})
+    return url
 
 
 @pytest.fixture(scope="module")

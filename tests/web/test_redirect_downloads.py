@@ -15,6 +15,9 @@ import duckdb_extension_httpfs  # type: ignore[import-not-found,import-untyped,u
 import polars as pl
 import pytest
 
+from tests.attack import raw
+from tests.attack.signed import SIGNING_KEYS, give_out
+from tests.attack.tampered import TAMPERED
 from tests.helpers.azurite import KEY as ACCOUNT_KEY
 from tests.helpers.azurite import Azurite
 from tests.helpers.server import KEY, OTHER_KEY, Answer, Server
@@ -52,7 +55,7 @@ def location_of(answer: Answer) -> str:
 def server(azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("redirect")
     store = f"az://test-{uuid.uuid4().hex}/p", {"AZURE_STORAGE_CONNECTION_STRING": azurite.connection_string}
-    with Server(store, folder, TAILRACE_DOWNLOADS="redirect") as server:
+    with Server(store, folder, TAILRACE_DOWNLOADS="redirect", TAILRACE_SIGNING_KEYS=SIGNING_KEYS) as server:
         publish_people(server, folder)
         yield server
 
@@ -176,6 +179,14 @@ def test_what_is_refused_leads_nowhere(server: Server, exported: dict[str, Any])
     assert ask(server, f"{path[:-12]}{'0' * 12}", x_api_key=KEY).status == 404
     assert ask(server, f"{path}?format=json", x_api_key=KEY).status == 404
     assert ask(server, url, "POST").status == 405
+
+
+def test_no_tampered_url_leads_anywhere(server: Server) -> None:
+    url = give_out(server)
+    for name, (alter, status) in TAMPERED.items():
+        answer = raw.asked(server, alter(url))
+        assert answer.status == {200: 302}.get(status, status), name
+        assert ("location" in answer.headers) == (status == 200), name
 
 
 def test_a_page_may_follow(server: Server, exported: dict[str, Any]) -> None:
