@@ -36,24 +36,28 @@ def test_some_run_some_wait_and_the_rest_come_back(tmp_path: Path) -> None:
     settings = {"TAILRACE_EXPORTS_AT_ONCE": "2", "TAILRACE_QUEUE_LENGTH": "2"}
     with AlteredServer((str(tmp_path / "store"), {}), tmp_path, **settings) as server:
         server.publish("--workflow", "numbers", "--run", "r", str(tmp_path / "rows.csv"))
-        server.halt_at(BEGUN)
-        headers = {"x-api-key": KEY, "prefer": "respond-async"}
-        path = "/v4/workflows/numbers/data/export?rowIds=00000000000"
-        # One team may fill half of the queue.
-        taken = [server.request(f"{path}{n}", headers=headers) for n in range(3)]
-        assert [answer.status for answer in taken] == [202] * 3
-        phases: list[str] = []
-        deadline = time.monotonic() + 20
-        # Tickets are written once a second.
-        while phases[:2] != ["running"] * 2 and time.monotonic() < deadline:
-            time.sleep(0.2)
-            phases = [server.request(answer.headers["location"], headers=headers).json()["phase"] for answer in taken]
-        assert phases == ["running", "running", "queued"]
-        for prefer in ({}, {"prefer": "respond-async"}):
-            refused = server.request(f"{path}3", headers={"x-api-key": KEY, **prefer})
-            assert (refused.status, refused.json()["code"]) == (503, "busy")
-            assert int(refused.headers["retry-after"]) >= 1
-        server.go_on()
+        try:
+            server.halt_at(BEGUN)
+            headers = {"x-api-key": KEY, "prefer": "respond-async"}
+            path = "/v4/workflows/numbers/data/export?rowIds=00000000000"
+            # One team may fill half of the queue.
+            taken = [server.request(f"{path}{n}", headers=headers) for n in range(3)]
+            assert [answer.status for answer in taken] == [202] * 3
+            phases: list[str] = []
+            deadline = time.monotonic() + 20
+            # Tickets are written once a second.
+            while phases[:2] != ["running"] * 2 and time.monotonic() < deadline:
+                time.sleep(0.2)
+                phases = [
+                    server.request(answer.headers["location"], headers=headers).json()["phase"] for answer in taken
+                ]
+            assert phases == ["running", "running", "queued"]
+            for prefer in ({}, {"prefer": "respond-async"}):
+                refused = server.request(f"{path}3", headers={"x-api-key": KEY, **prefer})
+                assert (refused.status, refused.json()["code"]) == (503, "busy")
+                assert int(refused.headers["retry-after"]) >= 1
+        finally:
+            server.go_on()
         assert server.export("numbers", KEY, rowIds="000000000002").json()["rowCount"] == 1
 
 
