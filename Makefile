@@ -72,6 +72,14 @@ bench-clean:
 	rm -rf .venv-bench
 # --- end of bench ---
 
+# --- cluster: Ray and the rest have an environment of their own, .venv-ray/ ---
+.venv-ray/installed: requirements-ray.lock pyproject.toml
+	test -x .venv-ray/bin/python || $(PYTHON) -m venv .venv-ray
+	.venv-ray/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-ray.lock
+	.venv-ray/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+# --- end of cluster ---
+
 azurite: install azurite-install ## Serve the demo against a local Azurite instead of a directory
 	$(BIN)/python -m tests.helpers.azurite_demo
 
