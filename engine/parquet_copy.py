@@ -1,7 +1,7 @@
 """A Parquet export of a whole run: its row groups as they are. Nothing is decoded, so nothing changes."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from engine.cancel import CancelToken
@@ -30,12 +30,46 @@ def copy_row_groups(
 
     Raises SourceDamaged, Cancelled, StoreError, or whatever ``forward`` raised; bytes may have been forwarded then.
     """
-    join = FooterJoin(None if plan.request.include_row_ids else ROW_ID)
+    join = FooterJoin(left_out(plan))
     forward(MAGIC)
+    _copy(plan.run.parts, store, forward, join, cancel, progress, [])
+    forward(join.footer())
+    return sum(part.rows for part in plan.run.parts)
+
+
+def copy_parts(
+    parts: Sequence[Part],
+    store: ObjectStore,
+    forward: Callable[[bytes], None],
+    *,
+    leave_out: str | None,
+    cancel: CancelToken,
+    progress: Progress,
+    footers: list[bytes],
+) -> int:
+    """The row groups of some parts without magic and footer; the parts' own footers are added to ``footers``."""
+    _copy(parts, store, forward, FooterJoin(leave_out), cancel, progress, footers)
+    return sum(part.rows for part in parts)
+
+
+def left_out(plan: ExportPlan) -> str | None:
+    """The column of the parts that is not delivered."""
+    return None if plan.request.include_row_ids else ROW_ID
+
+
+def _copy(
+    parts: Sequence[Part],
+    store: ObjectStore,
+    forward: Callable[[bytes], None],
+    join: FooterJoin,
+    cancel: CancelToken,
+    progress: Progress,
+    footers: list[bytes],
+) -> None:
     with ThreadPoolExecutor(_READ_AHEAD, thread_name_prefix="copy") as pool:
         ahead: deque[Future[bytes]] = deque()
         try:
-            for part, piece in _pieces(plan, store, join, progress):
+            for part, piece in _pieces(parts, store, join, progress, footers):
                 cancel.raise_if_cancelled()
                 ahead.append(pool.submit(_read, store, part, piece))
                 if len(ahead) == _READ_AHEAD:
@@ -45,14 +79,15 @@ def copy_row_groups(
         finally:
             for future in ahead:
                 future.cancel()
-    forward(join.footer())
-    return sum(part.rows for part in plan.run.parts)
 
 
-def _pieces(plan: ExportPlan, store: ObjectStore, join: FooterJoin, progress: Progress) -> Iterator[tuple[Part, Span]]:
-    for part in plan.run.parts:
+def _pieces(
+    parts: Sequence[Part], store: ObjectStore, join: FooterJoin, progress: Progress, footers: list[bytes]
+) -> Iterator[tuple[Part, Span]]:
+    for part in parts:
         try:
-            for span in join.add(_footer(store, part)):
+            footers.append(_footer(store, part))
+            for span in join.add(footers[-1]):
                 for start in range(0, span.length, _PIECE_BYTES):
                     yield part, Span(span.start + start, min(_PIECE_BYTES, span.length - start))
         except (ValueError, KeyError) as error:

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from engine.errors import EngineError
 from engine.ids import is_id
-from engine.settings import DuckDBSettings, StorageSettings
+from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
 from web.admission import Busy
 from web.denied import Denied
 from web.docs import docs
@@ -46,6 +46,7 @@ def create_app() -> Starlette:
             AuthSettings(),
             SigningSettings(),
             AdmissionSettings(),
+            RunnerSettings(),
         )
     )
 

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from engine.settings import DuckDBSettings, StorageSettings
+from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
 
 
 class ServerSettings(BaseSettings):
@@ -70,5 +70,13 @@ class AdmissionSettings(BaseSettings):
     grace_seconds: int = Field(20, ge=0, description="How long running exports are waited for when the service stops")
 
 
-SETTINGS = (StorageSettings, ServerSettings, AuthSettings, SigningSettings, AdmissionSettings, DuckDBSettings)
+SETTINGS = (
+    StorageSettings,
+    ServerSettings,
+    AuthSettings,
+    SigningSettings,
+    AdmissionSettings,
+    DuckDBSettings,
+    RunnerSettings,
+)
 """Every class of settings, in the order of the README's table."""
