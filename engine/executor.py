@@ -39,6 +39,10 @@ class Source:
         """What DuckDB opens for these parts."""
         return [self._name(part.key) for part in parts]
 
+    def file_system(self) -> PartFileSystem:
+        """The parts as DuckDB sees them where they are no files."""
+        return PartFileSystem(self.store, {part.key: part for part in self.parts}, self.published_at)
+
     def _name(self, key: str) -> str:
         path = self.store.local_path(key)
         return f"{PART}://{key}" if path is None else str(path.absolute())
@@ -144,8 +148,7 @@ class _Work:
 
     def run(self) -> int:
         """Run ranges until none is left; returns the rows written by this worker."""
-        source = self._source
-        parts = PartFileSystem(source.store, {part.key: part for part in source.parts}, source.published_at)
+        parts = self._source.file_system()
         try:
             with (
                 open_session(
@@ -187,15 +190,18 @@ class _Work:
         return self._sink.stopped or error
 
     def _told(self, error: duckdb.Error, parts: PartFileSystem) -> BaseException:
-        if self._sink.stopped is not None:
-            return self._sink.stopped
-        if parts.failure is not None:
-            return parts.failure
-        if self._cancel.cancelled:
-            return Cancelled("The export was cancelled.")
-        if isinstance(error, duckdb.OutOfMemoryException):
-            return LimitExceeded(TOO_LARGE)
-        # A part whose file is gone is asked for as a folder, which the fence refuses.
-        if isinstance(error, duckdb.IOException | duckdb.InvalidInputException | duckdb.PermissionException):
-            return SourceDamaged("A part of the run cannot be read.")
-        return error
+        return self._sink.stopped or told(error, parts, self._cancel)
+
+
+def told(error: duckdb.Error, parts: PartFileSystem, cancel: CancelToken) -> BaseException:
+    """What an error of DuckDB means to whoever asked for the export."""
+    if parts.failure is not None:
+        return parts.failure
+    if cancel.cancelled:
+        return Cancelled("The export was cancelled.")
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return LimitExceeded(TOO_LARGE)
+    # A part whose file is gone is asked for as a folder, which the fence refuses.
+    if isinstance(error, duckdb.IOException | duckdb.InvalidInputException | duckdb.PermissionException):
+        return SourceDamaged("A part of the run cannot be read.")
+    return error

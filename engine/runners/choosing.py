@@ -53,4 +53,4 @@ class SizedRunner:
 
 def spreads(plan: ExportPlan, min_bytes: int) -> bool:
     """Whether a plan is worth a cluster."""
-    return len(plan.ranges) > 1 and sum(range_.bytes for range_ in plan.ranges) >= min_bytes
+    return len(plan.scan) > 1 and sum(range_.bytes for range_ in plan.scan) >= min_bytes

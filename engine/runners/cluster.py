@@ -21,6 +21,7 @@ from engine.runners.job import Job, Piece, Task, versions
 from engine.runners.joined import ArrayJoin, Join, JoinedFile, PlainJoin, RowGroupJoin
 from engine.runners.pool import Pool, Ticket
 from engine.runners.port import Staged
+from engine.runners.sorting import SORT_TASK_BYTES, Sorting
 from engine.runners.staging import block_sizes
 from engine.runners.tasks import PartsTask, RangesTask
 from engine.runners.window import Window
@@ -42,23 +43,30 @@ class ClusterRunner:
     """Tasks of a pool stage blocks of one upload, which is committed here."""
 
     def __init__(
-        self, results: Place, exports: Place, settings: DuckDBSettings, pool: Pool, *, least_bytes: int = TASK_BYTES
+        self, results: Place, exports: Place, settings: DuckDBSettings, pool: Pool, *, least_bytes: int | None = None
     ) -> None:
         self._results = results
         self._exports = exports
         self._settings = settings
         self._pool = pool
-        self._least_bytes = least_bytes
+        self._least_bytes = TASK_BYTES if least_bytes is None else least_bytes
+        self._least_bytes_of_sort = SORT_TASK_BYTES if least_bytes is None else least_bytes
 
     @contextmanager
     def stage(self, plan: ExportPlan, key: str, cancel: CancelToken, progress: Progress) -> Iterator[Staged]:
         """Write the file of a plan; what the port promises."""
-        groups = self._groups(plan)
+        sorting = (
+            None if plan.sort is None else Sorting(plan, self._source(plan), least_bytes=self._least_bytes_of_sort)
+        )
+        groups = [] if sorting is not None else self._groups(plan)
         upload = self._exports.store.begin(key, content_type=plan.request.format.content_type)
         try:
-            session = self._pool.session(self._job(plan, key, upload.handle, len(groups)))
+            session = self._pool.session(
+                self._job(plan, key, upload.handle, sorting.pieces if sorting else len(groups))
+            )
             file = JoinedFile(upload, _join_of(plan))
-            with closing(Window(session, cancel).results(self._tasks(plan, groups))) as results:
+            tasks = sorting.merges(session, cancel) if sorting else self._tasks(plan, groups)
+            with closing(Window(session, cancel).results(tasks)) as results:
                 for piece in results:
                     _add(file, piece, progress)
             file.close()
@@ -88,10 +96,12 @@ class ClusterRunner:
                 yield RangesTask(number == 0, parts, statements), ()
 
     def _statement(self, plan: ExportPlan, range_: Range, place: int) -> Statement:
-        source = Source(self._results.store, plan.run.parts, plan.run.published_at)
-        statement = compile_copy(plan, range_, source.names(range_.parts), target(place))
+        statement = compile_copy(plan, range_, self._source(plan).names(range_.parts), target(place))
         own = {name: value for name, value in statement.parameters.items() if name not in plan.parameters}
         return Statement(statement.sql, own)
+
+    def _source(self, plan: ExportPlan) -> Source:
+        return Source(self._results.store, plan.run.parts, plan.run.published_at)
 
     def _job(self, plan: ExportPlan, key: str, handle: str, tasks: int) -> Job:
         at_once = self._settings.threads

@@ -13,7 +13,6 @@ from engine.errors import ClusterUnavailable
 from engine.plan import ExportPlan
 from engine.progress import Progress
 from engine.runners.driver import Order, Told
-from engine.runners.grouping import TASK_BYTES
 from engine.runners.port import Staged
 from engine.runners.work import error_of
 from engine.settings import DuckDBSettings, StorageSettings
@@ -34,7 +33,7 @@ class DrivenRunner:
     """Each export has a driver process of its own, connected to the cluster at ``address``."""
 
     def __init__(
-        self, address: str, storage: StorageSettings, settings: DuckDBSettings, *, least_bytes: int = TASK_BYTES
+        self, address: str, storage: StorageSettings, settings: DuckDBSettings, *, least_bytes: int | None = None
     ) -> None:
         self._address = address
         self._storage = storage

@@ -36,7 +36,7 @@ class Order:
     connection_string: str | None
     account_url: str | None
     settings: DuckDBSettings
-    least_bytes: int
+    least_bytes: int | None
 
 
 @dataclass(frozen=True, slots=True)
