@@ -58,7 +58,8 @@ def make_plan(request: ExportRequest, run: Run, *, now: datetime, range_bytes: i
     sort = _sort(request, run)
     # Row groups end where a range does, so the ranges of a Parquet file are a part of what it is.
     kept = [keep(part.row_groups, [condition for condition in conditions if condition]) for part in run.parts]
-    range_bytes = range_bytes if request.format.name != "parquet" else PARQUET_RANGE_BYTES
+    if request.format.name == "parquet" and sort is None:
+        range_bytes = PARQUET_RANGE_BYTES
     scan = cut(run.parts, range_bytes, kept)
     return ExportPlan(
         export_id=export_id(_canonical(request, run, now)),

@@ -94,10 +94,9 @@ class MergeTask:
         """Sort, encode and stage. Raises LimitExceeded, Cancelled or StoreError."""
         slices = SliceFileSystem([memoryview(one) for one in inputs], job.published_at)  # type: ignore[arg-type]
         frame = piece_frame(job, first=self.first)
-        statement = Statement(self.statement.sql, {**job.parameters, **self.statement.parameters})
         with PieceStream(exports_of(job).join(job.key, job.handle), job.block_sizes) as stream:
             rows = run_statements(
-                [statement],
+                [self.statement],
                 1,
                 Source(results_of(job), (), job.published_at),
                 frame,

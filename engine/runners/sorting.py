@@ -35,7 +35,7 @@ _PARQUET_BUCKETS = 3
 
 def sort_task_bytes(total_bytes: int, least: int = SORT_TASK_BYTES) -> int:
     """Parquet bytes of each task of a sort."""
-    return max(least, isqrt(total_bytes * _SLICE_BYTES))
+    return max(least, isqrt(total_bytes * min(least, _SLICE_BYTES)))
 
 
 class Sorting:
@@ -73,8 +73,7 @@ class Sorting:
                 rows=high - low,
                 target=target(0),
             )
-            own = {name: value for name, value in statement.parameters.items() if name not in self._plan.parameters}
-            yield MergeTask(number == 0, type(statement)(statement.sql, own)), inputs
+            yield MergeTask(number == 0, statement), inputs
             for row in slices:
                 # The cluster may forget what no later piece needs.
                 row[:first] = [None] * first

@@ -14,6 +14,8 @@ from engine.runners.work import error_of
 _LOOK_SECONDS = 0.2
 _AHEAD = 2
 """Tasks that may be done or under way before the awaited one, by slot."""
+STRAGGLER_SECONDS = 60.0
+"""No task is one before."""
 _LATE = 4
 """A task is a straggler after so many times the usual, if nothing else is left to wait for."""
 
@@ -30,10 +32,9 @@ class _Entry:
 class Window:
     """Results of tasks in their order. Closing it cancels what is under way."""
 
-    def __init__(self, session: Session, cancel: CancelToken, *, straggler_seconds: float = 60) -> None:
+    def __init__(self, session: Session, cancel: CancelToken) -> None:
         self._session = session
         self._cancel = cancel
-        self._least_seconds = straggler_seconds
         self._entries: deque[_Entry] = deque()
         self._took: deque[float] = deque(maxlen=50)
 
@@ -83,7 +84,7 @@ class Window:
         """Everything else is done: whoever is late may be on a machine that hangs."""
         if len(front.tries) > 1 or not self._took or any(not entry.done for entry in list(self._entries)[1:]):
             return
-        if time.monotonic() - front.begun > max(self._least_seconds, _LATE * median(self._took)):
+        if time.monotonic() - front.begun > max(STRAGGLER_SECONDS, _LATE * median(self._took)):
             front.tries += self._session.submit(front.task, front.inputs)
 
 
