@@ -68,13 +68,13 @@ class RayCluster:
 
     def pids(self, node: int, name: str) -> list[int]:
         """Processes of a node whose name begins so; workers that run a task begin with ``ray::`` and its name."""
-        found = subprocess.run(
-            ["pgrep", "-g", str(self._starts[node].pid), "-f", f"^{name}"], capture_output=True, text=True, check=False
-        )
-        return [int(pid) for pid in found.stdout.split()]
+        raylets = _pgrep("-g", str(self._starts[node].pid), "-x", "raylet")
+        return _pgrep("-P", ",".join(map(str, raylets)), "-f", f"^{name}") if raylets else []
 
     def kill_node(self, node: int) -> None:
         """What a power cut does."""
+        for pid in self.pids(node, "ray::"):
+            os.kill(pid, signal.SIGKILL)
         os.killpg(self._starts[node].pid, signal.SIGKILL)
         self._starts[node].wait()
 
@@ -112,3 +112,8 @@ class RayCluster:
             else:
                 return
         raise RuntimeError(f"Ray did not start: {(self.folder / 'node-0.log').read_text()[-2000:]}")
+
+
+def _pgrep(*options: str) -> list[int]:
+    found = subprocess.run(["pgrep", *options], capture_output=True, text=True, check=False)
+    return list(map(int, found.stdout.split()))
