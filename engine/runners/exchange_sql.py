@@ -46,18 +46,30 @@ def write_slice(table: str, bucket: int, target: str) -> Statement:
     return Statement(sql, {"bucket": bucket, "target": target})
 
 
-def merge(plan: ExportPlan, *, first: bool, sources: list[str], skip: int, rows: int, target: str) -> Statement:
-    """Rows ``skip <= n < skip + rows`` of these slices in their order, as a part of the file."""
+def merge(
+    plan: ExportPlan, *, first: bool, sources: list[str], among: int, skip: int, rows: int, target: str
+) -> Statement:
+    """Rows ``skip <= n < skip + rows`` of the ``among`` rows of these slices in their order, as a part of the file."""
+    names = ", ".join(identifier(field.name) for field in plan.fields)
+    parameters: dict[str, object] = {"sources": sources, "target": target}
+    chosen = ""
+    if rows < among:
+        # Not by LIMIT or a filter behind the sort: row groups end where full vectors do, and only a sort that comes
+        # last gives those. Also, a sort turns -0.0 of its key into 0.0, and what DuckDB does for small limits does not.
+        numbered = f"SELECT {PART}, {ROW}, row_number() OVER (ORDER BY {_order(plan)}) AS {_NUMBER} FROM read_parquet($sources)"  # noqa: S608, E501
+        wanted = f"SELECT {PART}, {ROW} FROM ({numbered}) WHERE {_NUMBER} > $skip AND {_NUMBER} <= $end"  # noqa: S608
+        chosen = f" SEMI JOIN ({wanted}) USING ({PART}, {ROW})"
+        parameters |= {"skip": skip, "end": skip + rows}
+    inner = f"SELECT {names} FROM read_parquet($sources){chosen} ORDER BY {_order(plan)}"  # noqa: S608
+    select = f"SELECT {columns_of(plan)} FROM ({inner})"  # noqa: S608
+    sql = f"COPY ({select}) TO $target ({copy_options(plan, first=first)}, USE_TMP_FILE false)"
+    return Statement(sql, parameters)
+
+
+def _order(plan: ExportPlan) -> str:
     if plan.sort is None:
         raise ValueError("a plan without an order has no slices")
-    names = ", ".join(identifier(field.name) for field in plan.fields)
-    order = f"{plan.sort.sql} {_direction(plan)} NULLS LAST, {PART}, {ROW}"
-    inner = f"SELECT {names} FROM read_parquet($sources) ORDER BY {order}"  # noqa: S608
-    # Not by LIMIT: a sort turns -0.0 of its key into 0.0, and the operator that DuckDB takes for small limits does not.
-    numbered = f"SELECT *, row_number() OVER () AS {_NUMBER} FROM ({inner})"  # noqa: S608
-    select = f"SELECT {columns_of(plan)} FROM ({numbered}) WHERE {_NUMBER} > $skip AND {_NUMBER} <= $end"  # noqa: S608
-    sql = f"COPY ({select}) TO $target ({copy_options(plan, first=first)}, USE_TMP_FILE false)"
-    return Statement(sql, {"sources": sources, "skip": skip, "end": skip + rows, "target": target})
+    return f"{plan.sort.sql} {_direction(plan)} NULLS LAST, {PART}, {ROW}"
 
 
 def _rows(plan: ExportPlan, range_: Range, sources: list[str], places: list[int]) -> tuple[str, dict[str, object]]:

@@ -69,6 +69,7 @@ class Sorting:
                 self._plan,
                 first=number == 0,
                 sources=slice_names(len(inputs)),
+                among=sum(starts[bucket + 1] - starts[bucket] for bucket in buckets),
                 skip=low - starts[first],
                 rows=high - low,
                 target=target(0),

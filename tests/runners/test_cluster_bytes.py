@@ -82,21 +82,19 @@ def test_the_byte_order_mark_is_there_once(spread: Spread) -> None:
 
 
 def test_row_groups_of_a_sorted_file_lie_where_one_machine_puts_them(tmp_path: Path) -> None:
-    """Pieces end at a row group, wherever the cuts are."""
-    engine = Engine(tmp_path / "engine")
-    chance = Random(1)
-    engine.publish(
-        engine.write_parquet(
-            pa.table({"k": [chance.randrange(1000) for _ in range(400_000)], "n": pa.array(range(400_000))})
-        )
-    )
+    """Pieces of several row groups, which begin and end in the midst of a bucket."""
+    rows = 700_000
+    engine, chance = Engine(tmp_path / "engine"), Random(1)
+    table = {"k": [chance.choice([None, *range(300)]) for _ in range(rows)], "n": pa.array(range(rows))}
+    engine.publish(engine.write_parquet(pa.table(table)))
     pool = ThreadPool()
-    spread = spread_over(pool, engine, tmp_path / "exports", least_bytes=100_000)
+    spread = spread_over(pool, engine, tmp_path / "exports", least_bytes=1_000_000)
     content = spread.check(engine.plan(spread.exporter, "parquet", sort_by="k"))
     pool.threads.shutdown()
-    assert pool.submitted >= 4 + 4 + 4
+    assert 2 * 3 <= pool.submitted < 3 * 5, "pieces of a single row group would show nothing"
     metadata = pyarrow.parquet.ParquetFile(io.BytesIO(content)).metadata
-    assert [metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)] == [122_880] * 3 + [31_360]
+    groups = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
+    assert groups == [122_880] * 5 + [rows - 5 * 122_880]
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
