@@ -3,11 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 AZURITE := tests/azurite/node_modules/.package-lock.json
 WORKERS ?= 2
+EXTRAS := --extra azure --extra mcp --extra otel
 COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-	--extra azure --quiet
+	$(EXTRAS) --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-long lint format types sql azurite azurite-install locks clean cluster test-cluster bench-cluster cluster-clean
+.PHONY: help install run test test-long lint format sql azurite azurite-install locks clean screenshots bench bench-quick \
+	bench-lock bench-clean types cluster test-cluster bench-cluster cluster-clean
 
 help: ## Say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -34,11 +36,14 @@ $(AZURITE): tests/azurite/package-lock.json
 test: install azurite-install ## Run the suite
 	$(BIN)/python -m pytest -q -n $(WORKERS)
 
-test-long: install azurite-install ## Run the generated cases in their long counts
+test-long: install azurite-install ## Run the generated cases, the random run and the load in their long counts
 	TAILRACE_CASES=50000 TAILRACE_CASES_SCHEMATHESIS=5000 $(BIN)/python -m pytest -q -n $(WORKERS) \
 		tests/property tests/web/test_schemathesis.py
+	TAILRACE_OPERATIONS=2500 $(BIN)/python -m pytest -q tests/random
+	TAILRACE_LOAD_CLIENTS=200 TAILRACE_LOAD_SECONDS=60 $(BIN)/python -m pytest -q tests/load
 
-lint: install ## Check style, layers and types
+lint: install ## Check style, layers, types and the container
+	$(BIN)/hadolint .container/Dockerfile
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -46,6 +51,9 @@ lint: install ## Check style, layers and types
 format: install ## Lay the code out
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+screenshots: install ## Make the README's pictures anew (needs Chromium)
+	$(BIN)/python -m tests.helpers.screenshots
 
 # --- bench: the peers have an environment of their own, .venv-bench/ ---
 .venv-bench/installed: tests/bench/peers.lock
@@ -65,7 +73,7 @@ bench-quick: LARGE ?= 2
 bench-quick: bench ## The same in three minutes: it shows that all works, not who is faster
 
 bench-lock: # the peers' lock anew (needs uv)
-	$(subst pyproject.toml,tests/bench/requirements.in,$(subst --extra azure,,$(COMPILE))) -o tests/bench/peers.lock
+	$(subst pyproject.toml,tests/bench/requirements.in,$(subst $(EXTRAS),,$(COMPILE))) -o tests/bench/peers.lock
 clean: bench-clean
 
 bench-clean:

@@ -65,13 +65,20 @@ class BlockStream:
         if self._pending >= block_bytes(len(self._staged)):
             self._stage_pending()
 
+    def flush(self) -> None:
+        """Wait until every block has arrived. Raises what staging one raised."""
+        # One block alone is part of the commit.
+        if self._upload is not None and self._pending:
+            self._stage_pending()
+        for future in self._staged:
+            future.result()
+
     def commit(self, metadata: Mapping[str, str]) -> ObjectInfo:
         """Make the object visible. Raises ObjectExists if it is there already."""
         if self._upload is None:
             data = b"".join(self._pieces)
             return self._store.create(self._key, data, content_type=self._content_type, metadata=metadata)
-        if self._pending:
-            self._stage_pending()
+        self.flush()
         return self._upload.commit([future.result() for future in self._staged], metadata=metadata)
 
     def __enter__(self) -> Self:

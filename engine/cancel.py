@@ -1,6 +1,6 @@
 """A request to stop, seen by everyone who works for one export."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
 
@@ -15,7 +15,7 @@ class CancelToken:
     def __init__(self) -> None:
         self._lock = Lock()
         self._cancelled = False
-        self._connections: list[duckdb.DuckDBPyConnection] = []
+        self._stops: list[Callable[[], object]] = []
 
     @property
     def cancelled(self) -> bool:
@@ -26,20 +26,26 @@ class CancelToken:
         """Ask everyone to stop."""
         with self._lock:
             self._cancelled = True
-            for connection in self._connections:
-                connection.interrupt()
+            for stop in self._stops:
+                stop()
 
     @contextmanager
     def watching(self, connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
         """Interrupt that connection too. Raises Cancelled if it is too late to begin."""
+        with self.calling(connection.interrupt):
+            yield
+
+    @contextmanager
+    def calling(self, stop: Callable[[], object]) -> Iterator[None]:
+        """Call that too. Raises Cancelled if it is too late to begin."""
         with self._lock:
             self.raise_if_cancelled()
-            self._connections.append(connection)
+            self._stops.append(stop)
         try:
             yield
         finally:
             with self._lock:
-                self._connections.remove(connection)
+                self._stops.remove(stop)
 
     def raise_if_cancelled(self) -> None:
         """Raise Cancelled if `cancel` was called."""

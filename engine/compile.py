@@ -1,4 +1,4 @@
-"""Where a plan becomes SQL: one COPY statement per range."""
+"""Where a plan becomes SQL: one COPY statement per range, or a look at a few of its rows."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,7 @@ from engine.plan import ExportPlan
 from engine.projection import project
 from engine.quoting import identifier, literal
 from engine.ranges import Range
+from engine.schema import Reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,15 @@ class Statement:
 
     sql: str
     parameters: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Rows of a plan by their place: ``limit`` of those in ``range``, after ``offset`` of them."""
+
+    range: Range
+    offset: int
+    limit: int
 
 
 def compile_copy(plan: ExportPlan, range_: Range, sources: list[str], target: str) -> Statement:
@@ -28,7 +38,34 @@ def compile_copy(plan: ExportPlan, range_: Range, sources: list[str], target: st
     )
 
 
-def _select(plan: ExportPlan, range_: Range, sources: list[str], parameters: dict[str, object]) -> str:
+def compile_page(plan: ExportPlan, window: Window, sources: list[str], target: str) -> Statement:
+    """The COPY of some of the rows that an export of the plan would have, in its order."""
+    parameters = dict(plan.parameters)
+    select = _select(plan, window.range, sources, parameters, window)
+    parameters["target"] = target
+    options = copy_options(plan, first=window.range.ordinal == 0)
+    return Statement(f"COPY ({select}) TO $target ({options}, USE_TMP_FILE false)", parameters)
+
+
+def compile_count(plan: ExportPlan, sources: list[str]) -> Statement:
+    """How many rows an export of the plan would have."""
+    parameters = dict(plan.parameters)
+    source = _source(plan, sources, parameters)
+    where = f" WHERE {plan.predicate}" if plan.predicate else ""
+    return Statement(f"SELECT count(*) FROM {source}{where}", parameters)  # noqa: S608  # quoted names, bound values
+
+
+def compile_cells(plan: ExportPlan, column: Reference, sources: list[str]) -> Statement:
+    """The cells of one column, as ``x``, in the rows that an export of the plan would have."""
+    parameters = dict(plan.parameters)
+    source = _source(plan, sources, parameters)
+    where = f" WHERE {plan.predicate}" if plan.predicate else ""
+    return Statement(f"SELECT {column.sql} AS x FROM {source}{where}", parameters)  # noqa: S608  # quoted names, bound values
+
+
+def _select(
+    plan: ExportPlan, range_: Range, sources: list[str], parameters: dict[str, object], window: Window | None = None
+) -> str:
     request = plan.request
     columns = columns_of(plan)
     conditions = []
@@ -40,12 +77,16 @@ def _select(plan: ExportPlan, range_: Range, sources: list[str], parameters: dic
         conditions.append(plan.predicate)
     source = _source(plan, sources, parameters)
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    inner = ""
     if plan.sort is not None:
         # Sorted below the projection: beside it, ORDER BY would see the texts that the projection makes of the cells.
         direction = "DESC" if request.descending else "ASC"
-        order = f"ORDER BY {plan.sort.sql} {direction} NULLS LAST, file_index, file_row_number"
+        inner = f" ORDER BY {plan.sort.sql} {direction} NULLS LAST, file_index, file_row_number"
+    if window is not None:
+        inner += f" LIMIT {window.limit} OFFSET {window.offset}"
+    if inner:
         names = ", ".join(identifier(field.name) for field in plan.fields)
-        source, where = f"(SELECT {names} FROM {source}{where} {order})", ""  # noqa: S608  # quoted names, bound values
+        source, where = f"(SELECT {names} FROM {source}{where}{inner})", ""  # noqa: S608  # quoted names, bound values
     return f"SELECT {columns} FROM {source}{where}"  # noqa: S608  # quoted names, bound values
 
 

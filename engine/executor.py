@@ -1,5 +1,7 @@
 """Where ranges run: a few DuckDB instances side by side, each range one COPY into the ordered sink."""
 
+import errno
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +25,17 @@ from engine.settings import DuckDBSettings
 from engine.spill import TOO_LARGE
 from engine.stores.port import ObjectStore
 
+_DISK_FULL = os.strerror(errno.ENOSPC)
+_UNREADABLE = (
+    duckdb.IOException,
+    duckdb.InvalidInputException,
+    # A part whose file is gone is asked for as a folder, which the fence refuses.
+    duckdb.PermissionException,
+    # A column of the manifest that the part has not, or of another type.
+    duckdb.BinderException,
+)
+"""What DuckDB raises for a part that is damaged; beside its bare Error, which is all that it says of a bad footer."""
+
 MAX_WAITING_BYTES = 64 * 1024 * 1024
 """Encoded bytes that may wait for the ranges before them."""
 
@@ -37,15 +50,11 @@ class Source:
 
     def names(self, parts: Sequence[Part]) -> list[str]:
         """What DuckDB opens for these parts."""
-        return [self._name(part.key) for part in parts]
+        return [source_of(self.store, part.key) for part in parts]
 
     def file_system(self) -> PartFileSystem:
         """The parts as DuckDB sees them where they are no files."""
         return PartFileSystem(self.store, {part.key: part for part in self.parts}, self.published_at)
-
-    def _name(self, key: str) -> str:
-        path = self.store.local_path(key)
-        return f"{PART}://{key}" if path is None else str(path.absolute())
 
 
 def run_ranges(
@@ -63,7 +72,7 @@ def run_ranges(
     """
     source = Source(store, plan.run.parts, plan.run.published_at)
     statements = (
-        compile_copy(plan, range_, source.names(range_.parts), target(range_.ordinal)) for range_ in plan.ranges
+        compile_copy(plan, range_, source.names(range_.parts), target_of(range_.ordinal)) for range_ in plan.ranges
     )
     # A single thread over its own range keeps order for free; a sort is one range and takes all threads.
     threads = settings.threads if plan.sort is not None else 1
@@ -94,7 +103,7 @@ def run_statements(
     others: Sequence[AbstractFileSystem] = (),
     allowed: Sequence[str] = (),
 ) -> int:
-    """Run ``count`` COPYs, the n-th into ``target(n)``, side by side on instances of ``threads`` threads each.
+    """Run ``count`` COPYs, the n-th into ``target_of(n)``, side by side on instances of ``threads`` threads each.
 
     They read the source's parts, and what ``others`` have of the names that are ``allowed``. Returns the rows written;
     raises what `run_ranges` raises.
@@ -111,11 +120,6 @@ def run_statements(
     if errors:
         raise errors[0]
     return sum(future.result() for future in futures)
-
-
-def target(ordinal: int) -> str:
-    """What the COPY of that place writes."""
-    return f"{STAGE}://{ordinal}"
 
 
 class _Work:
@@ -142,7 +146,7 @@ class _Work:
         self._cancel = cancel
         self._progress = progress
         self._others = others
-        self._allowed = [*source.names(source.parts), *allowed, *(target(ordinal) for ordinal in range(count))]
+        self._allowed = [*source.names(source.parts), *allowed, *(target_of(ordinal) for ordinal in range(count))]
         self._lock = Lock()
         self.workers = min(settings.threads, count)
 
@@ -190,18 +194,29 @@ class _Work:
         return self._sink.stopped or error
 
     def _told(self, error: duckdb.Error, parts: PartFileSystem) -> BaseException:
-        return self._sink.stopped or told(error, parts, self._cancel)
+        return self._sink.stopped or failure_of(error, parts, self._cancel)
 
 
-def told(error: duckdb.Error, parts: PartFileSystem, cancel: CancelToken) -> BaseException:
-    """What an error of DuckDB means to whoever asked for the export."""
+def failure_of(error: duckdb.Error, parts: PartFileSystem, cancel: CancelToken) -> BaseException:
+    """What a failure of DuckDB means; what is no failure of the caller, the store or a limit stays as it is."""
     if parts.failure is not None:
         return parts.failure
     if cancel.cancelled:
         return Cancelled("The export was cancelled.")
-    if isinstance(error, duckdb.OutOfMemoryException):
+    # All that it writes to a disk itself is what it spills.
+    if isinstance(error, duckdb.OutOfMemoryException) or _DISK_FULL in str(error):
         return LimitExceeded(TOO_LARGE)
-    # A part whose file is gone is asked for as a folder, which the fence refuses.
-    if isinstance(error, duckdb.IOException | duckdb.InvalidInputException | duckdb.PermissionException):
+    if isinstance(error, _UNREADABLE) or type(error) is duckdb.Error:
         return SourceDamaged("A part of the run cannot be read.")
     return error
+
+
+def source_of(store: ObjectStore, key: str) -> str:
+    """What DuckDB opens for a part: its path, or a URL that leads to the store."""
+    path = store.local_path(key)
+    return f"{PART}://{key}" if path is None else str(path.absolute())
+
+
+def target_of(ordinal: int) -> str:
+    """What DuckDB writes for a range."""
+    return f"{STAGE}://{ordinal}"

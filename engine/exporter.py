@@ -13,13 +13,11 @@ from engine.plan import ExportPlan, make_plan
 from engine.progress import Progress
 from engine.ranges import TARGET_BYTES
 from engine.request import ExportRequest
-from engine.results import ResultStore
+from engine.results import PART_CHANGED, ResultStore
 from engine.runners import LocalRunner, Runner, Staged
-from engine.runs import Run
 from engine.settings import DuckDBSettings
 from engine.stores.port import ObjectInfo, ObjectStore
 
-_CHANGED = "A part of the run is missing or was changed after it was published."
 _NO_EXPORT = "There is no such export: it expired, was never made, or belongs to another team."
 
 
@@ -105,18 +103,18 @@ class Exporter:
         return self._exports
 
     def _write(self, plan: ExportPlan, key: str, cancel: CancelToken, progress: Progress) -> ObjectInfo:
-        self._check_parts(plan.run)
+        self.results.check_parts(plan.run)
         try:
             with self._runner.stage(plan, key, cancel, progress) as staged:
                 return self._commit(plan, key, staged, cancel)
         except (ObjectMissing, ObjectChanged) as error:
-            raise SourceDamaged(_CHANGED) from error
+            raise SourceDamaged(PART_CHANGED) from error
 
     def _commit(self, plan: ExportPlan, key: str, staged: Staged, cancel: CancelToken) -> ObjectInfo:
         if not plan.predicate and staged.rows != plan.run.rows:
             raise SourceDamaged("The run holds another number of rows than its description says.")
         # Reads of a store are pinned to the version; files of a directory can be replaced while they are read.
-        self._check_parts(plan.run)
+        self.results.check_parts(plan.run)
         cancel.raise_if_cancelled()
         metadata = metadata_of(plan, rows=staged.rows, sha256=staged.sha256, until=self._clock() + self._keep)
         try:
@@ -130,15 +128,3 @@ class Exporter:
         if info.size != staged.size:
             raise SourceDamaged("The store holds another number of bytes than it was given.")
         return info
-
-    def _check_parts(self, run: Run) -> None:
-        """Every part is the version that was published, so that no two versions are ever mixed.
-
-        Where parts are read through the store, each read is pinned to the version, and nothing is left to check.
-        """
-        for part in run.parts:
-            if self.results.store.local_path(part.key) is None:
-                return
-            info = self.results.store.head(part.key)
-            if info is None or (info.size, info.etag) != (part.bytes, part.etag):
-                raise SourceDamaged(_CHANGED)

@@ -12,7 +12,6 @@ from fsspec import AbstractFileSystem
 
 from engine.errors import SourceDamaged, StoreError
 from engine.runs import Part
-from engine.stores.port import ObjectStore
 
 STAGE = "stage"
 PART = "part"
@@ -165,13 +164,20 @@ class _Slice(io.RawIOBase):
         return data
 
 
+class Parts(Protocol):
+    """Where the bytes of parts come from: of an object store, no more than this."""
+
+    def read(self, key: str, *, start: int = 0, length: int | None = None, etag: str | None = None) -> bytes:
+        """Bytes of one version, as `ObjectStore.read` gives them."""
+
+
 class PartFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is untyped
     """``part://{key}``: the parts of one run in a store that has no local paths."""
 
     protocol = PART
     cachable = False
 
-    def __init__(self, store: ObjectStore, parts: Mapping[str, Part], modified: datetime) -> None:
+    def __init__(self, store: Parts, parts: Mapping[str, Part], modified: datetime) -> None:
         super().__init__()
         self._store = store
         self._parts = parts

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import duckdb
 
-from engine.errors import Cancelled, InvalidRequest, SourceDamaged, StoreUnavailable
+from engine.errors import Cancelled, InvalidRequest, LimitExceeded, SourceDamaged, StoreUnavailable
 from engine.file_systems import PART, STAGE, PartFileSystem, StageFileSystem
 from engine.formats import FORMATS, Format
 from engine.framing import ArrayFrame, PlainFrame
@@ -57,31 +57,32 @@ class Inspection:
                 self._connection.sql(_unended(query)).show(max_width=width, max_rows=rows)
             return drawn.getvalue().strip("\n")
 
-    def write(self, query: str, format_: Format, forward: Callable[[bytes], None]) -> None:
-        """Hand the answer to ``forward`` as a file of that format, spelled as exports are. Raises as `table` does."""
+    def check(self, query: str) -> None:
+        """Raise InvalidRequest unless it is one statement that reads, and no EXPLAIN."""
+        with self._told():
+            if self._checked(query).type == duckdb.StatementType.EXPLAIN:
+                raise _refused("EXPLAIN is for the table format.")
+
+    def write(self, query: str, format_: Format, forward: Callable[[bytes], None]) -> tuple[list[Field], int]:
+        """Hand the answer to ``forward`` as a file of that format, spelled as exports are.
+
+        Returns its columns and the number of its rows. Raises as `table` does.
+        """
         frame = ArrayFrame() if format_.name == "json" else PlainFrame()
         sink = OrderedSink(frame, forward, count=1, max_waiting_bytes=0)
         self._connection.unregister_filesystem(STAGE)
         self._connection.register_filesystem(StageFileSystem(sink))
+        self.check(query)
         with self._told(sink):
-            if self._checked(query).type == duckdb.StatementType.EXPLAIN:
-                raise _refused("EXPLAIN is for the table format.")
-            self._connection.execute(self._copy(_unended(query), format_))
+            unended = _unended(query)
+            fields = self._fields(unended)
+            written = self._connection.execute(_copy(unended, fields, format_)).fetchone()
             sink.end(0)
+            return fields, written[0] if written else 0
 
     def cancel(self) -> None:
         """Make the query that runs raise Cancelled; from any thread, or a signal."""
         self._connection.interrupt()
-
-    def _copy(self, query: str, format_: Format) -> str:
-        fields = self._fields(query)
-        alone = len(fields) == 1
-        cells = ", ".join(f"CAST({identifier(f.name)} AS {f.type.sql()}) AS {identifier(f.name)}" for f in fields)
-        columns = ", ".join(project(field, format_, CsvOptions(), alone=alone) for field in fields)
-        options = f"{format_.copy_options}{', HEADER true' if format_ is FORMATS['csv'] else ''}, USE_TMP_FILE false"
-        # Noted as safe: names are quoted, and the query is checked to be a single one that reads.
-        select = f"SELECT {columns} FROM (SELECT {cells} FROM (\n{query}\n))"  # noqa: S608
-        return f"COPY ({select}) TO {literal(_TARGET)} ({options})"
 
     def _fields(self, query: str) -> list[Field]:
         relation = self._connection.sql(query)
@@ -123,6 +124,8 @@ class Inspection:
                 raise self._parts.failure from error
             if self._parts.failure is not None:
                 raise SourceDamaged("A part of a run is missing, or was changed after it was published.") from error
+            if isinstance(error, duckdb.OutOfMemoryException):
+                raise LimitExceeded("The query needs more memory than one may take: ask for less at once.") from error
             raise _refused(_sentence(error)) from error
 
 
@@ -159,6 +162,15 @@ def ends(query: str) -> bool:
     """Whether what was typed so far ends with the semicolon of a statement, not with one in a text or a comment."""
     tokens = duckdb.tokenize(query)
     return bool(tokens) and query.encode()[tokens[-1][0] :].lstrip().startswith(b";")
+
+
+def _copy(query: str, fields: list[Field], format_: Format) -> str:
+    alone = len(fields) == 1
+    cells = ", ".join(f"CAST({identifier(f.name)} AS {f.type.sql()}) AS {identifier(f.name)}" for f in fields)
+    columns = ", ".join(project(field, format_, CsvOptions(), alone=alone) for field in fields)
+    options = f"{format_.copy_options}{', HEADER true' if format_ is FORMATS['csv'] else ''}, USE_TMP_FILE false"
+    select = f"SELECT {columns} FROM (SELECT {cells} FROM (\n{query}\n))"  # noqa: S608  # checked to be one that reads
+    return f"COPY ({select}) TO {literal(_TARGET)} ({options})"
 
 
 def _part_url(key: str) -> str:

@@ -1,22 +1,15 @@
 """What is published at one moment: manifests and finished exports, read for inspection over all teams."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeVar
 
 from engine.formats import FORMATS
 from engine.ids import is_export_id, is_id
 from engine.leases import kept_until
+from engine.parallel import read_all
 from engine.results import ResultStore
 from engine.runs import Part, Run, State, Workflow
 from engine.stores.port import ObjectInfo, ObjectStore
-
-_READS_AT_ONCE = 16
-
-_ItemT = TypeVar("_ItemT")
-_FoundT = TypeVar("_FoundT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +52,12 @@ def take_snapshot(results: ResultStore, exports: ObjectStore | None) -> Snapshot
     folders = [info.key.split("/") for info in results.store.list("workflow=")]
     ids = [_id(folder[0]) for folder in folders if folder[1:] == ["workflow.json"]]
     pairs = [(_id(folder[0]), _id(folder[1])) for folder in folders if folder[2:] == ["run.json"]]
-    workflows = {found.workflow_id: found for found in _all(results.workflow, ids)}
-    runs = _all(lambda pair: results.run(*pair), pairs)
-    kept = [] if exports is None else [info.key for info in exports.list("") if _is_export(info.key)]
+    workflows = {found.workflow_id: found for found in read_all(results.workflow, ids)}
+    runs = read_all(lambda pair: results.run(*pair), pairs)
+    kept = [] if exports is None else [info.key for info in exports.list("") if is_export(info.key)]
     return Snapshot(
         runs=tuple(FoundRun(run, workflows.get(run.workflow_id)) for run in runs),
-        exports=tuple(_all(exports.head, kept)) if exports else (),
+        exports=tuple(read_all(exports.head, kept)) if exports else (),
     )
 
 
@@ -111,14 +104,8 @@ def _id(folder: str) -> str:
     return folder.partition("=")[2]
 
 
-def _is_export(key: str) -> bool:
+def is_export(key: str) -> bool:
+    """Whether an object of the exports is a finished file, and no ticket or lease."""
     workflow, _, name = key.partition("/")
     export_id, _, extension = name.partition(".")
     return is_id(workflow) and is_export_id(export_id) and extension in {row.extension for row in FORMATS.values()}
-
-
-def _all(read: Callable[[_ItemT], _FoundT | None], items: Sequence[_ItemT]) -> Iterator[_FoundT]:
-    """What is still there of the items, in their order."""
-    with ThreadPoolExecutor(_READS_AT_ONCE, thread_name_prefix="inspect") as pool:
-        found: Iterable[_FoundT | None] = pool.map(read, items)
-        yield from (one for one in found if one is not None)

@@ -7,7 +7,7 @@ its own: it is the exact complement of its twin, null rows included.
 from dataclasses import dataclass
 from enum import Enum
 
-from engine.columns import Family
+from engine.columns import ColumnType, Family
 
 
 class ValueShape(Enum):
@@ -119,3 +119,13 @@ _ROWS = (
 )
 
 OPERATORS: dict[str, Operator] = {row.name: row for row in _ROWS}
+
+
+def operators_of(type_: ColumnType) -> list[Operator]:
+    """The operators that mean something on a column of that type."""
+    return [row for row in OPERATORS.values() if _means(row.kind, type_)]
+
+
+def _means(kind: Kind, type_: ColumnType) -> bool:
+    read_as = type_.item if type_.family is Family.LIST and kind in ELEMENTWISE else type_
+    return read_as.family in FAMILIES_OF[kind]

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 
 from engine.cancel import CancelToken
 from engine.errors import SourceDamaged
@@ -16,6 +17,9 @@ from engine.stores.port import ObjectStore
 _PIECE_BYTES = 8 * 1024 * 1024
 _READ_AHEAD = 4
 """Pieces that are read while others are written: 32 MiB in memory."""
+
+NO_FOOTER = (ValueError, LookupError, TypeError, AttributeError)
+"""What comes of bytes that are no footer: fields are missing, of another type, or lead beyond the end."""
 
 
 def copy_row_groups(
@@ -33,7 +37,9 @@ def copy_row_groups(
     join = FooterJoin(left_out(plan))
     forward(MAGIC)
     _copy(plan.run.parts, store, forward, join, cancel, progress, [])
-    forward(join.footer())
+    with _footers():
+        footer = join.footer()
+    forward(footer)
     return sum(part.rows for part in plan.run.parts)
 
 
@@ -81,17 +87,29 @@ def _copy(
                 future.cancel()
 
 
+@contextmanager
+def _footers() -> Iterator[None]:
+    try:
+        yield
+    except NO_FOOTER as error:
+        raise SourceDamaged("A part of the run cannot be read.") from error
+
+
 def _pieces(
     parts: Sequence[Part], store: ObjectStore, join: FooterJoin, progress: Progress, footers: list[bytes]
 ) -> Iterator[tuple[Part, Span]]:
+    rows = 0
     for part in parts:
-        try:
+        with _footers():
             footers.append(_footer(store, part))
             for span in join.add(footers[-1]):
+                if span.start < 0 or not 0 < span.length <= part.bytes - span.start:
+                    raise ValueError("a row group beyond the file")
                 for start in range(0, span.length, _PIECE_BYTES):
                     yield part, Span(span.start + start, min(_PIECE_BYTES, span.length - start))
-        except (ValueError, KeyError) as error:
-            raise SourceDamaged("A part of the run cannot be read.") from error
+            if join.rows != rows + part.rows:
+                raise ValueError("another number of rows")
+        rows += part.rows
         progress.add_rows(part.rows)
 
 

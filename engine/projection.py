@@ -34,6 +34,11 @@ def project(field: Field, format_: Format, options: CsvOptions, *, alone: bool) 
     return f"{expression} AS {identifier(name)}"
 
 
+def text_of(cell: str, type_: ColumnType) -> str:
+    """The text that a CSV file would have for a cell: an expression of the type VARCHAR."""
+    return f"CAST({_csv_text(cell, type_)} AS VARCHAR)"
+
+
 def _csv(cell: str, type_: ColumnType, options: CsvOptions) -> str:
     text = _csv_text(cell, type_)
     if not options.formula_guard or type_.name == "UUID":
@@ -88,7 +93,7 @@ def _json(cell: str, type_: ColumnType) -> str:
             variable = _variable(cell)
             (_, key), (_, value) = type_.children
             # A name in JSON is text: the one that the key has in CSV.
-            name = f"CAST({_csv_text(f'{variable}.key', key)} AS VARCHAR)"
+            name = text_of(f"{variable}.key", key)
             entry = f"struct_pack(key := {name}, value := {_json(f'{variable}.value', value)})"
             return f"map_from_entries(list_transform(map_entries({cell}), lambda {variable}: {entry}))"
         case _:

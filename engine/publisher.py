@@ -88,7 +88,16 @@ class Publisher:
                 executed_at=publication.executed_at,
                 published_at=datetime.now(UTC),
             )
-            self._results.add(run)
+            try:
+                self._results.add(run)
+            except Conflict:
+                raise
+            except BaseException:
+                # The manifest may be there all the same, its answer lost: what it names must stay. If it is not, a
+                # sweep removes the parts.
+                keys.clear()
+                raise
+        self._results.advance(run)
         return run
 
     @contextmanager

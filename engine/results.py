@@ -16,12 +16,15 @@ from pydantic import ValidationError
 
 from engine.errors import Conflict, NotFound, ObjectChanged, ObjectExists, ObjectMissing, SourceDamaged
 from engine.ids import is_id
+from engine.parallel import read_all
 from engine.runs import Run, State, Workflow
-from engine.stores.port import ObjectStore
+from engine.stores.port import ObjectInfo, ObjectStore
 
 _JSON = "application/json"
 _SWAP_ATTEMPTS = 20
 _NOT_FOUND = "There is no such workflow or finished run: check the ids, and that the key belongs to the owning team."
+
+PART_CHANGED = "A part of the run is missing or was changed after it was published."
 
 _DocumentT = TypeVar("_DocumentT", Run, Workflow)
 
@@ -46,14 +49,19 @@ class ResultStore:
         content = self._read(f"{run_prefix(workflow_id, run_id)}run.json")
         return None if content is None else _parsed(Run, content)
 
+    def owned(self, workflow_id: str, team: str) -> Workflow:
+        """The workflow of a team. Raises NotFound as `resolve` does."""
+        workflow = self.workflow(workflow_id)
+        if workflow is None or workflow.team != team:
+            raise NotFound(_NOT_FOUND)
+        return workflow
+
     def resolve(self, workflow_id: str, run_id: str | None, team: str) -> Run:
         """The finished run that a team may export; None is its latest.
 
         Raises NotFound, with the same words for all that is not there and all that belongs to another team.
         """
-        workflow = self.workflow(workflow_id)
-        if workflow is None or workflow.team != team:
-            raise NotFound(_NOT_FOUND)
+        workflow = self.owned(workflow_id, team)
         if run_id is None and workflow.latest is not None:
             run_id = workflow.latest.run_id
         run = None if run_id is None else self.run(workflow_id, run_id)
@@ -63,19 +71,30 @@ class ResultStore:
 
     def workflows(self) -> Iterator[Workflow]:
         """All workflows, by id."""
-        for info in self.store.list("workflow="):
-            if info.key.endswith("/workflow.json"):
-                workflow = self.workflow(info.key.split("/")[0].removeprefix("workflow="))
-                if workflow is not None:
-                    yield workflow
+        keys = [info.key for info in self.store.list("workflow=") if info.key.endswith("/workflow.json")]
+        yield from read_all(self.workflow, [key.split("/")[0].removeprefix("workflow=") for key in keys])
 
     def runs(self, workflow_id: str) -> Iterator[Run]:
         """All runs of a workflow in any state, by id."""
-        for info in self.store.list(f"workflow={workflow_id}/run="):
-            if info.key.endswith("/run.json"):
-                run = self.run(workflow_id, info.key.split("/")[1].removeprefix("run="))
-                if run is not None:
-                    yield run
+        yield from self._runs(workflow_id, self._manifests(workflow_id))
+
+    def newest_runs(self, workflow_id: str, limit: int) -> tuple[list[Run], int]:
+        """The runs of a workflow that were published last, the newest first, and how many there are in all."""
+        found = self._manifests(workflow_id)
+        newest = sorted(found, key=lambda info: (info.modified, info.key), reverse=True)[:limit]
+        return list(self._runs(workflow_id, newest)), len(found)
+
+    def check_parts(self, run: Run) -> None:
+        """Raise SourceDamaged unless every part is the version that was published, so that no two are ever mixed.
+
+        Where parts are read through the store, each read is pinned to the version, and nothing is left to check.
+        """
+        for part in run.parts:
+            if self.store.local_path(part.key) is None:
+                return
+            info = self.store.head(part.key)
+            if info is None or (info.size, info.etag) != (part.bytes, part.etag):
+                raise SourceDamaged(PART_CHANGED)
 
     def claim(self, workflow_id: str, team: str, name: str) -> Workflow:
         """The workflow, made for that team if it is new. Raises Conflict if another team has it."""
@@ -95,13 +114,12 @@ class ResultStore:
         return workflow
 
     def add(self, run: Run) -> None:
-        """Make a run visible. Raises Conflict if there is a run of that id."""
+        """Make a run visible. Raises Conflict if there is a run of that id; after any other error it may be there."""
         key = f"{run_prefix(run.workflow_id, run.run_id)}run.json"
         try:
             self.store.create(key, run.encode(), content_type=_JSON, metadata={})
         except ObjectExists:
             raise Conflict(f"The run {run.run_id} is published already; runs never change: take a new id.") from None
-        self.advance(run)
 
     def advance(self, run: Run) -> None:
         """Make a run its workflow's latest, if it is; a compare-and-swap, so concurrent publishers lose nothing."""
@@ -123,6 +141,13 @@ class ResultStore:
             f"The run {run.run_id} is published, but too many publishers were busy to make it the latest: "
             "publish it again."
         )
+
+    def _manifests(self, workflow_id: str) -> list[ObjectInfo]:
+        return [info for info in self.store.list(f"workflow={workflow_id}/run=") if info.key.endswith("/run.json")]
+
+    def _runs(self, workflow_id: str, manifests: list[ObjectInfo]) -> Iterator[Run]:
+        ids = [info.key.split("/")[1].removeprefix("run=") for info in manifests]
+        return read_all(lambda run_id: self.run(workflow_id, run_id), ids)
 
     def _read(self, key: str) -> bytes | None:
         try:

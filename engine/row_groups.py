@@ -40,7 +40,8 @@ class FooterJoin:
         self._head: Struct | None = None
         self._schema = b""
         self._groups: list[bytes] = []
-        self._rows = 0
+        self.rows = 0
+        """Rows of the footers so far, as they say themselves."""
         self._position = len(MAGIC)
 
     def add(self, footer: bytes) -> Iterator[Span]:
@@ -51,7 +52,7 @@ class FooterJoin:
         metadata = decode(footer)
         dropped = self._drop_column(metadata)
         self._check_schema(metadata)
-        self._rows += metadata[_NUM_ROWS]
+        self.rows += metadata[_NUM_ROWS]
         for group in metadata[_ROW_GROUPS].items:
             yield from self._take(group, dropped)
 
@@ -59,7 +60,7 @@ class FooterJoin:
         """The end of the joined file, from behind its last row group. At least one footer was added."""
         if self._head is None:
             raise ValueError("no footer was added")
-        self._head.put(_NUM_ROWS, self._rows)
+        self._head.put(_NUM_ROWS, self.rows)
         self._head.fields[_ROW_GROUPS] = (LIST, List(STRUCT, list(self._groups)))
         footer = encode(self._head)
         return footer + len(footer).to_bytes(4, "little") + MAGIC

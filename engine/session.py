@@ -12,13 +12,13 @@ import duckdb
 from fsspec import AbstractFileSystem
 
 from engine.quoting import literal
-from engine.settings import DuckDBSettings
+from engine.settings import DuckDBSettings, megabytes
 from engine.spill import bounded_spill
 
 _COUNTED_PERCENT = 80
 """What DuckDB counts of the memory that it takes: the text that its writers hold comes on top."""
 
-_FENCE = (
+FENCE = (
     "SET allow_persistent_secrets=false",
     "SET autoinstall_known_extensions=false",
     "SET autoload_known_extensions=false",
@@ -28,6 +28,7 @@ _FENCE = (
     # A list of values is a join, and rows keep their order only while the run is on the side that streams.
     "SET disabled_optimizers='join_order,build_side_probe_side'",
 )
+"""What every instance is told first."""
 
 
 @contextmanager
@@ -59,14 +60,14 @@ def open_session(
         try:
             for file_system in file_systems:
                 connection.register_filesystem(file_system)
-            for statement in _FENCE:
+            for statement in FENCE:
                 connection.execute(statement)
             if locked:
                 # The allow-list goes before the fence, the fence before the lock.
                 connection.execute(f"SET allowed_paths=[{', '.join(map(literal, allowed))}]")
                 connection.execute("SET enable_external_access=false")
                 connection.execute("SET lock_configuration=true")
-            with bounded_spill(connection, spill, _megabytes(settings.spill_limit) * 1_000_000 // workers):
+            with bounded_spill(connection, spill, megabytes(settings.spill_limit) * 1_000_000 // workers):
                 yield connection
         finally:
             connection.close()
@@ -80,8 +81,4 @@ def _spill_folder(parent: Path) -> Iterator[Path]:
 
 
 def _share(size: str, workers: int, *, percent: int = 100) -> str:
-    return f"{max(1, _megabytes(size) * percent // 100 // workers)}MB"
-
-
-def _megabytes(size: str) -> int:
-    return int(size[:-2]) * (1000 if size.endswith("GB") else 1)
+    return f"{max(1, megabytes(size) * percent // 100 // workers)}MB"

@@ -54,3 +54,8 @@ class RunnerSettings(BaseSettings):
         validation_alias="RAY_ADDRESS",
         description="The cluster of `TAILRACE_RUNNER=ray`, as `host:port`; this host has to be one of its nodes",
     )
+
+
+def megabytes(size: str) -> int:
+    """A size as settings spell it, in units of 1,000,000 bytes."""
+    return int(size[:-2]) * (1000 if size.endswith("GB") else 1)

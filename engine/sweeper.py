@@ -1,4 +1,4 @@
-"""Removes what nobody needs any more: expired exports, tickets that are over, parts of publications that died.
+"""Removes what nobody needs any more: expired exports, tickets that are over, what died left behind.
 
 Safe beside running exports, publishers and readers: exports go by `engine.leases`, everything else only after a day in
 which nobody named it.
@@ -68,6 +68,7 @@ class Sweeper:
         files = {info.key for info in ours if info not in documents and not self._sweep_export(info)}
         self._sweep_documents(documents, files)
         self._sweep_parts()
+        self._sweep_uploads()
         self._sweep_spill()
         self._swept.kept = len(files)
         return self._swept
@@ -104,6 +105,15 @@ class Sweeper:
             for info in infos:
                 if info.key not in named and self._forgotten(info):
                     self._remove(self._results.store, info, "parts")
+
+    def _sweep_uploads(self) -> None:
+        """What uploads that were killed left; a live one writes to its own."""
+        # Runs and exports may lie in one store.
+        for store in {id(store): store for store in (self._exports, self._results.store)}.values():
+            number, size = store.remove_leftovers(self._now - FORGOTTEN, dry=self._dry)
+            if number:
+                self._swept.removed["unfinished uploads"] += number
+                self._swept.bytes += size
 
     def _sweep_spill(self) -> None:
         """Folders of processes that were killed; a live one writes to its own."""

@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from prometheus_client import Gauge
+
 from web import metrics
 
 _FIRST_GUESS_SECONDS = 2.0
@@ -27,7 +29,8 @@ class Busy(Exception):
 class Admission:
     """Belongs to one event loop. Within a team first come, first served."""
 
-    def __init__(self, *, at_once: int, queue_length: int) -> None:
+    def __init__(self, *, at_once: int, queue_length: int, queued: Gauge = metrics.QUEUED) -> None:
+        self._queued = queued
         self._at_once = at_once
         self._free = at_once
         self._queue_length = queue_length
@@ -64,7 +67,7 @@ class Admission:
             raise Busy(math.ceil(self._usual_seconds * inside / self._at_once))
         turn = asyncio.get_running_loop().create_future()
         queue.append(turn)
-        metrics.QUEUED.inc()
+        self._queued.inc()
         self._waiting[team] = queue
         try:
             await turn
@@ -76,7 +79,7 @@ class Admission:
                 self._forget(team, turn)
             raise
         finally:
-            metrics.QUEUED.dec()
+            self._queued.dec()
 
     def _leave(self) -> None:
         """Hand the place to the first team that waits, and put that team behind the others."""

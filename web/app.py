@@ -4,7 +4,8 @@
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -22,16 +23,24 @@ from web.denied import Denied
 from web.docs import docs
 from web.download import EXPOSED_HEADERS, download
 from web.errors import answer_error
+from web.explorer import asset, explorer
 from web.export import export
 from web.facts import note
 from web.health import health, ready
 from web.metrics import metrics
 from web.openapi import openapi, openapi_older
+from web.reading.column import column
+from web.reading.query import query
+from web.reading.rows import rows
+from web.reading.workflows import workflow, workflows
 from web.request_id import RequestIds
 from web.services import Services, make_services
-from web.settings import AdmissionSettings, AuthSettings, ServerSettings, SigningSettings
+from web.settings import AdmissionSettings, AuthSettings, QuerySettings, ServerSettings, SigningSettings
 from web.status import status
 from web.watch import Watch
+
+if TYPE_CHECKING:
+    from web.assistants.endpoint import Endpoint
 
 _HANDLED = (EngineError, Denied, Busy, HTTPException, Exception)
 
@@ -46,6 +55,7 @@ def create_app() -> Starlette:
             AuthSettings(),
             SigningSettings(),
             AdmissionSettings(),
+            QuerySettings(),
             RunnerSettings(),
         )
     )
@@ -56,12 +66,18 @@ def create_app_with(services: Services) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        yield
-        await services.running.close()
+        async with assistants.running() if assistants else nullcontext():
+            yield
+            await services.close()
 
     app = Starlette(
         lifespan=lifespan,
         routes=[
+            _route("/v4/workflows", workflows, "GET"),
+            _route("/v4/workflows/{workflow_id}", workflow, "GET"),
+            _route("/v4/workflows/{workflow_id}/data", rows, "GET"),
+            _route("/v4/workflows/{workflow_id}/data/column", column, "GET"),
+            _route("/v4/workflows/{workflow_id}/data/query", query, "POST"),
             _route("/v4/workflows/{workflow_id}/data/export", export, "GET", "POST"),
             _route("/v4/workflows/{workflow_id}/data/exports/{export_id}", download, "GET", "HEAD"),
             _route("/v4/workflows/{workflow_id}/data/exports/{export_id}/status", status, "GET", "DELETE"),
@@ -70,6 +86,8 @@ def create_app_with(services: Services) -> Starlette:
             _route("/metrics", metrics, "GET", "HEAD"),
             _route("/openapi.json", openapi, "GET", "HEAD"),
             _route("/openapi-3.0.json", openapi_older, "GET", "HEAD"),
+            _route("/", explorer, "GET", "HEAD"),
+            _route("/assets/{name}", asset, "GET", "HEAD"),
             _route("/docs", docs, "GET", "HEAD"),
         ],
         middleware=[
@@ -80,15 +98,27 @@ def create_app_with(services: Services) -> Starlette:
                 allow_origins=["*"],
                 allow_methods=["GET", "HEAD", "POST", "DELETE"],
                 allow_headers=["*"],
-                expose_headers=EXPOSED_HEADERS,
+                expose_headers=(*EXPOSED_HEADERS, "x-total-count", "x-total-pages"),
             ),
         ],
         exception_handlers=dict.fromkeys(_HANDLED, answer_error),
     )
+    assistants = _assistants(app, services)
     # A redirect would repeat the URL, signature and all.
     app.router.redirect_slashes = False
     app.state.services = services
     return app
+
+
+def _assistants(app: Starlette, services: Services) -> "Endpoint | None":
+    """The route for assistants, if what it needs is installed."""
+    try:
+        from web.assistants.endpoint import PATH, Endpoint  # of the extra mcp
+    except ImportError:
+        return None
+    endpoint = Endpoint(app, services.authenticator)
+    app.router.routes.append(Route(PATH, endpoint))
+    return endpoint
 
 
 def _route(path: str, endpoint: Callable[[Request], Awaitable[Response]], *methods: str) -> Route:

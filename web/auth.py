@@ -1,11 +1,10 @@
 """Who is asking: the one place that turns credentials into a team."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 from web.denied import Denied
-from web.keys import ApiKeys
+from web.keys import KnownKeys
+from web.principal import Principal
 from web.tokens import BadToken, Tokens
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -21,18 +20,10 @@ class Unauthorized(Denied):
         super().__init__("Send a valid API key as x-api-key, or a valid token as Authorization: Bearer.")
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """A team, and how its credentials came."""
-
-    team: str
-    via: Literal["key", "token"]
-
-
 class Authenticator:
     """Reads an API key or a bearer token; if both are sent they must agree."""
 
-    def __init__(self, api_keys: ApiKeys | None, tokens: Tokens | None) -> None:
+    def __init__(self, api_keys: Sequence[KnownKeys], tokens: Tokens | None) -> None:
         self._api_keys = api_keys
         self._tokens = tokens
 
@@ -41,23 +32,23 @@ class Authenticator:
         keys, tokens = _values(headers, b"x-api-key"), _values(headers, b"authorization")
         if len(keys) > 1 or len(tokens) > 1 or not (keys or tokens):
             raise Unauthorized
-        found = [Principal(self._team_of_key(key), "key") for key in keys]
-        found += [Principal(self._team_of_token(token), "token") for token in tokens]
+        found = [*map(self._by_key, keys), *map(self._by_token, tokens)]
         if len({principal.team for principal in found}) != 1:
             raise Unauthorized
         return found[0]
 
-    def _team_of_key(self, presented: bytes) -> str:
-        team = None if self._api_keys is None else self._api_keys.team_of(presented)
-        if team is None:
+    def _by_key(self, presented: bytes) -> Principal:
+        # Every source is asked, so that time does not tell which one knows a key.
+        found = [principal for keys in self._api_keys if (principal := keys.find(presented)) is not None]
+        if not found:
             raise Unauthorized
-        return team
+        return found[0]
 
-    def _team_of_token(self, presented: bytes) -> str:
+    def _by_token(self, presented: bytes) -> Principal:
         if self._tokens is None or not presented.isascii() or presented[: len(_SCHEME)].lower() != _SCHEME:
             raise Unauthorized
         try:
-            return self._tokens.team_of(presented[len(_SCHEME) :].decode())
+            return self._tokens.principal_of(presented[len(_SCHEME) :].decode())
         except BadToken as error:
             raise Unauthorized from error
 

@@ -3,35 +3,29 @@
 from datetime import UTC, datetime
 from functools import partial
 
-import anyio
 import anyio.to_thread
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.exports import Export
 from engine.tickets import Ticket
 from web.answers import export_answer, ticket_answer
+from web.asking import asker, disconnected
 from web.facts import note
-from web.parameters import make_request, read_body, read_query
+from web.parameters import PARAMETERS, make_request
 from web.prefer import parse_prefer
 from web.services import Services
-
-LONGEST_QUERY_BYTES = 32 * 1024
-LONGEST_BODY_BYTES = 8 * 1024 * 1024
 
 
 async def export(request: Request) -> Response:
     """Answer GET and its POST twin."""
     services: Services = request.app.state.services
-    principal = await anyio.to_thread.run_sync(services.authenticator.authenticate, request.headers.raw)
-    note(request.scope, team=principal.team)
-    values = await _read_values(request)
+    principal, values = await asker(request, PARAMETERS)
     wanted = make_request(request.path_params["workflow_id"], values)
-    plan = await anyio.to_thread.run_sync(services.exporter.plan, wanted, principal.team)
+    plan = await services.plan(wanted, principal.team)
     note(request.scope, run=plan.run.run_id, export_id=plan.export_id, format=plan.request.format.name)
     preference = parse_prefer(request.headers.getlist("prefer"))
-    gone = partial(_disconnected, request)
+    gone = partial(disconnected, request)
     while True:
         if preference.wait is None:
             made: Export | Ticket = await services.running.export(plan, principal.team, gone)
@@ -65,27 +59,3 @@ def answer_ticket(services: Services, ticket: Ticket, *, applied: str) -> Respon
         "retry-after": "1",
     }
     return Response(ticket_answer(ticket), 202, headers=headers, media_type="application/json")
-
-
-async def _read_values(request: Request) -> dict[str, object]:
-    query = request.scope["query_string"]
-    if len(query) > LONGEST_QUERY_BYTES:
-        raise HTTPException(
-            414, f"The query is longer than {LONGEST_QUERY_BYTES} bytes: send its parameters as the JSON body of a POST"
-        )
-    if request.method == "GET":
-        return read_query(query)
-    if query:
-        raise HTTPException(400, "A POST takes its parameters in the JSON body, none in the URL")
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LONGEST_BODY_BYTES:
-            raise HTTPException(413, f"The body is longer than {LONGEST_BODY_BYTES} bytes")
-    return await anyio.to_thread.run_sync(read_body, bytes(body))
-
-
-async def _disconnected(request: Request) -> None:
-    """Wait until the client has gone away."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

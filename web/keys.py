@@ -1,22 +1,31 @@
-"""API keys: kept as hashes, looked up by hash."""
+"""API keys: kept as hashes, whichever way they are configured."""
 
 import hashlib
 import hmac
 import re
 import secrets
 from collections.abc import Mapping
+from typing import Protocol
 
 from engine.ids import is_id
+from web.principal import Principal
 
 _HASHED = re.compile(r"sha256:([0-9a-f]{64})")
 _PLAIN = re.compile(r"[!-~]{1,512}")
 _LONGEST_KEY_BYTES = 512
-# No key is known that hashes to it.
-_DUMMY = bytes(32)
+DUMMY = bytes(32)
+"""No key is known that hashes to it: what unknown ones are compared with."""
+
+
+class KnownKeys(Protocol):
+    """Where keys are looked up."""
+
+    def find(self, presented: bytes) -> Principal | None:
+        """Whose key it is, or None. Takes the same time for every key that is not known."""
 
 
 class ApiKeys:
-    """Teams by the SHA-256 of their keys."""
+    """Keys of the settings: teams by the SHA-256 of their keys, which begins with what logs call the key."""
 
     def __init__(self, teams: Mapping[bytes, str]) -> None:
         self._teams = {digest: (digest, team) for digest, team in teams.items()}
@@ -24,13 +33,13 @@ class ApiKeys:
     def __len__(self) -> int:
         return len(self._teams)
 
-    def team_of(self, presented: bytes) -> str | None:
-        """The team of a key, or None. What is compared is a hash, so time tells nothing of a key."""
+    def find(self, presented: bytes) -> Principal | None:
+        """Whose key it is, or None. What is compared is a hash, so time tells nothing of a key."""
         if not 0 < len(presented) <= _LONGEST_KEY_BYTES or not presented.isascii():
             return None
         digest = hashlib.sha256(presented).digest()
-        stored, team = self._teams.get(digest, (_DUMMY, None))
-        return team if hmac.compare_digest(stored, digest) else None
+        stored, team = self._teams.get(digest, (DUMMY, ""))
+        return Principal(team, "key", digest.hex()[:8]) if hmac.compare_digest(stored, digest) else None
 
 
 def parse_api_keys(text: str) -> ApiKeys:
@@ -57,6 +66,6 @@ def parse_api_keys(text: str) -> ApiKeys:
 
 
 def new_key() -> tuple[str, str]:
-    """A new key of 256 random bits, and the hashed form that settings take."""
+    """A new key of 256 random bits, which has an id in it, and its SHA-256 in hexadecimal digits."""
     key = f"tr_{secrets.token_hex(4)}_{secrets.token_urlsafe(32)}"
-    return key, f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"
+    return key, hashlib.sha256(key.encode()).hexdigest()

@@ -1,6 +1,8 @@
 """Where the query of a URL, or the body of its POST twin, becomes an export request."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from urllib.parse import parse_qsl
 
@@ -12,21 +14,39 @@ from engine.strict_json import loads
 ORDERS = {"asc": False, "desc": True}
 _BOOLEANS = {"true": True, "false": False}
 
-PARAMETERS = (
-    "format",
-    "runId",
-    "filters",
-    "sortBy",
-    "order",
-    "rowIds",
-    "includeRowIds",
-    "bom",
-    "delimiter",
-    "formulaGuard",
-)
+_CHOOSING = ("runId", "filters", "sortBy", "order", "rowIds", "includeRowIds")
+PARAMETERS = ("format", *_CHOOSING, "bom", "delimiter", "formulaGuard")
+"""Of an export."""
+PAGE_PARAMETERS = ("format", *_CHOOSING, "page", "limit")
+"""Of a page of rows."""
+COLUMN_PARAMETERS = ("field", "runId", "filters", "rowIds")
+"""Of the facts of a column."""
+LIST_PARAMETERS = ("page", "limit")
+"""Of a list of workflows."""
+
+DEFAULT_LIMIT = 25
+MAX_LIMIT = 1000
+_MAX_PAGE = 10**15
 
 
-def read_query(raw_query: bytes) -> dict[str, object]:
+@dataclass(frozen=True, slots=True)
+class Paging:
+    """Which page, from 1, of how many entries each; pages of none are for those who only count."""
+
+    page: int
+    limit: int
+
+    @property
+    def offset(self) -> int:
+        """Entries before the page."""
+        return (self.page - 1) * self.limit
+
+    def pages(self, total: int) -> int:
+        """How many pages hold so many entries."""
+        return -(-total // self.limit) if self.limit else 0
+
+
+def read_query(raw_query: bytes, known: Sequence[str] = PARAMETERS) -> dict[str, object]:
     """The parameters of a URL, ``filters`` and ``rowIds`` as parsed values. Raises InvalidRequest."""
     try:
         pairs = parse_qsl(raw_query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=64)
@@ -36,7 +56,7 @@ def read_query(raw_query: bytes) -> dict[str, object]:
         ) from error
     values: dict[str, object] = {}
     for name, text in pairs:
-        _check_name(name)
+        _check_name(name, known)
         if name in values:
             raise InvalidRequest(f"{name} stands twice: send it once.", parameter=name)
         values[name] = text
@@ -50,19 +70,33 @@ def read_query(raw_query: bytes) -> dict[str, object]:
     return values
 
 
-def read_body(body: bytes) -> dict[str, object]:
+def read_paging(values: Mapping[str, object]) -> Paging:
+    """The page that a URL asks for. Raises InvalidRequest."""
+    return Paging(
+        page=_number(values, "page", 1, least=1, most=_MAX_PAGE),
+        limit=_number(values, "limit", DEFAULT_LIMIT, least=0, most=MAX_LIMIT),
+    )
+
+
+def read_body(body: bytes, known: Sequence[str] = PARAMETERS) -> dict[str, object]:
     """The parameters of a POST body. Raises InvalidRequest."""
+    values = parse_body(body)
+    for name, value in values.items():
+        _check_name(name, known)
+        if value is None:
+            # Most clients mean "left out"; some have lost their row ids, and must not get the whole run.
+            raise InvalidRequest(f"{name} is null: leave it out, or send a value.", parameter=name)
+    return values
+
+
+def parse_body(body: bytes) -> dict[str, object]:
+    """The JSON object that a body is; an empty one has no members. Raises InvalidRequest."""
     try:
         values = loads(body.decode()) if body.strip() else {}
     except ValueError as error:
         raise InvalidRequest(f"The body is {_reason(error)}.", parameter="body") from error
     if not isinstance(values, dict):
-        raise InvalidRequest("The body is a JSON object with the names of the query parameters.", parameter="body")
-    for name, value in values.items():
-        _check_name(name)
-        if value is None:
-            # Most clients mean "left out"; some have lost their row ids, and must not get the whole run.
-            raise InvalidRequest(f"{name} is null: leave it out, or send a value.", parameter=name)
+        raise InvalidRequest("The body is a JSON object with the names of the parameters.", parameter="body")
     return values
 
 
@@ -85,10 +119,10 @@ def make_request(workflow_id: str, values: Mapping[str, object]) -> ExportReques
     )
 
 
-def _check_name(name: str) -> None:
-    if name not in PARAMETERS:
-        near = get_close_matches(name, PARAMETERS, 1)
-        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(PARAMETERS)}."
+def _check_name(name: str, known: Sequence[str]) -> None:
+    if name not in known:
+        near = get_close_matches(name, known, 1)
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}."
         raise InvalidRequest(f"There is no parameter {name[:100]!r}: {hint}", parameter=name[:100])
 
 
@@ -108,6 +142,15 @@ def _split_row_ids(text: str) -> object:
     if text.lstrip().startswith("["):
         return _parsed(text, "rowIds")
     return text.split(",") if text else []
+
+
+def _number(values: Mapping[str, object], name: str, default: int, *, least: int, most: int) -> int:
+    value = values.get(name, default)
+    if isinstance(value, str) and re.fullmatch("[0-9]{1,16}", value, re.ASCII):
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise InvalidRequest(f"{name} is a whole number from {least} to {most}.", parameter=name)
+    return value
 
 
 def _text(values: Mapping[str, object], name: str) -> str | None:

@@ -1,8 +1,9 @@
 """Exports that run in this process: equal requests share one, and it ends early only when nobody waits for it."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import anyio.to_thread
 
@@ -14,16 +15,20 @@ from engine.plan import ExportPlan
 from engine.progress import Phase, Progress
 from web import metrics
 from web.admission import Admission, Busy
+from web.logs import tell
 from web.settings import AdmissionSettings
+from web.tracing import working
 
 
 @dataclass
 class Shared:
     """One running export. Nobody's leaving cancels it for the others; a ticket waits like a caller."""
 
-    task: "asyncio.Task[Export]"
     cancel: CancelToken
     progress: Progress
+    task: "asyncio.Task[Export]" = field(init=False)
+    asked: float = field(default_factory=time.monotonic)
+    admitted: float | None = None
     waiting: int = 0
     ticketed: bool = False
     reporter: "asyncio.Task[None] | None" = None
@@ -83,19 +88,23 @@ class RunningExports:
         raise Cancelled("The export was cancelled.")
 
     def _start(self, plan: ExportPlan, team: str) -> Shared:
-        cancel, progress = CancelToken(), Progress()
-        shared = Shared(asyncio.create_task(self._run(plan, team, cancel, progress)), cancel, progress)
-        self._running[plan.export_id] = shared
-        shared.task.add_done_callback(lambda _: self._ended(plan, shared))
+        shared = self._running[plan.export_id] = Shared(CancelToken(), Progress())
+        shared.task = asyncio.create_task(self._run(plan, team, shared))
+        shared.task.add_done_callback(lambda _: self._ended(plan, team, shared))
         return shared
 
-    async def _run(self, plan: ExportPlan, team: str, cancel: CancelToken, progress: Progress) -> Export:
+    async def _run(self, plan: ExportPlan, team: str, shared: Shared) -> Export:
+        cancel, progress = shared.cancel, shared.progress
         async with self._admission.enter(team):
+            shared.admitted = time.monotonic()
             progress.phase = Phase.RUNNING
             metrics.RUNNING.inc()
             late = asyncio.get_running_loop().call_later(self._deadline_seconds, cancel.cancel)
             try:
-                return await anyio.to_thread.run_sync(self._exporter.export, plan, cancel, progress)
+                with working("export") as span:
+                    made = await anyio.to_thread.run_sync(self._exporter.export, plan, cancel, progress)
+                    span.tell(_facts(plan, team, shared))
+                    return made
             except Cancelled as error:
                 if asyncio.get_running_loop().time() < late.when():
                     raise
@@ -125,7 +134,7 @@ class RunningExports:
         if self._running.get(export_id) is shared:
             del self._running[export_id]
 
-    def _ended(self, plan: ExportPlan, shared: Shared) -> None:
+    def _ended(self, plan: ExportPlan, team: str, shared: Shared) -> None:
         self._forget(plan.export_id, shared)
         format_name = plan.request.format.name
         # Whoever waits raises the error; if nobody does, asking for it here says that it is no surprise.
@@ -134,3 +143,21 @@ class RunningExports:
         metrics.EXPORTS.labels(format_name, outcome).inc()
         metrics.ROWS.labels(format_name).inc(shared.progress.rows)
         metrics.BYTES.labels(format_name).inc(shared.progress.bytes)
+        # Whoever asked may be gone, or have joined later: an export has a line of its own.
+        tell("export", {**_facts(plan, team, shared), "outcome": outcome})
+
+
+def _facts(plan: ExportPlan, team: str, shared: Shared) -> dict[str, object]:
+    now = time.monotonic()
+    admitted = now if shared.admitted is None else shared.admitted
+    return {
+        "team": team,
+        "workflow_id": plan.run.workflow_id,
+        "run": plan.run.run_id,
+        "export_id": plan.export_id,
+        "format": plan.request.format.name,
+        "rows": shared.progress.rows,
+        "bytes": shared.progress.bytes,
+        "queued": round(admitted - shared.asked, 4),
+        "running": round(now - admitted, 4),
+    }

@@ -5,8 +5,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
+import anyio.to_thread
+
 from engine.exporter import Exporter
 from engine.formats import FORMATS
+from engine.plan import ExportPlan
+from engine.request import ExportRequest
 from engine.results import ResultStore
 from engine.runners.choosing import make_runner
 from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
@@ -16,13 +20,16 @@ from engine.tickets import Tickets
 from web.admission import Admission
 from web.auth import Authenticator
 from web.jwks import JwksClient
-from web.keys import ApiKeys, parse_api_keys
+from web.key_file import KeyFile
+from web.keys import KnownKeys, parse_api_keys
 from web.later import LaterExports
+from web.reading.queries import Queries
 from web.running import RunningExports
-from web.settings import AdmissionSettings, AuthSettings, ServerSettings, SigningSettings
+from web.settings import AdmissionSettings, AuthSettings, QuerySettings, ServerSettings, SigningSettings
 from web.signing import UrlSigner, parse_signing_keys
 from web.tokens import Tokens
 
+_GivenT = TypeVar("_GivenT")
 _ReadT = TypeVar("_ReadT")
 
 
@@ -41,7 +48,17 @@ class Services:
     running: RunningExports
     later: LaterExports
     tickets: Tickets
+    queries: Queries
     read_urls: ReadUrls | None
+
+    async def plan(self, wanted: ExportRequest, team: str) -> ExportPlan:
+        """The plan of a request of a team. Raises NotFound or InvalidRequest."""
+        return await anyio.to_thread.run_sync(self.exporter.plan, wanted, team)
+
+    async def close(self) -> None:
+        """Let what runs come to its end within the grace, then cancel it."""
+        await self.running.close()
+        self.queries.cancel()
 
 
 def open_results(storage: StorageSettings) -> ResultStore:
@@ -72,6 +89,7 @@ def make_services(
     auth: AuthSettings,
     signing: SigningSettings,
     admission: AdmissionSettings,
+    query: QuerySettings,
     runner: RunnerSettings | None = None,
 ) -> Services:
     """Check the settings and build the services. Raises MissingSetting for those without which nobody is safe.
@@ -91,6 +109,7 @@ def make_services(
         running=running,
         later=LaterExports(exporter, tickets, running, places),
         tickets=tickets,
+        queries=Queries(query, duckdb),
         read_urls=_read_urls(signing, exporter.exports),
     )
 
@@ -116,20 +135,24 @@ def _read_urls(signing: SigningSettings, exports: ObjectStore) -> ReadUrls | Non
     return urls
 
 
-def _read(setting: str, reader: Callable[[str], _ReadT], text: str) -> _ReadT:
+def _read(setting: str, reader: Callable[[_GivenT], _ReadT], given: _GivenT) -> _ReadT:
     try:
-        return reader(text)
-    except ValueError as error:
+        return reader(given)
+    except (OSError, ValueError) as error:
         raise MissingSetting(f"{setting} cannot be read: {error}.") from error
 
 
 def _authenticator(auth: AuthSettings) -> Authenticator:
-    if not (auth.api_keys or auth.jwt_secret or auth.jwks_url):
+    if not auth.configured:
         raise MissingSetting(
-            "Nobody could sign in: set TAILRACE_API_KEYS (key=team), TAILRACE_JWT_SECRET or TAILRACE_JWKS_URL. "
-            "`tailrace keys new` makes a key."
+            "Nobody could sign in: set TAILRACE_API_KEYS (key=team), TAILRACE_API_KEYS_FILE, TAILRACE_JWT_SECRET or "
+            "TAILRACE_JWKS_URL. `tailrace keys new` makes a key."
         )
-    keys = _read("TAILRACE_API_KEYS", parse_api_keys, auth.api_keys) if auth.api_keys else ApiKeys({})
+    keys: list[KnownKeys] = []
+    if auth.api_keys:
+        keys.append(_read("TAILRACE_API_KEYS", parse_api_keys, auth.api_keys))
+    if auth.api_keys_file is not None:
+        keys.append(_read("TAILRACE_API_KEYS_FILE", KeyFile, auth.api_keys_file))
     tokens = None
     if auth.jwt_secret or auth.jwks_url:
         try:

@@ -1,6 +1,7 @@
 """Settings of the front, one class per concern. Nothing is read from the environment before one is made."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -34,10 +35,18 @@ class AuthSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TAILRACE_", env_ignore_empty=True)
 
     api_keys: str = Field("", repr=False, description="`key=team`, comma-separated; or `sha256:HEX=team`")
+    api_keys_file: Path | None = Field(
+        None, description="File of keys by `tailrace keys new`; changes count within a second, without a restart"
+    )
     jwt_secret: str | None = Field(None, repr=False, description="Shared secret of HS256 tokens, 32 bytes or more")
     jwks_url: str | None = Field(None, description="Public keys of RS256, ES256 and EdDSA tokens")
     jwt_audience: str | None = Field(None, description="`aud` that tokens must have")
     jwt_issuer: str | None = Field(None, description="`iss` that tokens must have")
+
+    @property
+    def configured(self) -> bool:
+        """Whether anybody could sign in."""
+        return bool(self.api_keys or self.api_keys_file or self.jwt_secret or self.jwks_url)
 
 
 class SigningSettings(BaseSettings):
@@ -70,12 +79,27 @@ class AdmissionSettings(BaseSettings):
     grace_seconds: int = Field(20, ge=0, description="How long running exports are waited for when the service stops")
 
 
+class QuerySettings(BaseSettings):
+    """What looking at rows may take: pages, facts of columns, and SQL that people type."""
+
+    model_config = SettingsConfigDict(env_prefix="TAILRACE_", env_ignore_empty=True)
+
+    queries_at_once: int = Field(4, ge=1, description="Pages, column facts and SQL statements that run side by side")
+    query_seconds: int = Field(30, ge=1, description="How long one of these may take")
+    query_memory_limit: str = Field("512MB", pattern=r"^[0-9]+(MB|GB)$", description="Memory of DuckDB, for each")
+    sql: Literal["confined", "limited", "off"] = Field(
+        "confined",
+        description="SQL of callers: `confined` needs Landlock in the kernel, `limited` does without, `off` is none",
+    )
+
+
 SETTINGS = (
     StorageSettings,
     ServerSettings,
     AuthSettings,
     SigningSettings,
     AdmissionSettings,
+    QuerySettings,
     DuckDBSettings,
     RunnerSettings,
 )

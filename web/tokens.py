@@ -13,6 +13,7 @@ from joserfc.jws import JWSRegistry
 
 from engine.ids import is_id
 from web.denied import Denied
+from web.principal import Principal
 
 SECRET_ALGORITHMS = ("HS256",)
 JWKS_ALGORITHMS = ("RS256", "ES256", "EdDSA", "Ed25519")
@@ -52,7 +53,8 @@ class _FixedAlgorithms(JWSRegistry):
 class Tokens:
     """Verifies tokens by a shared secret, by public keys, or by either.
 
-    ``clock`` gives seconds since the epoch. Audience and issuer are required of a token once they are configured.
+    ``clock`` gives seconds since the epoch. Every token needs ``team``, ``sub``, ``exp`` and ``iat``; audience and
+    issuer are required once they are configured.
     Raises ValueError for a secret that is too short or is no secret.
     """
 
@@ -70,23 +72,23 @@ class Tokens:
         self._secret = None if secret is None else OctKey.import_key(secret)
         self._jwks = jwks
         self._clock = clock
-        options: dict[str, Any] = {"team": {"essential": True}, "sub": {"allow_blank": False}}
+        options: dict[str, Any] = {"team": {"essential": True}, "sub": {"essential": True}}
         if audience is not None:
             options["aud"] = {"essential": True, "value": audience}
         if issuer is not None:
             options["iss"] = {"essential": True, "value": issuer}
         self._claims = jwt.JWTClaimsRegistry(**options)
 
-    def team_of(self, token: str) -> str:
-        """The team that a token speaks for. Raises BadToken."""
+    def principal_of(self, token: str) -> Principal:
+        """Whom a token speaks for. Raises BadToken."""
         if len(token) > LONGEST_TOKEN_BYTES or not token.isascii():
             raise BadToken
         try:
-            return self._verified_team(token)
+            return self._verified(token)
         except Exception as error:  # whatever a stranger's bytes do to a parser, the answer is no
             raise BadToken from error
 
-    def _verified_team(self, token: str) -> str:
+    def _verified(self, token: str) -> Principal:
         header = _header(token)
         key, algorithms = self._verifier(header)
         registry = _FixedAlgorithms(algorithms=algorithms)
@@ -97,7 +99,7 @@ class Tokens:
         team = claims["team"]
         if not isinstance(team, str) or not is_id(team):
             raise BadToken
-        return team
+        return Principal(team, "token", claims["sub"])
 
     def _verifier(self, header: dict[str, Any]) -> tuple[OctKey | KeySet, tuple[str, ...]]:
         """The key and the one family of algorithms that the header's ``alg`` belongs to; never both families."""
@@ -117,7 +119,7 @@ class Tokens:
             if name in claims and (type(claims[name]) is not int or not 0 <= claims[name] <= _LAST_SECOND):
                 raise BadToken
         # Only a beginning may be early: what is over is over.
-        if claims["exp"] <= now or any(claims.get(name, 0) > now + LEEWAY_SECONDS for name in ("nbf", "iat")):
+        if claims["exp"] <= now or max(claims["iat"], claims.get("nbf", 0)) > now + LEEWAY_SECONDS:
             raise BadToken
 
 

@@ -2,12 +2,14 @@
 
 import time
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from web import metrics
 from web.facts import facts_of, note
 from web.logs import since, tell
 from web.request_id import request_id_of
+from web.tracing import serving
 
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 """Asked every few seconds by machines: counted, not logged."""
@@ -37,15 +39,19 @@ class Watch:
                 sent += len(message.get("body", b""))
             await send(message)
 
-        try:
-            await self._app(scope, receive, counted)
-        finally:
-            seconds = since(started)
-            # The pattern, never the path: ids are facts of their own, and strangers' paths are nobody's.
-            route = str(facts_of(scope).get("route", "none"))
-            method = scope["method"] if scope["method"] in _METHODS else "other"
-            metrics.REQUESTS.labels(route, method, str(status)).inc()
-            metrics.SECONDS.labels(route).observe(seconds)
-            if route not in _QUIET:
-                note(scope, method=method, status=status, seconds=seconds, sent=sent)
-                tell("request", {"requestId": request_id_of(scope), **facts_of(scope)})
+        with serving(Headers(scope=scope)) as span:
+            try:
+                await self._app(scope, receive, counted)
+            finally:
+                seconds = since(started)
+                # The pattern, never the path: ids are facts of their own, and strangers' paths are nobody's.
+                route = str(facts_of(scope).get("route", "none"))
+                method = scope["method"] if scope["method"] in _METHODS else "other"
+                metrics.REQUESTS.labels(route, method, str(status)).inc()
+                metrics.SECONDS.labels(route).observe(seconds)
+                if route not in _QUIET:
+                    note(scope, method=method, status=status, seconds=seconds, sent=sent)
+                    span.tell(facts_of(scope))
+                    trace_id = span.trace_id()
+                    traced = {} if trace_id is None else {"traceId": trace_id}
+                    tell("request", {"requestId": request_id_of(scope), **traced, **facts_of(scope)})

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from engine.cancel import CancelToken
 from engine.compile import Statement, compile_copy
 from engine.errors import LimitExceeded
-from engine.executor import Source, target
+from engine.executor import Source, target_of
 from engine.parquet_copy import left_out
 from engine.plan import ExportPlan
 from engine.progress import Progress
@@ -96,7 +96,7 @@ class ClusterRunner:
                 yield RangesTask(number == 0, parts, statements), ()
 
     def _statement(self, plan: ExportPlan, range_: Range, place: int) -> Statement:
-        statement = compile_copy(plan, range_, self._source(plan).names(range_.parts), target(place))
+        statement = compile_copy(plan, range_, self._source(plan).names(range_.parts), target_of(place))
         own = {name: value for name, value in statement.parameters.items() if name not in plan.parameters}
         return Statement(statement.sql, own)
 

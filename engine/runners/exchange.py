@@ -9,7 +9,7 @@ from typing import ClassVar
 import duckdb
 
 from engine.compile import Statement
-from engine.executor import Source, run_statements, target, told
+from engine.executor import Source, failure_of, run_statements, target_of
 from engine.file_systems import SLICE, SliceFileSystem, StageFileSystem
 from engine.progress import Progress
 from engine.runners.exchange_sql import BUCKET, write_slice
@@ -68,7 +68,7 @@ class SplitTask:
     def run(self, job: Job, _: Sequence[object]) -> list[object]:
         """Counts and files. Raises LimitExceeded, SourceDamaged, Cancelled or StoreError."""
         sink = _Slices()
-        targets = [target(bucket) for bucket in range(self.buckets)]
+        targets = [target_of(bucket) for bucket in range(self.buckets)]
         with _session(job, self.parts, targets, sink) as connection:
             for one in self.statements:
                 connection.execute(one.sql, {**job.parameters, **one.parameters})
@@ -153,4 +153,4 @@ def _session(
         ):
             yield connection
     except duckdb.Error as error:
-        raise told(error, readable, cancel) from error
+        raise failure_of(error, readable, cancel) from error

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from engine.errors import SourceDamaged
 from engine.framing import NEXT, OPEN, array_end
+from engine.parquet_copy import NO_FOOTER
 from engine.row_groups import FooterJoin
 from engine.runners.job import Piece
 from engine.stores.port import Upload
@@ -62,7 +63,7 @@ class RowGroupJoin:
             for footer in piece.footers:
                 for _ in self._join.add(footer):
                     pass
-        except (ValueError, KeyError) as error:
+        except NO_FOOTER as error:
             raise SourceDamaged("A part of the run cannot be read.") from error
         return None
 

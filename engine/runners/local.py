@@ -27,6 +27,8 @@ class LocalRunner:
         """Write the file of a plan; what the port promises."""
         with BlockStream(self._exports, key, content_type=plan.request.format.content_type) as stream:
             rows = self._write(plan, stream, cancel, progress)
+            # The last blocks may take long, and a cancel counts until they are there.
+            stream.flush()
             yield Staged(rows, stream.size, stream.sha256, stream.commit)
 
     def _write(self, plan: ExportPlan, stream: BlockStream, cancel: CancelToken, progress: Progress) -> int:

@@ -7,7 +7,7 @@ from itertools import accumulate, pairwise
 from math import ceil, isqrt
 
 from engine.cancel import CancelToken
-from engine.executor import Source, target
+from engine.executor import Source, target_of
 from engine.formats import ROW_GROUP_ROWS
 from engine.plan import ExportPlan
 from engine.ranges import Range
@@ -72,7 +72,7 @@ class Sorting:
                 among=sum(starts[bucket + 1] - starts[bucket] for bucket in buckets),
                 skip=low - starts[first],
                 rows=high - low,
-                target=target(0),
+                target=target_of(0),
             )
             yield MergeTask(number == 0, statement), inputs
             for row in slices:

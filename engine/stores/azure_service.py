@@ -107,7 +107,7 @@ class _Pieces:
 
 
 class _Adapter(HTTPAdapter):
-    """Keeps a connection for every block on its way, and sends large bodies in pieces.
+    """Keeps a connection for every block on its way, sends large bodies in pieces, and reads refusals to their end.
 
     urllib3 sends a body of bytes in one ``sendall`` whose time limit is the one for connecting: 8 MiB in 3 s, or an
     error. In pieces, the limit holds for each.
@@ -125,7 +125,14 @@ class _Adapter(HTTPAdapter):
             # requests has read the length by now, and urllib3 asks for no more than `read`.
             pieces: Any = _Pieces(request.body)
             request.body = pieces
-        return super().send(request, *args, **options)
+        answer = super().send(request, *args, **options)
+        if not answer.ok:
+            # The SDK leaves the refusal of a download unread, and with it the connection until it is collected.
+            try:
+                _ = answer.content
+            except requests.RequestException:
+                answer.close()
+        return answer
 
 
 def _transport() -> RequestsTransport:

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from stat import S_ISREG
 from typing import BinaryIO
@@ -96,6 +97,11 @@ class DirectoryStore:
     def read_urls(self) -> ReadUrls | None:
         """None: files have no URLs of their own."""
         return None
+
+    def remove_leftovers(self, before: datetime, *, dry: bool = False) -> tuple[int, int]:
+        """Staging folders that nobody wrote to since."""
+        with translated():
+            return self._tree.remove_staging(before.timestamp(), dry=dry)
 
     def check(self) -> None:
         """Write, link and remove a file below the root, which is made if missing."""

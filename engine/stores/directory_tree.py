@@ -91,7 +91,7 @@ class Tree:
         make_directory(staging)
         if not self._swept:
             self._swept = True
-            _sweep(staging)
+            self.remove_staging(time.time() - STAGING_LIFETIME_SECONDS)
         folder = staging / secrets.token_hex(12)
         folder.mkdir()
         return folder
@@ -101,6 +101,21 @@ class Tree:
         if not _STAGING_NAME.fullmatch(handle):
             raise ValueError("not the handle of an upload")
         return self.root / ".staging" / handle
+
+    def remove_staging(self, before: float, *, dry: bool = False) -> tuple[int, int]:
+        """Remove staging folders that nobody wrote to since ``before``, in seconds; their number and bytes."""
+        number = size = 0
+        for folder in (self.root / ".staging").glob("*"):
+            # Its owner may remove it in this moment.
+            with suppress(OSError):
+                found = [path.stat() for path in (folder, *folder.iterdir())]
+                if max(status.st_mtime for status in found) >= before:
+                    continue
+                if not dry:
+                    shutil.rmtree(folder)
+                number += 1
+                size += sum(status.st_size for status in found[1:])
+        return number, size
 
     def publish(self, key: str, staged: Path, content_type: str, metadata: Mapping[str, str]) -> ObjectInfo:
         """Give a sealed file the name of a new object. Raises ObjectExists if the key is taken."""
@@ -204,11 +219,3 @@ def _remove_empty(folder: Path, top: Path) -> None:
         while folder != top:
             folder.rmdir()
             folder = folder.parent
-
-
-def _sweep(staging: Path) -> None:
-    oldest = time.time() - STAGING_LIFETIME_SECONDS
-    for folder in staging.iterdir():
-        with suppress(OSError):
-            if max(path.stat().st_mtime for path in (folder, *folder.iterdir())) < oldest:
-                shutil.rmtree(folder, ignore_errors=True)

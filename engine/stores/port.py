@@ -123,5 +123,11 @@ class ObjectStore(Protocol):
     def read_urls(self) -> ReadUrls | None:
         """What makes URLs of this store, or None if it has no such thing or its credential cannot sign them."""
 
+    def remove_leftovers(self, before: datetime, *, dry: bool = False) -> tuple[int, int]:
+        """Remove what uploads that died before then left: how many, and their bytes. ``dry`` only counts.
+
+        A store that does so by itself has none.
+        """
+
     def check(self) -> None:
         """Reach the store once; raises StoreUnavailable with a sentence that tells the operator what to mend."""

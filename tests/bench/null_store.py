@@ -89,5 +89,9 @@ class NullStore:
         """None: nothing can be read."""
         return None
 
+    def remove_leftovers(self, before: datetime, *, dry: bool = False) -> tuple[int, int]:
+        """None: nothing is kept."""
+        return 0, 0
+
     def check(self) -> None:
         """It is always there."""

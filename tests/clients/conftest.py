@@ -1,5 +1,6 @@
 """One run and its exports, for clients that are not ours: they get a URL and nothing else."""
 
+import importlib.util
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,10 +9,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.helpers.chromium import ARGUMENTS, CHROMIUM, MISSING
 from tests.helpers.server import Server
 
 ROWS = 1_500
@@ -99,3 +102,28 @@ def download_folder(tmp_path: Path) -> Path:
     folder = tmp_path / "downloads"
     folder.mkdir()
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A real browser; skips where there is none."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is missing: install it from the lock")
+    if CHROMIUM is None:
+        pytest.skip(MISSING)
+    with playwright.sync_playwright() as driver:
+        launched = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def httpfs() -> duckdb.DuckDBPyConnection:
+    """DuckDB with the signed extension from its wheel; nothing is downloaded."""
+    spec = importlib.util.find_spec("duckdb_extension_httpfs")
+    if spec is None or spec.origin is None:
+        pytest.skip("DuckDB's httpfs extension is missing: install duckdb-extension-httpfs")
+    (extension,) = Path(spec.origin).parent.glob("extensions/*/httpfs.duckdb_extension")
+    connection = duckdb.connect(config={"autoinstall_known_extensions": False})
+    connection.execute(f"LOAD '{extension}'")
+    connection.execute("SET TimeZone='UTC'")
+    return connection

@@ -1,6 +1,5 @@
 """A real browser: a link of another site downloads the file, and a page of another origin reads it."""
 
-import shutil
 import socketserver
 import threading
 from collections.abc import Iterator
@@ -10,21 +9,8 @@ from typing import Any
 
 import pytest
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is missing: install it from the lock")
+from tests.clients.conftest import Exports
 
-from tests.clients.conftest import Exports  # noqa: E402
-
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: install Debian's package chromium")
-_ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 _FETCH = """async (url) => {
     const part = await fetch(url, {headers: {range: 'bytes=0-3'}});
     const exposed = ['content-range', 'etag', 'content-disposition', 'accept-ranges'];
@@ -53,14 +39,6 @@ def elsewhere() -> Iterator[str]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}/"
         server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        launched = driver.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
-        yield launched
-        launched.close()
 
 
 @pytest.mark.parametrize("format_name", ["csv", "json", "parquet"])

@@ -1,7 +1,6 @@
 """Data frame libraries and engines open a signed URL as they open any other."""
 
 import csv
-import importlib.util
 import io
 import json
 import urllib.request
@@ -14,7 +13,6 @@ import pandas as pd  # type: ignore[import-untyped]
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 
 from tests.clients.conftest import ROWS, Exports, row
 
@@ -62,19 +60,6 @@ def test_polars(exports: Exports) -> None:
     assert lazy.collect().to_dicts() == [
         {name: r[name] for name in ("n", "text", "moment", "inner")} for r in WANTED[ROWS - 9 :]
     ]
-
-
-@pytest.fixture
-def httpfs() -> duckdb.DuckDBPyConnection:
-    """DuckDB with the signed extension from its wheel; nothing is downloaded."""
-    spec = importlib.util.find_spec("duckdb_extension_httpfs")
-    if spec is None or spec.origin is None:
-        pytest.skip("DuckDB's httpfs extension is missing: install duckdb-extension-httpfs")
-    (extension,) = Path(spec.origin).parent.glob("extensions/*/httpfs.duckdb_extension")
-    connection = duckdb.connect(config={"autoinstall_known_extensions": False})
-    connection.execute(f"LOAD '{extension}'")
-    connection.execute("SET TimeZone='UTC'")
-    return connection
 
 
 def test_duckdb_reads_every_format(exports: Exports, httpfs: duckdb.DuckDBPyConnection) -> None:

@@ -5,11 +5,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -40,6 +41,9 @@ class Answer:
 class Server:
     """``tailrace serve`` on a free port, with results and exports below one store location."""
 
+    program = "from web.cli import main; main()"
+    """What runs as ``tailrace``."""
+
     def __init__(self, store_url: tuple[str, dict[str, str]], folder: Path, **settings: str) -> None:
         location, extra = store_url
         self.folder = folder
@@ -69,10 +73,23 @@ class Server:
     ) -> None:
         self.stop(signal.SIGTERM)
 
+    @property
+    def _tailrace(self) -> tuple[str, ...]:
+        return (sys.executable, "-c", self.program)
+
+    @property
+    def pid(self) -> int:
+        """The process that serves now."""
+        if self._process is None:
+            raise RuntimeError("the server does not run")
+        return self._process.pid
+
     def start(self) -> None:
         """Start the process and wait until it answers."""
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen([*_TAILRACE, "serve"], env=self.environment, cwd=self.folder, stderr=log)
+            self._process = subprocess.Popen(
+                [*self._tailrace, "serve"], env=self.environment, cwd=self.folder, stderr=log
+            )
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
@@ -94,7 +111,12 @@ class Server:
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a ``tailrace`` command with the server's settings."""
         return subprocess.run(
-            [*_TAILRACE, *arguments], env=self.environment, cwd=self.folder, capture_output=True, text=True, check=False
+            [*self._tailrace, *arguments],
+            env=self.environment,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
         )
 
     def publish(self, *arguments: str) -> None:
@@ -134,4 +156,33 @@ class Server:
         return file.body
 
 
-_TAILRACE = (sys.executable, "-c", "from web.cli import main; main()")
+class Asked:
+    """A request that is on its way in a thread of its own."""
+
+    def __init__(self, ask: Callable[[], Answer]) -> None:
+        self._came: list[Answer | OSError] = []
+        self._thread = threading.Thread(target=self._run, args=(ask,))
+        self._thread.start()
+
+    @property
+    def answered(self) -> bool:
+        """Whether it is over."""
+        return not self._thread.is_alive()
+
+    def outcome(self) -> Answer | OSError:
+        """The answer, or how the connection broke, once it is there."""
+        self._thread.join()
+        (came,) = self._came
+        return came
+
+    def answer(self) -> Answer:
+        """The answer, once it is there."""
+        came = self.outcome()
+        assert isinstance(came, Answer), came
+        return came
+
+    def _run(self, ask: Callable[[], Answer]) -> None:
+        try:
+            self._came.append(ask())
+        except OSError as error:
+            self._came.append(error)

@@ -1,5 +1,6 @@
 """Exports that are cancelled, meet a damaged run, or were made before."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,7 @@ def test_a_part_damaged_after_the_check_is_told_too(
 ) -> None:
     exporter = engine.exporter()
     plan = engine.plan(exporter, "csv")
-    monkeypatch.setattr(exporter, "_check_parts", lambda run: damage(engine.store, run.parts[0]))
+    monkeypatch.setattr(engine.results, "check_parts", lambda run: damage(engine.store, run.parts[0]))
     with pytest.raises(EngineError) as raised:
         exporter.export(plan, CancelToken())
     assert isinstance(raised.value, SourceDamaged | StoreError)
@@ -90,6 +91,22 @@ def test_a_cancelled_export_leaves_nothing(engine: Engine, threads: int, format_
             exporter.export(engine.plan(exporter, format_name), cancel)
     assert engine.keys("w/") == []
     assert engine.export(format_name).rows == len(ROWS)
+
+
+def test_a_cancel_counts_while_the_last_blocks_are_on_their_way(engine: Engine) -> None:
+    cancel = CancelToken()
+
+    def late() -> None:
+        # By then all rows are written, and only blocks are missing.
+        time.sleep(0.5)
+        cancel.cancel()
+
+    exporter = engine.exporter()
+    with pytest.MonkeyPatch.context() as patch:
+        _on_stage(engine, patch, late)
+        with pytest.raises(Cancelled):
+            exporter.export(engine.plan(exporter, "csv"), cancel)
+    assert engine.keys("w/") == []
 
 
 def test_an_export_cancelled_before_it_began_leaves_nothing(engine: Engine) -> None:

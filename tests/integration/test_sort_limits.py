@@ -2,8 +2,9 @@
 
 import hashlib
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from engine.errors import LimitExceeded
 from engine.exporter import Exporter
 from engine.settings import DuckDBSettings
 from engine.stores import DirectoryStore
+from tests.helpers.disks import small_disk
 from tests.helpers.engine import Engine
 
 ROWS = 800_000
@@ -93,10 +95,39 @@ def test_a_sort_that_spills_is_the_sort_in_memory(engine: Engine, tmp_path: Path
         assert lines == [f"{n},{_key(n)},{_pad(n)}" for n in wanted]
 
 
-def test_a_sort_that_may_not_spill_is_refused(engine: Engine, tmp_path: Path) -> None:
+BEYOND: dict[str, dict[str, str]] = {
+    "a sort beyond its memory": {"memory_limit": "40MB", "spill_limit": "1GB"},
+    "a sort beyond its spill space": {"memory_limit": "180MB", "spill_limit": "1MB"},
+}
+
+
+@pytest.mark.parametrize("name", BEYOND)
+def test_a_sort_beyond_its_limits_is_refused(engine: Engine, tmp_path: Path, name: str) -> None:
     with pytest.raises(LimitExceeded, match="memory or spill space") as refused:
-        sorted_export(engine, tmp_path, "csv", memory_limit="180MB", spill_limit="1MB")
+        sorted_export(engine, tmp_path, "csv", **BEYOND[name])
     assert "sortBy" in refused.value.message
     assert list(DirectoryStore(tmp_path / "exports").list("")) == []
     # The same request, with room, works at once.
+    assert sorted_export(engine, tmp_path, "csv", memory_limit="2GB", spill_limit="1GB").count(b"\n") == ROWS + 1
+
+
+@pytest.mark.parametrize("others", [False, True], ids=["it alone", "others fill it meanwhile"])
+def test_a_sort_whose_disk_is_full_is_refused(engine: Engine, tmp_path: Path, others: bool) -> None:
+    filled = threading.Event()
+
+    def fill(disk: Path) -> None:
+        while not any(path.stat().st_size for path in (disk / "spill").glob("*/*")):
+            time.sleep(0.001)
+        with suppress(OSError):
+            (disk / "filler").write_bytes(bytes(64_000_000))
+        filled.set()
+
+    with small_disk(tmp_path, 64) as disk:
+        if others:
+            threading.Thread(target=fill, args=(disk,)).start()
+        with pytest.raises(LimitExceeded):
+            sorted_export(engine, disk, "csv", memory_limit="180MB", spill_limit="1GB")
+        assert not others or filled.wait(20)
+        (disk / "filler").unlink(missing_ok=True)
+        assert list(DirectoryStore(disk / "exports").list("")) == []
     assert sorted_export(engine, tmp_path, "csv", memory_limit="2GB", spill_limit="1GB").count(b"\n") == ROWS + 1

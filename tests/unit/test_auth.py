@@ -1,26 +1,30 @@
 """Credentials in raw headers: either alone is enough, both must agree, and nothing but Unauthorized is raised."""
 
+import hashlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
-from web.auth import Authenticator, Principal, Unauthorized, has_credentials
+from web.auth import Authenticator, Unauthorized, has_credentials
 from web.keys import parse_api_keys
+from web.principal import Principal
 from web.tokens import Tokens
 
 SECRET = "0123456789abcdef0123456789abcdef"
 
 
 def token(team: str) -> bytes:
-    claims = {"team": team, "exp": 2_000}
+    claims = {"team": team, "sub": "someone", "iat": 1_000, "exp": 2_000}
     return jwt.encode({"alg": "HS256"}, claims, OctKey.import_key(SECRET), algorithms=["HS256"]).encode()
 
 
 RED, BLUE = token("red"), token("blue")
 KEYS = parse_api_keys("red-key=red,blue-key=blue")
-BOTH = Authenticator(KEYS, Tokens(secret=SECRET, clock=lambda: 1_000))
+RED_KEY, BLUE_KEY = (hashlib.sha256(f"{team}-key".encode()).hexdigest()[:8] for team in ("red", "blue"))
+BOTH = Authenticator([KEYS], Tokens(secret=SECRET, clock=lambda: 1_000))
 
 
 def key(value: bytes) -> tuple[bytes, bytes]:
@@ -32,12 +36,12 @@ def bearer(value: bytes, scheme: bytes = b"Bearer ") -> tuple[bytes, bytes]:
 
 
 ACCEPTED: dict[str, tuple[list[tuple[bytes, bytes]], Principal]] = {
-    "key": ([key(b"red-key")], Principal("red", "key")),
-    "token": ([bearer(BLUE)], Principal("blue", "token")),
-    "both agree": ([bearer(RED), key(b"red-key")], Principal("red", "key")),
-    "among others": ([(b"host", b"x"), key(b"blue-key"), (b"cookie", b"a=b")], Principal("blue", "key")),
-    "scheme in another case": ([bearer(RED, b"bEARER ")], Principal("red", "token")),
-    "name in another case": ([(b"X-Api-Key", b"red-key")], Principal("red", "key")),
+    "key": ([key(b"red-key")], Principal("red", "key", RED_KEY)),
+    "token": ([bearer(BLUE)], Principal("blue", "token", "someone")),
+    "both agree": ([bearer(RED), key(b"red-key")], Principal("red", "key", RED_KEY)),
+    "among others": ([(b"host", b"x"), key(b"blue-key"), (b"cookie", b"a=b")], Principal("blue", "key", BLUE_KEY)),
+    "scheme in another case": ([bearer(RED, b"bEARER ")], Principal("red", "token", "someone")),
+    "name in another case": ([(b"X-Api-Key", b"red-key")], Principal("red", "key", RED_KEY)),
 }
 
 
@@ -95,11 +99,11 @@ def test_the_answer_names_both_ways() -> None:
 
 def test_what_is_not_configured_opens_nothing() -> None:
     for authenticator, headers in [
-        (Authenticator(None, None), [key(b"red-key")]),
-        (Authenticator(None, None), [bearer(RED)]),
-        (Authenticator(KEYS, None), [bearer(RED)]),
-        (Authenticator(KEYS, None), [key(b"red-key"), bearer(RED)]),
-        (Authenticator(None, Tokens(secret=SECRET, clock=lambda: 1_000)), [key(b"red-key")]),
+        (Authenticator([], None), [key(b"red-key")]),
+        (Authenticator([], None), [bearer(RED)]),
+        (Authenticator([KEYS], None), [bearer(RED)]),
+        (Authenticator([KEYS], None), [key(b"red-key"), bearer(RED)]),
+        (Authenticator([], Tokens(secret=SECRET, clock=lambda: 1_000)), [key(b"red-key")]),
     ]:
         with pytest.raises(Unauthorized):
             authenticator.authenticate(headers)

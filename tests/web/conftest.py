@@ -3,12 +3,13 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.helpers.server import Server
 
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     {"name": "Ann", "age": 31, "city": None, "tags": ["a", "b"], "home": {"zip": "0123"}},
     {"name": "Bob", "age": None, "city": "", "tags": [], "home": None},
     {"name": 'C "quoted", 100%', "age": 7, "city": "Zürich\nWest", "tags": None, "home": {"zip": None}},

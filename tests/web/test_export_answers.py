@@ -196,7 +196,8 @@ def test_a_request_id_that_could_forge_is_replaced(people: Server) -> None:
 def test_a_bearer_token_is_enough(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("tokens")
     secret = "a-secret-of-32-bytes-or-more-for-tokens"
-    claims: dict[str, Any] = {"team": TEAM, "exp": int(datetime.now(UTC).timestamp()) + 60, "aud": "exports"}
+    now = int(datetime.now(UTC).timestamp())
+    claims: dict[str, Any] = {"team": TEAM, "sub": "someone", "iat": now, "exp": now + 60, "aud": "exports"}
     source = folder / "rows.csv"
     source.write_text("a\n1\n")
     settings = {"TAILRACE_API_KEYS": "", "TAILRACE_JWT_SECRET": secret, "TAILRACE_JWT_AUDIENCE": "exports"}

@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.helpers.server import KEY, OTHER_KEY, SIGNING_SECRET, Server
 from tests.web.conftest import publish_people
 
+LATER = {"x-api-key": KEY, "prefer": "respond-async"}
 ROUTE = "/v4/workflows/{workflow_id}/data/export"
 
 
@@ -27,7 +28,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def lines(server: Server, **wanted: object) -> list[dict[str, Any]]:
     """The log's lines with these facts, once there are any."""
-    for _ in range(100):
+    for _ in range(500):
         found = [json.loads(line) for line in server.log.read_text().splitlines()]
         found = [line for line in found if wanted.items() <= line.items()]
         if found:
@@ -63,6 +64,17 @@ def test_a_request_is_one_line_of_facts(server: Server) -> None:
     assert (line["status"], line["sent"], line["export_id"]) == (200, body["sizeBytes"], body["exportId"])
 
 
+def test_an_export_is_one_line_whoever_asked_for_it(server: Server) -> None:
+    answer = server.request("/v4/workflows/people/data/export?sortBy=age&format=parquet", headers=LATER)
+    export_id = answer.headers["location"].split("/")[-2]
+    (line,) = lines(server, event="export", export_id=export_id)
+    told = {"team": "acme", "workflow_id": "people", "run": "r1", "format": "parquet", "rows": 3, "outcome": "done"}
+    assert line.items() >= told.items()
+    assert line["bytes"] > 0
+    assert line["running"] > 0
+    assert line["queued"] >= 0
+
+
 def test_nothing_secret_is_ever_logged(server: Server) -> None:
     filters = [{"field": "name", "operator": "NOT_EQUALS", "value": "a-secret-value"}]
     url = server.export("people", filters=filters).json()["url"]
@@ -88,8 +100,10 @@ def test_an_error_is_told_by_its_code(server: Server) -> None:
 
 def test_hostile_ids_cannot_forge_a_line(server: Server) -> None:
     before = len(server.log.read_text().splitlines())
-    server.request("/v4/workflows/x%0A%7B%22event%22:%22forged%22%7D/data/export", headers={"x-api-key": KEY})
-    lines(server, status=404)
+    path = "/v4/workflows/x%0A%7B%22event%22:%22forged%22%7D/data/export"
+    answer = server.request(path, headers={"x-api-key": KEY})
+    # The line comes after the answer, and an earlier 404 would not be it.
+    lines(server, status=404, requestId=answer.headers["x-request-id"])
     after = [json.loads(line) for line in server.log.read_text().splitlines()[before:]]
     assert [line["event"] for line in after] == ["request"]
     assert "workflow_id" not in after[0]

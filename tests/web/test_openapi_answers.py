@@ -19,6 +19,7 @@ from web.signing import ExpiredUrl
 
 EXPORT = "/v4/workflows/{workflowId}/data/export"
 FILE = "/v4/workflows/{workflowId}/data/exports/{exportId}"
+WORKFLOW = "/v4/workflows/{workflowId}"
 Json = dict[str, Any]
 
 
@@ -105,6 +106,18 @@ ASKED: dict[str, tuple[str, str, str, dict[str, str], bytes | None, int]] = {
     "status": ("get", f"{FILE}/status", "", AUTH, None, 200),
     "cancel what is done": ("delete", f"{FILE}/status", "", AUTH, None, 200),
     "status of nothing": ("get", f"{FILE}/status", "", {}, None, 401),
+    "workflows": ("get", "/v4/workflows", "?limit=1", AUTH, None, 200),
+    "a page of workflows that cannot be": ("get", "/v4/workflows", "?page=0", AUTH, None, 400),
+    "workflow": ("get", WORKFLOW, "", AUTH, None, 200),
+    "workflow with a parameter": ("get", WORKFLOW, "?page=1", AUTH, None, 400),
+    "rows": ("get", f"{WORKFLOW}/data", "?limit=2&includeRowIds=true", AUTH, None, 200),
+    "rows as CSV": ("get", f"{WORKFLOW}/data", "?format=csv", AUTH, None, 200),
+    "rows as Parquet": ("get", f"{WORKFLOW}/data", "?format=parquet", AUTH, None, 400),
+    "column": ("get", f"{WORKFLOW}/data/column", "?field=age", AUTH, None, 200),
+    "column of text": ("get", f"{WORKFLOW}/data/column", "?field=name", AUTH, None, 200),
+    "no column": ("get", f"{WORKFLOW}/data/column", "", AUTH, None, 400),
+    "query": ("post", f"{WORKFLOW}/data/query", "", AUTH, b'{"sql":"FROM data"}', 200),
+    "query of nothing": ("post", f"{WORKFLOW}/data/query", "", AUTH, b"{}", 400),
     "health": ("get", "/healthz", "", {}, None, 200),
     "readiness": ("get", "/readyz", "", {}, None, 200),
     "metrics": ("get", "/metrics", "", {}, None, 200),

@@ -18,12 +18,14 @@ from web.cli.ending import Commands
 from web.cli.explain import explain
 from web.cli.export import export
 from web.cli.keys import keys
+from web.cli.mcp import mcp
 from web.cli.publish import publish
 from web.cli.runs import runs
 from web.cli.serve import serve
 from web.cli.sign import sign
 from web.cli.sql import sql
 from web.cli.sweep import sweep
+from web.cli.verify import verify
 from web.services import MissingSetting
 
 
@@ -33,7 +35,7 @@ def commands() -> None:
     """Publish runs of workflows and serve their exports: one file, one signed URL."""
 
 
-for command in (publish, runs, export, sign, serve, demo, keys, sweep, sql, explain, doctor):
+for command in (publish, runs, export, sign, serve, demo, keys, sweep, verify, sql, explain, mcp, doctor):
     commands.add_command(command)
 
 

@@ -13,7 +13,7 @@ from web.app import create_app_with
 from web.cli.serve import run_server
 from web.keys import new_key
 from web.services import make_services, open_results
-from web.settings import AdmissionSettings, AuthSettings, ServerSettings, SigningSettings
+from web.settings import AdmissionSettings, AuthSettings, QuerySettings, ServerSettings, SigningSettings
 
 WORKFLOW = "sample-products"
 RUN = "2026-11-01"
@@ -41,6 +41,7 @@ def demo() -> None:
         AuthSettings(api_keys=f"{kept['apiKey']}={TEAM}"),
         SigningSettings(signing_keys=f"demo={kept['signingSecret']}"),
         admission,
+        QuerySettings(),
         RunnerSettings(),
     )
     click.echo(_instructions(server.public_url, kept["apiKey"]))
@@ -67,7 +68,7 @@ def _instructions(base: str, key: str) -> str:
     )
     return f"""
 Serving {base} with the demo key {key}
-Paste these into another terminal; the last one downloads the file:
+Open {base}/ in a browser and sign in with the key, or paste these into another terminal; the last downloads the file:
 
   curl -s -H 'x-api-key: {key}' '{export}?format=json&sortBy=rating&order=desc'
   curl -s -G -H 'x-api-key: {key}' '{export}' --data-urlencode 'filters={filters}'

@@ -2,16 +2,20 @@
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from http.client import HTTPException
 from ipaddress import ip_address
+from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 from web.cli.findings import Finding, note, ok, problem
 from web.cli.sign import open_signer
 from web.jwks import JwksClient
+from web.key_file import read_key_file
 from web.keys import parse_api_keys
 from web.logs import LOG
 from web.services import MissingSetting
@@ -26,14 +30,17 @@ _ANSWER_SECONDS = 3
 
 def check_auth(auth: AuthSettings) -> Iterator[Finding]:
     """API keys and tokens."""
-    if not (auth.api_keys or auth.jwt_secret or auth.jwks_url):
+    if not auth.configured:
         yield problem(
             "keys",
             "nobody could sign in, and the service would not start",
-            "set TAILRACE_API_KEYS (key=team; `tailrace keys new` makes one), TAILRACE_JWT_SECRET or TAILRACE_JWKS_URL",
+            "set TAILRACE_API_KEYS (key=team; `tailrace keys new` makes one), TAILRACE_API_KEYS_FILE, "
+            "TAILRACE_JWT_SECRET or TAILRACE_JWKS_URL",
         )
     if auth.api_keys:
         yield from _api_keys(auth.api_keys)
+    if auth.api_keys_file is not None:
+        yield _key_file(auth.api_keys_file)
     if auth.jwt_secret or auth.jwks_url:
         yield from _tokens(auth)
 
@@ -60,6 +67,19 @@ def _api_keys(text: str) -> Iterator[Finding]:
         )
     else:
         yield ok("keys", f"{count} API keys, all hashed")
+
+
+def _key_file(path: Path) -> Finding:
+    try:
+        found = read_key_file(path)
+    except (OSError, ValueError) as error:
+        return problem("keys", f"TAILRACE_API_KEYS_FILE cannot be read: {error}", f"correct it; {_NEW}")
+    if path.stat().st_mode & 0o022:
+        return problem("keys", f"{path.name} can be changed by others: they could add keys", "chmod 600")
+    states = Counter(key.state(datetime.now(UTC)) for key in found.values())
+    return ok(
+        "keys", f"{path.name}: " + (", ".join(f"{n} {state}" for state, n in sorted(states.items())) or "none yet")
+    )
 
 
 def _tokens(auth: AuthSettings) -> Iterator[Finding]:

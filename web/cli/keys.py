@@ -1,32 +1,118 @@
 """``tailrace keys``."""
 
 import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import click
 
 from engine.ids import checked_id
+from web.answers import rfc3339
+from web.cli.tabbed import print_cells
+from web.key_file import StoredKey, append_key, read_key_file
 from web.keys import new_key
+from web.settings import AuthSettings
 
 
 @click.group()
 def keys() -> None:
-    """Make keys.
+    """Make, list and revoke keys.
 
     Example: tailrace keys new --team acme
     """
 
 
+def _file(required: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    return click.option(
+        "--file",
+        "given",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help=f"File of keys; TAILRACE_API_KEYS_FILE if not given{'' if required else ', or none at all'}.",
+    )
+
+
 @keys.command()
 @click.option("--team", default="default", show_default=True, help="Team that the key speaks for.")
-def new(team: str) -> None:
-    """Print a new API key and a new signing key, as settings take them. Nothing is stored.
+@click.option("--days", type=click.IntRange(1, 36_500), help="Days until the key expires.  [default: never]")
+@_file(required=False)
+def new(team: str, days: int | None, given: Path | None) -> None:
+    """Make an API key, which is printed once and stored as a hash alone.
+
+    With a file of keys it is added there, and services that read the file know it within a second. Without one, what
+    settings take is printed, with a new signing key, and nothing is stored.
 
     \b
-    Example: tailrace keys new --team acme >> .env
+    Examples: tailrace keys new --team acme >> .env
+              tailrace keys new --team acme --days 90 --file keys.jsonl
 
     Exit codes: 0 done, 1 refused or failed, 2 the command line was wrong, 130 interrupted.
     """
-    key, hashed = new_key()
-    click.echo(f"# API key of {checked_id('team', team)}, for the caller: {key}")
-    click.echo(f"TAILRACE_API_KEYS={hashed}={team}")
-    click.echo(f"TAILRACE_SIGNING_KEYS=k{secrets.token_hex(3)}={secrets.token_urlsafe(32)}")
+    team = checked_id("team", team)
+    key, digest = new_key()
+    path = given or AuthSettings().api_keys_file
+    if path is None:
+        if days is not None:
+            raise click.UsageError("Keys of settings do not expire: give --file, or set TAILRACE_API_KEYS_FILE.")
+        click.echo(f"# API key of {team}, for the caller: {key}")
+        click.echo(f"TAILRACE_API_KEYS=sha256:{digest}={team}")
+        click.echo(f"TAILRACE_SIGNING_KEYS=k{secrets.token_hex(3)}={secrets.token_urlsafe(32)}")
+        return
+    now = datetime.now(UTC).replace(microsecond=0)
+    expires_at = None if days is None else now + timedelta(days=days)
+    stored = StoredKey(id=key.split("_")[1], sha256=digest, team=team, created_at=now, expires_at=expires_at)
+    append_key(path, stored)
+    click.echo(key)
+
+
+@keys.command("list")
+@_file(required=True)
+def list_keys(given: Path | None) -> None:
+    """List the keys of a file: id, team, state and times. Tab-separated, the header first.
+
+    \b
+    Example: tailrace keys list | grep -v revoked
+
+    Exit codes: 0 done, 1 refused or failed, 2 the command line was wrong, 130 interrupted.
+    """
+    now = datetime.now(UTC)
+    print_cells("id", "team", "state", "createdAt", "expiresAt", "revokedAt")
+    for key in _read(_path(given)).values():
+        times = (key.created_at, key.expires_at, key.revoked_at)
+        print_cells(key.id, key.team, key.state(now), *(None if at is None else rfc3339(at) for at in times))
+
+
+@keys.command()
+@click.argument("key_id", metavar="ID")
+@_file(required=True)
+def revoke(key_id: str, given: Path | None) -> None:
+    """Revoke a key by its ID, which is the part of the key between the underscores.
+
+    Services that read the file refuse the key within a second. URLs that were given out stay good until they expire.
+
+    \b
+    Example: tailrace keys revoke 1f0c22ab
+
+    Exit codes: 0 done, 1 refused or failed, 2 the command line was wrong, 130 interrupted.
+    """
+    path = _path(given)
+    found = _read(path)
+    if key_id not in found:
+        raise click.ClickException(f"there is no key {key_id!r} in {path}: `tailrace keys list` shows those there are.")
+    if found[key_id].revoked_at is None:
+        append_key(path, found[key_id].model_copy(update={"revoked_at": datetime.now(UTC).replace(microsecond=0)}))
+    click.echo(f"{key_id} is revoked.")
+
+
+def _path(given: Path | None) -> Path:
+    path = given or AuthSettings().api_keys_file
+    if path is None:
+        raise click.UsageError("There is no file of keys: give --file, or set TAILRACE_API_KEYS_FILE.")
+    return path
+
+
+def _read(path: Path) -> dict[str, StoredKey]:
+    try:
+        return read_key_file(path)
+    except (OSError, ValueError) as error:
+        raise click.ClickException(f"{path} cannot be read: {error}.") from error

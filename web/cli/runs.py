@@ -5,6 +5,7 @@ import click
 from engine.ids import checked_id
 from engine.settings import StorageSettings
 from web.answers import rfc3339
+from web.cli.tabbed import print_cells
 from web.services import open_results
 
 
@@ -23,22 +24,18 @@ def runs(workflow: str | None) -> None:
     """
     results = open_results(StorageSettings())
     if workflow is None:
-        _print("workflow", "team", "latest", "name")
+        print_cells("workflow", "team", "latest", "name")
         for found in results.workflows():
-            _print(found.workflow_id, found.team, found.latest.run_id if found.latest else "-", found.name)
+            print_cells(found.workflow_id, found.team, found.latest.run_id if found.latest else None, found.name)
         return
-    _print("run", "state", "rows", "parts", "bytes", "executedAt", "publishedAt")
+    print_cells("run", "state", "rows", "parts", "bytes", "executedAt", "publishedAt")
     for run in results.runs(checked_id("workflow", workflow)):
-        _print(
+        print_cells(
             run.run_id,
             run.state,
             run.rows,
             len(run.parts),
             sum(part.bytes for part in run.parts),
-            rfc3339(run.executed_at) if run.executed_at else "-",
+            rfc3339(run.executed_at) if run.executed_at else None,
             rfc3339(run.published_at),
         )
-
-
-def _print(*cells: object) -> None:
-    click.echo("\t".join(str(cell) for cell in cells))

@@ -1,14 +1,21 @@
 """``tailrace serve``."""
 
+import asyncio
+from socket import socket
+
 import click
 import uvicorn
 from starlette.applications import Starlette
 
+from web import tracing
 from web.app import create_app
 from web.logs import set_up
+from web.services import Services
 from web.settings import AdmissionSettings, ServerSettings
 
 _LONGEST_HEAD_BYTES = 128 * 1024
+_ANSWER_SECONDS = 5
+"""For the answers to what was cancelled at the end of the grace, and for downloads that are nearly over."""
 
 
 @click.command()
@@ -26,23 +33,53 @@ def serve() -> None:
     run_server(create_app(), ServerSettings(), AdmissionSettings())
 
 
+class _Server(uvicorn.Server):
+    """uvicorn cuts off what goes on for too long, with an answer that is none of ours: so we end it before."""
+
+    def __init__(self, config: uvicorn.Config, services: Services) -> None:
+        super().__init__(config)
+        self._services = services
+
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        """Let exports and queries come to an end within the grace, then cancel them; each is answered."""
+        closing = asyncio.ensure_future(self._services.close())
+        await super().shutdown(sockets)
+        await closing
+        await asyncio.to_thread(tracing.flush)
+
+
 def run_server(app: Starlette, server: ServerSettings, admission: AdmissionSettings) -> None:
     """Serve until a signal ends it; what runs then has its grace to come to an end."""
     set_up()
     try:
-        uvicorn.run(
-            app,
-            host=server.host,
-            port=server.port,
-            # The access log would print signed URLs.
-            access_log=False,
-            server_header=False,
-            # Above our own bound, so that a URL that is too long gets an answer that says so.
-            h11_max_incomplete_event_size=_LONGEST_HEAD_BYTES,
-            log_level="warning",
-            timeout_graceful_shutdown=admission.grace_seconds,
-        )
+        tracing.set_up()
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    config = uvicorn.Config(
+        app,
+        host=server.host,
+        port=server.port,
+        # The access log would print signed URLs.
+        access_log=False,
+        server_header=False,
+        # Above our own bound, so that a URL that is too long gets an answer that says so.
+        h11_max_incomplete_event_size=_LONGEST_HEAD_BYTES,
+        log_level="warning",
+        timeout_graceful_shutdown=admission.grace_seconds + _ANSWER_SECONDS,
+    )
+    serving = _Server(config, app.state.services)
+    try:
+        serving.run()
+    except KeyboardInterrupt:
+        # By then all is over.
+        return
     except SystemExit as error:
         # It has told the reason, and has statuses of its own.
         if error.code:
-            raise click.ClickException(f"The service could not start on {server.host}:{server.port}.") from error
+            raise _not_started(server) from error
+    if not serving.started:
+        raise _not_started(server)
+
+
+def _not_started(server: ServerSettings) -> click.ClickException:
+    return click.ClickException(f"The service could not start on {server.host}:{server.port}.")

@@ -36,7 +36,7 @@ async def docs(request: Request) -> Response:
 def _page(base_url: str) -> tuple[bytes, str]:
     """The page, and the policy that allows its one style and nothing else."""
     document = make_document(base_url)
-    style = _read("page.css")
+    style = files("web").joinpath("palette.css").read_text("utf-8") + _read("page.css")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     operations = [
         (f"{method.upper()} {path}", operation, item.get("parameters", []))

@@ -10,6 +10,7 @@ from web.openapi.parameters import (
     WORKFLOW_ID,
     query_parameters,
 )
+from web.openapi.reading import reading_paths
 from web.openapi.responses import answer, errors, errors_without_body, file_responses
 from web.openapi.schemas import Json, ref
 
@@ -34,6 +35,7 @@ SECURITY_SCHEMES: dict[str, Json] = {
 def paths() -> Json:
     """Every path of the service but those that describe it."""
     return {
+        **reading_paths(),
         EXPORT_PATH: {"parameters": [WORKFLOW_ID], "get": _export(), "post": _export_by_body()},
         _FILE_PATH: {
             "parameters": [WORKFLOW_ID, EXPORT_ID_IN_PATH],

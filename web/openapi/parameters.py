@@ -1,11 +1,13 @@
 """The parameters of requests: names, choices and defaults as the code reads them, with a sentence on each."""
 
+from collections.abc import Mapping, Sequence
+
 from engine.formats import DELIMITERS, FORMATS
 from engine.ids import EXPORT_ID, ID
 from engine.operators import OPERATORS
 from engine.request import MAX_ROW_IDS, ExportRequest
 from web.openapi.schemas import Json, ref
-from web.parameters import ORDERS, PARAMETERS
+from web.parameters import DEFAULT_LIMIT, MAX_LIMIT, ORDERS, PARAMETERS
 
 _DEFAULTS = ExportRequest(workflow="")
 _ORDER = next(name for name, descending in ORDERS.items() if descending is _DEFAULTS.descending)
@@ -35,6 +37,17 @@ _MEMBERS: dict[str, tuple[Json, str]] = {
         "CSV only: a `'` before cells that a spreadsheet would run",
     ),
 }
+
+_READING: dict[str, tuple[Json, str]] = {
+    "format": ({"type": "string", "enum": ["json", "csv"], "default": "json"}, "How the page is written"),
+    "page": ({"type": "integer", "minimum": 1, "default": 1}, "Which page, from 1"),
+    "limit": (
+        {"type": "integer", "minimum": 0, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+        "Entries of a page; with 0 they are only counted",
+    ),
+    "field": (_TEXT, "A column, or a dotted path into an object"),
+}
+"""Of pages and facts, where they are others than of exports."""
 
 # What is structured in a body is text in a URL.
 _IN_QUERY: dict[str, tuple[Json, str]] = {
@@ -99,14 +112,19 @@ def query_parameters() -> list[Json]:
     return [_query_parameter(name) for name in PARAMETERS]
 
 
+def reading_parameters(names: Sequence[str]) -> list[Json]:
+    """The parameters of a GET that looks at rows."""
+    return [{**_query_parameter(name, _READING), "required": name == "field"} for name in names]
+
+
 def request_body() -> Json:
     """The same names as the members of one JSON object."""
     members = {name: {**schema, "description": text} for name, (schema, text) in _in_order(_MEMBERS)}
     return {"type": "object", "properties": members, "additionalProperties": False}
 
 
-def _query_parameter(name: str) -> Json:
-    schema, text = _IN_QUERY.get(name) or _MEMBERS[name]
+def _query_parameter(name: str, others: Mapping[str, tuple[Json, str]] = _IN_QUERY) -> Json:
+    schema, text = others.get(name) or _IN_QUERY.get(name) or _MEMBERS[name]
     example = {"example": _EXAMPLES[name]} if name in _EXAMPLES else {}
     return {"name": name, "in": "query", "required": False, "description": text, "schema": schema, **example}
 

@@ -20,6 +20,8 @@ HEADERS: dict[str, Json] = {
         "schema": {**_TEXT, "pattern": '^"[^"]+"$'},
         "required": True,
     },
+    "X-Total-Count": {"description": "Of a CSV: rows on all pages", "schema": _COUNT},
+    "X-Total-Pages": {"description": "Of a CSV: how many pages there are", "schema": _COUNT},
     "Accept-Ranges": {"description": "`bytes`", "schema": {**_TEXT, "enum": ["bytes"]}, "required": True},
     "Content-Length": {"description": "Bytes of the body", "schema": _COUNT, "required": True},
     "Content-Range": {"description": "Which bytes these are, and of how many", "schema": _TEXT, "required": True},

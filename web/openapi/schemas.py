@@ -9,10 +9,12 @@ from engine.operators import OPERATORS, ValueShape
 from engine.request import MAX_FILTERS
 from web.answers import ErrorAnswer, ExportAnswer, TicketAnswer
 from web.errors import error_codes
+from web.reading.answers import MODELS as READING_MODELS
+from web.reading.query import QueryRequest
 
 Json: TypeAlias = dict[str, Any]
 
-MODELS = (ExportAnswer, TicketAnswer, ErrorAnswer)
+MODELS = (ExportAnswer, TicketAnswer, ErrorAnswer, *READING_MODELS)
 
 _SCALAR: Json = {"type": ["string", "number", "boolean"]}
 _DATE: Json = {"type": "string", "description": "ISO 8601; a date alone is its midnight UTC"}
@@ -35,7 +37,7 @@ def ref(name: str, kind: str = "schemas") -> Json:
 def component_schemas(request_body: Json) -> dict[str, Json]:
     """Every named schema; ``request_body`` is the one of the POST twin."""
     _, found = models_json_schema(
-        [(model, "serialization") for model in MODELS],
+        [*((model, "serialization") for model in MODELS), (QueryRequest, "validation")],
         ref_template="#/components/schemas/{model}",
         schema_generator=_WithoutTitles,
     )

@@ -1,0 +1,51 @@
+"""What parent and child say to each other: frames of a letter, a length and a body, over two pipes."""
+
+import struct
+from enum import Enum
+from typing import IO
+
+_HEAD = struct.Struct("<cQ")
+_READ = struct.Struct("<IQQ")
+
+
+class Kind(Enum):
+    """What a frame is."""
+
+    JOB = b"J"
+    READ = b"R"
+    BYTES = b"B"
+    ROWS = b"D"
+    END = b"E"
+    REFUSED = b"X"
+    TOO_MUCH = b"L"
+
+
+def send(stream: IO[bytes], kind: Kind, body: bytes = b"") -> None:
+    """Write one frame."""
+    stream.write(_HEAD.pack(kind.value, len(body)) + body)
+    stream.flush()
+
+
+def receive(stream: IO[bytes]) -> tuple[Kind, bytes]:
+    """Read one frame. Raises EOFError when the other side is gone."""
+    head = _exactly(stream, _HEAD.size)
+    kind, length = _HEAD.unpack(head)
+    return Kind(kind), _exactly(stream, length)
+
+
+def pack_read(part: int, start: int, length: int) -> bytes:
+    """The body of a READ: which part, from which byte, how many."""
+    return _READ.pack(part, start, length)
+
+
+def unpack_read(body: bytes) -> tuple[int, int, int]:
+    """The three numbers of a READ."""
+    part, start, length = _READ.unpack(body)
+    return part, start, length
+
+
+def _exactly(stream: IO[bytes], length: int) -> bytes:
+    data = stream.read(length)
+    if len(data) != length:
+        raise EOFError
+    return data

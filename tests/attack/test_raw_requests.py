@@ -1,0 +1,136 @@
+"""Requests as bytes on the socket: what two readers could read differently, or what is too much of anything."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.helpers.server import KEY, Server
+from tests.web.conftest import publish_people
+
+EXPORT = b"/v4/workflows/people/data/export"
+_KEY = b"x-api-key: " + KEY.encode() + b"\r\n"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("raw")
+    with Server((str(folder / "store"), {}), folder) as server:
+        publish_people(server, folder)
+        yield server
+
+
+def sent(server: Server, request: bytes) -> bytes:
+    """Everything that comes back until the server hangs up or says nothing for a moment."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=2) as line:
+        line.sendall(request)
+        came = b""
+        try:
+            while data := line.recv(65536):
+                came += data
+        except TimeoutError:
+            pass
+        except ConnectionResetError:
+            pass
+        return came
+
+
+def get(headers: bytes = b"", target: bytes = EXPORT, method: bytes = b"GET", body: bytes = b"") -> bytes:
+    return method + b" " + target + b" HTTP/1.1\r\nhost: x\r\nconnection: close\r\n" + headers + b"\r\n" + body
+
+
+RIGHT = b'{"format":"csv"}'
+CASES: dict[str, tuple[bytes, tuple[int, ...]]] = {
+    "a right one": (get(_KEY), (200,)),
+    "the key twice": (get(_KEY + _KEY), (401,)),
+    "two keys, one right": (get(_KEY + b"x-api-key: other\r\n"), (401,)),
+    "two tokens": (get(b"authorization: Bearer a\r\nauthorization: Bearer b\r\n"), (401,)),
+    "a key and a wrong token": (get(_KEY + b"authorization: Bearer a\r\n"), (401,)),
+    "a key of bytes": (get(b"x-api-key: \xff\xfe\xfd\r\n"), (401,)),
+    "a key of 60 kB": (get(b"x-api-key: " + b"k" * 60_000 + b"\r\n"), (401,)),
+    "an override of the method": (get(_KEY + b"x-http-method-override: DELETE\r\n"), (200,)),
+    "a parameter twice": (get(_KEY, EXPORT + b"?format=csv&format=json"), (400,)),
+    "a parameter twice, equal": (get(_KEY, EXPORT + b"?format=csv&format=csv"), (400,)),
+    "a parameter in another case": (get(_KEY, EXPORT + b"?Format=json"), (400,)),
+    "a parameter with brackets": (get(_KEY, EXPORT + b"?format[]=json"), (400,)),
+    "semicolons between parameters": (get(_KEY, EXPORT + b"?format=csv;order=asc"), (400,)),
+    "a parameter in the body of a GET": (get(_KEY + b"content-length: 16\r\n", body=RIGHT), (200,)),
+    "parameters in both places": (
+        get(_KEY + b"content-length: 16\r\n", EXPORT + b"?format=json", b"POST", RIGHT), (400,)
+    ),
+    "a length and chunks": (
+        get(_KEY + b"content-length: 16\r\ntransfer-encoding: chunked\r\n", EXPORT, b"POST", b"0\r\n\r\n" + get(_KEY)),
+        (200, 400),
+    ),
+    "two lengths": (get(_KEY + b"content-length: 16\r\ncontent-length: 2\r\n", EXPORT, b"POST", RIGHT), (400,)),
+    "a length that is none": (get(_KEY + b"content-length: -1\r\n", EXPORT, b"POST", RIGHT), (400,)),
+    "unknown chunks": (get(_KEY + b"transfer-encoding: xchunked\r\n", EXPORT, b"POST", RIGHT), (400, 501)),
+    "a header that is folded": (get(_KEY + b"x-a: b\r\n c: d\r\n"), (200, 400)),
+    "a header with a bare line feed": (get(_KEY + b"x-request-id: a\nset-cookie: b=c\r\n"), (200, 400)),
+    "a request id with other bytes": (get(_KEY + b"x-request-id: \xff<script>\r\n"), (200,)),
+    "a request id of 10 kB": (get(_KEY + b"x-request-id: " + b"r" * 10_000 + b"\r\n"), (200,)),
+    "an absolute target": (get(_KEY, b"http://other.example" + EXPORT), (200, 400, 404)),
+    "a target with a fragment": (get(_KEY, EXPORT + b"#x"), (200, 400, 404)),
+    "a target without a slash": (get(_KEY, b"v4/workflows"), (400, 404)),
+    "a target of bytes": (get(_KEY, b"/v4/workflows/\xff\xfe/data/export"), (400, 404)),
+    "an unknown method": (get(_KEY, method=b"BREW"), (405,)),
+    "a method of 10 kB": (get(_KEY, method=b"G" * 10_000), (400, 405)),
+    "a query of 40 kB": (get(_KEY, EXPORT + b"?rowIds=" + b"a" * 40_000), (414,)),
+    "headers of 300 kB": (get(_KEY + b"x-a: " + b"a" * 300_000 + b"\r\n"), (400, 431)),
+    "a thousand headers": (get(_KEY + b"".join(b"x-%d: a\r\n" % n for n in range(1000))), (200, 400, 431)),
+    "1,000 parameters": (get(_KEY, EXPORT + b"?" + b"&".join(b"a%d=1" % n for n in range(1000))), (400,)),
+    "prefer of everything": (get(_KEY + b"prefer: wait=99999999999999, wait=-1, ;;;, =\r\n"), (200,)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_it_is_read_in_one_way_or_refused(server: Server, name: str) -> None:
+    request, statuses = CASES[name]
+    came = sent(server, request)
+    head, _, body = came.partition(b"\r\n\r\n")
+    assert int(head.split()[1]) in statuses, came[:300]
+    assert b"set-cookie" not in head.lower()
+    assert b"Traceback" not in body
+    # One request, one answer: what stands behind it was not taken for another.
+    assert came.count(b"HTTP/1.1 ") == 1, came[:600]
+    assert server.request("/healthz").status == 200
+
+
+BODIES: dict[str, bytes] = {
+    "100,000 brackets": b'{"filters":' + b"[" * 100_000,
+    "100,000 braces": b'{"a":' * 100_000,
+    "a number of 10,000 digits": b'{"filters":[{"field":"age","operator":"EQUALS","value":' + b"9" * 10_000 + b"}]}",
+    "an exponent that is huge": b'{"filters":[{"field":"age","operator":"EQUALS","value":1e999999999}]}',
+    "a member twice": b'{"format":"csv","format":"json"}',
+    "not a number": b'{"filters":[{"field":"age","operator":"EQUALS","value":NaN}]}',
+    "half a surrogate": b'{"filters":[{"field":"name","operator":"EQUALS","value":"\\ud800"}]}',
+    "a comment": b'{/* */"format":"csv"}',
+    "another encoding": '{"format":"csv"}'.encode("utf-16"),
+    "101 filters": json.dumps({"filters": [{"field": "age", "operator": "IS_NULL"}] * 101}).encode(),
+    "100,001 row ids": json.dumps({"rowIds": [str(n) for n in range(100_001)]}).encode(),
+    "10,001 values": json.dumps(
+        {"filters": [{"field": "name", "operator": "IN", "value": [str(n) for n in range(10_001)]}]}
+    ).encode(),
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_a_body_that_is_too_much_is_refused_soon(server: Server, name: str) -> None:
+    started = time.monotonic()
+    answer = server.request(EXPORT.decode(), "POST", {"x-api-key": KEY}, BODIES[name])
+    assert answer.status in (200, 400), answer.body
+    if answer.status == 200:
+        assert answer.json()["rowCount"] == 0
+    # Nothing of it takes more than to read it; a minute would be a bomb.
+    assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize(
+    "bomb", ["(a+)+$", "(?:a?){50}a{50}", "^(([a-z])+.)+[A-Z]([a-z])+$", "a" * 20_000 + "!", "%" * 5_000]
+)
+def test_no_text_is_a_pattern_that_takes_forever(server: Server, bomb: str) -> None:
+    for operator in ("CONTAINS", "STARTS_WITH", "EQUALS"):
+        answer = server.export("people", filters=[{"field": "name", "operator": operator, "value": bomb}])
+        assert (answer.status, answer.json().get("rowCount")) == (200, 0)

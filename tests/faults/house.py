@@ -1,0 +1,130 @@
+"""A service with a large run on either store, and what has to hold whatever happened to it."""
+
+import hashlib
+import json
+import signal
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from engine.results import ResultStore
+from engine.stores import open_store
+from engine.sweeper import Sweeper
+from tests.helpers.altered import AlteredServer
+from tests.helpers.server import KEY, Answer, Asked, Server
+
+ROWS = 25_000
+"""A CSV of three blocks of an `AlteredServer`."""
+LARGE = 400_000
+"""One that no socket's buffer takes."""
+WORKFLOW = "numbers"
+PATH = f"/v4/workflows/{WORKFLOW}/data/export"
+
+
+def text_of(number: int) -> str:
+    """The text of a row."""
+    return f"row {number} of the run"
+
+
+def above(number: int) -> dict[str, str]:
+    """What asks for the rows from the next on."""
+    return {"filters": json.dumps([{"field": "n", "operator": "GREATER_THAN", "value": number}])}
+
+
+def csv_above(number: int, rows: int = ROWS) -> bytes:
+    """The file that this has to give."""
+    return ("n,text\n" + "".join(f"{n},{text_of(n)}\n" for n in range(number + 1, rows))).encode()
+
+
+class House:
+    """One service, which may be killed, and another on the same store, which is left alone."""
+
+    def __init__(self, store_url: tuple[str, dict[str, str]], folder: Path, rows: int = ROWS) -> None:
+        self.folder = folder
+        self.rows = rows
+        (folder / "other").mkdir()
+        self.server = AlteredServer(store_url, folder, TAILRACE_EXPORTS_AT_ONCE="1")
+        self.other = AlteredServer(store_url, folder / "other")
+        location, environment = store_url
+        connection_string = environment.get("AZURE_STORAGE_CONNECTION_STRING")
+        self.exports = open_store(f"{location}/exports", connection_string=connection_string)
+        self._results = ResultStore(open_store(f"{location}/results", connection_string=connection_string))
+        self._root = None if "://" in location else Path(location)
+        self._numbers = iter(range(rows))
+        source = folder / "numbers.parquet"
+        pq.write_table(pa.table({"n": pa.array(range(rows)), "text": [text_of(n) for n in range(rows)]}), source)
+        self.server.publish("--workflow", WORKFLOW, "--run", "r", str(source))
+
+    @property
+    def local(self) -> bool:
+        """Whether the store is a directory."""
+        return self._root is not None
+
+    def fresh(self) -> int:
+        """A number whose export nobody asked for yet."""
+        return next(self._numbers)
+
+    def ask(self, number: int, server: Server | None = None) -> Asked:
+        """Ask for the rows above a number."""
+        return Asked(lambda: (server or self.server).export(WORKFLOW, **above(number)))
+
+    def restart(self, **settings: str) -> None:
+        """Stop the service if it runs, and start it with other settings."""
+        self.server.stop(signal.SIGTERM)
+        self.server.environment.update(settings)
+        self.server.start()
+
+    def gauge(self, name: str) -> float:
+        """A number of /metrics."""
+        lines = self.server.request("/metrics").body.decode().splitlines()
+        return float(next(line for line in lines if line.startswith(f"{name} ")).split()[1])
+
+    def wait_for(self, name: str, value: float) -> None:
+        """Wait until a number of /metrics is that."""
+        deadline = time.monotonic() + 30
+        while self.gauge(name) != value:
+            if time.monotonic() > deadline:
+                raise TimeoutError(name)
+            time.sleep(0.01)
+
+    def visible(self) -> dict[str, str]:
+        """The hash of every file that a reader could see, by key."""
+        files = [info.key for info in self.exports.list("") if not info.key.endswith(".json")]
+        return {key: hashlib.sha256(self.exports.read(key)).hexdigest() for key in files}
+
+    def leftovers(self) -> list[Path]:
+        """What lies in staging and spill folders."""
+        folders = [self.folder / "spill", self.folder / "other" / "spill"]
+        folders += [self._root / store / ".staging" for store in ("exports", "results")] if self._root else []
+        return [path for folder in folders for path in folder.glob("*")]
+
+    def sweep(self, now: datetime) -> Mapping[str, int]:
+        """Sweep as it is done at that time; what was removed, by kind."""
+        return Sweeper(self._results, self.exports, self.folder / "spill", now=now).sweep().removed
+
+    def check_answer(self, answer: Answer, number: int) -> None:
+        """The answer is right, and so is its file, by either service."""
+        assert answer.status == 200, answer.body
+        made: dict[str, Any] = answer.json()
+        wanted = csv_above(number, self.rows)
+        assert (made["rowCount"], made["sha256"]) == (self.rows - 1 - number, hashlib.sha256(wanted).hexdigest())
+        assert self.server.request(made["url"]).body == wanted
+
+    def check_next(self, number: int) -> None:
+        """The same is asked for once more, and is right; then all is removed."""
+        self.check_answer(self.ask(number).answer(), number)
+        for key in self.visible():
+            self.exports.delete(key)
+
+    def remove(self, export_id: str) -> None:
+        """Remove a file."""
+        assert self.exports.delete(f"{WORKFLOW}/{export_id}.csv")
+
+    def status(self, url: str, method: str = "GET") -> Answer:
+        """What is told of an asynchronous export."""
+        return self.server.request(url, method, {"x-api-key": KEY})

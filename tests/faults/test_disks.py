@@ -1,0 +1,110 @@
+"""Disks that are full: under the exports, under the results, and under what is temporary."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.faults.told import Told
+from tests.helpers.disks import small_disk
+from tests.helpers.server import Server
+
+ROWS = 1_000_000
+"""A CSV of 27 MB, and a run of 2."""
+_SMALL = [{"field": "n", "operator": "LESS_THAN", "value": 10}]
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 8 MB."""
+    with small_disk(tmp_path) as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def numbers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("disks") / "numbers.parquet"
+    pq.write_table(pa.table({"n": pa.array(range(ROWS)), "text": [f"row {n} of the run" for n in range(ROWS)]}), path)
+    return path
+
+
+def files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def works(server: Server) -> bool:
+    return server.download("numbers", filters=_SMALL).count(b"\n") == 11
+
+
+def _exports(tmp_path: Path, numbers: Path, disk: Path) -> None:
+    with Server((str(tmp_path / "store"), {}), tmp_path, TAILRACE_EXPORTS=str(disk / "exports")) as server:
+        server.publish("--workflow", "numbers", "--run", "r", str(numbers))
+        assert works(server)
+        before = files(disk)
+        answer = server.export("numbers")
+        assert (answer.status, answer.json()["code"]) == (503, "store_unavailable")
+        assert str(disk) not in answer.body.decode()
+        assert files(disk) == before
+        assert works(server)
+
+
+def _results(tmp_path: Path, numbers: Path, disk: Path) -> None:
+    # Room for one run, and a part of another.
+    (disk / "filler").write_bytes(bytes(5_000_000))
+    server = Server((str(tmp_path / "store"), {}), tmp_path, TAILRACE_RESULTS=str(disk / "results"))
+    (tmp_path / "small.csv").write_text("n\n1\n")
+    server.publish("--workflow", "small", "--run", "r", str(tmp_path / "small.csv"))
+    published: list[str] = []
+    while True:
+        run = f"r{len(published)}"
+        done = server.command("publish", "--team", "acme", "--workflow", "numbers", "--run", run, str(numbers))
+        if done.returncode:
+            break
+        published.append(run)
+    assert done.returncode == 1
+    assert "full" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert published
+    assert [line.split("\t")[0] for line in server.command("runs", "numbers").stdout.splitlines()[1:]] == published
+    assert not [path for path in files(disk) if f"run={run}/" in str(path)]
+    server.publish("--workflow", "small", "--run", "r2", str(tmp_path / "small.csv"))
+    assert server.command("verify").returncode == 0
+
+
+def _temporary(tmp_path: Path, numbers: Path, disk: Path) -> None:
+    full = disk / "filler"
+    full.write_bytes(bytes(7_500_000))
+    server = Server((str(tmp_path / "store"), {}), tmp_path, TAILRACE_SPILL_DIRECTORY=str(disk / "spill"))
+    publish = ("publish", "--team", "acme", "--workflow", "numbers", "--run", "r", str(numbers))
+    done = server.command(*publish)
+    assert done.returncode == 1
+    assert "full" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list((tmp_path / "store").rglob("run=*")) == []
+    assert files(disk) == [full]
+    full.unlink()
+    server.publish("--workflow", "numbers", "--run", "r", str(numbers))
+    with server:
+        assert works(server)
+
+
+FULL: dict[str, tuple[Callable[[Path, Path, Path], None], Told]] = {
+    "the disk under the exports is full": (
+        _exports,
+        Told("503 `store_unavailable`", "the older files; the next export works"),
+    ),
+    "the disk under the results is full": (_results, Told("the publisher is told", "the runs before; the next works")),
+    "the disk under a publisher's temporary files is full": (
+        _temporary,
+        Told("the publisher is told", "nothing; the same works when there is room"),
+    ),
+}
+TOLD = {name: told for name, (_, told) in FULL.items()}
+
+
+@pytest.mark.parametrize("name", FULL)
+def test_a_full_disk(tmp_path: Path, numbers: Path, disk: Path, name: str) -> None:
+    fill, _ = FULL[name]
+    fill(tmp_path, numbers, disk)

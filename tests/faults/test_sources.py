@@ -1,0 +1,162 @@
+"""A run is damaged before its export, or under it: the caller is told, and no file of it is ever there."""
+
+import os
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from engine import blocks, publisher
+from engine.cancel import CancelToken
+from engine.errors import SourceDamaged, StoreError
+from engine.exports import export_key
+from engine.runs import Part
+from engine.stores import ObjectStore
+from engine.verify import verify_run
+from tests.faults.told import NEXT, Told
+from tests.helpers.engine import Engine
+
+ROWS = 20_000
+_TOLD = Told("an error that names no path", NEXT)
+FORMATS = ["csv", "parquet"]
+_SMALL_PARTS = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 2048, ROW_GROUPS_PER_FILE 2, FILENAME_PATTERN '{i}'"
+FOOTER = -200
+"""Where in a part the footer is, in bytes from its end."""
+
+
+@pytest.fixture
+def engine(tmp_path: Path, store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    """A run of several parts and exports of several blocks, with an export that was made before."""
+    monkeypatch.setattr(blocks, "BLOCK_TIERS", ((50_000, 4_000),))
+    monkeypatch.setattr(publisher, "_COPY_OPTIONS", _SMALL_PARTS)
+    engine = Engine(tmp_path / "engine", store)
+    publish(engine, "r")
+    return engine
+
+
+def publish(engine: Engine, run: str) -> None:
+    """Publish the rows as a run, once more after a damage."""
+    table = pa.table({"n": pa.array(range(ROWS)), "text": [str(n * 7919) for n in range(ROWS)]})
+    engine.publish(engine.write_parquet(table), run=run)
+
+
+def _replace(store: ObjectStore, part: Part, data: bytes) -> None:
+    info = store.head(part.key)
+    assert info is not None
+    store.replace(part.key, data, etag=info.etag)
+
+
+def _changed(data: bytes, at: int) -> bytes:
+    """The same, but for eight bytes."""
+    at %= len(data)
+    return data[:at] + bytes(byte ^ 0xFF for byte in data[at : at + 8]) + data[at + 8 :]
+
+
+def _other_schema(store: ObjectStore, part: Part) -> None:
+    sink = pa.BufferOutputStream()
+    pa.parquet.write_table(pa.table({"other": pa.array(range(part.rows))}), sink)
+    _replace(store, part, sink.getvalue().to_pybytes())
+
+
+DAMAGES: dict[str, Callable[[ObjectStore, Part], object]] = {
+    "is deleted": lambda store, part: store.delete(part.key),
+    "is cut short": lambda store, part: _replace(store, part, store.read(part.key)[:-100]),
+    "has another footer": lambda store, part: _replace(store, part, _changed(store.read(part.key), FOOTER)),
+    "has another page": lambda store, part: _replace(store, part, _changed(store.read(part.key), part.bytes // 2)),
+    "is replaced by one of another schema": _other_schema,
+    "is written anew, byte for byte": lambda store, part: _replace(store, part, store.read(part.key)),
+}
+
+
+MOMENTS = ("before an export", "while it is read")
+TOLD = {f"a part {damage} {moment}": _TOLD for damage in DAMAGES for moment in MOMENTS}
+
+
+def check_nothing(engine: Engine, before: list[str], threads: set[threading.Thread]) -> None:
+    """Nothing is there that was not there before: no file, no thread, nothing spilled or staged."""
+    assert engine.keys("w/") == before
+    left = [*(engine.folder / "spill").glob("*"), *(engine.folder / "store" / ".staging").glob("*")]
+    assert left == []
+    assert set(threading.enumerate()) <= threads
+
+
+@pytest.mark.parametrize("format_name", FORMATS)
+@pytest.mark.parametrize("name", TOLD)
+def test_a_damaged_run_is_told(engine: Engine, monkeypatch: pytest.MonkeyPatch, name: str, format_name: str) -> None:
+    damage = next(do for text, do in DAMAGES.items() if f"a part {text} " in name)
+    older = engine.export("json")
+    content, before = engine.content(older), engine.keys("w/")
+    exporter = engine.exporter(threads=2, range_bytes=1)
+    plan = engine.plan(exporter, format_name)
+    # The last part is not read when the first bytes are written.
+    assert len(plan.run.parts) > 2
+    part = plan.run.parts[-1]
+    if name.endswith("before an export"):
+        damage(engine.store, part)
+    else:
+        append = blocks.BlockStream.append
+
+        def appending(stream: blocks.BlockStream, data: bytes) -> None:
+            append(stream, data)
+            monkeypatch.setattr(blocks.BlockStream, "append", append)
+            damage(engine.store, part)
+
+        monkeypatch.setattr(blocks.BlockStream, "append", appending)
+    threads = set(threading.enumerate())
+    with pytest.raises((SourceDamaged, StoreError)) as raised:
+        exporter.export(plan, CancelToken())
+    assert "/" not in raised.value.message
+    check_nothing(engine, before, threads)
+    assert engine.content(older) == content
+    publish(engine, "again")
+    assert engine.export(format_name, run="again").rows == ROWS
+
+
+_UNTOLD = Told("an error, or other values: Parquet has no sum that is checked", "`tailrace verify` names the part")
+ROTTEN = {
+    "the footer of a part rots on the disk, size and time kept": _UNTOLD,
+    "a page of a part rots on the disk, size and time kept": _UNTOLD,
+}
+_PLACES = 10
+
+
+def _flip(path: Path, data: bytes, at: int, mask: int) -> None:
+    """One byte becomes another, as no program would do it; mask 0 mends it."""
+    times = path.stat()
+    path.write_bytes(data[:at] + bytes([data[at] ^ mask]) + data[at + 1 :])
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+@pytest.mark.parametrize("format_name", FORMATS)
+@pytest.mark.parametrize("name", ROTTEN)
+def test_rot_is_told_or_found_by_verify(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, format_name: str
+) -> None:
+    monkeypatch.setattr(publisher, "_COPY_OPTIONS", _SMALL_PARTS)
+    engine = Engine(tmp_path)
+    publish(engine, "r")
+    exporter = engine.exporter(threads=2, range_bytes=1)
+    plan = engine.plan(exporter, format_name)
+    part = plan.run.parts[0]
+    path = engine.store.local_path(part.key)
+    assert path is not None
+    data = path.read_bytes()
+    pages = part.bytes - 8 - int.from_bytes(data[-8:-4], "little")
+    first, last = (pages, part.bytes - 1) if "footer" in name else (4, pages - 1)
+    threads = set(threading.enumerate())
+    for place in range(_PLACES):
+        at = first + (last - first) * place // (_PLACES - 1)
+        _flip(path, data, at, 1 << (place % 8))
+        # No other error, and none after bytes that somebody could see.
+        with suppress(SourceDamaged):
+            exporter.export(plan, CancelToken())
+            engine.store.delete(export_key(plan.run.workflow_id, plan.export_id, plan.request.format))
+        check_nothing(engine, [], threads)
+        wrong = [(checked.key, checked.wrong) for checked in verify_run(engine.results, plan.run) if checked.wrong]
+        assert wrong == [(part.key, "its bytes are others than those that were published")]
+        _flip(path, data, at, 0)
+    assert exporter.export(plan, CancelToken()).rows == ROWS

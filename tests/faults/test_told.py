@@ -1,0 +1,114 @@
+"""The README's tables of faults are the tests': none is missing, none is told that nobody tries."""
+
+import re
+from pathlib import Path
+
+from tests.faults import test_clocks, test_disks, test_ends, test_kills, test_sources, test_sweeps
+from tests.faults.test_store_faults import HEALED, READING, REFUSED, WRITING
+from tests.faults.told import NEXT, WHOLE, Told, rows
+from tests.integration.test_sort_limits import BEYOND
+
+ROOT = Path(__file__).parents[2]
+_LIMIT = Told("400 `limit_exceeded`", NEXT)
+
+HERE = (
+    (test_kills.TOLD, "test_a_kill_leaves_no_part_of_a_file"),
+    (test_ends.TOLD, "test_what_ends_early_leaves_nothing"),
+    (test_disks.TOLD, "test_a_full_disk"),
+    ({"the disk under the spill directory is full": _LIMIT}, "test_a_sort_whose_disk_is_full_is_refused"),
+    (dict.fromkeys(BEYOND, _LIMIT), "test_a_sort_beyond_its_limits_is_refused"),
+    (test_sources.TOLD, "test_a_damaged_run_is_told"),
+    (test_sources.ROTTEN, "test_rot_is_told_or_found_by_verify"),
+    (test_clocks.TOLD, "test_a_clock_that_jumps_takes_no_file_away"),
+    ({name: told for name, (_, _, told) in test_sweeps.DOWNLOADS.items()}, "test_a_sweep_in_a_download"),
+    (test_sweeps.EXPORTS, "test_a_sweep_beside_an_export"),
+)
+"""Faults that are data rows, with the test that goes through them."""
+
+ELSEWHERE = (
+    (
+        "one of two who wait for the same export goes away",
+        Told("the other gets the answer", WHOLE),
+        "test_who_leaves_does_not_take_the_export_from_the_others",
+    ),
+    (
+        "a client hangs up in a download",
+        Told("-", "the file; no open file"),
+        "test_a_client_that_hangs_up_leaves_nothing_behind",
+    ),
+    ("a download is cut", Told("it resumes", "the file"), "test_curl_resumes_what_was_cut"),
+    (
+        "the process of an asynchronous export dies",
+        Told("`failed`, `interrupted`", "no file"),
+        "test_a_ticket_of_a_process_that_died_says_so",
+    ),
+    (
+        "more exports than places",
+        Told("503 with Retry-After", "-"),
+        "test_who_comes_to_a_full_house_is_told_when_to_come_back",
+    ),
+    (
+        "two replicas make the same export",
+        Told("both get the answer", "one file"),
+        "test_two_replicas_make_the_same_export",
+    ),
+    (
+        "a writer fails whose name is taken by an older object",
+        Told("a clear error", "the older object"),
+        "test_an_upload_that_fails_leaves_the_older_object",
+    ),
+    (
+        "a publisher is killed",
+        Told("-", "nothing to read, nothing in the way"),
+        "test_a_killed_publisher_leaves_nothing_to_read_and_nothing_in_the_way",
+    ),
+    (
+        "the answer to a run's manifest is lost, or its last step fails",
+        Told("the publisher is told", "the whole run"),
+        "test_a_run_whose_publisher_failed_after_its_manifest_keeps_its_parts",
+    ),
+    (
+        "several publish the same run",
+        Told("one wins, the others are told", "one run"),
+        "test_of_publishers_of_one_run_exactly_one_wins",
+    ),
+    (
+        "a sweep while another URL is given out",
+        Told("the URL opens", "the file"),
+        "test_a_sweeper_never_wins_against_a_promise",
+    ),
+    ("a sweeper dies half-way", Told("-", "the next one finishes"), "test_a_sweeper_that_died_is_finished_by_the_next"),
+    (
+        "a statement outlives its time or its memory",
+        Told("400 `limit_exceeded`", "no process"),
+        "test_a_bomb_ends_within_its_time",
+    ),
+)
+"""Faults that have a test of their own."""
+
+_TEST = re.compile(r"^def (test_\w+)", re.MULTILINE)
+
+
+def of_stores() -> list[str]:
+    """The rows of stores that fail."""
+    left = {HEALED: WHOLE, REFUSED: NEXT}
+    cases = [(name, outcome) for table in (WRITING, READING) for name, (_, outcome) in table.items()]
+    return [f"| {name} | {outcome} | {left[outcome]} |" for name, outcome in cases]
+
+
+def of_the_rest() -> list[str]:
+    """The rows that name their test."""
+    here = [row for told, test in HERE for row in rows(told, test)]
+    return here + [row for name, told, test in ELSEWHERE for row in rows({name: told}, test)]
+
+
+def test_the_readme_tells_of_every_fault_and_of_no_other() -> None:
+    section = (ROOT / "README.md").read_text("utf-8").split("## Reliability\n")[1].split("\n## ")[0]
+    faults = section.split("Under load")[0]
+    told = [line for line in faults.splitlines() if line.startswith("| ") and not line.startswith("| what went wrong")]
+    assert told == of_stores() + of_the_rest()
+
+
+def test_what_is_told_of_is_tried() -> None:
+    there = {name for path in (ROOT / "tests").rglob("test_*.py") for name in _TEST.findall(path.read_text("utf-8"))}
+    assert {test for _, test in HERE} | {test for _, _, test in ELSEWHERE} <= there

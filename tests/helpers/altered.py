@@ -1,0 +1,124 @@
+"""The real service, but for small blocks: halted where a test wants it, or with a clock that is wrong.
+
+Its process looks at files of a folder: ``halt`` names the point, ``halted`` is there once somebody stands at it, and
+they go on when ``halt`` is gone; ``clock`` holds the seconds that the clock is ahead.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta, tzinfo
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from engine import blocks
+from engine.blocks import BlockStream
+from engine.results import ResultStore
+from engine.stores.azure_upload import AzureUpload
+from engine.stores.directory_upload import DirectoryUpload
+from tests.helpers.server import Server
+
+BEGUN, READ, STAGED, UNCOMMITTED, COMMITTED = "begun", "read", "staged", "uncommitted", "committed"
+"""Before the first byte, at the first bytes, after a block was staged, before the commit, and after it."""
+
+_POINTS: tuple[tuple[type, str, str, bool], ...] = (
+    (ResultStore, "check_parts", BEGUN, False),
+    (BlockStream, "append", READ, False),
+    (DirectoryUpload, "stage", STAGED, True),
+    (AzureUpload, "stage", STAGED, True),
+    (BlockStream, "commit", UNCOMMITTED, False),
+    (BlockStream, "commit", COMMITTED, True),
+)
+BLOCK_BYTES = 256 * 1024
+_FOLDER = "ALTERED_FOLDER"
+_WAIT_SECONDS = 30
+
+
+class AlteredServer(Server):
+    """A service that can be halted, and whose clock can be moved."""
+
+    program = "from tests.helpers.altered import main; main()"
+
+    def __init__(self, store_url: tuple[str, dict[str, str]], folder: Path, **settings: str) -> None:
+        super().__init__(store_url, folder, **settings)
+        self.environment[_FOLDER] = str(folder)
+
+    def halt_at(self, point: str) -> None:
+        """Halt the next export there."""
+        (self.folder / "halted").unlink(missing_ok=True)
+        (self.folder / "halt").write_text(point)
+
+    def wait_until_halted(self) -> None:
+        """Wait until an export stands there."""
+        deadline = time.monotonic() + _WAIT_SECONDS
+        while not (self.folder / "halted").exists():
+            if time.monotonic() > deadline:
+                raise TimeoutError("no export came to that point")
+            time.sleep(0.01)
+
+    def go_on(self) -> None:
+        """Let it go on; nobody halts any more."""
+        (self.folder / "halt").unlink(missing_ok=True)
+
+    def move_clock(self, by: timedelta) -> None:
+        """From now on, the clock is ahead by that, or behind."""
+        new = self.folder / "clock.new"
+        new.write_text(str(by.total_seconds()))
+        new.replace(self.folder / "clock")
+
+
+class _AnyDatetime(type):
+    def __instancecheck__(cls, value: object) -> bool:
+        return isinstance(value, datetime)
+
+
+class _Moved(datetime, metaclass=_AnyDatetime):
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Any:
+        """The time of the clock that is wrong."""
+        try:
+            ahead = float((Path(os.environ[_FOLDER]) / "clock").read_text())
+        except FileNotFoundError:
+            ahead = 0
+        return datetime.now(tz) + timedelta(seconds=ahead)
+
+
+def _halting(method: Callable[..., Any], point: str, *, after: bool) -> Callable[..., Any]:
+    @wraps(method)
+    def halting(*args: Any, **options: Any) -> Any:
+        if not after:
+            _halt(point)
+        result = method(*args, **options)
+        if after:
+            _halt(point)
+        return result
+
+    return halting
+
+
+def _halt(point: str) -> None:
+    folder = Path(os.environ[_FOLDER])
+    wanted = folder / "halt"
+    try:
+        if wanted.read_text() != point:
+            return
+    except FileNotFoundError:
+        return
+    (folder / "halted").touch()
+    while wanted.exists():
+        time.sleep(0.01)
+
+
+def main() -> None:
+    """The command line, altered."""
+    blocks.BLOCK_TIERS = ((50_000, BLOCK_BYTES),) * 4
+    from web.cli import main as command  # with every module whose clock is to be wrong
+
+    for kind, name, point, after in _POINTS:
+        setattr(kind, name, _halting(getattr(kind, name), point, after=after))
+    for module_name, module in list(sys.modules.items()):
+        if module_name.startswith(("engine.", "web.")) and getattr(module, "datetime", None) is datetime:
+            module.datetime = _Moved  # type: ignore[attr-defined]
+    command()

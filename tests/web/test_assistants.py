@@ -1,0 +1,171 @@
+"""The tools for assistants, by the official client: over HTTP and over stdio."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx2
+import pytest
+from mcp import StdioServerParameters
+from mcp.client import Client
+from mcp.client.streamable_http import streamable_http_client
+from mcp_types import TextContent
+
+from tests.helpers.server import KEY, OTHER_KEY, Server
+from tests.web.conftest import ROWS
+
+Use = Callable[[Client], Awaitable[Any]]
+
+
+def over_http(server: Server, use: Use, key: str = KEY) -> Any:
+    """What comes of it over streamable HTTP."""
+
+    async def run() -> Any:
+        async with (
+            httpx2.AsyncClient(headers={"x-api-key": key}) as http,
+            Client(streamable_http_client(f"{server.base}/mcp", http_client=http)) as client,
+        ):
+            return await use(client)
+
+    return asyncio.run(run())
+
+
+def over_stdio(server: Server, use: Use, key: str = KEY) -> Any:
+    """What comes of it over ``tailrace mcp``."""
+    command = StdioServerParameters(
+        command=sys.executable,
+        args=["-c", "from web.cli import main; main()", "mcp"],
+        env={**server.environment, "TAILRACE_URL": server.base, "TAILRACE_KEY": key},
+    )
+
+    async def run() -> Any:
+        async with Client(command) as client:
+            return await use(client)
+
+    return asyncio.run(run())
+
+
+def call(name: str, **arguments: object) -> Use:
+    """A call of one tool: its text, and whether it is an error."""
+
+    async def use(client: Client) -> tuple[str, bool]:
+        found = await client.call_tool(name, arguments)
+        (content,) = found.content
+        assert isinstance(content, TextContent)
+        return content.text, bool(found.is_error)
+
+    return use
+
+
+@pytest.fixture(params=[over_http, over_stdio])
+def ask(request: pytest.FixtureRequest, people: Server) -> Callable[..., Any]:
+    """Call a tool; its JSON."""
+
+    def asking(name: str, **arguments: object) -> Any:
+        text, failed = request.param(people, call(name, **arguments))
+        assert not failed, text
+        return json.loads(text)
+
+    return asking
+
+
+def test_the_tools_say_what_they_are(people: Server) -> None:
+    async def use(client: Client) -> Any:
+        return (await client.list_tools()).tools
+
+    tools = {tool.name: tool for tool in over_http(people, use)}
+    assert set(tools) == {"list_workflows", "describe_workflow", "read_rows", "count_rows", "export_rows"}
+    for tool in tools.values():
+        assert tool.description
+        assert tool.annotations.read_only_hint is True
+        assert "context" not in tool.input_schema["properties"]
+    assert "WITHIN_LAST_DAYS" in json.dumps(tools["read_rows"].input_schema)
+    assert tools["read_rows"].input_schema["required"] == ["workflow_id"]
+
+
+def test_from_the_list_to_the_file(ask: Callable[..., Any], people: Server) -> None:
+    assert [row["workflowId"] for row in ask("list_workflows")["workflows"]] == ["people", "unfinished"]
+    described = ask("describe_workflow", workflow_id="people")
+    assert [field["name"] for field in described["schema"]] == list(ROWS[0])
+    kept = [{"field": "age", "operator": "IS_NOT_NULL"}]
+    wanted = sorted((row for row in ROWS if row["age"] is not None), key=lambda row: row["age"])
+    page = ask("read_rows", workflow_id="people", filters=kept, sort_by="age", limit=1)
+    assert (page["data"], page["pagination"]["totalCount"]) == (wanted[:1], 2)
+    assert ask("count_rows", workflow_id="people", filters=kept) == {"runId": "r1", "totalCount": 2}
+    made = ask("export_rows", workflow_id="people", format="json", filters=kept, sort_by="age")
+    assert made["rowCount"] == 2
+    assert "curl" in made["howToOpen"]
+    assert people.request(made["url"]).json() == wanted
+
+
+ERRORS: dict[str, tuple[str, dict[str, object], str]] = {
+    "an unknown workflow": ("describe_workflow", {"workflow_id": "nobody"}, "check the ids"),
+    "a path for a workflow": ("describe_workflow", {"workflow_id": "people/data"}, "list_workflows tells"),
+    "an unknown run": ("read_rows", {"workflow_id": "people", "run_id": "r9"}, "check the ids"),
+    "an unknown field": (
+        "count_rows",
+        {"workflow_id": "people", "filters": [{"field": "nme", "operator": "IS_NULL"}]},
+        "filters[0]: there is no field 'nme'. Fields: name, age",
+    ),
+    "an unknown operator": (
+        "export_rows",
+        {"workflow_id": "people", "filters": [{"field": "name", "operator": "LIKE", "value": "x"}]},
+        "use one of EQUALS",
+    ),
+    "too many rows": ("read_rows", {"workflow_id": "people", "limit": 101}, "100"),
+    "another format": ("export_rows", {"workflow_id": "people", "format": "xlsx"}, "parquet"),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_errors_can_be_acted_on(people: Server, name: str) -> None:
+    tool, arguments, reason = ERRORS[name]
+    text, failed = over_http(people, call(tool, **arguments))
+    assert failed
+    assert reason in text
+    assert str(people.folder) not in text
+
+
+def test_another_team_sees_nothing(people: Server) -> None:
+    text, failed = over_http(people, call("read_rows", workflow_id="people"), OTHER_KEY)
+    assert failed
+    unknown, _ = over_http(people, call("read_rows", workflow_id="nobody"), OTHER_KEY)
+    assert text.partition("request")[0] == unknown.partition("request")[0]
+    text, failed = over_http(people, call("list_workflows"), OTHER_KEY)
+    assert (json.loads(text)["workflows"], failed) == ([], False)
+
+
+def test_a_wrong_key_is_a_401(people: Server) -> None:
+    body = b'{"jsonrpc":"2.0","id":1,"method":"tools/list"}'
+    for headers in ({}, {"x-api-key": "wrong"}):
+        answer = people.request("/mcp", "POST", {**headers, "content-type": "application/json"}, body)
+        assert (answer.status, answer.json()["code"]) == (401, "unauthorized")
+    text, failed = over_stdio(people, call("list_workflows"), "wrong")
+    assert failed
+    assert "Send a valid API key" in text
+
+
+def test_numbers_keep_their_digits(tmp_path: Any) -> None:
+    with Server((str(tmp_path / "store"), {}), tmp_path) as server:
+        (tmp_path / "big.csv").write_text("n\n12345678901234567.123456789012345\n")
+        server.publish("--workflow", "big", "--run", "r1", str(tmp_path / "big.csv"))
+        text, _ = over_http(server, call("read_rows", workflow_id="big"))
+        assert '"12345678901234567.123456789012345"' in text
+
+
+def test_a_service_that_is_not_there_is_told(people: Server) -> None:
+    gone = StdioServerParameters(
+        command=sys.executable,
+        args=["-c", "from web.cli import main; main()", "mcp"],
+        env={**people.environment, "TAILRACE_URL": "http://127.0.0.1:9", "TAILRACE_KEY": KEY},
+    )
+
+    async def run() -> Any:
+        async with Client(gone) as client:
+            return await call("list_workflows")(client)
+
+    text, failed = asyncio.run(run())
+    assert failed
+    assert "The service does not answer: is it running, and is the address right?" in text

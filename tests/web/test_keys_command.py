@@ -1,0 +1,71 @@
+"""Keys of a file, made and revoked while the service runs."""
+
+import json
+import time
+from pathlib import Path
+
+from tests.helpers.server import Server
+
+EXPORT = "/v4/workflows/w/data/export"
+
+
+def _status(server: Server, key: str) -> int:
+    return server.request(EXPORT, headers={"x-api-key": key}).status
+
+
+def _status_within(server: Server, key: str, wanted: int) -> bool:
+    until = time.monotonic() + 10
+    while (found := _status(server, key)) != wanted and time.monotonic() < until:
+        time.sleep(0.1)
+    return found == wanted
+
+
+def test_a_key_is_made_and_revoked_without_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "keys.jsonl"
+    (tmp_path / "rows.csv").write_text("n\n1\n")
+    server = Server((str(tmp_path / "store"), {}), tmp_path, TAILRACE_API_KEYS="", TAILRACE_API_KEYS_FILE=str(path))
+    server.publish("--workflow", "w", "--run", "r", str(tmp_path / "rows.csv"))
+    done = server.command("serve")
+    assert done.returncode == 1
+    assert "TAILRACE_API_KEYS_FILE" in done.stderr
+    first = server.command("keys", "new", "--team", "acme").stdout.strip()
+    with server:
+        assert _status(server, first) == 200
+        second = server.command("keys", "new", "--team", "acme", "--days", "1").stdout.strip()
+        stranger = server.command("keys", "new", "--team", "rival").stdout.strip()
+        assert _status_within(server, second, 200)
+        assert _status_within(server, stranger, 404)
+        revoked = server.command("keys", "revoke", first.split("_")[1])
+        assert revoked.returncode == 0
+        assert _status_within(server, first, 401)
+        assert _status(server, second) == 200
+    rows = [line.split("\t") for line in server.command("keys", "list").stdout.splitlines()]
+    assert rows[0] == ["id", "team", "state", "createdAt", "expiresAt", "revokedAt"]
+    assert [row[:3] for row in rows[1:]] == [
+        [first.split("_")[1], "acme", "revoked"],
+        [second.split("_")[1], "acme", "good"],
+        [stranger.split("_")[1], "rival", "good"],
+    ]
+    kept = path.read_text() + server.log.read_text()
+    assert not any(key in kept or key.split("_", 2)[2] in kept for key in (first, second, stranger))
+    # Who it was stands in the audit line, by the id alone.
+    callers = {json.loads(line).get("caller") for line in server.log.read_text().splitlines() if "caller" in line}
+    assert callers == {key.split("_")[1] for key in (first, second, stranger)}
+
+
+def test_what_cannot_be_done_is_told(tmp_path: Path) -> None:
+    server = Server((str(tmp_path / "store"), {}), tmp_path)
+    for arguments, told in (
+        (("keys", "new", "--days", "9"), "TAILRACE_API_KEYS_FILE"),
+        (("keys", "list"), "TAILRACE_API_KEYS_FILE"),
+        (("keys", "list", "--file", "no-such-file"), "no-such-file cannot be read"),
+        (("keys", "revoke", "00000000", "--file", str(tmp_path / "keys.jsonl")), "cannot be read"),
+        (("keys", "new", "--team", "../x"), "is not an id"),
+    ):
+        done = server.command(*arguments)
+        assert done.returncode in (1, 2), arguments
+        assert told in done.stderr
+        assert "Traceback" not in done.stderr
+    server.command("keys", "new", "--file", str(tmp_path / "keys.jsonl"))
+    done = server.command("keys", "revoke", "00000000", "--file", str(tmp_path / "keys.jsonl"))
+    assert (done.returncode, "there is no key" in done.stderr) == (1, True)

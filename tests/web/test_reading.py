@@ -1,0 +1,184 @@
+"""Looking at rows over HTTP: pages are what the export holds, facts are what plain Python counts."""
+
+import json
+import urllib.parse
+from typing import Any
+
+import pytest
+
+from tests.helpers.server import KEY, Answer, Server
+from tests.web.conftest import EXECUTED_AT, ROWS
+
+Json = dict[str, Any]
+
+
+def get(server: Server, path: str, **parameters: object) -> Answer:
+    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in parameters.items()}
+    query = f"?{urllib.parse.urlencode(texts)}" if texts else ""
+    return server.request(f"/v4/workflows{path}{query}", headers={"x-api-key": KEY})
+
+
+def post(server: Server, **members: object) -> Answer:
+    body = json.dumps(members).encode()
+    return server.request("/v4/workflows/people/data/query", "POST", {"x-api-key": KEY}, body)
+
+
+ASKED: dict[str, Json] = {
+    "all": {},
+    "a filter": {"filters": [{"field": "age", "operator": "IS_NOT_NULL"}]},
+    "a filter that nothing matches": {"filters": [{"field": "name", "operator": "EQUALS", "value": "nobody"}]},
+    "sorted": {"sortBy": "age", "order": "desc"},
+    "rows by id": {"rowIds": "000000000002,000000000000"},
+    "ids": {"includeRowIds": True, "sortBy": "name"},
+}
+
+
+@pytest.mark.parametrize("limit", [1, 2, 25])
+@pytest.mark.parametrize("name", ASKED)
+def test_pages_together_are_the_export(people_on: Server, name: str, limit: int) -> None:
+    exported = json.loads(people_on.download("people", format="json", **ASKED[name]))
+    rows: list[Json] = []
+    page = 0
+    while True:
+        page += 1
+        answer = get(people_on, "/people/data", page=page, limit=limit, **ASKED[name]).json()
+        assert answer["pagination"] == {
+            "totalCount": len(exported), "page": page, "totalPages": -(-len(exported) // limit), "limit": limit,
+        }  # fmt: skip
+        if not answer["data"]:
+            break
+        assert len(answer["data"]) <= limit
+        rows += answer["data"]
+    assert rows == exported
+    assert page == -(-len(exported) // limit) + 1
+
+
+def test_a_page_says_of_what_it_is(people_on: Server) -> None:
+    answer = get(people_on, "/people/data").json()
+    assert (answer["workflowId"], answer["runId"], answer["executedAt"]) == ("people", "r1", EXECUTED_AT)
+    assert answer["data"] == ROWS
+    fields = {field["name"]: field for field in answer["schema"]}
+    assert list(fields) == list(ROWS[0])
+    assert "CONTAINS" in fields["name"]["operators"]
+    assert "CONTAINS" not in fields["age"]["operators"]
+    assert "GREATER_THAN" in fields["age"]["operators"]
+    assert [member["name"] for member in fields["home"]["members"]] == ["zip"]
+
+
+def test_a_page_as_csv_is_the_file_of_an_export(people_on: Server) -> None:
+    answer = get(people_on, "/people/data", format="csv", sortBy="age")
+    assert answer.body == people_on.download("people", format="csv", sortBy="age")
+    assert (answer.headers["x-total-count"], answer.headers["x-total-pages"]) == ("3", "1")
+    beyond = get(people_on, "/people/data", format="csv", page=9)
+    assert beyond.body == answer.body.splitlines(keepends=True)[0]
+
+
+def test_counting_reads_no_rows(people_on: Server) -> None:
+    filters = [{"field": "age", "operator": "GREATER_THAN", "value": 10}]
+    answer = get(people_on, "/people/data", limit=0, filters=filters).json()
+    assert (answer["data"], answer["pagination"]["totalCount"]) == ([], 1)
+
+
+WRONG: dict[str, tuple[str, Json, str, str]] = {
+    "page 0": ("/people/data", {"page": "0"}, "page", "page is a whole number from 1"),
+    "a page of words": ("/people/data", {"page": "two"}, "page", "page is a whole number from 1"),
+    "a long page": ("/people/data", {"limit": "1001"}, "limit", "limit is a whole number from 0 to 1000."),
+    "digits of another script": ("/people/data", {"limit": "٣"}, "limit", "limit is a whole number"),
+    "parquet": ("/people/data", {"format": "parquet"}, "format", "format is one of json, csv"),
+    "an option of files": ("/people/data", {"bom": "true"}, "bom", "There is no parameter 'bom'"),
+    "no field": ("/people/data/column", {}, "field", "field is the name of a column"),
+    "an unknown field": ("/people/data/column", {"field": "nme"}, "field", "Fields: name, age, city, tags, home."),
+    "an internal field": ("/people/data/column", {"field": "_row_id"}, "field", "There is no field '_row_id'"),
+    "a bad filter": ("/people/data/column", {"field": "name", "filters": "[1]"}, "filters", "filters[0]"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_is_named_with_its_remedy(people: Server, name: str) -> None:
+    path, parameters, parameter, reason = WRONG[name]
+    answer = get(people, path, **parameters)
+    assert answer.status == 400
+    assert answer.json()["details"]["parameter"] == parameter
+    assert reason in answer.json()["message"]
+
+
+def test_the_facts_of_columns(people_on: Server) -> None:
+    facts = {field: get(people_on, "/people/data/column", field=field).json() for field in (*ROWS[0], "home.zip")}
+    nulls = {field: facts[field]["nullCount"] for field in facts}
+    assert nulls == {"name": 0, "age": 1, "city": 1, "tags": 1, "home": 1, "home.zip": 2}
+    assert {field: found["rowCount"] for field, found in facts.items()} == dict.fromkeys(facts, 3)
+    age = facts["age"]
+    assert (age["minimum"], age["maximum"], age["distinctCount"], age["distinctExact"]) == ("7", "31", 2, True)
+    assert sum(one["count"] for one in age["histogram"]) == 2
+    assert {value["value"]: value["count"] for value in facts["city"]["topValues"]} == {"": 1, "Zürich\nWest": 1}
+    assert facts["tags"]["distinctCount"] is None
+    kept = [{"field": "name", "operator": "EQUALS", "value": "Bob"}]
+    assert get(people_on, "/people/data/column", field="age", filters=kept).json()["nullCount"] == 1
+
+
+def test_a_workflow_and_its_runs(people_on: Server) -> None:
+    answer = get(people_on, "/people").json()
+    assert (answer["workflowId"], answer["latestRunId"], answer["runCount"]) == ("people", "r1", 2)
+    runs = {run["runId"]: run for run in answer["runs"]}
+    assert {run_id: run["state"] for run_id, run in runs.items()} == {"r1": "FINISHED", "r2": "FAILED"}
+    assert runs["r1"]["rowCount"] == len(ROWS)
+    assert [field["name"] for field in answer["schema"]] == list(ROWS[0])
+    unfinished = get(people_on, "/unfinished").json()
+    assert (unfinished["latestRunId"], unfinished["schema"], unfinished["runCount"]) == (None, [], 1)
+
+
+def test_workflows_come_in_pages(people_on: Server) -> None:
+    pages = [get(people_on, "", page=page, limit=1).json() for page in (1, 2, 3)]
+    assert [[row["workflowId"] for row in page["workflows"]] for page in pages] == [["people"], ["unfinished"], []]
+    assert pages[0]["pagination"] == {"totalCount": 2, "page": 1, "totalPages": 2, "limit": 1}
+
+
+def test_sql_over_one_run(people_on: Server) -> None:
+    answer = post(people_on, sql="SELECT name, age * 2 AS twice, tags FROM data ORDER BY name", limit=2).json()
+    assert answer["columns"] == [
+        {"name": "name", "type": "STRING"}, {"name": "twice", "type": "NUMBER"}, {"name": "tags", "type": "ARRAY"},
+    ]  # fmt: skip
+    assert answer["rows"] == [
+        {"name": "Ann", "twice": 62, "tags": ["a", "b"]}, {"name": "Bob", "twice": None, "tags": []},
+    ]  # fmt: skip
+    assert (answer["rowCount"], answer["limitReached"], answer["runId"]) == (2, True, "r1")
+    assert post(people_on, sql="SELECT count(*) AS n FROM data", runId="r1").json()["rows"] == [{"n": 3}]
+
+
+WRONG_SQL: dict[str, tuple[Json, str, str]] = {
+    "none": ({}, "sql", "sql: Field required."),
+    "empty": ({"sql": ""}, "sql", "at least 1 character"),
+    "blank": ({"sql": " "}, "sql", "One statement that reads"),
+    "no text": ({"sql": 1}, "sql", "valid string"),
+    "an unknown member": ({"sql": "FROM data", "run": "r1"}, "run", "not permitted"),
+    "too many rows": ({"sql": "FROM data", "limit": 1001}, "limit", "less than or equal to 1000"),
+    "two statements": ({"sql": "FROM data; FROM data"}, "sql", "One statement that reads"),
+    "a write": ({"sql": "COPY data TO 'x.csv'"}, "sql", "One statement that reads"),
+    "a syntax error": ({"sql": "SELEC 1"}, "sql", "syntax error"),
+    "an unknown column": ({"sql": "SELECT nme FROM data"}, "sql", 'Candidate bindings: "name"'),
+    "a file": ({"sql": "FROM read_text('/etc/passwd')"}, "sql", "disabled by configuration"),
+    "too long": ({"sql": f"SELECT '{'x' * 70_000}'"}, "sql", "longer than 65536 bytes"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_SQL)
+def test_sql_that_cannot_be_asked(people: Server, name: str) -> None:
+    body, parameter, reason = WRONG_SQL[name]
+    answer = post(people, **body)
+    assert answer.status == 400, answer.body
+    assert answer.json()["details"]["parameter"] == parameter
+    assert reason in answer.json()["message"]
+    assert str(people.folder) not in answer.body.decode()
+
+
+def test_a_query_has_its_time(people: Server, tmp_path: Any) -> None:
+    with Server((f"{people.environment['TAILRACE_RESULTS']}/..", {}), tmp_path, TAILRACE_QUERY_SECONDS="1") as server:
+        endless = post(server, sql="SELECT count(*) FROM range(10000000) a, range(10000000) b")
+        assert (endless.status, endless.json()["code"]) == (400, "limit_exceeded")
+        assert post(server, sql="SELECT 1 AS one").json()["rows"] == [{"one": 1}]
+
+
+def test_sql_can_be_turned_off(people: Server, tmp_path: Any) -> None:
+    with Server((f"{people.environment['TAILRACE_RESULTS']}/..", {}), tmp_path, TAILRACE_SQL="off") as server:
+        answer = post(server, sql="SELECT 1")
+        assert (answer.status, answer.json()["message"][:23]) == (400, "SQL is not served here:")
