@@ -9,7 +9,7 @@ COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --gen
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test test-long lint format sql azurite azurite-install locks clean screenshots bench bench-quick \
-	bench-lock bench-clean
+	bench-lock bench-clean types cluster test-cluster bench-cluster cluster-clean
 
 help: ## Say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -80,6 +80,27 @@ bench-clean:
 	rm -rf .venv-bench
 # --- end of bench ---
 
+# --- cluster: Ray and the rest have an environment of their own, .venv-ray/ ---
+.venv-ray/installed: requirements-ray.lock pyproject.toml
+	test -x .venv-ray/bin/python || $(PYTHON) -m venv .venv-ray
+	.venv-ray/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-ray.lock
+	.venv-ray/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+cluster: .venv-ray/installed ## Start a Ray cluster of two nodes on loopback, and say how to export on it
+	@.venv-ray/bin/python -m tests.helpers.cluster_demo
+
+test-cluster: .venv-ray/installed azurite-install ## Run the tests that need a Ray cluster (in .venv-ray/)
+	.venv-ray/bin/python -m pytest -q tests/cluster
+
+bench-cluster: .venv-ray/installed ## Measure the cluster's runner against this process on the same cores (ROWS=)
+	.venv-ray/bin/python -m tests.bench.cluster $(if $(ROWS),--rows $(ROWS))
+
+clean: cluster-clean
+
+cluster-clean:
+	rm -rf .venv-ray
+# --- end of cluster ---
+
 azurite: install azurite-install ## Serve the demo against a local Azurite instead of a directory
 	$(BIN)/python -m tests.helpers.azurite_demo
 
@@ -89,6 +110,7 @@ sql: install ## Ask SQL of what is published, at a prompt (the duckdb program if
 locks: ## Write the hashed requirement locks anew (needs uv)
 	$(COMPILE) -o requirements.lock
 	$(COMPILE) --group dev -o requirements-dev.lock
+	$(COMPILE) --extra ray --group dev -c requirements-dev.lock -o requirements-ray.lock
 
 clean: ## Remove everything that was installed or made
 	rm -rf .venv .tailrace tests/azurite/node_modules .mypy_cache .ruff_cache .pytest_cache

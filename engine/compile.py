@@ -33,7 +33,9 @@ def compile_copy(plan: ExportPlan, range_: Range, sources: list[str], target: st
     select = _select(plan, range_, sources, parameters)
     parameters["target"] = target
     # Without USE_TMP_FILE false DuckDB writes to another name first, and renames.
-    return Statement(f"COPY ({select}) TO $target ({_options(plan, range_)}, USE_TMP_FILE false)", parameters)
+    return Statement(
+        f"COPY ({select}) TO $target ({copy_options(plan, first=range_.ordinal == 0)}, USE_TMP_FILE false)", parameters
+    )
 
 
 def compile_page(plan: ExportPlan, window: Window, sources: list[str], target: str) -> Statement:
@@ -41,7 +43,8 @@ def compile_page(plan: ExportPlan, window: Window, sources: list[str], target: s
     parameters = dict(plan.parameters)
     select = _select(plan, window.range, sources, parameters, window)
     parameters["target"] = target
-    return Statement(f"COPY ({select}) TO $target ({_options(plan, window.range)}, USE_TMP_FILE false)", parameters)
+    options = copy_options(plan, first=window.range.ordinal == 0)
+    return Statement(f"COPY ({select}) TO $target ({options}, USE_TMP_FILE false)", parameters)
 
 
 def compile_count(plan: ExportPlan, sources: list[str]) -> Statement:
@@ -64,8 +67,7 @@ def _select(
     plan: ExportPlan, range_: Range, sources: list[str], parameters: dict[str, object], window: Window | None = None
 ) -> str:
     request = plan.request
-    alone = len(plan.fields) == 1
-    columns = ", ".join(project(field, request.format, request.csv, alone=alone) for field in plan.fields)
+    columns = columns_of(plan)
     conditions = []
     if range_.first is not None:
         # DuckDB skips row groups by this virtual column before it reads them.
@@ -97,10 +99,17 @@ def _source(plan: ExportPlan, sources: list[str], parameters: dict[str, object])
     return f"(SELECT {nulls}, 0 AS file_index, 0 AS file_row_number WHERE FALSE)"
 
 
-def _options(plan: ExportPlan, range_: Range) -> str:
+def columns_of(plan: ExportPlan) -> str:
+    """What is selected: the cells of the plan's fields as its format spells them."""
+    request, alone = plan.request, len(plan.fields) == 1
+    return ", ".join(project(field, request.format, request.csv, alone=alone) for field in plan.fields)
+
+
+def copy_options(plan: ExportPlan, *, first: bool) -> str:
+    """How DuckDB is told to write a range, the ``first`` one with a header if the format has one."""
     request = plan.request
     if request.format.name != "csv":
         return request.format.copy_options
-    header = "true" if range_.ordinal == 0 else "false"
+    header = "true" if first else "false"
     delimiter = literal(DELIMITERS[request.csv.delimiter])
     return f"{request.format.copy_options}, HEADER {header}, DELIMITER {delimiter}"

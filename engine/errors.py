@@ -8,6 +8,7 @@ EngineError
 ├── LimitExceeded       memory or spill space ran out
 ├── Cancelled           the caller went away or asked to stop
 ├── SourceDamaged       a part of a run is not what its manifest says
+├── ClusterUnavailable  the cluster that exports run on cannot be reached, or lost a task for good
 └── StoreError          an object store answered something unexpected
     ├── ObjectMissing
     ├── ObjectExists
@@ -83,6 +84,12 @@ class SourceDamaged(EngineError):
     """A part of a run is missing, or differs from what the run's manifest promises."""
 
     code = "source_damaged"
+
+
+class ClusterUnavailable(EngineError):
+    """The cluster could not be reached, or gave a task up after its retries; nothing of the export is visible."""
+
+    code = "cluster_unavailable"
 
 
 class StoreError(EngineError):

@@ -2,21 +2,24 @@
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
 from threading import Lock
 
 import duckdb
+from fsspec import AbstractFileSystem
 
 from engine.cancel import CancelToken
-from engine.compile import compile_copy
+from engine.compile import Statement, compile_copy
 from engine.errors import Cancelled, LimitExceeded, SourceDamaged
 from engine.file_systems import PART, STAGE, PartFileSystem, StageFileSystem
-from engine.framing import frame_of
+from engine.framing import Frame, frame_of
 from engine.ordered import OrderedSink
 from engine.plan import ExportPlan
 from engine.progress import Progress
-from engine.ranges import Range
+from engine.runs import Part
 from engine.session import open_session
 from engine.settings import DuckDBSettings
 from engine.spill import TOO_LARGE
@@ -37,6 +40,23 @@ MAX_WAITING_BYTES = 64 * 1024 * 1024
 """Encoded bytes that may wait for the ranges before them."""
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Parts of one run: where they are read, which they are, and when they were published."""
+
+    store: ObjectStore
+    parts: Sequence[Part]
+    published_at: datetime
+
+    def names(self, parts: Sequence[Part]) -> list[str]:
+        """What DuckDB opens for these parts."""
+        return [source_of(self.store, part.key) for part in parts]
+
+    def file_system(self) -> PartFileSystem:
+        """The parts as DuckDB sees them where they are no files."""
+        return PartFileSystem(self.store, {part.key: part for part in self.parts}, self.published_at)
+
+
 def run_ranges(
     plan: ExportPlan,
     store: ObjectStore,
@@ -50,8 +70,46 @@ def run_ranges(
 
     Raises LimitExceeded, SourceDamaged, Cancelled, or whatever ``forward`` raised; bytes may have been forwarded then.
     """
-    sink = OrderedSink(frame_of(plan), forward, count=len(plan.ranges), max_waiting_bytes=MAX_WAITING_BYTES)
-    work = _Work(plan, store, sink, settings, cancel, progress)
+    source = Source(store, plan.run.parts, plan.run.published_at)
+    statements = (
+        compile_copy(plan, range_, source.names(range_.parts), target_of(range_.ordinal)) for range_ in plan.ranges
+    )
+    # A single thread over its own range keeps order for free; a sort is one range and takes all threads.
+    threads = settings.threads if plan.sort is not None else 1
+    return run_statements(
+        statements,
+        len(plan.ranges),
+        source,
+        frame_of(plan),
+        forward,
+        settings=settings,
+        threads=threads,
+        cancel=cancel,
+        progress=progress,
+    )
+
+
+def run_statements(
+    statements: Iterable[Statement],
+    count: int,
+    source: Source,
+    frame: Frame,
+    forward: Callable[[bytes], None],
+    *,
+    settings: DuckDBSettings,
+    threads: int,
+    cancel: CancelToken,
+    progress: Progress,
+    others: Sequence[AbstractFileSystem] = (),
+    allowed: Sequence[str] = (),
+) -> int:
+    """Run ``count`` COPYs, the n-th into ``target_of(n)``, side by side on instances of ``threads`` threads each.
+
+    They read the source's parts, and what ``others`` have of the names that are ``allowed``. Returns the rows written;
+    raises what `run_ranges` raises.
+    """
+    sink = OrderedSink(frame, forward, count=count, max_waiting_bytes=MAX_WAITING_BYTES)
+    work = _Work(iter(statements), count, source, sink, settings, threads, cancel, progress, others, allowed)
     if work.workers == 1:
         return work.run()
     with ThreadPoolExecutor(work.workers, thread_name_prefix="range") as pool:
@@ -69,38 +127,40 @@ class _Work:
 
     def __init__(
         self,
-        plan: ExportPlan,
-        store: ObjectStore,
+        statements: Iterator[Statement],
+        count: int,
+        source: Source,
         sink: OrderedSink,
         settings: DuckDBSettings,
+        threads: int,
         cancel: CancelToken,
         progress: Progress,
+        others: Sequence[AbstractFileSystem],
+        allowed: Sequence[str],
     ) -> None:
-        self._plan = plan
-        self._store = store
+        self._statements = enumerate(statements)
+        self._source = source
         self._sink = sink
         self._settings = settings
+        self._threads = threads
         self._cancel = cancel
         self._progress = progress
-        self._ranges = iter(plan.ranges)
+        self._others = others
+        self._allowed = [*source.names(source.parts), *allowed, *(target_of(ordinal) for ordinal in range(count))]
         self._lock = Lock()
-        self.workers = min(settings.threads, len(plan.ranges))
+        self.workers = min(settings.threads, count)
 
     def run(self) -> int:
         """Run ranges until none is left; returns the rows written by this worker."""
-        # A single thread over its own range keeps order for free; a sort is one range and takes all threads.
-        threads = self._settings.threads if self._plan.sort is not None else 1
-        parts = PartFileSystem(
-            self._store, {part.key: part for part in self._plan.run.parts}, self._plan.run.published_at
-        )
+        parts = self._source.file_system()
         try:
             with (
                 open_session(
                     self._settings,
-                    threads=threads,
+                    threads=self._threads,
                     workers=self.workers,
-                    allowed=self._allowed(),
-                    file_systems=(StageFileSystem(self._sink), parts),
+                    allowed=self._allowed,
+                    file_systems=(StageFileSystem(self._sink), parts, *self._others),
                 ) as connection,
                 self._cancel.watching(connection),
             ):
@@ -114,24 +174,19 @@ class _Work:
 
     def _run(self, connection: duckdb.DuckDBPyConnection) -> int:
         rows = 0
-        while (range_ := self._next()) is not None:
-            sources = [source_of(self._store, part.key) for part in range_.parts]
-            statement = compile_copy(self._plan, range_, sources, target_of(range_.ordinal))
+        while (found := self._next()) is not None:
+            ordinal, statement = found
             written = connection.execute(statement.sql, statement.parameters).fetchone()
             self._cancel.raise_if_cancelled()
             if written:
                 rows += written[0]
                 self._progress.add_rows(written[0])
-            self._sink.end(range_.ordinal)
+            self._sink.end(ordinal)
         return rows
 
-    def _next(self) -> Range | None:
+    def _next(self) -> tuple[int, Statement] | None:
         with self._lock:
-            return None if self._sink.stopped else next(self._ranges, None)
-
-    def _allowed(self) -> list[str]:
-        sources = [source_of(self._store, part.key) for part in self._plan.run.parts]
-        return sources + [target_of(range_.ordinal) for range_ in self._plan.ranges]
+            return None if self._sink.stopped else next(self._statements, None)
 
     def _stop(self, error: BaseException) -> BaseException:
         """Stop the other workers; the first failure of all is the one to tell."""

@@ -3,20 +3,18 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from engine.blocks import BlockStream
 from engine.cancel import CancelToken
 from engine.errors import NotFound, ObjectChanged, ObjectExists, ObjectMissing, SourceDamaged
-from engine.executor import run_ranges
 from engine.exports import Export, ExportFile, export_key, export_of, file_of, metadata_of
 from engine.formats import FORMATS
 from engine.ids import is_export_id, is_id
 from engine.leases import Leases
-from engine.parquet_copy import copy_row_groups
 from engine.plan import ExportPlan, make_plan
 from engine.progress import Progress
 from engine.ranges import TARGET_BYTES
 from engine.request import ExportRequest
 from engine.results import PART_CHANGED, ResultStore
+from engine.runners import LocalRunner, Runner, Staged
 from engine.settings import DuckDBSettings
 from engine.stores.port import ObjectInfo, ObjectStore
 
@@ -39,10 +37,11 @@ class Exporter:
         clock: Callable[[], datetime] = _utc_now,
         range_bytes: int = TARGET_BYTES,
         keep: timedelta = timedelta(days=1),
+        runner: Runner | None = None,
     ) -> None:
         self.results = results
         self._exports = exports
-        self._settings = settings
+        self._runner = runner or LocalRunner(results.store, exports, settings)
         self._clock = clock
         self._range_bytes = range_bytes
         self._keep = keep
@@ -105,40 +104,27 @@ class Exporter:
 
     def _write(self, plan: ExportPlan, key: str, cancel: CancelToken, progress: Progress) -> ObjectInfo:
         self.results.check_parts(plan.run)
-        with BlockStream(self._exports, key, content_type=plan.request.format.content_type) as stream:
-            rows = self._copy(plan, stream, cancel, progress)
-            if not plan.predicate and rows != plan.run.rows:
-                raise SourceDamaged("The run holds another number of rows than its description says.")
-            # The last blocks may take long, and a cancel counts until they are there.
-            stream.flush()
-            # Reads of a store are pinned to the version; files of a directory can be replaced while they are read.
-            self.results.check_parts(plan.run)
-            cancel.raise_if_cancelled()
-            try:
-                info = stream.commit(
-                    metadata_of(plan, rows=rows, sha256=stream.sha256, until=self._clock() + self._keep)
-                )
-            except ObjectExists:
-                # Someone else made the same object meanwhile; equal requests give equal bytes.
-                existing = self._exports.head(key)
-                if existing is None:
-                    raise
-                return existing
-            if info.size != stream.size:
-                raise SourceDamaged("The store holds another number of bytes than it was given.")
-            return info
-
-    def _copy(self, plan: ExportPlan, stream: BlockStream, cancel: CancelToken, progress: Progress) -> int:
-        """Write the file into the stream and return the number of its rows."""
-
-        def forward(data: bytes) -> None:
-            stream.append(data)
-            progress.add_bytes(len(data))
-
-        store = self.results.store
         try:
-            if plan.takes_row_groups:
-                return copy_row_groups(plan, store, forward, cancel=cancel, progress=progress)
-            return run_ranges(plan, store, forward, settings=self._settings, cancel=cancel, progress=progress)
+            with self._runner.stage(plan, key, cancel, progress) as staged:
+                return self._commit(plan, key, staged, cancel)
         except (ObjectMissing, ObjectChanged) as error:
             raise SourceDamaged(PART_CHANGED) from error
+
+    def _commit(self, plan: ExportPlan, key: str, staged: Staged, cancel: CancelToken) -> ObjectInfo:
+        if not plan.predicate and staged.rows != plan.run.rows:
+            raise SourceDamaged("The run holds another number of rows than its description says.")
+        # Reads of a store are pinned to the version; files of a directory can be replaced while they are read.
+        self.results.check_parts(plan.run)
+        cancel.raise_if_cancelled()
+        metadata = metadata_of(plan, rows=staged.rows, sha256=staged.sha256, until=self._clock() + self._keep)
+        try:
+            info = staged.commit(metadata)
+        except ObjectExists:
+            # Someone else made the same object meanwhile; equal requests give equal bytes.
+            existing = self._exports.head(key)
+            if existing is None:
+                raise
+            return existing
+        if info.size != staged.size:
+            raise SourceDamaged("The store holds another number of bytes than it was given.")
+        return info

@@ -4,24 +4,34 @@ DuckDB takes file systems by fsspec's interface and calls a few of its methods: 
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
 from fsspec import AbstractFileSystem
 
 from engine.errors import SourceDamaged, StoreError
-from engine.ordered import OrderedSink
 from engine.runs import Part
 
 STAGE = "stage"
 PART = "part"
+SLICE = "slice"
+
+
+class Sink(Protocol):
+    """Where the bytes of targets go, by their number."""
+
+    def write(self, ordinal: int, data: bytes) -> None:
+        """Take bytes of one target."""
+
+    def stop(self, reason: BaseException) -> None:
+        """Taking them failed: DuckDB keeps only the text of an error."""
 
 
 class _Target(io.RawIOBase):
     """A write-only file: closing it commits nothing, so that a broken COPY leaves nothing."""
 
-    def __init__(self, sink: OrderedSink, ordinal: int) -> None:
+    def __init__(self, sink: Sink, ordinal: int) -> None:
         self._sink = sink
         self._ordinal = ordinal
         self._size = 0
@@ -48,7 +58,7 @@ class StageFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is un
     protocol = STAGE
     cachable = False
 
-    def __init__(self, sink: OrderedSink) -> None:
+    def __init__(self, sink: Sink) -> None:
         super().__init__()
         self._sink = sink
 
@@ -56,7 +66,7 @@ class StageFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is un
         """Open a target for writing."""
         if "w" not in mode:
             raise PermissionError("targets are written only")
-        return _Target(self._sink, int(path.rpartition("/")[2]))
+        return _Target(self._sink, _number(path))
 
     def isfile(self, _path: str) -> bool:
         """No target is there before it is written."""
@@ -89,6 +99,67 @@ class _Source(io.RawIOBase):
         left = self._part.bytes - self._position
         length = left if size < 0 else min(size, left)
         data = self._owner.read_part(self._part, self._position, length)
+        self._position += len(data)
+        return data
+
+
+class SliceFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is untyped
+    """``slice://{number}``: Parquet files in memory."""
+
+    protocol = SLICE
+    cachable = False
+
+    def __init__(self, slices: Sequence[bytes | memoryview], modified: datetime) -> None:
+        super().__init__()
+        self._slices = slices
+        self._modified = modified
+
+    def open(self, path: str, mode: str = "rb", **_: object) -> "_Slice":
+        """Open a file for reading."""
+        if mode != "rb":
+            raise PermissionError("slices are read only")
+        return _Slice(memoryview(self._slices[_number(path)]))
+
+    def glob(self, path: str, **_: object) -> list[str]:
+        """The file itself."""
+        return [path]
+
+    def size(self, path: str) -> int:
+        """Bytes."""
+        return len(self._slices[_number(path)])
+
+    def modified(self, _path: str) -> datetime:
+        """Any time, as long as it is the same."""
+        return self._modified
+
+    def isfile(self, path: str) -> bool:
+        """Whether there are so many."""
+        return _number(path) < len(self._slices)
+
+
+class _Slice(io.RawIOBase):
+    """A read-only view of bytes that lie elsewhere."""
+
+    def __init__(self, data: memoryview) -> None:
+        self._data = data
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._position = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: len(self._data)}[whence] + offset
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        end = len(self._data) if size < 0 else self._position + size
+        data = bytes(self._data[self._position : end])
         self._position += len(data)
         return data
 
@@ -149,3 +220,7 @@ class PartFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is unt
         if part is None:
             raise SourceDamaged("The run has no such part.")
         return part
+
+
+def _number(path: str) -> int:
+    return int(path.rpartition("/")[2])

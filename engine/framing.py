@@ -5,7 +5,16 @@ from typing import Protocol
 from engine.plan import ExportPlan
 from engine.row_groups import MAGIC, TAIL_BYTES, FooterJoin
 
-_OPEN, _CLOSE = b"[\n\t", b"\n]\n"
+OPEN, _CLOSE = b"[\n\t", b"\n]\n"
+
+
+NEXT = b",\n\t"
+"""What parts a row of a JSON array from the one before; as long as what opens the array."""
+
+
+def array_end(*, any_rows: bool) -> bytes:
+    """The end of a JSON array, which is all of it if it has no rows."""
+    return b"\n]" if any_rows else b"[]"
 
 
 class Frame(Protocol):
@@ -45,10 +54,12 @@ class ArrayFrame:
     """JSON arrays of ranges become one array: inner brackets go, commas come.
 
     DuckDB writes ``[\\n\\t{...},\\n\\t{...}\\n]\\n``, and ``[\\n\\t\\n]\\n`` for no rows, which becomes ``[]``.
+    A piece of an array begins as if rows came before unless it is the ``first``; it is closed if it is the ``last``.
     """
 
-    def __init__(self) -> None:
-        self._any = False
+    def __init__(self, *, first: bool = True, last: bool = True) -> None:
+        self._any = not first
+        self._last = last
         self._pending = b""
         self._started = False
 
@@ -56,13 +67,13 @@ class ArrayFrame:
         """The rows in these bytes, less what could be the end of the array."""
         data = self._pending + data
         if not self._started:
-            if len(data) <= len(_OPEN) + len(_CLOSE):
+            if len(data) <= len(OPEN) + len(_CLOSE):
                 self._pending = data
                 return b""
             self._started = True
-            lead = b",\n\t" if self._any else _OPEN
+            lead = NEXT if self._any else OPEN
             self._any = True
-            data = lead + data[len(_OPEN) :]
+            data = lead + data[len(OPEN) :]
         self._pending = data[-len(_CLOSE) :]
         return data[: -len(_CLOSE)]
 
@@ -75,16 +86,19 @@ class ArrayFrame:
 
     def end(self) -> bytes:
         """The one closing bracket."""
-        return b"\n]" if self._any else b"[]"
+        return array_end(any_rows=self._any) if self._last else b""
 
 
 class ParquetFrame:
     """Parquet files of ranges become one file: their row groups follow each other, their footers become one."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, first: bool = True, last: bool = True) -> None:
         self._join = FooterJoin()
         self._pending = bytearray()
-        self._head = MAGIC
+        self._head = MAGIC if first else b""
+        self._last = last
+        self.footers: list[bytes] = []
+        """Of the ranges so far, as DuckDB wrote them."""
 
     def content(self, data: bytes) -> bytes:
         """Nothing yet: only a file's end tells where its row groups are."""
@@ -96,13 +110,14 @@ class ParquetFrame:
         file = self._pending
         end = len(file) - TAIL_BYTES
         length = int.from_bytes(file[end : end + 4], "little")
-        spans = list(self._join.add(bytes(file[end - length : end])))
+        self.footers.append(bytes(file[end - length : end]))
+        spans = list(self._join.add(self.footers[-1]))
         head, self._head, self._pending = self._head, b"", bytearray()
         return head + b"".join(file[span.start : span.start + span.length] for span in spans)
 
     def end(self) -> bytes:
         """The footer."""
-        return self._join.footer()
+        return self._join.footer() if self._last else b""
 
 
 def frame_of(plan: ExportPlan) -> Frame:

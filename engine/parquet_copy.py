@@ -1,7 +1,7 @@
 """A Parquet export of a whole run: its row groups as they are. Nothing is decoded, so nothing changes."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -18,7 +18,7 @@ _PIECE_BYTES = 8 * 1024 * 1024
 _READ_AHEAD = 4
 """Pieces that are read while others are written: 32 MiB in memory."""
 
-_NO_FOOTER = (ValueError, LookupError, TypeError, AttributeError)
+NO_FOOTER = (ValueError, LookupError, TypeError, AttributeError)
 """What comes of bytes that are no footer: fields are missing, of another type, or lead beyond the end."""
 
 
@@ -34,12 +34,48 @@ def copy_row_groups(
 
     Raises SourceDamaged, Cancelled, StoreError, or whatever ``forward`` raised; bytes may have been forwarded then.
     """
-    join = FooterJoin(None if plan.request.include_row_ids else ROW_ID)
+    join = FooterJoin(left_out(plan))
     forward(MAGIC)
+    _copy(plan.run.parts, store, forward, join, cancel, progress, [])
+    with _footers():
+        footer = join.footer()
+    forward(footer)
+    return sum(part.rows for part in plan.run.parts)
+
+
+def copy_parts(
+    parts: Sequence[Part],
+    store: ObjectStore,
+    forward: Callable[[bytes], None],
+    *,
+    leave_out: str | None,
+    cancel: CancelToken,
+    progress: Progress,
+    footers: list[bytes],
+) -> int:
+    """The row groups of some parts without magic and footer; the parts' own footers are added to ``footers``."""
+    _copy(parts, store, forward, FooterJoin(leave_out), cancel, progress, footers)
+    return sum(part.rows for part in parts)
+
+
+def left_out(plan: ExportPlan) -> str | None:
+    """The column of the parts that is not delivered."""
+    return None if plan.request.include_row_ids else ROW_ID
+
+
+def _copy(
+    parts: Sequence[Part],
+    store: ObjectStore,
+    forward: Callable[[bytes], None],
+    join: FooterJoin,
+    cancel: CancelToken,
+    progress: Progress,
+    footers: list[bytes],
+) -> None:
     with ThreadPoolExecutor(_READ_AHEAD, thread_name_prefix="copy") as pool:
         ahead: deque[Future[bytes]] = deque()
         try:
-            for part, piece in _pieces(plan, store, join, progress):
+            for part, piece in _pieces(parts, store, join, progress, footers):
                 cancel.raise_if_cancelled()
                 ahead.append(pool.submit(_read, store, part, piece))
                 if len(ahead) == _READ_AHEAD:
@@ -49,25 +85,24 @@ def copy_row_groups(
         finally:
             for future in ahead:
                 future.cancel()
-    with _footers():
-        footer = join.footer()
-    forward(footer)
-    return sum(part.rows for part in plan.run.parts)
 
 
 @contextmanager
 def _footers() -> Iterator[None]:
     try:
         yield
-    except _NO_FOOTER as error:
+    except NO_FOOTER as error:
         raise SourceDamaged("A part of the run cannot be read.") from error
 
 
-def _pieces(plan: ExportPlan, store: ObjectStore, join: FooterJoin, progress: Progress) -> Iterator[tuple[Part, Span]]:
+def _pieces(
+    parts: Sequence[Part], store: ObjectStore, join: FooterJoin, progress: Progress, footers: list[bytes]
+) -> Iterator[tuple[Part, Span]]:
     rows = 0
-    for part in plan.run.parts:
+    for part in parts:
         with _footers():
-            for span in join.add(_footer(store, part)):
+            footers.append(_footer(store, part))
+            for span in join.add(footers[-1]):
                 if span.start < 0 or not 0 < span.length <= part.bytes - span.start:
                     raise ValueError("a row group beyond the file")
                 for start in range(0, span.length, _PIECE_BYTES):

@@ -13,7 +13,7 @@ from engine.request import ExportRequest
 from engine.runs import Run
 from engine.schema import ROW_ID, Field, Reference
 
-OUTPUT_VERSION = 3
+OUTPUT_VERSION = 4
 """Raised with every change of the bytes that a request leads to, so that older objects are not taken for the new."""
 
 PARQUET_RANGE_BYTES = 32 * 1024 * 1024
@@ -34,6 +34,8 @@ class ExportPlan:
     parameters: dict[str, object]
     sort: Reference | None
     ranges: tuple[Range, ...]
+    scan: tuple[Range, ...]
+    """The rows to read as ranges in run order; a sorted file is a single range of ``ranges``."""
 
     @property
     def takes_row_groups(self) -> bool:
@@ -56,7 +58,9 @@ def make_plan(request: ExportRequest, run: Run, *, now: datetime, range_bytes: i
     sort = _sort(request, run)
     # Row groups end where a range does, so the ranges of a Parquet file are a part of what it is.
     kept = [keep(part.row_groups, [condition for condition in conditions if condition]) for part in run.parts]
-    range_bytes = range_bytes if request.format.name != "parquet" else PARQUET_RANGE_BYTES
+    if request.format.name == "parquet" and sort is None:
+        range_bytes = PARQUET_RANGE_BYTES
+    scan = cut(run.parts, range_bytes, kept)
     return ExportPlan(
         export_id=export_id(_canonical(request, run, now)),
         request=request,
@@ -65,7 +69,8 @@ def make_plan(request: ExportRequest, run: Run, *, now: datetime, range_bytes: i
         predicate=" AND ".join(predicates),
         parameters=parameters.values,
         sort=sort,
-        ranges=cut(run.parts, range_bytes, kept) if sort is None else whole(run.parts, kept),
+        ranges=scan if sort is None else whole(run.parts, kept),
+        scan=scan,
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from engine.runs import Part
 
@@ -17,6 +18,15 @@ class Range:
     parts: tuple[Part, ...]
     first: int | None = None
     end: int | None = None
+
+    @property
+    def bytes(self) -> int:
+        """Parquet bytes of these rows."""
+        if self.first is None or self.end is None:
+            return sum(part.bytes for part in self.parts)
+        starts = accumulate((group.rows for group in self.parts[0].row_groups), initial=0)
+        groups = zip(starts, self.parts[0].row_groups, strict=False)
+        return sum(group.bytes for start, group in groups if self.first <= start < self.end)
 
 
 Kept = Sequence[Sequence[bool]]

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -35,6 +36,24 @@ class DuckDBSettings(BaseSettings):
     memory_limit: str = Field("1GB", pattern=r"^[0-9]+(MB|GB)$", description="Memory of DuckDB, per export")
     spill_directory: Path = Field(Path(".tailrace/spill"), description="Where large sorts go")
     spill_limit: str = Field("50GB", pattern=r"^[0-9]+(MB|GB)$", description="The most that a sort may spill")
+
+
+class RunnerSettings(BaseSettings):
+    """Where exports run."""
+
+    model_config = SettingsConfigDict(env_prefix="TAILRACE_", env_ignore_empty=True, populate_by_name=True)
+
+    runner: Literal["local", "ray"] = Field(
+        "local", description="`local` is this process; `ray` spreads large exports over a Ray cluster (extra `ray`)"
+    )
+    runner_min_bytes: int = Field(
+        268_435_456, ge=0, description="Parquet bytes below which an export runs here, whatever the runner"
+    )
+    ray_address: str | None = Field(
+        None,
+        validation_alias="RAY_ADDRESS",
+        description="The cluster of `TAILRACE_RUNNER=ray`, as `host:port`; this host has to be one of its nodes",
+    )
 
 
 def megabytes(size: str) -> int:

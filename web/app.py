@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from engine.errors import EngineError
 from engine.ids import is_id
-from engine.settings import DuckDBSettings, StorageSettings
+from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
 from web.admission import Busy
 from web.denied import Denied
 from web.docs import docs
@@ -56,6 +56,7 @@ def create_app() -> Starlette:
             SigningSettings(),
             AdmissionSettings(),
             QuerySettings(),
+            RunnerSettings(),
         )
     )
 

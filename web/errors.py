@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from engine.errors import (
     Cancelled,
+    ClusterUnavailable,
     Conflict,
     EngineError,
     InvalidInput,
@@ -37,6 +38,7 @@ STATUSES: dict[type[Exception], int] = {
     Busy: 503,
     Cancelled: 503,
     StoreUnavailable: 503,
+    ClusterUnavailable: 503,
     StoreError: 500,
     SourceDamaged: 500,
     Conflict: 500,

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import TypeVar
 
 import anyio.to_thread
@@ -13,8 +12,9 @@ from engine.formats import FORMATS
 from engine.plan import ExportPlan
 from engine.request import ExportRequest
 from engine.results import ResultStore
-from engine.settings import DuckDBSettings, StorageSettings
-from engine.stores import open_store
+from engine.runners.choosing import make_runner
+from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
+from engine.stores import located, open_store
 from engine.stores.port import ObjectStore, ReadUrls
 from engine.tickets import Tickets
 from web.admission import Admission
@@ -66,9 +66,20 @@ def open_results(storage: StorageSettings) -> ResultStore:
     return ResultStore(_open(storage, storage.results))
 
 
-def open_exporter(storage: StorageSettings, duckdb: DuckDBSettings, *, keep: timedelta = timedelta(days=1)) -> Exporter:
-    """The exporter from the results to the exports; ``keep`` is how long a file stays without a word of anyone."""
-    return Exporter(open_results(storage), _open(storage, storage.exports), duckdb, keep=keep)
+def open_exporter(
+    storage: StorageSettings,
+    duckdb: DuckDBSettings,
+    runner: RunnerSettings | None = None,
+    *,
+    keep: timedelta = timedelta(days=1),
+) -> Exporter:
+    """The exporter from the results to the exports; ``keep`` is how long a file stays without a word of anyone.
+
+    Raises InvalidInput for a runner that cannot be had.
+    """
+    results, exports = open_results(storage), _open(storage, storage.exports)
+    made = None if runner is None else make_runner(runner, storage, duckdb, results.store, exports)
+    return Exporter(results, exports, duckdb, keep=keep, runner=made)
 
 
 def make_services(
@@ -79,10 +90,14 @@ def make_services(
     signing: SigningSettings,
     admission: AdmissionSettings,
     query: QuerySettings,
+    runner: RunnerSettings | None = None,
 ) -> Services:
-    """Check the settings and build the services. Raises MissingSetting for those without which nobody is safe."""
+    """Check the settings and build the services. Raises MissingSetting for those without which nobody is safe.
+
+    Without ``runner`` every export runs in this process. Raises InvalidInput for a runner that cannot be had.
+    """
     # A quarter more than a URL lives, so that giving out another one is rarely a write.
-    exporter = open_exporter(storage, duckdb, keep=signing.url_ttl * 1.25)
+    exporter = open_exporter(storage, duckdb, runner, keep=signing.url_ttl * 1.25)
     places = Admission(at_once=admission.exports_at_once, queue_length=admission.queue_length)
     running = RunningExports(exporter, places, admission)
     tickets = Tickets(exporter.exports)
@@ -100,10 +115,8 @@ def make_services(
 
 
 def _open(storage: StorageSettings, location: str) -> ObjectStore:
-    if "://" not in location:
-        location = str(Path(location).absolute())
     return open_store(
-        location,
+        located(location),
         connection_string=storage.azure_connection_string,
         account_url=storage.azure_account_url,
     )

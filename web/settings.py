@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from engine.settings import DuckDBSettings, StorageSettings
+from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
 
 
 class ServerSettings(BaseSettings):
@@ -101,5 +101,6 @@ SETTINGS = (
     AdmissionSettings,
     QuerySettings,
     DuckDBSettings,
+    RunnerSettings,
 )
 """Every class of settings, in the order of the README's table."""

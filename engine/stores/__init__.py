@@ -7,7 +7,12 @@ from engine.errors import InvalidInput
 from engine.stores.directory import DirectoryStore
 from engine.stores.port import ObjectInfo, ObjectStore, Upload
 
-__all__ = ["DirectoryStore", "ObjectInfo", "ObjectStore", "Upload", "open_store"]
+__all__ = ["DirectoryStore", "ObjectInfo", "ObjectStore", "Upload", "located", "open_store"]
+
+
+def located(location: str) -> str:
+    """A location that means the same in every process: a directory by its whole path."""
+    return location if "://" in location else str(Path(location).absolute())
 
 
 def open_store(location: str, *, connection_string: str | None = None, account_url: str | None = None) -> ObjectStore:

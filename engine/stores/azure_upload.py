@@ -16,6 +16,7 @@ class AzureUpload:
     """Blocks go to the service as they come; it drops what is not committed within 7 days."""
 
     parallel_blocks = 8
+    handle = ""
 
     def __init__(self, blob: BlobClient, nonce: str, content_type: str, head: "Head") -> None:
         self._blob = blob
@@ -40,6 +41,10 @@ class AzureUpload:
                 )
         self._lengths[block_id] = len(data)
         return block_id
+
+    def adopt(self, block_id: str, length: int) -> None:
+        """Note how long the block is; the commit finds out whether it is there."""
+        self._lengths[block_id] = length
 
     def commit(self, block_ids: Sequence[str], *, metadata: Mapping[str, str]) -> ObjectInfo:
         """Make the object visible by one request, and compare its size with what was staged."""

@@ -15,10 +15,11 @@ from typing import BinaryIO
 from engine.errors import ObjectChanged, ObjectMissing, StoreError
 from engine.stores.directory_files import translated, write_new
 from engine.stores.directory_sidecar import Sidecar
+from engine.stores.directory_staging import DirectoryStaging
 from engine.stores.directory_tree import Tree, info_of, version_of
 from engine.stores.directory_upload import DirectoryUpload
 from engine.stores.names import checked_key, checked_metadata, checked_prefix, checked_range
-from engine.stores.port import ObjectInfo, ReadUrls, Upload
+from engine.stores.port import ObjectInfo, ReadUrls, Staging, Upload
 
 _CHUNK_BYTES = 1024 * 1024
 
@@ -71,6 +72,11 @@ class DirectoryStore:
         checked_key(key)
         with translated():
             return DirectoryUpload(self._tree, key, content_type)
+
+    def join(self, key: str, handle: str) -> Staging:
+        """Stage into the directory of an upload that another process began."""
+        checked_key(key)
+        return DirectoryStaging(self._tree.staging(handle))
 
     def delete(self, key: str) -> bool:
         """Remove the object; False if there was none."""

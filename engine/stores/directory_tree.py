@@ -13,6 +13,7 @@ open stays one version, and readers need no lock.
 
 import fcntl
 import os
+import re
 import secrets
 import shutil
 import time
@@ -27,6 +28,7 @@ from engine.stores.directory_files import make_directory, make_newer, sync_direc
 from engine.stores.directory_sidecar import Sidecar
 from engine.stores.port import ObjectInfo
 
+_STAGING_NAME = re.compile(r"[0-9a-f]{24}")
 STAGING_LIFETIME_SECONDS = 7 * 24 * 3600
 """What a killed upload left is swept after the time for which Azure keeps uncommitted blocks."""
 
@@ -93,6 +95,12 @@ class Tree:
         folder = staging / secrets.token_hex(12)
         folder.mkdir()
         return folder
+
+    def staging(self, handle: str) -> Path:
+        """The directory that `new_staging` made under that name, whether it is still there or not."""
+        if not _STAGING_NAME.fullmatch(handle):
+            raise ValueError("not the handle of an upload")
+        return self.root / ".staging" / handle
 
     def remove_staging(self, before: float, *, dry: bool = False) -> tuple[int, int]:
         """Remove staging folders that nobody wrote to since ``before``, in seconds; their number and bytes."""

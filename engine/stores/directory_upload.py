@@ -9,6 +9,7 @@ from threading import Lock
 
 from engine.errors import StoreError
 from engine.stores.directory_files import copy_range, seal, translated
+from engine.stores.directory_staging import block_path
 from engine.stores.directory_tree import Tree
 from engine.stores.names import checked_metadata, checked_ordinal
 from engine.stores.port import ObjectInfo
@@ -25,6 +26,7 @@ class DirectoryUpload:
         self._content_type = content_type
         self._nonce = secrets.token_hex(6)
         self._folder = tree.new_staging()
+        self.handle = self._folder.name
         self._file = self._folder / "data"
         self._file.touch()
         self._blocks: dict[str, tuple[int, int]] = {}
@@ -42,6 +44,20 @@ class DirectoryUpload:
             self._blocks[block_id] = (self._end, len(data))
             self._end += len(data)
         return block_id
+
+    def adopt(self, block_id: str, length: int) -> None:
+        """Move the bytes of another process's block to the end of the staging file."""
+        path = block_path(self._folder, block_id)
+        with self._mutex, translated():
+            self._require_open()
+            if not path.is_file() or path.stat().st_size != length:
+                raise StoreError("A block of the upload is gone.")
+            with path.open("rb", buffering=0) as source, self._file.open("r+b", buffering=0) as target:
+                target.seek(self._end)
+                copy_range(source.fileno(), target.fileno(), 0, length)
+            path.unlink()
+            self._blocks[block_id] = (self._end, length)
+            self._end += length
 
     def commit(self, block_ids: Sequence[str], *, metadata: Mapping[str, str]) -> ObjectInfo:
         """Make the object visible by one link. Raises ObjectExists if the key is taken."""

@@ -43,14 +43,30 @@ class ReadUrls(Protocol):
         """
 
 
-class Upload(Protocol):
-    """One object in the making: blocks in any order from any thread, visible only by one commit."""
+class Staging(Protocol):
+    """Where blocks of an upload go, in the process that began it or in another one that joined."""
 
     parallel_blocks: int
     """How many `stage` calls at once are worth it (1: the store gains nothing from more)."""
 
     def stage(self, ordinal: int, data: bytes) -> str:
-        """Store one block and return its block id. ``ordinal`` is unique within this upload, 0 <= ordinal < 50,000."""
+        """Store one block and return its block id, which no other process makes.
+
+        ``ordinal`` is unique within this object, 0 <= ordinal < 50,000.
+        """
+
+
+class Upload(Staging, Protocol):
+    """One object in the making: blocks in any order from any thread, visible only by one commit."""
+
+    handle: str
+    """What `ObjectStore.join` needs in another process."""
+
+    def adopt(self, block_id: str, length: int) -> None:
+        """Take over a block of so many bytes that a process which joined has staged, so that a commit can name it.
+
+        Costs least in the order of the commit. Raises StoreError if the block is not there as it was told.
+        """
 
     def commit(self, block_ids: Sequence[str], *, metadata: Mapping[str, str]) -> ObjectInfo:
         """Make the object visible, at once and whole, as the given blocks in the given order.
@@ -91,6 +107,9 @@ class ObjectStore(Protocol):
 
     def begin(self, key: str, *, content_type: str) -> Upload:
         """Start an upload. Nothing is visible, and an object of that key stays as it is, until its commit."""
+
+    def join(self, key: str, handle: str) -> Staging:
+        """Stage blocks for the upload of that key and handle. Raises StoreError if it has ended."""
 
     def delete(self, key: str) -> bool:
         """Remove the object; False if there was none."""

@@ -3,11 +3,12 @@
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from engine.errors import ObjectExists, ObjectMissing, StoreError
-from engine.stores import ObjectInfo, ObjectStore, Upload
+from engine.stores import DirectoryStore, ObjectInfo, ObjectStore, Upload
 
 CSV = "text/csv; charset=utf-8"
 BLOCKS = [bytes([65 + number]) * (number * 1000 + 1) for number in range(20)]
@@ -247,3 +248,73 @@ def test_uploads_to_different_keys_do_not_meet(store: ObjectStore) -> None:
     for upload, block_id in zip(uploads, ids, strict=True):
         upload.commit([block_id], metadata={})
     assert [store.read(f"k{number}") for number in range(3)] == [b"0", b"1", b"2"]
+
+
+def test_blocks_of_other_processes_are_committed_beside_our_own(store: ObjectStore) -> None:
+    upload = store.begin("k", content_type=CSV)
+    others = [store.join("k", upload.handle) for _ in range(2)]
+    ids = [
+        others[0].stage(0, b"one,"),
+        upload.stage(0, b"two,"),
+        others[1].stage(0, b"three,"),
+        others[0].stage(1, b"4"),
+    ]
+    assert len(set(ids)) == len(ids)
+    assert len({len(block_id) for block_id in ids}) == 1
+    for block_id, length in ((ids[0], 4), (ids[2], 6), (ids[3], 1)):
+        upload.adopt(block_id, length)
+    info = upload.commit(ids, metadata={})
+    assert store.read("k") == b"one,two,three,4"
+    assert info.size == 15
+
+
+def test_blocks_that_nobody_adopted_vanish(store: ObjectStore) -> None:
+    upload = store.begin("k", content_type=CSV)
+    ghost, other = store.join("k", upload.handle), store.join("k", upload.handle)
+    ghost.stage(0, b"ghost")
+    block_id = other.stage(0, b"other")
+    upload.adopt(block_id, 5)
+    upload.commit([block_id], metadata={})
+    assert store.read("k") == b"other"
+    assert [info.key for info in store.list("")] == ["k"]
+
+
+def _commit_adopted(upload: Upload, block_id: str, length: int) -> None:
+    """Either step may find out."""
+    upload.adopt(block_id, length)
+    upload.commit([block_id], metadata={})
+
+
+def test_an_adopted_block_that_is_not_there_makes_no_object(store: ObjectStore) -> None:
+    upload = store.begin("k", content_type=CSV)
+    with pytest.raises(StoreError):
+        _commit_adopted(upload, "0123456789ab00000", 3)
+    upload.abort()
+    assert store.head("k") is None
+
+
+def test_an_adopted_block_of_another_length_makes_no_object(store: ObjectStore) -> None:
+    upload = store.begin("k", content_type=CSV)
+    block_id = store.join("k", upload.handle).stage(0, b"four")
+    with pytest.raises(StoreError):
+        _commit_adopted(upload, block_id, 3)
+    upload.abort()
+    assert store.head("k") is None
+
+
+@pytest.mark.parametrize("handle", ["../../etc", "", "0" * 23, "g" * 24, "a/b"])
+def test_a_directory_joins_no_other_folder(tmp_path: Path, handle: str) -> None:
+    with pytest.raises(ValueError, match="handle"):
+        DirectoryStore(tmp_path).join("k", handle)
+
+
+def test_a_directory_takes_no_block_after_the_upload_has_ended(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+    upload = store.begin("k", content_type=CSV)
+    other = store.join("k", upload.handle)
+    upload.abort()
+    with pytest.raises(StoreError, match="has ended"):
+        other.stage(0, b"late")
+    with pytest.raises(StoreError, match="has ended"):
+        store.join("k", upload.handle)
+    assert list((tmp_path / ".staging").iterdir()) == []

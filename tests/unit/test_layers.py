@@ -19,6 +19,7 @@ TOP_LEVEL = {
     "CHANGELOG.md",
     "requirements.lock",
     "requirements-dev.lock",
+    "requirements-ray.lock",
 }
 
 

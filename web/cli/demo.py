@@ -8,7 +8,7 @@ import click
 
 from engine.publisher import Publication, Publisher
 from engine.sample import write_sample
-from engine.settings import DuckDBSettings, StorageSettings
+from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
 from web.app import create_app_with
 from web.cli.serve import run_server
 from web.keys import new_key
@@ -42,6 +42,7 @@ def demo() -> None:
         SigningSettings(signing_keys=f"demo={kept['signingSecret']}"),
         admission,
         QuerySettings(),
+        RunnerSettings(),
     )
     click.echo(_instructions(server.public_url, kept["apiKey"]))
     run_server(create_app_with(services), server, admission)

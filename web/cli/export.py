@@ -13,7 +13,7 @@ import click
 from engine.errors import InvalidRequest, SourceDamaged
 from engine.formats import DELIMITERS, FORMATS
 from engine.request import ExportRequest
-from engine.settings import DuckDBSettings, StorageSettings
+from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
 from engine.strict_json import loads
 from web.cli.filters import Filters, read_filters
 from web.cli.local_export import Finished, export_here
@@ -75,7 +75,7 @@ def export(workflow: str, team: str | None, output: Path, force: bool, quiet: bo
     try:
         wanted = _checked(filters, workflow, body)
         with filters.naming():
-            made = export_here(open_exporter(StorageSettings(), DuckDBSettings()), wanted, team, bar)
+            made = export_here(open_exporter(StorageSettings(), DuckDBSettings(), RunnerSettings()), wanted, team, bar)
         _save(made, output, bar, force=force)
     finally:
         bar.clear()

@@ -1,0 +1,154 @@
+"""The driver of a cluster's export: cuts it into tasks, and joins what they staged into one file.
+
+The hash of a file is over its bytes in order, and cannot be put together from hashes of its parts. So the bytes of a
+task come here through the cluster's memory, after they were staged, and are hashed in order while other tasks run.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+
+from engine.cancel import CancelToken
+from engine.compile import Statement, compile_copy
+from engine.errors import LimitExceeded
+from engine.executor import Source, target_of
+from engine.parquet_copy import left_out
+from engine.plan import ExportPlan
+from engine.progress import Progress
+from engine.ranges import Range
+from engine.runners.grouping import TASK_BYTES, grouped, task_bytes
+from engine.runners.job import Job, Piece, Task, versions
+from engine.runners.joined import ArrayJoin, Join, JoinedFile, PlainJoin, RowGroupJoin
+from engine.runners.pool import Pool, Ticket
+from engine.runners.port import Staged
+from engine.runners.sorting import SORT_TASK_BYTES, Sorting
+from engine.runners.staging import block_sizes
+from engine.runners.tasks import PartsTask, RangesTask
+from engine.runners.window import Window
+from engine.runs import Part
+from engine.settings import DuckDBSettings
+from engine.stores.names import MAX_BLOCKS
+from engine.stores.port import ObjectStore
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A store, and the location by which other processes open it."""
+
+    location: str
+    store: ObjectStore
+
+
+class ClusterRunner:
+    """Tasks of a pool stage blocks of one upload, which is committed here."""
+
+    def __init__(
+        self, results: Place, exports: Place, settings: DuckDBSettings, pool: Pool, *, least_bytes: int | None = None
+    ) -> None:
+        self._results = results
+        self._exports = exports
+        self._settings = settings
+        self._pool = pool
+        self._least_bytes = TASK_BYTES if least_bytes is None else least_bytes
+        self._least_bytes_of_sort = SORT_TASK_BYTES if least_bytes is None else least_bytes
+
+    @contextmanager
+    def stage(self, plan: ExportPlan, key: str, cancel: CancelToken, progress: Progress) -> Iterator[Staged]:
+        """Write the file of a plan; what the port promises."""
+        sorting = (
+            None if plan.sort is None else Sorting(plan, self._source(plan), least_bytes=self._least_bytes_of_sort)
+        )
+        groups = [] if sorting is not None else self._groups(plan)
+        upload = self._exports.store.begin(key, content_type=plan.request.format.content_type)
+        try:
+            session = self._pool.session(
+                self._job(plan, key, upload.handle, sorting.pieces if sorting else len(groups))
+            )
+            file = JoinedFile(upload, _join_of(plan))
+            tasks = sorting.merges(session, cancel) if sorting else self._tasks(plan, groups)
+            with closing(Window(session, cancel).results(tasks)) as results:
+                for piece in results:
+                    _add(file, piece, progress)
+            file.close()
+            if len(file.block_ids) > MAX_BLOCKS:
+                raise LimitExceeded("The file is larger than one object may be: narrow the export by filters.")
+            yield Staged(
+                file.rows, file.size, file.sha256, lambda metadata: upload.commit(file.block_ids, metadata=metadata)
+            )
+        finally:
+            upload.abort()
+
+    def _groups(self, plan: ExportPlan) -> list[tuple[Range, ...]]:
+        """What each task takes; a plan that takes row groups is cut between parts."""
+        ranges = plan.ranges
+        if plan.takes_row_groups:
+            ranges = tuple(Range(ordinal, (part,)) for ordinal, part in enumerate(plan.run.parts))
+        most = task_bytes(sum(range_.bytes for range_ in ranges), self._least_bytes)
+        return list(grouped(ranges, lambda range_: range_.bytes, most))
+
+    def _tasks(self, plan: ExportPlan, groups: Sequence[Sequence[Range]]) -> Iterator[tuple[Task, Sequence[Ticket]]]:
+        for number, ranges in enumerate(groups):
+            parts = tuple({part.key: _light(part) for range_ in ranges for part in range_.parts}.values())
+            if plan.takes_row_groups:
+                yield PartsTask(number == 0, parts), ()
+            else:
+                statements = tuple(self._statement(plan, range_, place) for place, range_ in enumerate(ranges))
+                yield RangesTask(number == 0, parts, statements), ()
+
+    def _statement(self, plan: ExportPlan, range_: Range, place: int) -> Statement:
+        statement = compile_copy(plan, range_, self._source(plan).names(range_.parts), target_of(place))
+        own = {name: value for name, value in statement.parameters.items() if name not in plan.parameters}
+        return Statement(statement.sql, own)
+
+    def _source(self, plan: ExportPlan) -> Source:
+        return Source(self._results.store, plan.run.parts, plan.run.published_at)
+
+    def _job(self, plan: ExportPlan, key: str, handle: str, tasks: int) -> Job:
+        at_once = self._settings.threads
+        share = {
+            "threads": 1,
+            "memory_limit": _share(self._settings.memory_limit, at_once),
+            "spill_limit": _share(self._settings.spill_limit, at_once),
+            "spill_directory": self._settings.spill_directory.absolute(),
+        }
+        return Job(
+            versions=versions(),
+            results=self._results.location,
+            exports=self._exports.location,
+            key=key,
+            handle=handle,
+            format=plan.request.format.name,
+            bom=plan.request.csv.bom,
+            leave_out=left_out(plan) if plan.takes_row_groups else None,
+            parameters=plan.parameters,
+            published_at=plan.run.published_at,
+            settings=self._settings.model_copy(update=share),
+            block_sizes=block_sizes(tasks),
+        )
+
+
+def _add(file: JoinedFile, piece: object, progress: Progress) -> None:
+    if not isinstance(piece, Piece):
+        raise TypeError("a task that stages gives a piece")
+    file.add(piece)
+    progress.add_rows(piece.rows)
+    progress.add_bytes(sum(length for _, length in piece.blocks))
+
+
+def _join_of(plan: ExportPlan) -> Join:
+    match plan.request.format.name:
+        case "json":
+            return ArrayJoin()
+        case "parquet":
+            return RowGroupJoin(left_out(plan) if plan.takes_row_groups else None)
+    return PlainJoin()
+
+
+def _light(part: Part) -> Part:
+    """The part without what only a plan needs."""
+    return part.model_copy(update={"row_groups": ()})
+
+
+def _share(size: str, by: int) -> str:
+    number = int(size[:-2]) * (1000 if size.endswith("GB") else 1)
+    return f"{max(1, number // by)}MB"

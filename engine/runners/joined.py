@@ -1,0 +1,117 @@
+"""The file as the driver sees it: pieces in order, hashed, and what belongs between and behind them."""
+
+import hashlib
+from typing import Protocol
+
+from engine.errors import SourceDamaged
+from engine.framing import NEXT, OPEN, array_end
+from engine.parquet_copy import NO_FOOTER
+from engine.row_groups import FooterJoin
+from engine.runners.job import Piece
+from engine.stores.port import Upload
+
+
+class Join(Protocol):
+    """What a format adds to pieces that follow each other."""
+
+    def head(self, piece: Piece) -> bytes | None:
+        """What the piece has to begin with instead of as many bytes of its own, or None."""
+
+    def end(self) -> bytes:
+        """What follows the last piece."""
+
+
+class PlainJoin:
+    """Nothing: lines end themselves."""
+
+    def head(self, _: Piece) -> bytes | None:
+        """As it is."""
+        return None
+
+    def end(self) -> bytes:
+        """Nothing."""
+        return b""
+
+
+class ArrayJoin:
+    """The first piece that has rows opens the array; the others go on with it."""
+
+    def __init__(self) -> None:
+        self._any = False
+
+    def head(self, piece: Piece) -> bytes | None:
+        """The bracket in the place of a comma, if no row came before."""
+        if self._any or not piece.blocks:
+            return None
+        self._any = True
+        return OPEN if bytes(memoryview(piece.content[0])[: len(OPEN)]) == NEXT else None
+
+    def end(self) -> bytes:
+        """The one closing bracket."""
+        return array_end(any_rows=self._any)
+
+
+class RowGroupJoin:
+    """One footer for the row groups of all pieces."""
+
+    def __init__(self, leave_out: str | None) -> None:
+        self._join = FooterJoin(leave_out)
+
+    def head(self, piece: Piece) -> bytes | None:
+        """As it is; its footers count. Raises SourceDamaged if they are not of one schema."""
+        try:
+            for footer in piece.footers:
+                for _ in self._join.add(footer):
+                    pass
+        except NO_FOOTER as error:
+            raise SourceDamaged("A part of the run cannot be read.") from error
+        return None
+
+    def end(self) -> bytes:
+        """The footer."""
+        return self._join.footer()
+
+
+class JoinedFile:
+    """Takes pieces in order, each one once; `close` makes the file whole."""
+
+    def __init__(self, upload: Upload, join: Join) -> None:
+        self._upload = upload
+        self._join = join
+        self._hash = hashlib.sha256()
+        self._staged = 0
+        self.block_ids: list[str] = []
+        self.rows = 0
+        self.size = 0
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the bytes so far, in hexadecimal."""
+        return self._hash.hexdigest()
+
+    def add(self, piece: Piece) -> None:
+        """The next bytes. Raises SourceDamaged or StoreError."""
+        head = self._join.head(piece)
+        self.rows += piece.rows
+        for (block_id, length), content in zip(piece.blocks, piece.content, strict=True):
+            if head is not None:
+                self._stage(head + bytes(memoryview(content)[len(head) :]))
+                head = None
+                continue
+            self._upload.adopt(block_id, length)
+            self._take(block_id, memoryview(content))
+
+    def close(self) -> None:
+        """Add the end of the file."""
+        end = self._join.end()
+        if end:
+            self._stage(end)
+
+    def _stage(self, data: bytes) -> None:
+        self._take(self._upload.stage(self._staged, data), data)
+        self._staged += 1
+
+    def _take(self, block_id: str, content: bytes | memoryview) -> None:
+        self.block_ids.append(block_id)
+        self._hash.update(content)
+        self.size += len(content)

@@ -1,0 +1,39 @@
+"""The runner port: from a plan to a file that is staged whole and waits for its commit.
+
+Two adapters (`engine.runners.local`, `engine.runners.cluster`) pass one suite and give the same bytes.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from engine.cancel import CancelToken
+from engine.plan import ExportPlan
+from engine.progress import Progress
+from engine.stores.port import ObjectInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A file of ``size`` bytes that nobody sees before ``commit`` is called with its metadata.
+
+    ``sha256`` is of its bytes, in hexadecimal. ``commit`` raises ObjectExists if the key is taken.
+    """
+
+    rows: int
+    size: int
+    sha256: str
+    commit: Callable[[Mapping[str, str]], ObjectInfo]
+
+
+class Runner(Protocol):
+    """Runs plans of published runs into one object store. Safe to use from many threads."""
+
+    def stage(
+        self, plan: ExportPlan, key: str, cancel: CancelToken, progress: Progress
+    ) -> AbstractContextManager[Staged]:
+        """Write the file of a plan for an object of that key. Leaving without a commit leaves nothing visible.
+
+        Raises LimitExceeded, SourceDamaged, Cancelled, StoreError or ClusterUnavailable.
+        """

@@ -1,0 +1,167 @@
+"""How a sort is spread: sample keys, cut them, split every range at the cuts, merge what lies between two of them."""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from itertools import accumulate, pairwise
+from math import ceil, isqrt
+
+from engine.cancel import CancelToken
+from engine.executor import Source, target_of
+from engine.formats import ROW_GROUP_ROWS
+from engine.plan import ExportPlan
+from engine.ranges import Range
+from engine.runners import exchange_sql
+from engine.runners.exchange import CREATE, EXTEND, Keys, MergeTask, SampleTask, SplitTask, slice_names
+from engine.runners.grouping import grouped
+from engine.runners.job import Failure, Task
+from engine.runners.pool import Session, Ticket
+from engine.runners.window import Window, gathered
+from engine.runners.work import error_of
+from engine.runs import Part
+
+SORT_TASK_BYTES = 32 * 1024 * 1024
+"""Parquet bytes of a task of a sort, at least."""
+
+_SLICE_BYTES = 1024 * 1024
+"""What a slice should have: tasks grow with the square root of the whole, so that slices stay as large."""
+
+_KEYS_OF_CUT = 100
+"""Keys in the sample for each cut: a bucket is then within some ten percent of the others."""
+
+_PARQUET_BUCKETS = 3
+"""Buckets for each piece of a Parquet file, which ends at a row group and so reads a bucket more than it needs."""
+
+
+def sort_task_bytes(total_bytes: int, least: int = SORT_TASK_BYTES) -> int:
+    """Parquet bytes of each task of a sort."""
+    return max(least, isqrt(total_bytes * min(least, _SLICE_BYTES)))
+
+
+class Sorting:
+    """The tasks of one sorted export. Each phase needs all of the one before; ``merges`` come in the file's order."""
+
+    def __init__(self, plan: ExportPlan, source: Source, *, least_bytes: int = SORT_TASK_BYTES) -> None:
+        self._plan = plan
+        self._source = source
+        total = sum(range_.bytes for range_ in plan.scan)
+        most = sort_task_bytes(total, least_bytes)
+        self._places = {part.key: number for number, part in enumerate(plan.run.parts)}
+        self._groups = list(grouped(plan.scan, lambda range_: range_.bytes, most))
+        parquet = plan.request.format.name == "parquet"
+        self.pieces = len(self._groups) + 1
+        """Merges at most."""
+        self._buckets = len(self._groups) * (_PARQUET_BUCKETS if parquet else 1)
+        self._step = ROW_GROUP_ROWS if parquet else None
+
+    def merges(self, session: Session, cancel: CancelToken) -> Iterator[tuple[Task, Sequence[Ticket]]]:
+        """The tasks that stage, with their inputs. Raises what a task of an earlier phase raised."""
+        cuts = self._cuts(session, cancel)
+        counts, slices = self._split(session, cancel, cuts)
+        starts = list(accumulate((sum(column) for column in zip(*counts, strict=True)), initial=0))
+        for number, (low, high) in enumerate(self._pieces(starts)):
+            # The bucket that holds the first row, and all up to the one that holds the last.
+            first = min(bisect_right(starts, low) - 1, len(starts) - 2)
+            buckets = [bucket for bucket in range(first, len(starts) - 1) if starts[bucket] < high]
+            inputs = [row[bucket] for bucket in buckets for row, of in zip(slices, counts, strict=True) if of[bucket]]
+            inputs = inputs or [slices[0][0]]
+            statement = exchange_sql.merge(
+                self._plan,
+                first=number == 0,
+                sources=slice_names(len(inputs)),
+                among=sum(starts[bucket + 1] - starts[bucket] for bucket in buckets),
+                skip=low - starts[first],
+                rows=high - low,
+                target=target_of(0),
+            )
+            yield MergeTask(number == 0, statement), inputs
+            for row in slices:
+                # The cluster may forget what no later piece needs.
+                row[:first] = [None] * first
+
+    def _pieces(self, starts: Sequence[int]) -> Iterator[tuple[int, int]]:
+        rows = starts[-1]
+        if self._step is None:
+            filled = [(low, high) for low, high in pairwise(starts) if low < high]
+            yield from filled or [(0, 0)]
+            return
+        step = max(1, ceil(rows / max(1, len(self._groups)) / self._step)) * self._step
+        yield from ((low, min(low + step, rows)) for low in range(0, max(rows, 1), step))
+
+    def _cuts(self, session: Session, cancel: CancelToken) -> list[bytes]:
+        if self._buckets < 2:
+            return []
+        keys = ceil(_KEYS_OF_CUT * self._buckets / max(1, len(self._plan.scan)))
+        tasks = ((self._sample(group, keys), ()) for group in self._groups)
+        found: list[tuple[bytes, float]] = []
+        with closing(Window(session, cancel).results(tasks)) as results:
+            for one in results:
+                found += [(key, sample.weight) for sample in _samples(one) for key in sample.keys]
+        return cut_keys(found, self._buckets)
+
+    def _split(
+        self, session: Session, cancel: CancelToken, cuts: Sequence[bytes]
+    ) -> tuple[list[list[int]], list[list[Ticket | None]]]:
+        counts: list[Ticket] = []
+        slices: list[list[Ticket | None]] = []
+        for group in self._groups:
+            first, *rest = session.submit(self._splitting(group, cuts))
+            counts.append(first)
+            slices.append(rest)
+        gathered(session, counts, cancel)
+        return [_counts(session.result(one)) for one in counts], slices
+
+    def _sample(self, group: Sequence[Range], keys: int) -> SampleTask:
+        statements = tuple(
+            exchange_sql.sample(self._plan, one, self._source.names(one.parts), self._numbers(one), keys)
+            for one in group
+        )
+        return SampleTask(_parts(group), statements)
+
+    def _splitting(self, group: Sequence[Range], cuts: Sequence[bytes]) -> SplitTask:
+        statements = tuple(
+            exchange_sql.split(
+                self._plan,
+                one,
+                self._source.names(one.parts),
+                self._numbers(one),
+                cuts,
+                EXTEND if place else CREATE,
+            )
+            for place, one in enumerate(group)
+        )
+        return SplitTask(_parts(group), statements, len(cuts) + 1)
+
+    def _numbers(self, range_: Range) -> list[int]:
+        return [self._places[part.key] for part in range_.parts]
+
+
+def cut_keys(found: list[tuple[bytes, float]], buckets: int) -> list[bytes]:
+    """Keys, with their weights, that cut all into ``buckets`` of about the same weight, or into fewer."""
+    found.sort()
+    total, seen = sum(weight for _, weight in found), 0.0
+    cuts: list[bytes] = []
+    for key, weight in found:
+        if seen >= total * (len(cuts) + 1) / buckets and (not cuts or key > cuts[-1]) and len(cuts) < buckets - 1:
+            cuts.append(key)
+        seen += weight
+    return cuts
+
+
+def _parts(group: Sequence[Range]) -> tuple[Part, ...]:
+    parts = {part.key: part.model_copy(update={"row_groups": ()}) for range_ in group for part in range_.parts}
+    return tuple(parts.values())
+
+
+def _samples(result: object) -> tuple[Keys, ...]:
+    if not isinstance(result, tuple):
+        raise TypeError("a sample is a tuple of keys")
+    return result
+
+
+def _counts(result: object) -> list[int]:
+    if isinstance(result, Failure):
+        raise error_of(result)
+    if not isinstance(result, list):
+        raise TypeError("counts are a list")
+    return result

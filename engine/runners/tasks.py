@@ -1,0 +1,90 @@
+"""The two tasks of an unsorted export: ranges that DuckDB encodes, and parts whose row groups are taken as they are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from engine.compile import Statement
+from engine.executor import Source, run_statements
+from engine.framing import ArrayFrame, Frame, ParquetFrame, PlainFrame
+from engine.parquet_copy import copy_parts
+from engine.progress import Progress
+from engine.row_groups import MAGIC
+from engine.runners.job import Job, Piece
+from engine.runners.nodes import cancel_token, exports_of, results_of
+from engine.runners.staging import PieceStream
+from engine.runs import Part
+
+BOM = "\ufeff".encode()
+
+
+@dataclass(frozen=True, slots=True)
+class RangesTask:
+    """Consecutive ranges, each a COPY into the target of its place. ``first`` says that the file begins with them."""
+
+    returns: ClassVar[int] = 1
+
+    first: bool
+    parts: tuple[Part, ...]
+    statements: tuple[Statement, ...]
+
+    def run(self, job: Job, _: Sequence[object]) -> Piece:
+        """Encode and stage. Raises LimitExceeded, SourceDamaged, Cancelled or StoreError."""
+        frame = piece_frame(job, first=self.first)
+        source = Source(results_of(job), self.parts, job.published_at)
+        statements = (Statement(one.sql, {**job.parameters, **one.parameters}) for one in self.statements)
+        with PieceStream(exports_of(job).join(job.key, job.handle), job.block_sizes) as stream:
+            rows = run_statements(
+                statements,
+                len(self.statements),
+                source,
+                frame,
+                stream.append,
+                settings=job.settings,
+                threads=1,
+                cancel=cancel_token(),
+                progress=Progress(),
+            )
+            return stream.finish(rows, footers_of(frame))
+
+
+@dataclass(frozen=True, slots=True)
+class PartsTask:
+    """Consecutive parts, all of their row groups. ``first`` says that the file begins with them."""
+
+    returns: ClassVar[int] = 1
+
+    first: bool
+    parts: tuple[Part, ...]
+
+    def run(self, job: Job, _: Sequence[object]) -> Piece:
+        """Copy and stage. Raises SourceDamaged, Cancelled or StoreError."""
+        footers: list[bytes] = []
+        with PieceStream(exports_of(job).join(job.key, job.handle), job.block_sizes) as stream:
+            if self.first:
+                stream.append(MAGIC)
+            rows = copy_parts(
+                self.parts,
+                results_of(job),
+                stream.append,
+                leave_out=job.leave_out,
+                cancel=cancel_token(),
+                progress=Progress(),
+                footers=footers,
+            )
+            return stream.finish(rows, footers)
+
+
+def piece_frame(job: Job, *, first: bool) -> Frame:
+    """The frame of the ranges of one task; the driver adds the end of the file."""
+    match job.format:
+        case "json":
+            return ArrayFrame(first=first, last=False)
+        case "parquet":
+            return ParquetFrame(first=first, last=False)
+    return PlainFrame(BOM if job.bom and first else b"")
+
+
+def footers_of(frame: Frame) -> Sequence[bytes]:
+    """The footers that a frame has met."""
+    return frame.footers if isinstance(frame, ParquetFrame) else ()

@@ -1,0 +1,132 @@
+"""``make bench-cluster``: the cluster's runner beside this process on the same cores, and what its driver costs.
+
+Ratios come from alternating rounds; each pair's files have to be equal by their hash.
+"""
+
+import argparse
+import hashlib
+import os
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.cancel import CancelToken
+from engine.exporter import Exporter
+from engine.exports import export_key
+from engine.plan import ExportPlan
+from engine.results import ResultStore
+from engine.runners import LocalRunner, Runner
+from engine.runners.driven import DrivenRunner
+from engine.settings import DuckDBSettings, StorageSettings
+from engine.stores import DirectoryStore
+from tests.bench.cluster_driver import simulate, tasks_per_second
+from tests.bench.data import RESULTS, dataset, publish
+from tests.bench.settings import FOLDER
+from tests.helpers.engine import TEAM, entry, request
+from tests.helpers.ray_cluster import RayCluster
+
+_FILTER = {"filters": [entry("quantity", "GREATER_THAN_OR_EQUAL", 1000)]}
+CASES: dict[str, tuple[str, dict[str, Any], float]] = {
+    "CSV": ("csv", {}, 1.25),
+    "JSON": ("json", {}, 1.25),
+    "Parquet, filtered": ("parquet", _FILTER, 1.25),
+    "Parquet, row groups": ("parquet", {}, 1.25),
+    "CSV by title": ("csv", {"sort_by": "title"}, 1.6),
+    "JSON by price": ("json", {"sort_by": "price", "descending": True}, 1.6),
+    "Parquet by quantity": ("parquet", {"sort_by": "quantity"}, 1.6),
+}
+"""What is exported, and how many times as long it may take on the cluster."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One runner and the store that it writes."""
+
+    exporter: Exporter
+    store: DirectoryStore
+
+    def run(self, plan: ExportPlan) -> tuple[float, str, int]:
+        """Seconds, hash and bytes of one export, which is removed."""
+        started = time.perf_counter()
+        made = self.exporter.export(plan, CancelToken())
+        seconds = time.perf_counter() - started
+        self.store.delete(export_key(plan.run.workflow_id, plan.export_id, plan.request.format))
+        return seconds, made.sha256, made.size
+
+
+def compare(rows: int, rounds: int, names: list[str]) -> None:
+    """Print a line for each case."""
+    seed = 1
+    data = dataset(rows, seed) or publish(rows, seed)
+    with RayCluster() as cluster:
+        os.environ.update(cluster.access)
+        settings = DuckDBSettings(threads=2, spill_directory=FOLDER / "spill")
+        here = _side(FOLDER / "exports-here", settings, lambda store: LocalRunner(_results().store, store, settings))
+        storage = StorageSettings(results=str(RESULTS), exports=str(FOLDER / "exports-cluster"))
+        there = _side(FOLDER / "exports-cluster", settings, lambda _: DrivenRunner(cluster.address, storage, settings))
+        for name in names:
+            format_name, asked, goal = CASES[name]
+            plan = here.exporter.plan(request(format_name, workflow=data.workflow, **asked), TEAM)
+            found: list[tuple[float, float]] = []
+            for _ in range(rounds):
+                one, other = here.run(plan), there.run(plan)
+                if one[1:] != other[1:]:
+                    raise SystemExit(f"{name}: the files differ")
+                found.append((one[0], other[0]))
+            ours, theirs = (statistics.median(column) for column in zip(*found, strict=True))
+            ratio = statistics.median(other / one for one, other in found)
+            say(
+                f"| {name} | {one[2] / 1e6:,.0f} MB | {ours:.1f} s | {theirs:.1f} s | {ratio:.2f}x | {goal}x | "
+                f"{'met' if ratio <= goal else 'not met'} |"
+            )
+        say(f"\nTasks of nothing: {tasks_per_second(cluster.address):,.0f} a second")
+
+
+def _side(folder: Path, settings: DuckDBSettings, runner: Callable[[DirectoryStore], Runner]) -> Side:
+    store = DirectoryStore(folder)
+    return Side(Exporter(_results(), store, settings, runner=runner(store)), store)
+
+
+def _results() -> ResultStore:
+    return ResultStore(DirectoryStore(RESULTS))
+
+
+def hashing() -> float:
+    """Bytes a second of SHA-256 in one thread."""
+    block, hasher = b"x" * (64 << 20), hashlib.sha256()
+    started = time.perf_counter()
+    for _ in range(8):
+        hasher.update(block)
+    return 8 * len(block) / (time.perf_counter() - started)
+
+
+def say(text: str) -> None:
+    """A line for the reader."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=5_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--cases", default=";".join(CASES), help="names of cases, separated by semicolons")
+    parser.add_argument("--ranges", type=int, default=50_000, help="ranges of the simulated driver")
+    asked = parser.parse_args()
+    say(f"SHA-256: {hashing() / 1e9:.2f} GB a second")
+    for line in simulate(asked.ranges):
+        say(line)
+    say(f"peak of this process so far: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MB\n")
+    say(f"{asked.rows:,} rows, 2 cores\n\n| export | file | here | cluster | ratio | goal | |\n" + "|---" * 7 + "|")
+    names = [name for name in CASES if name in asked.cases.split(";")]
+    compare(asked.rows, asked.rounds, names)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""What a driver costs by itself: tasks that do nothing, and a plan of many ranges whose tasks are made up."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pickle import PickleBuffer
+from typing import ClassVar
+
+from engine.cancel import CancelToken
+from engine.columns import TEXT
+from engine.formats import FORMATS
+from engine.plan import make_plan
+from engine.progress import Progress
+from engine.request import ExportRequest
+from engine.runners.cluster import ClusterRunner, Place
+from engine.runners.job import Job, Piece, Task, versions
+from engine.runs import ColumnStatistics, Part, RowGroup, Run, State
+from engine.schema import Field, Schema
+from engine.settings import DuckDBSettings
+from tests.bench.null_store import NullStore
+from tests.bench.settings import ROOT
+from tests.helpers.thread_pool import ThreadPool
+
+_TASKS = 3_000
+_GROUPS_OF_PART = 100
+_COLUMNS = 11
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """A task that does nothing."""
+
+    returns: ClassVar[int] = 1
+
+    def run(self, job: Job, inputs: Sequence[object]) -> int:
+        """Tell that it ran."""
+        del job, inputs
+        return 0
+
+
+def tasks_per_second(address: str) -> float:
+    """Tasks of nothing through the driver's session, in a process of its own as a driver is."""
+    command = [sys.executable, "-m", "tests.bench.cluster_driver", address]
+    found = subprocess.run(command, cwd=ROOT, env=os.environ, check=True, capture_output=True, text=True)
+    return float(found.stdout)
+
+
+def simulate(ranges: int) -> Iterator[str]:
+    """Plan and drive an export of so many ranges of 4 MiB; tasks answer at once with blocks of three bytes."""
+    before = _resident()
+    groups = ranges * 4
+    statistic = ColumnStatistics(minimum="a", maximum="b", nulls=0)
+    statistics = {f"column{number}": statistic for number in range(_COLUMNS)}
+    parts = tuple(
+        Part(
+            key=f"workflow=w/run=r/part-{number:05d}-0123456789ab.parquet",
+            rows=_GROUPS_OF_PART * 122_880,
+            bytes=_GROUPS_OF_PART << 20,
+            sha256="0" * 64,
+            etag="0" * 20,
+            row_groups=tuple(
+                RowGroup(rows=122_880, bytes=1 << 20, statistics=statistics) for _ in range(_GROUPS_OF_PART)
+            ),
+        )
+        for number in range(groups // _GROUPS_OF_PART)
+    )
+    now = datetime.now(UTC)
+    fields = (Field(name=f"column{number}", data_type="STRING", type=TEXT) for number in range(_COLUMNS))
+    run = Run(
+        workflow_id="w", run_id="r", version="v", state=State.FINISHED, table=Schema.of(*fields),
+        rows=groups * 122_880, row_id_field=None, parts=parts, started_at=now, executed_at=now, published_at=now,
+    )  # fmt: skip
+    manifest = _resident()
+    started = time.perf_counter()
+    plan = make_plan(ExportRequest(workflow="w", format=FORMATS["csv"]), run, now=now)
+    planned = time.perf_counter()
+    pool = ThreadPool(2, _answer)
+    settings = DuckDBSettings(threads=2)
+    runner = ClusterRunner(Place("az://r/x", NullStore()), Place("az://e/x", NullStore()), settings, pool)
+    with runner.stage(plan, "w/x.csv", CancelToken(), Progress()) as staged:
+        driven = time.perf_counter()
+        memory = _resident()
+        staged.commit({})
+    pool.threads.shutdown()
+    yield (
+        f"{len(plan.ranges):,} ranges ({groups * 2**20 / 1e12:.2f} TB of Parquet) in {pool.submitted:,} tasks: "
+        f"planned in {planned - started:.1f} s, driven in {driven - planned:.1f} s"
+    )
+    yield (
+        f"memory: manifest {(manifest - before) / 1e6:,.0f} MB, plan and driver {(memory - manifest) / 1e6:,.0f} MB, "
+        f"that is {(memory - manifest) / len(plan.ranges):,.0f} bytes a range"
+    )
+
+
+def _answer(job: Job, task: Task, *inputs: object) -> Piece:
+    del job, inputs
+    block = b"row"
+    return Piece(((f"{id(task):017x}"[-17:], len(block)),) * 4, (PickleBuffer(block),) * 4, 1)
+
+
+def _resident() -> int:
+    with open("/proc/self/statm") as status:  # noqa: PTH123  # no file, but a question
+        return int(status.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+def main(address: str) -> None:
+    """Print the tasks of nothing that a session runs a second."""
+    from engine.runners.ray_pool import RayPool
+
+    settings = DuckDBSettings(threads=1)
+    job = Job(versions(), "", "", "", "", "csv", False, None, {}, datetime.now(UTC), settings, ())
+    session = RayPool(address).session(job)
+    for count in (200, _TASKS):
+        started = time.perf_counter()
+        left = [one for _ in range(count) for one in session.submit(Nothing())]
+        while left:
+            done = set(session.ready(left, 1))
+            left = [one for one in left if one not in done]
+        seconds = time.perf_counter() - started
+    sys.stdout.write(f"{_TASKS / seconds}\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,103 @@
+"""A real two-node Ray cluster, and exports that are driven on it. Skips where Ray is not installed."""
+
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
+from random import Random
+
+import pyarrow as pa
+import pytest
+
+from engine import publisher
+from engine.runners.driven import DrivenRunner
+from engine.settings import StorageSettings
+from engine.stores import DirectoryStore, open_store
+from tests.helpers.azurite import Azurite
+from tests.helpers.engine import Engine
+from tests.helpers.fault_proxy import FaultProxy
+from tests.helpers.ray_cluster import RayCluster, available
+from tests.helpers.spread import SMALL, Spread
+
+ROWS = 60_000
+LARGE_ROWS = 1_000_000
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ray() -> None:
+    reason = available()
+    if reason is not None:
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def proxy(azurite: Azurite) -> Iterator[FaultProxy]:
+    """The tasks' way to the emulator; nothing goes wrong unless a test says so."""
+    with FaultProxy(azurite.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="session")
+def cluster(proxy: FaultProxy) -> Iterator[RayCluster]:
+    """Two nodes whose environment has the credentials for Azure, by way of the proxy."""
+    with RayCluster(environment={"AZURE_STORAGE_CONNECTION_STRING": proxy.connection_string}) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    """A run of some thirty ranges in ten parts, in a directory that all nodes see."""
+    chance = Random(5)
+    engine = Engine(tmp_path_factory.mktemp("cluster"))
+    table = pa.table(
+        {
+            "n": pa.array(range(ROWS)),
+            "text": [f"{chance.getrandbits(64):x}" for _ in range(ROWS)],
+            "few": [chance.choice(["a", None, "é,\n"]) for _ in range(ROWS)],
+        }
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(publisher, "_COPY_OPTIONS", SMALL)
+        engine.publish(engine.write_parquet(table))
+    return engine
+
+
+@pytest.fixture(scope="session")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    """A run whose tasks take long enough for something to happen to them."""
+    engine = Engine(tmp_path_factory.mktemp("large"))
+    text = [sha256(str(n).encode()).hexdigest() for n in range(LARGE_ROWS)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(publisher, "_COPY_OPTIONS", SMALL.replace("2048", "65536"))
+        engine.publish(engine.write_parquet(pa.table({"n": pa.array(range(LARGE_ROWS)), "text": text})))
+    return engine
+
+
+@pytest.fixture
+def spread_on(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Spread]:
+    """Exports of the run into a directory or a location in Azure, driven on a cluster."""
+    monkeypatch.setattr("engine.plan.PARQUET_RANGE_BYTES", 1)
+
+    def made(
+        cluster: RayCluster,
+        location: str | None = None,
+        connection_string: str | None = None,
+        engine: Engine = engine,
+        least_bytes: int = 100_000,
+    ) -> Spread:
+        for name, value in cluster.access.items():
+            monkeypatch.setenv(name, value)
+        exports = location or str(tmp_path / "exports")
+        storage = StorageSettings(
+            results=str(engine.folder / "store"), exports=exports, azure_connection_string=connection_string
+        )
+        store = open_store(exports, connection_string=connection_string) if location else DirectoryStore(Path(exports))
+        runner = DrivenRunner(cluster.address, storage, engine.settings(2), least_bytes=least_bytes)
+        return Spread(engine, store, runner)
+
+    return made
+
+
+@pytest.fixture
+def spread_large(spread_on: Callable[..., Spread], large: Engine) -> Callable[..., Spread]:
+    """The same of the larger run."""
+    return lambda *places: spread_on(*places, engine=large, least_bytes=4_000_000)

@@ -1,0 +1,65 @@
+"""One export run twice: here, and as tasks of a pool or a cluster, into a store of its own."""
+
+import hashlib
+from pathlib import Path
+
+from engine.cancel import CancelToken
+from engine.exporter import Exporter
+from engine.exports import export_key
+from engine.plan import ExportPlan
+from engine.runners import LocalRunner, Runner
+from engine.runners.choosing import SizedRunner
+from engine.runners.cluster import ClusterRunner, Place
+from engine.runners.pool import Pool
+from engine.stores import DirectoryStore, ObjectStore
+from tests.helpers.engine import NOW, Engine
+
+SMALL = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 2048, ROW_GROUPS_PER_FILE 3, FILENAME_PATTERN '{i}'"
+"""Of these a run of a few thousand rows has several parts."""
+
+
+class Spread:
+    """Exports of an engine's runs by another runner, every range a task of its own."""
+
+    def __init__(self, engine: Engine, exports: ObjectStore, runner: Runner) -> None:
+        self.engine = engine
+        self.exports = exports
+        self.exporter = Exporter(
+            engine.results,
+            exports,
+            engine.settings(2),
+            clock=lambda: NOW,
+            range_bytes=1,
+            runner=SizedRunner(LocalRunner(engine.store, exports, engine.settings(2)), runner, 0),
+        )
+
+    def check(self, plan: ExportPlan, cancel: CancelToken | None = None) -> bytes:
+        """The same bytes and the same facts as those of this process."""
+        found = self.exporter.export(plan, cancel or CancelToken())
+        content = self.content(plan)
+        wanted = self.engine.exporter(range_bytes=1).export(plan, CancelToken())
+        assert content == self.engine.content(wanted)
+        assert (found.rows, found.size, found.sha256) == (wanted.rows, wanted.size, wanted.sha256)
+        assert found.sha256 == hashlib.sha256(content).hexdigest()
+        return content
+
+    def content(self, plan: ExportPlan) -> bytes:
+        """The bytes that the other runner made."""
+        return self.exports.read(export_key(plan.run.workflow_id, plan.export_id, plan.request.format))
+
+    def visible(self) -> list[str]:
+        """What lies in the store of the other runner."""
+        return [info.key for info in self.exports.list("")]
+
+
+def spread_over(pool: Pool, engine: Engine, folder: Path, *, least_bytes: int = 1) -> Spread:
+    """Over a pool, into a directory; the engine's own store has to be one too."""
+    exports = DirectoryStore(folder)
+    results = Place(str(engine.folder / "store"), engine.store)
+    runner = ClusterRunner(results, Place(str(folder), exports), engine.settings(2), pool, least_bytes=least_bytes)
+    return Spread(engine, exports, runner)
+
+
+def staged(folder: Path) -> list[Path]:
+    """What a directory store keeps of uploads that have not ended."""
+    return list((folder / ".staging").glob("*"))

@@ -1,0 +1,123 @@
+"""The driver and its tasks, on threads in place of a cluster: every byte is the one that this process writes alone."""
+
+import io
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from engine import publisher
+from engine.errors import InvalidRequest
+from engine.request import CsvOptions
+from tests.helpers.engine import TEAM, Engine, entry
+from tests.helpers.spread import SMALL, Spread, spread_over, staged
+from tests.helpers.thread_pool import ThreadPool
+from tests.property.cases import Cases
+from tests.property.datasets import dataset
+from tests.property.requests import request_for
+
+FORMATS = ["csv", "json", "parquet"]
+ROWS = 20_000
+
+
+@pytest.fixture(scope="module")
+def spread(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Spread]:
+    """A run of ten parts, whose first rows and last rows are of their own kinds."""
+    folder = tmp_path_factory.mktemp("spread")
+    engine = Engine(folder / "engine")
+    chance = Random(7)
+    table = pa.table(
+        {
+            "n": pa.array(range(ROWS)),
+            "same": ["x"] * ROWS,
+            "few": [chance.choice(["a", "b", None, "c" * 300]) for _ in range(ROWS)],
+            "number": [chance.choice([None, 0.0, -0.0, float("nan"), float("inf"), 1.5, -2.5]) for _ in range(ROWS)],
+            "nested": [{"a": n % 7, "b": [n, None]} for n in range(ROWS)],
+            "skew": [0 if n % 100 else n for n in range(ROWS)],
+        }
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(publisher, "_COPY_OPTIONS", SMALL)
+        patch.setattr("engine.plan.PARQUET_RANGE_BYTES", 1)
+        engine.publish(engine.write_parquet(table))
+        pool = ThreadPool()
+        yield spread_over(pool, engine, folder / "exports")
+        pool.threads.shutdown()
+
+
+REQUESTS: dict[str, dict[str, Any]] = {
+    "all": {},
+    "with row ids": {"include_row_ids": True},
+    "nothing of the first tasks": {"filters": [entry("n", "GREATER_THAN", 15_000)]},
+    "nothing of the last tasks": {"filters": [entry("n", "LESS_THAN", 3_000)]},
+    "rows far apart": {"filters": [entry("skew", "GREATER_THAN", 0)]},
+    "no row, in every task": {"filters": [entry("few", "EQUALS", "bb")]},
+    "by a number": {"sort_by": "number"},
+    "by a number downwards": {"sort_by": "number", "descending": True},
+    "by the one value that all have": {"sort_by": "same"},
+    "by a skewed value downwards": {"sort_by": "skew", "descending": True},
+    "by a few values": {"sort_by": "few", "filters": [entry("number", "IS_NOT_NULL")]},
+    "by a member": {"sort_by": "nested.a", "include_row_ids": True},
+    "by a number, no row": {"sort_by": "n", "filters": [entry("few", "EQUALS", "bb")]},
+}
+
+
+@pytest.mark.parametrize("format_name", FORMATS)
+@pytest.mark.parametrize("name", REQUESTS)
+def test_every_byte_is_the_same(spread: Spread, name: str, format_name: str) -> None:
+    spread.check(spread.engine.plan(spread.exporter, format_name, **REQUESTS[name]))
+    assert staged(Path(spread.exporter._runner._large._exports.location)) == []  # type: ignore[attr-defined]
+
+
+def test_the_byte_order_mark_is_there_once(spread: Spread) -> None:
+    plan = spread.engine.plan(spread.exporter, "csv", csv_options=CsvOptions(bom=True, delimiter="tab"), sort_by="few")
+    content = spread.check(plan)
+    assert content.startswith("\ufeffn\t".encode())
+    assert content.count("\ufeff".encode()) == 1
+
+
+def test_row_groups_of_a_sorted_file_lie_where_one_machine_puts_them(tmp_path: Path) -> None:
+    """Pieces of several row groups, which begin and end in the midst of a bucket."""
+    rows = 700_000
+    engine, chance = Engine(tmp_path / "engine"), Random(1)
+    table = {"k": [chance.choice([None, *range(300)]) for _ in range(rows)], "n": pa.array(range(rows))}
+    engine.publish(engine.write_parquet(pa.table(table)))
+    pool = ThreadPool()
+    spread = spread_over(pool, engine, tmp_path / "exports", least_bytes=1_000_000)
+    content = spread.check(engine.plan(spread.exporter, "parquet", sort_by="k"))
+    pool.threads.shutdown()
+    assert 2 * 3 <= pool.submitted < 3 * 5, "pieces of a single row group would show nothing"
+    metadata = pyarrow.parquet.ParquetFile(io.BytesIO(content)).metadata
+    groups = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
+    assert groups == [122_880] * 5 + [rows - 5 * 122_880]
+
+
+@pytest.mark.parametrize("format_name", FORMATS)
+def test_generated_requests_on_generated_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format_name: str
+) -> None:
+    monkeypatch.setattr(publisher, "_COPY_OPTIONS", SMALL.replace("2048", "7"))
+    monkeypatch.setattr("engine.plan.PARQUET_RANGE_BYTES", 1)
+    runs, engine, pool = itertools.count(), Engine(tmp_path / "engine"), ThreadPool()
+    spread = spread_over(pool, engine, tmp_path / "exports")
+
+    def property_(chance: Random) -> int:
+        data, run = dataset(chance), f"r{next(runs)}"
+        data.publish(engine, run)
+        for _ in range(4):
+            try:
+                plan = spread.exporter.plan(request_for(chance, data, format_name).request(run), TEAM)
+            except InvalidRequest:
+                continue
+            if len(plan.scan) > 1 or plan.takes_row_groups:
+                spread.check(plan)
+        return 4
+
+    Cases(f"cluster-{format_name}", 0.01).explore(property_, per_example=4)
+    pool.threads.shutdown()
+    assert pool.submitted > 0
