@@ -60,7 +60,7 @@ class Exporter:
     def export(self, plan: ExportPlan, cancel: CancelToken, progress: Progress | None = None) -> Export:
         """The finished export of a plan: the object that is there already, or a new one.
 
-        Raises LimitExceeded, SourceDamaged, Cancelled or StoreError; then nothing of the export is visible.
+        Raises LimitExceeded, SourceDamaged, Cancelled, ClusterUnavailable or StoreError; then nothing of it is visible.
         """
         key = export_key(plan.run.workflow_id, plan.export_id, plan.request.format)
         info = self._exports.head(key) or self._write(plan, key, cancel, progress or Progress())

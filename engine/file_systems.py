@@ -4,8 +4,9 @@ DuckDB takes file systems by fsspec's interface and calls a few of its methods: 
 """
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any, Protocol
 
 from fsspec import AbstractFileSystem
@@ -15,7 +16,6 @@ from engine.runs import Part
 
 STAGE = "stage"
 PART = "part"
-SLICE = "slice"
 
 
 class Sink(Protocol):
@@ -66,19 +66,19 @@ class StageFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is un
         """Open a target for writing."""
         if "w" not in mode:
             raise PermissionError("targets are written only")
-        return _Target(self._sink, _number(path))
+        return _Target(self._sink, int(path.rpartition("/")[2]))
 
     def isfile(self, _path: str) -> bool:
         """No target is there before it is written."""
         return False
 
 
-class _Source(io.RawIOBase):
-    """A read-only part, each read one ranged read of the version that the run's manifest names."""
+class _ReadOnlyFile(io.RawIOBase):
+    """A file of which each read is one ranged read, so that nothing is held of it."""
 
-    def __init__(self, owner: "PartFileSystem", part: Part) -> None:
-        self._owner = owner
-        self._part = part
+    def __init__(self, size: int, read_range: Callable[[int, int], bytes]) -> None:
+        self._size = size
+        self._read_range = read_range
         self._position = 0
 
     def readable(self) -> bool:
@@ -91,77 +91,47 @@ class _Source(io.RawIOBase):
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._part.bytes}[whence]
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
         self._position = base + offset
         return self._position
 
     def read(self, size: int = -1) -> bytes:
-        left = self._part.bytes - self._position
-        length = left if size < 0 else min(size, left)
-        data = self._owner.read_part(self._part, self._position, length)
+        left = self._size - self._position
+        data = self._read_range(self._position, left if size < 0 else min(size, left))
         self._position += len(data)
         return data
 
 
-class SliceFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is untyped
-    """``slice://{number}``: Parquet files in memory."""
+class ReadOnlyFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is untyped
+    """Files to read; whoever extends it says which there are, how long they are, and what is in them."""
 
-    protocol = SLICE
     cachable = False
 
-    def __init__(self, slices: Sequence[bytes | memoryview], modified: datetime) -> None:
+    def __init__(self, modified: datetime) -> None:
         super().__init__()
-        self._slices = slices
         self._modified = modified
 
-    def open(self, path: str, mode: str = "rb", **_: object) -> "_Slice":
+    def open(self, path: str, mode: str = "rb", **_: object) -> _ReadOnlyFile:
         """Open a file for reading."""
         if mode != "rb":
-            raise PermissionError("slices are read only")
-        return _Slice(memoryview(self._slices[_number(path)]))
+            raise PermissionError("these files are read only")
+        return _ReadOnlyFile(self.size(path), partial(self.read_range, path))
 
     def glob(self, path: str, **_: object) -> list[str]:
-        """The file itself."""
+        """The file itself: names are no patterns."""
         return [path]
 
-    def size(self, path: str) -> int:
-        """Bytes."""
-        return len(self._slices[_number(path)])
-
     def modified(self, _path: str) -> datetime:
-        """Any time, as long as it is the same."""
+        """The same for all, and always."""
         return self._modified
 
-    def isfile(self, path: str) -> bool:
-        """Whether there are so many."""
-        return _number(path) < len(self._slices)
+    def size(self, path: str) -> int:
+        """Bytes of a file."""
+        raise NotImplementedError
 
-
-class _Slice(io.RawIOBase):
-    """A read-only view of bytes that lie elsewhere."""
-
-    def __init__(self, data: memoryview) -> None:
-        self._data = data
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._position = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: len(self._data)}[whence] + offset
-        return self._position
-
-    def read(self, size: int = -1) -> bytes:
-        end = len(self._data) if size < 0 else self._position + size
-        data = bytes(self._data[self._position : end])
-        self._position += len(data)
-        return data
+    def read_range(self, path: str, start: int, length: int) -> bytes:
+        """So many bytes of a file; they are there."""
+        raise NotImplementedError
 
 
 class Parts(Protocol):
@@ -171,44 +141,29 @@ class Parts(Protocol):
         """Bytes of one version, as `ObjectStore.read` gives them."""
 
 
-class PartFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is untyped
+class PartFileSystem(ReadOnlyFileSystem):
     """``part://{key}``: the parts of one run in a store that has no local paths."""
 
     protocol = PART
-    cachable = False
 
     def __init__(self, store: Parts, parts: Mapping[str, Part], modified: datetime) -> None:
-        super().__init__()
+        super().__init__(modified)
         self._store = store
         self._parts = parts
-        self._modified = modified
         self.failure: StoreError | None = None
         """Why a read failed: DuckDB keeps only the text of an error."""
-
-    def open(self, path: str, mode: str = "rb", **_: object) -> _Source:
-        """Open a part for reading."""
-        if mode != "rb":
-            raise PermissionError("parts are read only")
-        return _Source(self, self._part(path))
-
-    def glob(self, path: str, **_: object) -> list[str]:
-        """The part itself: names of parts are no patterns."""
-        return [path]
 
     def size(self, path: str) -> int:
         """Bytes, as published."""
         return self._part(path).bytes
 
-    def modified(self, _path: str) -> datetime:
-        """When the run was published."""
-        return self._modified
-
     def isfile(self, path: str) -> bool:
         """Whether the run has that part."""
         return path.partition("://")[2] in self._parts
 
-    def read_part(self, part: Part, start: int, length: int) -> bytes:
-        """Bytes of the published version of a part."""
+    def read_range(self, path: str, start: int, length: int) -> bytes:
+        """Bytes of the published version of a part, which the run's manifest names."""
+        part = self._part(path)
         try:
             return self._store.read(part.key, start=start, length=length, etag=part.etag)
         except StoreError as error:
@@ -220,7 +175,3 @@ class PartFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is unt
         if part is None:
             raise SourceDamaged("The run has no such part.")
         return part
-
-
-def _number(path: str) -> int:
-    return int(path.rpartition("/")[2])

@@ -18,7 +18,7 @@ _PIECE_BYTES = 8 * 1024 * 1024
 _READ_AHEAD = 4
 """Pieces that are read while others are written: 32 MiB in memory."""
 
-NO_FOOTER = (ValueError, LookupError, TypeError, AttributeError)
+_NO_FOOTER = (ValueError, LookupError, TypeError, AttributeError)
 """What comes of bytes that are no footer: fields are missing, of another type, or lead beyond the end."""
 
 
@@ -37,7 +37,7 @@ def copy_row_groups(
     join = FooterJoin(left_out(plan))
     forward(MAGIC)
     _copy(plan.run.parts, store, forward, join, cancel, progress, [])
-    with _footers():
+    with told_as_damage():
         footer = join.footer()
     forward(footer)
     return sum(part.rows for part in plan.run.parts)
@@ -88,10 +88,11 @@ def _copy(
 
 
 @contextmanager
-def _footers() -> Iterator[None]:
+def told_as_damage() -> Iterator[None]:
+    """Raise SourceDamaged for what comes of bytes that are no footer."""
     try:
         yield
-    except NO_FOOTER as error:
+    except _NO_FOOTER as error:
         raise SourceDamaged("A part of the run cannot be read.") from error
 
 
@@ -100,7 +101,7 @@ def _pieces(
 ) -> Iterator[tuple[Part, Span]]:
     rows = 0
     for part in parts:
-        with _footers():
+        with told_as_damage():
             footers.append(_footer(store, part))
             for span in join.add(footers[-1]):
                 if span.start < 0 or not 0 < span.length <= part.bytes - span.start:

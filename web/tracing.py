@@ -14,7 +14,7 @@ from web.logs import LOG
 try:
     from opentelemetry import propagate, trace
 except ImportError:  # of the extra otel
-    trace = None  # type: ignore[assignment]
+    trace = None  # type: ignore[assignment]  # a module elsewhere
 
 _ASKED_BY = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _FLUSH_MILLISECONDS = 3000

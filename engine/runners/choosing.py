@@ -7,7 +7,6 @@ from engine.cancel import CancelToken
 from engine.errors import InvalidInput
 from engine.plan import ExportPlan
 from engine.progress import Progress
-from engine.runners.driven import DrivenRunner
 from engine.runners.local import LocalRunner
 from engine.runners.port import Runner, Staged
 from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
@@ -32,6 +31,9 @@ def make_runner(
         raise InvalidInput("TAILRACE_RUNNER=ray needs the package ray.", remedy="pip install 'tailrace[ray]'")
     if not settings.ray_address:
         raise InvalidInput("TAILRACE_RUNNER=ray needs a cluster.", remedy="Set RAY_ADDRESS to host:port of its head.")
+    # Here, since most services do without a driver, which is a fifteenth of what they import.
+    from engine.runners.driven import DrivenRunner
+
     return SizedRunner(local, DrivenRunner(settings.ray_address, storage, duckdb), settings.runner_min_bytes)
 
 

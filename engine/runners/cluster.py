@@ -16,7 +16,7 @@ from engine.parquet_copy import left_out
 from engine.plan import ExportPlan
 from engine.progress import Progress
 from engine.ranges import Range
-from engine.runners.grouping import TASK_BYTES, grouped, task_bytes
+from engine.runners.grouping import TASK_BYTES, grouped, parts_of, task_bytes
 from engine.runners.job import Job, Piece, Task, versions
 from engine.runners.joined import ArrayJoin, Join, JoinedFile, PlainJoin, RowGroupJoin
 from engine.runners.pool import Pool, Ticket
@@ -25,8 +25,7 @@ from engine.runners.sorting import SORT_TASK_BYTES, Sorting
 from engine.runners.staging import block_sizes
 from engine.runners.tasks import PartsTask, RangesTask
 from engine.runners.window import Window
-from engine.runs import Part
-from engine.settings import DuckDBSettings
+from engine.settings import DuckDBSettings, megabytes
 from engine.stores.names import MAX_BLOCKS
 from engine.stores.port import ObjectStore
 
@@ -88,7 +87,7 @@ class ClusterRunner:
 
     def _tasks(self, plan: ExportPlan, groups: Sequence[Sequence[Range]]) -> Iterator[tuple[Task, Sequence[Ticket]]]:
         for number, ranges in enumerate(groups):
-            parts = tuple({part.key: _light(part) for range_ in ranges for part in range_.parts}.values())
+            parts = parts_of(ranges)
             if plan.takes_row_groups:
                 yield PartsTask(number == 0, parts), ()
             else:
@@ -144,11 +143,5 @@ def _join_of(plan: ExportPlan) -> Join:
     return PlainJoin()
 
 
-def _light(part: Part) -> Part:
-    """The part without what only a plan needs."""
-    return part.model_copy(update={"row_groups": ()})
-
-
 def _share(size: str, by: int) -> str:
-    number = int(size[:-2]) * (1000 if size.endswith("GB") else 1)
-    return f"{max(1, number // by)}MB"
+    return f"{max(1, megabytes(size) // by)}MB"

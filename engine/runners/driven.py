@@ -80,7 +80,7 @@ def _process() -> Iterator[Connection]:
         process = subprocess.Popen(  # noqa: S603  # a fixed command
             command,
             pass_fds=(theirs.fileno(),),
-            env={**os.environ, **_ENVIRONMENT},
+            env=_environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
         )
@@ -97,6 +97,12 @@ def _process() -> Iterator[Connection]:
                 process.kill()
                 process.wait()
             connection.close()
+
+
+def _environment() -> dict[str, str]:
+    """Ours without the service's settings: what the driver needs comes with its order, and keys of callers do not."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("TAILRACE_")}
+    return inherited | _ENVIRONMENT
 
 
 def _staged(connection: Connection, cancel: CancelToken, progress: Progress) -> tuple[int, int, str]:

@@ -9,14 +9,13 @@ from typing import ClassVar
 import duckdb
 
 from engine.compile import Statement
-from engine.executor import Source, failure_of, run_statements, target_of
-from engine.file_systems import SLICE, SliceFileSystem, StageFileSystem
-from engine.progress import Progress
-from engine.runners.exchange_sql import BUCKET, write_slice
+from engine.executor import Source, failure_of, target_of
+from engine.file_systems import StageFileSystem
+from engine.runners.exchange_sql import count_buckets, write_slice
 from engine.runners.job import Job, Piece
-from engine.runners.nodes import cancel_token, exports_of, results_of
-from engine.runners.staging import PieceStream
-from engine.runners.tasks import footers_of, piece_frame
+from engine.runners.nodes import cancel_token, results_of
+from engine.runners.slices import SliceFileSystem, slice_names
+from engine.runners.tasks import encode
 from engine.runs import Part
 from engine.session import open_session
 
@@ -72,7 +71,7 @@ class SplitTask:
         with _session(job, self.parts, targets, sink) as connection:
             for one in self.statements:
                 connection.execute(one.sql, {**job.parameters, **one.parameters})
-            counts = dict(connection.execute(f"SELECT {BUCKET}, count(*) FROM {TABLE} GROUP BY ALL").fetchall())  # noqa: S608
+            counts = dict(connection.execute(count_buckets(TABLE)).fetchall())
             slices = []
             for bucket, name in enumerate(targets):
                 statement = write_slice(TABLE, bucket, name)
@@ -92,28 +91,14 @@ class MergeTask:
 
     def run(self, job: Job, inputs: Sequence[object]) -> Piece:
         """Sort, encode and stage. Raises LimitExceeded, Cancelled or StoreError."""
-        slices = SliceFileSystem([memoryview(one) for one in inputs], job.published_at)  # type: ignore[arg-type]
-        frame = piece_frame(job, first=self.first)
-        with PieceStream(exports_of(job).join(job.key, job.handle), job.block_sizes) as stream:
-            rows = run_statements(
-                [self.statement],
-                1,
-                Source(results_of(job), (), job.published_at),
-                frame,
-                stream.append,
-                settings=job.settings,
-                threads=1,
-                cancel=cancel_token(),
-                progress=Progress(),
-                others=(slices,),
-                allowed=slice_names(len(inputs)),
-            )
-            return stream.finish(rows, footers_of(frame))
-
-
-def slice_names(count: int) -> list[str]:
-    """What DuckDB opens for the inputs of a merge."""
-    return [f"{SLICE}://{number}" for number in range(count)]
+        return encode(
+            job,
+            [self.statement],
+            Source(results_of(job), (), job.published_at),
+            first=self.first,
+            others=(SliceFileSystem(inputs, job.published_at),),
+            allowed=slice_names(len(inputs)),
+        )
 
 
 class _Slices:

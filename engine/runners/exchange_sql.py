@@ -25,8 +25,8 @@ def sample(plan: ExportPlan, range_: Range, sources: list[str], places: list[int
     """
     rows, parameters = _rows(plan, range_, sources, places)
     # A fixed seed: a task that runs twice tells the same.
-    sql = f"SELECT {_KEY}, (SELECT count(*) FROM found) FROM found USING SAMPLE reservoir({keys} ROWS) REPEATABLE (0)"  # noqa: S608
-    return Statement(f"WITH found AS MATERIALIZED (SELECT {_KEY} FROM ({rows})) {sql}", parameters)  # noqa: S608
+    sql = f"SELECT {_KEY}, (SELECT count(*) FROM found) FROM found USING SAMPLE reservoir({keys} ROWS) REPEATABLE (0)"
+    return Statement(f"WITH found AS MATERIALIZED (SELECT {_KEY} FROM ({rows})) {sql}", parameters)
 
 
 def split(
@@ -36,13 +36,19 @@ def split(
     rows, parameters = _rows(plan, range_, sources, places)
     parameters |= {f"cut{number}": cut for number, cut in enumerate(cuts)}
     names = ", ".join([*(identifier(field.name) for field in plan.fields), PART, ROW])
-    select = f"SELECT {names}, {_tree(0, len(cuts))} AS {BUCKET} FROM ({rows})"  # noqa: S608
+    select = f"SELECT {names}, {_tree(0, len(cuts))} AS {BUCKET} FROM ({rows})"
     return Statement(f"{table} {select}", parameters)
+
+
+def count_buckets(table: str) -> str:
+    """The numbers of buckets, each with the number of its rows."""
+    return f"SELECT {BUCKET}, count(*) FROM {table} GROUP BY ALL"
 
 
 def write_slice(table: str, bucket: int, target: str) -> Statement:
     """The rows of one bucket as a file."""
-    sql = f"COPY (SELECT * EXCLUDE {BUCKET} FROM {table} WHERE {BUCKET} = $bucket) TO $target ({_SLICE_OPTIONS}, USE_TMP_FILE false)"  # noqa: S608, E501
+    select = f"SELECT * EXCLUDE {BUCKET} FROM {table} WHERE {BUCKET} = $bucket"
+    sql = f"COPY ({select}) TO $target ({_SLICE_OPTIONS}, USE_TMP_FILE false)"
     return Statement(sql, {"bucket": bucket, "target": target})
 
 
@@ -56,12 +62,13 @@ def merge(
     if rows < among:
         # Not by LIMIT or a filter behind the sort: row groups end where full vectors do, and only a sort that comes
         # last gives those. Also, a sort turns -0.0 of its key into 0.0, and what DuckDB does for small limits does not.
-        numbered = f"SELECT {PART}, {ROW}, row_number() OVER (ORDER BY {_order(plan)}) AS {_NUMBER} FROM read_parquet($sources)"  # noqa: S608, E501
-        wanted = f"SELECT {PART}, {ROW} FROM ({numbered}) WHERE {_NUMBER} > $skip AND {_NUMBER} <= $end"  # noqa: S608
+        number = f"row_number() OVER (ORDER BY {_order(plan)})"
+        numbered = f"SELECT {PART}, {ROW}, {number} AS {_NUMBER} FROM read_parquet($sources)"
+        wanted = f"SELECT {PART}, {ROW} FROM ({numbered}) WHERE {_NUMBER} > $skip AND {_NUMBER} <= $end"
         chosen = f" SEMI JOIN ({wanted}) USING ({PART}, {ROW})"
         parameters |= {"skip": skip, "end": skip + rows}
-    inner = f"SELECT {names} FROM read_parquet($sources){chosen} ORDER BY {_order(plan)}"  # noqa: S608
-    select = f"SELECT {columns_of(plan)} FROM ({inner})"  # noqa: S608
+    inner = f"SELECT {names} FROM read_parquet($sources){chosen} ORDER BY {_order(plan)}"
+    select = f"SELECT {columns_of(plan)} FROM ({inner})"
     sql = f"COPY ({select}) TO $target ({copy_options(plan, first=first)}, USE_TMP_FILE false)"
     return Statement(sql, parameters)
 
@@ -88,7 +95,7 @@ def _rows(plan: ExportPlan, range_: Range, sources: list[str], places: list[int]
     sort, last = f"{plan.sort.sql}, '{_direction(plan)} NULLS LAST'", "'ASC NULLS LAST'"
     key = f"create_sort_key({sort}, {part}, {last}, {row}, {last})"
     names = ", ".join(identifier(field.name) for field in plan.fields)
-    select = f"SELECT {names}, {part} AS {PART}, {row} AS {ROW}, {key} AS {_KEY} FROM read_parquet($sources){where}"  # noqa: S608
+    select = f"SELECT {names}, {part} AS {PART}, {row} AS {ROW}, {key} AS {_KEY} FROM read_parquet($sources){where}"
     return select, parameters
 
 

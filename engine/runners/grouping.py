@@ -1,7 +1,10 @@
 """How much goes into one task: enough that its start does not count, and so little that all can share the work."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
+
+from engine.ranges import Range
+from engine.runs import Part
 
 TASK_BYTES = 8 * 1024 * 1024
 """Parquet bytes of a task."""
@@ -30,3 +33,9 @@ def grouped(items: Iterable[_ItemT], size: Callable[[_ItemT], int], most: int) -
         held += size(item)
     if group:
         yield tuple(group)
+
+
+def parts_of(ranges: Sequence[Range]) -> tuple[Part, ...]:
+    """The parts that ranges are of, each once, without what only a plan needs."""
+    parts = {part.key: part for range_ in ranges for part in range_.parts}
+    return tuple(part.model_copy(update={"row_groups": ()}) for part in parts.values())

@@ -3,9 +3,8 @@
 import hashlib
 from typing import Protocol
 
-from engine.errors import SourceDamaged
 from engine.framing import NEXT, OPEN, array_end
-from engine.parquet_copy import NO_FOOTER
+from engine.parquet_copy import told_as_damage
 from engine.row_groups import FooterJoin
 from engine.runners.job import Piece
 from engine.stores.port import Upload
@@ -59,17 +58,16 @@ class RowGroupJoin:
 
     def head(self, piece: Piece) -> bytes | None:
         """As it is; its footers count. Raises SourceDamaged if they are not of one schema."""
-        try:
+        with told_as_damage():
             for footer in piece.footers:
                 for _ in self._join.add(footer):
                     pass
-        except NO_FOOTER as error:
-            raise SourceDamaged("A part of the run cannot be read.") from error
         return None
 
     def end(self) -> bytes:
-        """The footer."""
-        return self._join.footer()
+        """The footer. Raises SourceDamaged if those of the pieces have not what one is made of."""
+        with told_as_damage():
+            return self._join.footer()
 
 
 class JoinedFile:

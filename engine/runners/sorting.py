@@ -12,13 +12,13 @@ from engine.formats import ROW_GROUP_ROWS
 from engine.plan import ExportPlan
 from engine.ranges import Range
 from engine.runners import exchange_sql
-from engine.runners.exchange import CREATE, EXTEND, Keys, MergeTask, SampleTask, SplitTask, slice_names
-from engine.runners.grouping import grouped
+from engine.runners.exchange import CREATE, EXTEND, Keys, MergeTask, SampleTask, SplitTask
+from engine.runners.grouping import grouped, parts_of
 from engine.runners.job import Failure, Task
 from engine.runners.pool import Session, Ticket
+from engine.runners.slices import slice_names
 from engine.runners.window import Window, gathered
 from engine.runners.work import error_of
-from engine.runs import Part
 
 SORT_TASK_BYTES = 32 * 1024 * 1024
 """Parquet bytes of a task of a sort, at least."""
@@ -116,7 +116,7 @@ class Sorting:
             exchange_sql.sample(self._plan, one, self._source.names(one.parts), self._numbers(one), keys)
             for one in group
         )
-        return SampleTask(_parts(group), statements)
+        return SampleTask(parts_of(group), statements)
 
     def _splitting(self, group: Sequence[Range], cuts: Sequence[bytes]) -> SplitTask:
         statements = tuple(
@@ -130,7 +130,7 @@ class Sorting:
             )
             for place, one in enumerate(group)
         )
-        return SplitTask(_parts(group), statements, len(cuts) + 1)
+        return SplitTask(parts_of(group), statements, len(cuts) + 1)
 
     def _numbers(self, range_: Range) -> list[int]:
         return [self._places[part.key] for part in range_.parts]
@@ -146,11 +146,6 @@ def cut_keys(found: list[tuple[bytes, float]], buckets: int) -> list[bytes]:
             cuts.append(key)
         seen += weight
     return cuts
-
-
-def _parts(group: Sequence[Range]) -> tuple[Part, ...]:
-    parts = {part.key: part.model_copy(update={"row_groups": ()}) for range_ in group for part in range_.parts}
-    return tuple(parts.values())
 
 
 def _samples(result: object) -> tuple[Keys, ...]:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from fsspec import AbstractFileSystem
+
 from engine.compile import Statement
 from engine.executor import Source, run_statements
 from engine.framing import ArrayFrame, Frame, ParquetFrame, PlainFrame
@@ -30,22 +32,9 @@ class RangesTask:
 
     def run(self, job: Job, _: Sequence[object]) -> Piece:
         """Encode and stage. Raises LimitExceeded, SourceDamaged, Cancelled or StoreError."""
-        frame = piece_frame(job, first=self.first)
         source = Source(results_of(job), self.parts, job.published_at)
         statements = (Statement(one.sql, {**job.parameters, **one.parameters}) for one in self.statements)
-        with PieceStream(exports_of(job).join(job.key, job.handle), job.block_sizes) as stream:
-            rows = run_statements(
-                statements,
-                len(self.statements),
-                source,
-                frame,
-                stream.append,
-                settings=job.settings,
-                threads=1,
-                cancel=cancel_token(),
-                progress=Progress(),
-            )
-            return stream.finish(rows, footers_of(frame))
+        return encode(job, list(statements), source, first=self.first)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +64,38 @@ class PartsTask:
             return stream.finish(rows, footers)
 
 
-def piece_frame(job: Job, *, first: bool) -> Frame:
+def encode(
+    job: Job,
+    statements: Sequence[Statement],
+    source: Source,
+    *,
+    first: bool,
+    others: Sequence[AbstractFileSystem] = (),
+    allowed: Sequence[str] = (),
+) -> Piece:
+    """Run COPYs into the targets of their places, and stage what they give as a piece of the file.
+
+    ``others`` and ``allowed`` are as in `run_statements`, and so is what is raised.
+    """
+    frame = _frame(job, first=first)
+    with PieceStream(exports_of(job).join(job.key, job.handle), job.block_sizes) as stream:
+        rows = run_statements(
+            statements,
+            len(statements),
+            source,
+            frame,
+            stream.append,
+            settings=job.settings,
+            threads=1,
+            cancel=cancel_token(),
+            progress=Progress(),
+            others=others,
+            allowed=allowed,
+        )
+        return stream.finish(rows, frame.footers if isinstance(frame, ParquetFrame) else ())
+
+
+def _frame(job: Job, *, first: bool) -> Frame:
     """The frame of the ranges of one task; the driver adds the end of the file."""
     match job.format:
         case "json":
@@ -83,8 +103,3 @@ def piece_frame(job: Job, *, first: bool) -> Frame:
         case "parquet":
             return ParquetFrame(first=first, last=False)
     return PlainFrame(BOM if job.bom and first else b"")
-
-
-def footers_of(frame: Frame) -> Sequence[bytes]:
-    """The footers that a frame has met."""
-    return frame.footers if isinstance(frame, ParquetFrame) else ()

@@ -109,6 +109,21 @@ def test_the_head_is_lost(spread_large: Callable[..., Spread], tmp_path: Path) -
     assert drivers() == set()
 
 
+def test_the_driver_inherits_no_key_of_callers(
+    cluster: RayCluster, spread_large: Callable[..., Spread], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TAILRACE_SIGNING_KEYS", "k1=a-secret-that-signs-urls-0123456789abcdef")
+    spread = spread_large(cluster)
+    running = Running(spread, spread.engine.plan(spread.exporter, "csv"))
+    worker_of(cluster, "RangesTask")
+    (driver,) = drivers()
+    inherited = Path(f"/proc/{driver}/environ").read_bytes()
+    running.end()
+    assert running.error is None
+    assert b"RAY_AUTH_TOKEN=" in inherited
+    assert b"a-secret-that-signs" not in inherited
+
+
 def test_the_driver_is_killed(cluster: RayCluster, spread_large: Callable[..., Spread]) -> None:
     spread = spread_large(cluster)
     plan = spread.engine.plan(spread.exporter, "csv")
