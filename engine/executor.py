@@ -15,7 +15,7 @@ from engine.cancel import CancelToken
 from engine.compile import Statement, compile_copy
 from engine.errors import Cancelled, LimitExceeded, SourceDamaged
 from engine.file_systems import PART, STAGE, PartFileSystem, StageFileSystem
-from engine.framing import Frame, frame_of
+from engine.framing import Chunk, Frame, frame_of
 from engine.ordered import OrderedSink
 from engine.plan import ExportPlan
 from engine.progress import Progress
@@ -36,8 +36,13 @@ _UNREADABLE = (
 )
 """What DuckDB raises for a part that is damaged; beside its bare Error, which is all that it says of a bad footer."""
 
-MAX_WAITING_BYTES = 64 * 1024 * 1024
-"""Encoded bytes that may wait for the ranges before them."""
+_WAITING_BYTES = 16 * 1024 * 1024
+_MOST_WAITING_BYTES = 64 * 1024 * 1024
+
+
+def waiting_bytes(workers: int) -> int:
+    """How many encoded bytes may wait for the ranges before them: so many for each worker that is not the first."""
+    return min(_MOST_WAITING_BYTES, _WAITING_BYTES * max(1, workers - 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,7 @@ class Source:
 def run_ranges(
     plan: ExportPlan,
     store: ObjectStore,
-    forward: Callable[[bytes], None],
+    forward: Callable[[Chunk], None],
     *,
     settings: DuckDBSettings,
     cancel: CancelToken,
@@ -94,7 +99,7 @@ def run_statements(
     count: int,
     source: Source,
     frame: Frame,
-    forward: Callable[[bytes], None],
+    forward: Callable[[Chunk], None],
     *,
     settings: DuckDBSettings,
     threads: int,
@@ -108,7 +113,8 @@ def run_statements(
     They read the source's parts, and what ``others`` have of the names that are ``allowed``. Returns the rows written;
     raises what `run_ranges` raises.
     """
-    sink = OrderedSink(frame, forward, count=count, max_waiting_bytes=MAX_WAITING_BYTES)
+    most = waiting_bytes(min(settings.threads, count))
+    sink = OrderedSink(frame, forward, count=count, max_waiting_bytes=most)
     work = _Work(iter(statements), count, source, sink, settings, threads, cancel, progress, others, allowed)
     if work.workers == 1:
         return work.run()

@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from engine.allocator import return_large_pieces
 from engine.blocks import BlockStream
 from engine.cancel import CancelToken
 from engine.executor import run_ranges
+from engine.framing import Chunk
 from engine.parquet_copy import copy_row_groups
 from engine.plan import ExportPlan
 from engine.progress import Progress
@@ -21,6 +23,7 @@ class LocalRunner:
         self._results = results
         self._exports = exports
         self._settings = settings
+        return_large_pieces()
 
     @contextmanager
     def stage(self, plan: ExportPlan, key: str, cancel: CancelToken, progress: Progress) -> Iterator[Staged]:
@@ -32,7 +35,7 @@ class LocalRunner:
             yield Staged(rows, stream.size, stream.sha256, stream.commit)
 
     def _write(self, plan: ExportPlan, stream: BlockStream, cancel: CancelToken, progress: Progress) -> int:
-        def forward(data: bytes) -> None:
+        def forward(data: Chunk) -> None:
             stream.append(data)
             progress.add_bytes(len(data))
 
