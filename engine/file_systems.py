@@ -18,11 +18,15 @@ STAGE = "stage"
 PART = "part"
 
 
+_PIECE_BYTES = 512 * 1024
+"""DuckDB hands over up to 44 MB at once (a batch of a sort), and Python's lock is held while a piece is copied."""
+
+
 class Sink(Protocol):
     """Where the bytes of targets go, by their number."""
 
-    def write(self, ordinal: int, data: bytes) -> None:
-        """Take bytes of one target."""
+    def write(self, ordinal: int, data: memoryview) -> None:
+        """Take bytes of one target, which stay as they are."""
 
     def stop(self, reason: BaseException) -> None:
         """Taking them failed: DuckDB keeps only the text of an error."""
@@ -40,13 +44,15 @@ class _Target(io.RawIOBase):
         return True
 
     def write(self, data: Any) -> int:
+        view = memoryview(data)
         try:
-            self._sink.write(self._ordinal, data)
+            for start in range(0, len(view), _PIECE_BYTES):
+                self._sink.write(self._ordinal, view[start : start + _PIECE_BYTES])
         except Exception as error:  # DuckDB would keep only the text of it
             self._sink.stop(error)
             raise
-        self._size += len(data)
-        return len(data)
+        self._size += len(view)
+        return len(view)
 
     def tell(self) -> int:
         return self._size

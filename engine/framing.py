@@ -1,9 +1,13 @@
 """How the files that DuckDB writes for single ranges become one file."""
 
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from engine.plan import ExportPlan
 from engine.row_groups import MAGIC, TAIL_BYTES, FooterJoin
+
+Chunk = bytes | memoryview
+"""Bytes on their way; a view keeps the whole of what it looks at."""
 
 OPEN, _CLOSE = b"[\n\t", b"\n]\n"
 
@@ -18,15 +22,18 @@ def array_end(*, any_rows: bool) -> bytes:
 
 
 class Frame(Protocol):
-    """Called in order of the ranges: bytes of a range, its end, and the end of all. Returns what goes into the file."""
+    """Called in order of the ranges: bytes of a range, its end, and the end of all. Returns what goes into the file.
 
-    def content(self, data: bytes) -> bytes:
+    Bytes are passed on as views of what DuckDB wrote: Python's lock is held while any of them are copied.
+    """
+
+    def content(self, data: Chunk) -> Iterable[Chunk]:
         """Bytes of the current range."""
 
-    def end_of_range(self) -> bytes:
+    def end_of_range(self) -> Iterable[Chunk]:
         """The current range is over."""
 
-    def end(self) -> bytes:
+    def end(self) -> Iterable[Chunk]:
         """All ranges are over."""
 
 
@@ -36,18 +43,18 @@ class PlainFrame:
     def __init__(self, head: bytes = b"") -> None:
         self._head = head
 
-    def content(self, data: bytes) -> bytes:
+    def content(self, data: Chunk) -> Iterable[Chunk]:
         """The bytes as they are."""
         head, self._head = self._head, b""
-        return head + data if head else data
+        return (head, data)
 
-    def end_of_range(self) -> bytes:
+    def end_of_range(self) -> Iterable[Chunk]:
         """Nothing: lines end themselves, and a single Parquet file is whole."""
-        return b""
+        return ()
 
-    def end(self) -> bytes:
+    def end(self) -> Iterable[Chunk]:
         """Nothing more."""
-        return b""
+        return ()
 
 
 class ArrayFrame:
@@ -63,30 +70,35 @@ class ArrayFrame:
         self._pending = b""
         self._started = False
 
-    def content(self, data: bytes) -> bytes:
+    def content(self, data: Chunk) -> Iterable[Chunk]:
         """The rows in these bytes, less what could be the end of the array."""
-        data = self._pending + data
-        if not self._started:
-            if len(data) <= len(OPEN) + len(_CLOSE):
-                self._pending = data
-                return b""
-            self._started = True
-            lead = NEXT if self._any else OPEN
-            self._any = True
-            data = lead + data[len(OPEN) :]
-        self._pending = data[-len(_CLOSE) :]
-        return data[: -len(_CLOSE)]
+        if self._started and len(data) > len(_CLOSE):
+            pending, self._pending = self._pending, bytes(data[-len(_CLOSE) :])
+            return (pending, data[: -len(_CLOSE)])
+        # The beginning of a range, or very few bytes.
+        whole = self._pending + bytes(data)
+        if self._started:
+            self._pending = whole[-len(_CLOSE) :]
+            return (whole[: -len(_CLOSE)],)
+        if len(whole) <= len(OPEN) + len(_CLOSE):
+            self._pending = whole
+            return ()
+        self._started = True
+        lead = NEXT if self._any else OPEN
+        self._any = True
+        self._pending = whole[-len(_CLOSE) :]
+        return (lead, memoryview(whole)[len(OPEN) : -len(_CLOSE)])
 
-    def end_of_range(self) -> bytes:
+    def end_of_range(self) -> Iterable[Chunk]:
         """Nothing: the range's closing bracket is dropped."""
         if not self._pending.endswith(_CLOSE):
             raise AssertionError("DuckDB's JSON array does not end as expected")
         self._pending, self._started = b"", False
-        return b""
+        return ()
 
-    def end(self) -> bytes:
+    def end(self) -> Iterable[Chunk]:
         """The one closing bracket."""
-        return array_end(any_rows=self._any) if self._last else b""
+        return (array_end(any_rows=self._any),) if self._last else ()
 
 
 class ParquetFrame:
@@ -94,30 +106,43 @@ class ParquetFrame:
 
     def __init__(self, *, first: bool = True, last: bool = True) -> None:
         self._join = FooterJoin()
-        self._pending = bytearray()
+        self._pending: list[Chunk] = []
         self._head = MAGIC if first else b""
         self._last = last
         self.footers: list[bytes] = []
         """Of the ranges so far, as DuckDB wrote them."""
 
-    def content(self, data: bytes) -> bytes:
+    def content(self, data: Chunk) -> Iterable[Chunk]:
         """Nothing yet: only a file's end tells where its row groups are."""
-        self._pending += data
-        return b""
+        self._pending.append(data)
+        return ()
 
-    def end_of_range(self) -> bytes:
+    def end_of_range(self) -> Iterable[Chunk]:
         """The row groups of the range."""
-        file = self._pending
-        end = len(file) - TAIL_BYTES
-        length = int.from_bytes(file[end : end + 4], "little")
-        self.footers.append(bytes(file[end - length : end]))
-        spans = list(self._join.add(self.footers[-1]))
-        head, self._head, self._pending = self._head, b"", bytearray()
-        return head + b"".join(file[span.start : span.start + span.length] for span in spans)
+        file, self._pending = self._pending, []
+        end = sum(map(len, file)) - TAIL_BYTES
+        length = int.from_bytes(b"".join(_cut(file, end, 4)), "little")
+        self.footers.append(b"".join(_cut(file, end - length, length)))
+        head, self._head = self._head, b""
+        yield head
+        for span in self._join.add(self.footers[-1]):
+            yield from _cut(file, span.start, span.length)
 
-    def end(self) -> bytes:
+    def end(self) -> Iterable[Chunk]:
         """The footer."""
-        return self._join.footer() if self._last else b""
+        return (self._join.footer(),) if self._last else ()
+
+
+def _cut(chunks: Iterable[Chunk], start: int, length: int) -> Iterator[Chunk]:
+    """``length`` bytes from ``start`` on of what the chunks are together."""
+    for chunk in chunks:
+        if length <= 0:
+            return
+        if start < len(chunk):
+            taken = chunk[start : start + length]
+            yield taken
+            length -= len(taken)
+        start = max(0, start - len(chunk))
 
 
 def frame_of(plan: ExportPlan) -> Frame:

@@ -14,7 +14,7 @@ import duckdb
 from engine.errors import Cancelled, InvalidRequest, LimitExceeded, SourceDamaged, StoreUnavailable
 from engine.file_systems import PART, STAGE, PartFileSystem, StageFileSystem
 from engine.formats import FORMATS, Format
-from engine.framing import ArrayFrame, PlainFrame
+from engine.framing import ArrayFrame, Chunk, PlainFrame
 from engine.inference import type_of_duckdb
 from engine.inspection_snapshot import take_snapshot
 from engine.inspection_views import create_views
@@ -63,7 +63,7 @@ class Inspection:
             if self._checked(query).type == duckdb.StatementType.EXPLAIN:
                 raise _refused("EXPLAIN is for the table format.")
 
-    def write(self, query: str, format_: Format, forward: Callable[[bytes], None]) -> tuple[list[Field], int]:
+    def write(self, query: str, format_: Format, forward: Callable[[Chunk], None]) -> tuple[list[Field], int]:
         """Hand the answer to ``forward`` as a file of that format, spelled as exports are.
 
         Returns its columns and the number of its rows. Raises as `table` does.

@@ -4,29 +4,29 @@ The range at the front passes straight through; those behind it wait in memory, 
 wait. The front never waits for anyone behind it, so the whole cannot stall.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from threading import Condition
 
 from engine.errors import Cancelled
-from engine.framing import Frame
+from engine.framing import Chunk, Frame
 
 
 class OrderedSink:
     """Writers by range ordinal; what they write reaches ``forward`` in the order of the ordinals, framed."""
 
-    def __init__(self, frame: Frame, forward: Callable[[bytes], None], *, count: int, max_waiting_bytes: int) -> None:
+    def __init__(self, frame: Frame, forward: Callable[[Chunk], None], *, count: int, max_waiting_bytes: int) -> None:
         self._frame = frame
         self._forward = forward
         self._count = count
         self._max_waiting_bytes = max_waiting_bytes
         self._changed = Condition()
         self._front = 0
-        self._waiting: dict[int, list[bytes]] = {}
+        self._waiting: dict[int, list[Chunk]] = {}
         self._waiting_bytes = 0
         self._ended: set[int] = set()
         self._stopped: BaseException | None = None
 
-    def write(self, ordinal: int, data: bytes) -> None:
+    def write(self, ordinal: int, data: Chunk) -> None:
         """Take bytes of one range. Raises what `stop` was given, if it was called."""
         with self._changed:
             while ordinal != self._front and self._waiting_bytes + len(data) > self._max_waiting_bytes:
@@ -77,9 +77,10 @@ class OrderedSink:
         for data in waiting:
             self._emit(self._frame.content(data))
 
-    def _emit(self, data: bytes) -> None:
-        if data:
-            self._forward(data)
+    def _emit(self, chunks: Iterable[Chunk]) -> None:
+        for data in chunks:
+            if data:
+                self._forward(data)
 
     def _raise_if_stopped(self) -> None:
         if self._stopped is not None:

@@ -9,7 +9,7 @@ from engine.cancel import CancelToken
 from engine.compile import Window, compile_count, compile_page
 from engine.errors import LimitExceeded
 from engine.executor import source_of, target_of
-from engine.framing import ArrayFrame, Frame, PlainFrame
+from engine.framing import ArrayFrame, Chunk, Frame, PlainFrame
 from engine.ordered import OrderedSink
 from engine.plan import ExportPlan
 from engine.ranges import Range
@@ -37,10 +37,10 @@ def read_page(
 
     With no ``limit`` rows are only counted. Raises LimitExceeded for a page of too many bytes, or as exports do.
     """
-    taken: list[bytes] = []
+    taken: list[Chunk] = []
     size = 0
 
-    def forward(data: bytes) -> None:
+    def forward(data: Chunk) -> None:
         nonlocal size
         size += len(data)
         if size > MAX_PAGE_BYTES:

@@ -105,10 +105,10 @@ class _Slices:
     """Takes one file after another."""
 
     def __init__(self) -> None:
-        self._pieces: list[bytes] = []
+        self._pieces: list[memoryview] = []
 
-    def write(self, _: int, data: bytes) -> None:
-        self._pieces.append(bytes(data))
+    def write(self, _: int, data: memoryview) -> None:
+        self._pieces.append(data)
 
     def stop(self, reason: BaseException) -> None:
         """Nothing can fail."""

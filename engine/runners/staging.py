@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from engine.errors import LimitExceeded
+from engine.framing import Chunk
 from engine.runners.job import Piece
 from engine.stores.names import MAX_BLOCKS
 from engine.stores.port import Staging
@@ -35,13 +36,13 @@ class PieceStream:
     def __init__(self, staging: Staging, sizes: Sequence[int]) -> None:
         self._staging = staging
         self._sizes = sizes
-        self._pieces: list[bytes] = []
+        self._pieces: list[Chunk] = []
         self._pending = 0
         self._blocks: list[bytes] = []
         self._ids: list[Future[str]] = []
         self._pool = ThreadPoolExecutor(min(_AT_ONCE, staging.parallel_blocks), thread_name_prefix="stage")
 
-    def append(self, data: bytes) -> None:
+    def append(self, data: Chunk) -> None:
         """Take the next bytes. Raises LimitExceeded if they are more than the task's blocks hold."""
         self._pieces.append(data)
         self._pending += len(data)

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from engine.errors import EngineError, InvalidRequest, LimitExceeded
 from engine.file_systems import PART, STAGE, PartFileSystem, StageFileSystem
 from engine.formats import FORMATS
-from engine.framing import PlainFrame
+from engine.framing import Chunk, PlainFrame
 from engine.inspection import Inspection, fence
 from engine.ordered import OrderedSink
 from engine.quoting import identifier, literal
@@ -80,7 +80,7 @@ def run(job: Job, requests: IO[bytes], answers: IO[bytes]) -> None:
         raise InvalidRequest("SQL is not served here: the kernel cannot confine it. Use filters.", parameter="sql")
     size = 0
 
-    def forward(data: bytes) -> None:
+    def forward(data: Chunk) -> None:
         nonlocal size
         size += len(data)
         if size > job.most_bytes:

@@ -4,6 +4,8 @@ import struct
 from enum import Enum
 from typing import IO
 
+from engine.framing import Chunk
+
 _HEAD = struct.Struct("<cQ")
 _READ = struct.Struct("<IQQ")
 
@@ -20,7 +22,7 @@ class Kind(Enum):
     TOO_MUCH = b"L"
 
 
-def send(stream: IO[bytes], kind: Kind, body: bytes = b"") -> None:
+def send(stream: IO[bytes], kind: Kind, body: Chunk = b"") -> None:
     """Write one frame."""
     stream.write(_HEAD.pack(kind.value, len(body)) + body)
     stream.flush()

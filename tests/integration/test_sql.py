@@ -11,6 +11,7 @@ import pytest
 
 from engine.errors import InvalidRequest, SourceDamaged
 from engine.formats import FORMATS
+from engine.framing import Chunk
 from engine.inspection import Inspection, open_inspection
 from engine.runs import State
 from engine.stores import ObjectStore
@@ -54,7 +55,7 @@ def inspection(engine: Engine) -> Iterator[Inspection]:
 
 def ask(inspection: Inspection, query: str) -> Any:
     """The rows of an answer, by way of JSON."""
-    chunks: list[bytes] = []
+    chunks: list[Chunk] = []
     inspection.write(query, FORMATS["json"], chunks.append)
     return json.loads(b"".join(chunks))
 

@@ -10,6 +10,7 @@ import pytest
 
 from engine.errors import InvalidInput, InvalidRequest
 from engine.formats import FORMATS
+from engine.framing import Chunk
 from engine.inspection import Inspection, ends, open_inspection
 from engine.runs import Part
 from engine.stores import ObjectStore
@@ -118,7 +119,7 @@ def test_what_reads(inspection: Inspection, statement: str) -> None:
 
 
 def csv(inspection: Inspection, query: str) -> str:
-    chunks: list[bytes] = []
+    chunks: list[Chunk] = []
     inspection.write(query, FORMATS["csv"], chunks.append)
     return b"".join(chunks).decode()
 
@@ -132,7 +133,7 @@ def test_values_are_exact(inspection: Inspection) -> None:
         "d,i,s,t,f,n,e,g\n"
         '123456789012345678901234567890.12,9223372036854775807,1,2024-01-02T10:04:05.25Z,Infinity,,"",0.1\n'
     )
-    chunks: list[bytes] = []
+    chunks: list[Chunk] = []
     inspection.write(query, FORMATS["json"], chunks.append)
     assert b"".join(chunks).decode() == (
         '[\n\t{"d":123456789012345678901234567890.12,"i":9223372036854775807,"s":1,'

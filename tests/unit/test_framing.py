@@ -1,13 +1,16 @@
 """Files of ranges joined into one file."""
 
+import io
 import json
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.framing import ArrayFrame, Frame, PlainFrame
+from engine.framing import ArrayFrame, Frame, ParquetFrame, PlainFrame
 
 VALUES = st.one_of(st.none(), st.integers(), st.text(), st.sampled_from(["\n]\n", "[\n\t", "]", "},\n\t{"]))
 ROWS = st.dictionaries(st.text(max_size=3), VALUES, max_size=3)
@@ -27,10 +30,10 @@ def _framed(frame: Frame, files: list[bytes], chunks: list[int]) -> bytes:
         while file:
             length = chunks[turn % len(chunks)]
             turn += 1
-            result += frame.content(file[:length])
+            result += b"".join(frame.content(memoryview(file)[:length]))
             file = file[length:]
-        result += frame.end_of_range()
-    return result + frame.end()
+        result += b"".join(frame.end_of_range())
+    return result + b"".join(frame.end())
 
 
 @given(RANGES, st.lists(st.integers(1, 40), min_size=1, max_size=5))
@@ -48,6 +51,21 @@ def test_arrays_of_ranges_are_one_array_under_any_chunking(
 def test_plain_ranges_follow_each_other_behind_one_head(files: list[bytes], chunk: int, head: bytes) -> None:
     joined = b"".join(files)
     assert _framed(PlainFrame(head), files, [chunk]) == (head + joined if joined else b"")
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 99), max_size=300), min_size=1, max_size=4),
+    st.lists(st.integers(1, 700), min_size=1, max_size=5),
+)
+def test_parquet_files_of_ranges_are_one_file_under_any_chunking(ranges: list[list[int]], chunks: list[int]) -> None:
+    files = []
+    for numbers in ranges:
+        file = io.BytesIO()
+        pq.write_table(pa.table({"n": pa.array(numbers, pa.int64())}), file, row_group_size=100)
+        files.append(file.getvalue())
+    joined = pq.ParquetFile(io.BytesIO(_framed(ParquetFrame(), files, chunks)))
+    assert joined.read()["n"].to_pylist() == [number for numbers in ranges for number in numbers]
+    assert joined.num_row_groups == sum(pq.ParquetFile(io.BytesIO(file)).num_row_groups for file in files)
 
 
 def test_an_array_that_does_not_end_is_noticed() -> None:

@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import Cancelled
-from engine.framing import PlainFrame
+from engine.framing import Chunk, PlainFrame
 from engine.ordered import OrderedSink
 
 PIECES = st.lists(st.lists(st.binary(max_size=20), max_size=6), min_size=1, max_size=12)
 
 
-def _run(ranges: list[list[bytes]], workers: int, limit: int, seed: int) -> list[bytes]:
+def _run(ranges: list[list[bytes]], workers: int, limit: int, seed: int) -> list[Chunk]:
     """Workers take ranges in order and write them at their own pace, as an export's do."""
-    forwarded: list[bytes] = []
+    forwarded: list[Chunk] = []
     sink = OrderedSink(PlainFrame(), forwarded.append, count=len(ranges), max_waiting_bytes=limit)
     left, lock = iter(enumerate(ranges)), threading.Lock()
     pace = random.Random(seed)
@@ -56,14 +56,14 @@ def test_any_interleaving_yields_the_concatenation(
 
 
 def test_the_front_passes_straight_through() -> None:
-    forwarded: list[bytes] = []
+    forwarded: list[Chunk] = []
     sink = OrderedSink(PlainFrame(), forwarded.append, count=2, max_waiting_bytes=0)
     sink.write(0, b"much more than may wait")
     assert forwarded == [b"much more than may wait"]
 
 
 def test_what_waits_is_bounded_and_goes_on_when_its_turn_comes() -> None:
-    forwarded: list[bytes] = []
+    forwarded: list[Chunk] = []
     sink = OrderedSink(PlainFrame(), forwarded.append, count=2, max_waiting_bytes=4)
     sink.write(1, b"1234")
     with ThreadPoolExecutor(1) as pool:

@@ -13,6 +13,7 @@ import click
 
 from engine.exporter import Exporter
 from engine.formats import FORMATS
+from engine.framing import Chunk
 from engine.inspection import fence, open_inspection
 from engine.inspection_snapshot import take_snapshot
 from engine.inspection_views import AZURE_NOTE, path_in, write_views
@@ -80,7 +81,7 @@ def _ask(query: str, format_name: str, output: Path | None, exporter: Exporter, 
     # Each export is a request of its own to ask for: they are asked for only where a query may name them.
     exports = exporter.exports if "exports" in query.lower() else None
 
-    def forward(data: bytes) -> None:
+    def forward(data: Chunk) -> None:
         file.write(data)
 
     with open_inspection(exporter.results, exports, duckdb) as inspection, _opened(output) as file:
