@@ -23,8 +23,9 @@ _RETRIES = {"retry_total": 3, "initial_backoff": 0.2, "increment_base": 2, "rand
 """Four attempts with 2.2, 4.2 and 8.2 s between: a dead store is known within 15 to 35 s."""
 
 _CONNECTIONS = 64
-_PIECE_BYTES = 256 * 1024
-"""What is sent, and read, at once."""
+_SEND_BYTES = 256 * 1024
+_READ_BYTES = 512 * 1024
+"""Pieces of a body. Each is one hop between threads in a download; larger ones are copied more on their way out."""
 _LONGEST_BODY_BYTES = 2**50
 """Above any blob: left to itself, the SDK makes a request for every 32 MiB."""
 _TAKEN = ("BlobAlreadyExists", "ConditionNotMet", "TargetConditionNotMet", "BlobOverwritten")
@@ -125,10 +126,10 @@ class _Adapter(HTTPAdapter):
         super().__init__(pool_maxsize=_CONNECTIONS, max_retries=no_retries)
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **options: Any) -> None:
-        super().init_poolmanager(connections, maxsize, block, blocksize=_PIECE_BYTES, **options)
+        super().init_poolmanager(connections, maxsize, block, blocksize=_SEND_BYTES, **options)
 
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
-        if isinstance(request.body, bytes) and len(request.body) > _PIECE_BYTES:
+        if isinstance(request.body, bytes) and len(request.body) > _SEND_BYTES:
             # requests has read the length by now, and urllib3 asks for no more than `read`.
             pieces: Any = _Pieces(request.body)
             request.body = pieces
@@ -151,7 +152,7 @@ def _transport() -> RequestsTransport:
         session_owner=False,
         connection_timeout=CONNECT_SECONDS,
         read_timeout=CONTROL_READ_SECONDS,
-        connection_data_block_size=_PIECE_BYTES,
+        connection_data_block_size=_READ_BYTES,
     )
 
 
