@@ -6,9 +6,7 @@ nonce in the metadata, by which a blob that is there already is known as the one
 
 import re
 import secrets
-from collections import deque
 from collections.abc import Generator, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from threading import Lock
@@ -19,6 +17,7 @@ from azure.core.exceptions import HttpResponseError, ResourceExistsError, Resour
 from azure.storage.blob import BlobClient, BlobProperties, BlobServiceClient, ContentSettings
 
 from engine.errors import InvalidInput, ObjectChanged, ObjectExists, ObjectMissing, StoreError
+from engine.stores.azure_body import body_of
 from engine.stores.azure_sas import azure_read_urls
 from engine.stores.azure_service import BULK_READ_SECONDS, code_of, open_service, translated
 from engine.stores.azure_upload import AzureUpload
@@ -26,9 +25,6 @@ from engine.stores.names import RESERVED_METADATA, checked_key, checked_metadata
 from engine.stores.port import ObjectInfo, ReadUrls, Staging, Upload
 
 _CONTAINER = re.compile(r"(?=.{3,63}$)[a-z0-9](-?[a-z0-9])*")
-_CHUNK_BYTES = 8 * 1024 * 1024
-_READ_AHEAD = 2
-"""Chunks of a stream that are asked for at once."""
 
 
 def azure_store(container: str, prefix: str, *, connection_string: str | None, account_url: str | None) -> "AzureStore":
@@ -81,29 +77,17 @@ class AzureStore:
         return data or b""
 
     def stream(self, key: str, *, start: int, length: int, etag: str) -> Generator[bytes, None, None]:
-        """One request a chunk, each pinned to the version, so that a broken connection costs one chunk; a few ahead."""
+        """One request for all of it, pinned to the version; a connection that breaks costs another for the rest."""
         checked_range(start, length)
+        blob = self._blob(key)
         if not length:
-            self.read(key, length=0, etag=etag)
-        ends = start + length
-        ahead: deque[Future[bytes]] = deque()
-        with ThreadPoolExecutor(_READ_AHEAD, thread_name_prefix="stream") as pool:
-            try:
-                for at in range(start, ends, _CHUNK_BYTES):
-                    ahead.append(pool.submit(self._whole, key, at, min(_CHUNK_BYTES, ends - at), etag))
-                    if len(ahead) == _READ_AHEAD:
-                        yield ahead.popleft().result()
-                while ahead:
-                    yield ahead.popleft().result()
-            finally:
-                for future in ahead:
-                    future.cancel()
-
-    def _whole(self, key: str, start: int, size: int, etag: str) -> bytes:
-        chunk = self.read(key, start=start, length=size, etag=etag)
-        if len(chunk) < size:
-            raise StoreError("The object ended before the requested range did.")
-        return chunk
+            self._require_current(key, blob, etag)
+        try:
+            with translated():
+                yield from body_of(blob, start, length, etag)
+        except ObjectChanged:
+            self._require_current(key, blob, etag)
+            raise
 
     def create(self, key: str, data: bytes, *, content_type: str, metadata: Mapping[str, str]) -> ObjectInfo:
         """Write a new object by one request. Raises ObjectExists if the key is taken."""

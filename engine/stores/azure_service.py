@@ -24,6 +24,10 @@ _RETRIES = {"retry_total": 3, "initial_backoff": 0.2, "increment_base": 2, "rand
 
 _CONNECTIONS = 64
 _SEND_BYTES = 256 * 1024
+_READ_BYTES = 512 * 1024
+"""Pieces of a body. Each is one hop between threads in a download; larger ones are copied more on their way out."""
+_LONGEST_BODY_BYTES = 2**50
+"""Above any blob: left to itself, the SDK makes a request for every 32 MiB."""
 _TAKEN = ("BlobAlreadyExists", "ConditionNotMet", "TargetConditionNotMet", "BlobOverwritten")
 _SECRETS = re.compile(r"\?[^\s'\"<>()]+|(?<=AccountKey=)[^;\s]+|(?<=sig=)[^&\s]+", re.IGNORECASE)
 
@@ -39,7 +43,11 @@ def open_service(connection_string: str | None, account_url: str | None) -> Blob
             "Azure storage needs either a connection string or an account URL.",
             remedy="Set exactly one of the two.",
         )
-    options: dict[str, Any] = {**_RETRIES, "transport": _transport()}
+    options: dict[str, Any] = {
+        **_RETRIES,
+        "transport": _transport(),
+        "max_single_get_size": _LONGEST_BODY_BYTES,
+    }
     try:
         if connection_string:
             return BlobServiceClient.from_connection_string(connection_string, **options)
@@ -144,7 +152,7 @@ def _transport() -> RequestsTransport:
         session_owner=False,
         connection_timeout=CONNECT_SECONDS,
         read_timeout=CONTROL_READ_SECONDS,
-        connection_data_block_size=_SEND_BYTES,
+        connection_data_block_size=_READ_BYTES,
     )
 
 

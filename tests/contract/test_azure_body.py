@@ -1,0 +1,163 @@
+"""The long read of a blob: what a connection that breaks costs, and what is left on the line."""
+
+import random
+import re
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from engine.errors import ObjectChanged, StoreError, StoreUnavailable
+from engine.stores import azure_body
+from engine.stores.azure import AzureStore, azure_store
+from tests.helpers.azurite import connection_string
+
+MIB = 1024 * 1024
+DATA = random.Random(5).randbytes(20 * MIB)
+ETAG = "0x1"
+
+
+class Blob(ThreadingHTTPServer):
+    """One blob of Azure, on a line that breaks after so many bytes of each body: ``None`` is a line that holds."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Answers)
+        self.breaks: list[int | None] = []
+        self.reset = False
+        self.etag = ETAG
+        self.asked: list[tuple[int, int, str]] = []
+        """First and last byte of each request, and the version that it wants."""
+
+    def handle_error(self, *_: Any) -> None:
+        """Say nothing: clients hang up here on purpose."""
+
+
+class _Answers(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Blob
+
+    def do_GET(self) -> None:
+        blob = self.server
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers["x-ms-range"])
+        assert wanted is not None
+        first, last = int(wanted[1]), int(wanted[2])
+        blob.asked.append((first, last, self.headers["If-Match"]))
+        if self.headers["If-Match"] != f'"{blob.etag}"':
+            self.send_response(412)
+            self.send_header("x-ms-error-code", "ConditionNotMet")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        body = DATA[first : last + 1]
+        self._head(206, len(body), **{"Content-Range": f"bytes {first}-{first + len(body) - 1}/{len(DATA)}"})
+        most = blob.breaks.pop(0) if blob.breaks else None
+        self.wfile.write(body[:most])
+        self.close_connection = most is not None
+        if most is not None and blob.reset:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    def do_HEAD(self) -> None:
+        self._head(200, len(DATA))
+
+    def _head(self, status: int, length: int, **headers: str) -> None:
+        self.send_response(status)
+        sent = {"ETag": f'"{self.server.etag}"', "Last-Modified": "Tue, 24 Nov 2026 10:00:00 GMT", **headers}
+        for name, value in {**sent, "Content-Length": str(length), "x-ms-blob-type": "BlockBlob"}.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def blob(monkeypatch: pytest.MonkeyPatch) -> Iterator[Blob]:
+    monkeypatch.setattr(azure_body, "_PAUSE_SECONDS", 0)
+    with Blob() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def store_of(blob: Blob) -> AzureStore:
+    return azure_store("one", "", connection_string=connection_string(blob.server_address[1]), account_url=None)
+
+
+@pytest.mark.parametrize(
+    "breaks", [[0], [1], [5 * MIB + 1], [MIB, MIB], [0, 0], [8 * MIB, 0, 0], [8 * MIB, MIB, 8 * MIB, MIB, MIB]]
+)
+def test_a_line_that_ends_costs_a_request_for_the_rest(blob: Blob, breaks: list[int]) -> None:
+    blob.breaks = [*breaks]
+    start, length = 7, len(DATA) - 11
+
+    body = b"".join(store_of(blob).stream("k", start=start, length=length, etag=ETAG))
+
+    assert body == DATA[start : start + length]
+    firsts = [start + sum(breaks[:number]) for number in range(len(breaks) + 1)]
+    assert blob.asked == [(first, start + length - 1, f'"{ETAG}"') for first in firsts]
+
+
+@pytest.mark.parametrize("breaks", [[0], [5 * MIB + 1], [MIB, MIB]])
+def test_a_line_that_is_reset_costs_no_byte_twice(blob: Blob, breaks: list[int]) -> None:
+    blob.breaks, blob.reset = [*breaks], True
+    assert b"".join(store_of(blob).stream("k", start=0, length=len(DATA), etag=ETAG)) == DATA
+    assert {(last, etag) for _, last, etag in blob.asked} == {(len(DATA) - 1, f'"{ETAG}"')}
+
+
+@pytest.mark.parametrize("broken", [0, 1000, MIB])
+def test_a_line_that_never_holds_is_told_after_three_requests(blob: Blob, broken: int) -> None:
+    blob.breaks = [broken] * 9
+    came: list[bytes] = []
+
+    with pytest.raises(StoreUnavailable):
+        came.extend(store_of(blob).stream("k", start=0, length=len(DATA), etag=ETAG))
+
+    assert len(blob.asked) == 3
+    assert b"".join(came) == DATA[: 3 * broken]
+
+
+def test_the_rest_of_another_version_is_never_taken(blob: Blob) -> None:
+    blob.breaks = [MIB]
+    pieces = store_of(blob).stream("k", start=0, length=len(DATA), etag=ETAG)
+    came = [next(pieces)]
+    blob.etag = "0x2"
+
+    with pytest.raises(ObjectChanged):
+        came.extend(pieces)
+
+    assert b"".join(came) == DATA[:MIB]
+
+
+def test_an_object_that_is_too_short_gives_nothing(blob: Blob) -> None:
+    with pytest.raises(StoreError, match="ended before"):
+        next(store_of(blob).stream("k", start=1, length=len(DATA), etag=ETAG))
+    assert len(blob.asked) == 1
+
+
+def test_pieces_are_small_and_one_request_brings_them(blob: Blob) -> None:
+    pieces = list(store_of(blob).stream("k", start=0, length=len(DATA), etag=ETAG))
+    assert max(map(len, pieces)) <= MIB
+    assert blob.asked == [(0, len(DATA) - 1, f'"{ETAG}"')]
+
+
+def test_a_stream_that_is_closed_ends_its_connection(blob: Blob, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = []
+    keep = azure_body._Answer._keep
+
+    def seen(self: azure_body._Answer, response: Any, body: Any, headers: dict[str, Any]) -> Any:
+        answers.append(body.response.internal_response.raw)
+        return keep(self, response, body, headers)
+
+    monkeypatch.setattr(azure_body._Answer, "_keep", seen)
+    pieces = store_of(blob).stream("k", start=0, length=len(DATA), etag=ETAG)
+    next(pieces)
+    assert answers[0].connection is not None
+    pieces.close()
+    assert answers[0].connection is None
+    assert answers[0].closed
