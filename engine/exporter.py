@@ -57,13 +57,17 @@ class Exporter:
         info = self._exports.head(export_key(plan.run.workflow_id, plan.export_id, plan.request.format))
         return None if info is None else export_of(plan.export_id, plan.run, info)
 
-    def export(self, plan: ExportPlan, cancel: CancelToken, progress: Progress | None = None) -> Export:
+    def export(
+        self, plan: ExportPlan, cancel: CancelToken, progress: Progress | None = None, *, looked: bool = False
+    ) -> Export:
         """The finished export of a plan: the object that is there already, or a new one.
 
+        ``looked``: `finished` has just said that there is none, and one that comes meanwhile is found by the commit.
         Raises LimitExceeded, SourceDamaged, Cancelled, ClusterUnavailable or StoreError; then nothing of it is visible.
         """
         key = export_key(plan.run.workflow_id, plan.export_id, plan.request.format)
-        info = self._exports.head(key) or self._write(plan, key, cancel, progress or Progress())
+        info = None if looked else self._exports.head(key)
+        info = info or self._write(plan, key, cancel, progress or Progress())
         return export_of(plan.export_id, plan.run, info)
 
     def keep(self, export: Export, until: datetime) -> bool:

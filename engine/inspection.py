@@ -5,7 +5,7 @@ published cannot be changed by any statement; results leave by ``stage://0``, wh
 """
 
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from datetime import UTC, datetime
 
@@ -24,7 +24,7 @@ from engine.quoting import identifier, literal
 from engine.request import CsvOptions
 from engine.results import ResultStore
 from engine.schema import Field, data_type_of
-from engine.session import open_session
+from engine.session import fence, open_session
 from engine.settings import DuckDBSettings
 from engine.stores.port import ObjectStore
 
@@ -149,13 +149,6 @@ def open_inspection(
         for statement in fence(allowed):
             connection.execute(statement)
         yield Inspection(connection, parts)
-
-
-def fence(paths: Iterable[str], *, locked: bool = True) -> list[str]:
-    """What makes an instance open these paths alone, for good; ``locked`` keeps its other options as they are."""
-    allowed = f"SET allowed_paths=[{', '.join(map(literal, paths))}]"
-    lock = ["SET lock_configuration=true"] if locked else []
-    return [allowed, "SET enable_external_access=false", *lock]
 
 
 def ends(query: str) -> bool:

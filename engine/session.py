@@ -3,8 +3,10 @@
 Limits and allow-lists belong to the instance, so each worker of each export has one of its own.
 """
 
+import os
+import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from fsspec import AbstractFileSystem
 
 from engine.quoting import literal
 from engine.settings import DuckDBSettings, megabytes
+from engine.spares import Spares
 from engine.spill import bounded_spill
 
 _COUNTED_PERCENT = 80
@@ -31,6 +34,25 @@ FENCE = (
 """What every instance is told first."""
 
 
+def _unlimited() -> duckdb.DuckDBPyConnection:
+    """An instance as all are in the beginning, which knows of nothing to read or to write yet."""
+    connection = duckdb.connect(
+        config={
+            # More would be threads that wait; without a folder it can spill nothing.
+            "threads": 1,
+            "temp_directory": "",
+            "preserve_insertion_order": True,
+            "python_enable_replacements": False,
+        }
+    )
+    connection.execute("; ".join(FENCE))
+    return connection
+
+
+SPARES = Spares(_unlimited, most=2)
+"""Instances of this process that are open ahead, for services; sessions are the same with and without them."""
+
+
 @contextmanager
 def open_session(
     settings: DuckDBSettings,
@@ -46,38 +68,46 @@ def open_session(
     ``allowed`` are the exact paths that it may open, for reading and for writing (DuckDB knows no difference).
     A session that is not ``locked`` is for publishers, who name files of their own machine.
     """
+    limits = {
+        "threads": str(threads),
+        "memory_limit": _share(settings.memory_limit, workers, percent=_COUNTED_PERCENT),
+        "max_temp_directory_size": _share(settings.spill_limit, workers),
+    }
     with _spill_folder(settings.spill_directory) as spill:
-        connection = duckdb.connect(
-            config={
-                "threads": threads,
-                "memory_limit": _share(settings.memory_limit, workers, percent=_COUNTED_PERCENT),
-                "temp_directory": str(spill),
-                "max_temp_directory_size": _share(settings.spill_limit, workers),
-                "preserve_insertion_order": True,
-                "python_enable_replacements": False,
-            }
-        )
+        connection = SPARES.take()
         try:
             for file_system in file_systems:
                 connection.register_filesystem(file_system)
-            for statement in FENCE:
-                connection.execute(statement)
+            statements = [f"SET {name}={literal(value)}" for name, value in {"temp_directory": spill, **limits}.items()]
             if locked:
-                # The allow-list goes before the fence, the fence before the lock.
-                connection.execute(f"SET allowed_paths=[{', '.join(map(literal, allowed))}]")
-                connection.execute("SET enable_external_access=false")
-                connection.execute("SET lock_configuration=true")
-            with bounded_spill(connection, spill, megabytes(settings.spill_limit) * 1_000_000 // workers):
+                statements += fence(allowed)
+            connection.execute("; ".join(statements))
+            with bounded_spill(connection, Path(spill), megabytes(settings.spill_limit) * 1_000_000 // workers):
                 yield connection
         finally:
             connection.close()
+            SPARES.refill()
+
+
+def fence(paths: Iterable[str], *, locked: bool = True) -> list[str]:
+    """What makes an instance open these paths alone, for good; ``locked`` keeps its other options as they are."""
+    # The allow-list goes before the fence, the fence before the lock.
+    allowed = f"SET allowed_paths=[{', '.join(map(literal, paths))}]"
+    lock = ["SET lock_configuration=true"] if locked else []
+    return [allowed, "SET enable_external_access=false", *lock]
 
 
 @contextmanager
-def _spill_folder(parent: Path) -> Iterator[Path]:
+def _spill_folder(parent: Path) -> Iterator[str]:
     parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=parent, ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
+    folder = tempfile.mkdtemp(dir=parent)
+    try:
+        yield folder
+    finally:
+        try:
+            os.rmdir(folder)  # noqa: PTH106  # without a Path, as is most often enough
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _share(size: str, workers: int, *, percent: int = 100) -> str:

@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from engine.errors import EngineError
 from engine.ids import is_id
+from engine.session import SPARES
 from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
 from web.admission import Busy
 from web.denied import Denied
@@ -66,9 +67,10 @@ def create_app_with(services: Services) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with assistants.running() if assistants else nullcontext():
-            yield
-            await services.close()
+        with SPARES.kept():
+            async with assistants.running() if assistants else nullcontext():
+                yield
+                await services.close()
 
     app = Starlette(
         lifespan=lifespan,

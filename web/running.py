@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import anyio.to_thread
 
@@ -18,6 +19,9 @@ from web.admission import Admission, Busy
 from web.logs import tell
 from web.settings import AdmissionSettings
 from web.tracing import working
+
+_LOOKED_SECONDS = 1.0
+"""How long a look at the store is good for: what comes after it costs the work twice, and nothing else."""
 
 
 @dataclass
@@ -50,13 +54,19 @@ class RunningExports:
         What ``gone`` gives ends when the caller no longer wants it. Raises Cancelled then, Busy if the queue is full,
         or what the export raised.
         """
-        finished = await anyio.to_thread.run_sync(self._exporter.finished, plan)
-        if finished is not None:
-            return finished
-        return await self.wait(plan, self.joined(plan, team), gone)
+        shared = self.find(plan.export_id)
+        if shared is None:
+            finished = await anyio.to_thread.run_sync(self._exporter.finished, plan)
+            if finished is not None:
+                return finished
+            shared = self.joined(plan, team)
+        return await self.wait(plan, shared, gone)
 
     def joined(self, plan: ExportPlan, team: str) -> Shared:
-        """The running export of that plan, or a new one. Whoever wants it counts itself as ``waiting``."""
+        """The running export of that plan, or a new one; the caller has looked for a finished one.
+
+        Whoever wants it counts itself as ``waiting``.
+        """
         return self._running.get(plan.export_id) or self._start(plan, team)
 
     async def close(self) -> None:
@@ -102,7 +112,10 @@ class RunningExports:
             late = asyncio.get_running_loop().call_later(self._deadline_seconds, cancel.cancel)
             try:
                 with working("export") as span:
-                    made = await anyio.to_thread.run_sync(self._exporter.export, plan, cancel, progress)
+                    # Another replica may have made it while this one waited in the queue.
+                    looked = shared.admitted - shared.asked < _LOOKED_SECONDS
+                    export = partial(self._exporter.export, plan, cancel, progress, looked=looked)
+                    made = await anyio.to_thread.run_sync(export)
                     span.tell(_facts(plan, team, shared))
                     return made
             except Cancelled as error:

@@ -14,14 +14,14 @@ from engine.errors import EngineError, InvalidRequest, LimitExceeded
 from engine.file_systems import PART, STAGE, PartFileSystem, StageFileSystem
 from engine.formats import FORMATS
 from engine.framing import Chunk, PlainFrame
-from engine.inspection import Inspection, fence
+from engine.inspection import Inspection
 from engine.ordered import OrderedSink
 from engine.quoting import identifier, literal
 from engine.runs import Part
 from engine.sandbox.confine import confine
 from engine.sandbox.wire import Kind, pack_read, receive, send
 from engine.schema import ROW_ID, Schema
-from engine.session import FENCE
+from engine.session import FENCE, fence
 
 VIEW = "data"
 """What the rows of the run are called."""

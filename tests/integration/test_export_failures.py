@@ -180,3 +180,14 @@ def _on_stage(engine: Engine, monkeypatch: pytest.MonkeyPatch, action: Callable[
         return upload
 
     monkeypatch.setattr(engine.store, "begin", wrapped)
+
+
+def test_an_object_that_came_after_the_look_is_taken_as_it_is(engine: Engine) -> None:
+    exporter = engine.exporter()
+    plan = engine.plan(exporter, "csv")
+    assert exporter.finished(plan) is None
+    other = engine.export("csv", engine.exporter(threads=3))
+    key = export_key(other.workflow_id, other.export_id, other.format)
+    made = engine.store.head(key)
+    assert exporter.export(plan, CancelToken(), looked=True) == other
+    assert engine.store.head(key) == made

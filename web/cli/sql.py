@@ -14,9 +14,10 @@ import click
 from engine.exporter import Exporter
 from engine.formats import FORMATS
 from engine.framing import Chunk
-from engine.inspection import fence, open_inspection
+from engine.inspection import open_inspection
 from engine.inspection_snapshot import take_snapshot
 from engine.inspection_views import AZURE_NOTE, path_in, write_views
+from engine.session import fence
 from engine.settings import DuckDBSettings, StorageSettings
 from web.cli.sql_prompt import MOST_ROWS, Prompt, draw, interruptible
 from web.services import open_exporter
