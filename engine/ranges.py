@@ -15,7 +15,7 @@ MOST_PICKED = 50
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Rows of a run in its order: whole parts, or of a single one the rows ``first <= n < end``, or ``rows`` of those."""
+    """Rows of a run in its order: whole parts, or the rows ``first <= n < end`` of a single one; ``rows`` of these."""
 
     ordinal: int
     parts: tuple[Part, ...]
