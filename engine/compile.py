@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 
 from engine.formats import DELIMITERS
-from engine.plan import ExportPlan
+from engine.plan import ExportPlan, has_id
 from engine.projection import project
 from engine.quoting import identifier, literal
 from engine.ranges import Range
 from engine.schema import Reference
+
+_SPAN = "file_row_number >= $first_row AND file_row_number < $end_row"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ def compile_count(plan: ExportPlan, sources: list[str]) -> Statement:
     """How many rows an export of the plan would have."""
     parameters = dict(plan.parameters)
     source = _source(plan, sources, parameters)
-    where = f" WHERE {plan.predicate}" if plan.predicate else ""
+    where = _where(plan, Range(0, ()), parameters)
     return Statement(f"SELECT count(*) FROM {source}{where}", parameters)  # noqa: S608  # quoted names, bound values
 
 
@@ -59,7 +61,7 @@ def compile_cells(plan: ExportPlan, column: Reference, sources: list[str]) -> St
     """The cells of one column, as ``x``, in the rows that an export of the plan would have."""
     parameters = dict(plan.parameters)
     source = _source(plan, sources, parameters)
-    where = f" WHERE {plan.predicate}" if plan.predicate else ""
+    where = _where(plan, Range(0, ()), parameters)
     return Statement(f"SELECT {column.sql} AS x FROM {source}{where}", parameters)  # noqa: S608  # quoted names, bound values
 
 
@@ -68,15 +70,8 @@ def _select(
 ) -> str:
     request = plan.request
     columns = columns_of(plan)
-    conditions = []
-    if range_.first is not None:
-        # DuckDB skips row groups by this virtual column before it reads them.
-        conditions.append("file_row_number >= $first_row AND file_row_number < $end_row")
-        parameters |= {"first_row": range_.first, "end_row": range_.end}
-    if plan.predicate:
-        conditions.append(plan.predicate)
     source = _source(plan, sources, parameters)
-    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    where = _where(plan, range_, parameters)
     inner = ""
     if plan.sort is not None:
         # Sorted below the projection: beside it, ORDER BY would see the texts that the projection makes of the cells.
@@ -88,6 +83,30 @@ def _select(
         names = ", ".join(identifier(field.name) for field in plan.fields)
         source, where = f"(SELECT {names} FROM {source}{where}{inner})", ""  # noqa: S608  # quoted names, bound values
     return f"SELECT {columns} FROM {source}{where}"  # noqa: S608  # quoted names, bound values
+
+
+def _where(plan: ExportPlan, range_: Range, parameters: dict[str, object]) -> str:
+    """Which rows of a range are kept; what it binds goes into ``parameters``."""
+    conditions = []
+    if range_.first is not None:
+        # DuckDB skips row groups by this virtual column before it reads them.
+        conditions.append(_SPAN)
+        parameters |= {"first_row": range_.first, "end_row": range_.end}
+    if range_.rows is not None:
+        if len(range_.rows) < (range_.end or 0) - (range_.first or 0):
+            conditions.append("file_row_number IN (SELECT unnest(CAST($rows AS BIGINT[])))")
+            parameters["rows"] = list(range_.rows)
+    elif plan.sought is not None:
+        wanted = has_id("CAST($row_ids AS VARCHAR[])")
+        parameters["row_ids"] = list(plan.sought)
+        if range_.first is not None:
+            # Beside other columns ids are compared when those are decoded; so only what is near a hit is.
+            found = f"SELECT file_row_number FROM read_parquet($sources) WHERE {_SPAN} AND {wanted}"  # noqa: S608
+            wanted = f"file_row_number IN ({found})"
+        conditions.append(wanted)
+    if plan.predicate:
+        conditions.append(plan.predicate)
+    return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
 
 def _source(plan: ExportPlan, sources: list[str], parameters: dict[str, object]) -> str:

@@ -115,7 +115,7 @@ class Exporter:
             raise SourceDamaged(PART_CHANGED) from error
 
     def _commit(self, plan: ExportPlan, key: str, staged: Staged, cancel: CancelToken) -> ObjectInfo:
-        if not plan.predicate and staged.rows != plan.run.rows:
+        if plan.keeps_all and staged.rows != plan.run.rows:
             raise SourceDamaged("The run holds another number of rows than its description says.")
         # Reads of a store are pinned to the version; files of a directory can be replaced while they are read.
         self.results.check_parts(plan.run)

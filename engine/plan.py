@@ -8,23 +8,30 @@ from engine.errors import InvalidFilter, InvalidRequest
 from engine.ids import export_id
 from engine.predicate import Parameters, compile_filter
 from engine.prune import Wanted, condition_of, keep
-from engine.ranges import TARGET_BYTES, Range, cut, whole
+from engine.ranges import TARGET_BYTES, Range, cut, pick, whole
 from engine.request import ExportRequest
+from engine.row_numbers import rows_of
 from engine.runs import Run
 from engine.schema import ROW_ID, Field, Reference
 
-OUTPUT_VERSION = 4
+OUTPUT_VERSION = 5
 """Raised with every change of the bytes that a request leads to, so that older objects are not taken for the new."""
 
 PARQUET_RANGE_BYTES = 32 * 1024 * 1024
 """Parquet bytes whose kept rows begin a new row group of a filtered Parquet export."""
+
+PICKED_RANGES = 8
+"""How many ranges' bytes a range of picked rows may touch: little comes out of it, and each opens its part anew."""
 
 _SORTABLE = frozenset(Family) - {Family.LIST, Family.OBJECT, Family.MAP, Family.JSON, Family.INTERVAL}
 
 
 @dataclass(frozen=True, slots=True)
 class ExportPlan:
-    """What to read, keep, order and write. ``predicate`` is SQL or empty; ``parameters`` are what it binds."""
+    """What to read, keep, order and write. ``predicate`` is SQL or empty; ``parameters`` are what it binds.
+
+    ``sought`` are row ids that the predicate does not speak of: how they are found differs between ranges.
+    """
 
     export_id: str
     request: ExportRequest
@@ -32,16 +39,21 @@ class ExportPlan:
     fields: tuple[Field, ...]
     predicate: str
     parameters: dict[str, object]
+    sought: tuple[str, ...] | None
     sort: Reference | None
     ranges: tuple[Range, ...]
     scan: tuple[Range, ...]
     """The rows to read as ranges in run order; a sorted file is a single range of ``ranges``."""
 
     @property
+    def keeps_all(self) -> bool:
+        """Whether every row of the run is delivered."""
+        return not self.predicate and self.sought is None
+
+    @property
     def takes_row_groups(self) -> bool:
         """Whether the file is the run's own row groups, all of them, in the order and the types that they have."""
-        everything = self.request.row_ids is None and not self.request.filters and self.sort is None
-        return everything and self.request.format.name == "parquet" and bool(self.run.parts)
+        return self.keeps_all and self.sort is None and self.request.format.name == "parquet" and bool(self.run.parts)
 
 
 def make_plan(request: ExportRequest, run: Run, *, now: datetime, range_bytes: int = TARGET_BYTES) -> ExportPlan:
@@ -51,16 +63,19 @@ def make_plan(request: ExportRequest, run: Run, *, now: datetime, range_bytes: i
     filters = list(zip(request.filters, columns, strict=True))
     predicates = [compile_filter(entry, column, parameters, now) for entry, column in filters]
     conditions = [condition_of(entry, column, now) for entry, column in filters]
-    if request.row_ids is not None:
-        ids = parameters.bind(list(request.row_ids), "VARCHAR[]")
-        predicates.append(f"{ROW_ID} IN (SELECT unnest({ids}))")
-        conditions.append(Wanted(ROW_ID, TEXT, points=tuple(sorted(request.row_ids))))
     sort = _sort(request, run)
+    if request.row_ids is not None:
+        conditions.append(Wanted(ROW_ID, TEXT, points=tuple(sorted(request.row_ids))))
+        if sort is not None:
+            predicates.append(has_id(parameters.bind(list(request.row_ids), "VARCHAR[]")))
     # Row groups end where a range does, so the ranges of a Parquet file are a part of what it is.
     kept = [keep(part.row_groups, [condition for condition in conditions if condition]) for part in run.parts]
+    rows = None if request.row_ids is None or sort is not None else rows_of(run, request.row_ids)
     if request.format.name == "parquet" and sort is None:
         range_bytes = PARQUET_RANGE_BYTES
-    scan = cut(run.parts, range_bytes, kept)
+    elif rows is not None:
+        range_bytes *= PICKED_RANGES
+    scan = cut(run.parts, range_bytes, kept) if rows is None else pick(run.parts, rows, range_bytes, kept)
     return ExportPlan(
         export_id=export_id(_canonical(request, run, now)),
         request=request,
@@ -68,10 +83,16 @@ def make_plan(request: ExportRequest, run: Run, *, now: datetime, range_bytes: i
         fields=run.table.written(row_ids=request.include_row_ids),
         predicate=" AND ".join(predicates),
         parameters=parameters.values,
+        sought=request.row_ids if sort is None else None,
         sort=sort,
         ranges=scan if sort is None else whole(run.parts, kept),
         scan=scan,
     )
+
+
+def has_id(ids: str) -> str:
+    """The SQL that is true for rows whose id is one of a list."""
+    return f"{ROW_ID} IN (SELECT unnest({ids}))"
 
 
 def _found(run: Run, path: str, error: type[InvalidRequest], parameter: str, entry: str) -> Reference:

@@ -22,6 +22,7 @@ from engine.footer import read_row_groups
 from engine.ids import checked_id
 from engine.quoting import identifier
 from engine.results import ResultStore, run_prefix
+from engine.row_numbers import ROW_ID_DIGITS
 from engine.runs import Part, Run, State
 from engine.schema import ROW_ID, Field, Schema
 from engine.session import open_session
@@ -169,7 +170,7 @@ class Publisher:
 def _row_id(field: str | None) -> str:
     if field is None:
         # As text in the order of the rows, so that a part's bounds tell which ids it holds.
-        return "lpad(CAST(row_number() OVER () - 1 AS VARCHAR), 12, '0')"
+        return f"lpad(CAST(row_number() OVER () - 1 AS VARCHAR), {ROW_ID_DIGITS}, '0')"
     return f"CAST({identifier(field)} AS VARCHAR)"
 
 

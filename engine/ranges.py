@@ -1,32 +1,41 @@
 """The cut of a run into ordered ranges: the unit of work, of memory and of scale-out."""
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import accumulate
+from dataclasses import dataclass, replace
 
 from engine.runs import Part
 
 TARGET_BYTES = 4 * 1024 * 1024
 """Parquet bytes of a range. A constant, since an object's bytes must not depend on a machine's settings."""
 
+MOST_PICKED = 50
+"""Rows of a range that leaps over row groups: DuckDB skips these by a list of rows no longer than this."""
+
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Consecutive rows of a run: whole parts, or the rows ``first <= n < end`` of a single one."""
+    """Rows of a run in its order: whole parts, or the rows ``first <= n < end`` of a single one; ``rows`` of these."""
 
     ordinal: int
     parts: tuple[Part, ...]
     first: int | None = None
     end: int | None = None
+    rows: tuple[int, ...] | None = None
 
     @property
     def bytes(self) -> int:
-        """Parquet bytes of these rows."""
+        """Parquet bytes of the row groups that are read for these rows."""
         if self.first is None or self.end is None:
             return sum(part.bytes for part in self.parts)
-        starts = accumulate((group.rows for group in self.parts[0].row_groups), initial=0)
-        groups = zip(starts, self.parts[0].row_groups, strict=False)
-        return sum(group.bytes for start, group in groups if self.first <= start < self.end)
+        rows = range(self.first, self.end) if self.rows is None else self.rows
+        size = start = 0
+        for group in self.parts[0].row_groups:
+            end = start + group.rows
+            if bisect_left(rows, start) < bisect_left(rows, end):
+                size += group.bytes
+            start = end
+        return size
 
 
 Kept = Sequence[Sequence[bool]]
@@ -37,6 +46,18 @@ def cut(parts: Sequence[Part], target_bytes: int = TARGET_BYTES, kept: Kept | No
     """Ranges in run order that hold every kept row once, cut between row groups; at least one, even of no rows."""
     found = list(_cut(parts, target_bytes, kept or _all(parts))) or [((), None, None)]
     return tuple(Range(ordinal, taken, first, end) for ordinal, (taken, first, end) in enumerate(found))
+
+
+def pick(
+    parts: Sequence[Part], rows: Sequence[Sequence[int]], target_bytes: int, kept: Kept | None = None
+) -> tuple[Range, ...]:
+    """Ranges in run order that hold those of the given rows, by part, which are in kept row groups; at least one."""
+    found = [
+        Range(0, (part,), taken[0], taken[-1] + 1, tuple(taken))
+        for part, wanted, flags in zip(parts, rows, kept or _all(parts), strict=True)
+        for taken in _pick(part, wanted, target_bytes, flags)
+    ]
+    return tuple(replace(range_, ordinal=ordinal) for ordinal, range_ in enumerate(found)) or (Range(0, ()),)
 
 
 def whole(parts: Sequence[Part], kept: Kept | None = None) -> tuple[Range, ...]:
@@ -83,3 +104,23 @@ def _cut_part(part: Part, target_bytes: int, flags: Sequence[bool]) -> Iterator[
             first = end
     if size:
         yield (part,), first, end
+
+
+def _pick(part: Part, rows: Sequence[int], target_bytes: int, flags: Sequence[bool]) -> Iterator[list[int]]:
+    taken: list[int] = []
+    leaps = False
+    start = size = read = 0
+    for group, wanted in zip(part.row_groups, flags, strict=True):
+        end = start + group.rows
+        hits = rows[bisect_left(rows, start) : bisect_left(rows, end)] if wanted else ()
+        if hits:
+            leaps = bool(taken) and (leaps or read < start)
+            if taken and (size + group.bytes > target_bytes or (leaps and len(taken) + len(hits) > MOST_PICKED)):
+                yield taken
+                taken, size, leaps = [], 0, False
+            taken += hits
+            size += group.bytes
+            read = end
+        start = end
+    if taken:
+        yield taken

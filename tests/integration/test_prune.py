@@ -1,5 +1,7 @@
 """Row groups that cannot match are never opened, and what is kept is all that the filter would have found."""
 
+import hashlib
+import json
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -10,7 +12,10 @@ import pyarrow.parquet
 import pytest
 
 from engine import publisher
+from engine.compile import compile_copy
 from engine.operators import OPERATORS
+from engine.plan import ExportPlan
+from engine.row_numbers import rows_of
 from tests.helpers.engine import NOW, Engine, entry
 from tests.helpers.operator_oracle import matches
 
@@ -36,25 +41,46 @@ def _clustered(n: int) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    """Three parts, of four, four and two row groups, in the order of every column."""
-    engine = Engine(tmp_path_factory.mktemp("prune"))
+def _hash(n: int) -> str:
+    return hashlib.sha256(str(n).encode()).hexdigest()
+
+
+def _published(engine: Engine, rows: list[dict[str, Any]], **options: Any) -> Engine:
     with pytest.MonkeyPatch.context() as patch:
-        options = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 2048, ROW_GROUPS_PER_FILE 4, FILENAME_PATTERN '{i}'"
-        patch.setattr(publisher, "_COPY_OPTIONS", options)
-        table = pa.Table.from_pylist([_clustered(n) for n in range(ROWS)])
-        run = engine.publish(engine.write_parquet(table))
-    assert sum(len(part.row_groups) for part in run.parts) == GROUPS
+        copy = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 2048, ROW_GROUPS_PER_FILE 4, FILENAME_PATTERN '{i}'"
+        patch.setattr(publisher, "_COPY_OPTIONS", copy)
+        run = engine.publish(engine.write_parquet(pa.Table.from_pylist(rows)), **options)
+    assert sum(len(part.row_groups) for part in run.parts) == -(-len(rows) // 2048)
     return engine
 
 
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    """Three parts, of four, four and two row groups, in the order of every column."""
+    return _published(Engine(tmp_path_factory.mktemp("prune")), [_clustered(n) for n in range(ROWS)])
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    """Two parts whose row ids are of a field, and in no order."""
+    rows = [{"n": n, "key": _hash(n)} for n in range(3 * 4096)]
+    return _published(Engine(tmp_path_factory.mktemp("named")), rows, row_id="key")
+
+
+def _plan(engine: Engine, ids: list[str]) -> ExportPlan:
+    return engine.plan(engine.exporter(range_bytes=1), "json", row_ids=ids)
+
+
 def _read(engine: Engine, **asked: Any) -> int:
-    """How many row groups a request reads."""
+    """How many row groups a request reads; none is read twice."""
     plan = engine.plan(engine.exporter(), "csv", **asked)
-    rows = sum((range_.end or part.rows) - (range_.first or 0) for range_ in plan.ranges for part in range_.parts)
-    assert rows % 2048 == 0
-    return rows // 2048
+    read = []
+    for range_ in plan.ranges:
+        for part in range_.parts:
+            rows = range_.rows or range(range_.first or 0, range_.end or part.rows)
+            read += sorted({(part.key, row // 2048) for row in rows})
+    assert len(set(read)) == len(read)
+    return len(read)
 
 
 READ: list[tuple[str, str, Any, int]] = [
@@ -102,8 +128,72 @@ def test_row_ids_are_looked_up_where_they_are(engine: Engine) -> None:
     ids = [f"{n:012}" for n in (20_479, 3, 3, 5)]
     assert _read(engine, row_ids=ids) == 2
     assert [row["n"] for row in engine.export_rows(row_ids=ids)] == [3, 5, 20_479]
-    assert _read(engine, row_ids=["nothing"]) == 0
-    assert engine.export_rows(row_ids=["nothing"]) == []
+    for unknown in ("nothing", "3", "0000000000003", "-00000000003", "00000000000٣", f"{ROWS:012}", "9" * 12):
+        assert _read(engine, row_ids=[unknown]) == 0
+        assert engine.export_rows(row_ids=[unknown]) == []
+        assert [row["n"] for row in engine.export_rows(row_ids=[unknown, ids[1]])] == [3]
+
+
+PICKED: dict[str, list[int]] = {
+    "in a row, over the end of a part": list(range(8_000, 8_400)),
+    "one of each row group": list(range(5, ROWS, 2048)),
+    "many of few row groups that are apart": [*range(0, 200, 2), *range(6_200, 6_400, 3), *range(12_300, 12_303)],
+    "the first and the last": [0, ROWS - 1],
+    "all": list(range(ROWS)),
+}
+
+
+@pytest.mark.parametrize("numbers", PICKED.values(), ids=PICKED)
+@pytest.mark.parametrize("format_name", ["csv", "json", "parquet"])
+def test_picked_rows_are_those_in_the_order_of_the_run(
+    engine: Engine, numbers: list[int], format_name: str, tmp_path: Path
+) -> None:
+    ids = [f"{n:012}" for n in reversed(numbers)]
+    assert _read(engine, row_ids=ids) == len({n // 2048 for n in numbers})
+    path = tmp_path / "picked"
+    path.write_bytes(engine.export_bytes(format_name, row_ids=ids))
+    match format_name:
+        case "csv":
+            found = [int(line.partition(",")[0]) for line in path.read_text().splitlines()[1:]]
+        case "json":
+            found = [row["n"] for row in json.loads(path.read_bytes())]
+        case _:
+            found = pa.parquet.read_table(path)["n"].to_pylist()
+    assert found == numbers
+
+
+def test_row_ids_and_filters_intersect(engine: Engine) -> None:
+    ids = [f"{n:012}" for n in (10, 4_000, 9_999, 20_000)]
+    filters = [entry("n", "GREATER_THAN", 10), entry("text", "NOT_EQUALS", "k009999")]
+    assert [row["n"] for row in engine.export_rows(row_ids=ids, filters=filters)] == [4_000, 20_000]
+    found = engine.export_rows(row_ids=ids, filters=filters, sort_by="n", descending=True)
+    assert [row["n"] for row in found] == [20_000, 4_000]
+
+
+def test_ids_of_a_field_are_found_within_the_row_groups_that_may_have_them(named: Engine) -> None:
+    ids = [_hash(n) for n in (17, 2_047, 2_048, 5_000, 5_001)]
+    assert [row["n"] for row in named.export_rows(row_ids=[*ids, _hash(ROWS), "000000000003"])] == [
+        17,
+        2_047,
+        2_048,
+        5_000,
+        5_001,
+    ]
+    sql = [compile_copy(plan, range_, ["part"], "target").sql for plan in [_plan(named, ids)] for range_ in plan.ranges]
+    assert all("file_row_number IN (SELECT file_row_number" in text for text in sql)
+
+
+def test_made_ids_that_are_not_the_numbers_of_rows_are_looked_for(engine: Engine) -> None:
+    """A manifest whose bounds say otherwise is believed."""
+    run = engine.plan(engine.exporter(), "csv").run
+    first, second = run.parts[0].row_groups[:2]
+    other = {**first.statistics, "_row_id": second.statistics["_row_id"]}
+    group = first.model_copy(update={"statistics": other})
+    part = run.parts[0].model_copy(update={"row_groups": (group, *run.parts[0].row_groups[1:])})
+    changed = run.model_copy(update={"parts": (part, *run.parts[1:])})
+    assert rows_of(run, ["000000000003"]) == ((3,), (), ())
+    assert rows_of(changed, ["000000000003"]) is None
+    assert rows_of(changed.model_copy(update={"row_id_field": "n"}), []) is None
 
 
 def test_filters_prune_together_and_a_sort_reads_whole_parts(engine: Engine) -> None:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.ranges import Range, cut, whole
+from engine.ranges import MOST_PICKED, Range, cut, pick, whole
 from engine.runs import Part, RowGroup
 
 GROUPS = st.lists(st.tuples(st.integers(1, 50), st.integers(1, 100)), min_size=1, max_size=6)
@@ -20,6 +20,15 @@ def _part(index: int, groups: list[tuple[int, int]]) -> Part:
         etag="",
         row_groups=row_groups,
     )
+
+
+PICKS = RUNS.flatmap(
+    lambda parts: st.tuples(
+        st.just(parts),
+        st.tuples(*(st.sets(st.integers(0, part.rows - 1)).map(lambda rows: tuple(sorted(rows))) for part in parts)),
+        st.tuples(*(st.lists(st.booleans(), min_size=(n := len(part.row_groups)), max_size=n) for part in parts)),
+    )
+)
 
 
 def _rows(range_: Range) -> list[tuple[str, int]]:
@@ -53,6 +62,34 @@ def test_a_range_is_above_the_target_only_by_a_single_row_group(parts: tuple[Par
         groups = part.row_groups[first:end]
         assert groups, "no range is empty"
         assert len(groups) == 1 or sum(group.bytes for group in groups) <= target
+
+
+@given(PICKS, st.integers(1, 500))
+def test_picked_rows_are_in_ranges_once_in_run_order(
+    picks: tuple[tuple[Part, ...], tuple[tuple[int, ...], ...], tuple[list[bool], ...]], target: int
+) -> None:
+    parts, rows, kept = picks
+    group_of = {part.key: [n for n, group in enumerate(part.row_groups) for _ in range(group.rows)] for part in parts}
+    wanted = [
+        (part.key, row)
+        for part, numbers, flags in zip(parts, rows, kept, strict=True)
+        for row in numbers
+        if flags[group_of[part.key][row]]
+    ]
+    ranges = pick(parts, rows, target, kept)
+    assert [range_.ordinal for range_ in ranges] == list(range(len(ranges)))
+    assert [(part.key, row) for range_ in ranges for part in range_.parts for row in range_.rows or ()] == wanted
+    if not wanted:
+        assert ranges == (Range(0, ()),)
+        return
+    for range_ in ranges:
+        (part,) = range_.parts
+        assert range_.rows
+        assert (range_.first, range_.end) == (range_.rows[0], range_.rows[-1] + 1)
+        groups = sorted({group_of[part.key][row] for row in range_.rows})
+        assert range_.bytes == sum(part.row_groups[group].bytes for group in groups)
+        assert len(groups) == 1 or range_.bytes <= target
+        assert len(range_.rows) <= MOST_PICKED or groups == list(range(groups[0], groups[-1] + 1))
 
 
 def test_an_empty_run_is_one_range_of_nothing() -> None:

@@ -68,7 +68,8 @@ def _ranges(plan: ExportPlan) -> Iterator[str]:
     for range_ in plan.ranges:
         names = ", ".join(_name(part.key) for part in range_.parts) or "no file"
         rows = "" if range_.first is None else f", rows {range_.first:,} to {range_.end or 0:,}"
-        yield f"  {range_.ordinal}: {names}{rows}"
+        picked = "" if range_.rows is None else f", {len(range_.rows):,} of them"
+        yield f"  {range_.ordinal}: {names}{rows}{picked}"
 
 
 def _sql(plan: ExportPlan, range_: Range) -> Iterator[str]:
