@@ -75,6 +75,7 @@ class _Telling(Progress):
 
 def main(control: socket.socket, pool: Pool) -> None:
     """Run what orders come, side by side, until the other end of the socket is closed."""
+    control.set_inheritable(False)
     for connection in _connections(control):
         threading.Thread(target=_serve, args=(connection, pool), name=_EXPORT).start()
     late = threading.Timer(_GRACE_SECONDS, os._exit, (1,))
@@ -93,7 +94,10 @@ def _connections(control: socket.socket) -> Iterator[Connection]:
             return
         if not data:
             return
-        yield from map(Connection, descriptors)
+        for descriptor in descriptors:
+            # No child may hold it open: its end tells the service that this process has ended.
+            os.set_inheritable(descriptor, False)
+            yield Connection(descriptor)
 
 
 def _serve(connection: Connection, pool: Pool) -> None:
