@@ -81,6 +81,7 @@ def test_a_straggler_is_waited_for(cluster: RayCluster, spread_large: Callable[.
     check_afterwards(spread, plan, tmp_path / "exports")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("fault", "told"),
     [

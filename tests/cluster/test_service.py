@@ -11,7 +11,6 @@ from tests.helpers.server import Server
 
 ASKED: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"format": "csv"}, {}),
-    ({"format": "json", "sortBy": "text"}, {"sort_by": "text"}),
     ({"format": "parquet", "sortBy": "text", "order": "desc"}, {"sort_by": "text", "descending": True}),
     ({"format": "parquet"}, {}),
 ]
