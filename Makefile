@@ -9,7 +9,7 @@ COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --gen
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test test-long lint format sql azurite azurite-install locks clean screenshots bench bench-quick \
-	bench-lock bench-clean types cluster test-cluster bench-cluster cluster-clean
+	bench-lock bench-clean types cluster test-cluster test-cluster-quick bench-cluster cluster-clean
 
 help: ## Say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -92,8 +92,11 @@ cluster: .venv-ray/installed ## Start a Ray cluster of two nodes on loopback, an
 test-cluster: .venv-ray/installed azurite-install ## Run the tests that need a Ray cluster (in .venv-ray/)
 	.venv-ray/bin/python -m pytest -q tests/cluster
 
-bench-cluster: .venv-ray/installed ## Measure the cluster's runner against this process on the same cores (ROWS=)
-	.venv-ray/bin/python -m tests.bench.cluster $(if $(ROWS),--rows $(ROWS))
+test-cluster-quick: .venv-ray/installed azurite-install ## The same without the tests that take long
+	.venv-ray/bin/python -m pytest -q -m "not long" tests/cluster
+
+bench-cluster: .venv-ray/installed ## Measure the cluster's runner against this process on the same cores (ROWS= ROUNDS=)
+	.venv-ray/bin/python -m tests.bench.cluster $(if $(ROWS),--rows $(ROWS)) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 clean: cluster-clean
 

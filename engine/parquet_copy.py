@@ -34,33 +34,13 @@ def copy_row_groups(
 
     Raises SourceDamaged, Cancelled, StoreError, or whatever ``forward`` raised; bytes may have been forwarded then.
     """
-    join = FooterJoin(left_out(plan))
+    join = FooterJoin(None if plan.request.include_row_ids else ROW_ID)
     forward(MAGIC)
-    _copy(plan.run.parts, store, forward, join, cancel, progress, [])
+    _copy(plan.run.parts, store, forward, join, cancel, progress)
     with told_as_damage():
         footer = join.footer()
     forward(footer)
     return sum(part.rows for part in plan.run.parts)
-
-
-def copy_parts(
-    parts: Sequence[Part],
-    store: ObjectStore,
-    forward: Callable[[bytes], None],
-    *,
-    leave_out: str | None,
-    cancel: CancelToken,
-    progress: Progress,
-    footers: list[bytes],
-) -> int:
-    """The row groups of some parts without magic and footer; the parts' own footers are added to ``footers``."""
-    _copy(parts, store, forward, FooterJoin(leave_out), cancel, progress, footers)
-    return sum(part.rows for part in parts)
-
-
-def left_out(plan: ExportPlan) -> str | None:
-    """The column of the parts that is not delivered."""
-    return None if plan.request.include_row_ids else ROW_ID
 
 
 def _copy(
@@ -70,12 +50,11 @@ def _copy(
     join: FooterJoin,
     cancel: CancelToken,
     progress: Progress,
-    footers: list[bytes],
 ) -> None:
     with ThreadPoolExecutor(_READ_AHEAD, thread_name_prefix="copy") as pool:
         ahead: deque[Future[bytes]] = deque()
         try:
-            for part, piece in _pieces(parts, store, join, progress, footers):
+            for part, piece in _pieces(parts, store, join, progress):
                 cancel.raise_if_cancelled()
                 ahead.append(pool.submit(_read, store, part, piece))
                 if len(ahead) == _READ_AHEAD:
@@ -97,13 +76,12 @@ def told_as_damage() -> Iterator[None]:
 
 
 def _pieces(
-    parts: Sequence[Part], store: ObjectStore, join: FooterJoin, progress: Progress, footers: list[bytes]
+    parts: Sequence[Part], store: ObjectStore, join: FooterJoin, progress: Progress
 ) -> Iterator[tuple[Part, Span]]:
     rows = 0
     for part in parts:
         with told_as_damage():
-            footers.append(_footer(store, part))
-            for span in join.add(footers[-1]):
+            for span in join.add(_footer(store, part)):
                 if span.start < 0 or not 0 < span.length <= part.bytes - span.start:
                     raise ValueError("a row group beyond the file")
                 for start in range(0, span.length, _PIECE_BYTES):

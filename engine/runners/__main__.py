@@ -1,8 +1,9 @@
-"""Where the driver of a cluster's export begins; see `engine.runners.driver`."""
+"""Where the driver of a cluster's exports begins; see `engine.runners.driver`."""
 
+import socket
 import sys
-from multiprocessing.connection import Connection
 
 from engine.runners.driver import main
+from engine.runners.ray_pool import RayPool
 
-main(Connection(int(sys.argv[1])))
+main(socket.socket(fileno=int(sys.argv[1])), RayPool(sys.argv[2]))

@@ -33,8 +33,9 @@ def make_runner(
         raise InvalidInput("TAILRACE_RUNNER=ray needs a cluster.", remedy="Set RAY_ADDRESS to host:port of its head.")
     # Here, since most services do without a driver, which is a fifteenth of what they import.
     from engine.runners.driven import DrivenRunner
+    from engine.runners.process import Driver
 
-    return SizedRunner(local, DrivenRunner(settings.ray_address, storage, duckdb), settings.runner_min_bytes)
+    return SizedRunner(local, DrivenRunner(Driver(settings.ray_address), storage, duckdb), settings.runner_min_bytes)
 
 
 class SizedRunner:
@@ -54,5 +55,8 @@ class SizedRunner:
 
 
 def spreads(plan: ExportPlan, min_bytes: int) -> bool:
-    """Whether a plan is worth a cluster."""
-    return len(plan.scan) > 1 and sum(range_.bytes for range_ in plan.scan) >= min_bytes
+    """Whether a plan is worth a cluster.
+
+    A file of the run's own row groups is not, however large: nothing is encoded, and the hash needs all bytes here.
+    """
+    return not plan.takes_row_groups and len(plan.scan) > 1 and sum(range_.bytes for range_ in plan.scan) >= min_bytes

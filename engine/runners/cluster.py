@@ -12,7 +12,6 @@ from engine.cancel import CancelToken
 from engine.compile import Statement, compile_copy
 from engine.errors import LimitExceeded
 from engine.executor import Source, target_of
-from engine.parquet_copy import left_out
 from engine.plan import ExportPlan
 from engine.progress import Progress
 from engine.ranges import Range
@@ -23,7 +22,7 @@ from engine.runners.pool import Pool, Ticket
 from engine.runners.port import Staged
 from engine.runners.sorting import SORT_TASK_BYTES, Sorting
 from engine.runners.staging import block_sizes
-from engine.runners.tasks import PartsTask, RangesTask
+from engine.runners.tasks import RangesTask
 from engine.runners.window import Window
 from engine.settings import DuckDBSettings, megabytes
 from engine.stores.names import MAX_BLOCKS
@@ -53,11 +52,14 @@ class ClusterRunner:
 
     @contextmanager
     def stage(self, plan: ExportPlan, key: str, cancel: CancelToken, progress: Progress) -> Iterator[Staged]:
-        """Write the file of a plan; what the port promises."""
+        """Write the file of a plan that encodes; what the port promises."""
+        if plan.takes_row_groups:
+            raise ValueError("what is only copied is no work for a cluster")
         sorting = (
             None if plan.sort is None else Sorting(plan, self._source(plan), least_bytes=self._least_bytes_of_sort)
         )
-        groups = [] if sorting is not None else self._groups(plan)
+        most = task_bytes(sum(range_.bytes for range_ in plan.scan), self._least_bytes)
+        groups = [] if sorting else list(grouped(plan.ranges, lambda range_: range_.bytes, most))
         upload = self._exports.store.begin(key, content_type=plan.request.format.content_type)
         try:
             session = self._pool.session(
@@ -77,22 +79,10 @@ class ClusterRunner:
         finally:
             upload.abort()
 
-    def _groups(self, plan: ExportPlan) -> list[tuple[Range, ...]]:
-        """What each task takes; a plan that takes row groups is cut between parts."""
-        ranges = plan.ranges
-        if plan.takes_row_groups:
-            ranges = tuple(Range(ordinal, (part,)) for ordinal, part in enumerate(plan.run.parts))
-        most = task_bytes(sum(range_.bytes for range_ in ranges), self._least_bytes)
-        return list(grouped(ranges, lambda range_: range_.bytes, most))
-
     def _tasks(self, plan: ExportPlan, groups: Sequence[Sequence[Range]]) -> Iterator[tuple[Task, Sequence[Ticket]]]:
         for number, ranges in enumerate(groups):
-            parts = parts_of(ranges)
-            if plan.takes_row_groups:
-                yield PartsTask(number == 0, parts), ()
-            else:
-                statements = tuple(self._statement(plan, range_, place) for place, range_ in enumerate(ranges))
-                yield RangesTask(number == 0, parts, statements), ()
+            statements = tuple(self._statement(plan, range_, place) for place, range_ in enumerate(ranges))
+            yield RangesTask(number == 0, parts_of(ranges), statements), ()
 
     def _statement(self, plan: ExportPlan, range_: Range, place: int) -> Statement:
         statement = compile_copy(plan, range_, self._source(plan).names(range_.parts), target_of(place))
@@ -118,7 +108,6 @@ class ClusterRunner:
             handle=handle,
             format=plan.request.format.name,
             bom=plan.request.csv.bom,
-            leave_out=left_out(plan) if plan.takes_row_groups else None,
             parameters=plan.parameters,
             published_at=plan.run.published_at,
             settings=self._settings.model_copy(update=share),
@@ -139,7 +128,7 @@ def _join_of(plan: ExportPlan) -> Join:
         case "json":
             return ArrayJoin()
         case "parquet":
-            return RowGroupJoin(left_out(plan) if plan.takes_row_groups else None)
+            return RowGroupJoin()
     return PlainJoin()
 
 

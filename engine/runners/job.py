@@ -38,7 +38,6 @@ class Job:
     handle: str
     format: str
     bom: bool
-    leave_out: str | None
     parameters: Mapping[str, object]
     published_at: datetime
     settings: DuckDBSettings
@@ -47,10 +46,11 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Consecutive bytes of the file, staged: its blocks by id and length, and again as ``content``, a buffer a block.
+    """Consecutive bytes of the file, staged: its blocks by id and length.
 
-    ``footers`` are those of its Parquet files. Bytes and ids come together, so that what is hashed is what is
-    committed, whichever attempt of a task it is from.
+    ``content`` has the bytes again, a buffer a block, unless the store can read them back. Ids and bytes come together,
+    so that what is hashed is what is committed, whichever attempt of a task it is from. ``footers`` are those of its
+    Parquet files.
     """
 
     blocks: tuple[tuple[str, int], ...]

@@ -1,6 +1,7 @@
 """The file as the driver sees it: pieces in order, hashed, and what belongs between and behind them."""
 
 import hashlib
+from collections.abc import Callable
 from typing import Protocol
 
 from engine.framing import NEXT, OPEN, array_end
@@ -9,11 +10,14 @@ from engine.row_groups import FooterJoin
 from engine.runners.job import Piece
 from engine.stores.port import Upload
 
+Content = Callable[[Piece, int], memoryview]
+"""The bytes of a piece's block of that number."""
+
 
 class Join(Protocol):
     """What a format adds to pieces that follow each other."""
 
-    def head(self, piece: Piece) -> bytes | None:
+    def head(self, piece: Piece, content: Content) -> bytes | None:
         """What the piece has to begin with instead of as many bytes of its own, or None."""
 
     def end(self) -> bytes:
@@ -23,7 +27,7 @@ class Join(Protocol):
 class PlainJoin:
     """Nothing: lines end themselves."""
 
-    def head(self, _: Piece) -> bytes | None:
+    def head(self, _piece: Piece, _content: Content) -> bytes | None:
         """As it is."""
         return None
 
@@ -38,12 +42,12 @@ class ArrayJoin:
     def __init__(self) -> None:
         self._any = False
 
-    def head(self, piece: Piece) -> bytes | None:
+    def head(self, piece: Piece, content: Content) -> bytes | None:
         """The bracket in the place of a comma, if no row came before."""
         if self._any or not piece.blocks:
             return None
         self._any = True
-        return OPEN if bytes(memoryview(piece.content[0])[: len(OPEN)]) == NEXT else None
+        return OPEN if bytes(content(piece, 0)[: len(OPEN)]) == NEXT else None
 
     def end(self) -> bytes:
         """The one closing bracket."""
@@ -53,10 +57,10 @@ class ArrayJoin:
 class RowGroupJoin:
     """One footer for the row groups of all pieces."""
 
-    def __init__(self, leave_out: str | None) -> None:
-        self._join = FooterJoin(leave_out)
+    def __init__(self) -> None:
+        self._join = FooterJoin()
 
-    def head(self, piece: Piece) -> bytes | None:
+    def head(self, piece: Piece, _content: Content) -> bytes | None:
         """As it is; its footers count. Raises SourceDamaged if they are not of one schema."""
         with told_as_damage():
             for footer in piece.footers:
@@ -89,21 +93,28 @@ class JoinedFile:
 
     def add(self, piece: Piece) -> None:
         """The next bytes. Raises SourceDamaged or StoreError."""
-        head = self._join.head(piece)
+        head = self._join.head(piece, self._content)
         self.rows += piece.rows
-        for (block_id, length), content in zip(piece.blocks, piece.content, strict=True):
+        for number, (block_id, length) in enumerate(piece.blocks):
+            content = self._content(piece, number)
             if head is not None:
-                self._stage(head + bytes(memoryview(content)[len(head) :]))
+                self._stage(head + bytes(content[len(head) :]))
                 head = None
                 continue
+            self._take(block_id, content)
             self._upload.adopt(block_id, length)
-            self._take(block_id, memoryview(content))
 
     def close(self) -> None:
         """Add the end of the file."""
         end = self._join.end()
         if end:
             self._stage(end)
+
+    def _content(self, piece: Piece, number: int) -> memoryview:
+        """The bytes of one block, from where they are."""
+        if self._upload.readable:
+            return self._upload.block(*piece.blocks[number])
+        return memoryview(piece.content[number])
 
     def _stage(self, data: bytes) -> None:
         self._take(self._upload.stage(self._staged, data), data)

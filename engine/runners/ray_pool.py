@@ -3,7 +3,10 @@
 Ray ends a process whose cluster is gone, so this runs in the driver's own process (`engine.runners.driver`) only.
 """
 
+import logging
+import socket
 from collections.abc import Sequence
+from threading import Lock
 from typing import Any
 
 import ray
@@ -15,6 +18,7 @@ from engine.runners.pool import Ticket
 from engine.runners.work import work
 from engine.spill import TOO_LARGE
 
+_CONNECT_SECONDS = 5
 _RETRIES = 3
 """For tasks whose process or node was lost; what a task raised itself is final, as it is on one machine."""
 
@@ -24,12 +28,20 @@ class RayPool:
 
     def __init__(self, address: str) -> None:
         self._address = address
+        self._lock = Lock()
+        # It tells every driver that connects in a thread that it takes no signals.
+        logging.getLogger("ray").setLevel(logging.ERROR)
+        self._work = ray.remote(work)
 
     def session(self, job: Job) -> "RaySession":
         """Connect and share the job. Raises ClusterUnavailable."""
         try:
-            if not ray.is_initialized():
-                ray.init(self._address, log_to_driver=False, logging_level="ERROR", configure_logging=False)
+            # Ray itself looks for half a minute, and then tells of versions.
+            host, _, port = self._address.rpartition(":")
+            socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()
+            with self._lock:
+                if not ray.is_initialized():
+                    ray.init(self._address, log_to_driver=False, logging_level="ERROR", configure_logging=False)
             slots = int(ray.cluster_resources().get("CPU", 0))
         except (RayError, OSError, RuntimeError, ValueError) as error:
             raise ClusterUnavailable(
@@ -38,16 +50,16 @@ class RayPool:
             ) from error
         if not slots:
             raise ClusterUnavailable("The Ray cluster has no node that runs tasks: add one with CPUs.")
-        return RaySession(ray.put(job), slots)
+        return RaySession(self._work, ray.put(job), slots)
 
 
 class RaySession:
     """Tickets are references to objects of the cluster, which keeps them, or makes them again, while they are held."""
 
-    def __init__(self, job: Any, slots: int) -> None:
+    def __init__(self, run: Any, job: Any, slots: int) -> None:
+        self._work = run
         self._job = job
         self.slots = slots
-        self._work = ray.remote(work)
 
     def submit(self, task: Task, inputs: Sequence[Ticket] = ()) -> list[Ticket]:
         """Queue a task on whichever node."""

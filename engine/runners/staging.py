@@ -1,4 +1,4 @@
-"""The bytes of one task on their way: cut into blocks, staged beside the encoding, and kept for the hash."""
+"""The bytes of one task on their way: cut into blocks, staged beside the encoding, and kept if the hash needs them."""
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -38,7 +38,8 @@ class PieceStream:
         self._sizes = sizes
         self._pieces: list[Chunk] = []
         self._pending = 0
-        self._blocks: list[bytes] = []
+        self._kept: list[bytes] = []
+        self._lengths: list[int] = []
         self._ids: list[Future[str]] = []
         self._pool = ThreadPoolExecutor(min(_AT_ONCE, staging.parallel_blocks), thread_name_prefix="stage")
 
@@ -46,9 +47,9 @@ class PieceStream:
         """Take the next bytes. Raises LimitExceeded if they are more than the task's blocks hold."""
         self._pieces.append(data)
         self._pending += len(data)
-        if len(self._blocks) == len(self._sizes):
+        if len(self._lengths) == len(self._sizes):
             raise LimitExceeded("The file is larger than one object may be: narrow the export by filters.")
-        if self._pending >= self._sizes[len(self._blocks)]:
+        if self._pending >= self._sizes[len(self._lengths)]:
             self._stage()
 
     def finish(self, rows: int, footers: Sequence[bytes] = ()) -> Piece:
@@ -56,9 +57,8 @@ class PieceStream:
         if self._pending:
             self._stage()
         ids = [future.result() for future in self._ids]
-        lengths = [len(block) for block in self._blocks]
-        content = tuple(PickleBuffer(block) for block in self._blocks)
-        return Piece(tuple(zip(ids, lengths, strict=True)), content, rows, tuple(footers))
+        content = tuple(map(PickleBuffer, self._kept))
+        return Piece(tuple(zip(ids, self._lengths, strict=True)), content, rows, tuple(footers))
 
     def __enter__(self) -> Self:
         return self
@@ -71,5 +71,7 @@ class PieceStream:
     def _stage(self) -> None:
         block = b"".join(self._pieces)
         self._pieces, self._pending = [], 0
-        self._ids.append(self._pool.submit(self._staging.stage, len(self._blocks), block))
-        self._blocks.append(block)
+        self._ids.append(self._pool.submit(self._staging.stage, len(self._ids), block))
+        self._lengths.append(len(block))
+        if not self._staging.readable:
+            self._kept.append(block)

@@ -1,4 +1,4 @@
-"""The two tasks of an unsorted export: ranges that DuckDB encodes, and parts whose row groups are taken as they are."""
+"""The task of an unsorted export: ranges that DuckDB encodes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,9 +9,7 @@ from fsspec import AbstractFileSystem
 from engine.compile import Statement
 from engine.executor import Source, run_statements
 from engine.framing import ArrayFrame, Frame, ParquetFrame, PlainFrame
-from engine.parquet_copy import copy_parts
 from engine.progress import Progress
-from engine.row_groups import MAGIC
 from engine.runners.job import Job, Piece
 from engine.runners.nodes import cancel_token, exports_of, results_of
 from engine.runners.staging import PieceStream
@@ -35,33 +33,6 @@ class RangesTask:
         source = Source(results_of(job), self.parts, job.published_at)
         statements = (Statement(one.sql, {**job.parameters, **one.parameters}) for one in self.statements)
         return encode(job, list(statements), source, first=self.first)
-
-
-@dataclass(frozen=True, slots=True)
-class PartsTask:
-    """Consecutive parts, all of their row groups. ``first`` says that the file begins with them."""
-
-    returns: ClassVar[int] = 1
-
-    first: bool
-    parts: tuple[Part, ...]
-
-    def run(self, job: Job, _: Sequence[object]) -> Piece:
-        """Copy and stage. Raises SourceDamaged, Cancelled or StoreError."""
-        footers: list[bytes] = []
-        with PieceStream(exports_of(job).join(job.key, job.handle), job.block_sizes) as stream:
-            if self.first:
-                stream.append(MAGIC)
-            rows = copy_parts(
-                self.parts,
-                results_of(job),
-                stream.append,
-                leave_out=job.leave_out,
-                cancel=cancel_token(),
-                progress=Progress(),
-                footers=footers,
-            )
-            return stream.finish(rows, footers)
 
 
 def encode(

@@ -16,6 +16,7 @@ class AzureUpload:
     """Blocks go to the service as they come; it drops what is not committed within 7 days."""
 
     parallel_blocks = 8
+    readable = False
     handle = ""
 
     def __init__(self, blob: BlobClient, nonce: str, content_type: str, head: "Head") -> None:
@@ -41,6 +42,11 @@ class AzureUpload:
                 )
         self._lengths[block_id] = len(data)
         return block_id
+
+    def block(self, block_id: str, length: int) -> memoryview:
+        """Raise StoreError: the service shows nothing before the commit."""
+        del block_id, length
+        raise StoreError("A block of the upload cannot be read.")
 
     def adopt(self, block_id: str, length: int) -> None:
         """Note how long the block is; the commit finds out whether it is there."""

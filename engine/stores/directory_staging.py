@@ -25,6 +25,7 @@ class DirectoryStaging:
     """Writes blocks and nothing else; whoever began the upload takes them over, or removes them with its directory."""
 
     parallel_blocks = 1
+    readable = True
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -4,6 +4,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Mapping, Sequence
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from threading import Lock
 
@@ -19,6 +20,7 @@ class DirectoryUpload:
     """Blocks lie in one staging file as they arrived; if that is the order of the commit, none is copied."""
 
     parallel_blocks = 1
+    readable = True
 
     def __init__(self, tree: Tree, key: str, content_type: str) -> None:
         self._tree = tree
@@ -45,13 +47,15 @@ class DirectoryUpload:
             self._end += len(data)
         return block_id
 
+    def block(self, block_id: str, length: int) -> memoryview:
+        """Another process's block, as it lies in its file."""
+        with translated(), self._staged(block_id, length).open("rb") as file:
+            return memoryview(mmap(file.fileno(), length, access=ACCESS_READ)) if length else memoryview(b"")
+
     def adopt(self, block_id: str, length: int) -> None:
         """Move the bytes of another process's block to the end of the staging file."""
-        path = block_path(self._folder, block_id)
         with self._mutex, translated():
-            self._require_open()
-            if not path.is_file() or path.stat().st_size != length:
-                raise StoreError("A block of the upload is gone.")
+            path = self._staged(block_id, length)
             with path.open("rb", buffering=0) as source, self._file.open("r+b", buffering=0) as target:
                 target.seek(self._end)
                 copy_range(source.fileno(), target.fileno(), 0, length)
@@ -80,6 +84,13 @@ class DirectoryUpload:
         with self._mutex:
             self._open = False
             shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _staged(self, block_id: str, length: int) -> Path:
+        self._require_open()
+        path = block_path(self._folder, block_id)
+        if not path.is_file() or path.stat().st_size != length:
+            raise StoreError("A block of the upload is gone.")
+        return path
 
     def _require_open(self) -> None:
         if not self._open:

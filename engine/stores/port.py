@@ -49,6 +49,9 @@ class Staging(Protocol):
     parallel_blocks: int
     """How many `stage` calls at once are worth it (1: the store gains nothing from more)."""
 
+    readable: bool
+    """Whether `Upload.block` can read a staged block; if not, whoever needs its bytes later has to carry them."""
+
     def stage(self, ordinal: int, data: bytes) -> str:
         """Store one block and return its block id, which no other process makes.
 
@@ -61,6 +64,12 @@ class Upload(Staging, Protocol):
 
     handle: str
     """What `ObjectStore.join` needs in another process."""
+
+    def block(self, block_id: str, length: int) -> memoryview:
+        """The bytes of a block that a process which joined has staged, before it is adopted.
+
+        Raises StoreError if the block is not there as it was told, or the store is not ``readable``.
+        """
 
     def adopt(self, block_id: str, length: int) -> None:
         """Take over a block of so many bytes that a process which joined has staged, so that a commit can name it.

@@ -11,6 +11,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,9 @@ from engine.exports import export_key
 from engine.plan import ExportPlan
 from engine.results import ResultStore
 from engine.runners import LocalRunner, Runner
+from engine.runners.choosing import SizedRunner
 from engine.runners.driven import DrivenRunner
+from engine.runners.process import Driver
 from engine.settings import DuckDBSettings, StorageSettings
 from engine.stores import DirectoryStore
 from tests.bench.cluster_driver import simulate, tasks_per_second
@@ -31,6 +34,7 @@ from tests.helpers.engine import TEAM, entry, request
 from tests.helpers.ray_cluster import RayCluster
 
 _FILTER = {"filters": [entry("quantity", "GREATER_THAN_OR_EQUAL", 1000)]}
+_FEW: dict[str, Any] = {"filters": [entry("id", "LESS_THAN", 300_000)]}
 CASES: dict[str, tuple[str, dict[str, Any], float]] = {
     "CSV": ("csv", {}, 1.25),
     "JSON": ("json", {}, 1.25),
@@ -63,12 +67,23 @@ def compare(rows: int, rounds: int, names: list[str]) -> None:
     """Print a line for each case."""
     seed = 1
     data = dataset(rows, seed) or publish(rows, seed)
-    with RayCluster() as cluster:
+    with RayCluster() as cluster, closing(Driver(cluster.address)) as driver:
         os.environ.update(cluster.access)
         settings = DuckDBSettings(threads=2, spill_directory=FOLDER / "spill")
         here = _side(FOLDER / "exports-here", settings, lambda store: LocalRunner(_results().store, store, settings))
         storage = StorageSettings(results=str(RESULTS), exports=str(FOLDER / "exports-cluster"))
-        there = _side(FOLDER / "exports-cluster", settings, lambda _: DrivenRunner(cluster.address, storage, settings))
+        there = _side(
+            FOLDER / "exports-cluster",
+            settings,
+            # As a service has it; no export is too small.
+            lambda store: SizedRunner(
+                LocalRunner(_results().store, store, settings), DrivenRunner(driver, storage, settings), 0
+            ),
+        )
+        first = here.exporter.plan(request("csv", workflow=data.workflow, **_FEW), TEAM)
+        seconds = [there.run(first)[0] for _ in range(2)]
+        say(f"An export of 300,000 rows: {seconds[0]:.1f} s with the start of the driver, then {seconds[1]:.2f} s\n")
+        say("| export | file | here | cluster | ratio | goal | |\n" + "|---" * 7 + "|")
         for name in names:
             format_name, asked, goal = CASES[name]
             plan = here.exporter.plan(request(format_name, workflow=data.workflow, **asked), TEAM)
@@ -76,7 +91,7 @@ def compare(rows: int, rounds: int, names: list[str]) -> None:
             for _ in range(rounds):
                 one, other = here.run(plan), there.run(plan)
                 if one[1:] != other[1:]:
-                    raise SystemExit(f"{name}: the files differ")
+                    raise SystemExit(f"{name}: the files differ: {one[1:]} here, {other[1:]} on the cluster")
                 found.append((one[0], other[0]))
             ours, theirs = (statistics.median(column) for column in zip(*found, strict=True))
             ratio = statistics.median(other / one for one, other in found)
@@ -84,7 +99,8 @@ def compare(rows: int, rounds: int, names: list[str]) -> None:
                 f"| {name} | {one[2] / 1e6:,.0f} MB | {ours:.1f} s | {theirs:.1f} s | {ratio:.2f}x | {goal}x | "
                 f"{'met' if ratio <= goal else 'not met'} |"
             )
-        say(f"\nTasks of nothing: {tasks_per_second(cluster.address):,.0f} a second")
+        say("\nEvery pair of files has the same SHA-256.")
+        say(f"Tasks of nothing: {tasks_per_second(cluster.address):,.0f} a second")
 
 
 def _side(folder: Path, settings: DuckDBSettings, runner: Callable[[DirectoryStore], Runner]) -> Side:
@@ -123,7 +139,7 @@ def main() -> None:
     for line in simulate(asked.ranges):
         say(line)
     say(f"peak of this process so far: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MB\n")
-    say(f"{asked.rows:,} rows, 2 cores\n\n| export | file | here | cluster | ratio | goal | |\n" + "|---" * 7 + "|")
+    say(f"{asked.rows:,} rows, 2 cores")
     names = [name for name in CASES if name in asked.cases.split(";")]
     compare(asked.rows, asked.rounds, names)
 

@@ -112,7 +112,7 @@ def main(address: str) -> None:
     from engine.runners.ray_pool import RayPool
 
     settings = DuckDBSettings(threads=1)
-    job = Job(versions(), "", "", "", "", "csv", False, None, {}, datetime.now(UTC), settings, ())
+    job = Job(versions(), "", "", "", "", "csv", False, {}, datetime.now(UTC), settings, ())
     session = RayPool(address).session(job)
     for count in (200, _TASKS):
         started = time.perf_counter()

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 
-from engine.errors import ObjectMissing
+from engine.errors import ObjectMissing, StoreError
 from engine.stores.port import ObjectInfo, ReadUrls, Staging, Upload
 
 _GONE = "Nothing is kept here."
@@ -15,6 +15,7 @@ class NullUpload:
     """Blocks that are counted, and dropped."""
 
     parallel_blocks = 1
+    readable = False
     handle = ""
 
     def __init__(self, key: str, content_type: str) -> None:
@@ -28,6 +29,10 @@ class NullUpload:
         with self._mutex:
             self._size += len(data)
         return str(ordinal)
+
+    def block(self, block_id: str, length: int) -> memoryview:
+        """Raise StoreError: nothing is kept."""
+        raise StoreError(_GONE)
 
     def adopt(self, block_id: str, length: int) -> None:
         """Count the bytes of a block."""

@@ -10,6 +10,7 @@ import pytest
 
 from engine import publisher
 from engine.runners.driven import DrivenRunner
+from engine.runners.process import Driver
 from engine.settings import StorageSettings
 from engine.stores import DirectoryStore, open_store
 from tests.helpers.azurite import Azurite
@@ -19,7 +20,7 @@ from tests.helpers.ray_cluster import RayCluster, available
 from tests.helpers.spread import SMALL, Spread
 
 ROWS = 60_000
-LARGE_ROWS = 1_000_000
+LARGE_ROWS = 400_000
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -41,6 +42,30 @@ def cluster(proxy: FaultProxy) -> Iterator[RayCluster]:
     """Two nodes whose environment has the credentials for Azure, by way of the proxy."""
     with RayCluster(environment={"AZURE_STORAGE_CONNECTION_STRING": proxy.connection_string}) as cluster:
         yield cluster
+
+
+class Drivers:
+    """The driver that all tests on one cluster share, as all exports of a service do."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Driver] = {}
+
+    def of(self, cluster: RayCluster) -> Driver:
+        """The one for that cluster."""
+        return self._found.setdefault(cluster.address, Driver(cluster.address))
+
+    def close(self) -> None:
+        """End all of them."""
+        for driver in self._found.values():
+            driver.close()
+
+
+@pytest.fixture(scope="session")
+def drivers() -> Iterator[Drivers]:
+    """One for each cluster."""
+    drivers = Drivers()
+    yield drivers
+    drivers.close()
 
 
 @pytest.fixture(scope="session")
@@ -73,7 +98,9 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 
 @pytest.fixture
-def spread_on(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Spread]:
+def spread_on(
+    engine: Engine, drivers: Drivers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Spread]:
     """Exports of the run into a directory or a location in Azure, driven on a cluster."""
     monkeypatch.setattr("engine.plan.PARQUET_RANGE_BYTES", 1)
 
@@ -91,7 +118,7 @@ def spread_on(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             results=str(engine.folder / "store"), exports=exports, azure_connection_string=connection_string
         )
         store = open_store(exports, connection_string=connection_string) if location else DirectoryStore(Path(exports))
-        runner = DrivenRunner(cluster.address, storage, engine.settings(2), least_bytes=least_bytes)
+        runner = DrivenRunner(drivers.of(cluster), storage, engine.settings(2), least_bytes=least_bytes)
         return Spread(engine, store, runner)
 
     return made
@@ -100,4 +127,4 @@ def spread_on(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 @pytest.fixture
 def spread_large(spread_on: Callable[..., Spread], large: Engine) -> Callable[..., Spread]:
     """The same of the larger run."""
-    return lambda *places: spread_on(*places, engine=large, least_bytes=4_000_000)
+    return lambda *places: spread_on(*places, engine=large, least_bytes=2_000_000)

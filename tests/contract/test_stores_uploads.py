@@ -268,6 +268,21 @@ def test_blocks_of_other_processes_are_committed_beside_our_own(store: ObjectSto
     assert info.size == 15
 
 
+def test_a_block_is_read_back_before_the_commit_where_a_store_can(store: ObjectStore) -> None:
+    upload = store.begin("k", content_type=CSV)
+    other = store.join("k", upload.handle)
+    block_id = other.stage(0, b"some bytes")
+    assert upload.readable == other.readable == isinstance(store, DirectoryStore)
+    wanted = [(block_id, 10)] if upload.readable else []
+    assert [bytes(upload.block(*one)) for one in wanted] == [b"some bytes"] * len(wanted)
+    for one in [(block_id, 9), ("0123456789ab00000", 10), *([] if wanted else [(block_id, 10)])]:
+        with pytest.raises(StoreError):
+            upload.block(*one)
+    upload.abort()
+    with pytest.raises(StoreError):
+        upload.block(block_id, 10)
+
+
 def test_blocks_that_nobody_adopted_vanish(store: ObjectStore) -> None:
     upload = store.begin("k", content_type=CSV)
     ghost, other = store.join("k", upload.handle), store.join("k", upload.handle)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
@@ -19,6 +19,8 @@ from tests.helpers.azurite import free_port
 HEAD = "127.0.0.2"
 _START_SECONDS = 60
 _STORE_BYTES = 1_500_000_000
+_QUICK = {"RAY_health_check_period_ms": "1000"}
+"""A node is given up after five checks without an answer, so in 5 s instead of 15."""
 
 
 def available() -> str | None:
@@ -32,20 +34,20 @@ class RayCluster:
     ``environment`` is what the nodes have, which is where tasks find credentials.
     """
 
-    def __init__(self, nodes: int = 2, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, nodes: int = 2, environment: Mapping[str, str] | None = None, port: int | None = None) -> None:
         # Ray puts sockets below it, whose paths are short.
         self.folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
-        self.address = f"{HEAD}:{free_port()}"
+        self.address = f"{HEAD}:{port or free_port()}"
         # Also what a driver needs to come in.
         self.access = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         root = str(Path(__file__).parents[2])
-        self._environment = {**os.environ, "PYTHONPATH": root, **self.access, **(environment or {})}
+        self._environment = {**os.environ, "PYTHONPATH": root, **_QUICK, **self.access, **(environment or {})}
         self._starts: list[subprocess.Popen[bytes]] = []
         try:
-            self._start(HEAD, "--head", f"--port={self.address.split(':')[1]}", "--include-dashboard=false")
+            port = int(self.address.split(":")[1])
+            self._starts.append(self._start(0, "--head", f"--port={port}", "--include-dashboard=false"))
             self._wait_for_head()
-            for _ in range(nodes - 1):
-                self.add_node()
+            self._starts += [self._start(number, f"--address={self.address}") for number in range(1, nodes)]
         except BaseException:
             self.stop()
             raise
@@ -61,15 +63,14 @@ class RayCluster:
         """Where all processes of the cluster write."""
         return self.folder
 
-    def add_node(self) -> int:
-        """Start one more node; returns its number, the head being 0."""
-        self._start(f"127.0.0.{2 + len(self._starts)}", f"--address={self.address}")
-        return len(self._starts) - 1
-
     def pids(self, node: int, name: str) -> list[int]:
         """Processes of a node whose name begins so; workers that run a task begin with ``ray::`` and its name."""
-        raylets = _pgrep("-g", str(self._starts[node].pid), "-x", "raylet")
-        return _pgrep("-P", ",".join(map(str, raylets)), "-f", f"^{name}") if raylets else []
+        found = dict(_processes())
+        raylets = {
+            pid for pid, (_, group, command) in found.items()
+            if group == self._starts[node].pid and "/raylet " in command
+        }  # fmt: skip
+        return [pid for pid, (parent, _, command) in found.items() if parent in raylets and command.startswith(name)]
 
     def kill_node(self, node: int) -> None:
         """What a power cut does."""
@@ -77,6 +78,10 @@ class RayCluster:
             os.kill(pid, signal.SIGKILL)
         os.killpg(self._starts[node].pid, signal.SIGKILL)
         self._starts[node].wait()
+
+    def start_node(self, node: int) -> None:
+        """Start another one in the place of one that was killed, which is not the head."""
+        self._starts[node] = self._start(node, f"--address={self.address}")
 
     def stop(self) -> None:
         """End what was started here; safe to call twice."""
@@ -88,16 +93,16 @@ class RayCluster:
             process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _start(self, host: str, *options: str) -> None:
-        log = self.folder / f"node-{len(self._starts)}.log"
-        command = [str(Path(sys.executable).parent / "ray"), "start", f"--node-ip-address={host}", *options]
+    def _start(self, node: int, *options: str) -> "subprocess.Popen[bytes]":
+        log = self.folder / f"node-{node}.log"
+        address = f"127.0.0.{2 + node}"
+        command = [str(Path(sys.executable).parent / "ray"), "start", f"--node-ip-address={address}", *options]
         command += ["--block", "--num-cpus=1", f"--object-store-memory={_STORE_BYTES}", "--disable-usage-stats"]
         command += ["--include-log-monitor=false", f"--temp-dir={self.folder}"]
-        with log.open("wb") as out:
-            process = subprocess.Popen(
+        with log.open("ab") as out:
+            return subprocess.Popen(
                 command, env=self._environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
             )
-        self._starts.append(process)
 
     def _wait_for_head(self) -> None:
         host, port = self.address.split(":")
@@ -114,6 +119,28 @@ class RayCluster:
         raise RuntimeError(f"Ray did not start: {(self.folder / 'node-0.log').read_text()[-2000:]}")
 
 
-def _pgrep(*options: str) -> list[int]:
-    found = subprocess.run(["pgrep", *options], capture_output=True, text=True, check=False)
-    return list(map(int, found.stdout.split()))
+def worker_of(cluster: RayCluster, task: str, seconds: float = 60) -> int:
+    """The process of a running task of that kind, as soon as there is one."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        for node in range(2):
+            for pid in cluster.pids(node, f"ray::{task}"):
+                return pid
+        time.sleep(0.01)
+    raise TimeoutError(f"no {task} ran")
+
+
+def drivers_of(service: int) -> list[int]:
+    """Drivers that a process started."""
+    return [pid for pid, (parent, _, command) in _processes() if parent == service and "-m engine.runners " in command]
+
+
+def _processes() -> Iterator[tuple[int, tuple[int, int, str]]]:
+    """All of this machine by pid: parent, group and command line."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        yield int(folder.name), (int(fields[1]), int(fields[2]), command)

@@ -1,0 +1,102 @@
+"""The driver's process as the service holds it: started by the first export that needs it, and kept for the others."""
+
+import os
+import socket
+import subprocess
+import sys
+import weakref
+from multiprocessing.connection import Connection
+from threading import Lock
+
+from engine.errors import ClusterUnavailable
+
+DIED = "The process that drove the export on the cluster has ended: the cluster is gone, or the process was killed."
+_END_SECONDS = 20
+_ENVIRONMENT = {
+    # How long a driver looks for a head that is gone before it gives up.
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "20",
+    "RAY_DISABLE_IMPORT_WARNING": "1",
+}
+
+
+class DriverProcess:
+    """One driver. It ends when this is closed or dropped, and when this process ends, however that comes about."""
+
+    def __init__(self, address: str) -> None:
+        control, theirs = socket.socketpair()
+        with theirs:
+            command = [sys.executable, "-m", "engine.runners", str(theirs.fileno()), address]
+            # In a session of its own: a Ctrl-C is for the service, which lets exports come to their end.
+            process = subprocess.Popen(  # noqa: S603  # a fixed command, and the operator's address
+                command,
+                pass_fds=(theirs.fileno(),),
+                env=_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        self.pid = process.pid
+        self._process = process
+        self._control = control
+        # The driver reads the other end: it sees us end even by SIGKILL. A signal at the parent's death would be sent
+        # at the end of the thread that started it, which is one of many.
+        self.close = weakref.finalize(self, _end, control, process)
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.poll() is None
+
+    def connect(self) -> Connection:
+        """A connection for one export. Raises OSError if the driver has ended."""
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            socket.send_fds(self._control, [b"."], [theirs.fileno()])
+            return Connection(ours.detach())
+
+
+class Driver:
+    """The driver for the cluster at ``address``, started when it is needed, and anew when it died or was retired."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._lock = Lock()
+        self._process: DriverProcess | None = None
+
+    def connect(self) -> tuple[DriverProcess, Connection]:
+        """The process that runs, and a connection to it for one export. Raises ClusterUnavailable if it just died."""
+        with self._lock:
+            if self._process is None or not self._process.running:
+                self._process = DriverProcess(self._address)
+            try:
+                return self._process, self._process.connect()
+            except OSError as error:
+                raise ClusterUnavailable(DIED) from error
+
+    def retire(self, process: DriverProcess) -> None:
+        """Begin no more exports in that process, whose cluster failed: it ends with those that it has."""
+        with self._lock:
+            if self._process is process:
+                self._process = None
+
+    def close(self) -> None:
+        """End the process, and wait until it has ended."""
+        with self._lock:
+            process, self._process = self._process, None
+        if process is not None:
+            process.close()
+
+
+def _environment() -> dict[str, str]:
+    """Ours without the service's settings: what the driver needs comes with its orders, and keys of callers do not."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("TAILRACE_")}
+    return inherited | _ENVIRONMENT
+
+
+def _end(control: socket.socket, process: "subprocess.Popen[bytes]") -> None:
+    control.close()
+    try:
+        process.wait(_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

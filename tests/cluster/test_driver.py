@@ -1,0 +1,136 @@
+"""The process that drives exports: one for all of them, and what happens when it, its cluster or its service dies."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from engine.cancel import CancelToken
+from engine.errors import ClusterUnavailable
+from engine.runners.process import Driver, DriverProcess
+from tests.cluster.conftest import Drivers
+from tests.helpers.ray_cluster import RayCluster, drivers_of, worker_of
+from tests.helpers.running import Running, wait_for
+from tests.helpers.spread import Spread, staged
+
+
+def pid_of(driver: Driver) -> int:
+    """The process that the next export gets."""
+    process, connection = driver.connect()
+    connection.close()
+    return process.pid
+
+
+def test_exports_share_one_process_one_after_the_other_and_side_by_side(
+    cluster: RayCluster, spread_on: Callable[..., Spread], drivers: Drivers, tmp_path: Path
+) -> None:
+    spread = spread_on(cluster)
+    plans = [spread.engine.plan(spread.exporter, name, sort_by="text") for name in ("csv", "json", "parquet")]
+    before = pid_of(drivers.of(cluster))
+    exports = [Running(spread, plan) for plan in plans]
+    for running in exports:
+        running.end()
+        assert running.error is None
+    for plan in plans:
+        spread.check(plan)
+    assert pid_of(drivers.of(cluster)) == before
+    assert staged(tmp_path / "exports") == []
+
+
+def test_it_is_killed(
+    cluster: RayCluster, spread_large: Callable[..., Spread], drivers: Drivers, tmp_path: Path
+) -> None:
+    spread = spread_large(cluster)
+    plan = spread.engine.plan(spread.exporter, "csv")
+    running = Running(spread, plan)
+    worker_of(cluster, "RangesTask")
+    killed = pid_of(drivers.of(cluster))
+    os.kill(killed, signal.SIGKILL)
+    running.end()
+    assert isinstance(running.error, ClusterUnavailable)
+    assert spread.visible() == []
+    spread.check(plan)
+    assert pid_of(drivers.of(cluster)) != killed
+
+
+def test_it_is_killed_between_two_exports(
+    cluster: RayCluster, spread_on: Callable[..., Spread], drivers: Drivers
+) -> None:
+    spread, driver = spread_on(cluster), drivers.of(cluster)
+    process, connection = driver.connect()
+    connection.close()
+    os.kill(process.pid, signal.SIGKILL)
+    wait_for(lambda: not process.running)
+    spread.check(spread.engine.plan(spread.exporter, "csv"))
+
+
+def test_the_service_is_killed(
+    cluster: RayCluster, spread_large: Callable[..., Spread], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends by itself, and what it had begun is gone."""
+    spread = spread_large(cluster)
+    settings = {
+        "RUNNER": "ray",
+        "RUNNER_MIN_BYTES": "0",
+        "RESULTS": str(spread.engine.folder / "store"),
+        "EXPORTS": str(tmp_path / "exports"),
+        "SPILL_DIRECTORY": str(tmp_path / "spill"),
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(f"TAILRACE_{name}", value)
+    monkeypatch.setenv("RAY_ADDRESS", cluster.address)
+    command = [sys.executable, "-c", "from web.cli import main; main()", "export", "w", "--sort-by", "text"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as service:
+        worker_of(cluster, "SplitTask")
+        (driver,) = drivers_of(service.pid)
+        assert len(staged(tmp_path / "exports")) == 1
+        service.kill()
+    wait_for(lambda: not Path(f"/proc/{driver}").exists())
+    assert staged(tmp_path / "exports") == []
+    assert spread.visible() == []
+
+
+@pytest.mark.long
+def test_the_head_is_lost_and_comes_back(spread_large: Callable[..., Spread], drivers: Drivers) -> None:
+    with RayCluster() as cluster:
+        spread = spread_large(cluster)
+        plan = spread.engine.plan(spread.exporter, "csv", sort_by="text")
+        running = Running(spread, plan)
+        worker_of(cluster, "SplitTask")
+        lost, connection = drivers.of(cluster).connect()
+        connection.close()
+        cluster.kill_node(0)
+        running.end()
+    assert isinstance(running.error, ClusterUnavailable)
+    assert spread.visible() == []
+    wait_for(lambda: not lost.running)
+    with RayCluster(port=int(cluster.address.split(":")[1])) as again:
+        spread_large(again).check(plan)
+
+
+def test_nobody_is_at_the_address(spread_large: Callable[..., Spread], cluster: RayCluster) -> None:
+    spread = spread_large(cluster)
+    driver = spread.exporter._runner._large._driver = Driver("127.0.0.2:9")  # type: ignore[attr-defined]
+    plan = spread.engine.plan(spread.exporter, "csv")
+    before = pid_of(driver)
+    with pytest.raises(ClusterUnavailable, match="RAY_ADDRESS"):
+        spread.exporter.export(plan, CancelToken())
+    assert spread.visible() == []
+    assert pid_of(driver) != before, "a process that could not connect is not asked again"
+    driver.close()
+
+
+def test_it_inherits_no_key_of_callers(cluster: RayCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in cluster.access.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("TAILRACE_SIGNING_KEYS", "k1=a-secret-that-signs-urls-0123456789abcdef")
+    process = DriverProcess(cluster.address)
+    inherited = Path(f"/proc/{process.pid}/environ").read_bytes()
+    process.close()
+    assert not process.running
+    assert b"RAY_AUTH_TOKEN=" in inherited
+    assert b"a-secret-that-signs" not in inherited

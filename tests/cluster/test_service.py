@@ -1,0 +1,50 @@
+"""A service whose exports run on the cluster, as its callers see it."""
+
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from tests.helpers.engine import Engine
+from tests.helpers.ray_cluster import RayCluster, drivers_of
+from tests.helpers.running import wait_for
+from tests.helpers.server import Server
+
+ASKED: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"format": "csv"}, {}),
+    ({"format": "parquet", "sortBy": "text", "order": "desc"}, {"sort_by": "text", "descending": True}),
+    ({"format": "parquet"}, {}),
+]
+
+
+def test_its_files_are_those_of_a_service_without_a_cluster_and_its_driver_ends_with_it(
+    cluster: RayCluster, large: Engine, tmp_path: Path
+) -> None:
+    settings = {
+        "TAILRACE_RESULTS": str(large.folder / "store"),
+        "TAILRACE_RUNNER": "ray",
+        "TAILRACE_RUNNER_MIN_BYTES": "0",
+        "RAY_ADDRESS": cluster.address,
+        **cluster.access,
+    }
+    with Server((str(tmp_path), {}), tmp_path, **settings) as server:
+        assert drivers_of(server.pid) == [], "no export needed one yet"
+        for parameters, asked in ASKED:
+            answer = server.export("w", **parameters)
+            assert answer.status == 200, answer.body
+            content = server.request(answer.json()["url"]).body
+            assert content == large.export_bytes(parameters["format"], **asked)
+            assert answer.json()["sha256"] == sha256(content).hexdigest()
+        (driver,) = drivers_of(server.pid)
+    wait_for(lambda: not Path(f"/proc/{driver}").exists())
+
+
+def test_a_cluster_that_is_not_there_is_told(large: Engine, tmp_path: Path) -> None:
+    settings = {
+        "TAILRACE_RESULTS": str(large.folder / "store"),
+        "TAILRACE_RUNNER": "ray",
+        "TAILRACE_RUNNER_MIN_BYTES": "0",
+        "RAY_ADDRESS": "127.0.0.2:9",
+    }
+    with Server((str(tmp_path), {}), tmp_path, **settings) as server:
+        answer = server.export("w", format="csv")
+    assert (answer.status, answer.json()["code"]) == (503, "cluster_unavailable")
