@@ -4,7 +4,7 @@
 not written for `STALE_SECONDS` belongs to a process that died.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
@@ -23,7 +23,10 @@ _JSON = "application/json"
 
 
 class Ticket(BaseModel):
-    """What is known of an asynchronous export. ``queue_place`` counts from 1; ``message`` says why it failed."""
+    """What is known of an asynchronous export. ``queue_place`` counts from 1; ``message`` says why it failed.
+
+    ``nonce`` is of the one whose words these are: several may work for the same export, or have worked for it.
+    """
 
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
 
@@ -38,6 +41,7 @@ class Ticket(BaseModel):
     code: str | None = None
     message: str | None = None
     cancel_requested: bool = False
+    nonce: str = ""
     written_at: AwareDatetime
 
     @property
@@ -56,13 +60,14 @@ class Tickets:
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
 
-    def issue(self, plan: ExportPlan) -> Ticket:
-        """A new ticket for a plan, in place of one that is over."""
+    def issue(self, plan: ExportPlan, nonce: str) -> Ticket:
+        """A new ticket for a plan, in place of one that is over; from now on only that one writes it."""
         ticket = Ticket(
             export_id=plan.export_id,
             workflow_id=plan.run.workflow_id,
             run_id=plan.run.run_id,
             format=plan.request.format.name,
+            nonce=nonce,
             written_at=datetime.now(UTC),
         )
         key = _key(ticket.workflow_id, ticket.export_id)
@@ -72,7 +77,7 @@ class Tickets:
             return self.change(
                 ticket.workflow_id,
                 ticket.export_id,
-                lambda there: ticket if there.over or there.abandoned(ticket.written_at) else _wanted(there),
+                lambda there: ticket if there.over or there.abandoned(ticket.written_at) else _wanted(there, nonce),
             )
         return ticket
 
@@ -84,6 +89,25 @@ class Tickets:
             return _decoded(self._store.read(_key(workflow_id, export_id)))
         except ObjectMissing:
             return None
+
+    def report(self, plan: ExportPlan, nonce: str, state: Mapping[str, object], *, wanted: bool) -> Ticket:
+        """Write how an export is into the ticket that is there, if it is that one's; what is there then.
+
+        One that is still ``wanted`` takes a ticket over from one that ended or died, unless all are to end.
+        """
+        now = datetime.now(UTC)
+
+        def told(there: Ticket) -> Ticket:
+            left = there.over or there.abandoned(now)
+            if there.nonce != nonce and not (left and wanted and not there.cancel_requested):
+                return there
+            return there.model_copy(update={**state, "nonce": nonce, "written_at": now})
+
+        try:
+            return self.change(plan.run.workflow_id, plan.export_id, told)
+        except ObjectMissing:
+            # Swept away while the export ran.
+            return self.issue(plan, nonce)
 
     def change(self, workflow_id: str, export_id: str, how: Callable[[Ticket], Ticket]) -> Ticket:
         """Write what ``how`` makes of the ticket that is there. Raises ObjectMissing."""
@@ -103,9 +127,9 @@ class Tickets:
         raise StoreUnavailable("Too many write the same ticket: try again.")
 
 
-def _wanted(ticket: Ticket) -> Ticket:
+def _wanted(ticket: Ticket, nonce: str) -> Ticket:
     """Whoever asks again takes back that it was to end."""
-    return ticket.model_copy(update={"cancel_requested": False})
+    return ticket.model_copy(update={"cancel_requested": False, "nonce": nonce})
 
 
 def _key(workflow_id: str, export_id: str) -> str:

@@ -6,6 +6,7 @@ import anyio.to_thread
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from web import threads
 from web.facts import note
 from web.parameters import parse_body, read_body, read_query
 from web.principal import Principal
@@ -20,7 +21,9 @@ _LONGEST_CALLER = 128
 async def identify(request: Request) -> Principal:
     """The caller. Raises Unauthorized."""
     services: Services = request.app.state.services
-    principal = await anyio.to_thread.run_sync(services.authenticator.authenticate, request.headers.raw)
+    principal = await anyio.to_thread.run_sync(
+        services.authenticator.authenticate, request.headers.raw, limiter=threads.CHECKS
+    )
     note(request.scope, team=principal.team, caller=principal.caller[:_LONGEST_CALLER])
     return principal
 
@@ -38,12 +41,12 @@ async def asker(request: Request, known: Sequence[str]) -> tuple[Principal, dict
         )
     if request.method == "GET":
         return principal, read_query(query, known)
-    return principal, await anyio.to_thread.run_sync(read_body, await _body(request), known)
+    return principal, await anyio.to_thread.run_sync(read_body, await _body(request), known, limiter=threads.CHECKS)
 
 
 async def read_posted(request: Request) -> dict[str, object]:
     """The JSON object that a POST brings. Raises InvalidRequest, or HTTPException for what is too long."""
-    return await anyio.to_thread.run_sync(parse_body, await _body(request))
+    return await anyio.to_thread.run_sync(parse_body, await _body(request), limiter=threads.CHECKS)
 
 
 async def disconnected(request: Request) -> None:

@@ -3,18 +3,18 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from functools import partial
 
 import anyio.to_thread
 
-from engine.errors import Cancelled, EngineError, ObjectMissing
+from engine.errors import Cancelled, EngineError
 from engine.exporter import Exporter
 from engine.exports import Export
 from engine.plan import ExportPlan
 from engine.progress import Phase
 from engine.tickets import Ticket, Tickets
 from web.admission import Admission, Busy
-from web.running import RunningExports, Shared
+from web.running import RunningExports, Shared, new_nonce
 
 _REPORT_SECONDS = 1.0
 
@@ -36,34 +36,53 @@ class LaterExports:
         Raises Busy if the queue is full, or what the export raised while the caller waited.
         """
         finished = await anyio.to_thread.run_sync(self._exporter.finished, plan)
-        if finished is not None and wait_seconds:
-            return finished
-        ticket = await anyio.to_thread.run_sync(self._tickets.issue, plan)
         if finished is not None:
-            return await anyio.to_thread.run_sync(self._write, plan, _done(finished))
-        shared = self._running.joined(plan, team)
+            return finished if wait_seconds else await anyio.to_thread.run_sync(self._done, plan, finished)
+        ticket, shared = await self._begin(plan, team)
         if not shared.ticketed:
             shared.waiting += 1
             shared.ticketed = True
         if shared.reporter is None:
-            shared.reporter = asyncio.create_task(self._report(plan, team, shared))
+            shared.reporter = self._running.follow(self._report(plan, shared))
         if wait_seconds:
             with suppress(TimeoutError):
                 return await asyncio.wait_for(self._running.wait(plan, shared, gone), wait_seconds)
         # A queue that is full says so now, not by the ticket.
         await asyncio.sleep(0)
-        if shared.task.done() and isinstance(shared.task.exception(), Busy):
+        if shared.task.done() and not shared.task.cancelled() and isinstance(shared.task.exception(), Busy):
             return shared.task.result()
         return ticket
 
-    def cancel(self, export_id: str) -> None:
+    def cancel(self, ticket: Ticket) -> None:
         """Stop waiting for an export of this process on behalf of its ticket; other processes read it there."""
-        shared = self._running.find(export_id)
-        if shared is not None and shared.ticketed:
+        shared = self._running.find(ticket.export_id)
+        if shared is not None and shared.nonce == ticket.nonce:
+            self._leave(ticket.export_id, shared)
+
+    async def _begin(self, plan: ExportPlan, team: str) -> tuple[Ticket, Shared]:
+        """A ticket, and the running export whose words it holds."""
+        while True:
+            shared, nonce = self._running.find(plan.export_id), new_nonce()
+            ticket = await anyio.to_thread.run_sync(self._tickets.issue, plan, shared.nonce if shared else nonce)
+            # Otherwise one has ended meanwhile, or another has begun.
+            if self._running.find(plan.export_id) is shared:
+                break
+        if shared is None:
+            shared = self._running.joined(plan, team)
+            shared.nonce = nonce
+        return ticket, shared
+
+    def _done(self, plan: ExportPlan, export: Export) -> Ticket:
+        nonce = new_nonce()
+        self._tickets.issue(plan, nonce)
+        return self._tickets.report(plan, nonce, _done(export), wanted=True)
+
+    def _leave(self, export_id: str, shared: Shared) -> None:
+        if shared.ticketed:
             shared.ticketed = False
             self._running.leave(export_id, shared)
 
-    async def _report(self, plan: ExportPlan, team: str, shared: Shared) -> None:
+    async def _report(self, plan: ExportPlan, shared: Shared) -> None:
         """Write the ticket while the export runs, and leave it when the ticket asks for that."""
         while not shared.task.done():
             progress = shared.progress
@@ -71,26 +90,22 @@ class LaterExports:
                 "phase": progress.phase,
                 "rows": progress.rows,
                 "bytes": progress.bytes,
-                "queue_place": self._admission.place(team) if progress.phase is Phase.QUEUED else None,
+                "queue_place": self._admission.place(shared.turn),
+                "code": None,
+                "message": None,
             }
             with suppress(EngineError):
                 # A store that is away for a moment ends no export.
-                ticket = await anyio.to_thread.run_sync(self._write, plan, state)
+                ticket = await self._write(plan, shared, state)
                 if ticket.cancel_requested:
-                    self.cancel(plan.export_id)
+                    self._leave(plan.export_id, shared)
             await asyncio.wait({shared.task}, timeout=_REPORT_SECONDS)
         with suppress(EngineError):
-            await anyio.to_thread.run_sync(self._write, plan, _outcome(shared.task))
+            await self._write(plan, shared, _outcome(shared.task))
 
-    def _write(self, plan: ExportPlan, state: dict[str, object]) -> Ticket:
-        state = {**state, "written_at": datetime.now(UTC)}
-        try:
-            return self._tickets.change(
-                plan.run.workflow_id, plan.export_id, lambda ticket: ticket.model_copy(update=state)
-            )
-        except ObjectMissing:
-            # Swept away while the export ran.
-            return self._tickets.issue(plan)
+    async def _write(self, plan: ExportPlan, shared: Shared, state: dict[str, object]) -> Ticket:
+        report = partial(self._tickets.report, plan, shared.nonce, state, wanted=not shared.cancel.cancelled)
+        return await anyio.to_thread.run_sync(report)
 
 
 def _done(export: Export) -> dict[str, object]:

@@ -2,10 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+import uuid
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any, TypeVar
 
+import anyio
 import anyio.to_thread
 
 from engine.cancel import CancelToken
@@ -15,21 +18,30 @@ from engine.exports import Export
 from engine.plan import ExportPlan
 from engine.progress import Phase, Progress
 from web import metrics
-from web.admission import Admission, Busy
+from web.admission import Admission, Busy, Turn
 from web.logs import tell
 from web.settings import AdmissionSettings
 from web.tracing import working
 
 _LOOKED_SECONDS = 1.0
 """How long a look at the store is good for: what comes after it costs the work twice, and nothing else."""
+_DoneT = TypeVar("_DoneT")
+
+
+def new_nonce() -> str:
+    """What tells an export from others that make, or made, the same."""
+    return uuid.uuid4().hex
 
 
 @dataclass
 class Shared:
     """One running export. Nobody's leaving cancels it for the others; a ticket waits like a caller."""
 
-    cancel: CancelToken
-    progress: Progress
+    turn: Turn
+    cancel: CancelToken = field(default_factory=CancelToken)
+    progress: Progress = field(default_factory=Progress)
+    nonce: str = field(default_factory=new_nonce)
+    """Its mark in a ticket."""
     task: "asyncio.Task[Export]" = field(init=False)
     asked: float = field(default_factory=time.monotonic)
     admitted: float | None = None
@@ -46,7 +58,10 @@ class RunningExports:
         self._admission = admission
         self._deadline_seconds = settings.deadline_seconds
         self._grace_seconds = settings.grace_seconds
+        # Of their own: with those of everyone else, exports could take all that keys are checked on.
+        self._threads = anyio.CapacityLimiter(settings.exports_at_once)
         self._running: dict[str, Shared] = {}
+        self._unfinished: set[asyncio.Task[Any]] = set()
 
     async def export(self, plan: ExportPlan, team: str, gone: Callable[[], Awaitable[None]]) -> Export:
         """The finished export of a plan: the object that is there, the one being made, or a new one.
@@ -74,11 +89,17 @@ class RunningExports:
         tasks = {shared.task for shared in self._running.values()}
         if tasks:
             await asyncio.wait(tasks, timeout=self._grace_seconds)
-        left = list(self._running.items())
-        reporters = [shared.reporter for _, shared in left if shared.reporter is not None]
-        for export_id, shared in left:
+        for export_id, shared in list(self._running.items()):
             self._abandon(export_id, shared)
-        await asyncio.gather(*(shared.task for _, shared in left), *reporters, return_exceptions=True)
+        # Those too that were left before, or came to their end: what they clean up and tell comes last.
+        await asyncio.gather(*self._unfinished, return_exceptions=True)
+
+    def follow(self, work: Coroutine[Any, Any, _DoneT]) -> "asyncio.Task[_DoneT]":
+        """A task that the service waits for when it stops."""
+        task = asyncio.create_task(work)
+        self._unfinished.add(task)
+        task.add_done_callback(self._unfinished.discard)
+        return task
 
     def find(self, export_id: str) -> Shared | None:
         """The running export of that id, or None."""
@@ -98,14 +119,14 @@ class RunningExports:
         raise Cancelled("The export was cancelled.")
 
     def _start(self, plan: ExportPlan, team: str) -> Shared:
-        shared = self._running[plan.export_id] = Shared(CancelToken(), Progress())
-        shared.task = asyncio.create_task(self._run(plan, team, shared))
+        shared = self._running[plan.export_id] = Shared(Turn(team))
+        shared.task = self.follow(self._run(plan, team, shared))
         shared.task.add_done_callback(lambda _: self._ended(plan, team, shared))
         return shared
 
     async def _run(self, plan: ExportPlan, team: str, shared: Shared) -> Export:
         cancel, progress = shared.cancel, shared.progress
-        async with self._admission.enter(team):
+        async with self._admission.enter(shared.turn):
             shared.admitted = time.monotonic()
             progress.phase = Phase.RUNNING
             metrics.RUNNING.inc()
@@ -115,7 +136,7 @@ class RunningExports:
                     # Another replica may have made it while this one waited in the queue.
                     looked = shared.admitted - shared.asked < _LOOKED_SECONDS
                     export = partial(self._exporter.export, plan, cancel, progress, looked=looked)
-                    made = await anyio.to_thread.run_sync(export)
+                    made = await anyio.to_thread.run_sync(export, limiter=self._threads)
                     span.tell(_facts(plan, team, shared))
                     return made
             except Cancelled as error:

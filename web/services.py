@@ -98,7 +98,11 @@ def make_services(
     """
     # A quarter more than a URL lives, so that giving out another one is rarely a write.
     exporter = open_exporter(storage, duckdb, runner, keep=signing.url_ttl * 1.25)
-    places = Admission(at_once=admission.exports_at_once, queue_length=admission.queue_length)
+    places = Admission(
+        at_once=admission.exports_at_once,
+        queue_length=admission.queue_length,
+        longest_wait_seconds=admission.deadline_seconds,
+    )
     running = RunningExports(exporter, places, admission)
     tickets = Tickets(exporter.exports)
     return Services(

@@ -73,9 +73,11 @@ class AdmissionSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="TAILRACE_", env_ignore_empty=True)
 
-    exports_at_once: int = Field(2, ge=1, description="Exports that run side by side")
+    exports_at_once: int = Field(
+        3, ge=1, description="Exports that run side by side; if they are several, all but one of them of one team"
+    )
     queue_length: int = Field(16, ge=0, description="Exports that may wait, half of them of one team; more get a 503")
-    deadline_seconds: int = Field(3600, ge=1, description="How long one export may take")
+    deadline_seconds: int = Field(3600, ge=1, description="How long one export may take, and wait before that")
     grace_seconds: int = Field(20, ge=0, description="How long running exports are waited for when the service stops")
 
 
@@ -84,8 +86,10 @@ class QuerySettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="TAILRACE_", env_ignore_empty=True)
 
-    queries_at_once: int = Field(4, ge=1, description="Pages, column facts and SQL statements that run side by side")
-    query_seconds: int = Field(30, ge=1, description="How long one of these may take")
+    queries_at_once: int = Field(
+        4, ge=1, description="Pages, column facts and SQL statements that run side by side, shared out as exports are"
+    )
+    query_seconds: int = Field(30, ge=1, description="How long one of these may take, and wait before that")
     query_memory_limit: str = Field("512MB", pattern=r"^[0-9]+(MB|GB)$", description="Memory of DuckDB, for each")
     sql: Literal["confined", "limited", "off"] = Field(
         "confined",

@@ -107,7 +107,7 @@ def test_a_sweeper_never_wins_against_a_promise(house: House) -> None:
 
 def test_documents_are_forgotten_after_a_day(house: House) -> None:
     plan = house.engine.plan(house.exporter, "csv", filters=[entry("n", "EQUALS", 1)])
-    Tickets(house.store).issue(plan)
+    Tickets(house.store).issue(plan, "nonce")
     assert house.sweep(FORGOTTEN - timedelta(minutes=5)).removed == {}
     assert house.sweep(FORGOTTEN + timedelta(minutes=5)).removed == {"tickets": 1}
 

@@ -125,6 +125,11 @@ class House:
         """Remove a file."""
         assert self.exports.delete(f"{WORKFLOW}/{export_id}.csv")
 
+    def ticket(self, export_id: str) -> dict[str, Any]:
+        """The ticket of an asynchronous export as it is in the store."""
+        ticket: dict[str, Any] = json.loads(self.exports.read(f"{WORKFLOW}/{export_id}.ticket.json"))
+        return ticket
+
     def status(self, url: str, method: str = "GET") -> Answer:
         """What is told of an asynchronous export."""
         return self.server.request(url, method, {"x-api-key": KEY})

@@ -126,6 +126,29 @@ def _stop_within_the_grace(house: House, number: int) -> None:
     house.check_answer(_terminated(house, number, "60"), number)
 
 
+def _terminated_later(house: House, number: int, grace_seconds: str) -> Answer:
+    """What another replica tells of an asynchronous export whose process is stopped, and the ticket too."""
+    house.restart(TAILRACE_GRACE_SECONDS=grace_seconds)
+    location = _later(house, number)
+    house.server.wait_until_halted()
+    os.kill(house.server.pid, signal.SIGTERM)
+    time.sleep(_NOTICED_SECONDS)
+    house.server.go_on()
+    house.restart(TAILRACE_GRACE_SECONDS="20")
+    return house.other.request(location.removeprefix(house.server.base), headers={"x-api-key": KEY})
+
+
+def _stop_later_without_grace(house: House, number: int) -> None:
+    assert _terminated_later(house, number, "0").json()["phase"] == "cancelled"
+
+
+def _stop_later_within_the_grace(house: House, number: int) -> None:
+    answer = _terminated_later(house, number, "60")
+    house.check_answer(answer, number)
+    # The file says so by itself; its ticket has to say it too.
+    assert house.ticket(answer.json()["exportId"])["phase"] == "done"
+
+
 def _other_commits_first(house: House, number: int) -> None:
     asked = house.ask(number)
     house.server.wait_until_halted()
@@ -148,6 +171,12 @@ ENDS = {
     "the deadline passes": End(_deadline, Told("400 `limit_exceeded`", NEXT)),
     "SIGTERM, and the grace is over": End(_stop_without_grace, Told("503 `cancelled`", NEXT)),
     "SIGTERM within the grace": End(_stop_within_the_grace, Told("the answer", WHOLE), whole=True),
+    "SIGTERM of an asynchronous export, and the grace is over": End(
+        _stop_later_without_grace, Told("`cancelled`, at any replica", NEXT)
+    ),
+    "SIGTERM of an asynchronous export within the grace": End(
+        _stop_later_within_the_grace, Told("the answer, at any replica", WHOLE), whole=True
+    ),
     "another replica commits the same export first": End(
         _other_commits_first, Told("both the same answer", "one file"), UNCOMMITTED, whole=True
     ),

@@ -2,15 +2,20 @@
 
 import hashlib
 import signal
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
 from engine.sweeper import FORGOTTEN
-from tests.faults.house import House, csv_above
+from engine.tickets import STALE_SECONDS
+from tests.faults.house import PATH, House, above, csv_above
 from tests.faults.told import NEXT, WHOLE, Told
 from tests.helpers.altered import BEGUN, COMMITTED, READ, STAGED, UNCOMMITTED
+from tests.helpers.server import KEY
 
 _BROKEN = "a connection that ends"
 _SWEPT = "no object; a sweep removes its temporary files; the next export works"
@@ -72,5 +77,45 @@ def test_a_kill_leaves_no_part_of_a_file(house: House, name: str) -> None:
     house.sweep(datetime.now(UTC) + FORGOTTEN + timedelta(minutes=5))
     assert house.leftovers() == []
     assert house.visible() == there
+    house.server.start()
+    house.check_next(killed)
+
+
+def test_a_ticket_of_a_process_that_died_says_so(house: House) -> None:
+    before = house.visible()
+    killed = house.fresh()
+    house.server.halt_at(STAGED)
+    headers = {"x-api-key": KEY, "prefer": "respond-async"}
+    asked = house.server.request(f"{PATH}?{urlencode(above(killed))}", headers=headers)
+    assert asked.status == 202
+    house.server.wait_until_halted()
+    house.server.stop(signal.SIGKILL)
+    house.server.go_on()
+
+    def told() -> dict[str, Any]:
+        location = asked.headers["location"].removeprefix(house.server.base)
+        answer: dict[str, Any] = house.other.request(location, headers=headers).json()
+        return answer
+
+    # Until then it could be a store that is slow.
+    assert told()["phase"] in ("queued", "running")
+    house.other.move_clock(timedelta(seconds=STALE_SECONDS + 1))
+    assert (told()["phase"], told()["code"]) == ("failed", "interrupted")
+    assert house.visible() == before
+    # Asking again begins again, under the same id.
+    again = house.other.request(f"{PATH}?{urlencode(above(killed))}", headers=headers)
+    assert (again.status, again.headers["location"].removeprefix(house.other.base)) == (
+        202,
+        asked.headers["location"].removeprefix(house.server.base),
+    )
+    deadline = time.monotonic() + 30
+    while "url" not in (made := told()):
+        assert made["phase"] in ("queued", "running", "done"), made
+        assert time.monotonic() < deadline, made
+        time.sleep(0.05)
+    house.other.move_clock(timedelta(0))
+    assert house.other.request(made["url"]).body == csv_above(killed)
+    house.sweep(datetime.now(UTC) + FORGOTTEN + timedelta(minutes=5))
+    assert house.leftovers() == []
     house.server.start()
     house.check_next(killed)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from web.admission import Admission, Busy
+from web.admission import Admission, Busy, Turn
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
@@ -14,45 +14,65 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 
 
 class House:
-    """Visitors of an admission, who stay until they are told to leave."""
+    """Visitors of an admission, who stay until they are told to leave. Its clock stands still until it is moved."""
 
-    def __init__(self, admission: Admission) -> None:
-        self.admission = admission
+    def __init__(self, *, at_once: int, queue_length: int = 20, longest_wait_seconds: float = 600) -> None:
+        self.now = 0.0
+        self.admission = Admission(
+            at_once=at_once,
+            queue_length=queue_length,
+            longest_wait_seconds=longest_wait_seconds,
+            clock=lambda: self.now,
+        )
         self.inside: list[str] = []
+        self.turns: dict[str, Turn] = {}
         self._leave: dict[str, asyncio.Event] = {}
 
     async def come(self, name: str) -> "asyncio.Task[None]":
         """A visitor called after its team and a number, as ``a1``."""
+        self.turns[name] = Turn(name[0])
+        self._leave[name] = asyncio.Event()
         task = asyncio.create_task(self._visit(name))
         await settled()
         return task
 
-    async def send_away(self, name: str) -> None:
+    def call_away(self, name: str) -> None:
+        """It leaves as soon as it is its turn to do anything."""
         self._leave[name].set()
+
+    async def send_away(self, name: str) -> None:
+        self.call_away(name)
         await settled()
 
+    def places(self) -> dict[str, int]:
+        """The places of all who wait."""
+        places = {name: self.admission.place(turn) for name, turn in self.turns.items()}
+        return {name: place for name, place in places.items() if place is not None}
+
     async def _visit(self, name: str) -> None:
-        self._leave[name] = asyncio.Event()
-        async with self.admission.enter(name[0]):
+        async with self.admission.enter(self.turns[name]):
             self.inside.append(name)
             await self._leave[name].wait()
 
 
 async def settled() -> None:
-    for _ in range(5):
+    for _ in range(8):
         await asyncio.sleep(0)
 
 
-def test_teams_take_turns() -> None:
+def test_teams_take_turns_and_each_knows_its_place() -> None:
     async def work() -> None:
-        house = House(Admission(at_once=1, queue_length=20))
+        house = House(at_once=1)
         names = ["a1", "a2", "a3", "a4", "b1", "b2", "c1"]
         tasks = [await house.come(name) for name in names]
         assert house.inside == ["a1"]
-        assert [house.admission.place(team) for team in "abc"] == [6, 5, 3]
+        told = []
         for _ in names:
+            told.append(house.places())
             await house.send_away(house.inside[-1])
         assert house.inside == ["a1", "a2", "b1", "c1", "a3", "b2", "a4"]
+        for gone, places in enumerate(told, start=1):
+            assert places == {name: n for n, name in enumerate(house.inside[gone:], start=1)}
         await asyncio.gather(*tasks)
 
     run(work())
@@ -60,7 +80,7 @@ def test_teams_take_turns() -> None:
 
 def test_no_team_fills_more_than_half_of_the_queue() -> None:
     async def work() -> None:
-        house = House(Admission(at_once=1, queue_length=4))
+        house = House(at_once=1, queue_length=4)
         tasks = [await house.come(name) for name in ("a1", "a2", "a3")]
         late = await house.come("a4")
         assert isinstance(late.exception(), Busy)
@@ -74,9 +94,28 @@ def test_no_team_fills_more_than_half_of_the_queue() -> None:
     run(work())
 
 
+def test_no_team_takes_the_last_of_several_places() -> None:
+    async def work() -> None:
+        house = House(at_once=3)
+        tasks = [await house.come(name) for name in ("a1", "a2", "a3", "b1", "b2")]
+        assert house.inside == ["a1", "a2", "b1"]
+        # b2 came later, but its team has a place less.
+        await house.send_away("b1")
+        assert house.inside[3:] == ["b2"]
+        await house.send_away("b2")
+        assert house.inside[4:] == []
+        await house.send_away("a2")
+        assert house.inside[4:] == ["a3"]
+        for name in ("a1", "a3"):
+            await house.send_away(name)
+        await asyncio.gather(*tasks)
+
+    run(work())
+
+
 def test_who_gives_up_leaves_no_gap() -> None:
     async def work() -> None:
-        house = House(Admission(at_once=1, queue_length=10))
+        house = House(at_once=1)
         first, second, third = [await house.come(name) for name in ("a1", "a2", "b1")]
         second.cancel()
         await settled()
@@ -93,33 +132,73 @@ def test_who_gives_up_leaves_no_gap() -> None:
     run(work())
 
 
-def test_a_place_that_is_given_to_one_who_gives_up_is_given_on() -> None:
+@pytest.mark.parametrize("next_in_turn", ["a3", "b1"])
+@pytest.mark.parametrize("turns_before", [0, 1, 2])
+def test_a_place_that_is_given_to_one_who_gives_up_is_given_on(turns_before: int, next_in_turn: str) -> None:
     async def work() -> None:
-        house = House(Admission(at_once=1, queue_length=10))
-        first, second, third = [await house.come(name) for name in ("a1", "a2", "b1")]
-        house._leave["a1"].set()
-        # In the same moment as the place becomes free.
-        await asyncio.sleep(0)
+        house = House(at_once=1)
+        first, second, third = [await house.come(name) for name in ("a1", "a2", next_in_turn)]
+        house.call_away("a1")
+        # Before the place becomes free, in that moment, and when it has been taken.
+        for _ in range(turns_before):
+            await asyncio.sleep(0)
         second.cancel()
         await settled()
-        assert house.inside[-1] == "b1"
-        await house.send_away("b1")
-        await asyncio.gather(first, third)
+        assert house.inside[-1] == next_in_turn
+        last = await house.come("c1")
+        await house.send_away(next_in_turn)
+        assert house.inside[-1] == "c1"
+        await house.send_away("c1")
+        await asyncio.gather(first, third, last)
 
     run(work())
 
 
-@pytest.mark.parametrize("queue_length", [0, 1])
-def test_the_time_to_come_back_is_at_least_a_second(queue_length: int) -> None:
+def test_whoever_waits_for_too_long_is_told_to_come_back() -> None:
     async def work() -> None:
-        house = House(Admission(at_once=1, queue_length=queue_length))
-        tasks = [await house.come(f"a{n}") for n in range(1 + queue_length)]
-        late = await house.come("a9")
+        house = House(at_once=1, longest_wait_seconds=0)
+        first, late = await house.come("a1"), await house.come("a2")
         error = late.exception()
         assert isinstance(error, Busy)
-        assert error.retry_after_seconds >= 1
-        for _ in tasks:
-            await house.send_away(house.inside[-1])
-        await asyncio.gather(*tasks)
+        assert house.places() == {}
+        await house.send_away("a1")
+        # It has left no gap.
+        last = await house.come("b1")
+        assert house.inside == ["a1", "b1"]
+        await house.send_away("b1")
+        await asyncio.gather(first, last)
+
+    run(work())
+
+
+@pytest.mark.parametrize(
+    ("at_once", "queue_length", "here", "late", "visits"),
+    [
+        (1, 0, ("a1",), "a2", 1),
+        (1, 2, ("a1", "a2", "b1"), "a3", 3),
+        (2, 2, ("a1", "b1", "a2", "b2"), "c1", 2),
+        # Of three places a team has two: its four take two visits, though three of five are inside.
+        (3, 4, ("a1", "a2", "b1", "a3", "a4"), "a5", 2),
+    ],
+)
+def test_the_time_to_come_back_is_what_those_ahead_take(
+    at_once: int, queue_length: int, here: tuple[str, ...], late: str, visits: int
+) -> None:
+    async def work() -> None:
+        house = House(at_once=at_once, queue_length=queue_length)
+        seconds = 40
+        # What was guessed before the first came is forgotten by then.
+        for _ in range(80):
+            visitor = await house.come("z1")
+            house.now += seconds
+            await house.send_away("z1")
+            await visitor
+        tasks = [await house.come(name) for name in here]
+        error = (await house.come(late)).exception()
+        assert isinstance(error, Busy)
+        assert error.retry_after_seconds == visits * seconds
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     run(work())

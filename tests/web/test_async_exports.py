@@ -5,8 +5,6 @@ import re
 import signal
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -129,21 +127,3 @@ def test_another_team_sees_no_status(server: Server) -> None:
 
 def test_a_bad_request_is_told_at_once(server: Server) -> None:
     assert ask(server, "respond-async", sortBy="nothing").status == 400
-
-
-def test_a_ticket_of_a_process_that_died_says_so(tmp_path: Path) -> None:
-    source = tmp_path / "rows.csv"
-    source.write_text("a\n1\n")
-    with Server((str(tmp_path / "store"), {}), tmp_path) as server:
-        server.publish("--workflow", "numbers", "--run", "r", str(source))
-        location = ask(server, "respond-async").headers["location"]
-        export_id = finished(server, location)["exportId"]
-        folder = tmp_path / "store" / "exports" / "numbers"
-        (folder / f"{export_id}.csv").unlink()
-        ticket = folder / f"{export_id}.ticket.json"
-        died = {"phase": "running", "writtenAt": (datetime.now(UTC) - timedelta(minutes=1)).isoformat()}
-        ticket.write_text(json.dumps(json.loads(ticket.read_text()) | died))
-        body = status(server, location).json()
-        assert (body["phase"], body["code"]) == ("failed", "interrupted")
-        # Asking again begins again.
-        assert ask(server, "wait=30").json()["rowCount"] == 1

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+import anyio
 import anyio.to_thread
 
 from engine.cancel import CancelToken
@@ -11,7 +12,7 @@ from engine.errors import Cancelled, LimitExceeded
 from engine.sandbox import Limits
 from engine.settings import DuckDBSettings, megabytes
 from web import metrics
-from web.admission import Admission
+from web.admission import Admission, Turn
 from web.settings import QuerySettings
 
 _WAITING_FOR_EACH = 8
@@ -26,10 +27,13 @@ class Queries:
         self._places = Admission(
             at_once=settings.queries_at_once,
             queue_length=settings.queries_at_once * _WAITING_FOR_EACH,
+            longest_wait_seconds=settings.query_seconds,
             queued=metrics.QUERIES_QUEUED,
         )
+        # Of their own: with those of everyone else, queries could take all that keys are checked on.
+        self._threads = anyio.CapacityLimiter(settings.queries_at_once)
         self._seconds = settings.query_seconds
-        self._running: set[CancelToken] = set()
+        self._wanted: set[CancelToken] = set()
         self.sql = settings.sql
         self.duckdb = duckdb.model_copy(update={"memory_limit": settings.query_memory_limit})
         """What DuckDB may take for a page or the facts of a column."""
@@ -42,25 +46,37 @@ class Queries:
         """What a statement that people type may take."""
 
     def cancel(self) -> None:
-        """End all that run."""
-        for running in self._running:
-            running.cancel()
+        """End all that run; those that wait end when it is their turn."""
+        for wanted in self._wanted:
+            wanted.cancel()
 
     async def run(
         self, team: str, gone: Callable[[], Awaitable[None]], query: Callable[[CancelToken], _FoundT]
     ) -> _FoundT:
         """What the query finds. Raises Busy, Cancelled when the caller is gone, or LimitExceeded when time is up."""
-        cancel = CancelToken()
-        async with self._places.enter(team):
+        turn, cancel = Turn(team), CancelToken()
+        running = asyncio.ensure_future(self._run(turn, cancel, query))
+        leaving = asyncio.ensure_future(gone())
+        self._wanted.add(cancel)
+        try:
+            await asyncio.wait({running, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._wanted.discard(cancel)
+            leaving.cancel()
+            cancel.cancel()
+            if turn.waiting:
+                # In the queue there is no statement to interrupt.
+                running.cancel()
+        await asyncio.wait({running})
+        if running.cancelled():
+            raise Cancelled("The query was cancelled.")
+        return running.result()
+
+    async def _run(self, turn: Turn, cancel: CancelToken, query: Callable[[CancelToken], _FoundT]) -> _FoundT:
+        async with self._places.enter(turn):
             late = asyncio.get_running_loop().call_later(self._seconds, cancel.cancel)
-            self._running.add(cancel)
-            running = asyncio.ensure_future(anyio.to_thread.run_sync(query, cancel))
-            leaving = asyncio.ensure_future(gone())
             try:
-                await asyncio.wait({running, leaving}, return_when=asyncio.FIRST_COMPLETED)
-                if not running.done():
-                    cancel.cancel()
-                return await running
+                return await anyio.to_thread.run_sync(query, cancel, limiter=self._threads)
             except Cancelled as error:
                 if asyncio.get_running_loop().time() < late.when():
                     raise
@@ -69,6 +85,4 @@ class Queries:
                     "narrow it by filters, or export the rows as one file."
                 ) from error
             finally:
-                self._running.discard(cancel)
                 late.cancel()
-                leaving.cancel()

@@ -1,0 +1,130 @@
+"""Whatever hangs, in any number: there is a thread left for everyone else."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from types import SimpleNamespace
+from typing import Any, cast
+
+import anyio.to_thread
+import pytest
+from starlette.requests import Request
+from starlette.types import Message
+
+from engine.exporter import Exporter
+from engine.formats import FORMATS
+from engine.plan import ExportPlan
+from engine.settings import DuckDBSettings
+from web import threads
+from web.admission import Admission
+from web.asking import identify
+from web.auth import Authenticator
+from web.file_stream import FileStream
+from web.keys import parse_api_keys
+from web.reading.queries import Queries
+from web.running import RunningExports
+from web.settings import AdmissionSettings, QuerySettings
+
+HANGING = 50
+"""More than a pool has threads."""
+
+
+class Hanging:
+    """Work that hangs until it is let go."""
+
+    def __init__(self) -> None:
+        self._go_on = threading.Event()
+        self._began = threading.Semaphore(0)
+
+    def hang(self, *_: object) -> Any:
+        self._began.release()
+        assert self._go_on.wait(60)
+
+    def wait_for(self, number: int) -> None:
+        """Wait until so many hang."""
+        for _ in range(number):
+            assert self._began.acquire(timeout=10)
+
+    def go_on(self) -> None:
+        self._go_on.set()
+
+
+async def _never() -> None:
+    await asyncio.Event().wait()
+
+
+def _exports(hanging: Hanging) -> list[Awaitable[object]]:
+    places = Admission(at_once=HANGING + 1, queue_length=0, longest_wait_seconds=60)
+    exporter = cast("Exporter", SimpleNamespace(export=hanging.hang, finished=lambda _: None))
+    running = RunningExports(exporter, places, AdmissionSettings(exports_at_once=HANGING + 1))
+    run = SimpleNamespace(workflow_id="w", run_id="r")
+    request = SimpleNamespace(format=FORMATS["csv"])
+    plans = [SimpleNamespace(export_id=str(n), run=run, request=request) for n in range(HANGING)]
+    return [running.export(cast("ExportPlan", plan), "acme", _never) for plan in plans]
+
+
+def _queries(hanging: Hanging) -> list[Awaitable[object]]:
+    queries = Queries(QuerySettings(queries_at_once=HANGING + 1), DuckDBSettings())
+    return [queries.run("acme", _never, hanging.hang) for _ in range(HANGING)]
+
+
+def _downloads(hanging: Hanging) -> list[Awaitable[object]]:
+    def chunks() -> Iterator[bytes]:
+        hanging.hang()
+        yield b"x"
+
+    async def send(_: Message) -> None:
+        pass
+
+    async def receive() -> Message:
+        raise AssertionError
+
+    scope = {"type": "http", "asgi": {"spec_version": "2.4"}}
+    return [FileStream(cast("Any", chunks()), 200, {})(scope, receive, send) for _ in range(HANGING)]
+
+
+KINDS: dict[str, tuple[Callable[[Hanging], list[Awaitable[object]]], int]] = {
+    "exports": (_exports, HANGING),
+    "queries": (_queries, HANGING),
+    "downloads": (_downloads, int(threads.DOWNLOADS.total_tokens)),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_hangs_takes_no_thread_of_the_others(kind: str) -> None:
+    async def work() -> None:
+        make, number = KINDS[kind]
+        hanging = Hanging()
+        tasks = [asyncio.ensure_future(one) for one in make(hanging)]
+        await asyncio.to_thread(hanging.wait_for, number)
+        try:
+            async with asyncio.timeout(10):
+                assert await anyio.to_thread.run_sync(lambda: "here") == "here"
+        finally:
+            hanging.go_on()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    asyncio.run(work())
+
+
+def test_what_hangs_keeps_nobody_from_the_check_of_a_key() -> None:
+    async def work() -> None:
+        hanging = Hanging()
+        known = Authenticator([parse_api_keys("a-key=acme")], None)
+        services = SimpleNamespace(authenticator=known)
+        scope = {
+            "type": "http",
+            "headers": [(b"x-api-key", b"a-key")],
+            "app": SimpleNamespace(state=SimpleNamespace(services=services)),
+        }
+        pool = anyio.to_thread.current_default_thread_limiter()
+        tasks = [asyncio.ensure_future(anyio.to_thread.run_sync(hanging.hang)) for _ in range(HANGING)]
+        await asyncio.to_thread(hanging.wait_for, int(pool.total_tokens))
+        try:
+            async with asyncio.timeout(10):
+                assert (await identify(Request(scope))).team == "acme"
+        finally:
+            hanging.go_on()
+            await asyncio.gather(*tasks)
+
+    asyncio.run(work())
