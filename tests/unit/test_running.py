@@ -50,7 +50,8 @@ def house(engine: Engine) -> SimpleNamespace:
     """A plan, what watches the exporter, and the exports of one place."""
     exporter = engine.exporter()
     watched = Watched(exporter)
-    exports = RunningExports(cast("Exporter", watched), Admission(at_once=1, queue_length=4), AdmissionSettings(), longest_wait_seconds=60)
+    admission = Admission(at_once=1, queue_length=4, longest_wait_seconds=60)
+    exports = RunningExports(cast("Exporter", watched), admission, AdmissionSettings())
     return SimpleNamespace(
         plan=engine.plan(exporter, "csv"), other=engine.plan(exporter, "json"), watched=watched, exports=exports
     )
