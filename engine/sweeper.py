@@ -82,9 +82,8 @@ class Sweeper:
         if self._dry:
             expired = until <= before
         else:
-            expired = self._leases.retire(info.key, until, before)
-            if expired:
-                self._leases.remove(info.key)
+            retired = self._leases.retire(info.key, info.etag, until, before)
+            expired = retired and self._leases.remove(info.key, info.etag)
         if expired:
             self._swept.add("exports", info.size)
         return expired
@@ -128,7 +127,7 @@ class Sweeper:
         return self._now - info.modified > FORGOTTEN
 
     def _remove(self, store: ObjectStore, info: ObjectInfo, kind: str) -> None:
-        if self._dry or store.delete(info.key):
+        if self._dry or store.delete(info.key, etag=info.etag):
             self._swept.add(kind, info.size)
 
 

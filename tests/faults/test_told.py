@@ -77,6 +77,11 @@ ELSEWHERE = (
         Told("the URL opens", "the file"),
         "test_a_sweeper_never_wins_against_a_promise",
     ),
+    (
+        "a sweeper is slow, and its file is made anew meanwhile",
+        Told("the URL opens", "the new file"),
+        "test_a_slow_sweeper_leaves_what_was_made_anew",
+    ),
     ("a sweeper dies half-way", Told("-", "the next one finishes"), "test_a_sweeper_that_died_is_finished_by_the_next"),
     (
         "a statement outlives its time or its memory",
