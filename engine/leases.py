@@ -2,8 +2,8 @@
 
 The object says so itself (``until`` in its metadata). Whoever gives out a URL that lives longer writes a lease beside
 it, ``{key}.lease.json``; a sweeper that finds both over writes there which version of the object it is about to remove,
-and then removes that version. Each change is a compare-and-swap, so a URL is never given out for what is about to go, and
-however late a sweeper is, it takes nothing that was made since it looked.
+and then removes that version. Each change is a compare-and-swap, so a URL is never given out for what is about to go;
+and however late a sweeper is, it takes nothing that was made since it looked.
 """
 
 from datetime import UTC, datetime

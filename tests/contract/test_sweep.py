@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from engine.cancel import CancelToken
 from engine.exporter import Exporter
 from engine.exports import Export, export_key
 from engine.leases import SUFFIX, Lease, Leases
-from engine.stores import ObjectStore
+from engine.stores import DirectoryStore, ObjectStore
 from engine.sweeper import FORGOTTEN, LINGER, Sweeper, Swept
 from engine.tickets import Tickets
 from tests.helpers.engine import Engine, entry
+from web.cli import commands
 
 TTL = timedelta(hours=2)
 
@@ -233,6 +235,38 @@ def test_parts_that_no_manifest_names_go_after_a_day(house: House) -> None:
     swept = house.sweep(FORGOTTEN + timedelta(minutes=5))
     assert (swept.removed, swept.bytes) == ({"parts": 2}, 14)
     assert house.export("parquet", filters=[entry("n", "LESS_THAN", 3)]).rows == 3
+
+
+def test_a_damaged_run_keeps_its_parts_and_stops_nobody(house: House) -> None:
+    house.engine.publish_rows([{"n": 1}], run="a")
+    manifest = house.store.head("workflow=w/run=a/run.json")
+    assert manifest is not None
+    house.store.replace(manifest.key, b"{", etag=manifest.etag)
+    orphans = [f"workflow=w/run={run}/part-00000-deadbeef.parquet" for run in ("a", "r")]
+    for key in orphans:
+        house.store.create(key, b"x" * 7, content_type="application/octet-stream", metadata={})
+    dead = house.engine.folder / "spill" / "tmpdead"
+    dead.mkdir(parents=True)
+    os.utime(dead, (1, 1))
+    of_the_damaged = house.engine.keys("workflow=w/run=a/")
+    swept = house.sweep(FORGOTTEN + timedelta(minutes=5))
+    assert (swept.removed, swept.damaged) == ({"parts": 1, "spill folders": 1}, ["workflow=w/run=a"])
+    assert house.engine.keys("workflow=w/run=a/") == of_the_damaged
+    assert orphans[1] not in house.engine.keys()
+    assert house.export("parquet", filters=[entry("n", "LESS_THAN", 3)], run="r").rows == 3
+
+
+def test_the_command_tells_of_a_damaged_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine(tmp_path, DirectoryStore(tmp_path / "store"))
+    engine.publish_rows([{"n": 1}])
+    for name, folder in (("RESULTS", "store"), ("EXPORTS", "exports"), ("SPILL_DIRECTORY", "spill")):
+        monkeypatch.setenv(f"TAILRACE_{name}", str(tmp_path / folder))
+    assert CliRunner().invoke(commands, ["sweep"]).exit_code == 0
+    (tmp_path / "store" / "workflow=w" / "run=r" / "run.json").write_bytes(b"{")
+    done = CliRunner().invoke(commands, ["sweep"])
+    assert done.exit_code == 1
+    assert "0 bytes in all" in done.output
+    assert "The manifest of workflow=w/run=r cannot be read" in done.output
 
 
 def test_uploads_that_died_go_after_a_day(house: House) -> None:
