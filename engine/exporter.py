@@ -74,7 +74,8 @@ class Exporter:
         """Keep a finished export at least until then; False if it was swept away meanwhile and has to be made anew."""
         if until <= export.kept_until:
             return True
-        return self._leases.extend(export_key(export.workflow_id, export.export_id, export.format), until)
+        key = export_key(export.workflow_id, export.export_id, export.format)
+        return self._leases.extend(key, export.etag, until)
 
     def describe(self, workflow_id: str, export_id: str) -> Export | None:
         """A finished export by its id alone, or None."""

@@ -16,7 +16,7 @@ from engine.stores.port import ObjectInfo
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """One finished export. ``sha256`` is of the file's bytes, in hexadecimal."""
+    """One finished export. ``sha256`` is of the file's bytes, in hexadecimal; ``etag`` is the object's version."""
 
     export_id: str
     workflow_id: str
@@ -27,6 +27,7 @@ class Export:
     sha256: str
     executed_at: datetime | None
     kept_until: datetime
+    etag: str
     fields: tuple[Field, ...]
 
 
@@ -70,6 +71,7 @@ def export_of(export_id: str, run: Run, info: ObjectInfo) -> Export:
         sha256=info.metadata["sha256"],
         executed_at=run.executed_at,
         kept_until=kept_until(info.metadata.get("until"), info.modified),
+        etag=info.etag,
         fields=run.table.written(row_ids=info.metadata.get("rowids") == "true"),
     )
 

@@ -1,8 +1,9 @@
 """How long a finished export has to stay: as long as the last URL that was given out for it.
 
 The object says so itself (``until`` in its metadata). Whoever gives out a URL that lives longer writes a lease beside
-it, ``{key}.lease.json``; a sweeper that finds both over marks the lease as swept, and then removes the object. Each
-change is a compare-and-swap, so a URL is never given out for an object that is about to go.
+it, ``{key}.lease.json``; a sweeper that finds both over writes there which version of the object it is about to remove,
+and then removes that version. Each change is a compare-and-swap, so a URL is never given out for what is about to go;
+and however late a sweeper is, it takes nothing that was made since it looked.
 """
 
 from datetime import UTC, datetime
@@ -18,12 +19,12 @@ _JSON = "application/json"
 
 
 class Lease(BaseModel):
-    """Until when an object has to stay, or that a sweeper is about to remove it."""
+    """Until when an object has to stay; ``retired`` is the ETag of a version that a sweeper is about to remove."""
 
     model_config = ConfigDict(frozen=True)
 
     until: AwareDatetime
-    swept: bool = False
+    retired: str | None = None
 
 
 class Leases:
@@ -32,36 +33,44 @@ class Leases:
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
 
-    def extend(self, key: str, until: datetime) -> bool:
-        """Keep the object at least until then; False if a sweeper was faster, and the object is gone now."""
+    def extend(self, key: str, etag: str, until: datetime) -> bool:
+        """Keep that version of the object at least until then; False if a sweeper was faster, and it is gone now."""
+        wanted = Lease(until=until)
         for _ in range(_ATTEMPTS):
             found = self._find(key)
             if found is None:
-                if self._create(key, Lease(until=until)):
-                    return True
-                continue
-            lease, etag = found
-            if lease.swept:
-                self.remove(key)
-                return False
-            if lease.until >= until or self._replace(key, Lease(until=until), etag):
-                return True
+                written = self._create(key, wanted)
+            else:
+                lease, version = found
+                if lease.retired == etag:
+                    self.remove(key, etag)
+                    return False
+                # The mark of an older version is over, and nobody's any more.
+                written = lease.until >= until or self._replace(key, wanted, version)
+            if written:
+                # No sweeper takes it from here on, but one may have been done before.
+                info = self._store.head(key)
+                return info is not None and info.etag == etag
         raise StoreUnavailable("Too many write the same lease: try again.")
 
-    def retire(self, key: str, kept_until: datetime, now: datetime) -> bool:
-        """Mark the object as swept if nobody needs it any more; ``kept_until`` is what the object itself says."""
+    def retire(self, key: str, etag: str, kept_until: datetime, now: datetime) -> bool:
+        """Mark that version if nobody needs it any more; ``kept_until`` is what the object itself says."""
+        mark = Lease(until=now, retired=etag)
         found = self._find(key)
         if found is None:
-            return kept_until <= now and self._create(key, Lease(until=now, swept=True))
-        lease, etag = found
-        if lease.swept:
+            return kept_until <= now and self._create(key, mark)
+        lease, version = found
+        if lease.retired == etag:
             return True
-        return max(lease.until, kept_until) <= now and self._replace(key, Lease(until=now, swept=True), etag)
+        return max(lease.until, kept_until) <= now and self._replace(key, mark, version)
 
-    def remove(self, key: str) -> None:
-        """Remove a retired object, and its lease after it."""
-        self._store.delete(key)
-        self._store.delete(key + SUFFIX)
+    def remove(self, key: str, etag: str) -> bool:
+        """Remove a retired version, and its mark after it; False if somebody else did."""
+        removed = self._store.delete(key, etag=etag)
+        found = self._find(key)
+        if found is not None and found[0].retired == etag:
+            self._store.delete(key + SUFFIX, etag=found[1])
+        return removed
 
     def _find(self, key: str) -> tuple[Lease, str] | None:
         info = self._store.head(key + SUFFIX)

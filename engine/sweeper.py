@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from engine.errors import SourceDamaged
 from engine.formats import FORMATS
 from engine.ids import EXPORT_ID, ID
 from engine.leases import SUFFIX as LEASE
@@ -39,6 +40,8 @@ class Swept:
     removed: Counter[str] = field(default_factory=Counter)
     bytes: int = 0
     kept: int = 0
+    damaged: list[str] = field(default_factory=list)
+    """Folders of runs whose manifest cannot be read; nothing of them is removed."""
 
     def add(self, kind: str, size: int) -> None:
         """One more thing is gone."""
@@ -82,9 +85,8 @@ class Sweeper:
         if self._dry:
             expired = until <= before
         else:
-            expired = self._leases.retire(info.key, until, before)
-            if expired:
-                self._leases.remove(info.key)
+            retired = self._leases.retire(info.key, info.etag, until, before)
+            expired = retired and self._leases.remove(info.key, info.etag)
         if expired:
             self._swept.add("exports", info.size)
         return expired
@@ -100,7 +102,12 @@ class Sweeper:
         """Parts that no manifest names: their publisher died, or is still at work."""
         for folder, infos in _by_run(self._results.store.list("workflow=")):
             workflow, run_id = (piece.partition("=")[2] for piece in folder.split("/"))
-            run = self._results.run(workflow, run_id)
+            try:
+                run = self._results.run(workflow, run_id)
+            except SourceDamaged:
+                # What it names is not known.
+                self._swept.damaged.append(folder)
+                continue
             named = set() if run is None else {part.key for part in run.parts}
             for info in infos:
                 if info.key not in named and self._forgotten(info):
@@ -128,7 +135,7 @@ class Sweeper:
         return self._now - info.modified > FORGOTTEN
 
     def _remove(self, store: ObjectStore, info: ObjectInfo, kind: str) -> None:
-        if self._dry or store.delete(info.key):
+        if self._dry or store.delete(info.key, etag=info.etag):
             self._swept.add(kind, info.size)
 
 

@@ -90,7 +90,12 @@ class QuerySettings(BaseSettings):
         4, ge=1, description="Pages, column facts and SQL statements that run side by side, shared out as exports are"
     )
     query_seconds: int = Field(30, ge=1, description="How long one of these may take, and wait before that")
-    query_memory_limit: str = Field("512MB", pattern=r"^[0-9]+(MB|GB)$", description="Memory of DuckDB, for each")
+    query_memory_limit: str = Field(
+        "512MB",
+        pattern=r"^[0-9]+(MB|GB)$",
+        description="Memory of DuckDB, for each; the process of an SQL statement may take 300 MB more, "
+        "and 100 MB for each of `TAILRACE_THREADS`",
+    )
     sql: Literal["confined", "limited", "off"] = Field(
         "confined",
         description="SQL of callers: `confined` needs Landlock in the kernel, `limited` does without, `off` is none",

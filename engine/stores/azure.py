@@ -114,13 +114,13 @@ class AzureStore:
         blob = self._blob(key)
         return AzureUpload(blob, secrets.token_hex(6), "", lambda: self._found(key, blob))
 
-    def delete(self, key: str) -> bool:
-        """Remove the object; False if there was none."""
+    def delete(self, key: str, *, etag: str | None = None) -> bool:
+        """Remove the object, or only that version of it; False if there was none."""
         blob = self._blob(key)
         try:
             with translated():
-                # Without the condition, the emulator would delete the blocks that wait for a commit.
-                blob.delete_blob(match_condition=MatchConditions.IfPresent)
+                # Without a condition, the emulator would delete the blocks that wait for a commit.
+                blob.delete_blob(**(_pinned(etag) or {"match_condition": MatchConditions.IfPresent}))
         except (ObjectMissing, ObjectChanged):
             return False
         return True

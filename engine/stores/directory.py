@@ -78,10 +78,10 @@ class DirectoryStore:
         checked_key(key)
         return DirectoryStaging(self._tree.staging(handle))
 
-    def delete(self, key: str) -> bool:
-        """Remove the object; False if there was none."""
+    def delete(self, key: str, *, etag: str | None = None) -> bool:
+        """Remove the object, or only that version of it; False if there was none."""
         with translated():
-            return self._tree.remove(checked_key(key))
+            return self._tree.remove(checked_key(key), etag)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Objects by key, from the directory alone: without metadata and content type."""

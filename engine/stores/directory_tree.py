@@ -152,11 +152,15 @@ class Tree:
             sync_directory(path.parent)
         return info_of(key, status, sidecar)
 
-    def remove(self, key: str) -> bool:
-        """Remove an object, its sidecar and the directories that this empties; False if there was none."""
+    def remove(self, key: str, etag: str | None) -> bool:
+        """Remove an object, its sidecar and the directories that this empties; False if there was none.
+
+        With an ETag, only that version of it.
+        """
         path, sidecar_path = self.path(key), self._sidecar_path(key)
         with self._lock():
-            if self.status(key) is None:
+            status = self.status(key)
+            if status is None or etag not in (None, version_of(status)):
                 return False
             path.unlink()
             sidecar_path.unlink(missing_ok=True)

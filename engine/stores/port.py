@@ -120,8 +120,8 @@ class ObjectStore(Protocol):
     def join(self, key: str, handle: str) -> Staging:
         """Stage blocks for the upload of that key and handle. Raises StoreError if it has ended."""
 
-    def delete(self, key: str) -> bool:
-        """Remove the object; False if there was none."""
+    def delete(self, key: str, *, etag: str | None = None) -> bool:
+        """Remove the object, or only that version of it; False if there was none."""
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Visible objects whose key begins with ``prefix``, by key; metadata and content type may be left out."""

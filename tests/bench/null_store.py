@@ -78,7 +78,7 @@ class NullStore:
         """Another upload that drops its blocks."""
         return NullUpload(key, "")
 
-    def delete(self, key: str) -> bool:
+    def delete(self, key: str, *, etag: str | None = None) -> bool:
         """False: there was none."""
         return False
 

@@ -286,6 +286,41 @@ def test_delete_removes_the_object_and_tells_whether_there_was_one(store: Object
         store.read("a/b")
 
 
+def test_delete_of_a_version_leaves_another_one(store: ObjectStore) -> None:
+    first = put(store, "k", b"first")
+    second = store.replace("k", b"second", etag=first.etag)
+
+    assert store.delete("k", etag=first.etag) is False
+    assert store.head("k") == second
+    assert store.read("k") == b"second"
+    assert store.delete("k", etag=second.etag) is True
+    assert store.head("k") is None
+    assert store.delete("k", etag=second.etag) is False
+
+    again = put(store, "k", b"first")
+    assert store.delete("k", etag=first.etag) is False, "the same bytes, but made anew"
+    assert store.head("k") == again
+
+
+def test_of_deletes_and_replacements_of_one_version_one_wins(store: ObjectStore) -> None:
+    for number in range(5):
+        info = put(store, f"k{number}", b"old")
+
+        def attempt(way: int, info: ObjectInfo = info) -> bool:
+            if way % 2:
+                return store.delete(info.key, etag=info.etag)
+            try:
+                store.replace(info.key, b"new", etag=info.etag)
+            except (ObjectChanged, ObjectMissing):
+                return False
+            return True
+
+        with ThreadPoolExecutor(8) as threads:
+            won = [way for way, done in enumerate(threads.map(attempt, range(8))) if done]
+        assert len(won) == 1
+        assert (store.head(info.key) is None) == bool(won[0] % 2)
+
+
 def test_a_deleted_key_can_be_written_anew(store: ObjectStore) -> None:
     put(store, "a/b", b"old")
     store.delete("a/b")

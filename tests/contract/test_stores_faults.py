@@ -52,6 +52,7 @@ CALLS: dict[str, Callable[[ObjectStore, str], object]] = {
     "replace": lambda store, key: store.replace(key, b"x", etag="x"),
     "begin": lambda store, key: store.begin(key, content_type="text/plain"),
     "delete": lambda store, key: store.delete(key),
+    "delete a version": lambda store, key: store.delete(key, etag="x"),
     "local_path": lambda store, key: store.local_path(key),
 }
 

@@ -106,6 +106,7 @@ def test_nothing_is_visible_before_the_commit(store: ObjectStore) -> None:
     with pytest.raises(ObjectMissing):
         store.replace("k", b"x", etag="0x0")
     assert store.delete("k") is False
+    assert store.delete("k", etag="0x0") is False
 
     upload.commit(ids, metadata={})
     assert store.read("k") == WHOLE

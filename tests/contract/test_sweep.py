@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from engine.cancel import CancelToken
 from engine.exporter import Exporter
 from engine.exports import Export, export_key
 from engine.leases import SUFFIX, Lease, Leases
-from engine.stores import ObjectStore
+from engine.stores import DirectoryStore, ObjectStore
 from engine.sweeper import FORGOTTEN, LINGER, Sweeper, Swept
 from engine.tickets import Tickets
 from tests.helpers.engine import Engine, entry
+from web.cli import commands
 
 TTL = timedelta(hours=2)
 
@@ -72,7 +74,7 @@ def test_whoever_comes_between_the_mark_and_the_removal_makes_it_anew(house: Hou
     export = house.export()
     leases, key = Leases(house.store), house.key(export)
     expired = house.now + TTL
-    assert leases.retire(key, expired, expired)
+    assert leases.retire(key, export.etag, expired, expired)
     # A sweeper died here: the file is there, and nobody may promise it any more.
     assert not house.exporter.keep(export, expired + TTL)
     assert house.store.head(key) is None
@@ -84,7 +86,7 @@ def test_whoever_comes_between_the_mark_and_the_removal_makes_it_anew(house: Hou
 def test_a_sweeper_that_died_is_finished_by_the_next(house: House) -> None:
     export = house.export()
     expired = house.now + TTL
-    assert Leases(house.store).retire(house.key(export), expired, expired)
+    assert Leases(house.store).retire(house.key(export), export.etag, expired, expired)
     assert house.sweep().removed == {"exports": 1}
     assert [info.key for info in house.store.list("w/")] == []
 
@@ -94,15 +96,127 @@ def test_a_sweeper_never_wins_against_a_promise(house: House) -> None:
     export = house.export()
     key, expired = house.key(export), house.now + TTL
     leases = Leases(house.store)
-    assert leases.extend(key, expired)
+    assert leases.extend(key, export.etag, expired)
 
     class Late(Leases):
         def _replace(self, key: str, lease: Lease, etag: str) -> bool:
-            assert leases.extend(key, expired + TTL)
+            assert leases.extend(key, export.etag, expired + TTL)
             return super()._replace(key, lease, etag)
 
-    assert not Late(house.store).retire(key, expired, expired)
+    assert not Late(house.store).retire(key, export.etag, expired, expired)
     assert house.store.head(key) is not None
+
+
+def remade(house: House, old: Export) -> Export:
+    """What a caller gets who comes when the old file is about to go: the same file, made anew and promised for long."""
+    until = house.now + timedelta(days=3)
+    assert not house.exporter.keep(old, until)
+    made = house.export()
+    assert made.etag != old.etag
+    assert house.exporter.keep(made, until)
+    return made
+
+
+SLOW = {
+    "a sweeper before it removes": "remove",
+    "a sweeper before it marks": "retire",
+}
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_a_slow_sweeper_leaves_what_was_made_anew(house: House, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """While it waits, another sweeper takes the file, or a caller does, and the same export is made and promised."""
+    export = house.export()
+    made: list[Export] = []
+    prompt = getattr(Leases, SLOW[name])
+
+    def slow(leases: Leases, *arguments: Any) -> Any:
+        monkeypatch.setattr(Leases, SLOW[name], prompt)
+        later = house.now + TTL + LINGER
+        if SLOW[name] == "retire":
+            assert house.sweep(later - house.now).removed == {"exports": 1}
+        house.now = later
+        made.append(remade(house, export))
+        return prompt(leases, *arguments)
+
+    monkeypatch.setattr(Leases, SLOW[name], slow)
+    swept = house.sweep(TTL + LINGER)
+    assert (swept.removed, swept.kept) == ({}, 1)
+    assert house.engine.content(made[0]) == house.engine.export_bytes("csv")
+    assert house.sweep(timedelta(days=3) - timedelta(seconds=1)).removed == {}, "the promise was kept, too"
+    assert house.sweep(timedelta(days=3) + LINGER).removed == {"exports": 1}
+    assert [info.key for info in house.store.list("w/")] == []
+
+
+def test_a_slow_caller_leaves_what_another_made_anew(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both saw the old file with its mark; one has made it anew when the other comes to remove it."""
+    export = house.export()
+    expired = house.now + TTL
+    assert Leases(house.store).retire(house.key(export), export.etag, expired, expired)
+    remove = Leases.remove
+
+    def slow(leases: Leases, *arguments: Any) -> Any:
+        monkeypatch.setattr(Leases, "remove", remove)
+        remade(house, export)
+        return remove(leases, *arguments)
+
+    monkeypatch.setattr(Leases, "remove", slow)
+    assert not house.exporter.keep(export, expired + TTL)
+    assert house.store.head(house.key(export)) is not None
+    assert house.sweep(timedelta(days=3) - timedelta(seconds=1)).removed == {}
+
+
+def test_a_caller_who_saw_what_is_gone_gets_no_promise(house: House) -> None:
+    export = house.export()
+    assert house.sweep(TTL + LINGER).removed == {"exports": 1}
+    assert not house.exporter.keep(export, house.now + timedelta(days=3))
+
+
+def test_the_mark_of_an_older_file_says_nothing_of_a_newer_one(house: House) -> None:
+    """A sweeper died between the file and its mark; the export that was made since then needs no lease."""
+    old = house.export()
+    expired = house.now + TTL
+    assert Leases(house.store).retire(house.key(old), old.etag, expired, expired)
+    assert house.store.delete(house.key(old))
+    house.now = expired + LINGER
+    made = house.export()
+    assert house.exporter.keep(made, house.now + TTL)
+    assert house.sweep(TTL + LINGER - timedelta(seconds=1)).removed == {}
+    assert house.exporter.keep(made, house.now + TTL + timedelta(hours=1))
+    assert house.sweep(TTL + timedelta(hours=1) + LINGER - timedelta(seconds=1)).removed == {}
+    assert house.sweep(TTL + timedelta(hours=1) + LINGER).removed == {"exports": 1}
+    assert [info.key for info in house.store.list("w/")] == []
+
+
+def test_a_mark_that_became_a_promise_stays(house: House) -> None:
+    """The sweeper has removed the file and seen its mark; then the file is made anew and promised."""
+    old = house.export()
+    key, expired = house.key(old), house.now + TTL
+    assert Leases(house.store).retire(key, old.etag, expired, expired)
+
+    class Late(Leases):
+        def _find(self, key: str) -> tuple[Lease, str] | None:
+            found = super()._find(key)
+            assert house.exporter.keep(house.export(), expired + TTL)
+            return found
+
+    assert Late(house.store).remove(key, old.etag)
+    assert house.store.head(key + SUFFIX) is not None
+
+
+def test_a_document_that_was_written_since_stays(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = house.engine.plan(house.exporter, "csv", filters=[entry("n", "EQUALS", 1)])
+    tickets = Tickets(house.store)
+    ticket = tickets.issue(plan, "nonce")
+    remove = Sweeper._remove
+
+    def slow(sweeper: Sweeper, *arguments: Any) -> None:
+        tickets.change("w", plan.export_id, lambda ticket: ticket.model_copy(update={"rows": 7}))
+        remove(sweeper, *arguments)
+
+    monkeypatch.setattr(Sweeper, "_remove", slow)
+    assert house.sweep(FORGOTTEN + timedelta(minutes=5)).removed == {}
+    assert tickets.find("w", plan.export_id) == ticket.model_copy(update={"rows": 7})
 
 
 def test_documents_are_forgotten_after_a_day(house: House) -> None:
@@ -121,6 +235,38 @@ def test_parts_that_no_manifest_names_go_after_a_day(house: House) -> None:
     swept = house.sweep(FORGOTTEN + timedelta(minutes=5))
     assert (swept.removed, swept.bytes) == ({"parts": 2}, 14)
     assert house.export("parquet", filters=[entry("n", "LESS_THAN", 3)]).rows == 3
+
+
+def test_a_damaged_run_keeps_its_parts_and_stops_nobody(house: House) -> None:
+    house.engine.publish_rows([{"n": 1}], run="a")
+    manifest = house.store.head("workflow=w/run=a/run.json")
+    assert manifest is not None
+    house.store.replace(manifest.key, b"{", etag=manifest.etag)
+    orphans = [f"workflow=w/run={run}/part-00000-deadbeef.parquet" for run in ("a", "r")]
+    for key in orphans:
+        house.store.create(key, b"x" * 7, content_type="application/octet-stream", metadata={})
+    dead = house.engine.folder / "spill" / "tmpdead"
+    dead.mkdir(parents=True)
+    os.utime(dead, (1, 1))
+    of_the_damaged = house.engine.keys("workflow=w/run=a/")
+    swept = house.sweep(FORGOTTEN + timedelta(minutes=5))
+    assert (swept.removed, swept.damaged) == ({"parts": 1, "spill folders": 1}, ["workflow=w/run=a"])
+    assert house.engine.keys("workflow=w/run=a/") == of_the_damaged
+    assert orphans[1] not in house.engine.keys("workflow=")
+    assert house.export("parquet", filters=[entry("n", "LESS_THAN", 3)], run="r").rows == 3
+
+
+def test_the_command_tells_of_a_damaged_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine(tmp_path, DirectoryStore(tmp_path / "store"))
+    engine.publish_rows([{"n": 1}])
+    for name, folder in (("RESULTS", "store"), ("EXPORTS", "exports"), ("SPILL_DIRECTORY", "spill")):
+        monkeypatch.setenv(f"TAILRACE_{name}", str(tmp_path / folder))
+    assert CliRunner().invoke(commands, ["sweep"]).exit_code == 0
+    (tmp_path / "store" / "workflow=w" / "run=r" / "run.json").write_bytes(b"{")
+    done = CliRunner().invoke(commands, ["sweep"])
+    assert done.exit_code == 1
+    assert "0 bytes in all" in done.output
+    assert "The manifest of workflow=w/run=r cannot be read" in done.output
 
 
 def test_uploads_that_died_go_after_a_day(house: House) -> None:

@@ -12,9 +12,12 @@ import pytest
 from engine.cancel import CancelToken
 from engine.errors import EngineError, SourceDamaged, StoreError
 from engine.exporter import Exporter
+from engine.exports import export_key
 from engine.plan import ExportPlan
+from engine.progress import Progress
 from engine.results import ResultStore
 from engine.stores import ObjectStore, azure_service, azure_upload, open_store
+from tests.faults.test_sources import check_nothing
 from tests.helpers.azurite import Azurite
 from tests.helpers.engine import Engine
 from tests.helpers.fault_proxy import ANY, BLOCK, COMMIT, HEAD, READ, Fault, FaultProxy
@@ -97,8 +100,11 @@ def exporter(engine: Engine, direct: ObjectStore, proxy: FaultProxy, tmp_path: P
     proxy.inject(None)
 
 
+OLDER = "w/older.csv"
+
+
 def visible(store: ObjectStore) -> list[str]:
-    return [info.key for info in store.list("")]
+    return [info.key for info in store.list("") if info.key != OLDER]
 
 
 def check_whole(engine: Engine, store: ObjectStore, plan: ExportPlan) -> None:
@@ -118,7 +124,11 @@ def test_a_file_is_right_or_not_there(
 ) -> None:
     fault, outcome = WRITING[name]
     plan = engine.plan(exporter, "csv")
-    threads = threading.active_count()
+    key = export_key(plan.run.workflow_id, plan.export_id, plan.request.format)
+    # What someone else made before, and the bytes to hold the file against.
+    direct.create(OLDER, b"older", content_type="text/csv", metadata={})
+    engine.export_bytes("csv")
+    here, threads = engine.keys("w/"), set(threading.enumerate())
     proxy.inject(fault)
     if outcome == HEALED:
         exporter.export(plan, CancelToken())
@@ -130,12 +140,25 @@ def test_a_file_is_right_or_not_there(
         assert proxy.hit > 0
         assert "az://" not in told.value.message
         assert visible(direct) == []
+        check_nothing(engine, here, threads)
+        check_an_older_one_stays(exporter, direct, plan, key)
     proxy.inject(None)
+    check_nothing(engine, here, threads)
     # The next works, whatever was left.
     exporter.export(plan, CancelToken())
     check_whole(engine, direct, plan)
-    assert [t.name for t in threading.enumerate() if t.name.startswith(("stage", "range", "copy", "spill"))] == []
-    assert threading.active_count() <= threads + 4
+    check_nothing(engine, here, threads)
+    assert direct.read(OLDER) == b"older"
+
+
+def check_an_older_one_stays(exporter: Exporter, direct: ObjectStore, plan: ExportPlan, key: str) -> None:
+    """The same fault, while an object of that very name appears after the look for one: it stays as it is."""
+    upload = direct.begin(key, content_type="text/csv")
+    older = upload.commit([upload.stage(0, b"older")], metadata={})
+    with pytest.raises(StoreError):
+        exporter._write(plan, key, CancelToken(), Progress())
+    assert (direct.head(key), direct.read(key)) == (older, b"older")
+    assert direct.delete(key, etag=older.etag)
 
 
 READING: dict[str, tuple[Fault, str]] = {
@@ -164,6 +187,9 @@ def test_a_run_that_cannot_be_read_makes_no_file(
     here = Engine(tmp_path / "here")
     exporter = Exporter(through, here.store, here.settings(2))
     plan = far.plan(exporter, format_name)
+    key = export_key(plan.run.workflow_id, plan.export_id, plan.request.format)
+    here.store.create(OLDER, b"older", content_type="text/csv", metadata={})
+    threads = set(threading.enumerate())
     proxy.inject(fault)
     if outcome == HEALED:
         assert exporter.export(plan, CancelToken()).rows == ROWS
@@ -172,9 +198,11 @@ def test_a_run_that_cannot_be_read_makes_no_file(
         with pytest.raises((StoreError, SourceDamaged)):
             exporter.export(plan, CancelToken())
         assert proxy.hit > 0
-        assert visible(here.store) == []
+        check_nothing(here, [OLDER], threads)
     proxy.inject(None)
     assert exporter.export(plan, CancelToken()).rows == ROWS
+    check_nothing(here, sorted([OLDER, key]), threads)
+    assert here.store.read(OLDER) == b"older"
 
 
 def test_two_replicas_make_the_same_export(engine: Engine, exporter: Exporter, direct: ObjectStore) -> None:

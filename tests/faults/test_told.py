@@ -3,10 +3,14 @@
 import re
 from pathlib import Path
 
+from tests.attack.payloads import PATHS, SQL
+from tests.attack.tampered import REQUESTS, TAMPERED, TIMES
+from tests.attack.test_raw_requests import BODIES, CASES
 from tests.faults import test_clocks, test_disks, test_ends, test_kills, test_sources, test_sweeps
 from tests.faults.test_store_faults import HEALED, READING, REFUSED, WRITING
 from tests.faults.told import NEXT, WHOLE, Told, rows
 from tests.integration.test_sort_limits import BEYOND
+from tests.load.clients import REQUEST_NAMES
 
 ROOT = Path(__file__).parents[2]
 _LIMIT = Told("400 `limit_exceeded`", NEXT)
@@ -77,6 +81,11 @@ ELSEWHERE = (
         Told("the URL opens", "the file"),
         "test_a_sweeper_never_wins_against_a_promise",
     ),
+    (
+        "a sweeper is slow, and its file is made anew meanwhile",
+        Told("the URL opens", "the new file"),
+        "test_a_slow_sweeper_leaves_what_was_made_anew",
+    ),
     ("a sweeper dies half-way", Told("-", "the next one finishes"), "test_a_sweeper_that_died_is_finished_by_the_next"),
     (
         "a statement outlives its time or its memory",
@@ -107,6 +116,31 @@ def test_the_readme_tells_of_every_fault_and_of_no_other() -> None:
     faults = section.split("Under load")[0]
     told = [line for line in faults.splitlines() if line.startswith("| ") and not line.startswith("| what went wrong")]
     assert told == of_stores() + of_the_rest()
+
+
+COUNTS = {
+    "pieces of SQL": len(SQL),
+    "paths for each id": len(PATHS),
+    "requests as bytes on the socket": len(CASES),
+    "bodies that are bombs": len(BODIES),
+    "signed URLs": len(TAMPERED),
+    "clocks beside a URL's end": len(TIMES),
+    "other ways to ask": len(REQUESTS),
+}
+"""What the paragraph of attacks counts."""
+
+
+def test_the_readme_counts_the_attacks_that_are_tried() -> None:
+    paragraph = (ROOT / "README.md").read_text("utf-8").split("(`tests/attack`): ")[1].split("\n\n")[0]
+    told = " ".join(paragraph.split())
+    assert [name for name, count in COUNTS.items() if f" {count} {name}" not in f" {told}"] == []
+
+
+def test_the_table_of_the_load_calls_requests_what_the_load_calls_them() -> None:
+    table = (ROOT / "README.md").read_text("utf-8").split("\nUnder load")[1].split("\n|---")[1].split("\n\n")[0]
+    told = [line.split(" | ")[0].removeprefix("| ") for line in table.splitlines()[1:]]
+    assert told
+    assert set(told) <= set(REQUEST_NAMES)
 
 
 def test_what_is_told_of_is_tried() -> None:

@@ -10,6 +10,9 @@ from typing import Self
 
 from tests.helpers.azurite import connection_string
 
+THREAD = "fault-proxy"
+"""The name of its threads, which are none of the engine's."""
+
 _CHUNK = 64 * 1024
 _RESET = struct.pack("ii", 1, 0)
 
@@ -44,7 +47,7 @@ class FaultProxy:
         self.hit = 0
         self._seen = 0
         self._lock = threading.Lock()
-        threading.Thread(target=self._accept, daemon=True).start()
+        threading.Thread(target=self._accept, daemon=True, name=THREAD).start()
 
     @property
     def connection_string(self) -> str:
@@ -69,7 +72,7 @@ class FaultProxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+            threading.Thread(target=self._serve, args=(client,), daemon=True, name=THREAD).start()
 
     def _serve(self, client: socket.socket) -> None:
         with client:

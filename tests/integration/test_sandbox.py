@@ -124,6 +124,7 @@ def test_a_bomb_ends_within_its_time(tmp_path: Path, sql: str) -> None:
         rows(engine, run, sql, Limits(memory_megabytes=200, threads=2, seconds=2))
     # Far more than the two seconds it has, far less than the minutes that it would take.
     assert time.monotonic() - started < 15
+    assert _children() == []
 
 
 def test_a_cancelled_statement_is_killed(engine: Engine, run: Run) -> None:

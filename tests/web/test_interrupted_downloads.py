@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from engine.sweeper import LINGER
 from tests.helpers.altered import AlteredServer
 from tests.helpers.server import Server
 
@@ -98,10 +99,15 @@ def test_a_download_that_began_in_time_ends_after_its_url(
         connection.request("GET", f"{parts.path}?{parts.query}")
         answer = connection.getresponse()
         content = answer.read(CELL_BYTES)
-        server.move_clock(timedelta(days=2))
+        # The file is kept for a quarter longer than its URL, and for an hour more.
+        gone = timedelta(days=1.25) + LINGER
+        server.move_clock(gone - timedelta(minutes=5))
         assert server.request(exported["url"]).json()["code"] == "url_expired"
+        assert server.command("sweep").stdout == "0 bytes in all; 1 exports stay.\n"
         content += answer.read()
         connection.close()
+        server.move_clock(gone)
+        assert server.command("sweep").stdout.startswith("Removed 1 exports.\n")
     assert hashlib.sha256(content).hexdigest() == exported["sha256"]
 
 

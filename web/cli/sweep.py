@@ -16,6 +16,9 @@ def sweep(dry_run: bool) -> None:
 
     Safe beside running exports, publishers and downloads: run it from a timer, once an hour or so. An export is removed
     an hour after its last URL expired; everything else after a day in which nobody named it.
+
+    Exit codes: 0 done, 1 refused or failed, or a run's manifest cannot be read (the rest was swept), 2 the command line
+    was wrong, 130 interrupted.
     """
     duckdb = DuckDBSettings()
     exporter = open_exporter(StorageSettings(), duckdb)
@@ -24,3 +27,8 @@ def sweep(dry_run: bool) -> None:
     for kind, count in sorted(swept.removed.items()):
         click.echo(f"{'Would remove' if dry_run else 'Removed'} {count:,} {kind}.")
     click.echo(f"{swept.bytes:,} bytes in all; {swept.kept:,} exports stay.")
+    if swept.damaged:
+        raise click.ClickException(
+            f"The manifest of {', '.join(swept.damaged)} cannot be read: nothing there was removed. "
+            "Publish the run again under another id, or bring run.json back from a copy."
+        )
