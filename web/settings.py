@@ -99,7 +99,7 @@ class QuerySettings(BaseSettings):
     query_memory_limit: str = Field("512MB", pattern=r"^[0-9]+(MB|GB)$", description="Memory of DuckDB, for each")
     sql: Literal["confined", "limited", "off"] = Field(
         "confined",
-        description="SQL of callers: `confined` needs Landlock in the kernel, `limited` does without, `off` is none",
+        description="SQL of callers: `confined` needs Linux 6.7 with Landlock, `limited` does without, `off` is none",
     )
 
 

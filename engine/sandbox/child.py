@@ -18,7 +18,7 @@ from engine.inspection import Inspection, fence
 from engine.ordered import OrderedSink
 from engine.quoting import identifier, literal
 from engine.runs import Part
-from engine.sandbox.confine import confine
+from engine.sandbox.confine import confine, start_no_more
 from engine.sandbox.wire import Kind, pack_read, receive, send
 from engine.schema import ROW_ID, Schema
 from engine.session import FENCE
@@ -99,6 +99,8 @@ def run(job: Job, requests: IO[bytes], answers: IO[bytes]) -> None:
         "python_enable_replacements": False,
     }
     with duckdb.connect(config=config) as connection:
+        # Its threads run by now.
+        start_no_more()
         # A path is allowed only if its file system is known by then; `Inspection.write` puts a sink of its own there.
         nowhere = OrderedSink(PlainFrame(), lambda _: None, count=1, max_waiting_bytes=0)
         connection.register_filesystem(parts)
