@@ -22,6 +22,7 @@ from engine.sandbox.confine import confine, start_no_more
 from engine.sandbox.wire import Kind, pack_read, receive, send
 from engine.schema import ROW_ID, Schema
 from engine.session import FENCE
+from engine.stack import stack_of
 
 VIEW = "data"
 """What the rows of the run are called."""
@@ -146,6 +147,8 @@ def main() -> None:
         send(requests, Kind.REFUSED, error.message.encode())
     except MemoryError:
         send(requests, Kind.TOO_MUCH, b"The statement needs more memory than one may take: ask for less at once.")
+    except Exception as error:  # noqa: BLE001  # whatever it is, our log gets it, and no value of a row with it
+        sys.exit(stack_of(error))
 
 
 if __name__ == "__main__":

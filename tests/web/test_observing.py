@@ -136,6 +136,26 @@ def test_nothing_secret_is_ever_logged(server: Server) -> None:
         assert secret not in log
 
 
+class Broken(Server):
+    """A service in which DuckDB fails over a value."""
+
+    program = (
+        "import duckdb; from engine.exporter import Exporter; from web.cli import main; "
+        "Exporter.plan = lambda *_: duckdb.sql(\"SELECT CAST('bob@example.com' AS INT)\").fetchall(); main()"
+    )
+
+
+def test_a_failure_of_ours_is_told_without_the_value(tmp_path: Path) -> None:
+    with Broken((str(tmp_path / "store"), {}), tmp_path) as server:
+        answer = server.export("people")
+        assert answer.status == 500
+        (line,) = lines(server, event="failed", requestId=answer.headers["x-request-id"])
+        assert "ConversionException" in line["stack"]
+        # The framework's own words about it as well.
+        lines(server, event="Exception in ASGI application")
+    assert "bob@" not in server.log.read_text()
+
+
 def test_an_error_is_told_by_its_code(server: Server) -> None:
     answer = server.export("people", sortBy="nothing")
     (line,) = lines(server, requestId=answer.headers["x-request-id"])
