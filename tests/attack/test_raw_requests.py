@@ -1,8 +1,10 @@
 """Requests as bytes on the socket: what two readers could read differently, or what is too much of anything."""
 
 import json
+import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -81,6 +83,21 @@ def test_it_is_read_in_one_way_or_refused(server: Server, name: str) -> None:
     # One request, one answer: what stands behind it was not taken for another.
     assert came.count(b"HTTP/1.1 ") == 1, came[:600]
     assert server.request("/healthz").status == 200
+
+
+class Impatient(Server):
+    """A service that waits for a head for half a second."""
+
+    program = "from web.connection import Connection; from web.cli import main; Connection.head_seconds = 0.5; main()"
+
+
+def test_half_a_head_holds_no_connection(tmp_path: Path) -> None:
+    with (
+        Impatient((str(tmp_path / "store"), {}), tmp_path) as server,
+        socket.create_connection(("127.0.0.1", server.port), timeout=30) as line,
+    ):
+        line.sendall(get(_KEY)[:-2])
+        assert line.recv(1) == b""
 
 
 BODIES: dict[str, bytes] = {
