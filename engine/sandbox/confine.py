@@ -62,7 +62,7 @@ def _landlock(readable: Iterable[str]) -> bool:
             _allow_reading(libc, rules, path)
         libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
         # An older kernel closes what it can; hosts stay open there, and that is not enough.
-        return libc.syscall(_RESTRICT, rules, 0) == 0 and version >= _NET_SINCE
+        return bool(libc.syscall(_RESTRICT, rules, 0) == 0) and version >= _NET_SINCE
     finally:
         os.close(rules)
 

@@ -201,7 +201,7 @@ def test_a_kernel_that_leaves_hosts_open_is_not_enough(
     monkeypatch: pytest.MonkeyPatch, version: int, enough: bool
 ) -> None:
     kernel = _Kernel(version)
-    monkeypatch.setattr(confine.ctypes, "CDLL", lambda *_, **__: kernel)
+    monkeypatch.setattr("engine.sandbox.confine.ctypes.CDLL", lambda *_, **__: kernel)
     assert confine._landlock(["/usr/lib"]) is enough
     # What there is of it is asked for all the same: files alone, or files and TCP.
     assert kernel.restricted is (version > 0)

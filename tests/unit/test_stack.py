@@ -30,7 +30,7 @@ QUOTING = {
     "arrow": lambda: pa.array([CELL]).cast(pa.int64()),
     "pydantic": lambda: Model.model_validate({"number": CELL}),
     "python": lambda: int(CELL),
-    "a dictionary": lambda: {}[CELL],
+    "a dictionary": lambda: dict[str, int]()[CELL],
 }
 
 
