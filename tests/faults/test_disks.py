@@ -29,7 +29,7 @@ def test_a_disk_that_cannot_be_had_is_no_excuse_for_ci(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ci: str, outcome: type[BaseException]
 ) -> None:
     monkeypatch.setenv("CI", ci)
-    refused = subprocess.CompletedProcess(["mount"], 32)
+    refused: subprocess.CompletedProcess[bytes] = subprocess.CompletedProcess(["mount"], 32)
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: refused)
     with pytest.raises(outcome, match="needs the right to mount"), small_disk(tmp_path):
         pass
