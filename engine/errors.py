@@ -22,6 +22,13 @@ stack of ours is ever part of it. What is for operators only goes into ``__cause
 from collections.abc import Mapping
 from typing import ClassVar
 
+_LONGEST_ECHO = 100
+
+
+def shown(given: object) -> str:
+    """What a caller sent, as a message repeats it: quoted, and no more of it than helps to find it."""
+    return repr(given[:_LONGEST_ECHO]) if isinstance(given, str) else repr(given)[:_LONGEST_ECHO]
+
 
 class EngineError(Exception):
     """Base of all errors that the engine raises on purpose."""

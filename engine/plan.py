@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from engine.columns import TEXT, Family
-from engine.errors import InvalidFilter, InvalidRequest
+from engine.errors import InvalidFilter, InvalidRequest, shown
 from engine.ids import export_id
 from engine.predicate import Parameters, compile_filter
 from engine.prune import Wanted, condition_of, keep
@@ -99,7 +99,7 @@ def _found(run: Run, path: str, error: type[InvalidRequest], parameter: str, ent
     found = run.table.find(path)
     if found is None:
         names = ", ".join(field.name for field in run.table.delivered[:50])
-        raise error(f"{entry}: there is no field {path!r}. Fields: {names}.", parameter=parameter, entry=entry)
+        raise error(f"{entry}: there is no field {shown(path)}. Fields: {names}.", parameter=parameter, entry=entry)
     return found
 
 

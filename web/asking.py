@@ -5,8 +5,10 @@ from collections.abc import Sequence
 import anyio.to_thread
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.types import Scope
 
 from web import threads
+from web.auth import Authenticator
 from web.facts import note
 from web.parameters import parse_body, read_body, read_query
 from web.principal import Principal
@@ -18,14 +20,17 @@ _LONGEST_CALLER = 128
 """Characters of it in the log: a subject comes from a token, which may be long."""
 
 
+def recognise(scope: Scope, authenticator: Authenticator) -> Principal:
+    """The caller, whom the log is told of. Not for the event loop: files may be looked at. Raises Unauthorized."""
+    principal = authenticator.authenticate(scope["headers"])
+    note(scope, team=principal.team, caller=principal.caller[:_LONGEST_CALLER])
+    return principal
+
+
 async def identify(request: Request) -> Principal:
     """The caller. Raises Unauthorized."""
     services: Services = request.app.state.services
-    principal = await anyio.to_thread.run_sync(
-        services.authenticator.authenticate, request.headers.raw, limiter=threads.CHECKS
-    )
-    note(request.scope, team=principal.team, caller=principal.caller[:_LONGEST_CALLER])
-    return principal
+    return await anyio.to_thread.run_sync(recognise, request.scope, services.authenticator, limiter=threads.CHECKS)
 
 
 async def asker(request: Request, known: Sequence[str]) -> tuple[Principal, dict[str, object]]:

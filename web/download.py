@@ -10,6 +10,7 @@ from starlette.responses import Response
 from engine.errors import InvalidRequest
 from engine.exports import ExportFile
 from engine.formats import FORMATS
+from web.asking import recognise
 from web.auth import has_credentials
 from web.byte_ranges import ByteRange, Unsatisfiable, parse_range
 from web.conditions import range_header, refused
@@ -66,16 +67,15 @@ def _find(request: Request, services: Services) -> tuple[ExportFile, datetime | 
     With it, when the right to it ends: None for a key.
     """
     query: bytes = request.scope["query_string"]
-    headers = request.headers.raw
     asked = _UNSIGNED.fullmatch(query)
-    if asked is None or not has_credentials(headers):
+    if asked is None or not has_credentials(request.headers.raw):
         # A signed URL stands alone: credentials beside it change nothing, for better or worse.
         grant = services.signer.verify(request.scope["raw_path"], query)
+        note(request.scope, kid=grant.kid)
         return services.exporter.find(grant.workflow_id, grant.export_id, grant.format), grant.expires
-    principal = services.authenticator.authenticate(headers)
+    principal = recognise(request.scope, services.authenticator)
     format_name = _checked_format(asked.group(1))
     workflow_id, export_id = request.path_params["workflow_id"], request.path_params["export_id"]
-    note(request.scope, team=principal.team)
     services.exporter.check_owner(workflow_id, principal.team)
     return services.exporter.find(workflow_id, export_id, format_name), None
 

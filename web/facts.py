@@ -3,9 +3,27 @@
 Ids, counts and sizes only: never a key, a token, a signature, a query or a value of a row.
 """
 
+from contextvars import ContextVar
+
 from starlette.types import Scope
 
+from web.request_id import request_id_of
+
 _KEY = "tailrace.facts"
+_SERVED: ContextVar[Scope | None] = ContextVar("served", default=None)
+
+
+def serve(scope: Scope) -> None:
+    """From here on, this is the request that is being served."""
+    _SERVED.set(scope)
+
+
+def asker() -> dict[str, object]:
+    """The id and the caller of the request that is being served, for what outlives it; none outside of one."""
+    scope = _SERVED.get()
+    if scope is None:
+        return {}
+    return {"requestId": request_id_of(scope), "caller": facts_of(scope).get("caller")}
 
 
 def note(scope: Scope, **facts: object) -> None:

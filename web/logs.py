@@ -7,6 +7,8 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from engine.stack import stack_of
+
 LOG = logging.getLogger("tailrace")
 
 
@@ -18,22 +20,25 @@ class JsonLines(logging.Formatter):
         line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
-            "event": record.getMessage(),
+            "event": record.getMessage().strip(),
             **getattr(record, "facts", {}),
         }
         if record.exc_info:
-            line["stack"] = self.formatException(record.exc_info)
+            _, error, _ = record.exc_info
+            line["stack"] = "" if error is None else stack_of(error)
         # ASCII: nothing that a caller sent can break a line or fool a terminal.
         return json.dumps(line, default=str)
 
 
 def set_up() -> None:
-    """Send the service's log to standard error, once per process."""
+    """Send the service's log to standard error, once per process; with it, in its form, what libraries have to say."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     LOG.handlers[:] = [handler]
     LOG.setLevel(logging.INFO)
     LOG.propagate = False
+    # Theirs would quote the errors that they pass on.
+    logging.getLogger().handlers[:] = [handler]
 
 
 def tell(event: str, facts: Mapping[str, object]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from urllib.parse import parse_qsl
 
-from engine.errors import InvalidFilter, InvalidRequest
+from engine.errors import InvalidFilter, InvalidRequest, shown
 from engine.formats import DELIMITERS, FORMATS
 from engine.request import CsvOptions, ExportRequest, read_filters, read_row_ids
 from engine.strict_json import loads
@@ -27,6 +27,7 @@ LIST_PARAMETERS = ("page", "limit")
 DEFAULT_LIMIT = 25
 MAX_LIMIT = 1000
 _MAX_PAGE = 10**15
+_LONGEST_MISSPELT = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +122,10 @@ def make_request(workflow_id: str, values: Mapping[str, object]) -> ExportReques
 
 def _check_name(name: str, known: Sequence[str]) -> None:
     if name not in known:
-        near = get_close_matches(name, known, 1)
+        # Looking for what is near costs time and memory that grow with the name.
+        near = get_close_matches(name, known, 1) if len(name) <= _LONGEST_MISSPELT else []
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}."
-        raise InvalidRequest(f"There is no parameter {name[:100]!r}: {hint}", parameter=name[:100])
+        raise InvalidRequest(f"There is no parameter {shown(name)}: {hint}", parameter=name[:100])
 
 
 def _parsed(text: str, name: str) -> object:

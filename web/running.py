@@ -19,6 +19,7 @@ from engine.plan import ExportPlan
 from engine.progress import Phase, Progress
 from web import metrics
 from web.admission import Admission, Busy, Turn
+from web.facts import asker
 from web.logs import tell
 from web.settings import AdmissionSettings
 from web.tracing import working
@@ -48,6 +49,8 @@ class Shared:
     waiting: int = 0
     ticketed: bool = False
     reporter: "asyncio.Task[None] | None" = None
+    asker: dict[str, object] = field(default_factory=asker)
+    """Who asked first: others may have joined."""
 
 
 class RunningExports:
@@ -178,7 +181,7 @@ class RunningExports:
         metrics.ROWS.labels(format_name).inc(shared.progress.rows)
         metrics.BYTES.labels(format_name).inc(shared.progress.bytes)
         # Whoever asked may be gone, or have joined later: an export has a line of its own.
-        tell("export", {**_facts(plan, team, shared), "outcome": outcome})
+        tell("export", {**shared.asker, **_facts(plan, team, shared), "outcome": outcome})
 
 
 def _facts(plan: ExportPlan, team: str, shared: Shared) -> dict[str, object]:

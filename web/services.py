@@ -157,6 +157,8 @@ def _authenticator(auth: AuthSettings) -> Authenticator:
         keys.append(_read("TAILRACE_API_KEYS", parse_api_keys, auth.api_keys))
     if auth.api_keys_file is not None:
         keys.append(_read("TAILRACE_API_KEYS_FILE", KeyFile, auth.api_keys_file))
+    if auth.unbound is not None:
+        raise MissingSetting(f"{auth.unbound}.")
     tokens = None
     if auth.jwt_secret or auth.jwks_url:
         try:

@@ -40,13 +40,23 @@ class AuthSettings(BaseSettings):
     )
     jwt_secret: str | None = Field(None, repr=False, description="Shared secret of HS256 tokens, 32 bytes or more")
     jwks_url: str | None = Field(None, description="Public keys of RS256, ES256 and EdDSA tokens")
-    jwt_audience: str | None = Field(None, description="`aud` that tokens must have")
-    jwt_issuer: str | None = Field(None, description="`iss` that tokens must have")
+    jwt_audience: str | None = Field(None, description="`aud` that tokens must have; `TAILRACE_JWKS_URL` needs it")
+    jwt_issuer: str | None = Field(None, description="`iss` that tokens must have; `TAILRACE_JWKS_URL` needs it")
 
     @property
     def configured(self) -> bool:
         """Whether anybody could sign in."""
         return bool(self.api_keys or self.api_keys_file or self.jwt_secret or self.jwks_url)
+
+    @property
+    def unbound(self) -> str | None:
+        """What is wrong with public keys whose tokens could be meant for anyone; None if nothing is."""
+        if self.jwks_url is None or (self.jwt_audience and self.jwt_issuer):
+            return None
+        return (
+            "TAILRACE_JWKS_URL needs TAILRACE_JWT_AUDIENCE and TAILRACE_JWT_ISSUER: without them a token that was made "
+            "for another service would open this one"
+        )
 
 
 class SigningSettings(BaseSettings):
@@ -98,7 +108,7 @@ class QuerySettings(BaseSettings):
     )
     sql: Literal["confined", "limited", "off"] = Field(
         "confined",
-        description="SQL of callers: `confined` needs Landlock in the kernel, `limited` does without, `off` is none",
+        description="SQL of callers: `confined` needs Linux 6.7 with Landlock, `limited` does without, `off` is none",
     )
 
 

@@ -72,6 +72,7 @@ class Grant:
     export_id: str
     format: str
     expires: datetime
+    kid: str
 
 
 def parse_signing_keys(text: str) -> tuple[SigningKey, ...]:
@@ -157,7 +158,7 @@ class UrlSigner:
             raise ExpiredUrl
         if end - now > self._longest:
             raise BadSignature
-        return Grant(workflow_id, export_id, format_name, end)
+        return Grant(workflow_id, export_id, format_name, end, kid)
 
     def _read(self, raw_path: bytes, raw_query: bytes) -> tuple[str, str, str, str, str, str]:
         """Workflow, export, format, expiry, key id and signature of a well-shaped URL. Raises BadSignature."""

@@ -10,8 +10,8 @@ from engine.errors import NotFound, ObjectMissing
 from engine.progress import Phase
 from engine.tickets import Ticket
 from web.answers import ticket_answer
+from web.asking import recognise
 from web.export import answer_export
-from web.facts import note
 from web.services import Services
 
 _INTERRUPTED = {
@@ -36,8 +36,7 @@ async def status(request: Request) -> Response:
 
 def _find(request: Request, services: Services) -> Response | Ticket:
     workflow_id, export_id = request.path_params["workflow_id"], request.path_params["export_id"]
-    principal = services.authenticator.authenticate(request.headers.raw)
-    note(request.scope, team=principal.team)
+    principal = recognise(request.scope, services.authenticator)
     services.exporter.check_owner(workflow_id, principal.team)
     finished = services.exporter.describe(workflow_id, export_id)
     answer = None if finished is None else answer_export(services, finished)

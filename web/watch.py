@@ -6,7 +6,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from web import metrics
-from web.facts import facts_of, note
+from web.facts import facts_of, note, serve
 from web.logs import since, tell
 from web.request_id import request_id_of
 from web.tracing import serving
@@ -28,6 +28,7 @@ class Watch:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        serve(scope)
         started = time.monotonic()
         status = sent = 0
 

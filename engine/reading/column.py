@@ -10,7 +10,7 @@ import duckdb
 from engine.cancel import CancelToken
 from engine.columns import Family
 from engine.compile import Statement, compile_cells
-from engine.errors import InvalidRequest
+from engine.errors import InvalidRequest, shown
 from engine.executor import source_of
 from engine.framing import PlainFrame
 from engine.ordered import OrderedSink
@@ -76,7 +76,7 @@ def read_column(
     column = plan.run.table.find(path)
     if column is None:
         names = ", ".join(field.name for field in plan.run.table.delivered[:50])
-        raise InvalidRequest(f"There is no field {path[:100]!r}. Fields: {names}.", parameter="field")
+        raise InvalidRequest(f"There is no field {shown(path)}. Fields: {names}.", parameter="field")
     nowhere = OrderedSink(PlainFrame(), lambda _: None, count=1, max_waiting_bytes=0)
     with opened(plan, results, settings, cancel, nowhere) as connection:
         sources = [source_of(results.store, part.key) for part in read_parts(plan)]

@@ -18,10 +18,11 @@ from engine.inspection import Inspection
 from engine.ordered import OrderedSink
 from engine.quoting import identifier, literal
 from engine.runs import Part
-from engine.sandbox.confine import confine
+from engine.sandbox.confine import confine, start_no_more
 from engine.sandbox.wire import Kind, pack_read, receive, send
 from engine.schema import ROW_ID, Schema
 from engine.session import FENCE, fence
+from engine.stack import stack_of
 
 VIEW = "data"
 """What the rows of the run are called."""
@@ -99,6 +100,8 @@ def run(job: Job, requests: IO[bytes], answers: IO[bytes]) -> None:
         "python_enable_replacements": False,
     }
     with duckdb.connect(config=config) as connection:
+        # Its threads run by now.
+        start_no_more()
         # A path is allowed only if its file system is known by then; `Inspection.write` puts a sink of its own there.
         nowhere = OrderedSink(PlainFrame(), lambda _: None, count=1, max_waiting_bytes=0)
         connection.register_filesystem(parts)
@@ -153,6 +156,8 @@ def main() -> None:
         send(requests, Kind.REFUSED, error.message.encode())
     except MemoryError:
         send(requests, Kind.TOO_MUCH, b"The statement needs more memory than one may take: ask for less at once.")
+    except Exception as error:  # noqa: BLE001  # whatever it is, our log gets it, and no value of a row with it
+        sys.exit(stack_of(error))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What a process gives up for good before it runs a stranger's SQL: files, hosts, memory, time.
 
-Limits are the kernel's (``setrlimit``), and Landlock where the kernel has it (Linux 5.13; hosts from 6.7). Landlock
-binds the thread that asks and those that it starts, so it is asked for before DuckDB is opened.
+Limits are the kernel's (``setrlimit``), and Landlock where the kernel has it (files from Linux 5.13, TCP from 6.7).
+Landlock binds the thread that asks and those that it starts, so it is asked for before DuckDB is opened.
 """
 
 import ctypes
@@ -28,7 +28,7 @@ _SYSTEM = ("/proc/self", "/proc/meminfo", "/proc/cpuinfo", "/sys/fs/cgroup", "/s
 
 
 def confine(*, memory_bytes: int, cpu_seconds: int) -> bool:
-    """Give up everything but reading the interpreter's own files. True if Landlock holds as well as the limits."""
+    """Give up everything but reading the interpreter's own files. True if Landlock closes files and TCP as well."""
     for limit, value in (
         (resource.RLIMIT_AS, memory_bytes),
         (resource.RLIMIT_CPU, cpu_seconds),
@@ -38,6 +38,11 @@ def confine(*, memory_bytes: int, cpu_seconds: int) -> bool:
     ):
         resource.setrlimit(limit, (value, value))
     return sys.platform == "linux" and _landlock({sys.prefix, sys.base_prefix, _OURS, *_SYSTEM})
+
+
+def start_no_more() -> None:
+    """Start neither processes nor threads from now on; those that run go on. The kernel does not hold root to it."""
+    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
 
 
 def _landlock(readable: Iterable[str]) -> bool:
@@ -56,7 +61,8 @@ def _landlock(readable: Iterable[str]) -> bool:
         for path in readable:
             _allow_reading(libc, rules, path)
         libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
-        return bool(libc.syscall(_RESTRICT, rules, 0) == 0)
+        # An older kernel closes what it can; hosts stay open there, and that is not enough.
+        return bool(libc.syscall(_RESTRICT, rules, 0) == 0) and version >= _NET_SINCE
     finally:
         os.close(rules)
 

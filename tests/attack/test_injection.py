@@ -5,17 +5,21 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.attack.payloads import PATHS, SQL
+from engine.operators import OPERATORS
+from tests.attack.payloads import SQL
 from tests.helpers.files import read_json, read_parquet
 from tests.helpers.server import KEY, Answer, Server
+from web.parameters import COLUMN_PARAMETERS, PAGE_PARAMETERS, PARAMETERS
 
-_LEAKS = re.compile(r"SELECT |COPY |read_parquet|Traceback|\.parquet|root:|/etc/|duckdb\.|Error:")
+DATA = "/v4/workflows/people/data"
+
+LEAKS = re.compile(r"SELECT |COPY |read_parquet|Traceback|\.parquet|root:|/etc/|duckdb\.|Error:")
 """What is ours, and is told to nobody."""
 
 
@@ -40,6 +44,14 @@ HOLDS: dict[str, Callable[[str, str], bool]] = {
 }
 """What the operators mean, in plain Python."""
 
+COMPLEMENTS = {"NOT_EQUALS": "EQUALS", "NOT_IN": "IN", "NOT_CONTAINS": "CONTAINS"}
+
+OTHERS = [name for name in OPERATORS if name not in HOLDS and name not in COMPLEMENTS]
+"""Operators that take no such text: they want none, a number or a date."""
+
+NUMBER = "1e999"
+"""The one piece that spells a number, which is that of one row."""
+
 TEXTS = [text for text in SQL if "\0" not in text]
 
 
@@ -47,7 +59,7 @@ def refused(answer: Answer, sent: str, *statuses: int) -> None:
     """An error that is documented, and tells of what was sent alone."""
     assert answer.status in statuses, (sent, answer.body)
     told = answer.json()["message"].replace(sent, "").replace(json.dumps(sent)[1:-1], "").replace(repr(sent)[1:-1], "")
-    assert not _LEAKS.search(told), told
+    assert not LEAKS.search(told), told
 
 
 @pytest.mark.parametrize("operator", HOLDS)
@@ -64,12 +76,70 @@ def test_as_a_value_it_finds_what_holds_it(server: Server, operator: str, column
         assert answer.json()["pagination"]["totalCount"] == wanted, text
 
 
-@pytest.mark.parametrize("parameter", ["sortBy", "order", "format", "delimiter", "runId", "bom", "page"])
-def test_as_a_parameter_it_is_none(server: Server, parameter: str) -> None:
-    path = "/v4/workflows/people/data" if parameter == "page" else "/v4/workflows/people/data/export"
+@pytest.mark.parametrize("operator", COMPLEMENTS)
+def test_its_complement_finds_all_else(server: Server, operator: str) -> None:
+    for text in TEXTS:
+        entry = {"field": "text", "operator": operator, "value": [text] if operator == "NOT_IN" else text}
+        query = urlencode({"filters": json.dumps([entry]), "limit": 0})
+        answer = server.request(f"{DATA}?{query}", headers={"x-api-key": KEY})
+        wanted = sum(not HOLDS[COMPLEMENTS[operator]](cell, text) for cell in TEXTS)
+        assert (answer.status, answer.json()["pagination"]["totalCount"]) == (200, wanted), text
+
+
+@pytest.mark.parametrize("operator", OTHERS)
+def test_an_operator_of_other_values_takes_none_of_it(server: Server, operator: str) -> None:
     for text in SQL:
-        answer = server.request(f"{path}?{parameter}={quote(text)}", headers={"x-api-key": KEY})
-        refused(answer, text, 400, 404)
+        query = urlencode({"filters": json.dumps([{"field": "text", "operator": operator, "value": text}]), "limit": 0})
+        answer = server.request(f"{DATA}?{query}", headers={"x-api-key": KEY})
+        if text == NUMBER and "THAN" in operator:
+            wanted = int(operator.endswith("OR_EQUAL"))
+            assert (answer.status, answer.json()["pagination"]["totalCount"]) == (200, wanted)
+        else:
+            refused(answer, text, 400)
+
+
+def test_every_operator_is_tried() -> None:
+    assert {*HOLDS, *COMPLEMENTS, *OTHERS} == {*OPERATORS}
+    assert len(OPERATORS) == 19
+
+
+TAKEN = {
+    "/export": (PARAMETERS, {"filters", "rowIds"}),
+    "": (PAGE_PARAMETERS, {"filters", "rowIds"}),
+    "/column": (COLUMN_PARAMETERS, {"filters", "rowIds"}),
+}
+"""The parameters of each route; but for two that take texts, whose tests are others."""
+
+PLACES = [(route, name) for route, (names, but) in TAKEN.items() for name in names if name not in but]
+
+
+@pytest.mark.parametrize(("route", "parameter"), PLACES)
+def test_as_a_parameter_it_is_none(server: Server, route: str, parameter: str) -> None:
+    for text in SQL:
+        query = urlencode({"field": "n", parameter: text} if route == "/column" else {parameter: text})
+        refused(server.request(f"{DATA}{route}?{query}", headers={"x-api-key": KEY}), text, 400, 404)
+
+
+@pytest.mark.parametrize("route", TAKEN)
+def test_as_the_name_of_a_parameter_it_is_none(server: Server, route: str) -> None:
+    for text in SQL:
+        refused(server.request(f"{DATA}{route}?{urlencode({text: 'x'})}", headers={"x-api-key": KEY}), text, 400)
+
+
+@pytest.mark.parametrize("name", [*PARAMETERS, None, "inside"])
+def test_as_a_member_of_a_body_it_is_none(server: Server, name: str | None) -> None:
+    for text in SQL:
+        inside = [{"field": "n", "operator": "IS_NULL", text: 1}]
+        body = {text: "x"} if name is None else {"filters": inside} if name == "inside" else {name: text}
+        sent = json.dumps(body).encode()
+        refused(server.request(f"{DATA}/export", "POST", {"x-api-key": KEY}, sent), text, 400, 404)
+
+
+@pytest.mark.parametrize("name", ["runId", "limit", None])
+def test_beside_a_statement_it_is_none(server: Server, name: str | None) -> None:
+    for text in SQL:
+        sent = json.dumps({"sql": "FROM data", text if name is None else name: text}).encode()
+        refused(server.request(f"{DATA}/query", "POST", {"x-api-key": KEY}, sent), text, 400, 404)
 
 
 @pytest.mark.parametrize("member", ["field", "operator"])
@@ -110,17 +180,3 @@ def test_as_the_names_of_columns_it_is_what_is_exported(server: Server) -> None:
         assert (answer.status, answer.json().get("rowCount")) == (200, 2), (name, answer.body)
         answer = server.request(f"/v4/workflows/names/data/column?field={quote(name)}", headers={"x-api-key": KEY})
         assert (answer.status, answer.json().get("nullCount")) == (200, 1), (name, answer.body)
-
-
-@pytest.mark.parametrize("place", ["workflow", "export", "run"])
-def test_a_path_for_an_id_leads_nowhere(server: Server, place: str) -> None:
-    for text in PATHS:
-        path = {
-            "workflow": f"/v4/workflows/{text}/data/export",
-            "export": f"/v4/workflows/people/data/exports/{text}",
-            "run": f"/v4/workflows/people/data/export?runId={quote(text, safe='%')}",
-        }[place]
-        answer = server.request(quote(path, safe="/?=%:;*~\\"), headers={"x-api-key": KEY})
-        assert answer.status in (400, 404), (text, answer.status, answer.body)
-        assert "set-cookie" not in answer.headers
-        refused(answer, text, 400, 404)

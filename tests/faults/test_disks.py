@@ -1,5 +1,6 @@
 """Disks that are full: under the exports, under the results, and under what is temporary."""
 
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,6 +22,17 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 8 MB."""
     with small_disk(tmp_path) as folder:
         yield folder
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("true", pytest.fail.Exception), ("", pytest.skip.Exception)])
+def test_a_disk_that_cannot_be_had_is_no_excuse_for_ci(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ci: str, outcome: type[BaseException]
+) -> None:
+    monkeypatch.setenv("CI", ci)
+    refused: subprocess.CompletedProcess[bytes] = subprocess.CompletedProcess(["mount"], 32)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: refused)
+    with pytest.raises(outcome, match="needs the right to mount"), small_disk(tmp_path):
+        pass
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import pytest
 from engine.cancel import CancelToken
 from engine.errors import Cancelled, InvalidRequest, LimitExceeded, SourceDamaged
 from engine.runs import Run
-from engine.sandbox import Limits, ask
+from engine.sandbox import Limits, ask, confine
 from engine.stores import ObjectStore
 from tests.helpers.engine import Engine
 
@@ -174,6 +174,66 @@ for attempt in (
     if done.stdout.startswith("no landlock"):
         pytest.skip("the kernel has no Landlock")
     assert done.stdout.split() == ["PermissionError"] * 6 + ["MemoryError"], done.stdout
+
+
+class _Kernel:
+    """What libc tells of a kernel with that version of Landlock, and whether a process asked to be restricted."""
+
+    def __init__(self, version: int) -> None:
+        self.version = version
+        self.restricted = False
+        self.rules = b""
+
+    def syscall(self, number: int, *arguments: Any) -> int:
+        if number == 444 and arguments[0] is None:
+            return self.version
+        if number == 444:
+            self.rules = arguments[0]
+            return os.open("/", os.O_RDONLY)
+        self.restricted |= number == 446
+        return 0
+
+    def prctl(self, *_: int) -> int:
+        return 0
+
+
+@pytest.mark.parametrize(("version", "enough"), [(-1, False), (0, False), (1, False), (3, False), (4, True), (7, True)])
+def test_a_kernel_that_leaves_hosts_open_is_not_enough(
+    monkeypatch: pytest.MonkeyPatch, version: int, enough: bool
+) -> None:
+    kernel = _Kernel(version)
+    monkeypatch.setattr("engine.sandbox.confine.ctypes.CDLL", lambda *_, **__: kernel)
+    assert confine._landlock(["/usr/lib"]) is enough
+    # What there is of it is asked for all the same: files alone, or files and TCP.
+    assert kernel.restricted is (version > 0)
+    assert len(kernel.rules) == (0 if version < 1 else 8 if version < 4 else 16)
+
+
+def test_the_process_starts_no_other(tmp_path: Path) -> None:
+    """What runs goes on, DuckDB's threads among it; the kernel lets root alone start more."""
+    script = """
+import os, threading
+import duckdb
+from engine.sandbox.confine import start_no_more
+if os.getuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+connection = duckdb.connect(config={"threads": 2})
+start_no_more()
+print(connection.execute("SELECT count(*) FROM range(1000000) a, range(100) b WHERE a.range = b.range").fetchone())
+for attempt in (os.fork, threading.Thread(target=print).start):
+    try:
+        print("STARTED", attempt())
+    except (BlockingIOError, RuntimeError) as error:
+        print(type(error).__name__)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.split("\n") == ["(100,)", "BlockingIOError", "RuntimeError", ""], done.stdout
 
 
 def test_the_child_knows_no_credentials(engine: Engine, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Queries and bodies: what becomes an export request, and what is refused by naming the parameter."""
 
 import json
+import tracemalloc
 from decimal import Decimal
 from urllib.parse import quote, urlencode
 
@@ -104,6 +105,17 @@ def test_a_parameter_repeated_in_a_body_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="same name twice") as caught:
         read_body(b'{"format": "csv", "format": "json"}')
     assert caught.value.parameter == "body"
+
+
+def test_a_long_name_costs_no_more_than_to_read_it() -> None:
+    body = b'{"%b": 1}' % (b"a" * 8_000_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidRequest, match="known are format"):
+            read_body(body)
+        assert tracemalloc.get_traced_memory()[1] < 5 * len(body)
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(

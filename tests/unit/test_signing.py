@@ -210,7 +210,7 @@ def test_a_signed_url_is_what_the_contract_says() -> None:
         f"{BASE}/v4/workflows/people/data/exports/{EXPORT}?format=csv&expires={int(END.timestamp())}&kid=k1&sig="
         + SIG.decode()
     )
-    assert signer().verify(PATH, QUERY) == Grant(WORKFLOW, EXPORT, "csv", END)
+    assert signer().verify(PATH, QUERY) == Grant(WORKFLOW, EXPORT, "csv", END, "k1")
 
 
 def test_the_string_to_sign_is_the_documented_one() -> None:
@@ -400,7 +400,7 @@ def test_arbitrary_bytes_are_refused_by_the_one_error(path: bytes, query: bytes)
 def test_what_was_signed_is_granted(workflow: str, export: str, format_name: str, seconds: int) -> None:
     end = NOW + timedelta(seconds=seconds)
     granted = signer().verify(*split(signer().sign(workflow, export, format_name, end)))
-    assert granted == Grant(workflow, export, format_name, end)
+    assert granted == Grant(workflow, export, format_name, end, "k1")
 
 
 def test_keys_are_read_in_order() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from starlette.routing import Route
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Host, Mount, Route, Router, WebSocketRoute
 
 from engine.settings import DuckDBSettings, StorageSettings
 from tests.helpers.server import KEY, OTHER_KEY, Answer, Server
@@ -43,7 +44,7 @@ ASKED = {
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
-def _routes(folder: Path) -> list[str]:
+def _app(folder: Path) -> Starlette:
     services = make_services(
         StorageSettings(results=str(folder / "r"), exports=str(folder / "e")),
         DuckDBSettings(spill_directory=folder / "s"),
@@ -53,12 +54,30 @@ def _routes(folder: Path) -> list[str]:
         AdmissionSettings(),
         QuerySettings(),
     )
-    return [route.path for route in create_app_with(services).routes if isinstance(route, Route)]
+    return create_app_with(services)
+
+
+def _paths(app: Starlette) -> list[str]:
+    """The paths of all routes. Another kind than these could answer what no rule here is about."""
+    others = [route for route in app.routes if type(route) is not Route]
+    assert others == [], "the rules here are about plain routes alone"
+    return [route.path for route in app.routes if isinstance(route, Route)]
 
 
 def test_every_route_has_a_rule(tmp_path: Path) -> None:
-    routes = _routes(tmp_path)
-    assert sorted(routes) == sorted({*PUBLIC, *OWN, *OWNED}), "give the new route a rule here"
+    assert sorted(_paths(_app(tmp_path))) == sorted({*PUBLIC, *OWN, *OWNED}), "give the new route a rule here"
+
+
+@pytest.mark.parametrize(
+    "route",
+    [Mount("/v4/all", routes=[]), WebSocketRoute("/v4/live", lambda _: None), Host("x", Router())],
+    ids=["mount", "socket", "host"],
+)
+def test_no_route_of_another_kind_is_unseen(tmp_path: Path, route: BaseRoute) -> None:
+    app = _app(tmp_path)
+    app.router.routes.append(route)
+    with pytest.raises(AssertionError, match="plain routes alone"):
+        _paths(app)
 
 
 @pytest.fixture(scope="module")

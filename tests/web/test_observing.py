@@ -1,5 +1,6 @@
 """What operators see: logs that are facts and no secrets, metrics, and whether the service is ready."""
 
+import hashlib
 import json
 import shutil
 import time
@@ -16,6 +17,8 @@ from tests.web.conftest import publish_people
 
 LATER = {"x-api-key": KEY, "prefer": "respond-async"}
 ROUTE = "/v4/workflows/{workflow_id}/data/export"
+CALLER = hashlib.sha256(KEY.encode()).hexdigest()[:8]
+"""What the log calls a key of the settings."""
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +42,7 @@ def lines(server: Server, **wanted: object) -> list[dict[str, Any]]:
 
 def test_a_request_is_one_line_of_facts(server: Server) -> None:
     answer = server.export("people", format="json")
-    (line,) = lines(server, requestId=answer.headers["x-request-id"])
+    (line,) = lines(server, event="request", requestId=answer.headers["x-request-id"])
     body = answer.json()
     assert (
         line.items()
@@ -75,6 +78,47 @@ def test_an_export_is_one_line_whoever_asked_for_it(server: Server) -> None:
     assert line["queued"] >= 0
 
 
+def test_whatever_belongs_to_a_team_is_told_with_who_asked(server: Server) -> None:
+    export_id = server.export("people").json()["exportId"]
+    below = "/v4/workflows/people/data"
+    headers = {"x-api-key": KEY, "content-type": "application/json", "accept": "application/json, text/event-stream"}
+    listed = b'{"jsonrpc":"2.0","id":1,"method":"tools/list"}'
+    for path, method, body in (
+        ("/v4/workflows", "GET", None),
+        ("/v4/workflows/people", "GET", None),
+        (below, "GET", None),
+        (f"{below}/column?field=age", "GET", None),
+        (f"{below}/query", "POST", b'{"sql":"FROM data"}'),
+        (f"{below}/export", "GET", None),
+        (f"{below}/exports/{export_id}", "GET", None),
+        (f"{below}/exports/{export_id}", "HEAD", None),
+        (f"{below}/exports/{export_id}/status", "GET", None),
+        (f"{below}/exports/{export_id}/status", "DELETE", None),
+        ("/mcp", "POST", listed),
+    ):
+        answer = server.request(path, method, headers, body)
+        assert answer.status == 200, (path, answer.body)
+        (line,) = lines(server, event="request", requestId=answer.headers["x-request-id"])
+        assert (line["team"], line["caller"]) == ("acme", CALLER), path
+
+
+def test_a_signed_download_is_told_with_the_key_that_signed_it(server: Server) -> None:
+    body = server.export("people").json()
+    answer = server.request(body["url"])
+    (line,) = lines(server, event="request", requestId=answer.headers["x-request-id"])
+    told = {"workflow_id": "people", "export_id": body["exportId"], "kid": "k1", "status": 200, "method": "GET"}
+    assert line.items() >= told.items()
+    assert "caller" not in line
+
+
+@pytest.mark.parametrize("headers", [{"x-api-key": KEY}, LATER], ids=["waited for", "later"])
+def test_an_export_is_told_with_who_asked_first(server: Server, headers: dict[str, str]) -> None:
+    query = f"rowIds=none-of-{len(headers)}"
+    answer = server.request(f"/v4/workflows/people/data/export?{query}", headers=headers)
+    (line,) = lines(server, event="export", requestId=answer.headers["x-request-id"])
+    assert (line["team"], line["caller"], line["outcome"]) == ("acme", CALLER, "done")
+
+
 def test_nothing_secret_is_ever_logged(server: Server) -> None:
     filters = [{"field": "name", "operator": "NOT_EQUALS", "value": "a-secret-value"}]
     url = server.export("people", filters=filters).json()["url"]
@@ -90,6 +134,26 @@ def test_nothing_secret_is_ever_logged(server: Server) -> None:
     log = server.log.read_text()
     for secret in (KEY, OTHER_KEY, SIGNING_SECRET, signature, "a-secret", "a-wrong", "a-guessed", "Bearer", "Zürich"):
         assert secret not in log
+
+
+class Broken(Server):
+    """A service in which DuckDB fails over a value."""
+
+    program = (
+        "import duckdb; from engine.exporter import Exporter; from web.cli import main; "
+        "Exporter.plan = lambda *_: duckdb.sql(\"SELECT CAST('bob@example.com' AS INT)\").fetchall(); main()"
+    )
+
+
+def test_a_failure_of_ours_is_told_without_the_value(tmp_path: Path) -> None:
+    with Broken((str(tmp_path / "store"), {}), tmp_path) as server:
+        answer = server.export("people")
+        assert answer.status == 500
+        (line,) = lines(server, event="failed", requestId=answer.headers["x-request-id"])
+        assert "ConversionException" in line["stack"]
+        # The framework's own words about it as well.
+        lines(server, event="Exception in ASGI application")
+    assert "bob@" not in server.log.read_text()
 
 
 def test_an_error_is_told_by_its_code(server: Server) -> None:

@@ -11,6 +11,8 @@ from mcp.server.transport_security import TransportSecuritySettings
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from web import threads
+from web.asking import recognise
 from web.assistants.tools import make_server
 from web.auth import Authenticator
 from web.facts import note
@@ -47,8 +49,7 @@ class Endpoint:
         note(scope, route=PATH)
         if scope["method"] != "POST":
             raise HTTPException(405, "Method Not Allowed", {"allow": "POST"})
-        principal = await anyio.to_thread.run_sync(self._authenticator.authenticate, scope["headers"])
-        note(scope, team=principal.team)
+        await anyio.to_thread.run_sync(recognise, scope, self._authenticator, limiter=threads.CHECKS)
         if self._handle is None:
             raise HTTPException(503, "The service is about to start or to stop", {"retry-after": "1"})
         await self._handle(scope, receive, send)

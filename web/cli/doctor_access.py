@@ -83,6 +83,9 @@ def _key_file(path: Path) -> Finding:
 
 
 def _tokens(auth: AuthSettings) -> Iterator[Finding]:
+    if auth.unbound is not None:
+        yield problem("tokens", auth.unbound, "set both to what the issuer writes into tokens for this service")
+        return
     try:
         jwks = JwksClient(auth.jwks_url) if auth.jwks_url else None
         Tokens(secret=auth.jwt_secret, jwks=jwks, audience=auth.jwt_audience, issuer=auth.jwt_issuer)
@@ -104,7 +107,7 @@ def _tokens(auth: AuthSettings) -> Iterator[Finding]:
         yield note(
             "tokens",
             "accepted for whatever audience",
-            "set TAILRACE_JWT_AUDIENCE where the issuer serves other services as well",
+            "set TAILRACE_JWT_AUDIENCE where other services have the same secret",
         )
     else:
         yield ok("tokens", "accepted")

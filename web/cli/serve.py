@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 
 from web import tracing
 from web.app import create_app
+from web.connection import Connection
 from web.logs import set_up
 from web.services import Services
 from web.settings import AdmissionSettings, ServerSettings
@@ -64,7 +65,10 @@ def run_server(app: Starlette, server: ServerSettings, admission: AdmissionSetti
         server_header=False,
         # Above our own bound, so that a URL that is too long gets an answer that says so.
         h11_max_incomplete_event_size=_LONGEST_HEAD_BYTES,
+        # Ours has its stacks.
+        log_config=None,
         log_level="warning",
+        http=Connection,
         timeout_graceful_shutdown=admission.grace_seconds + _ANSWER_SECONDS,
     )
     serving = _Server(config, app.state.services)

@@ -1,0 +1,36 @@
+"""Paths where ids belong, at every route that has ids, on either store: each leads nowhere."""
+
+import re
+from urllib.parse import quote
+
+import pytest
+
+from tests.attack.payloads import PATHS
+from tests.attack.test_injection import refused
+from tests.helpers.server import KEY, Server
+from tests.web.test_access import ASKED, CHOOSING, OWNED, UNKNOWN
+
+THERE = {**UNKNOWN, "workflow_id": "people"}
+PLACES = [(path, method, place) for path, methods in OWNED.items() for method in methods if method != "HEAD"
+          for place in re.findall(r"{(\w+)}", path)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "method", "place"), PLACES)
+def test_a_path_for_an_id_leads_nowhere(people_on: Server, path: str, method: str, place: str) -> None:
+    query, body = ASKED.get(path, ("", b"{}"))
+    for text in PATHS:
+        target = path.format(**{**THERE, place: text}) + ("" if method == "POST" else query)
+        answer = people_on.request(
+            quote(target, safe="/?=%:;*~\\"), method, {"x-api-key": KEY}, body if method == "POST" else None
+        )
+        assert "set-cookie" not in answer.headers
+        refused(answer, text, 400, 404)
+
+
+@pytest.mark.parametrize("path", [path for path in CHOOSING if "GET" in OWNED[path]])
+def test_a_path_for_a_run_leads_nowhere(people_on: Server, path: str) -> None:
+    for text in PATHS:
+        query = f"{ASKED.get(path, ('?', b''))[0]}&runId={quote(text, safe='%')}".replace("?&", "?")
+        answer = people_on.request(path.format(**THERE) + query, headers={"x-api-key": KEY})
+        assert "set-cookie" not in answer.headers
+        refused(answer, text, 400, 404)

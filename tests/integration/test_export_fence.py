@@ -1,0 +1,174 @@
+"""The session of an export opens its own parts and targets, whoever held an instance before it, and changes nothing."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from engine.executor import Source, source_of
+from engine.file_systems import StageFileSystem
+from engine.framing import Chunk, PlainFrame
+from engine.ordered import OrderedSink
+from engine.runs import Part, Run
+from engine.session import open_session
+from engine.stores import open_store
+from tests.helpers.engine import Engine
+from tests.integration.test_sql_fence import OTHERS, READS
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory, module_store_url: tuple[str, dict[str, str]]) -> Engine:
+    location, environment = module_store_url
+    store = open_store(location, connection_string=environment.get("AZURE_STORAGE_CONNECTION_STRING"))
+    return Engine(tmp_path_factory.mktemp("engine"), store)
+
+
+@pytest.fixture(scope="module")
+def run(engine: Engine) -> Run:
+    """The run that is exported."""
+    return engine.publish_rows([{"a": 1}], run="mine")
+
+
+@pytest.fixture(scope="module")
+def other(engine: Engine) -> Part:
+    """A part of another run, which lies beside it."""
+    return engine.publish_rows([{"a": 2}], run="other").parts[0]
+
+
+@contextmanager
+def opened(engine: Engine, run: Run, staged: list[Chunk]) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A session as an export opens it: the parts of a run, and the one target."""
+    source = Source(engine.store, run.parts, run.published_at)
+    sink = OrderedSink(PlainFrame(), staged.append, count=1, max_waiting_bytes=0)
+    with open_session(
+        engine.settings(1),
+        threads=1,
+        allowed=[*source.names(run.parts), "stage://0"],
+        file_systems=(StageFileSystem(sink), source.file_system()),
+    ) as connection:
+        yield connection
+
+
+@pytest.fixture
+def session(engine: Engine, run: Run) -> Iterator[duckdb.DuckDBPyConnection]:
+    with opened(engine, run, []) as connection:
+        yield connection
+
+
+def contents(engine: Engine) -> dict[str, bytes]:
+    """Whatever lies in the store."""
+    return {info.key: engine.store.read(info.key) for info in engine.store.list("")}
+
+
+PARTS = [
+    "FROM read_parquet('{other}')",
+    "FROM read_parquet(['{own}', '{other}'])",
+    "FROM read_parquet('{sibling}')",
+    "FROM read_parquet('{own}/../{other_name}')",
+    "FROM read_parquet('{folder}/*')",
+    "FROM glob('{folder}/*')",
+    "FROM parquet_metadata('{other}')",
+    "COPY (SELECT 1) TO '{other}' (FORMAT parquet, USE_TMP_FILE false)",
+    "COPY (SELECT 1) TO '{sibling}' (FORMAT parquet, USE_TMP_FILE false)",
+    "COPY (SELECT 1) TO 'stage://1' (USE_TMP_FILE false)",
+    "COPY (SELECT 1) TO 'stage://00' (USE_TMP_FILE false)",
+    "COPY (SELECT 1) TO 'stage://0/../1' (USE_TMP_FILE false)",
+    "ATTACH '{sibling}'",
+]
+"""Beside what is allowed: another run's part, and names that begin as an allowed one does."""
+
+CHANGES = [
+    "SET allowed_paths = ['/etc/passwd']",
+    "SET allowed_directories = ['/']",
+    "SET lock_configuration = false",
+    "RESET enable_external_access",
+    "SET autoinstall_known_extensions = true",
+    "SET allow_community_extensions = true",
+    "SET allow_persistent_secrets = true",
+    "SET memory_limit = '1TB'",
+    "SET threads = 64",
+    "SET temp_directory = '{out}'",
+    "SET max_temp_directory_size = '1TB'",
+    "SET TimeZone = 'Asia/Tokyo'",
+    "PRAGMA memory_limit = '1TB'",
+    "INSTALL httpfs",
+    "LOAD httpfs",
+    "FORCE INSTALL azure FROM 'https://example.com'",
+    "CREATE SECRET s (TYPE azure, CONNECTION_STRING 'x')",
+]
+"""What would open the fence, or move a limit."""
+
+_UNFENCED = ("FROM read_blob('{part}')", "FROM read_parquet('{part}')", "COPY (SELECT 1) TO '{part}'", "part://{key}")
+"""Of the lists for people's SQL, what is about the part that an export may open."""
+
+_HARMLESS = "PRAGMA enable_profiling"
+"""DuckDB's lock leaves it; no SQL of strangers comes to this session."""
+
+STRANGERS = [one for one in (*READS, *OTHERS) if one != _HARMLESS and not any(text in one for text in _UNFENCED)]
+
+
+@pytest.mark.parametrize("statement", [*PARTS, *CHANGES, *STRANGERS])
+def test_what_an_export_session_refuses(
+    engine: Engine, run: Run, other: Part, session: duckdb.DuckDBPyConnection, tmp_path: Path, statement: str
+) -> None:
+    own = source_of(engine.store, run.parts[0].key)
+    theirs = source_of(engine.store, other.key)
+    before = contents(engine)
+    settings = session.execute("FROM duckdb_settings() ORDER BY name").fetchall()
+    asked = statement.format(
+        out=tmp_path / "out",
+        own=own,
+        other=theirs,
+        other_name=theirs.rpartition("/")[2],
+        sibling=f"{own}x",
+        folder=own.rpartition("/")[0],
+    )
+    with pytest.raises((duckdb.Error, RuntimeError)):
+        session.execute(asked).fetchall()
+    assert session.execute("FROM duckdb_settings() ORDER BY name").fetchall() == settings
+    assert contents(engine) == before
+    assert not (tmp_path / "out").exists()
+    # What is its own is open all the while.
+    assert session.execute("SELECT a FROM read_parquet(?)", [own]).fetchall() == [(1,)]
+
+
+def test_no_secret_is_there_to_be_read(session: duckdb.DuckDBPyConnection) -> None:
+    assert session.execute("FROM duckdb_secrets()").fetchall() == []
+    hidden = "SELECT value FROM duckdb_settings() WHERE name ~ '(secret|password|connection_string|credential)'"
+    assert all(value in ("", "false", None) or "/" in value for (value,) in session.execute(hidden).fetchall())
+
+
+def test_a_session_has_nothing_of_the_one_before(engine: Engine, run: Run, other: Part) -> None:
+    """Neither its parts, nor its target, nor what it made: so too where instances are opened ahead of their use."""
+    theirs = engine.results.run("w", "other")
+    assert theirs is not None
+    own, foreign = source_of(engine.store, run.parts[0].key), source_of(engine.store, other.key)
+    first: list[Chunk] = []
+    with opened(engine, run, first) as connection:
+        connection.execute("CREATE MACRO count(x) AS 7")
+        connection.execute("CREATE VIEW data AS SELECT 1")
+        connection.execute("COPY (SELECT 1 AS a) TO 'stage://0' (FORMAT csv, USE_TMP_FILE false)")
+    taken = len(first)
+    second: list[Chunk] = []
+    with opened(engine, theirs, second) as connection:
+        assert connection.execute("SELECT count(a) FROM read_parquet(?)", [foreign]).fetchall() == [(1,)]
+        with pytest.raises((duckdb.Error, RuntimeError)):
+            connection.execute("SELECT a FROM read_parquet(?)", [own]).fetchall()
+        with pytest.raises(duckdb.Error):
+            connection.execute("FROM data")
+        connection.execute("COPY (SELECT 2 AS a) TO 'stage://0' (FORMAT csv, USE_TMP_FILE false)")
+    assert (b"".join(first), b"".join(second)) == (b"a\n1\n", b"a\n2\n")
+    assert len(first) == taken
+
+
+def test_two_sessions_at_a_time_have_each_their_own(engine: Engine, run: Run, other: Part) -> None:
+    theirs = engine.results.run("w", "other")
+    assert theirs is not None
+    own, foreign = source_of(engine.store, run.parts[0].key), source_of(engine.store, other.key)
+    with opened(engine, run, []) as mine, opened(engine, theirs, []) as beside:
+        for session, allowed, refused in ((mine, own, foreign), (beside, foreign, own)):
+            assert session.execute("SELECT count(*) FROM read_parquet(?)", [allowed]).fetchall() == [(1,)]
+            with pytest.raises((duckdb.Error, RuntimeError)):
+                session.execute("SELECT count(*) FROM read_parquet(?)", [refused]).fetchall()

@@ -1,0 +1,72 @@
+"""A head has its time, whichever request of a connection it is of; what comes after it has no such limit."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+import uvicorn
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from uvicorn.server import ServerState
+
+from web.connection import Connection
+
+HEAD_SECONDS = 0.2
+WHOLE = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+_PATIENCE_SECONDS = 20
+"""For what comes at once, or would never come."""
+
+Client = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+async def _app(scope: Scope, receive: Receive, send: Send) -> None:
+    """An answer that takes longer than a head may, with the length of the body."""
+    body = await Request(scope, receive).body()
+    await asyncio.sleep(3 * HEAD_SECONDS)
+    await Response(str(len(body)))(scope, receive, send)
+
+
+def served(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a client speak to a server with such connections."""
+    monkeypatch.setattr(Connection, "head_seconds", HEAD_SECONDS)
+
+    async def run() -> None:
+        config, state = uvicorn.Config(_app, http=Connection, log_config=None, timeout_keep_alive=1), ServerState()
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: Connection(config, state, {}), "127.0.0.1", 0)
+        async with server, asyncio.timeout(_PATIENCE_SECONDS):
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            await client(reader, writer)
+            writer.close()
+            await writer.wait_closed()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("sent", [b"", b"G", WHOLE[:-2], WHOLE[:-1]], ids=["nothing", "a byte", "half", "nearly all"])
+@pytest.mark.parametrize("before", [0, 1], ids=["first", "second"])
+def test_who_sends_no_whole_head_is_left(monkeypatch: pytest.MonkeyPatch, before: int, sent: bytes) -> None:
+    async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(before):
+            writer.write(WHOLE)
+            assert (await reader.readuntil(b"\r\n\r\n0")).startswith(b"HTTP/1.1 200")
+        writer.write(sent)
+        assert await reader.read() == b""
+
+    served(client, monkeypatch)
+
+
+def test_who_sends_a_head_has_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"POST / HTTP/1.1\r\nhost: x\r\n")
+        await asyncio.sleep(HEAD_SECONDS / 4)
+        writer.write(b"content-length: 2\r\n\r\na")
+        await asyncio.sleep(2 * HEAD_SECONDS)
+        writer.write(b"b")
+        assert (await reader.readuntil(b"\r\n\r\n2")).startswith(b"HTTP/1.1 200")
+        # The next one has its own.
+        writer.write(WHOLE)
+        assert (await reader.readuntil(b"\r\n\r\n0")).startswith(b"HTTP/1.1 200")
+
+    served(client, monkeypatch)

@@ -1,0 +1,82 @@
+"""What operators are told of an error: where it was, what led to it, and no value that it was about."""
+
+import json
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pytest
+from pydantic import BaseModel
+
+from engine.errors import SourceDamaged
+from engine.sandbox.wire import Kind, send
+from engine.stack import stack_of
+from web.logs import JsonLines
+
+CELL = "bob@example.com"
+
+
+class Model(BaseModel):
+    """What has a number."""
+
+    number: int
+
+
+QUOTING = {
+    "duckdb": lambda: duckdb.sql(f"SELECT CAST('{CELL}' AS INT)").fetchall(),
+    "arrow": lambda: pa.array([CELL]).cast(pa.int64()),
+    "pydantic": lambda: Model.model_validate({"number": CELL}),
+    "python": lambda: int(CELL),
+    "a dictionary": lambda: dict[str, int]()[CELL],
+}
+
+
+@pytest.mark.parametrize("raising", QUOTING.values(), ids=QUOTING.keys())
+def test_what_quotes_a_value_is_told_by_its_type(raising: object) -> None:
+    assert callable(raising)
+    try:
+        try:
+            raising()
+        except Exception as error:
+            kind, text = type(error).__name__, str(error)
+            raise SourceDamaged("A part of the run cannot be read.") from error
+    except SourceDamaged as error:
+        told = stack_of(error)
+        record = logging.LogRecord("x", logging.ERROR, "", 0, "failed", None, (type(error), error, None))
+    assert CELL in text
+    assert CELL not in told
+    assert kind in told
+    # Ours are written for everyone.
+    assert told.endswith("engine.errors.SourceDamaged: A part of the run cannot be read.")
+    assert json.loads(JsonLines().format(record))["stack"] == told
+
+
+def test_what_a_group_of_errors_holds_is_told() -> None:
+    told = stack_of(ExceptionGroup("two", [OSError("No space left"), ValueError(CELL)]))
+    assert "builtins.OSError: No space left" in told
+    assert "builtins.ValueError" in told
+    assert CELL not in told
+
+
+def test_errors_that_lead_to_each_other_are_told_once() -> None:
+    first, second = OSError("first"), OSError("second")
+    first.__cause__, second.__cause__ = second, first
+    assert stack_of(first) == "builtins.OSError: second\nbuiltins.OSError: first"
+
+
+def test_a_child_that_breaks_down_tells_no_value() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-s", "-P", "-m", "engine.sandbox.child"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env={"PYTHONPATH": str(Path(__file__).parents[2])},
+    ) as child:  # fmt: skip
+        assert child.stdin is not None
+        assert child.stderr is not None
+        send(child.stdin, Kind.JOB, json.dumps({"sql": [CELL]}).encode())
+        told = child.stderr.read().decode()
+        assert child.wait() == 1
+    assert "ValidationError" in told
+    assert CELL not in told
