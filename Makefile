@@ -34,7 +34,7 @@ $(AZURITE): tests/azurite/package-lock.json
 	touch $@
 
 test: install azurite-install ## Run the suite
-	$(BIN)/python -m pytest -q -n $(WORKERS)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 
 test-long: install azurite-install ## Run the generated cases, the random run and the load in their long counts
 	TAILRACE_CASES=50000 TAILRACE_CASES_SCHEMATHESIS=5000 $(BIN)/python -m pytest -q -n $(WORKERS) \

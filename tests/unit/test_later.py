@@ -40,7 +40,8 @@ _LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(work)
+    # What waits for an export that failed before it began would wait for ever.
+    asyncio.run(asyncio.wait_for(work, 60))
 
 
 class Export:
@@ -78,7 +79,7 @@ class Replica:
     def finished(self, plan: ExportPlan) -> None:
         return None
 
-    def export(self, plan: ExportPlan, cancel: CancelToken, progress: Progress) -> None:
+    def export(self, plan: ExportPlan, cancel: CancelToken, progress: Progress, *, looked: bool) -> None:
         next(self._exports).run(cancel, self._loop)
 
     async def ask(self) -> Ticket:

@@ -36,7 +36,7 @@ class Hanging:
         self._go_on = threading.Event()
         self._began = threading.Semaphore(0)
 
-    def hang(self, *_: object) -> Any:
+    def hang(self, *_: object, **__: object) -> Any:
         self._began.release()
         assert self._go_on.wait(60)
 
