@@ -7,7 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Scope
 
-from web import threads
+from web import pace, threads
 from web.auth import Authenticator
 from web.facts import note
 from web.parameters import parse_body, read_body, read_query
@@ -30,7 +30,9 @@ def recognise(scope: Scope, authenticator: Authenticator) -> Principal:
 async def identify(request: Request) -> Principal:
     """The caller. Raises Unauthorized."""
     services: Services = request.app.state.services
-    return await anyio.to_thread.run_sync(recognise, request.scope, services.authenticator, limiter=threads.CHECKS)
+    principal = await anyio.to_thread.run_sync(recognise, request.scope, services.authenticator, limiter=threads.CHECKS)
+    pace.asked(request.scope)
+    return principal
 
 
 async def asker(request: Request, known: Sequence[str]) -> tuple[Principal, dict[str, object]]:
@@ -68,4 +70,5 @@ async def _body(request: Request) -> bytes:
         body += chunk
         if len(body) > LONGEST_BODY_BYTES:
             raise HTTPException(413, f"The body is longer than {LONGEST_BODY_BYTES} bytes")
+    pace.asked(request.scope)
     return bytes(body)

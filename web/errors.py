@@ -25,6 +25,7 @@ from web.answers import error_answer
 from web.denied import Denied
 from web.facts import note
 from web.logs import LOG
+from web.pace import settle
 from web.request_id import request_id_of
 from web.signing import PARAMETERS, BadSignature
 
@@ -104,6 +105,8 @@ async def answer_error(request: Request, error: Exception) -> Response:
         headers["retry-after"] = str(error.retry_after_seconds if isinstance(error, Busy) else _RETRY_SECONDS)
     if isinstance(error, Denied):
         return _answer_denied(request, error)
+    if isinstance(error, NotFound):
+        await settle(request.scope)
     if isinstance(error, EngineError):
         return _answer(request, status, error.message, code, error.details, headers)
     return _answer(request, status, str(error), code, {}, headers)
