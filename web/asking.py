@@ -24,15 +24,14 @@ def recognise(scope: Scope, authenticator: Authenticator) -> Principal:
     """The caller, whom the log is told of. Not for the event loop: files may be looked at. Raises Unauthorized."""
     principal = authenticator.authenticate(scope["headers"])
     note(scope, team=principal.team, caller=principal.caller[:_LONGEST_CALLER])
+    pace.asked(scope)
     return principal
 
 
 async def identify(request: Request) -> Principal:
     """The caller. Raises Unauthorized."""
     services: Services = request.app.state.services
-    principal = await anyio.to_thread.run_sync(recognise, request.scope, services.authenticator, limiter=threads.CHECKS)
-    pace.asked(request.scope)
-    return principal
+    return await anyio.to_thread.run_sync(recognise, request.scope, services.authenticator, limiter=threads.CHECKS)
 
 
 async def asker(request: Request, known: Sequence[str]) -> tuple[Principal, dict[str, object]]:
