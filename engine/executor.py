@@ -4,8 +4,10 @@ import errno
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from threading import Lock
 
 import duckdb
@@ -17,6 +19,7 @@ from engine.errors import Cancelled, LimitExceeded, SourceDamaged
 from engine.file_systems import PART, STAGE, PartFileSystem, StageFileSystem
 from engine.framing import Chunk, Frame, frame_of
 from engine.ordered import OrderedSink
+from engine.pipe import Pipe, open_pipe
 from engine.plan import ExportPlan
 from engine.progress import Progress
 from engine.runs import Part
@@ -76,22 +79,30 @@ def run_ranges(
     Raises LimitExceeded, SourceDamaged, Cancelled, or whatever ``forward`` raised; bytes may have been forwarded then.
     """
     source = Source(store, plan.run.parts, plan.run.published_at)
-    statements = (
-        compile_copy(plan, range_, source.names(range_.parts), target_of(range_.ordinal)) for range_ in plan.ranges
-    )
     # A single thread over its own range keeps order for free; a sort is one range and takes all threads.
     threads = settings.threads if plan.sort is not None else 1
-    return run_statements(
-        statements,
-        len(plan.ranges),
-        source,
-        frame_of(plan),
-        forward,
-        settings=settings,
-        threads=threads,
-        cancel=cancel,
-        progress=progress,
-    )
+    # Several threads hand over a batch in one piece, with which a file system of ours would hold Python's lock.
+    with open_pipe(settings.spill_directory) if threads > 1 else nullcontext() as pipe:
+        statements = (
+            compile_copy(plan, range_, source.names(range_.parts), _target(range_.ordinal, pipe))
+            for range_ in plan.ranges
+        )
+        return run_statements(
+            statements,
+            len(plan.ranges),
+            source,
+            frame_of(plan),
+            forward,
+            settings=settings,
+            threads=threads,
+            cancel=cancel,
+            progress=progress,
+            pipe=pipe,
+        )
+
+
+def _target(ordinal: int, pipe: Pipe | None) -> str:
+    return target_of(ordinal) if pipe is None else str(pipe.path)
 
 
 def run_statements(
@@ -107,15 +118,16 @@ def run_statements(
     progress: Progress,
     others: Sequence[AbstractFileSystem] = (),
     allowed: Sequence[str] = (),
+    pipe: Pipe | None = None,
 ) -> int:
     """Run ``count`` COPYs, the n-th into ``target_of(n)``, side by side on instances of ``threads`` threads each.
 
-    They read the source's parts, and what ``others`` have of the names that are ``allowed``. Returns the rows written;
-    raises what `run_ranges` raises.
+    If there is a ``pipe``, there is one COPY, and that is its target. They read the source's parts, and what ``others``
+    have of the names that are ``allowed``. Returns the rows written; raises what `run_ranges` raises.
     """
     most = waiting_bytes(min(settings.threads, count))
     sink = OrderedSink(frame, forward, count=count, max_waiting_bytes=most)
-    work = _Work(iter(statements), count, source, sink, settings, threads, cancel, progress, others, allowed)
+    work = _Work(iter(statements), count, source, sink, settings, threads, cancel, progress, others, allowed, pipe)
     if work.workers == 1:
         return work.run()
     with ThreadPoolExecutor(work.workers, thread_name_prefix="range") as pool:
@@ -143,6 +155,7 @@ class _Work:
         progress: Progress,
         others: Sequence[AbstractFileSystem],
         allowed: Sequence[str],
+        pipe: Pipe | None,
     ) -> None:
         self._statements = enumerate(statements)
         self._source = source
@@ -152,7 +165,9 @@ class _Work:
         self._cancel = cancel
         self._progress = progress
         self._others = others
-        self._allowed = [*source.names(source.parts), *allowed, *(target_of(ordinal) for ordinal in range(count))]
+        self._pipe = pipe
+        targets = [_target(ordinal, pipe) for ordinal in range(count)]
+        self._allowed = [*source.names(source.parts), *allowed, *targets]
         self._lock = Lock()
         self.workers = min(settings.threads, count)
 
@@ -182,13 +197,24 @@ class _Work:
         rows = 0
         while (found := self._next()) is not None:
             ordinal, statement = found
-            written = connection.execute(statement.sql, statement.parameters).fetchone()
+            with nullcontext() if self._pipe is None else self._pipe.drained(partial(self._take, ordinal)):
+                written = connection.execute(statement.sql, statement.parameters).fetchone()
             self._cancel.raise_if_cancelled()
+            if self._sink.stopped is not None:
+                # DuckDB may have written the last bytes before the pipe broke.
+                raise self._sink.stopped
             if written:
                 rows += written[0]
                 self._progress.add_rows(written[0])
             self._sink.end(ordinal)
         return rows
+
+    def _take(self, ordinal: int, data: bytes) -> None:
+        try:
+            self._sink.write(ordinal, data)
+        except Exception as error:
+            self._sink.stop(error)
+            raise
 
     def _next(self) -> tuple[int, Statement] | None:
         with self._lock:

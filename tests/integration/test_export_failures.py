@@ -1,5 +1,6 @@
 """Exports that are cancelled, meet a damaged run, or were made before."""
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,9 @@ import pytest
 from engine import blocks
 from engine.cancel import CancelToken
 from engine.errors import Cancelled, EngineError, SourceDamaged, StoreError, StoreUnavailable
+from engine.executor import run_ranges
 from engine.exports import export_key
+from engine.progress import Progress
 from engine.runs import Part
 from engine.stores import ObjectStore, Upload
 from tests.helpers.engine import NOW, Engine, entry
@@ -52,6 +55,8 @@ def _overwrite(store: ObjectStore, part: Part) -> None:
     store.replace(part.key, b"\0" * part.bytes, etag=part.etag)
 
 
+ORDERS: list[Any] = [pytest.param({}, id="in run order"), pytest.param({"sort_by": "text"}, id="sorted")]
+
 DAMAGES = [_remove, _replace, _shorten, _overwrite]
 
 
@@ -82,14 +87,18 @@ def test_a_part_damaged_after_the_check_is_told_too(
 
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("format_name", ["csv", "parquet"])
-def test_a_cancelled_export_leaves_nothing(engine: Engine, threads: int, format_name: str) -> None:
+@pytest.mark.parametrize("asked", ORDERS)
+def test_a_cancelled_export_leaves_nothing(
+    engine: Engine, threads: int, format_name: str, asked: dict[str, Any]
+) -> None:
     cancel = CancelToken()
     exporter = engine.exporter(threads=threads, range_bytes=1)
     with pytest.MonkeyPatch.context() as patch:
         _on_stage(engine, patch, cancel.cancel)
         with pytest.raises(Cancelled):
-            exporter.export(engine.plan(exporter, format_name), cancel)
+            exporter.export(engine.plan(exporter, format_name, **asked), cancel)
     assert engine.keys("w/") == []
+    assert _left(engine) == []
     assert engine.export(format_name).rows == len(ROWS)
 
 
@@ -119,16 +128,28 @@ def test_an_export_cancelled_before_it_began_leaves_nothing(engine: Engine) -> N
 
 
 @pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("asked", ORDERS)
 def test_a_store_that_fails_while_an_export_is_written_leaves_nothing(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch, threads: int
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, threads: int, asked: dict[str, Any]
 ) -> None:
     def fail() -> None:
         raise StoreUnavailable("gone")
 
     _on_stage(engine, monkeypatch, fail)
     with pytest.raises(StoreUnavailable):
-        engine.export("csv", engine.exporter(threads=threads))
+        engine.export("csv", engine.exporter(threads=threads), **asked)
     assert engine.keys("w/") == []
+    assert _left(engine) == []
+
+
+@pytest.mark.parametrize("asked", ORDERS)
+def test_bytes_that_are_not_taken_fail_the_export(engine: Engine, asked: dict[str, Any]) -> None:
+    def refuse(_: object) -> None:
+        raise StoreUnavailable("gone")
+
+    plan = engine.plan(engine.exporter(), "csv", **asked)
+    with pytest.raises(StoreUnavailable):
+        run_ranges(plan, engine.store, refuse, settings=engine.settings(3), cancel=CancelToken(), progress=Progress())
 
 
 def test_the_same_request_is_answered_by_the_same_object(engine: Engine) -> None:
@@ -162,6 +183,12 @@ def test_a_clock_counts_only_where_a_filter_looks_at_it(tmp_path: Path) -> None:
     window = [entry("d", "WITHIN_LAST_DAYS", 3)]
     assert engine.plan(early).export_id == engine.plan(late).export_id
     assert engine.plan(early, filters=window).export_id != engine.plan(late, filters=window).export_id
+
+
+def _left(engine: Engine) -> list[object]:
+    """Files that an export works with, and the thread that reads its pipe."""
+    threads = [thread for thread in threading.enumerate() if thread.name == "pipe"]
+    return [*engine.settings(1).spill_directory.iterdir(), *threads]
 
 
 def _on_stage(engine: Engine, monkeypatch: pytest.MonkeyPatch, action: Callable[[], None]) -> None:
