@@ -135,6 +135,20 @@ def test_a_cancelled_statement_is_killed(engine: Engine, run: Run) -> None:
     assert _children() == []
 
 
+def test_a_statement_gives_way_to_the_service(engine: Engine, run: Run) -> None:
+    cancel = CancelToken()
+    seen: list[int] = []
+
+    def look() -> None:
+        seen.extend(os.getpriority(os.PRIO_PROCESS, child) for child in _children())
+        cancel.cancel()
+
+    threading.Timer(0.5, look).start()
+    with pytest.raises(Cancelled):
+        rows(engine, run, "SELECT count(*) FROM range(10000000) a, range(10000000) b", cancel=cancel)
+    assert [priority > os.getpriority(os.PRIO_PROCESS, 0) for priority in seen] == [True]
+
+
 def test_a_part_that_changed_is_not_read(engine: Engine, run: Run) -> None:
     part = run.parts[0]
     damaged = run.model_copy(update={"parts": (part.model_copy(update={"etag": '"other"'}),)})
@@ -253,13 +267,14 @@ def test_the_child_knows_no_credentials(engine: Engine, run: Run, monkeypatch: p
     assert "secret" not in seen[0]
 
 
-def _children() -> list[str]:
-    """Command lines of the processes that this one has started and that are there still."""
+def _children() -> list[int]:
+    """The statements' processes that this one has started and that are there still."""
     found = []
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
-            if status.read_text().rpartition(")")[2].split()[1] == str(os.getpid()):
-                found.append(status.with_name("cmdline").read_text())
+            ours = status.read_text().rpartition(")")[2].split()[1] == str(os.getpid())
+            if ours and "engine.sandbox.child" in status.with_name("cmdline").read_text():
+                found.append(int(status.parent.name))
         except OSError:
             continue
-    return [line for line in found if "engine.sandbox.child" in line]
+    return found
