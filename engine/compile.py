@@ -101,7 +101,8 @@ def _where(plan: ExportPlan, range_: Range, parameters: dict[str, object]) -> st
         parameters["row_ids"] = list(plan.sought)
         if range_.first is not None:
             # Beside other columns ids are compared when those are decoded; so only what is near a hit is.
-            found = f"SELECT file_row_number FROM read_parquet($sources) WHERE {_SPAN} AND {wanted}"  # noqa: S608
+            condition = f"{_SPAN} AND {wanted}"
+            found = f"SELECT file_row_number FROM read_parquet($sources) WHERE {condition}"  # noqa: S608  # our own SQL
             wanted = f"file_row_number IN ({found})"
         conditions.append(wanted)
     if plan.predicate:
