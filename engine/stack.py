@@ -2,10 +2,8 @@
 
 import traceback
 
-import duckdb
-import pyarrow as pa
-
-_QUOTING = (duckdb.Error, pa.ArrowException, ValueError, LookupError)
+_QUOTING = (ValueError, LookupError)
+_QUOTING_PACKAGES = {"_duckdb", "duckdb", "pyarrow"}
 """What says in its text what could not be read: a cell of a row, as like as not."""
 
 
@@ -31,4 +29,6 @@ def _chain(error: BaseException) -> list[BaseException]:
 def _told(error: BaseException) -> str:
     frames = "".join(traceback.format_tb(error.__traceback__))
     name = f"{type(error).__module__}.{type(error).__qualname__}"
-    return f"{frames}{name}" if isinstance(error, _QUOTING) else f"{frames}{name}: {error}"
+    packages = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
+    quotes = isinstance(error, _QUOTING) or packages & _QUOTING_PACKAGES
+    return f"{frames}{name}" if quotes else f"{frames}{name}: {error}"

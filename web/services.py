@@ -2,19 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TypeVar
 
 import anyio.to_thread
 
 from engine.exporter import Exporter
 from engine.formats import FORMATS
+from engine.opening import open_exporter
 from engine.plan import ExportPlan
 from engine.request import ExportRequest
-from engine.results import ResultStore
-from engine.runners.choosing import make_runner
 from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
-from engine.stores import located, open_store
 from engine.stores.port import ObjectStore, ReadUrls
 from engine.tickets import Tickets
 from web.admission import Admission
@@ -25,16 +22,19 @@ from web.keys import KnownKeys, parse_api_keys
 from web.later import LaterExports
 from web.reading.queries import Queries
 from web.running import RunningExports
-from web.settings import AdmissionSettings, AuthSettings, QuerySettings, ServerSettings, SigningSettings
+from web.settings import (
+    AdmissionSettings,
+    AuthSettings,
+    MissingSetting,
+    QuerySettings,
+    ServerSettings,
+    SigningSettings,
+)
 from web.signing import UrlSigner, parse_signing_keys
 from web.tokens import Tokens
 
 _GivenT = TypeVar("_GivenT")
 _ReadT = TypeVar("_ReadT")
-
-
-class MissingSetting(Exception):
-    """The service cannot start; the text names the setting and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,27 +59,6 @@ class Services:
         """Let what runs come to its end within the grace, then cancel it."""
         await self.running.close()
         self.queries.cancel()
-
-
-def open_results(storage: StorageSettings) -> ResultStore:
-    """The published results."""
-    return ResultStore(_open(storage, storage.results))
-
-
-def open_exporter(
-    storage: StorageSettings,
-    duckdb: DuckDBSettings,
-    runner: RunnerSettings | None = None,
-    *,
-    keep: timedelta = timedelta(days=1),
-) -> Exporter:
-    """The exporter from the results to the exports; ``keep`` is how long a file stays without a word of anyone.
-
-    Raises InvalidInput for a runner that cannot be had.
-    """
-    results, exports = open_results(storage), _open(storage, storage.exports)
-    made = None if runner is None else make_runner(runner, storage, duckdb, results.store, exports)
-    return Exporter(results, exports, duckdb, keep=keep, runner=made)
 
 
 def make_services(
@@ -115,14 +94,6 @@ def make_services(
         tickets=tickets,
         queries=Queries(query, duckdb),
         read_urls=_read_urls(signing, exporter.exports),
-    )
-
-
-def _open(storage: StorageSettings, location: str) -> ObjectStore:
-    return open_store(
-        located(location),
-        connection_string=storage.azure_connection_string,
-        account_url=storage.azure_account_url,
     )
 
 

@@ -10,6 +10,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
 
 
+class MissingSetting(Exception):
+    """The service cannot start; the text names the setting and the remedy."""
+
+
 class ServerSettings(BaseSettings):
     """Where the service listens, and how the world reaches it."""
 

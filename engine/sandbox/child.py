@@ -1,7 +1,5 @@
-"""The child: it takes one job, is confined, runs one statement, writes its rows, and ends."""
+"""The child: it takes one job, is confined, runs one statement, and writes its rows."""
 
-import os
-import sys
 from collections.abc import Mapping
 from datetime import datetime
 from threading import Lock
@@ -141,14 +139,10 @@ def _select(job: Job) -> str:
     return f"SELECT {names} FROM read_parquet([{paths}], hive_partitioning = false)"  # noqa: S608  # quoted
 
 
-def main() -> None:
-    """Serve one job over standard input and output."""
-    answers = sys.stdin.buffer
-    # Nothing that is printed by anyone may come between the frames.
-    requests = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)
-    _, body = receive(answers)
+def serve(answers: IO[bytes], requests: IO[bytes]) -> None:
+    """Serve one job: ``answers`` is what is read, ``requests`` what is written."""
     try:
+        _, body = receive(answers)
         run(Job.model_validate_json(body), requests, answers)
     except LimitExceeded as error:
         send(requests, Kind.TOO_MUCH, error.message.encode())
@@ -157,8 +151,4 @@ def main() -> None:
     except MemoryError:
         send(requests, Kind.TOO_MUCH, b"The statement needs more memory than one may take: ask for less at once.")
     except Exception as error:  # noqa: BLE001  # whatever it is, our log gets it, and no value of a row with it
-        sys.exit(stack_of(error))
-
-
-if __name__ == "__main__":
-    main()
+        send(requests, Kind.BROKEN, stack_of(error).encode())

@@ -1,12 +1,8 @@
 """The parent: it starts the child, hands it the bytes of parts, and kills it when its time is up."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Timer
 
 from engine.cancel import CancelToken
@@ -14,16 +10,18 @@ from engine.errors import InvalidRequest, LimitExceeded, ObjectChanged, ObjectMi
 from engine.results import PART_CHANGED, ResultStore
 from engine.runs import Run
 from engine.sandbox.child import Job, Told
+from engine.sandbox.fork_server import Child, ForkServer
 from engine.sandbox.wire import Kind, receive, send, unpack_read
 
 LONGEST_SQL_BYTES = 64 * 1024
 MOST_ROWS = 1000
-_NICENESS = 10
 MOST_BYTES = 16 * 1024 * 1024
 _TOO_MUCH = (
     "The statement took more memory or time than one may take, and was ended: "
     "ask for fewer rows or columns at once, or export the run and ask your own DuckDB."
 )
+
+_FORKS = ForkServer()
 
 
 class ChildFailed(Exception):
@@ -75,29 +73,22 @@ def ask(sql: str, run: Run, results: ResultStore, *, limits: Limits, most_rows: 
             answer = _serve(child, job, run, results)
         except (EOFError, BrokenPipeError) as error:
             cancel.raise_if_cancelled()
-            if child.wait() > 0:
-                # It was not killed: that is a fault of ours.
-                raise ChildFailed(_last_words(child)) from error
+            if child.orphaned:
+                raise ChildFailed("the process that forks the statements' ended") from error
             raise LimitExceeded(_TOO_MUCH) from None
     results.check_parts(run)
     return answer
 
 
-def _last_words(child: "subprocess.Popen[bytes]") -> str:
-    return child.stderr.read(4096).decode(errors="replace") if child.stderr else ""
-
-
-def _serve(child: "subprocess.Popen[bytes]", job: Job, run: Run, results: ResultStore) -> Answer:
-    if child.stdin is None or child.stdout is None:
-        raise AssertionError("the child was started with pipes")
-    send(child.stdin, Kind.JOB, job.model_dump_json(by_alias=True).encode())
+def _serve(child: Child, job: Job, run: Run, results: ResultStore) -> Answer:
+    send(child.answers, Kind.JOB, job.model_dump_json(by_alias=True).encode())
     rows = bytearray()
     while True:
-        kind, body = receive(child.stdout)
+        kind, body = receive(child.requests)
         match kind:
             case Kind.READ:
                 number, start, length = unpack_read(body)
-                send(child.stdin, Kind.BYTES, _read(run, results, number, start, length))
+                send(child.answers, Kind.BYTES, _read(run, results, number, start, length))
             case Kind.ROWS:
                 rows += body
                 if len(rows) > job.most_bytes:
@@ -105,6 +96,8 @@ def _serve(child: "subprocess.Popen[bytes]", job: Job, run: Run, results: Result
             case Kind.END:
                 told = Told.model_validate_json(body)
                 return Answer(told.columns, bytes(rows), told.rows)
+            case Kind.BROKEN:
+                raise ChildFailed(body.decode(errors="replace"))
             case Kind.TOO_MUCH:
                 raise LimitExceeded(body.decode(errors="replace"))
             case _:
@@ -120,18 +113,8 @@ def _read(run: Run, results: ResultStore, number: int, start: int, length: int) 
 
 
 @contextmanager
-def _child(seconds: int, cancel: CancelToken) -> "Iterator[subprocess.Popen[bytes]]":
-    child = subprocess.Popen(  # our own module
-        [sys.executable, "-s", "-P", "-m", "engine.sandbox.child"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        # Nothing of ours: settings are where the credentials are.
-        env={"PYTHONPATH": str(Path(__file__).parents[2]), "LC_ALL": "C.UTF-8"},
-        cwd="/",
-    )
-    # Strangers' statements take what the service, and whoever waits for it, leaves of the processors.
-    os.setpriority(os.PRIO_PROCESS, child.pid, _NICENESS)
+def _child(seconds: int, cancel: CancelToken) -> Iterator[Child]:
+    child = _FORKS.start()
     timer = Timer(seconds, child.kill)
     timer.start()
     try:
@@ -139,9 +122,4 @@ def _child(seconds: int, cancel: CancelToken) -> "Iterator[subprocess.Popen[byte
             yield child
     finally:
         timer.cancel()
-        child.kill()
-        for pipe in (child.stdin, child.stdout, child.stderr):
-            if pipe is not None:
-                with suppress(OSError):
-                    pipe.close()
-        child.wait()
+        child.close()

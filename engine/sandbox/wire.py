@@ -20,6 +20,7 @@ class Kind(Enum):
     END = b"E"
     REFUSED = b"X"
     TOO_MUCH = b"L"
+    BROKEN = b"F"
 
 
 def send(stream: IO[bytes], kind: Kind, body: Chunk = b"") -> None:

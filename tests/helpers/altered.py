@@ -124,7 +124,7 @@ def _halt(point: str) -> None:
 def main() -> None:
     """The command line, altered."""
     blocks.BLOCK_TIERS = ((50_000, BLOCK_BYTES),) * 4
-    from web.cli import main as command  # with every module whose clock is to be wrong
+    from web.cli import main as command
 
     for kind, name, point, after in _POINTS:
         setattr(kind, name, _halting(getattr(kind, name), point, after=after))

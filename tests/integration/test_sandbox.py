@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -15,10 +16,14 @@ from engine.cancel import CancelToken
 from engine.errors import Cancelled, InvalidRequest, LimitExceeded, SourceDamaged
 from engine.runs import Run
 from engine.sandbox import Limits, ask, confine
+from engine.sandbox.fork_server import ForkServer
+from engine.sandbox.parent import ChildFailed
+from engine.sandbox.wire import Kind, receive, send
 from engine.stores import ObjectStore
 from tests.helpers.engine import Engine
 
 LIMITS = Limits(memory_megabytes=200, threads=2, seconds=20)
+ENDLESS = "SELECT count(*) FROM range(10000000) a, range(10000000) b"
 ROWS = [{"n": n, "text": f"t{n % 3}"} for n in range(5000)]
 
 
@@ -124,15 +129,15 @@ def test_a_bomb_ends_within_its_time(tmp_path: Path, sql: str) -> None:
         rows(engine, run, sql, Limits(memory_megabytes=200, threads=2, seconds=2))
     # Far more than the two seconds it has, far less than the minutes that it would take.
     assert time.monotonic() - started < 15
-    assert _children() == []
+    assert _none_is_left()
 
 
 def test_a_cancelled_statement_is_killed(engine: Engine, run: Run) -> None:
     cancel = CancelToken()
     threading.Timer(0.5, cancel.cancel).start()
     with pytest.raises(Cancelled):
-        rows(engine, run, "SELECT count(*) FROM range(10000000) a, range(10000000) b", cancel=cancel)
-    assert _children() == []
+        rows(engine, run, ENDLESS, cancel=cancel)
+    assert _none_is_left()
 
 
 def test_a_statement_gives_way_to_the_service(engine: Engine, run: Run) -> None:
@@ -145,7 +150,7 @@ def test_a_statement_gives_way_to_the_service(engine: Engine, run: Run) -> None:
 
     threading.Timer(0.5, look).start()
     with pytest.raises(Cancelled):
-        rows(engine, run, "SELECT count(*) FROM range(10000000) a, range(10000000) b", cancel=cancel)
+        rows(engine, run, ENDLESS, cancel=cancel)
     assert [priority > os.getpriority(os.PRIO_PROCESS, 0) for priority in seen] == [True]
 
 
@@ -253,27 +258,102 @@ for attempt in (os.fork, threading.Thread(target=print).start):
 def test_the_child_knows_no_credentials(engine: Engine, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", "a-secret")
     monkeypatch.setenv("TAILRACE_SIGNING_KEYS", "k1=another-secret")
+    forks = ForkServer()
+    monkeypatch.setattr("engine.sandbox.parent._FORKS", forks)
     seen: list[str] = []
-    started = subprocess.Popen
 
-    def watched(*arguments: Any, **options: Any) -> "subprocess.Popen[bytes]":
-        child: subprocess.Popen[bytes] = started(*arguments, **options)
-        seen.append(Path(f"/proc/{child.pid}/environ").read_text())
-        return child
+    cancel = CancelToken()
 
-    monkeypatch.setattr(subprocess, "Popen", watched)
-    rows(engine, run, "SELECT 1")
+    def look() -> None:
+        while not (children := _children()):
+            time.sleep(0.01)
+        seen.extend(Path(f"/proc/{child}/environ").read_text() for child in children)
+        cancel.cancel()
+
+    threading.Thread(target=look).start()
+    with pytest.raises(Cancelled):
+        rows(engine, run, ENDLESS, cancel=cancel)
+    forks.close()
     assert len(seen) == 1
+    assert "PYTHONPATH" in seen[0]
     assert "secret" not in seen[0]
 
 
+def test_a_fork_server_that_was_killed_is_started_again(
+    engine: Engine, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forks = ForkServer()
+    monkeypatch.setattr("engine.sandbox.parent._FORKS", forks)
+    assert rows(engine, run, "SELECT 1 AS one") == [{"one": 1}]
+    before = set(_started_by(os.getpid(), "engine.sandbox.fork_server"))
+
+    def end() -> None:
+        for server in before:
+            os.kill(server, signal.SIGKILL)
+
+    threading.Timer(0.5, end).start()
+    # Its children end with it, and nobody is told that the statement was too large.
+    with pytest.raises(ChildFailed, match="ended"):
+        rows(engine, run, ENDLESS)
+    assert rows(engine, run, "SELECT 2 AS two") == [{"two": 2}]
+    after = set(_started_by(os.getpid(), "engine.sandbox.fork_server"))
+    assert len(after - before) == 1
+    forks.close()
+    assert not after & set(_started_by(os.getpid(), "engine.sandbox.fork_server"))
+
+
+def test_a_child_that_breaks_down_tells_no_value() -> None:
+    forks = ForkServer()
+    child = forks.start()
+    send(child.answers, Kind.JOB, json.dumps({"sql": ["a cell of a row"]}).encode())
+    kind, told = receive(child.requests)
+    child.close()
+    forks.close()
+    assert kind is Kind.BROKEN
+    assert b"ValidationError" in told
+    assert b"a cell" not in told
+
+
+def test_children_hold_no_pipe_of_others() -> None:
+    """What one writes to another, or reads in its place, would be another statement's."""
+    forks = ForkServer()
+    children = [forks.start() for _ in range(3)]
+    deadline = time.monotonic() + 20
+    held: list[set[str]] = []
+    while [len(one) for one in held] != [2, 2, 2] and time.monotonic() < deadline:
+        time.sleep(0.02)
+        held = [_pipes(pid) for pid in _children()]
+    for child in children:
+        child.close()
+    forks.close()
+    assert [len(one) for one in held] == [2, 2, 2]
+    assert len(set().union(*held)) == 6
+
+
+def _none_is_left() -> bool:
+    """The end is an order to the fork server, which may have others to follow first."""
+    deadline = time.monotonic() + 5
+    while _children() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return not _children()
+
+
+def _pipes(pid: int) -> set[str]:
+    opened = (str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir())
+    return {name for name in opened if name.startswith(("pipe:", "socket:"))}
+
+
 def _children() -> list[int]:
-    """The statements' processes that this one has started and that are there still."""
+    """The statements' processes that are there still, of those that this process's fork server has started."""
+    return [child for server in _started_by(os.getpid(), "engine.sandbox.fork_server") for child in _started_by(server)]
+
+
+def _started_by(parent: int, what: str = "") -> list[int]:
     found = []
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
-            ours = status.read_text().rpartition(")")[2].split()[1] == str(os.getpid())
-            if ours and "engine.sandbox.child" in status.with_name("cmdline").read_text():
+            theirs = status.read_text().rpartition(")")[2].split()[1] == str(parent)
+            if theirs and what in status.with_name("cmdline").read_text():
                 found.append(int(status.parent.name))
         except OSError:
             continue

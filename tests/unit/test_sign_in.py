@@ -8,8 +8,8 @@ from engine.settings import DuckDBSettings, StorageSettings
 from web.auth import Unauthorized
 from web.cli.doctor_access import check_auth
 from web.cli.findings import Level
-from web.services import MissingSetting, Services, make_services
-from web.settings import AdmissionSettings, AuthSettings, QuerySettings, ServerSettings, SigningSettings
+from web.services import Services, make_services
+from web.settings import AdmissionSettings, AuthSettings, MissingSetting, QuerySettings, ServerSettings, SigningSettings
 
 JWKS = "http://127.0.0.1:9/keys"
 SECRET = "0123456789abcdef0123456789abcdef"

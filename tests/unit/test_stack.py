@@ -2,9 +2,6 @@
 
 import json
 import logging
-import subprocess
-import sys
-from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -12,7 +9,6 @@ import pytest
 from pydantic import BaseModel
 
 from engine.errors import SourceDamaged
-from engine.sandbox.wire import Kind, send
 from engine.stack import stack_of
 from web.logs import JsonLines
 
@@ -65,18 +61,3 @@ def test_errors_that_lead_to_each_other_are_told_once() -> None:
     first, second = OSError("first"), OSError("second")
     first.__cause__, second.__cause__ = second, first
     assert stack_of(first) == "builtins.OSError: second\nbuiltins.OSError: first"
-
-
-def test_a_child_that_breaks_down_tells_no_value() -> None:
-    with subprocess.Popen(
-        [sys.executable, "-s", "-P", "-m", "engine.sandbox.child"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        env={"PYTHONPATH": str(Path(__file__).parents[2])},
-    ) as child:  # fmt: skip
-        assert child.stdin is not None
-        assert child.stderr is not None
-        send(child.stdin, Kind.JOB, json.dumps({"sql": [CELL]}).encode())
-        told = child.stderr.read().decode()
-        assert child.wait() == 1
-    assert "ValidationError" in told
-    assert CELL not in told

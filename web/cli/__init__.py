@@ -12,31 +12,14 @@ import click
 from pydantic import ValidationError
 
 from engine.errors import EngineError
-from web.cli.demo import demo
-from web.cli.doctor import doctor
-from web.cli.ending import Commands
-from web.cli.explain import explain
-from web.cli.export import export
-from web.cli.keys import keys
-from web.cli.mcp import mcp
-from web.cli.publish import publish
-from web.cli.runs import runs
-from web.cli.serve import serve
-from web.cli.sign import sign
-from web.cli.sql import sql
-from web.cli.sweep import sweep
-from web.cli.verify import verify
-from web.services import MissingSetting
+from web.cli.loading import Commands
+from web.settings import MissingSetting
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="tailrace")
 def commands() -> None:
     """Publish runs of workflows and serve their exports: one file, one signed URL."""
-
-
-for command in (publish, runs, export, sign, serve, demo, keys, sweep, verify, sql, explain, mcp, doctor):
-    commands.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -18,8 +18,7 @@ from web.jwks import JwksClient
 from web.key_file import read_key_file
 from web.keys import parse_api_keys
 from web.logs import LOG
-from web.services import MissingSetting
-from web.settings import AuthSettings, ServerSettings, SigningSettings
+from web.settings import AuthSettings, MissingSetting, ServerSettings, SigningSettings
 from web.tokens import Tokens
 
 _SHORTEST_KEY = 16

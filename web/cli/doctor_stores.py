@@ -10,10 +10,10 @@ from pathlib import Path
 
 from engine.errors import EngineError
 from engine.exporter import Exporter
+from engine.opening import open_exporter
 from engine.settings import DuckDBSettings, StorageSettings
 from engine.stores.port import ObjectStore
 from web.cli.findings import Finding, note, ok, problem
-from web.services import open_exporter
 from web.settings import SigningSettings
 
 RESERVED = "_tailrace"

@@ -28,18 +28,3 @@ class Failed(click.ClickException):
     def show(self, file: Any = None) -> None:
         """One line on standard error."""
         click.echo(f"tailrace: {self.message}", file=file, err=file is None)
-
-
-class Commands(click.Group):
-    """A group whose commands end with 130 on Ctrl-C; click's own answer is 1, as if they had failed."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run a command."""
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            raise Interrupted from None
-        except click.UsageError:
-            raise
-        except click.ClickException as error:
-            raise Failed(error.message) from error

@@ -11,11 +11,11 @@ import click
 from engine.compile import compile_copy
 from engine.errors import NotFound
 from engine.inspection_explain import Decision, decisions
+from engine.opening import open_exporter
 from engine.plan import ExportPlan
 from engine.ranges import Range
 from engine.settings import DuckDBSettings, StorageSettings
 from web.parameters import make_request, read_query
-from web.services import open_exporter
 
 _SHOWN_VALUES = 20
 

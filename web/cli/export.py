@@ -12,6 +12,7 @@ import click
 
 from engine.errors import InvalidRequest, SourceDamaged
 from engine.formats import DELIMITERS, FORMATS
+from engine.opening import open_exporter
 from engine.request import ExportRequest
 from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
 from engine.strict_json import loads
@@ -20,7 +21,6 @@ from web.cli.local_export import Finished, export_here
 from web.cli.output import STANDARD_OUTPUT, check_output, open_output
 from web.cli.progress_bar import ProgressBar
 from web.parameters import make_request, read_body
-from web.services import open_exporter
 
 
 @click.command()

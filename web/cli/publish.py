@@ -5,10 +5,10 @@ from pathlib import Path
 
 import click
 
+from engine.opening import open_results
 from engine.publisher import Publication, Publisher
 from engine.runs import State
 from engine.settings import DuckDBSettings, StorageSettings
-from web.services import open_results
 
 
 class Moment(click.ParamType[datetime]):

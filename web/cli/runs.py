@@ -3,10 +3,10 @@
 import click
 
 from engine.ids import checked_id
+from engine.opening import open_results
 from engine.settings import StorageSettings
 from web.answers import rfc3339
 from web.cli.tabbed import print_cells
-from web.services import open_results
 
 
 @click.command()

@@ -7,11 +7,11 @@ import click
 
 from engine.errors import NotFound
 from engine.formats import FORMATS
+from engine.opening import open_exporter
 from engine.settings import DuckDBSettings, StorageSettings
 from web.answers import rfc3339
 from web.denied import Denied
-from web.services import MissingSetting, open_exporter
-from web.settings import ServerSettings, SigningSettings
+from web.settings import MissingSetting, ServerSettings, SigningSettings
 from web.signing import ExpiredUrl, UrlSigner, parse_signing_keys
 
 

@@ -17,10 +17,10 @@ from engine.framing import Chunk
 from engine.inspection import open_inspection
 from engine.inspection_snapshot import take_snapshot
 from engine.inspection_views import AZURE_NOTE, path_in, write_views
+from engine.opening import open_exporter
 from engine.session import fence
 from engine.settings import DuckDBSettings, StorageSettings
 from web.cli.sql_prompt import MOST_ROWS, Prompt, draw, interruptible
-from web.services import open_exporter
 
 
 @click.command()

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import click
 
+from engine.opening import open_exporter
 from engine.settings import DuckDBSettings, StorageSettings
 from engine.sweeper import Sweeper
-from web.services import open_exporter
 
 
 @click.command()

@@ -7,10 +7,10 @@ import click
 
 from engine.exporter import Exporter
 from engine.ids import checked_id
+from engine.opening import open_exporter
 from engine.runs import Run
 from engine.settings import DuckDBSettings, StorageSettings
 from engine.verify import Checked, verify_exports, verify_run
-from web.services import open_exporter
 
 
 @click.command()

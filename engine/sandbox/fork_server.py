@@ -1,0 +1,177 @@
+"""A process that has imported all that a statement needs, and forks a child for each: that takes milliseconds, and a
+new interpreter takes most of a second of a processor.
+
+It knows no setting, no key and no row, and it never runs a statement itself, so a child finds in its memory nothing
+but code. Its children end with it, and it ends with the process that started it.
+"""
+
+import atexit
+import ctypes
+import gc
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from threading import Lock
+from typing import IO, NoReturn
+
+from engine.sandbox.child import serve
+from engine.sandbox.wire import Kind, send
+
+_ORDER = struct.Struct("<cI")
+_START, _END = b"S", b"E"
+_DIE_WITH_PARENT = 1
+_NICENESS = 10
+
+
+class Child:
+    """One forked process: ``requests`` is what it says, ``answers`` is what it is told."""
+
+    def __init__(self, server: "ForkServer", number: int, requests: IO[bytes], answers: IO[bytes]) -> None:
+        self._server = server
+        self._number = number
+        self.requests = requests
+        self.answers = answers
+
+    @property
+    def orphaned(self) -> bool:
+        """Whether the process that forked it is gone, and it with it."""
+        return not self._server.alive
+
+    def kill(self) -> None:
+        """End it, whatever it does; nothing if it has ended."""
+        self._server.end(self._number)
+
+    def close(self) -> None:
+        """End it and close the pipes."""
+        self.kill()
+        for pipe in (self.requests, self.answers):
+            with suppress(OSError):
+                pipe.close()
+
+
+class ForkServer:
+    """The side that asks for children. The process starts with the first one, and again if somebody ended it."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._numbers = count(1)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._orders: socket.socket | None = None
+        atexit.register(self.close)
+
+    def start(self) -> Child:
+        """A new child. Raises OSError if there can be none."""
+        requests, far_requests = os.pipe()
+        far_answers, answers = os.pipe()
+        try:
+            with self._lock:
+                number = next(self._numbers)
+                try:
+                    self._order(_START, number, far_answers, far_requests)
+                except OSError:
+                    self._close()
+                    self._order(_START, number, far_answers, far_requests)
+        except BaseException:
+            os.close(requests)
+            os.close(answers)
+            raise
+        finally:
+            os.close(far_requests)
+            os.close(far_answers)
+        return Child(self, number, os.fdopen(requests, "rb"), os.fdopen(answers, "wb"))
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def end(self, number: int) -> None:
+        """Kill a child and take its status; nothing if it was ended before."""
+        with self._lock, suppress(OSError):
+            if self._orders is not None:
+                self._order(_END, number)
+
+    def close(self) -> None:
+        """End the process and its children; another one starts if somebody asks for a child."""
+        with self._lock:
+            self._close()
+
+    def _order(self, order: bytes, number: int, *pipes: int) -> None:
+        if self._orders is None:
+            ours, theirs = socket.socketpair()
+            with theirs:
+                self._process = subprocess.Popen(  # our own module
+                    [sys.executable, "-s", "-P", "-c", "from engine.sandbox.fork_server import main; main()"],
+                    stdin=theirs.fileno(),
+                    # Nothing of ours: settings are where the credentials are.
+                    env={"PYTHONPATH": str(Path(__file__).parents[2]), "LC_ALL": "C.UTF-8"},
+                    cwd="/",
+                )
+            # Strangers' statements take what the service, and whoever waits for it, leaves of the processors.
+            os.setpriority(os.PRIO_PROCESS, self._process.pid, _NICENESS)
+            self._orders = ours
+        socket.send_fds(self._orders, [_ORDER.pack(order, number)], pipes)
+
+    def _close(self) -> None:
+        if self._orders is not None:
+            self._orders.close()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        self._orders = self._process = None
+
+
+def _serve(orders: socket.socket) -> None:
+    """Fork and end children as ordered, until nobody orders any more."""
+    children: dict[int, int] = {}
+    while True:
+        data, pipes, _, _ = socket.recv_fds(orders, _ORDER.size, 2)
+        if len(data) < _ORDER.size:
+            return
+        order, number = _ORDER.unpack(data)
+        if order == _START:
+            answers, requests = pipes
+            with os.fdopen(answers, "rb") as told, os.fdopen(requests, "wb", buffering=0) as said:
+                try:
+                    pid = os.fork()
+                except OSError as error:
+                    send(said, Kind.BROKEN, f"no process could be started: {error.strerror}".encode())
+                    continue
+                if pid == 0:
+                    _be_child(orders, told, said)
+                children[number] = pid
+        elif number in children:
+            pid = children.pop(number)
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
+def _be_child(orders: socket.socket, told: IO[bytes], said: IO[bytes]) -> NoReturn:
+    try:
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+        orders.close()
+        # What is printed by anyone, and what C++ says when it ends, may hold values.
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for standard in (0, 1, 2):
+            os.dup2(nothing, standard)
+        serve(told, said)
+    finally:
+        os._exit(0)
+
+
+def main() -> None:
+    """Serve the orders that come over standard input."""
+    # Who gives the orders knows when it is over, whatever a terminal or a supervisor sends to all of us.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    # What is there by now is everyone's: it is not looked through, and so not copied.
+    gc.freeze()
+    with socket.socket(fileno=os.dup(0)) as orders:
+        _serve(orders)
