@@ -13,8 +13,11 @@ def peak_mb(pid: int) -> float:
     return _status_mb(pid, "VmHWM")
 
 
-class ChildrenWatch:
-    """Looks at the children of a process while the ``with`` lasts; pages that they share count for each."""
+class StatementsWatch:
+    """Looks at what forks statements for a service, and at its forks, while the ``with`` lasts.
+
+    Pages that they share count for each.
+    """
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
@@ -36,13 +39,14 @@ class ChildrenWatch:
 
     def _watch(self) -> None:
         while not self._over.wait(_EVERY_SECONDS):
-            children = _children(self._pid)
-            self.most_at_once = max(self.most_at_once, len(children))
-            self.most_mb = max(self.most_mb, sum(_status_mb(child, "VmRSS") for child in children))
+            forking = _children(self._pid)
+            forks = [fork for child in forking for fork in _children(child)]
+            self.most_at_once = max(self.most_at_once, len(forks))
+            self.most_mb = max(self.most_mb, sum(_status_mb(one, "VmRSS") for one in (*forking, *forks)))
 
 
 def _children(pid: int) -> list[int]:
-    tasks = Path(f"/proc/{pid}/task").iterdir()
+    tasks = Path("/proc").glob(f"{pid}/task/*")
     return [int(child) for task in tasks for child in _text(task / "children").split()]
 
 

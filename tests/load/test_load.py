@@ -20,7 +20,7 @@ import pytest
 from engine.sandbox.child import room_bytes
 from tests.helpers.server import KEY, Server
 from tests.load.clients import HEALTH, LARGE, LARGE_EXPORT, REQUEST_NAMES, SMALL, Client, Seen
-from tests.load.memory import ChildrenWatch, peak_mb
+from tests.load.memory import StatementsWatch, peak_mb
 
 CLIENTS = int(os.environ.get("TAILRACE_LOAD_CLIENTS", "30"))
 SECONDS = float(os.environ.get("TAILRACE_LOAD_SECONDS", "5"))
@@ -90,29 +90,29 @@ def server(store_url: tuple[str, dict[str, str]], tmp_path: Path) -> Iterator[Se
 
 def test_many_clients_at_once(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     idle = peak_mb(server.pid)
-    with ChildrenWatch(server.pid) as children:
+    with StatementsWatch(server.pid) as statements:
         seen = asyncio.run(_all(server))
     peak = peak_mb(server.pid)
     with capsys.disabled():
         if _TOLD:
-            sys.stdout.write("\n".join(_figures(seen, idle, peak, children)) + "\n")
+            sys.stdout.write("\n".join(_figures(seen, idle, peak, statements)) + "\n")
     assert seen.wrong == []
     assert {name for name, _ in seen.statuses} >= set(REQUEST_NAMES)
     assert peak < idle + ALLOWED_MB
-    assert 0 < children.most_at_once <= QUERIES
-    assert children.most_mb < ALLOWED_SQL_MB
+    assert 0 < statements.most_at_once <= QUERIES
+    assert statements.most_mb < ALLOWED_SQL_MB
     # Whoever left has left nothing: the service is as before.
     assert server.download("small", format="csv").count(b"\n") == SMALL + 1
     assert [path for path in (server.folder / "spill").rglob("*") if path.is_file()] == []
 
 
-def _figures(seen: Seen, idle: float, peak: float, children: ChildrenWatch) -> Iterator[str]:
+def _figures(seen: Seen, idle: float, peak: float, statements: StatementsWatch) -> Iterator[str]:
     requests = sum(seen.statuses.values())
     yield f"\n{CLIENTS} clients, {SECONDS:.0f} s, seed {SEED}"
     yield f"{requests:,} requests, {requests / SECONDS:.0f} a second"
     yield f"{seen.sent / 1e6:,.0f} MB downloaded; {dict(seen.statuses)}"
     yield f"memory: idle {idle:.0f} MB, peak {peak:.0f} MB, allowed {idle + ALLOWED_MB:.0f} MB"
-    yield f"of statements: {children.most_mb:.0f} MB in {children.most_at_once}, allowed {ALLOWED_SQL_MB:.0f} MB"
+    yield f"of statements: {statements.most_mb:.0f} MB in {statements.most_at_once}, allowed {ALLOWED_SQL_MB:.0f} MB"
     yield "| request | number | median | 99 of 100 | longest |\n|---|---|---|---|---|"
     for name, seconds in sorted(seen.seconds.items()):
         ordered = sorted(seconds)
