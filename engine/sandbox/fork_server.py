@@ -20,6 +20,8 @@ from pathlib import Path
 from threading import Lock
 from typing import IO, NoReturn
 
+import duckdb
+
 from engine.sandbox.child import serve
 from engine.sandbox.wire import Kind, send
 
@@ -171,6 +173,8 @@ def main() -> None:
     # Who gives the orders knows when it is over, whatever a terminal or a supervisor sends to all of us.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    # DuckDB opens an instance as soon as it is imported; a fork would have what its threads hold, and no thread.
+    duckdb.default_connection().close()
     # What is there by now is everyone's: it is not looked through, and so not copied.
     gc.freeze()
     with socket.socket(fileno=os.dup(0)) as orders:

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 import urllib.error
@@ -16,10 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from click.testing import CliRunner
-
 from tests.helpers.azurite import free_port
-from web.cli import commands
+from tests.helpers.forks import TAILRACE, Forked, run, start
 
 KEY = "test-key-of-acme"
 OTHER_KEY = "test-key-of-rival"
@@ -44,7 +41,7 @@ class Answer:
 class Server:
     """``tailrace serve`` on a free port, with results and exports below one store location."""
 
-    program = "from web.cli import main; main()"
+    program = TAILRACE
     """What runs as ``tailrace``."""
 
     def __init__(self, store_url: tuple[str, dict[str, str]], folder: Path, **settings: str) -> None:
@@ -65,7 +62,7 @@ class Server:
             "TAILRACE_PORT": str(self.port),
             **settings,
         }
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Forked | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -77,10 +74,6 @@ class Server:
         self.stop(signal.SIGTERM)
 
     @property
-    def _tailrace(self) -> tuple[str, ...]:
-        return (sys.executable, "-c", self.program)
-
-    @property
     def pid(self) -> int:
         """The process that serves now."""
         if self._process is None:
@@ -90,9 +83,7 @@ class Server:
     def start(self) -> None:
         """Start the process and wait until it answers."""
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [*self._tailrace, "serve"], env=self.environment, cwd=self.folder, stderr=log
-            )
+            self._process = start(["serve"], self.environment, self.folder, program=self.program, stderr=log)
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
@@ -112,23 +103,13 @@ class Server:
             self._process = None
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a ``tailrace`` command with the server's settings."""
-        return subprocess.run(
-            [*self._tailrace, *arguments],
-            env=self.environment,
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        """Run a ``tailrace`` command with the server's settings, in a process of its own."""
+        return run(arguments, self.environment, self.folder, program=self.program)
 
     def publish(self, *arguments: str, team: str = TEAM) -> None:
-        """Publish with ``tailrace publish``, for the team of `KEY` unless told otherwise.
-
-        Within this process, which has imported by now what a new one takes a second to import.
-        """
-        done = CliRunner(env=self.environment).invoke(commands, ["publish", "--team", team, *arguments])
-        assert done.exit_code == 0, done.output
+        """Publish with ``tailrace publish``, for the team of `KEY` unless told otherwise."""
+        done = self.command("publish", "--team", team, *arguments)
+        assert done.returncode == 0, done.stderr
 
     def request(
         self,

@@ -330,6 +330,18 @@ def test_children_hold_no_pipe_of_others() -> None:
     assert len(set().union(*held)) == 6
 
 
+def test_what_forks_has_one_thread() -> None:
+    """A lock that another thread held when it was forked would be held for good."""
+    forks = ForkServer()
+    child = forks.start()
+    send(child.answers, Kind.READ)  # no job: the answer comes when all is imported
+    receive(child.requests)
+    threads = [len(list(Path(f"/proc/{pid}/task").iterdir())) for pid in _started_by(os.getpid(), "fork_server")]
+    child.close()
+    forks.close()
+    assert set(threads) == {1}
+
+
 def _none_is_left() -> bool:
     """The end is an order to the fork server, which may have others to follow first."""
     deadline = time.monotonic() + 5

@@ -1,0 +1,219 @@
+"""Processes of the command, forked by one that has imported it: a new interpreter takes a second or two for that.
+
+They are processes as any others, with streams, an environment, a folder and an end of their own.
+"""
+
+import atexit
+import json
+import os
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from typing import IO, NoReturn
+
+import duckdb
+
+TAILRACE = "from web.cli import main; main()"
+"""What runs as ``tailrace``."""
+
+_NUMBER = struct.Struct("<i")
+_ROOT = Path(__file__).parents[2]
+_IMPORTED = (
+    "pandas",  # which DuckDB imports where it finds it
+    "engine.stores.azure",
+    "tests.helpers.altered",
+    "web.assistants.endpoint",
+    *(f"web.cli.{name}" for name in ("doctor", "explain", "export", "keys", "publish", "runs", "serve", "sign", "sql")),
+    "web.cli.sweep",
+    "web.cli.verify",
+)
+
+
+class Forked:
+    """As much of a `subprocess.Popen` as the tests need."""
+
+    def __init__(self, status: socket.socket) -> None:
+        self._status = status
+        self.pid = _number(status)
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """How it ended, or None."""
+        with suppress(subprocess.TimeoutExpired):
+            return self.wait(0)
+        return None
+
+    def wait(self, timeout: float | None = None) -> int:
+        """How it ended, as soon as it has. Raises TimeoutExpired after so many seconds."""
+        if self.returncode is None:
+            if not select.select([self._status], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired("tailrace", timeout or 0)
+            self.returncode = _number(self._status)
+            self._status.close()
+        return self.returncode
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """A signal; nothing if it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+
+class _Forking:
+    """The process that forks, started with the first fork."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._orders: socket.socket | None = None
+
+    def start(self, order: object, *streams: int) -> Forked:
+        body = json.dumps(order).encode()
+        status, theirs = socket.socketpair()
+        with theirs, self._lock:
+            if self._orders is None:
+                self._orders = self._start()
+            socket.send_fds(self._orders, [_NUMBER.pack(len(body)) + body], [*streams, theirs.fileno()])
+        return Forked(status)
+
+    def _start(self) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = subprocess.Popen(
+                [sys.executable, "-c", "from tests.helpers.forks import serve; serve()"],
+                stdin=theirs.fileno(),
+                # Numeric libraries that start threads of their own could not be forked.
+                env={**os.environ, "PYTHONPATH": str(_ROOT), "OPENBLAS_NUM_THREADS": "1"},
+                cwd=_ROOT,
+            )
+        atexit.register(process.wait)
+        atexit.register(ours.close)
+        return ours
+
+
+_FORKING = _Forking()
+
+
+def start(
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    folder: Path,
+    *,
+    program: str = TAILRACE,
+    stdout: IO[bytes] | None = None,
+    stderr: IO[bytes] | None = None,
+) -> Forked:
+    """Start ``tailrace`` with these arguments; streams that are not given are those of the tests."""
+    streams = ((stdout or sys.__stdout__), (stderr or sys.__stderr__))
+    return _FORKING.start(
+        [program, list(arguments), dict(environment), str(folder)],
+        *(number if stream is None else stream.fileno() for number, stream in enumerate(streams, 1)),
+    )
+
+
+def run(
+    arguments: Sequence[str], environment: Mapping[str, str], folder: Path, *, program: str = TAILRACE
+) -> "subprocess.CompletedProcess[str]":
+    """What ``tailrace`` says with these arguments, and how it ends."""
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        code = start(arguments, environment, folder, program=program, stdout=output, stderr=errors).wait()
+        said = []
+        for stream in (output, errors):
+            stream.seek(0)
+            said.append(stream.read().decode())
+    return subprocess.CompletedProcess(["tailrace", *arguments], code, *said)
+
+
+def serve() -> None:
+    """Fork as ordered over standard input, until nobody orders any more."""
+    for module in _IMPORTED:
+        import_module(module)
+    # DuckDB opens an instance as soon as it is imported; a fork would have what its threads hold, and no thread.
+    duckdb.default_connection().close()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that watch
+    orders = socket.socket(fileno=os.dup(0))
+    while True:
+        head, streams, _, _ = socket.recv_fds(orders, _NUMBER.size, 3)
+        if not head:
+            return
+        order = json.loads(_exactly(orders, _NUMBER.unpack(head)[0]))
+        if os.fork() == 0:
+            orders.close()
+            _watch(streams[2], streams[:2])
+            _run(_become(streams, *order))
+        for stream in streams:
+            os.close(stream)
+
+
+def _watch(status: int, streams: Sequence[int]) -> None:
+    """Fork once more: the child returns, and the one that is left tells its id and how it ends."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    child = os.fork()
+    if child == 0:
+        return
+    for stream in (0, 1, 2, *streams):
+        os.close(stream)
+    os.write(status, _NUMBER.pack(child))
+    _, code = os.waitpid(child, 0)
+    # The tests may have ended before.
+    with suppress(BrokenPipeError):
+        os.write(status, _NUMBER.pack(os.waitstatus_to_exitcode(code)))
+    os._exit(0)
+
+
+def _become(
+    streams: Sequence[int], program: str, arguments: Sequence[str], environment: Mapping[str, str], folder: str
+) -> str:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    output, errors, status = streams
+    for stream, number in ((os.open(os.devnull, os.O_RDONLY), 0), (output, 1), (errors, 2)):
+        os.dup2(stream, number)
+        os.close(stream)
+    os.close(status)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv = ["-c", *arguments]
+    return program
+
+
+def _run(program: str) -> NoReturn:
+    """Run it and end; only the interpreter is not taken apart, whose pages would be copied for that."""
+    code = 1
+    try:
+        exec(program, {"__name__": "__main__"})  # what runs as tailrace
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:  # noqa: BLE001  # as an interpreter tells it at its end
+        traceback.print_exc()
+    threading._shutdown()  # type: ignore[attr-defined]  # it waits for threads, as at the end of an interpreter
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
+    os._exit(code)
+
+
+def _number(stream: socket.socket) -> int:
+    (number,) = _NUMBER.unpack(_exactly(stream, _NUMBER.size))
+    return int(number)
+
+
+def _exactly(stream: socket.socket, length: int) -> bytes:
+    data = b""
+    while len(data) < length:
+        more = stream.recv(length - len(data))
+        if not more:
+            raise EOFError("the other side is gone")
+        data += more
+    return data
