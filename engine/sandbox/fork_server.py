@@ -115,8 +115,6 @@ class ForkServer:
                     env={"PYTHONPATH": str(Path(__file__).parents[2]), "LC_ALL": "C.UTF-8"},
                     cwd="/",
                 )
-            # Strangers' statements take what the service, and whoever waits for it, leaves of the processors.
-            os.setpriority(os.PRIO_PROCESS, self._process.pid, _NICENESS)
             self._orders = ours
         socket.send_fds(self._orders, [_ORDER.pack(order, number)], pipes)
 
@@ -173,6 +171,8 @@ def main() -> None:
     # Who gives the orders knows when it is over, whatever a terminal or a supervisor sends to all of us.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    # Strangers' statements take what the service, and whoever waits for it, leaves of the processors.
+    os.nice(_NICENESS)
     # DuckDB opens an instance as soon as it is imported; a fork would have what its threads hold, and no thread.
     duckdb.default_connection().close()
     # What is there by now is everyone's: it is not looked through, and so not copied.
