@@ -7,6 +7,9 @@ EXTRAS := --extra azure --extra mcp --extra otel
 COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	$(EXTRAS) --quiet
 
+# The suite starts hundreds of processes, each of which would compile us anew where nothing compiled is kept.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help install run test test-long lint format sql azurite azurite-install locks clean screenshots bench bench-quick \
 	bench-lock bench-clean types cluster test-cluster test-cluster-quick bench-cluster cluster-clean
