@@ -1,6 +1,7 @@
 """What every route that belongs to a team begins with: who asks, and for what."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import anyio.to_thread
 from starlette.exceptions import HTTPException
@@ -16,22 +17,31 @@ from web.services import Services
 
 LONGEST_QUERY_BYTES = 32 * 1024
 LONGEST_BODY_BYTES = 8 * 1024 * 1024
+_AT_ONCE_BYTES = 16 * 1024
+"""A body that is read in less time than the way to a thread and back takes."""
 _LONGEST_CALLER = 128
 """Characters of it in the log: a subject comes from a token, which may be long."""
 
 
 def recognise(scope: Scope, authenticator: Authenticator) -> Principal:
-    """The caller, whom the log is told of. Not for the event loop: files may be looked at. Raises Unauthorized."""
+    """The caller, whom the log is told of. It may wait for a file or a host. Raises Unauthorized."""
     principal = authenticator.authenticate(scope["headers"])
     note(scope, team=principal.team, caller=principal.caller[:_LONGEST_CALLER])
     pace.asked(scope)
     return principal
 
 
+async def recognised(scope: Scope, authenticator: Authenticator) -> Principal:
+    """`recognise` for the event loop: in a thread only if there may be something to wait for. Raises Unauthorized."""
+    if authenticator.waits(scope["headers"]):
+        return await anyio.to_thread.run_sync(recognise, scope, authenticator, limiter=threads.CHECKS)
+    return recognise(scope, authenticator)
+
+
 async def identify(request: Request) -> Principal:
     """The caller. Raises Unauthorized."""
     services: Services = request.app.state.services
-    return await anyio.to_thread.run_sync(recognise, request.scope, services.authenticator, limiter=threads.CHECKS)
+    return await recognised(request.scope, services.authenticator)
 
 
 async def asker(request: Request, known: Sequence[str]) -> tuple[Principal, dict[str, object]]:
@@ -47,18 +57,24 @@ async def asker(request: Request, known: Sequence[str]) -> tuple[Principal, dict
         )
     if request.method == "GET":
         return principal, read_query(query, known)
-    return principal, await anyio.to_thread.run_sync(read_body, await _body(request), known, limiter=threads.CHECKS)
+    return principal, await _read(partial(read_body, known=known), await _body(request))
 
 
 async def read_posted(request: Request) -> dict[str, object]:
     """The JSON object that a POST brings. Raises InvalidRequest, or HTTPException for what is too long."""
-    return await anyio.to_thread.run_sync(parse_body, await _body(request), limiter=threads.CHECKS)
+    return await _read(parse_body, await _body(request))
 
 
 async def disconnected(request: Request) -> None:
     """Wait until the client has gone away."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
+
+
+async def _read(reader: Callable[[bytes], dict[str, object]], body: bytes) -> dict[str, object]:
+    if len(body) > _AT_ONCE_BYTES:
+        return await anyio.to_thread.run_sync(reader, body, limiter=threads.CHECKS)
+    return reader(body)
 
 
 async def _body(request: Request) -> bytes:

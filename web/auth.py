@@ -27,6 +27,14 @@ class Authenticator:
         self._api_keys = api_keys
         self._tokens = tokens
 
+    def waits(self, headers: Headers) -> bool:
+        """Whether `authenticate` may wait for a file or a host, and is not for an event loop."""
+        sources = (
+            (b"x-api-key", any(keys.waits for keys in self._api_keys)),
+            (b"authorization", self._tokens is not None and self._tokens.waits),
+        )
+        return any(waits and _values(headers, name) for name, waits in sources)
+
     def authenticate(self, headers: Headers) -> Principal:
         """The caller. Raises Unauthorized."""
         keys, tokens = _values(headers, b"x-api-key"), _values(headers, b"authorization")

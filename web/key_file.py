@@ -53,6 +53,8 @@ class KeyFile:
     ``clock`` gives the time. Raises OSError or ValueError if the file cannot be read at first.
     """
 
+    waits = True
+
     def __init__(self, path: Path, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._path = path
         self._clock = clock

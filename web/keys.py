@@ -20,12 +20,18 @@ DUMMY = bytes(32)
 class KnownKeys(Protocol):
     """Where keys are looked up."""
 
+    @property
+    def waits(self) -> bool:
+        """Whether a look may wait for a file."""
+
     def find(self, presented: bytes) -> Principal | None:
         """Whose key it is, or None. Takes the same time for every key that is not known."""
 
 
 class ApiKeys:
     """Keys of the settings: teams by the SHA-256 of their keys, which begins with what logs call the key."""
+
+    waits = False
 
     def __init__(self, teams: Mapping[bytes, str]) -> None:
         self._teams = {digest: (digest, team) for digest, team in teams.items()}

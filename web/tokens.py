@@ -79,6 +79,11 @@ class Tokens:
             options["iss"] = {"essential": True, "value": issuer}
         self._claims = jwt.JWTClaimsRegistry(**options)
 
+    @property
+    def waits(self) -> bool:
+        """Whether keys may have to be fetched."""
+        return self._jwks is not None
+
     def principal_of(self, token: str) -> Principal:
         """Whom a token speaks for. Raises BadToken."""
         if len(token) > LONGEST_TOKEN_BYTES or not token.isascii():

@@ -4,15 +4,13 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
-import anyio.to_thread
 import httpx2
 from mcp.server.mcpserver import Context
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from web import threads
-from web.asking import recognise
+from web.asking import recognised
 from web.assistants.tools import make_server
 from web.auth import Authenticator
 from web.facts import note
@@ -49,7 +47,7 @@ class Endpoint:
         note(scope, route=PATH)
         if scope["method"] != "POST":
             raise HTTPException(405, "Method Not Allowed", {"allow": "POST"})
-        await anyio.to_thread.run_sync(recognise, scope, self._authenticator, limiter=threads.CHECKS)
+        await recognised(scope, self._authenticator)
         if self._handle is None:
             raise HTTPException(503, "The service is about to start or to stop", {"retry-after": "1"})
         await self._handle(scope, receive, send)
