@@ -1,6 +1,8 @@
 """Credentials in raw headers: either alone is enough, both must agree, and nothing but Unauthorized is raised."""
 
 import hashlib
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,6 +11,7 @@ from joserfc import jwt
 from joserfc.jwk import OctKey
 
 from web.auth import Authenticator, Unauthorized, has_credentials
+from web.key_file import KeyFile
 from web.keys import parse_api_keys
 from web.principal import Principal
 from web.tokens import Tokens
@@ -107,6 +110,35 @@ def test_what_is_not_configured_opens_nothing() -> None:
     ]:
         with pytest.raises(Unauthorized):
             authenticator.authenticate(headers)
+
+
+class _Elsewhere:
+    """Keys of a host, which nobody asks here."""
+
+    def keys_for(self, kid: str | None) -> None:
+        raise AssertionError(kid)
+
+
+WAITING = {
+    "keys of the settings": ([KEYS], Tokens(secret=SECRET), False, False),
+    "keys of a file": ([KEYS, "file"], None, True, False),
+    "tokens of an issuer": ([KEYS], Tokens(jwks=_Elsewhere()), False, True),
+    "both": (["file"], Tokens(secret=SECRET, jwks=_Elsewhere()), True, True),
+}
+
+
+@pytest.mark.parametrize(("sources", "tokens", "by_key", "by_token"), WAITING.values(), ids=WAITING.keys())
+def test_only_what_looks_at_files_or_hosts_waits(
+    tmp_path: Path, sources: list[Any], tokens: Tokens | None, by_key: bool, by_token: bool
+) -> None:
+    """What waits is not for the event loop; what does not is answered there, however many ask."""
+    (tmp_path / "keys").write_text("")
+    authenticator = Authenticator([KeyFile(tmp_path / "keys") if one == "file" else one for one in sources], tokens)
+    assert authenticator.waits([key(b"red-key")]) is by_key
+    assert authenticator.waits([(b"X-Api-Key", b"wrong")]) is by_key
+    assert authenticator.waits([bearer(RED)]) is by_token
+    assert authenticator.waits([bearer(RED), key(b"red-key")]) is (by_key or by_token)
+    assert not authenticator.waits([(b"host", b"x")])
 
 
 def test_credentials_are_seen_right_or_wrong() -> None:
