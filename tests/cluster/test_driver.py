@@ -114,7 +114,8 @@ def test_the_head_is_lost_and_comes_back(spread_large: Callable[..., Spread], dr
 
 def test_nobody_is_at_the_address(spread_large: Callable[..., Spread], cluster: RayCluster) -> None:
     spread = spread_large(cluster)
-    driver = spread.exporter._runner._large._driver = Driver("127.0.0.2:9")  # type: ignore[attr-defined]
+    large = spread.exporter._runner._large  # type: ignore[attr-defined]  # a choosing runner's, which this one is
+    driver = large._driver = Driver("127.0.0.2:9")
     plan = spread.engine.plan(spread.exporter, "csv")
     before = pid_of(driver)
     with pytest.raises(ClusterUnavailable, match="RAY_ADDRESS"):

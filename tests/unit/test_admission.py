@@ -1,38 +1,43 @@
 """Who is let in when: first come first served within a team, teams in turn, and a bound on all who wait."""
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any
+from functools import partial
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, Gauge
 
+from tests.helpers.admission_oracle import Rules
+from tests.helpers.still_time import pass_time, run_still, settled
 from web.admission import Admission, Busy, Turn
 
 
-def run(work: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(work)
-
-
 class House:
-    """Visitors of an admission, who stay until they are told to leave. Its clock stands still until it is moved."""
+    """Visitors of an admission, who stay until they are told to leave."""
 
     def __init__(self, *, at_once: int, queue_length: int = 20, longest_wait_seconds: float = 600) -> None:
-        self.now = 0.0
+        self._registry = CollectorRegistry()
         self.admission = Admission(
             at_once=at_once,
             queue_length=queue_length,
             longest_wait_seconds=longest_wait_seconds,
-            clock=lambda: self.now,
+            queued=Gauge("queued", "Visitors that wait", registry=self._registry),
+            clock=asyncio.get_running_loop().time,
         )
         self.inside: list[str] = []
         self.turns: dict[str, Turn] = {}
+        self.visits: dict[str, asyncio.Task[None]] = {}
+        self.told: dict[str, int] = {}
+        """After how many seconds those who were refused may come back."""
         self._leave: dict[str, asyncio.Event] = {}
 
     async def come(self, name: str) -> "asyncio.Task[None]":
         """A visitor called after its team and a number, as ``a1``."""
         self.turns[name] = Turn(name[0])
         self._leave[name] = asyncio.Event()
-        task = asyncio.create_task(self._visit(name))
+        task = self.visits[name] = asyncio.create_task(self._visit(name))
+        task.add_done_callback(partial(self._ended, name))
         await settled()
         return task
 
@@ -44,20 +49,29 @@ class House:
         self.call_away(name)
         await settled()
 
+    async def give_up(self, name: str) -> None:
+        """It goes away before anyone told it to, from wherever it is."""
+        self.visits[name].cancel()
+        await settled()
+
     def places(self) -> dict[str, int]:
         """The places of all who wait."""
         places = {name: self.admission.place(turn) for name, turn in self.turns.items()}
         return {name: place for name, place in places.items() if place is not None}
+
+    def queued(self) -> float | None:
+        """How many wait, as it is told to who watches the service."""
+        return self._registry.get_sample_value("queued")
 
     async def _visit(self, name: str) -> None:
         async with self.admission.enter(self.turns[name]):
             self.inside.append(name)
             await self._leave[name].wait()
 
-
-async def settled() -> None:
-    for _ in range(8):
-        await asyncio.sleep(0)
+    def _ended(self, name: str, visit: "asyncio.Task[None]") -> None:
+        error = None if visit.cancelled() else visit.exception()
+        if isinstance(error, Busy):
+            self.told[name] = error.retry_after_seconds
 
 
 def test_teams_take_turns_and_each_knows_its_place() -> None:
@@ -75,7 +89,7 @@ def test_teams_take_turns_and_each_knows_its_place() -> None:
             assert places == {name: n for n, name in enumerate(house.inside[gone:], start=1)}
         await asyncio.gather(*tasks)
 
-    run(work())
+    run_still(work())
 
 
 def test_no_team_fills_more_than_half_of_the_queue() -> None:
@@ -91,7 +105,7 @@ def test_no_team_fills_more_than_half_of_the_queue() -> None:
             await house.send_away(house.inside[-1])
         await asyncio.gather(*tasks)
 
-    run(work())
+    run_still(work())
 
 
 def test_no_team_takes_the_last_of_several_places() -> None:
@@ -110,15 +124,14 @@ def test_no_team_takes_the_last_of_several_places() -> None:
             await house.send_away(name)
         await asyncio.gather(*tasks)
 
-    run(work())
+    run_still(work())
 
 
 def test_who_gives_up_leaves_no_gap() -> None:
     async def work() -> None:
         house = House(at_once=1)
-        first, second, third = [await house.come(name) for name in ("a1", "a2", "b1")]
-        second.cancel()
-        await settled()
+        first, _, third = [await house.come(name) for name in ("a1", "a2", "b1")]
+        await house.give_up("a2")
         await house.send_away("a1")
         assert house.inside == ["a1", "b1"]
         await house.send_away("b1")
@@ -129,7 +142,7 @@ def test_who_gives_up_leaves_no_gap() -> None:
         await house.send_away("c1")
         await last
 
-    run(work())
+    run_still(work())
 
 
 @pytest.mark.parametrize("next_in_turn", ["a3", "b1"])
@@ -151,15 +164,19 @@ def test_a_place_that_is_given_to_one_who_gives_up_is_given_on(turns_before: int
         await house.send_away("c1")
         await asyncio.gather(first, third, last)
 
-    run(work())
+    run_still(work())
 
 
 def test_whoever_waits_for_too_long_is_told_to_come_back() -> None:
     async def work() -> None:
-        house = House(at_once=1, longest_wait_seconds=0)
+        house = House(at_once=1, longest_wait_seconds=60)
         first, late = await house.come("a1"), await house.come("a2")
-        error = late.exception()
-        assert isinstance(error, Busy)
+        await pass_time(59)
+        assert house.places() == {"a2": 1}
+        await pass_time(1)
+        # Nobody has left yet: one is ahead, and how long that takes is a guess.
+        assert house.told == {"a2": 2}
+        assert isinstance(late.exception(), Busy)
         assert house.places() == {}
         await house.send_away("a1")
         # It has left no gap.
@@ -168,7 +185,7 @@ def test_whoever_waits_for_too_long_is_told_to_come_back() -> None:
         await house.send_away("b1")
         await asyncio.gather(first, last)
 
-    run(work())
+    run_still(work())
 
 
 @pytest.mark.parametrize(
@@ -190,7 +207,7 @@ def test_the_time_to_come_back_is_what_those_ahead_take(
         # What was guessed before the first came is forgotten by then.
         for _ in range(80):
             visitor = await house.come("z1")
-            house.now += seconds
+            await pass_time(seconds)
             await house.send_away("z1")
             await visitor
         tasks = [await house.come(name) for name in here]
@@ -201,4 +218,55 @@ def test_the_time_to_come_back_is_what_those_ahead_take(
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    run(work())
+    run_still(work())
+
+
+_STEPS = st.tuples(
+    st.integers(1, 4), st.sampled_from(["come", "come", "come", "leave", "leave", "give up"]), st.integers(0, 11)
+)
+"""After so many seconds one does so; the number says who."""
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 4), st.integers(0, 7), st.integers(5, 30), st.lists(_STEPS, min_size=20, max_size=40))
+def test_whatever_happens_the_rules_hold(
+    at_once: int, queue_length: int, longest_wait: int, steps: list[tuple[int, str, int]]
+) -> None:
+    async def work() -> None:
+        rules = Rules(at_once, queue_length, longest_wait)
+        house = House(at_once=at_once, queue_length=queue_length, longest_wait_seconds=longest_wait)
+        now = 0
+        for seconds, what, who in steps:
+            # No two come in the same second: so each has a moment of its own, too, in which it has waited for too long.
+            now += seconds
+            await pass_time(seconds)
+            rules.pass_time(now)
+            here = [*rules.inside, *(rules.waiting if what == "give up" else ())]
+            if what == "come":
+                name = f"{'abc'[who % 3]}{now}"
+                rules.come(name, now)
+                await house.come(name)
+            elif here:
+                name = here[who % len(here)]
+                if what == "leave":
+                    rules.leave(name, now)
+                    await house.send_away(name)
+                else:
+                    rules.give_up(name, now)
+                    await house.give_up(name)
+            _hold(house, rules)
+        for name in [*rules.waiting, *rules.inside]:
+            await house.give_up(name)
+        assert (house.places(), house.queued()) == ({}, 0)
+
+    run_still(work())
+
+
+def _hold(house: House, rules: Rules) -> None:
+    assert house.inside == rules.let_in
+    assert house.places() == rules.places()
+    assert house.queued() == len(rules.waiting)
+    assert house.told.keys() == rules.told.keys()
+    for name, seconds in rules.told.items():
+        # Rounded up, but for what the last digits make of a whole number.
+        assert seconds - 1e-6 < house.told[name] < seconds + 1 + 1e-6

@@ -142,35 +142,25 @@ def test_the_last_word_of_a_cancelled_export_is_not_of_the_next(tmp_path: Path) 
     run(work())
 
 
-def test_a_delete_ends_it_for_all_who_hold_its_ticket(tmp_path: Path) -> None:
+@pytest.mark.parametrize("callers", [0, 1])
+def test_a_delete_ends_it_for_all_tickets_and_for_nobody_who_waits_for_the_answer(tmp_path: Path, callers: int) -> None:
     async def work() -> None:
         export = Export()
         replica = Replica(tmp_path, [export])
         await replica.ask()
         await replica.ask()
+        wait = [asyncio.create_task(replica.running.export(PLAN, "acme", _never)) for _ in range(callers)]
         await export.began.wait()
-        replica.delete()
-        export.end()
-        await replica.until(Phase.CANCELLED)
-
-    run(work())
-
-
-def test_a_delete_takes_it_from_nobody_who_waits_for_the_answer(tmp_path: Path) -> None:
-    async def work() -> None:
-        export = Export()
-        replica = Replica(tmp_path, [export])
-        await replica.ask()
-        waits = asyncio.create_task(replica.running.export(PLAN, "acme", _never))
-        await export.began.wait()
-        while not (shared := replica.running.find(PLAN.export_id)) or shared.waiting < 2:
+        # Its tickets count as one.
+        while not (shared := replica.running.find(PLAN.export_id)) or shared.waiting < 1 + callers:
             await asyncio.sleep(0)
         replica.delete()
         export.end()
-        # That is its own end: it was not cancelled.
-        with pytest.raises(LimitExceeded):
-            await waits
-        await replica.until(Phase.FAILED)
+        # Where somebody waits, it comes to an end of its own: it is not cancelled.
+        await replica.until(Phase.FAILED if callers else Phase.CANCELLED)
+        for caller in wait:
+            with pytest.raises(LimitExceeded):
+                await caller
 
     run(work())
 

@@ -1,4 +1,4 @@
-"""Queries whose caller leaves, wherever they are: what they hold is given back."""
+"""Queries share their places as exports do; one whose caller leaves, wherever it is, gives back what it holds."""
 
 import asyncio
 import threading
@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from engine.cancel import CancelToken
-from engine.errors import Cancelled
+from engine.errors import Cancelled, LimitExceeded
 from engine.settings import DuckDBSettings
+from tests.helpers.still_time import pass_time, run_still, settled
+from web.admission import Busy
 from web.reading.queries import Queries
 from web.settings import QuerySettings
 
@@ -18,17 +20,18 @@ def run(work: Coroutine[Any, Any, None]) -> None:
     asyncio.run(work)
 
 
-def make_queries() -> Queries:
-    """One runs, and of one team four may wait."""
-    return Queries(QuerySettings(queries_at_once=1), DuckDBSettings())
+def make_queries(at_once: int = 1, seconds: int = 30) -> Queries:
+    """For each that runs eight wait, half of them of one team."""
+    return Queries(QuerySettings(queries_at_once=at_once, query_seconds=seconds), DuckDBSettings())
 
 
 class Query:
-    """A query that goes on until it is cancelled or let go, of a caller who leaves when told to."""
+    """A query that goes on until it is let go, or cancelled if it hears of that; its caller leaves when told to."""
 
-    def __init__(self, queries: Queries, team: str = "acme") -> None:
+    def __init__(self, queries: Queries, team: str = "acme", *, hears: bool = True) -> None:
         self._left = asyncio.Event()
         self._over = threading.Event()
+        self._hears = hears
         self.began = threading.Event()
         self.task = asyncio.create_task(queries.run(team, self._gone, self._run))
 
@@ -46,7 +49,7 @@ class Query:
 
     def _run(self, cancel: CancelToken) -> str:
         self.began.set()
-        with cancel.calling(self._over.set):
+        with cancel.calling(self._over.set if self._hears else lambda: None):
             assert self._over.wait(20)
         cancel.raise_if_cancelled()
         return "found"
@@ -65,8 +68,12 @@ def test_who_leaves_the_queue_gives_its_place_back() -> None:
             with pytest.raises(Cancelled):
                 await query.task
         assert not any(query.began.is_set() for query in waiting)
-        # There is room for as many again.
+        # There is room for as many again, and for no more of them.
         more = [Query(queries) for _ in range(4)]
+        late = Query(queries)
+        await settled()
+        assert [query.task.done() for query in (*more, late)] == [False] * 4 + [True]
+        assert isinstance(late.task.exception(), Busy)
         for query in (first, *more):
             query.end()
         assert await asyncio.gather(first.task, *(query.task for query in more)) == ["found"] * 5
@@ -100,3 +107,35 @@ def test_the_end_of_the_service_ends_those_that_wait_too() -> None:
                 await query.task
 
     run(work())
+
+
+def test_no_team_has_the_last_of_several_places() -> None:
+    async def work() -> None:
+        queries = make_queries(at_once=2)
+        first, second, theirs = Query(queries), Query(queries), Query(queries, "rival")
+        for query in (first, theirs):
+            await query.until_it_runs()
+        assert not second.began.is_set()
+        for query in (first, second, theirs):
+            query.end()
+            assert await query.task == "found"
+
+    run(work())
+
+
+def test_one_waits_for_as_long_as_another_may_run() -> None:
+    async def work() -> None:
+        queries = make_queries(seconds=7)
+        first = Query(queries, hears=False)
+        await first.until_it_runs()
+        second = Query(queries)
+        await settled()
+        await pass_time(6)
+        assert not second.task.done()
+        await pass_time(1)
+        assert isinstance(second.task.exception(), Busy)
+        first.end()
+        with pytest.raises(LimitExceeded, match="7 s"):
+            await first.task
+
+    run_still(work())

@@ -7,6 +7,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 from starlette.requests import Request
+from starlette.responses import Response
 
 from engine.errors import Cancelled, EngineError, InvalidFilter, NotFound, SourceDamaged, StoreUnavailable
 from tests.helpers.server import KEY, Answer, Server
@@ -50,17 +51,28 @@ ERRORS: dict[str, tuple[Exception, int, str]] = {
 }
 
 
+def answered(error: Exception) -> Response:
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
+    return asyncio.run(answer_error(Request(scope), error))
+
+
 @pytest.mark.parametrize("name", ERRORS)
 def test_errors_have_the_documented_shape(name: str) -> None:
     error, status, code = ERRORS[name]
-    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
-    answer = asyncio.run(answer_error(Request(scope), error))
+    answer = answered(error)
     body = json.loads(bytes(answer.body))
     assert (answer.status_code, body["code"]) == (status, code)
     assert code in error_codes()[status]
     assert list(body) == ["error", "message", "code", "details", "requestId"]
     assert bytes(answer.body) == json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
     check(make_document("http://x"), "get", EXPORT, Answer(status, answer.headers, bytes(answer.body)))
+
+
+@pytest.mark.parametrize("seconds", [7, 3600])
+def test_a_full_house_says_when_to_come_back(seconds: int) -> None:
+    answer = answered(Busy(seconds))
+    assert answer.headers["retry-after"] == str(seconds)
+    assert f" {seconds} s" in json.loads(bytes(answer.body))["message"]
 
 
 def check(document: Json, method: str, path: str, answer: Answer) -> None:

@@ -1,0 +1,103 @@
+"""What is set of places, the queue and the deadline is what holds for the exports of a service."""
+
+import asyncio
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from engine.cancel import CancelToken
+from engine.errors import LimitExceeded
+from engine.formats import FORMATS
+from engine.plan import ExportPlan
+from engine.progress import Phase, Progress
+from engine.settings import DuckDBSettings, StorageSettings
+from tests.helpers.still_time import pass_time, run_still, settled
+from web.admission import Busy
+from web.running import Shared
+from web.services import make_services
+from web.settings import AdmissionSettings, AuthSettings, QuerySettings, ServerSettings, SigningSettings
+
+
+class House:
+    """A service whose exports go on until they are let go, and hear of a cancel only then."""
+
+    def __init__(self, folder: Path, patch: pytest.MonkeyPatch, admission: AdmissionSettings) -> None:
+        exporter = SimpleNamespace(export=self._export, exports=None)
+        patch.setattr("web.services.open_exporter", lambda *_, **__: exporter)
+        patch.setattr("web.running.time", SimpleNamespace(monotonic=asyncio.get_running_loop().time))
+        services = make_services(
+            StorageSettings(results=str(folder / "r"), exports=str(folder / "e")),
+            DuckDBSettings(spill_directory=folder / "s"),
+            ServerSettings(),
+            AuthSettings(api_keys="a-key=acme"),
+            SigningSettings(signing_keys="k1=0123456789abcdef0123456789abcdef"),
+            admission,
+            QuerySettings(),
+        )
+        self._running = services.running
+        self._over: dict[str, threading.Event] = {}
+
+    async def ask(self, team: str) -> Shared:
+        """An export that nobody else has asked for."""
+        export_id = f"00000000-0000-0000-0000-{len(self._over):012}"
+        self._over[export_id] = threading.Event()
+        plan = SimpleNamespace(
+            export_id=export_id,
+            run=SimpleNamespace(workflow_id="w", run_id="r"),
+            request=SimpleNamespace(format=FORMATS["csv"]),
+        )
+        shared = self._running.joined(cast("ExportPlan", plan), team)
+        await settled()
+        return shared
+
+    def end(self, number: int) -> None:
+        """Let the export go that was asked for after so many others."""
+        list(self._over.values())[number].set()
+
+    def _export(self, plan: ExportPlan, cancel: CancelToken, progress: Progress, *, looked: bool) -> str:
+        assert self._over[plan.export_id].wait(20)
+        cancel.raise_if_cancelled()
+        return "made"
+
+
+def test_as_many_run_and_wait_and_for_as_long_as_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        house = House(tmp_path, monkeypatch, AdmissionSettings(exports_at_once=2, queue_length=2, deadline_seconds=9))
+        asked = [[await house.ask(team) for _ in range(3)] for team in ("acme", "rival")]
+        for runs, waits, late in asked:
+            assert (runs.progress.phase, waits.progress.phase) == (Phase.RUNNING, Phase.QUEUED)
+            assert isinstance(late.task.exception(), Busy)
+        await pass_time(8)
+        for runs, waits, _ in asked:
+            assert (runs.cancel.cancelled, waits.task.done()) == (False, False)
+        await pass_time(1)
+        for number, (runs, waits, _) in enumerate(asked):
+            assert runs.cancel.cancelled
+            assert isinstance(waits.task.exception(), Busy)
+            house.end(3 * number)
+            with pytest.raises(LimitExceeded, match="9 s"):
+                await runs.task
+
+    run_still(work())
+
+
+def test_waiting_does_not_count_to_the_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        house = House(tmp_path, monkeypatch, AdmissionSettings(exports_at_once=1, deadline_seconds=9))
+        first, second = await house.ask("acme"), await house.ask("acme")
+        await pass_time(6)
+        house.end(0)
+        await first.task
+        await settled()
+        await pass_time(8)
+        assert (second.progress.phase, second.cancel.cancelled) == (Phase.RUNNING, False)
+        await pass_time(1)
+        assert second.cancel.cancelled
+        house.end(1)
+        with pytest.raises(LimitExceeded):
+            await second.task
+
+    run_still(work())
