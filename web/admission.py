@@ -1,7 +1,7 @@
 """A bound on exports at once, and on those that wait: whoever comes later is told when to come back.
 
-Teams take turns. None may fill more than half of the queue, and of several places none gets the last: so nobody waits
-behind all exports of another, queued or running.
+Teams take turns. None may fill more than half of the queue (two of three places), and of several places none gets the
+last: so nobody waits behind all exports of another, queued or running.
 """
 
 import asyncio
@@ -107,14 +107,17 @@ class Admission:
         try:
             async with asyncio.timeout(self._longest_wait_seconds):
                 await turn.given
-        except (asyncio.CancelledError, TimeoutError) as error:
+        except TimeoutError as error:
+            # A place that was given in the same moment is held.
+            if turn.given.cancelled():
+                self._forget(turn)
+                raise Busy(self._retry_after_seconds(turn.team)) from error
+        except asyncio.CancelledError:
             if turn.given.cancelled():
                 self._forget(turn)
             else:
-                # The place was given in the same moment.
+                # It was given in the same moment.
                 self._leave(turn.team)
-            if isinstance(error, TimeoutError):
-                raise Busy(self._retry_after_seconds(turn.team)) from error
             raise
         finally:
             self._queued.dec()

@@ -188,6 +188,22 @@ def test_whoever_waits_for_too_long_is_told_to_come_back() -> None:
     run_still(work())
 
 
+def test_a_place_that_is_given_as_the_wait_ends_is_held() -> None:
+    async def work() -> None:
+        house = House(at_once=1, longest_wait_seconds=60)
+        first, late = await house.come("a1"), await house.come("a2")
+        house.call_away("a1")
+        await pass_time(60)
+        assert house.inside == ["a1", "a2"]
+        assert house.told == {}
+        await house.send_away("a2")
+        last = await house.come("b1")
+        await house.send_away("b1")
+        await asyncio.gather(first, late, last)
+
+    run_still(work())
+
+
 @pytest.mark.parametrize(
     ("at_once", "queue_length", "here", "late", "visits"),
     [
