@@ -57,12 +57,16 @@ class Leases:
         """Mark that version if nobody needs it any more; ``kept_until`` is what the object itself says."""
         mark = Lease(until=now, retired=etag)
         found = self._find(key)
+        if not _is_over(found, etag, kept_until, now):
+            return False
         if found is None:
-            return kept_until <= now and self._create(key, mark)
+            return self._create(key, mark)
         lease, version = found
-        if lease.retired == etag:
-            return True
-        return max(lease.until, kept_until) <= now and self._replace(key, mark, version)
+        return lease.retired == etag or self._replace(key, mark, version)
+
+    def is_over(self, key: str, etag: str, kept_until: datetime, now: datetime) -> bool:
+        """What `retire` would say if nobody was faster; it marks nothing."""
+        return _is_over(self._find(key), etag, kept_until, now)
 
     def remove(self, key: str, etag: str) -> bool:
         """Remove a retired version, and its mark after it; False if somebody else did."""
@@ -94,6 +98,13 @@ class Leases:
         except (ObjectChanged, ObjectMissing):
             return False
         return True
+
+
+def _is_over(found: tuple[Lease, str] | None, etag: str, kept_until: datetime, now: datetime) -> bool:
+    if found is None:
+        return kept_until <= now
+    lease, _ = found
+    return lease.retired == etag or max(lease.until, kept_until) <= now
 
 
 def kept_until(metadata_until: str | None, modified: datetime) -> datetime:

@@ -83,7 +83,7 @@ class Sweeper:
         until = kept_until(info.metadata.get("until"), info.modified)
         before = self._now - LINGER
         if self._dry:
-            expired = until <= before
+            expired = self._leases.is_over(info.key, info.etag, until, before)
         else:
             retired = self._leases.retire(info.key, info.etag, until, before)
             expired = retired and self._leases.remove(info.key, info.etag)

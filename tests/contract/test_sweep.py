@@ -65,8 +65,10 @@ def test_another_url_keeps_it_longer(house: House) -> None:
     assert house.exporter.keep(export, house.now + TTL)
     assert house.store.head(house.key(export) + SUFFIX) is None, "what the object says itself needs no lease"
     assert house.exporter.keep(export, later)
-    assert house.sweep(TTL + LINGER).removed == {}
-    assert house.sweep(later - house.now + LINGER).removed == {"exports": 1}
+    for dry in (True, False):
+        assert house.sweep(TTL + LINGER, dry=dry).removed == {}
+    for dry in (True, False):
+        assert house.sweep(later - house.now + LINGER, dry=dry).removed == {"exports": 1}
     assert [info.key for info in house.store.list("w/")] == []
 
 
