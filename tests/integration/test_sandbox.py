@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from engine.sandbox import Limits, ask, confine
 from engine.sandbox.fork_server import ForkServer
 from engine.sandbox.parent import ChildFailed
 from engine.sandbox.wire import Kind, receive, send
-from engine.stores import ObjectStore
+from engine.stores import ObjectStore, open_store
 from tests.helpers.engine import Engine
 
 LIMITS = Limits(memory_megabytes=200, threads=2, seconds=20)
@@ -152,6 +153,31 @@ def test_a_statement_gives_way_to_the_service(engine: Engine, run: Run) -> None:
     with pytest.raises(Cancelled):
         rows(engine, run, ENDLESS, cancel=cancel)
     assert [priority > os.getpriority(os.PRIO_PROCESS, 0) for priority in seen] == [True]
+
+
+ASKING = """
+import sys
+from tests.integration.test_sandbox import ENDLESS, LIMITS
+from engine.cancel import CancelToken
+from engine.results import ResultStore
+from engine.sandbox import ask
+from engine.stores import open_store
+
+results = ResultStore(open_store(sys.argv[1]))
+ask(ENDLESS, results.resolve("w", None, "acme"), results, limits=LIMITS, most_rows=1, cancel=CancelToken())
+"""
+
+
+def test_a_service_that_is_killed_leaves_no_statement_running(tmp_path: Path) -> None:
+    location = str(tmp_path / "results")
+    Engine(tmp_path, open_store(location)).publish_rows(ROWS)
+    with subprocess.Popen(
+        [sys.executable, "-c", ASKING, location], env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    ) as service:
+        assert _until(lambda: len(_children(service.pid)) == 1)
+        processes = [*_children(service.pid), *_started_by(service.pid)]
+        service.kill()
+    assert _until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in processes))
 
 
 def test_a_part_that_changed_is_not_read(engine: Engine, run: Run) -> None:
@@ -343,11 +369,15 @@ def test_what_forks_has_one_thread() -> None:
 
 
 def _none_is_left() -> bool:
-    """The end is an order to the fork server, which may have others to follow first."""
-    deadline = time.monotonic() + 5
-    while _children() and time.monotonic() < deadline:
+    # The end is an order to the fork server, which may have others to follow first.
+    return _until(lambda: not _children())
+
+
+def _until(holds: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 20
+    while not holds() and time.monotonic() < deadline:
         time.sleep(0.01)
-    return not _children()
+    return holds()
 
 
 def _pipes(pid: int) -> set[str]:
@@ -355,9 +385,10 @@ def _pipes(pid: int) -> set[str]:
     return {name for name in opened if name.startswith(("pipe:", "socket:"))}
 
 
-def _children() -> list[int]:
-    """The statements' processes that are there still, of those that this process's fork server has started."""
-    return [child for server in _started_by(os.getpid(), "engine.sandbox.fork_server") for child in _started_by(server)]
+def _children(parent: int | None = None) -> list[int]:
+    """The statements' processes that are there still, of those that a process's fork server has started."""
+    servers = _started_by(parent or os.getpid(), "engine.sandbox.fork_server")
+    return [child for server in servers for child in _started_by(server)]
 
 
 def _started_by(parent: int, what: str = "") -> list[int]:
