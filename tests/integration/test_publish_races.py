@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import Conflict, InvalidInput, NotFound, StoreUnavailable
-from engine.stores import ObjectStore
+from engine.stores import ObjectStore, open_store
 from tests.helpers.engine import NOW, TEAM, WORKFLOW, Engine
 
 ROOT = Path(__file__).parents[2]
@@ -22,7 +22,7 @@ PUBLISH = """
 import os, signal, sys
 from pathlib import Path
 import engine.blocks
-from engine.stores import DirectoryStore
+from engine.stores import open_store
 from tests.helpers.engine import Engine
 
 engine.blocks.BLOCK_TIERS = ((50_000, 1_500),)
@@ -37,35 +37,53 @@ def dying(function):
         return function(*arguments, **named)
     return call
 
-class Dying(DirectoryStore):
-    def begin(self, key, **named):
-        upload = super().begin(key, **named)
-        upload.stage, upload.commit = dying(upload.stage), dying(upload.commit)
-        return upload
+store = open_store(sys.argv[4], connection_string=os.environ.get("AZURE_STORAGE_CONNECTION_STRING"))
+kind = type(store)
+begin = kind.begin
 
+def begin_dying(self, key, **named):
+    upload = begin(self, key, **named)
+    upload.stage, upload.commit = dying(upload.stage), dying(upload.commit)
+    return upload
+
+kind.begin = begin_dying
 for name in ("create", "replace", "begin"):
-    setattr(Dying, name, dying(getattr(Dying, name)))
+    setattr(kind, name, dying(getattr(kind, name)))
 
 folder = Path(sys.argv[1])
-Engine(folder, Dying(folder / "store")).publish(folder / "rows.json", run=sys.argv[3])
+Engine(folder, store).publish(folder / "rows.json", run=sys.argv[3])
 """
 """A publisher that kills itself before its n-th change of the store."""
 
 
-def _publisher(folder: Path, death: int, run: str = "r") -> "subprocess.Popen[bytes]":
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen([sys.executable, "-c", PUBLISH, str(folder), str(death), run], env=environment, cwd=folder)
+StoreUrl = tuple[str, dict[str, str]]
+"""A location, and what a process needs in its environment to open it."""
 
 
-def test_a_killed_publisher_leaves_nothing_to_read_and_nothing_in_the_way(tmp_path: Path) -> None:
+def _publisher(store_url: StoreUrl, folder: Path, death: int, run: str = "r") -> "subprocess.Popen[bytes]":
+    location, extra = store_url
+    return subprocess.Popen(
+        [sys.executable, "-c", PUBLISH, str(folder), str(death), run, location],
+        env={**os.environ, **extra, "PYTHONPATH": str(ROOT)}, cwd=folder,
+    )  # fmt: skip
+
+
+def _opened(store_url: StoreUrl) -> ObjectStore:
+    location, extra = store_url
+    return open_store(location, connection_string=extra.get("AZURE_STORAGE_CONNECTION_STRING"))
+
+
+def test_a_killed_publisher_leaves_nothing_to_read_and_nothing_in_the_way(tmp_path: Path, store_url: StoreUrl) -> None:
     """The moments go from the first change of the store to the last, the manifest's and the latest run's included."""
     rows = [{"n": n, "text": f"{n * n} {n * 7919}"} for n in range(200)]
-    engines = [Engine(tmp_path / str(death)) for death in range(1, 8)]
+    urls = {death: (f"{store_url[0]}/{death}", store_url[1]) for death in range(1, 8)}
+    engines = [Engine(tmp_path / str(death), _opened(url)) for death, url in urls.items()]
     for engine in engines:
         engine.write_json(rows)
     reached = []
     with ThreadPoolExecutor(7) as pool:
-        codes = list(pool.map(lambda pair: _publisher(pair[1].folder, pair[0]).wait(60), enumerate(engines, 1)))
+        dead = [pool.submit(_publisher(urls[n], engine.folder, n).wait, 60) for n, engine in enumerate(engines, 1)]
+        codes = [one.result() for one in dead]
     for code, engine in zip(codes, engines, strict=True):
         if code == 0:
             assert engine.export_rows() == rows
@@ -88,11 +106,11 @@ def test_a_killed_publisher_leaves_nothing_to_read_and_nothing_in_the_way(tmp_pa
     assert codes[-1] == 0, "the moments cover a whole publication"
 
 
-def test_two_processes_publish_into_one_workflow_at_once(tmp_path: Path) -> None:
-    engine = Engine(tmp_path)
+def test_two_processes_publish_into_one_workflow_at_once(tmp_path: Path, store_url: StoreUrl) -> None:
+    engine = Engine(tmp_path, _opened(store_url))
     engine.write_json([{"n": 1}])
     runs = [f"r{index}" for index in range(4)]
-    processes = [_publisher(tmp_path, 0, run) for run in runs]
+    processes = [_publisher(store_url, tmp_path, 0, run) for run in runs]
     assert [process.wait(60) for process in processes] == [0] * len(runs)
     published = {run.run_id: run.published_at for run in engine.results.runs(WORKFLOW)}
     assert set(published) == set(runs)
