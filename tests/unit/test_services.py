@@ -13,12 +13,11 @@ from engine.errors import LimitExceeded
 from engine.formats import FORMATS
 from engine.plan import ExportPlan
 from engine.progress import Phase, Progress
-from engine.settings import DuckDBSettings, StorageSettings
+from tests.helpers.services import services_in
 from tests.helpers.still_time import pass_time, run_still, settled
 from web.admission import Busy
 from web.running import Shared
-from web.services import make_services
-from web.settings import AdmissionSettings, AuthSettings, QuerySettings, ServerSettings, SigningSettings
+from web.settings import AdmissionSettings
 
 
 class House:
@@ -28,15 +27,7 @@ class House:
         exporter = SimpleNamespace(export=self._export, exports=None)
         patch.setattr("web.services.open_exporter", lambda *_, **__: exporter)
         patch.setattr("web.running.time", SimpleNamespace(monotonic=asyncio.get_running_loop().time))
-        services = make_services(
-            StorageSettings(results=str(folder / "r"), exports=str(folder / "e")),
-            DuckDBSettings(spill_directory=folder / "s"),
-            ServerSettings(),
-            AuthSettings(api_keys="a-key=acme"),
-            SigningSettings(signing_keys="k1=0123456789abcdef0123456789abcdef"),
-            admission,
-            QuerySettings(),
-        )
+        services = services_in(folder, admission)
         self._running = services.running
         self._over: dict[str, threading.Event] = {}
 

@@ -11,12 +11,10 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Host, Mount, Route, Router, WebSocketRoute
 
-from engine.settings import DuckDBSettings, StorageSettings
 from tests.helpers.server import KEY, OTHER_KEY, Answer, Server
+from tests.helpers.services import services_in
 from web.app import create_app_with
 from web.pace import STEP_SECONDS
-from web.services import make_services
-from web.settings import AdmissionSettings, AuthSettings, QuerySettings, ServerSettings, SigningSettings
 
 PUBLIC = {
     "/", "/assets/{name}", "/healthz", "/readyz", "/metrics", "/openapi.json", "/openapi-3.0.json", "/docs"
@@ -47,15 +45,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 def _app(folder: Path) -> Starlette:
-    services = make_services(
-        StorageSettings(results=str(folder / "r"), exports=str(folder / "e")),
-        DuckDBSettings(spill_directory=folder / "s"),
-        ServerSettings(),
-        AuthSettings(api_keys="a-key=team"),
-        SigningSettings(signing_keys="k1=0123456789abcdef0123456789abcdef"),
-        AdmissionSettings(),
-        QuerySettings(),
-    )
+    services = services_in(folder)
     return create_app_with(services)
 
 

@@ -4,23 +4,13 @@ import asyncio
 from pathlib import Path
 
 from engine.session import SPARES
-from engine.settings import DuckDBSettings, StorageSettings
 from tests.helpers.server import Server
+from tests.helpers.services import services_in
 from web.app import create_app_with
-from web.services import make_services
-from web.settings import AdmissionSettings, AuthSettings, QuerySettings, ServerSettings, SigningSettings
 
 
 def test_they_are_there_while_it_serves(tmp_path: Path) -> None:
-    services = make_services(
-        StorageSettings(results=str(tmp_path / "r"), exports=str(tmp_path / "e")),
-        DuckDBSettings(spill_directory=tmp_path / "s"),
-        ServerSettings(),
-        AuthSettings(api_keys="a-key=team"),
-        SigningSettings(signing_keys="k1=0123456789abcdef0123456789abcdef"),
-        AdmissionSettings(),
-        QuerySettings(),
-    )
+    services = services_in(tmp_path)
     app = create_app_with(services)
 
     async def serve() -> None:
