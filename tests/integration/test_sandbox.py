@@ -1,13 +1,10 @@
 """SQL that people type: what it may see, what it may not, and that nothing outlives it."""
 
-import json
 import os
-import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +13,11 @@ import pytest
 from engine.cancel import CancelToken
 from engine.errors import Cancelled, InvalidRequest, LimitExceeded, SourceDamaged
 from engine.runs import Run
-from engine.sandbox import Limits, ask, confine
-from engine.sandbox.fork_server import ForkServer
-from engine.sandbox.parent import ChildFailed
-from engine.sandbox.wire import Kind, receive, send
-from engine.stores import ObjectStore, open_store
+from engine.sandbox import Limits, confine
+from engine.stores import ObjectStore
 from tests.helpers.engine import Engine
+from tests.helpers.statements import ENDLESS, children, rows, until
 
-LIMITS = Limits(memory_megabytes=200, threads=2, seconds=20)
-ENDLESS = "SELECT count(*) FROM range(10000000) a, range(10000000) b"
 ROWS = [{"n": n, "text": f"t{n % 3}"} for n in range(5000)]
 
 
@@ -36,15 +29,6 @@ def engine(tmp_path: Path, store: ObjectStore) -> Engine:
 @pytest.fixture
 def run(engine: Engine) -> Run:
     return engine.publish_rows(ROWS)
-
-
-def rows(
-    engine: Engine, run: Run, sql: str, limits: Limits = LIMITS, cancel: CancelToken | None = None
-) -> list[dict[str, object]]:
-    answer = ask(sql, run, engine.results, limits=limits, most_rows=100, cancel=cancel or CancelToken())
-    found: list[dict[str, object]] = json.loads(answer.rows)
-    assert len(found) == answer.count
-    return found
 
 
 def test_a_statement_sees_the_run(engine: Engine, run: Run) -> None:
@@ -146,38 +130,13 @@ def test_a_statement_gives_way_to_the_service(engine: Engine, run: Run) -> None:
     seen: list[int] = []
 
     def look() -> None:
-        seen.extend(os.getpriority(os.PRIO_PROCESS, child) for child in _children())
+        seen.extend(os.getpriority(os.PRIO_PROCESS, child) for child in children())
         cancel.cancel()
 
     threading.Timer(0.5, look).start()
     with pytest.raises(Cancelled):
         rows(engine, run, ENDLESS, cancel=cancel)
     assert [priority > os.getpriority(os.PRIO_PROCESS, 0) for priority in seen] == [True]
-
-
-ASKING = """
-import sys
-from tests.integration.test_sandbox import ENDLESS, LIMITS
-from engine.cancel import CancelToken
-from engine.results import ResultStore
-from engine.sandbox import ask
-from engine.stores import open_store
-
-results = ResultStore(open_store(sys.argv[1]))
-ask(ENDLESS, results.resolve("w", None, "acme"), results, limits=LIMITS, most_rows=1, cancel=CancelToken())
-"""
-
-
-def test_a_service_that_is_killed_leaves_no_statement_running(tmp_path: Path) -> None:
-    location = str(tmp_path / "results")
-    Engine(tmp_path, open_store(location)).publish_rows(ROWS)
-    with subprocess.Popen(
-        [sys.executable, "-c", ASKING, location], env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    ) as service:
-        assert _until(lambda: len(_children(service.pid)) == 1)
-        processes = [*_children(service.pid), *_started_by(service.pid)]
-        service.kill()
-    assert _until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in processes))
 
 
 def test_a_part_that_changed_is_not_read(engine: Engine, run: Run) -> None:
@@ -281,123 +240,6 @@ for attempt in (os.fork, threading.Thread(target=print).start):
     assert done.stdout.split("\n") == ["(100,)", "BlockingIOError", "RuntimeError", ""], done.stdout
 
 
-def test_the_child_knows_no_credentials(engine: Engine, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", "a-secret")
-    monkeypatch.setenv("TAILRACE_SIGNING_KEYS", "k1=another-secret")
-    forks = ForkServer()
-    monkeypatch.setattr("engine.sandbox.parent._FORKS", forks)
-    seen: list[str] = []
-
-    cancel = CancelToken()
-
-    def look() -> None:
-        while not (children := _children()):
-            time.sleep(0.01)
-        seen.extend(Path(f"/proc/{child}/environ").read_text() for child in children)
-        cancel.cancel()
-
-    threading.Thread(target=look).start()
-    with pytest.raises(Cancelled):
-        rows(engine, run, ENDLESS, cancel=cancel)
-    forks.close()
-    assert len(seen) == 1
-    assert "PYTHONPATH" in seen[0]
-    assert "secret" not in seen[0]
-
-
-def test_a_fork_server_that_was_killed_is_started_again(
-    engine: Engine, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    forks = ForkServer()
-    monkeypatch.setattr("engine.sandbox.parent._FORKS", forks)
-    assert rows(engine, run, "SELECT 1 AS one") == [{"one": 1}]
-    before = set(_started_by(os.getpid(), "engine.sandbox.fork_server"))
-
-    def end() -> None:
-        for server in before:
-            os.kill(server, signal.SIGKILL)
-
-    threading.Timer(0.5, end).start()
-    # Its children end with it, and nobody is told that the statement was too large.
-    with pytest.raises(ChildFailed, match="ended"):
-        rows(engine, run, ENDLESS)
-    assert rows(engine, run, "SELECT 2 AS two") == [{"two": 2}]
-    after = set(_started_by(os.getpid(), "engine.sandbox.fork_server"))
-    assert len(after - before) == 1
-    forks.close()
-    assert not after & set(_started_by(os.getpid(), "engine.sandbox.fork_server"))
-
-
-def test_a_child_that_breaks_down_tells_no_value() -> None:
-    forks = ForkServer()
-    child = forks.start()
-    send(child.answers, Kind.JOB, json.dumps({"sql": ["a cell of a row"]}).encode())
-    kind, told = receive(child.requests)
-    child.close()
-    forks.close()
-    assert kind is Kind.BROKEN
-    assert b"ValidationError" in told
-    assert b"a cell" not in told
-
-
-def test_children_hold_no_pipe_of_others() -> None:
-    """What one writes to another, or reads in its place, would be another statement's."""
-    forks = ForkServer()
-    children = [forks.start() for _ in range(3)]
-    deadline = time.monotonic() + 20
-    held: list[set[str]] = []
-    while [len(one) for one in held] != [2, 2, 2] and time.monotonic() < deadline:
-        time.sleep(0.02)
-        held = [_pipes(pid) for pid in _children()]
-    for child in children:
-        child.close()
-    forks.close()
-    assert [len(one) for one in held] == [2, 2, 2]
-    assert len(set().union(*held)) == 6
-
-
-def test_what_forks_has_one_thread() -> None:
-    """A lock that another thread held when it was forked would be held for good."""
-    forks = ForkServer()
-    child = forks.start()
-    send(child.answers, Kind.READ)  # no job: the answer comes when all is imported
-    receive(child.requests)
-    threads = [len(list(Path(f"/proc/{pid}/task").iterdir())) for pid in _started_by(os.getpid(), "fork_server")]
-    child.close()
-    forks.close()
-    assert set(threads) == {1}
-
-
 def _none_is_left() -> bool:
     # The end is an order to the fork server, which may have others to follow first.
-    return _until(lambda: not _children())
-
-
-def _until(holds: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 20
-    while not holds() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return holds()
-
-
-def _pipes(pid: int) -> set[str]:
-    opened = (str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir())
-    return {name for name in opened if name.startswith(("pipe:", "socket:"))}
-
-
-def _children(parent: int | None = None) -> list[int]:
-    """The statements' processes that are there still, of those that a process's fork server has started."""
-    servers = _started_by(parent or os.getpid(), "engine.sandbox.fork_server")
-    return [child for server in servers for child in _started_by(server)]
-
-
-def _started_by(parent: int, what: str = "") -> list[int]:
-    found = []
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            theirs = status.read_text().rpartition(")")[2].split()[1] == str(parent)
-            if theirs and what in status.with_name("cmdline").read_text():
-                found.append(int(status.parent.name))
-        except OSError:
-            continue
-    return found
+    return until(lambda: not children())

@@ -1,0 +1,52 @@
+"""SQL statements as a service asks them, and the processes that they run in."""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from engine.cancel import CancelToken
+from engine.runs import Run
+from engine.sandbox import Limits, ask
+from tests.helpers.engine import Engine
+
+LIMITS = Limits(memory_megabytes=200, threads=2, seconds=20)
+ENDLESS = "SELECT count(*) FROM range(10000000) a, range(10000000) b"
+
+
+def rows(
+    engine: Engine, run: Run, sql: str, limits: Limits = LIMITS, cancel: CancelToken | None = None
+) -> list[dict[str, object]]:
+    """What a statement finds, 100 rows at most."""
+    answer = ask(sql, run, engine.results, limits=limits, most_rows=100, cancel=cancel or CancelToken())
+    found: list[dict[str, object]] = json.loads(answer.rows)
+    assert len(found) == answer.count
+    return found
+
+
+def until(holds: Callable[[], bool]) -> bool:
+    """Whether it holds within 20 s."""
+    deadline = time.monotonic() + 20
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return holds()
+
+
+def children(parent: int | None = None) -> list[int]:
+    """The statements' processes that are there still, of those that a process's fork server has started."""
+    servers = started_by(parent or os.getpid(), "engine.sandbox.fork_server")
+    return [child for server in servers for child in started_by(server)]
+
+
+def started_by(parent: int, what: str = "") -> list[int]:
+    """The processes that one has started and that are there still, by a piece of their command line."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            theirs = status.read_text().rpartition(")")[2].split()[1] == str(parent)
+            if theirs and what in status.with_name("cmdline").read_text():
+                found.append(int(status.parent.name))
+        except OSError:
+            continue
+    return found

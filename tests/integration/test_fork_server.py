@@ -1,0 +1,151 @@
+"""The process that forks statements: what its children know and hold, and what becomes of them when it ends."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from engine.cancel import CancelToken
+from engine.errors import Cancelled
+from engine.runs import Run
+from engine.sandbox.fork_server import ForkServer
+from engine.sandbox.parent import ChildFailed
+from engine.sandbox.wire import Kind, receive, send
+from engine.stores import ObjectStore, open_store
+from tests.helpers.engine import Engine
+from tests.helpers.statements import ENDLESS, children, rows, started_by, until
+
+ROWS = [{"n": n} for n in range(50)]
+
+
+@pytest.fixture
+def engine(tmp_path: Path, store: ObjectStore) -> Engine:
+    return Engine(tmp_path / "engine", store)
+
+
+@pytest.fixture
+def run(engine: Engine) -> Run:
+    return engine.publish_rows(ROWS)
+
+
+def test_the_child_knows_no_credentials(engine: Engine, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", "a-secret")
+    monkeypatch.setenv("TAILRACE_SIGNING_KEYS", "k1=another-secret")
+    forks = ForkServer()
+    monkeypatch.setattr("engine.sandbox.parent._FORKS", forks)
+    seen: list[str] = []
+
+    cancel = CancelToken()
+
+    def look() -> None:
+        while not (found := children()):
+            time.sleep(0.01)
+        seen.extend(Path(f"/proc/{child}/environ").read_text() for child in found)
+        cancel.cancel()
+
+    threading.Thread(target=look).start()
+    with pytest.raises(Cancelled):
+        rows(engine, run, ENDLESS, cancel=cancel)
+    forks.close()
+    assert len(seen) == 1
+    assert "PYTHONPATH" in seen[0]
+    assert "secret" not in seen[0]
+
+
+def test_a_fork_server_that_was_killed_is_started_again(
+    engine: Engine, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forks = ForkServer()
+    monkeypatch.setattr("engine.sandbox.parent._FORKS", forks)
+    assert rows(engine, run, "SELECT 1 AS one") == [{"one": 1}]
+    before = set(started_by(os.getpid(), "engine.sandbox.fork_server"))
+
+    def end() -> None:
+        for server in before:
+            os.kill(server, signal.SIGKILL)
+
+    threading.Timer(0.5, end).start()
+    # Its children end with it, and nobody is told that the statement was too large.
+    with pytest.raises(ChildFailed, match="ended"):
+        rows(engine, run, ENDLESS)
+    assert rows(engine, run, "SELECT 2 AS two") == [{"two": 2}]
+    after = set(started_by(os.getpid(), "engine.sandbox.fork_server"))
+    assert len(after - before) == 1
+    forks.close()
+    assert not after & set(started_by(os.getpid(), "engine.sandbox.fork_server"))
+
+
+def test_a_child_that_breaks_down_tells_no_value() -> None:
+    forks = ForkServer()
+    child = forks.start()
+    send(child.answers, Kind.JOB, json.dumps({"sql": ["a cell of a row"]}).encode())
+    kind, told = receive(child.requests)
+    child.close()
+    forks.close()
+    assert kind is Kind.BROKEN
+    assert b"ValidationError" in told
+    assert b"a cell" not in told
+
+
+def test_children_hold_no_pipe_of_others() -> None:
+    """What one writes to another, or reads in its place, would be another statement's."""
+    forks = ForkServer()
+    started = [forks.start() for _ in range(3)]
+    deadline = time.monotonic() + 20
+    held: list[set[str]] = []
+    while [len(one) for one in held] != [2, 2, 2] and time.monotonic() < deadline:
+        time.sleep(0.02)
+        held = [_pipes(pid) for pid in children()]
+    for child in started:
+        child.close()
+    forks.close()
+    assert [len(one) for one in held] == [2, 2, 2]
+    assert len(set().union(*held)) == 6
+
+
+def test_what_forks_has_one_thread() -> None:
+    """A lock that another thread held when it was forked would be held for good."""
+    forks = ForkServer()
+    child = forks.start()
+    send(child.answers, Kind.READ)  # no job: the answer comes when all is imported
+    receive(child.requests)
+    threads = [len(list(Path(f"/proc/{pid}/task").iterdir())) for pid in started_by(os.getpid(), "fork_server")]
+    child.close()
+    forks.close()
+    assert set(threads) == {1}
+
+
+ASKING = """
+import sys
+from tests.helpers.statements import ENDLESS, LIMITS
+from engine.cancel import CancelToken
+from engine.results import ResultStore
+from engine.sandbox import ask
+from engine.stores import open_store
+
+results = ResultStore(open_store(sys.argv[1]))
+ask(ENDLESS, results.resolve("w", None, "acme"), results, limits=LIMITS, most_rows=1, cancel=CancelToken())
+"""
+
+
+def test_a_service_that_is_killed_leaves_no_statement_running(tmp_path: Path) -> None:
+    location = str(tmp_path / "results")
+    Engine(tmp_path, open_store(location)).publish_rows(ROWS)
+    with subprocess.Popen(
+        [sys.executable, "-c", ASKING, location], env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    ) as service:
+        assert until(lambda: len(children(service.pid)) == 1)
+        processes = [*children(service.pid), *started_by(service.pid)]
+        service.kill()
+    assert until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in processes))
+
+
+def _pipes(pid: int) -> set[str]:
+    opened = (str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir())
+    return {name for name in opened if name.startswith(("pipe:", "socket:"))}
