@@ -69,7 +69,6 @@ def _select(
     plan: ExportPlan, range_: Range, sources: list[str], parameters: dict[str, object], window: Window | None = None
 ) -> str:
     request = plan.request
-    columns = columns_of(plan)
     source = _source(plan, sources, parameters)
     where = _where(plan, range_, parameters)
     inner = ""
@@ -82,7 +81,7 @@ def _select(
     if inner:
         names = ", ".join(identifier(field.name) for field in plan.fields)
         source, where = f"(SELECT {names} FROM {source}{where}{inner})", ""  # noqa: S608  # quoted names, bound values
-    return f"SELECT {columns} FROM {source}{where}"  # noqa: S608  # quoted names, bound values
+    return select_of(plan, f"{source}{where}")
 
 
 def _where(plan: ExportPlan, range_: Range, parameters: dict[str, object]) -> str:
@@ -119,10 +118,9 @@ def _source(plan: ExportPlan, sources: list[str], parameters: dict[str, object])
     return f"(SELECT {nulls}, 0 AS file_index, 0 AS file_row_number WHERE FALSE)"
 
 
-def columns_of(plan: ExportPlan) -> str:
-    """What is selected: the cells of the plan's fields as its format spells them."""
-    request, alone = plan.request, len(plan.fields) == 1
-    return ", ".join(project(field, request.format, request.csv, alone=alone) for field in plan.fields)
+def select_of(plan: ExportPlan, source: str) -> str:
+    """The cells of the plan's fields as its format spells them, from ``source``: what follows FROM."""
+    return project(plan.fields, plan.request.format, plan.request.csv, source)
 
 
 def copy_options(plan: ExportPlan, *, first: bool) -> str:

@@ -16,9 +16,18 @@ class Format:
     copy_options: str
 
 
+_RAW = "FORMAT csv, QUOTE '', ESCAPE '', FORCE_QUOTE *"
+"""Texts are written as they are: with quotes forced the writer does not look for what needs them, and has none."""
+
 _ROWS = (
-    Format("csv", "csv", "text/csv; charset=utf-8", "FORMAT csv"),
-    Format("json", "json", "application/json", "FORMAT json, ARRAY true"),
+    Format("csv", "csv", "text/csv; charset=utf-8", _RAW),
+    # What DuckDB makes of FORMAT json and ARRAY, but for its look at each character that could need a quote.
+    Format(
+        "json",
+        "json",
+        "application/json",
+        f"{_RAW}, HEADER false, PREFIX '[\n\t', NEW_LINE ',\n\t', SUFFIX '\n]\n'",
+    ),
     Format(
         "parquet",
         "parquet",

@@ -158,11 +158,10 @@ def ends(query: str) -> bool:
 
 
 def _copy(query: str, fields: list[Field], format_: Format) -> str:
-    alone = len(fields) == 1
     cells = ", ".join(f"CAST({identifier(f.name)} AS {f.type.sql()}) AS {identifier(f.name)}" for f in fields)
-    columns = ", ".join(project(field, format_, CsvOptions(), alone=alone) for field in fields)
     options = f"{format_.copy_options}{', HEADER true' if format_ is FORMATS['csv'] else ''}, USE_TMP_FILE false"
-    select = f"SELECT {columns} FROM (SELECT {cells} FROM (\n{query}\n))"  # noqa: S608  # checked to be one that reads
+    source = f"(SELECT {cells} FROM (\n{query}\n))"  # noqa: S608  # checked to be one that reads
+    select = project(fields, format_, CsvOptions(), source)
     return f"COPY ({select}) TO {literal(_TARGET)} ({options})"
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import duckdb
 
 from engine.cancel import CancelToken
+from engine.cells import text_of
 from engine.columns import Family
 from engine.compile import Statement, compile_cells
 from engine.errors import InvalidRequest, shown
@@ -15,7 +16,6 @@ from engine.executor import source_of
 from engine.framing import PlainFrame
 from engine.ordered import OrderedSink
 from engine.plan import ExportPlan
-from engine.projection import text_of
 from engine.reading.instance import opened, read_parts
 from engine.results import ResultStore
 from engine.schema import Reference

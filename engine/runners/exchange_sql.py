@@ -6,7 +6,7 @@ equal values can be cut anywhere. ``create_sort_key`` spells that as bytes whose
 
 from collections.abc import Sequence
 
-from engine.compile import Statement, columns_of, copy_options
+from engine.compile import Statement, copy_options, select_of
 from engine.plan import ExportPlan
 from engine.quoting import identifier
 from engine.ranges import Range
@@ -69,7 +69,7 @@ def merge(
         chosen = f" SEMI JOIN ({wanted}) USING ({PART}, {ROW})"
         parameters |= {"skip": skip, "end": skip + rows}
     inner = f"SELECT {names} FROM read_parquet($sources){chosen} ORDER BY {_order(plan)}"
-    select = f"SELECT {columns_of(plan)} FROM ({inner})"
+    select = select_of(plan, f"({inner})")
     sql = f"COPY ({select}) TO $target ({copy_options(plan, first=first)}, USE_TMP_FILE false)"
     return Statement(sql, parameters)
 
