@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 AZURITE := tests/azurite/node_modules/.package-lock.json
-WORKERS ?= 2
+# Many tests wait: for a service to start, a clock, a store that does not answer.
+WORKERS ?= 4
 EXTRAS := --extra azure --extra mcp --extra otel
 COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	$(EXTRAS) --quiet

@@ -6,7 +6,7 @@ Quotes are put here: DuckDB's writer looks at each character of each text, and d
 from engine.cells import csv_text, json_text
 from engine.columns import ColumnType, Family
 from engine.formats import DELIMITERS
-from engine.quoting import identifier, literal
+from engine.quoting import literal
 from engine.request import CsvOptions
 from engine.texts import matches
 from engine.values import NUMBER_PATTERN
@@ -54,7 +54,7 @@ def quoted_name(name: str, options: CsvOptions) -> str:
     if options.formula_guard and name[0] in _GUARDED_NAME:
         name = f"'{name}"
     special = ('"', DELIMITERS[options.delimiter], *_SPECIAL)
-    return identifier(name) if any(character in name for character in special) else name
+    return '"' + name.replace('"', '""') + '"' if any(character in name for character in special) else name
 
 
 def _guarded(cell: str, type_: ColumnType, options: CsvOptions) -> str:
