@@ -161,7 +161,7 @@ def _copy(query: str, fields: list[Field], format_: Format) -> str:
     cells = ", ".join(f"CAST({identifier(f.name)} AS {f.type.sql()}) AS {identifier(f.name)}" for f in fields)
     options = f"{format_.copy_options}{', HEADER true' if format_ is FORMATS['csv'] else ''}, USE_TMP_FILE false"
     source = f"(SELECT {cells} FROM (\n{query}\n))"  # noqa: S608  # checked to be one that reads
-    select = project(fields, format_, CsvOptions(), source)
+    select = project(tuple(fields), format_, CsvOptions(), source)
     return f"COPY ({select}) TO {literal(_TARGET)} ({options})"
 
 

@@ -1,6 +1,6 @@
 """The columns of a file, in SQL: a SELECT from a source whose columns are the fields."""
 
-from collections.abc import Sequence
+from functools import lru_cache
 
 from engine.cells import json_value
 from engine.csv_cells import csv_cell, quoted_cell, quoted_name
@@ -10,17 +10,27 @@ from engine.request import CsvOptions
 from engine.schema import Field
 
 
-def project(fields: Sequence[Field], format_: Format, options: CsvOptions, source: str) -> str:
+def project(fields: tuple[Field, ...], format_: Format, options: CsvOptions, source: str) -> str:
     """The rows of ``source``, which is what follows FROM, as the writer of the format takes them."""
+    first, *others = _layers(fields, format_, options)
+    select = f"SELECT {first} FROM {source}"  # noqa: S608  # quoted names
+    for columns in others:
+        select = f"SELECT {columns} FROM ({select})"  # noqa: S608  # our own names
+    return select
+
+
+@lru_cache(maxsize=16)
+def _layers(fields: tuple[Field, ...], format_: Format, options: CsvOptions) -> tuple[str, ...]:
+    """What is selected, and what is selected from that. Kept, since a large export has thousands of statements."""
     match format_.name:
         case "csv":
-            return _csv(fields, options, source)
+            return _csv(fields, options)
         case "json":
-            return _json(fields, source)
-    return f"SELECT {', '.join(identifier(field.name) for field in fields)} FROM {source}"  # noqa: S608  # quoted names
+            return (_json(fields),)
+    return (", ".join(identifier(field.name) for field in fields),)
 
 
-def _csv(fields: Sequence[Field], options: CsvOptions, source: str) -> str:
+def _csv(fields: tuple[Field, ...], options: CsvOptions) -> tuple[str, str]:
     texts, cells = [], []
     for number, field in enumerate(fields):
         text = f"text_{number}"
@@ -31,11 +41,9 @@ def _csv(fields: Sequence[Field], options: CsvOptions, source: str) -> str:
             cell = f"coalesce(CAST({cell} AS VARCHAR), '\"\"')"
         cells.append(f"{cell} AS {identifier(quoted_name(field.name, options))}")
     # Texts are a layer of their own because quoting looks at them more than once.
-    return f"SELECT {', '.join(cells)} FROM (SELECT {', '.join(texts)} FROM {source})"  # noqa: S608  # quoted names
+    return ", ".join(texts), ", ".join(cells)
 
 
-def _json(fields: Sequence[Field], source: str) -> str:
-    members = ", ".join(
-        f"{identifier(field.name)} := {json_value(identifier(field.name), field.type)}" for field in fields
-    )
-    return f'SELECT to_json(struct_pack({members})) AS "row" FROM {source}'  # noqa: S608  # quoted names
+def _json(fields: tuple[Field, ...]) -> str:
+    members = (f"{identifier(field.name)} := {json_value(identifier(field.name), field.type)}" for field in fields)
+    return f'to_json(struct_pack({", ".join(members)})) AS "row"'

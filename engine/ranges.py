@@ -28,11 +28,12 @@ class Range:
         """Parquet bytes of the row groups that are read for these rows."""
         if self.first is None or self.end is None:
             return sum(part.bytes for part in self.parts)
-        rows = range(self.first, self.end) if self.rows is None else self.rows
         size = start = 0
         for group in self.parts[0].row_groups:
+            if start >= self.end:
+                break
             end = start + group.rows
-            if bisect_left(rows, start) < bisect_left(rows, end):
+            if end > self.first and (self.rows is None or bisect_left(self.rows, start) < bisect_left(self.rows, end)):
                 size += group.bytes
             start = end
         return size
