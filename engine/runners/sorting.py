@@ -20,7 +20,7 @@ from engine.runners.slices import slice_names
 from engine.runners.window import Window, gathered
 from engine.runners.work import error_of
 
-SORT_TASK_BYTES = 32 * 1024 * 1024
+SORT_TASK_BYTES = 16 * 1024 * 1024
 """Parquet bytes of a task of a sort, at least."""
 
 _SLICE_BYTES = 1024 * 1024
