@@ -1,0 +1,1 @@
+"""The end-to-end suite once more, by services whose exports run on the cluster."""
