@@ -12,7 +12,7 @@ from engine.stores.names import MAX_BLOCKS
 from engine.stores.port import ObjectInfo, ObjectStore, Upload
 
 MIB = 1024 * 1024
-BLOCK_TIERS = tuple((10_000, size * MIB) for size in (4, 16, 64, 256, 1024))
+BLOCK_TIERS = tuple((10_000, size * MIB) for size in (8, 16, 64, 256, 1024))
 """How many blocks of which size: small ones first, so that memory stays small for all but the largest objects.
 
 Together 13.0 TiB in 50,000 blocks.

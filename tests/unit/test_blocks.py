@@ -24,7 +24,7 @@ def test_the_tiers_fill_the_largest_object() -> None:
     assert sum(count for count, _ in BLOCK_TIERS) == MAX_BLOCKS
     assert sum(count * size for count, size in BLOCK_TIERS) > 13 * 2**40
     assert [block_bytes(ordinal) for ordinal in (0, 9_999, 10_000, MAX_BLOCKS - 1)] == [
-        size * MIB for size in (4, 4, 16, 1024)
+        size * MIB for size in (8, 8, 16, 1024)
     ]
     with pytest.raises(ValueError, match="50000"):
         block_bytes(MAX_BLOCKS)

@@ -1,7 +1,3 @@
 """More exports than the service takes on, and callers who do not wait for theirs."""
 
-import pytest
-
 from tests.e2e.test_full_house import *  # noqa: F403  # its tests
-
-pytestmark = pytest.mark.long
