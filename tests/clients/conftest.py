@@ -1,7 +1,6 @@
 """One run and its exports, for clients that are not ours: they get a URL and nothing else."""
 
 import importlib.util
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -76,10 +75,9 @@ class Exports:
     def sent_to(self, url: str) -> int:
         """Bytes of bodies that the service sent for this export, by its own log."""
         export_id = url.partition("/exports/")[2].partition("?")[0]
-        lines = [json.loads(line) for line in self.server.log.read_text().splitlines()]
         return sum(
             line["sent"]
-            for line in lines
+            for line in self.server.logged()
             if line.get("export_id") == export_id and line.get("route", "").endswith("/exports/{export_id}")
         )
 

@@ -111,6 +111,11 @@ class Server:
         done = self.command("publish", "--team", team, *arguments)
         assert done.returncode == 0, done.stderr
 
+    def logged(self) -> list[dict[str, Any]]:
+        """The log's lines so far, but one of which only half is there: a write over a page's end is seen in two."""
+        whole, _, _ = self.log.read_bytes().rpartition(b"\n")
+        return [json.loads(line) for line in whole.splitlines()]
+
     def request(
         self,
         path: str,

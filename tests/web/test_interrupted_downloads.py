@@ -2,7 +2,6 @@
 
 import hashlib
 import http.client
-import json
 import random
 import shutil
 import socket
@@ -81,7 +80,7 @@ def test_a_client_that_hangs_up_leaves_nothing_behind(server: Server, tmp_path: 
     assert still_open(server) == []
     whole = server.request(exported["url"]).body
     assert hashlib.sha256(whole).hexdigest() == exported["sha256"]
-    log = [json.loads(line) for line in server.log.read_text().splitlines()]
+    log = server.logged()
     assert len(log) > 12
     assert {line["level"] for line in log} == {"info"}
 

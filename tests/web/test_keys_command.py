@@ -1,6 +1,5 @@
 """Keys of a file, made and revoked while the service runs."""
 
-import json
 import time
 from pathlib import Path
 
@@ -49,7 +48,7 @@ def test_a_key_is_made_and_revoked_without_a_restart(tmp_path: Path) -> None:
     kept = path.read_text() + server.log.read_text()
     assert not any(key in kept or key.split("_", 2)[2] in kept for key in (first, second, stranger))
     # Who it was stands in the audit line, by the id alone.
-    callers = {json.loads(line).get("caller") for line in server.log.read_text().splitlines() if "caller" in line}
+    callers = {line["caller"] for line in server.logged() if "caller" in line}
     assert callers == {key.split("_")[1] for key in (first, second, stranger)}
 
 

@@ -1,7 +1,6 @@
 """What operators see: logs that are facts and no secrets, metrics, and whether the service is ready."""
 
 import hashlib
-import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -32,8 +31,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def lines(server: Server, **wanted: object) -> list[dict[str, Any]]:
     """The log's lines with these facts, once there are any."""
     for _ in range(500):
-        found = [json.loads(line) for line in server.log.read_text().splitlines()]
-        found = [line for line in found if wanted.items() <= line.items()]
+        found = [line for line in server.logged() if wanted.items() <= line.items()]
         if found:
             return found
         time.sleep(0.02)
@@ -163,12 +161,12 @@ def test_an_error_is_told_by_its_code(server: Server) -> None:
 
 
 def test_hostile_ids_cannot_forge_a_line(server: Server) -> None:
-    before = len(server.log.read_text().splitlines())
+    before = len(server.logged())
     path = "/v4/workflows/x%0A%7B%22event%22:%22forged%22%7D/data/export"
     answer = server.request(path, headers={"x-api-key": KEY})
     # The line comes after the answer, and an earlier 404 would not be it.
     lines(server, status=404, requestId=answer.headers["x-request-id"])
-    after = [json.loads(line) for line in server.log.read_text().splitlines()[before:]]
+    after = server.logged()[before:]
     assert [line["event"] for line in after] == ["request"]
     assert "workflow_id" not in after[0]
 

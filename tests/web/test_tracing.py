@@ -1,6 +1,5 @@
 """Traces as a collector gets them: requests, their exports, the caller's own trace, and no secret."""
 
-import json
 import signal
 from pathlib import Path
 from typing import Any
@@ -46,8 +45,7 @@ def test_a_request_and_its_export_are_spans_of_the_callers_trace(tmp_path: Path)
         signature = made["url"].partition("sig=")[2]
         assert not any(secret.encode() in sent for secret in (KEY, signature, "secret-field", "Zürich"))
         # Who reads the log finds the trace.
-        lines = [json.loads(line) for line in server.log.read_text().splitlines()]
-        assert [line["status"] for line in lines if line.get("traceId") == TRACE] == [200, 400]
+        assert [line["status"] for line in server.logged() if line.get("traceId") == TRACE] == [200, 400]
 
 
 def test_an_export_that_fails_is_told_by_the_type_of_its_error(tmp_path: Path) -> None:
@@ -69,4 +67,4 @@ def test_a_collector_that_is_away_changes_nothing(tmp_path: Path) -> None:
         publish_people(server, tmp_path)
         assert server.export("people").status == 200
     # What it has to say is told in the log's own form.
-    assert {"event"} <= set.intersection(*[set(json.loads(line)) for line in server.log.read_text().splitlines()])
+    assert {"event"} <= set.intersection(*map(set, server.logged()))
