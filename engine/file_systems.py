@@ -32,7 +32,7 @@ class Sink(Protocol):
         """Taking them failed: DuckDB keeps only the text of an error."""
 
 
-class _Target(io.RawIOBase):
+class Target(io.RawIOBase):
     """A write-only file: closing it commits nothing, so that a broken COPY leaves nothing."""
 
     def __init__(self, sink: Sink, ordinal: int) -> None:
@@ -68,11 +68,11 @@ class StageFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is un
         super().__init__()
         self._sink = sink
 
-    def open(self, path: str, mode: str = "rb", **_: object) -> _Target:
+    def open(self, path: str, mode: str = "rb", **_: object) -> Target:
         """Open a target for writing."""
         if "w" not in mode:
             raise PermissionError("targets are written only")
-        return _Target(self._sink, int(path.rpartition("/")[2]))
+        return Target(self._sink, int(path.rpartition("/")[2]))
 
     def isfile(self, _path: str) -> bool:
         """No target is there before it is written."""

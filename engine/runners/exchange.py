@@ -7,20 +7,20 @@ from pickle import PickleBuffer
 from typing import ClassVar
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+from fsspec import AbstractFileSystem
 
 from engine.compile import Statement
 from engine.executor import Source, failure_of, target_of
 from engine.file_systems import StageFileSystem
-from engine.runners.exchange_sql import count_buckets, write_slice
+from engine.runners.exchange_sql import keep_rows, write_slice, write_slices
 from engine.runners.job import Job, Piece
 from engine.runners.nodes import cancel_token, results_of
-from engine.runners.slices import SliceFileSystem, slice_names
+from engine.runners.slices import BucketFileSystem, SliceFileSystem, Slices, bucket_paths, slice_names
 from engine.runners.tasks import encode
 from engine.runs import Part
 from engine.session import open_session
-
-TABLE = "exchange"
-CREATE, EXTEND = f"CREATE TEMP TABLE {TABLE} AS", f"INSERT INTO {TABLE}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class SampleTask:
     def run(self, job: Job, _: Sequence[object]) -> tuple[Keys, ...]:
         """One sample for each range. Raises LimitExceeded, SourceDamaged, Cancelled or StoreError."""
         found = []
-        with _session(job, self.parts, ()) as connection:
+        with _session(job, self.parts) as connection:
             for one in self.statements:
                 rows = connection.execute(one.sql, {**job.parameters, **one.parameters}).fetchall()
                 if rows:
@@ -53,11 +53,15 @@ class SampleTask:
 
 @dataclass(frozen=True, slots=True)
 class SplitTask:
-    """Rows of some ranges by bucket. Results: the number of rows in each bucket, then a Parquet file of each."""
+    """Rows of some ranges by bucket. Results: the number of rows in each bucket, then a Parquet file of each.
+
+    ``at_once``: in one pass, else they are put in order first. A bucket without rows may have an empty file.
+    """
 
     parts: tuple[Part, ...]
-    statements: tuple[Statement, ...]
+    rows: Statement
     buckets: int
+    at_once: bool
 
     @property
     def returns(self) -> int:
@@ -66,18 +70,11 @@ class SplitTask:
 
     def run(self, job: Job, _: Sequence[object]) -> list[object]:
         """Counts and files. Raises LimitExceeded, SourceDamaged, Cancelled or StoreError."""
-        sink = _Slices()
-        targets = [target_of(bucket) for bucket in range(self.buckets)]
-        with _session(job, self.parts, targets, sink) as connection:
-            for one in self.statements:
-                connection.execute(one.sql, {**job.parameters, **one.parameters})
-            counts = dict(connection.execute(count_buckets(TABLE)).fetchall())
-            slices = []
-            for bucket, name in enumerate(targets):
-                statement = write_slice(TABLE, bucket, name)
-                connection.execute(statement.sql, statement.parameters)
-                slices.append(sink.taken())
-        return [[counts.get(bucket, 0) for bucket in range(self.buckets)], *slices]
+        slices = Slices()
+        rows = Statement(self.rows.sql, {**job.parameters, **self.rows.parameters})
+        write = _write_at_once if self.at_once else _write_in_turn
+        files = list(write(job, self.parts, rows, slices, self.buckets))
+        return [[_rows_of(file) for file in files], *files]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,28 +98,36 @@ class MergeTask:
         )
 
 
-class _Slices:
-    """Takes one file after another."""
+def _write_at_once(
+    job: Job, parts: Sequence[Part], rows: Statement, slices: Slices, buckets: int
+) -> Iterator[PickleBuffer]:
+    with _session(job, parts, bucket_paths(buckets), BucketFileSystem(slices)) as connection:
+        _execute(connection, write_slices(rows))
+    yield from map(slices.taken, range(buckets))
 
-    def __init__(self) -> None:
-        self._pieces: list[memoryview] = []
 
-    def write(self, _: int, data: memoryview) -> None:
-        self._pieces.append(data)
+def _write_in_turn(
+    job: Job, parts: Sequence[Part], rows: Statement, slices: Slices, buckets: int
+) -> Iterator[PickleBuffer]:
+    targets = [target_of(bucket) for bucket in range(buckets)]
+    with _session(job, parts, targets, StageFileSystem(slices)) as connection:
+        _execute(connection, keep_rows(rows))
+        for bucket, target in enumerate(targets):
+            _execute(connection, write_slice(bucket, target))
+            yield slices.taken(bucket)
 
-    def stop(self, reason: BaseException) -> None:
-        """Nothing can fail."""
 
-    def taken(self) -> PickleBuffer:
-        """The file that was written last."""
-        data = b"".join(self._pieces)
-        self._pieces = []
-        return PickleBuffer(data)
+def _execute(connection: duckdb.DuckDBPyConnection, statement: Statement) -> None:
+    connection.execute(statement.sql, statement.parameters)
+
+
+def _rows_of(file: PickleBuffer) -> int:
+    return pq.ParquetFile(pa.BufferReader(file)).metadata.num_rows if file.raw().nbytes else 0
 
 
 @contextmanager
 def _session(
-    job: Job, parts: Sequence[Part], targets: Sequence[str], sink: _Slices | None = None
+    job: Job, parts: Sequence[Part], targets: Sequence[str] = (), *others: AbstractFileSystem
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     source = Source(results_of(job), parts, job.published_at)
     readable, cancel = source.file_system(), cancel_token()
@@ -132,7 +137,7 @@ def _session(
                 job.settings,
                 threads=1,
                 allowed=[*source.names(parts), *targets],
-                file_systems=(StageFileSystem(sink or _Slices()), readable),
+                file_systems=(*others, readable),
             ) as connection,
             cancel.watching(connection),
         ):

@@ -5,17 +5,29 @@ equal values can be cut anywhere. ``create_sort_key`` spells that as bytes whose
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from engine.compile import Statement, copy_options, select_of
 from engine.plan import ExportPlan
 from engine.quoting import identifier
 from engine.ranges import Range
+from engine.runners.slices import ALL_BUCKETS, BUCKET, SLICE_NAME
 
-PART, ROW, BUCKET, _KEY, _NUMBER = "_part", "_row", "_bucket", "_key", "_number"
+PART, ROW, _KEY, _NUMBER = "_part", "_row", "_key", "_number"
 """Names beginning with ``_`` are refused at publishing, so no column has them."""
 
-_SLICE_OPTIONS = "FORMAT parquet, COMPRESSION snappy, WRITE_BLOOM_FILTER false, DICTIONARY_SIZE_LIMIT 0"
+_TABLE = "exchange"
+_SLICE = "FORMAT parquet, COMPRESSION snappy, WRITE_BLOOM_FILTER false, DICTIONARY_SIZE_LIMIT 0"
 """Without dictionaries, since in one 0.0 and -0.0 are the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """Slices of buckets in which a piece of the file begins or ends: ``rows`` of theirs are its own, after ``skip``."""
+
+    sources: list[str]
+    skip: int
+    rows: int
 
 
 def sample(plan: ExportPlan, range_: Range, sources: list[str], places: list[int], keys: int) -> Statement:
@@ -30,45 +42,64 @@ def sample(plan: ExportPlan, range_: Range, sources: list[str], places: list[int
 
 
 def split(
-    plan: ExportPlan, range_: Range, sources: list[str], places: list[int], cuts: Sequence[bytes], table: str
+    plan: ExportPlan, ranges: Sequence[Range], sources: list[list[str]], places: list[list[int]], cuts: Sequence[bytes]
 ) -> Statement:
-    """The rows of a range, each with the number of cuts that are not above its key; creates or extends ``table``."""
-    rows, parameters = _rows(plan, range_, sources, places)
-    parameters |= {f"cut{number}": cut for number, cut in enumerate(cuts)}
+    """The rows of some ranges, each with the number of cuts that are not above its key.
+
+    ``sources`` and ``places`` are those of each range.
+    """
+    parameters: dict[str, object] = {f"cut{number}": cut for number, cut in enumerate(cuts)}
+    selects = []
+    for number, one in enumerate(zip(ranges, sources, places, strict=True)):
+        rows, of_range = _rows(plan, *one, suffix=str(number))
+        selects.append(rows)
+        parameters |= of_range
     names = ", ".join([*(identifier(field.name) for field in plan.fields), PART, ROW])
-    # In the order of buckets, so that writing one of them skips most vectors of the others.
-    select = f"SELECT {names}, {_tree(0, len(cuts))} AS {BUCKET} FROM ({rows}) ORDER BY {BUCKET}"
-    return Statement(f"{table} {select}", parameters)
+    return Statement(
+        f"SELECT {names}, {_tree(0, len(cuts))} AS {BUCKET} FROM ({' UNION ALL '.join(selects)})", parameters
+    )
 
 
-def count_buckets(table: str) -> str:
-    """The numbers of buckets, each with the number of its rows."""
-    return f"SELECT {BUCKET}, count(*) FROM {table} GROUP BY ALL"
+def write_slices(rows: Statement) -> Statement:
+    """A file of each bucket that has rows, in one pass."""
+    sql = (
+        f"COPY ({rows.sql}) TO $target ({_SLICE}, PARTITION_BY ({BUCKET}), FILENAME_PATTERN '{SLICE_NAME}', "
+        "OVERWRITE_OR_IGNORE)"
+    )
+    return Statement(sql, {**rows.parameters, "target": ALL_BUCKETS})
 
 
-def write_slice(table: str, bucket: int, target: str) -> Statement:
-    """The rows of one bucket as a file."""
-    select = f"SELECT * EXCLUDE {BUCKET} FROM {table} WHERE {BUCKET} = $bucket"
-    sql = f"COPY ({select}) TO $target ({_SLICE_OPTIONS}, USE_TMP_FILE false)"
+def keep_rows(rows: Statement) -> Statement:
+    """A table of the rows, in the order of their buckets, so that writing one skips most vectors of the others."""
+    return Statement(f"CREATE TEMP TABLE {_TABLE} AS {rows.sql} ORDER BY {BUCKET}", rows.parameters)
+
+
+def write_slice(bucket: int, target: str) -> Statement:
+    """The rows of one bucket of the table as a file."""
+    select = f"SELECT * EXCLUDE {BUCKET} FROM {_TABLE} WHERE {BUCKET} = $bucket"
+    sql = f"COPY ({select}) TO $target ({_SLICE}, USE_TMP_FILE false)"
     return Statement(sql, {"bucket": bucket, "target": target})
 
 
-def merge(
-    plan: ExportPlan, *, first: bool, sources: list[str], among: int, skip: int, rows: int, target: str
-) -> Statement:
-    """Rows ``skip <= n < skip + rows`` of the ``among`` rows of these slices in their order, as a part of the file."""
+def merge(plan: ExportPlan, *, first: bool, edges: Edges, sources: list[str], target: str) -> Statement:
+    """All rows of ``sources`` and some of those of ``edges``, in their order, as a part of the file."""
     names = ", ".join(identifier(field.name) for field in plan.fields)
-    parameters: dict[str, object] = {"sources": sources, "target": target}
-    chosen = ""
-    if rows < among:
+    parameters: dict[str, object] = {"target": target}
+    selects = []
+    if sources:
+        selects.append(f"SELECT {names}, {PART}, {ROW} FROM read_parquet($sources)")
+        parameters["sources"] = sources
+    if edges.sources:
         # Not by LIMIT or a filter behind the sort: row groups end where full vectors do, and only a sort that comes
         # last gives those. Also, a sort turns -0.0 of its key into 0.0, and what DuckDB does for small limits does not.
         number = f"row_number() OVER (ORDER BY {_order(plan)})"
-        numbered = f"SELECT {PART}, {ROW}, {number} AS {_NUMBER} FROM read_parquet($sources)"
+        numbered = f"SELECT {PART}, {ROW}, {number} AS {_NUMBER} FROM read_parquet($edges)"
         wanted = f"SELECT {PART}, {ROW} FROM ({numbered}) WHERE {_NUMBER} > $skip AND {_NUMBER} <= $end"
-        chosen = f" SEMI JOIN ({wanted}) USING ({PART}, {ROW})"
-        parameters |= {"skip": skip, "end": skip + rows}
-    inner = f"SELECT {names} FROM read_parquet($sources){chosen} ORDER BY {_order(plan)}"
+        selects.append(
+            f"SELECT {names}, {PART}, {ROW} FROM read_parquet($edges) SEMI JOIN ({wanted}) USING ({PART}, {ROW})"
+        )
+        parameters |= {"edges": edges.sources, "skip": edges.skip, "end": edges.skip + edges.rows}
+    inner = f"SELECT {names} FROM ({' UNION ALL '.join(selects)}) ORDER BY {_order(plan)}"
     select = select_of(plan, f"({inner})")
     sql = f"COPY ({select}) TO $target ({copy_options(plan, first=first)}, USE_TMP_FILE false)"
     return Statement(sql, parameters)
@@ -80,23 +111,28 @@ def _order(plan: ExportPlan) -> str:
     return f"{plan.sort.sql} {_direction(plan)} NULLS LAST, {PART}, {ROW}"
 
 
-def _rows(plan: ExportPlan, range_: Range, sources: list[str], places: list[int]) -> tuple[str, dict[str, object]]:
+def _rows(
+    plan: ExportPlan, range_: Range, sources: list[str], places: list[int], *, suffix: str = ""
+) -> tuple[str, dict[str, object]]:
+    """The rows of a range and their keys. The ``suffix`` tells its parameters from those of other ranges."""
     if plan.sort is None:
         raise ValueError("a plan without an order has no keys")
-    parameters: dict[str, object] = {"sources": sources, "places": places}
+    parameters: dict[str, object] = {f"sources{suffix}": sources, f"places{suffix}": places}
     conditions = [plan.predicate] if plan.predicate else []
     if range_.first is not None:
-        conditions.append("file_row_number >= $first_row AND file_row_number < $end_row")
-        parameters |= {"first_row": range_.first, "end_row": range_.end}
+        conditions.append(f"file_row_number >= $first_row{suffix} AND file_row_number < $end_row{suffix}")
+        parameters |= {f"first_row{suffix}": range_.first, f"end_row{suffix}": range_.end}
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
     part, row = (
-        "list_extract(CAST($places AS BIGINT[]), CAST(file_index AS BIGINT) + 1)",
+        f"list_extract(CAST($places{suffix} AS BIGINT[]), CAST(file_index AS BIGINT) + 1)",
         "CAST(file_row_number AS BIGINT)",
     )
     sort, last = f"{plan.sort.sql}, '{_direction(plan)} NULLS LAST'", "'ASC NULLS LAST'"
     key = f"create_sort_key({sort}, {part}, {last}, {row}, {last})"
     names = ", ".join(identifier(field.name) for field in plan.fields)
-    select = f"SELECT {names}, {part} AS {PART}, {row} AS {ROW}, {key} AS {_KEY} FROM read_parquet($sources){where}"
+    select = (
+        f"SELECT {names}, {part} AS {PART}, {row} AS {ROW}, {key} AS {_KEY} FROM read_parquet($sources{suffix}){where}"
+    )
     return select, parameters
 
 

@@ -33,17 +33,18 @@ def main() -> None:
     goals = ", ".join(map(str, settings.goals))
     progress.note(f"{settings.rows:,} rows, {settings.rounds} rounds, goals {goals}")
     lines: list[Line] = []
+    found = machine()
+    all_lines = before = report.earlier(settings, found)
     with Emulator() as emulator:
         bench = Bench(settings, emulator, progress)
         for module in work:
             lines += _run(bench, module)
-            lines.sort(key=lambda line: line.goal)
             # After each, so that a run that is broken off leaves what it has.
-            report.write(settings, machine(), lines, seconds=progress.seconds)
+            all_lines = report.write(settings, found, lines, before, seconds=progress.seconds)
             emulator.empty()
         bench.clean()
     _plot()
-    sys.stdout.write(f"\n{report.table(lines)}\n\nAll figures: {FOLDER / 'report.md'}\n")
+    sys.stdout.write(f"\n{report.table(all_lines)}\n\nAll figures: {FOLDER / 'report.md'}\n")
 
 
 def _run(bench: Bench, module: ModuleType) -> list[Line]:

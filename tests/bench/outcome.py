@@ -47,8 +47,12 @@ def seconds(value: float) -> str:
 
 def spread(series: Series, value: Value = wall) -> str:
     """A median and its spread."""
-    low, high = series.spread(value)
-    return f"{seconds(series.median(value))} ({seconds(low)} - {seconds(high)})"
+    return seconds_between(series.median(value), *series.spread(value))
+
+
+def seconds_between(median: float, low: float, high: float) -> str:
+    """A median, the least and the most."""
+    return f"{seconds(median)} ({seconds(low)} - {seconds(high)})"
 
 
 def against_peers(

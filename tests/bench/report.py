@@ -1,68 +1,96 @@
-"""The report of a run: a table to paste, all figures behind it, and the same as JSON."""
+"""The report of a run: a table to paste, all figures behind it, and the same as JSON.
+
+A run of some goals adds to the last report if that had the same rows, rounds, machine and versions: all goals at full
+size take hours. The report says of which code each goal is.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from tests.bench.outcome import Line, spread
-from tests.bench.series import Series, work
+from tests.bench.outcome import Line, seconds_between
 from tests.bench.settings import FOLDER, Settings
 
+Told = Mapping[str, Any]
+"""A line as the JSON report has it."""
 
-def table(lines: Sequence[Line]) -> str:
+_JSON = FOLDER / "report.json"
+_CODE = "tailrace"
+"""What may differ between the machine of a report and of what is added to it."""
+
+
+def table(lines: Sequence[Told]) -> str:
     """The compact table: one line a goal and kind of work."""
     rows = ["| # | work | ours | best peer, or what it is held against | figure | goal | met |"]
     rows.append("|---|---|---|---|---|---|---|")
     for line in lines:
-        met = "not measured" if line.met is None else "yes" if line.met else "**no**"
-        cells = (line.goal, line.work, line.ours, line.best, line.figure, line.target, met)
+        met = "not measured" if line["met"] is None else "yes" if line["met"] else "**no**"
+        cells = (line["goal"], line["work"], line["ours"], line["best"], line["figure"], line["target"], met)
         rows.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(rows)
 
 
-def write(settings: Settings, machine: Mapping[str, str], lines: Sequence[Line], *, seconds: float) -> str:
-    """Write report.md and report.json; returns the text of the first."""
-    about = f"{settings.rows:,} rows, {settings.rounds} rounds, {seconds / 60:.0f} minutes"
-    head = [f"# Benchmark: {about}", "", *(f"- {name}: {value}" for name, value in machine.items()), ""]
-    notes = [f"- {line.goal}, {line.work}: {line.note}" for line in lines if line.note]
-    parts = [*head, table(lines), "", "Medians, with the least and the most of the rounds.", "", *notes, ""]
-    for line in lines:
-        if line.series:
-            parts += [f"## {line.goal}: {line.work}", "", *_figures(line), ""]
-    text = "\n".join(parts)
+def earlier(settings: Settings, machine: Told) -> list[Told]:
+    """The lines of the last report for goals that are not asked for now, if it is of such a run."""
+    try:
+        found = json.loads(_JSON.read_text(encoding="utf-8"))
+        same = found["settings"] == _told(settings) and _but_code(found["machine"]) == _but_code(machine)
+        return [line for line in found["lines"] if same and line["goal"] not in settings.goals]
+    except (FileNotFoundError, ValueError, KeyError):
+        return []
+
+
+def write(
+    settings: Settings, machine: Told, lines: Sequence[Line], before: Sequence[Told], *, seconds: float
+) -> list[Told]:
+    """Write report.md and report.json with the lines that came ``before``; returns all in the order of the goals."""
+    all_lines = [*before, *({**line.summary(), "code": machine[_CODE]} for line in lines)]
+    all_lines.sort(key=lambda line: line["goal"])
+    about = f"{settings.rows:,} rows, {settings.rounds} rounds"
+    head = [f"# Benchmark: {about}", "", *(f"- {name}: {value}" for name, value in _but_code(machine).items())]
+    for code in dict.fromkeys(line["code"] for line in all_lines):
+        goals = dict.fromkeys(str(line["goal"]) for line in all_lines if line["code"] == code)
+        head.append(f"- {_CODE} {code}: goals {', '.join(goals)}")
+    head += [f"- the last run: {seconds / 60:.0f} minutes", ""]
+    notes = [f"- {line['goal']}, {line['work']}: {line['note']}" for line in all_lines if line["note"]]
+    parts = [*head, table(all_lines), "", "Medians, with the least and the most of the rounds.", "", *notes, ""]
+    for line in all_lines:
+        if line["series"]:
+            parts += [f"## {line['goal']}: {line['work']}", "", *_figures(line["series"]), ""]
     FOLDER.mkdir(parents=True, exist_ok=True)
-    (FOLDER / "report.md").write_text(text, encoding="utf-8")
-    told = {
-        "rows": settings.rows,
-        "rounds": settings.rounds,
-        "seconds": seconds,
-        "machine": dict(machine),
-        "lines": [line.summary() for line in lines],
-    }
-    (FOLDER / "report.json").write_text(json.dumps(told, indent=1, ensure_ascii=False), encoding="utf-8")
-    return text
+    (FOLDER / "report.md").write_text("\n".join(parts), encoding="utf-8")
+    told = {"settings": _told(settings), "seconds": seconds, "machine": dict(machine), "lines": all_lines}
+    _JSON.write_text(json.dumps(told, indent=1, ensure_ascii=False), encoding="utf-8")
+    return all_lines
 
 
-def _figures(line: Line) -> list[str]:
+def _told(settings: Settings) -> dict[str, int]:
+    return {"rows": settings.rows, "rounds": settings.rounds, "seed": settings.seed}
+
+
+def _but_code(machine: Told) -> dict[str, Any]:
+    return {name: value for name, value in machine.items() if name != _CODE}
+
+
+def _figures(series: Sequence[Told]) -> list[str]:
     rows = ["| | whole process | work alone | CPU s | emulator's CPU s | peak MB | MB written | output |"]
     rows.append("|---|---|---|---|---|---|---|---|")
-    for series in line.series:
-        if not series.usable:
-            rows.append(f"| {series.contender.title} | - | - | - | - | - | - | {_plain(series.error)} |")
-            continue
-        rows.append(f"| {series.contender.title} | {_cells(series)} |")
+    for one in series:
+        cells = f"- | - | - | - | - | - | {_plain(one['error'])}" if "error" in one else _cells(one)
+        rows.append(f"| {one['title']} | {cells} |")
     return rows
 
 
-def _cells(series: Series) -> str:
-    emulator = series.median(lambda sample: sample.emulator_cpu)
+def _cells(series: Told) -> str:
+    wall, work = series["wall"], series["work"]
     cells = (
-        spread(series),
-        spread(series, work),
-        f"{series.cpu():.1f}",
-        f"{emulator:.1f}",
-        f"{series.peak_mb:.0f}",
-        f"{series.samples[-1].size / 1e6:,.1f}",
-        "checked" if series.checked else "none",
+        seconds_between(wall["median"], wall["min"], wall["max"]),
+        seconds_between(work["median"], work["min"], work["max"]),
+        f"{series['cpu']:.1f}",
+        f"{series['emulatorCpu']:.1f}",
+        f"{series['peakMb']:.0f}",
+        f"{series['bytes'] / 1e6:,.1f}",
+        "checked" if series["checked"] else "none",
     )
     return " | ".join(cells)
 

@@ -74,6 +74,15 @@ def test_every_byte_is_the_same(spread: Spread, name: str, format_name: str) -> 
     assert staged(Path(spread.exporter._runner._large._exports.location)) == []  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("format_name", FORMATS)
+@pytest.mark.parametrize("name", [name for name, request in REQUESTS.items() if "sort_by" in request])
+def test_so_it_is_where_there_are_too_many_buckets_to_write_them_at_once(
+    spread: Spread, monkeypatch: pytest.MonkeyPatch, name: str, format_name: str
+) -> None:
+    monkeypatch.setattr("engine.runners.sorting._MOST_AT_ONCE", 0)
+    spread.check(spread.engine.plan(spread.exporter, format_name, **REQUESTS[name]))
+
+
 def test_the_byte_order_mark_is_there_once(spread: Spread) -> None:
     plan = spread.engine.plan(spread.exporter, "csv", csv_options=CsvOptions(bom=True, delimiter="tab"), sort_by="few")
     content = spread.check(plan)
