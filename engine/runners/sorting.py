@@ -76,7 +76,7 @@ class Sorting:
             return
         for number, (low, high) in enumerate(self._pieces(starts)):
             first, last = bisect_right(starts, low) - 1, bisect_left(starts, high) - 1
-            # Of the buckets with the first and with the last row, others may have a part.
+            # Of the buckets with the first and with the last row, other pieces may have a part.
             cut = {first} if low > starts[first] else set()
             cut |= {last} if high < starts[last + 1] else set()
             whole = [bucket for bucket in range(first, last + 1) if bucket not in cut]
@@ -84,19 +84,21 @@ class Sorting:
                 [row[bucket] for bucket in buckets for row, of in zip(slices, counts, strict=True) if of[bucket]]
                 for buckets in (sorted(cut), whole)
             )
-            names = slice_names(len(edges) + len(inner))
             wanted = high - low - sum(starts[bucket + 1] - starts[bucket] for bucket in whole)
-            statement = exchange_sql.merge(
-                self._plan,
-                first=number == 0,
-                edges=Edges(names[: len(edges)], low - starts[first] if first in cut else 0, wanted),
-                sources=names[len(edges) :],
-                target=target_of(0),
-            )
-            yield MergeTask(number == 0, statement), edges + inner
+            skip = low - starts[first] if first in cut else 0
+            yield self._merge(number == 0, len(edges), len(inner), skip, wanted), edges + inner
             for row in slices:
                 # The cluster may forget what no later piece needs.
                 row[:first] = [None] * first
+
+    def _merge(self, first: bool, edges: int, inner: int, skip: int, wanted: int) -> MergeTask:
+        """Of so many slices of edges, which come first, ``wanted`` rows after ``skip``; of those behind them, all."""
+        names = slice_names(edges + inner)
+        of_edges = Edges(names[:edges], skip, wanted)
+        statement = exchange_sql.merge(
+            self._plan, first=first, edges=of_edges, sources=names[edges:], target=target_of(0)
+        )
+        return MergeTask(first, statement)
 
     def _pieces(self, starts: Sequence[int]) -> Iterator[tuple[int, int]]:
         rows = starts[-1]
