@@ -4,6 +4,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from threading import Lock
@@ -83,7 +84,11 @@ class DirectoryUpload:
         """Remove the staging directory; an object that was committed has a link of its own and stays."""
         with self._mutex:
             self._open = False
-            shutil.rmtree(self._folder, ignore_errors=True)
+            folder = self._folder
+            with suppress(OSError):
+                # Whoever still stages finds no folder by this name; what came into it meanwhile would keep it alive.
+                folder = folder.rename(folder.with_name(f"{folder.name}-ended"))
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _staged(self, block_id: str, length: int) -> Path:
         self._require_open()

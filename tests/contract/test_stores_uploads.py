@@ -1,8 +1,11 @@
 """What every object store promises of uploads: blocks in any order, and one commit that shows all or nothing."""
 
+import itertools
 import random
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -334,3 +337,24 @@ def test_a_directory_takes_no_block_after_the_upload_has_ended(tmp_path: Path) -
     with pytest.raises(StoreError, match="has ended"):
         store.join("k", upload.handle)
     assert list((tmp_path / ".staging").iterdir()) == []
+
+
+def test_an_end_leaves_nothing_of_those_that_still_stage(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+
+    def stage(handle: str) -> None:
+        ghost, ordinal = store.join("k", handle), itertools.count()
+        with suppress(StoreError):
+            while time.monotonic() < deadline:
+                ghost.stage(next(ordinal), b"ghost")
+
+    for _ in range(40):
+        deadline = time.monotonic() + 0.5
+        upload = store.begin("k", content_type=CSV)
+        with ThreadPoolExecutor(3) as pool:
+            ghosts = [pool.submit(stage, upload.handle) for _ in range(3)]
+            time.sleep(0.005)
+            upload.abort()
+        for ghost in ghosts:
+            ghost.result()
+        assert list((tmp_path / ".staging").glob("*")) == []
