@@ -94,8 +94,9 @@ bench-clean:
 cluster: .venv-ray/installed ## Start a Ray cluster of two nodes on loopback, and say how to export on it
 	@.venv-ray/bin/python -m tests.helpers.cluster_demo
 
-test-cluster: .venv-ray/installed azurite-install ## Run the tests that need a Ray cluster (in .venv-ray/)
+test-cluster: .venv-ray/installed azurite-install ## Run the tests that need a Ray cluster, and the end-to-end suite on one
 	.venv-ray/bin/python -m pytest -q tests/cluster
+	.venv-ray/bin/python -m pytest -q -p tests.helpers.on_cluster tests/e2e
 
 test-cluster-quick: .venv-ray/installed azurite-install ## The same without the tests that take long
 	.venv-ray/bin/python -m pytest -q -m "not long" tests/cluster
