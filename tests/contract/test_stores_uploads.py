@@ -12,6 +12,7 @@ import pytest
 
 from engine.errors import ObjectExists, ObjectMissing, StoreError
 from engine.stores import DirectoryStore, ObjectInfo, ObjectStore, Upload
+from engine.stores.port import Staging
 
 CSV = "text/csv; charset=utf-8"
 BLOCKS = [bytes([65 + number]) * (number * 1000 + 1) for number in range(20)]
@@ -342,8 +343,8 @@ def test_a_directory_takes_no_block_after_the_upload_has_ended(tmp_path: Path) -
 def test_an_end_leaves_nothing_of_those_that_still_stage(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path)
 
-    def stage(handle: str) -> None:
-        ghost, ordinal = store.join("k", handle), itertools.count()
+    def stage(ghost: Staging) -> None:
+        ordinal = itertools.count()
         with suppress(StoreError):
             while time.monotonic() < deadline:
                 ghost.stage(next(ordinal), b"ghost")
@@ -351,8 +352,9 @@ def test_an_end_leaves_nothing_of_those_that_still_stage(tmp_path: Path) -> None
     for _ in range(40):
         deadline = time.monotonic() + 0.5
         upload = store.begin("k", content_type=CSV)
+        joined = [store.join("k", upload.handle) for _ in range(3)]
         with ThreadPoolExecutor(3) as pool:
-            ghosts = [pool.submit(stage, upload.handle) for _ in range(3)]
+            ghosts = [pool.submit(stage, ghost) for ghost in joined]
             time.sleep(0.005)
             upload.abort()
         for ghost in ghosts:
