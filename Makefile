@@ -66,10 +66,10 @@ screenshots: install ## Make the README's pictures anew (needs Chromium)
 	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	touch $@
 
-BENCH = $(BIN)/python -m tests.bench $(if $(GOALS),--goals $(GOALS)) $(if $(ROWS),--rows $(ROWS)) \
-	$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(LARGE),--large $(LARGE))
+BENCH = $(BIN)/python -m tests.bench $(if $(GOALS),--goals $(GOALS)) $(if $(FORMATS),--formats $(FORMATS)) \
+	$(if $(ROWS),--rows $(ROWS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(LARGE),--large $(LARGE))
 
-bench: install azurite-install .venv-bench/installed ## Measure against the peers (GOALS=1,6 ROWS= ROUNDS= LARGE=0)
+bench: install azurite-install .venv-bench/installed ## Measure against the peers (GOALS=1,6 FORMATS=csv ROWS= ROUNDS= LARGE=0)
 	$(BENCH)
 
 bench-quick: ROWS ?= 120000

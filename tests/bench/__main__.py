@@ -14,7 +14,7 @@ from tests.bench.machine import machine
 from tests.bench.outcome import FAILED, Line
 from tests.bench.process import environment
 from tests.bench.progress import Progress
-from tests.bench.settings import ALL_GOALS, FOLDER, PEERS_PYTHON, Settings
+from tests.bench.settings import ALL_GOALS, FOLDER, FORMATS, PEERS_PYTHON, Settings
 from tests.helpers.azurite import available
 
 _WORK: tuple[ModuleType, ...] = (full, far, growth, selected, again, small, download)
@@ -68,6 +68,7 @@ def _settings() -> Settings:
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--goals", default=",".join(map(str, ALL_GOALS)), help="for example 1,6")
+    parser.add_argument("--formats", default=",".join(FORMATS), help="for goals 1 to 3, for example csv")
     parser.add_argument("--large", type=int, default=5, help="the largest size in multiples of ROWS; 0 skips it")
     asked = parser.parse_args()
     # The figures are for a machine that does nothing else.
@@ -76,7 +77,8 @@ def _settings() -> Settings:
         sys.stdout.write(f"Note: the load of this machine is {load:.1f} before the start.\n")
     try:
         goals = tuple(sorted({int(goal) for goal in asked.goals.split(",")}))
-        return Settings(rows=asked.rows, rounds=asked.rounds, goals=goals, large=asked.large)
+        formats = tuple(asked.formats.split(","))
+        return Settings(rows=asked.rows, rounds=asked.rounds, goals=goals, large=asked.large, formats=formats)
     except ValueError as error:
         raise SystemExit(f"{parser.prog}: {error}") from error
 

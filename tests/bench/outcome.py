@@ -11,7 +11,7 @@ NO_PEER = "no peer finished"
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the table. ``met`` None: not measured, and ``note`` says why."""
+    """One line of the table. ``met`` None: not measured, and ``note`` says why. ``format``, if there are several."""
 
     goal: int
     work: str
@@ -23,11 +23,13 @@ class Line:
     note: str = ""
     series: tuple[Series, ...] = ()
     facts: dict[str, object] = field(default_factory=dict)
+    format: str = ""
 
     def summary(self) -> dict[str, object]:
         """All of it, for the JSON report."""
         return {
             "goal": self.goal,
+            "format": self.format,
             "work": self.work,
             "target": self.target,
             "ours": self.ours,

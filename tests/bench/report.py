@@ -1,7 +1,7 @@
 """The report of a run: a table to paste, all figures behind it, and the same as JSON.
 
-A run of some goals adds to the last report if that had the same rows, rounds, machine and versions: all goals at full
-size take hours. The report says of which code each goal is.
+A run of some goals, or formats, adds to the last report if that had the same rows, rounds, machine and versions: all
+goals at full size take hours. The report says of which code each goal is.
 """
 
 import json
@@ -31,11 +31,11 @@ def table(lines: Sequence[Told]) -> str:
 
 
 def earlier(settings: Settings, machine: Told) -> list[Told]:
-    """The lines of the last report for goals that are not asked for now, if it is of such a run."""
+    """The lines of the last report for goals and formats that are not asked for now, if it is of such a run."""
     try:
         found = json.loads(_JSON.read_text(encoding="utf-8"))
         same = found["settings"] == _told(settings) and _but_code(found["machine"]) == _but_code(machine)
-        return [line for line in found["lines"] if same and line["goal"] not in settings.goals]
+        return [line for line in found["lines"] if same and not _asked(line, settings)]
     except (FileNotFoundError, ValueError, KeyError):
         return []
 
@@ -45,7 +45,7 @@ def write(
 ) -> list[Told]:
     """Write report.md and report.json with the lines that came ``before``; returns all in the order of the goals."""
     all_lines = [*before, *({**line.summary(), "code": machine[_CODE]} for line in lines)]
-    all_lines.sort(key=lambda line: line["goal"])
+    all_lines.sort(key=lambda line: (line["goal"], "pandas" in line["work"], line["format"]))
     about = f"{settings.rows:,} rows, {settings.rounds} rounds"
     head = [f"# Benchmark: {about}", "", *(f"- {name}: {value}" for name, value in _but_code(machine).items())]
     for code in dict.fromkeys(line["code"] for line in all_lines):
@@ -62,6 +62,10 @@ def write(
     told = {"settings": _told(settings), "seconds": seconds, "machine": dict(machine), "lines": all_lines}
     _JSON.write_text(json.dumps(told, indent=1, ensure_ascii=False), encoding="utf-8")
     return all_lines
+
+
+def _asked(line: Told, settings: Settings) -> bool:
+    return line["goal"] in settings.goals and line["format"] in ("", *settings.formats)
 
 
 def _told(settings: Settings) -> dict[str, int]:

@@ -14,17 +14,20 @@ PANDAS_MOST_ROWS = 1_000_000
 
 @dataclass(frozen=True)
 class Settings:
-    """``large`` 0 leaves out the largest size of the goals about growth."""
+    """``large`` 0 leaves out the largest size of the goals about growth; ``formats`` are for goals 1 to 3."""
 
     rows: int
     rounds: int
     goals: tuple[int, ...]
     large: int = 5
+    formats: tuple[str, ...] = FORMATS
     seed: int = 7
 
     def __post_init__(self) -> None:
         if self.rows < 10_000 or self.rounds < 1 or not set(self.goals) <= set(ALL_GOALS):
             raise ValueError("at least 10,000 rows, one round, and goals from 1 to 11")
+        if not self.formats or not set(self.formats) <= set(FORMATS):
+            raise ValueError(f"formats are {', '.join(FORMATS)}")
 
     @property
     def sizes(self) -> tuple[int, ...]:

@@ -1,6 +1,8 @@
 """Goals 1 and 2: a full export in each format, against the peers and against the limit of the machine."""
 
 import os
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from tests.bench.bench import Bench
@@ -10,7 +12,7 @@ from tests.bench.job import Job
 from tests.bench.outcome import FAILED, Line, against_peers, seconds, spread
 from tests.bench.progress import cost_of
 from tests.bench.series import Series
-from tests.bench.settings import FOLDER, FORMATS, Settings
+from tests.bench.settings import FOLDER, Settings
 
 GOALS = (1, 2)
 _LEAST = 1.2
@@ -22,28 +24,33 @@ _KEPT = FOLDER / "kept"
 def cost(settings: Settings) -> int:
     """What the measurements of this file cost."""
     contenders = len(_contenders(settings))
-    extra = 2 * len(FORMATS) if 1 in settings.goals and settings.pandas_rows != settings.rows else 0
+    extra = 2 * len(settings.formats) if 1 in settings.goals and settings.pandas_rows != settings.rows else 0
     return settings.rounds * (
-        cost_of(settings.rows, len(FORMATS) * contenders) + cost_of(settings.pandas_rows, 1) * extra
+        cost_of(settings.rows, len(settings.formats) * contenders) + cost_of(settings.pandas_rows, 1) * extra
     )
 
 
 def run(bench: Bench) -> list[Line]:
     """All formats, each with its contenders taking turns."""
-    settings, lines = bench.settings, []
+    lines: list[Line] = []
+    for format_name in bench.settings.formats:
+        lines += (replace(line, format=format_name) for line in _lines(bench, format_name))
+    return lines
+
+
+def _lines(bench: Bench, format_name: str) -> Iterator[Line]:
+    settings = bench.settings
     data = bench.data(settings.rows)
-    for format_name in FORMATS:
-        series = _measure(bench, data, format_name)
-        what = f"{format_name.upper()}, {data.rows:,} rows"
-        if 1 in settings.goals:
-            rivals = [found for found in series if found.contender is OURS or found.contender.peer]
-            lines.append(against_peers(1, f"full export, {what}", rivals, least=_LEAST))
-        if 2 in settings.goals:
-            named = {found.contender.name: found for found in series}
-            lines.append(_against_limit(what, named["tailrace"], named["encode"], named["upload"]))
+    series = _measure(bench, data, format_name)
+    what = f"{format_name.upper()}, {data.rows:,} rows"
+    if 1 in settings.goals:
+        rivals = [found for found in series if found.contender is OURS or found.contender.peer]
+        yield against_peers(1, f"full export, {what}", rivals, least=_LEAST)
+    if 2 in settings.goals:
+        named = {found.contender.name: found for found in series}
+        yield _against_limit(what, named["tailrace"], named["encode"], named["upload"])
     if 1 in settings.goals and settings.pandas_rows != settings.rows:
-        lines += _pandas(bench)
-    return sorted(lines, key=lambda line: line.goal)
+        yield _pandas(bench, format_name)
 
 
 def _contenders(settings: Settings) -> list[Contender]:
@@ -107,16 +114,11 @@ def _against_limit(what: str, ours: Series, encode: Series, upload: Series) -> L
     )
 
 
-def _pandas(bench: Bench) -> list[Line]:
+def _pandas(bench: Bench, format_name: str) -> Line:
     data = bench.data(bench.settings.pandas_rows)
-    lines = []
-    for format_name in FORMATS:
-        job = bench.job(data, format_name)
-        series = bench.compare(f"pandas {format_name}", [(OURS, job), (PANDAS, job)], data.rows)
-        lines.append(
-            against_peers(1, f"full export, {format_name.upper()}, {data.rows:,} rows, pandas", series, least=_LEAST)
-        )
-    return lines
+    job = bench.job(data, format_name)
+    series = bench.compare(f"pandas {format_name}", [(OURS, job), (PANDAS, job)], data.rows)
+    return against_peers(1, f"full export, {format_name.upper()}, {data.rows:,} rows, pandas", series, least=_LEAST)
 
 
 def _remove(folder: Path) -> None:
