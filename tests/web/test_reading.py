@@ -172,21 +172,12 @@ def test_sql_that_cannot_be_asked(people: Server, name: str) -> None:
 
 
 def test_a_query_has_its_time(people: Server, tmp_path: Any) -> None:
-    with Server((f"{people.environment['TAILRACE_RESULTS']}/..", {}), tmp_path, TAILRACE_QUERY_SECONDS="4") as server:
-        assert _within_its_time(server, "SELECT 1 AS one") == [{"one": 1}]
+    with Server((f"{people.environment['TAILRACE_RESULTS']}/..", {}), tmp_path, TAILRACE_QUERY_SECONDS="10") as server:
+        # The first one waits for the process that forks, too: on a busy machine longer than it takes itself.
+        assert post(server, sql="SELECT 1 AS one").json()["rows"] == [{"one": 1}]
         endless = post(server, sql="SELECT count(*) FROM range(10000000) a, range(10000000) b")
         assert (endless.status, endless.json()["code"]) == (400, "limit_exceeded")
-        assert _within_its_time(server, "SELECT 2 AS two") == [{"two": 2}]
-
-
-def _within_its_time(server: Server, sql: str) -> object:
-    """The rows of a statement that takes none; on a machine that stands still for seconds it may need another try."""
-    for _ in range(3):
-        answer = post(server, sql=sql)
-        if answer.status == 200:
-            break
-        assert answer.json()["code"] == "limit_exceeded"
-    return answer.json()["rows"]
+        assert post(server, sql="SELECT 2 AS two").json()["rows"] == [{"two": 2}]
 
 
 def test_sql_can_be_turned_off(people: Server, tmp_path: Any) -> None:
