@@ -86,9 +86,12 @@ def open_session(
             connection.execute("; ".join(statements))
             with bounded_spill(connection, Path(spill), megabytes(settings.spill_limit) * 1_000_000 // workers):
                 yield connection
-        finally:
+        except BaseException:
+            # What it may have spilled goes before the folder.
             connection.close()
-            SPARES.refill()
+            raise
+        finally:
+            SPARES.retire(connection)
 
 
 def fence(paths: Iterable[str], *, locked: bool = True) -> list[str]:

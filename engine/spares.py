@@ -1,7 +1,7 @@
 """DuckDB instances that are open ahead: opening one takes longer than the rest of a small export.
 
 What is open ahead is nobody's: it has no file system, no path and no limit of a session yet. A session takes it for
-itself and closes it, so that no instance is ever used by two.
+itself and retires it, so that no instance is ever used by two.
 """
 
 import os
@@ -10,6 +10,9 @@ from contextlib import contextmanager
 from threading import Condition, Lock, Thread
 
 import duckdb
+
+_LATER_SECONDS = 0.03
+"""While one is ready, whoever was just served gets the processors first: for the rest of a small export."""
 
 
 class Spares:
@@ -28,6 +31,7 @@ class Spares:
     def _begin(self) -> None:
         self._keeping, self._changed = Lock(), Condition()
         self._ready: list[duckdb.DuckDBPyConnection] = []
+        self._retired: list[duckdb.DuckDBPyConnection] = []
         self._filler: Thread | None = None
         self._keepers = 0
         self._over, self._lacking = True, False
@@ -52,32 +56,46 @@ class Spares:
             self._leave()
 
     def take(self) -> duckdb.DuckDBPyConnection:
-        """An instance for the caller alone, who closes it."""
+        """An instance for the caller alone, who retires it."""
         with self._changed:
             if self._ready:
+                self._changed.notify_all()
                 return self._ready.pop()
         return self._make()
 
-    def refill(self) -> None:
-        """Have others made in the place of those that were taken; whoever took one says so when its work is done."""
+    def retire(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Close what was taken, beside whoever goes on, and have another made in its place."""
         with self._changed:
-            self._lacking = len(self._ready) < self._most
-            self._changed.notify_all()
+            if not self._over:
+                self._retired.append(connection)
+                self._lacking = len(self._ready) < self._most
+                self._changed.notify_all()
+                return
+        connection.close()
 
     def _fill(self) -> None:
-        while True:
+        # Nothing is retired here once it is over.
+        while not self._over or self._retired:
             with self._changed:
-                self._changed.wait_for(lambda: self._over or self._lacking)
-                if self._over:
-                    return
-            try:
-                made = [self._make()]
-            except duckdb.Error:
-                # Whoever needs one is told when it cannot be made.
-                made = []
-            with self._changed:
-                self._ready += made
-                self._lacking = bool(made) and len(self._ready) < self._most
+                self._changed.wait_for(lambda: self._over or self._retired or self._lacking)
+                self._changed.wait_for(lambda: self._over or self._retired or not self._ready, _LATER_SECONDS)
+                retired, self._retired = self._retired, []
+                making = self._lacking and not retired and not self._over
+            while retired:
+                # Whatever its session was about goes with it.
+                retired.pop().close()
+            if making:
+                self._add_one()
+
+    def _add_one(self) -> None:
+        try:
+            made = [self._make()]
+        except duckdb.Error:
+            # Whoever needs one is told when it cannot be made.
+            made = []
+        with self._changed:
+            self._ready += made
+            self._lacking = bool(made) and len(self._ready) < self._most
 
     def _leave(self) -> None:
         with self._keeping:
@@ -94,5 +112,5 @@ class Spares:
 
     def _begin_after_fork(self) -> None:
         # The parent's are neither used nor closed here: their locks are as some thread of the parent held them.
-        self._left_alone.append(self._ready)
+        self._left_alone += self._ready, self._retired
         self._begin()

@@ -27,6 +27,8 @@ from engine.sandbox.wire import Kind, send
 
 _ORDER = struct.Struct("<cI")
 _START, _END = b"S", b"E"
+_READY = b"R"
+_PATIENCE_SECONDS = 30
 _DIE_WITH_PARENT = 1
 _NICENESS = 10
 
@@ -68,7 +70,7 @@ class ForkServer:
         atexit.register(self.close)
 
     def start(self) -> Child:
-        """A new child. Raises OSError if there can be none."""
+        """A new child, forked by a process that is ready to. Raises OSError if there can be none."""
         requests, far_requests = os.pipe()
         far_answers, answers = os.pipe()
         try:
@@ -106,7 +108,13 @@ class ForkServer:
 
     def _order(self, order: bytes, number: int, *pipes: int) -> None:
         if self._orders is None:
-            ours, theirs = socket.socketpair()
+            self._orders = self._begin()
+        socket.send_fds(self._orders, [_ORDER.pack(order, number)], pipes)
+
+    def _begin(self) -> socket.socket:
+        """Start the process and wait until it has imported all: a statement's time is not for that."""
+        ours, theirs = socket.socketpair()
+        try:
             with theirs:
                 self._process = subprocess.Popen(  # our own module
                     [sys.executable, "-s", "-P", "-c", "from engine.sandbox.fork_server import main; main()"],
@@ -115,8 +123,15 @@ class ForkServer:
                     env={"PYTHONPATH": str(Path(__file__).parents[2]), "LC_ALL": "C.UTF-8"},
                     cwd="/",
                 )
-            self._orders = ours
-        socket.send_fds(self._orders, [_ORDER.pack(order, number)], pipes)
+            ours.settimeout(_PATIENCE_SECONDS)
+            if ours.recv(1) != _READY:
+                raise ConnectionError("the process that forks the statements' ended before it was ready")
+            ours.settimeout(None)
+        except BaseException:
+            ours.close()
+            self._close()
+            raise
+        return ours
 
     def _close(self) -> None:
         if self._orders is not None:
@@ -178,4 +193,5 @@ def main() -> None:
     # What is there by now is everyone's: it is not looked through, and so not copied.
     gc.freeze()
     with socket.socket(fileno=os.dup(0)) as orders:
+        orders.sendall(_READY)
         _serve(orders)

@@ -93,6 +93,34 @@ def test_a_child_that_breaks_down_tells_no_value() -> None:
     assert b"a cell" not in told
 
 
+def test_a_child_is_there_when_what_forks_has_imported_all() -> None:
+    """A statement's time begins then: it is not spent on an interpreter that starts."""
+    forks = ForkServer()
+    child = forks.start()
+    (server,) = started_by(os.getpid(), "engine.sandbox.fork_server")
+    loaded = Path(f"/proc/{server}/maps").read_text()
+    child.close()
+    forks.close()
+    assert "_duckdb" in loaded
+
+
+def test_what_forks_but_ends_before_it_is_ready_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\nexit 3\n")
+    broken.chmod(0o700)
+    forks = ForkServer()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", str(broken))
+        with pytest.raises(ConnectionError, match="before it was ready"):
+            forks.start()
+    assert not forks.alive
+    child = forks.start()
+    send(child.answers, Kind.READ)
+    assert receive(child.requests)[0] is Kind.BROKEN
+    child.close()
+    forks.close()
+
+
 def test_children_hold_no_pipe_of_others() -> None:
     """What one writes to another, or reads in its place, would be another statement's."""
     forks = ForkServer()
@@ -113,8 +141,6 @@ def test_what_forks_has_one_thread() -> None:
     """A lock that another thread held when it was forked would be held for good."""
     forks = ForkServer()
     child = forks.start()
-    send(child.answers, Kind.READ)  # no job: the answer comes when all is imported
-    receive(child.requests)
     threads = [len(list(Path(f"/proc/{pid}/task").iterdir())) for pid in started_by(os.getpid(), "fork_server")]
     child.close()
     forks.close()

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +12,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from engine.file_systems import StageFileSystem
+from engine.framing import PlainFrame
+from engine.ordered import OrderedSink
 from engine.spares import Spares
 
 MOST = 2
@@ -43,6 +47,7 @@ class Maker:
 
     def __init__(self) -> None:
         self.made: list[duckdb.DuckDBPyConnection] = []
+        self.made_at: list[float] = []
         self.failing = False
         self.failed = threading.Event()
 
@@ -50,6 +55,7 @@ class Maker:
         if self.failing:
             self.failed.set()
             raise duckdb.Error("no memory")
+        self.made_at.append(time.monotonic())
         connection = duckdb.connect(config={"threads": 1})
         self.made.append(connection)
         return connection
@@ -90,8 +96,10 @@ def fillers() -> list[threading.Thread]:
 
 def test_nothing_is_open_ahead_unless_someone_keeps_it(spares: Spares, maker: Maker) -> None:
     taken = spares.take()
-    spares.refill()
+    assert is_open(taken)
+    spares.retire(taken)
     assert maker.made == [taken]
+    assert not is_open(taken)
     assert spares.ready == 0
     assert not fillers()
 
@@ -104,18 +112,62 @@ def test_so_many_are_open_ahead_and_each_is_taken_once(spares: Spares, maker: Ma
         assert len(maker.made) == MOST + 1
         assert len({id(one) for one in taken}) == MOST + 1
         taken[0].execute("CREATE TABLE of_one_session AS SELECT 1")
-        spares.refill()
+        spares.retire(taken[0])
         wait_for(lambda: spares.ready == MOST)
         taken += [spares.take() for _ in range(MOST)]
         assert len({id(one) for one in taken}) == 2 * MOST + 1
         assert [one.execute("SHOW TABLES").fetchall() for one in taken[1:]] == [[]] * 2 * MOST
-    assert all(map(is_open, taken))
+    assert all(map(is_open, taken[1:]))
+
+
+def test_what_is_retired_is_closed_first_and_the_next_is_made_a_moment_later(spares: Spares, maker: Maker) -> None:
+    """While one is ready: the rest of a small export takes less than that."""
+    with spares.kept():
+        wait_for(lambda: spares.ready == MOST)
+        taken = spares.take()
+        retired_at = time.monotonic()
+        spares.retire(taken)
+        wait_for(lambda: spares.ready == MOST)
+        assert not is_open(taken)
+        assert maker.made_at[-1] - retired_at > 0.02
+
+
+def test_when_none_is_ready_others_are_made(spares: Spares) -> None:
+    with spares.kept():
+        wait_for(lambda: spares.ready == MOST)
+        taken = [spares.take() for _ in range(MOST)]
+        spares.retire(taken[0])
+        wait_for(lambda: spares.ready == MOST)
+        assert is_open(taken[1])
+
+
+def test_what_is_retired_at_the_end_is_closed(spares: Spares) -> None:
+    for _ in range(20):
+        with spares.kept():
+            taken = [spares.take() for _ in range(MOST)]
+            for one in taken:
+                spares.retire(one)
+        assert not any(map(is_open, taken))
+        assert spares.ready == 0
+
+
+def test_what_a_retired_one_held_is_let_go() -> None:
+    """Its file systems hold the last blocks of an export."""
+    spares = Spares(duckdb.connect, most=MOST)
+    with spares.kept():
+        taken = spares.take()
+        file_system = StageFileSystem(OrderedSink(PlainFrame(), lambda _: None, count=1, max_waiting_bytes=0))
+        held = weakref.ref(file_system)
+        taken.register_filesystem(file_system)
+        spares.retire(taken)
+        del taken, file_system
+        wait_for(lambda: held() is None)
 
 
 def test_there_are_never_more(spares: Spares, maker: Maker) -> None:
     def take(_: int) -> duckdb.DuckDBPyConnection:
         taken = spares.take()
-        spares.refill()
+        spares.retire(taken)
         assert spares.ready <= MOST
         return taken
 
@@ -147,7 +199,7 @@ def test_what_cannot_be_made_is_told_to_its_taker_alone(spares: Spares, maker: M
         with pytest.raises(duckdb.Error, match="no memory"):
             spares.take()
         maker.failing = False
-        spares.refill()
+        spares.retire(spares.take())
         wait_for(lambda: spares.ready == MOST)
 
 
