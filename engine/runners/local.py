@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from engine.allocator import share_heaps
+from engine.allocator import set_heaps
 from engine.blocks import BlockStream
 from engine.cancel import CancelToken
 from engine.executor import run_ranges
@@ -23,7 +23,7 @@ class LocalRunner:
         self._results = results
         self._exports = exports
         self._settings = settings
-        share_heaps()
+        set_heaps()
 
     @contextmanager
     def stage(self, plan: ExportPlan, key: str, cancel: CancelToken, progress: Progress) -> Iterator[Staged]:
