@@ -6,9 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from engine.stores import ObjectStore, open_store
 from tests.helpers.azurite import Azurite, available
+
+# No test fails by the clock of a machine that is shared.
+settings.register_profile("untimed", settings(), deadline=None)
+settings.load_profile("untimed")
 
 STORES = ["directory", pytest.param("azure", marks=pytest.mark.azurite)]
 

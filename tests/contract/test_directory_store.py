@@ -252,7 +252,7 @@ def test_no_increment_is_lost_between_processes(directory: DirectoryStore, tmp_p
     assert directory.read("counter") == b"200"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.binary(max_size=200), start=st.integers(0, 250), length=st.none() | st.integers(0, 250))
 def test_a_range_read_is_a_slice(
     tmp_path_factory: pytest.TempPathFactory, data: bytes, start: int, length: int | None
@@ -264,7 +264,7 @@ def test_a_range_read_is_a_slice(
     assert b"".join(store.stream("a", start=start, length=len(expected), etag=etag)) == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(blocks=st.lists(st.binary(max_size=9), max_size=12), order=st.randoms(use_true_random=False))
 def test_a_commit_is_the_concatenation_of_its_blocks(
     tmp_path_factory: pytest.TempPathFactory, blocks: list[bytes], order: Random

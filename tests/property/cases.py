@@ -45,7 +45,6 @@ class Cases:
         explored = seed(SEED + crc32(self.name.encode()))(explored)
         settings(
             max_examples=-(-self.wanted // per_example),
-            deadline=None,
             database=None,
             phases=(Phase.generate,),
         )(explored)()

@@ -243,7 +243,7 @@ _STEPS = st.tuples(
 """After so many seconds one does so; the number says who."""
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 4), st.integers(0, 7), st.integers(5, 30), st.lists(_STEPS, min_size=20, max_size=40))
 def test_whatever_happens_the_rules_hold(
     at_once: int, queue_length: int, longest_wait: int, steps: list[tuple[int, str, int]]

@@ -30,7 +30,7 @@ def test_the_tiers_fill_the_largest_object() -> None:
         block_bytes(MAX_BLOCKS)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pieces=st.lists(st.binary(max_size=40), max_size=12))
 def test_the_object_is_the_concatenation(
     tmp_path_factory: pytest.TempPathFactory, small_blocks: None, pieces: list[bytes]

@@ -47,7 +47,7 @@ def _run(ranges: list[list[bytes]], workers: int, limit: int, seed: int) -> list
     return forwarded
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(PIECES, st.integers(1, 5), st.sampled_from([0, 1, 10, 10_000]), st.integers(0, 1000))
 def test_any_interleaving_yields_the_concatenation(
     ranges: list[list[bytes]], workers: int, limit: int, seed: int

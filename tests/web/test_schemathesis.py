@@ -162,7 +162,6 @@ def generate(
         max_examples=count,
         derandomize=SEED is None,
         database=None,
-        deadline=None,
         suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
     )
     @given(cases)
