@@ -63,24 +63,37 @@ class ForkServer:
     """The side that asks for children. The process starts with the first one, and again if somebody ended it."""
 
     def __init__(self) -> None:
+        # Of their own: who ends a child, from an event loop maybe, does not wait for a process that starts.
+        self._starting = Lock()
         self._lock = Lock()
         self._numbers = count(1)
         self._process: subprocess.Popen[bytes] | None = None
         self._orders: socket.socket | None = None
         atexit.register(self.close)
 
+    def ready(self) -> None:
+        """Wait until there is a process that has imported all. Raises OSError if there can be none."""
+        with self._starting:
+            if self.alive:
+                return
+            process, orders = _begin()
+            with self._lock:
+                self._close()
+                self._process, self._orders = process, orders
+
     def start(self) -> Child:
         """A new child, forked by a process that is ready to. Raises OSError if there can be none."""
         requests, far_requests = os.pipe()
         far_answers, answers = os.pipe()
+        number = next(self._numbers)
         try:
-            with self._lock:
-                number = next(self._numbers)
-                try:
-                    self._order(_START, number, far_answers, far_requests)
-                except OSError:
-                    self._close()
-                    self._order(_START, number, far_answers, far_requests)
+            self.ready()
+            try:
+                self._order(_START, number, far_answers, far_requests)
+            except OSError:
+                # It ended between the look and the order.
+                self.ready()
+                self._order(_START, number, far_answers, far_requests)
         except BaseException:
             os.close(requests)
             os.close(answers)
@@ -93,13 +106,13 @@ class ForkServer:
     @property
     def alive(self) -> bool:
         """Whether the process runs."""
-        return self._process is not None and self._process.poll() is None
+        process = self._process
+        return process is not None and process.poll() is None
 
     def end(self, number: int) -> None:
         """Kill a child and take its status; nothing if it was ended before."""
-        with self._lock, suppress(OSError):
-            if self._orders is not None:
-                self._order(_END, number)
+        with suppress(OSError):
+            self._order(_END, number)
 
     def close(self) -> None:
         """End the process and its children; another one starts if somebody asks for a child."""
@@ -107,31 +120,14 @@ class ForkServer:
             self._close()
 
     def _order(self, order: bytes, number: int, *pipes: int) -> None:
-        if self._orders is None:
-            self._orders = self._begin()
-        socket.send_fds(self._orders, [_ORDER.pack(order, number)], pipes)
-
-    def _begin(self) -> socket.socket:
-        """Start the process and wait until it has imported all: a statement's time is not for that."""
-        ours, theirs = socket.socketpair()
-        try:
-            with theirs:
-                self._process = subprocess.Popen(  # our own module
-                    [sys.executable, "-s", "-P", "-c", "from engine.sandbox.fork_server import main; main()"],
-                    stdin=theirs.fileno(),
-                    # Nothing of ours: settings are where the credentials are.
-                    env={"PYTHONPATH": str(Path(__file__).parents[2]), "LC_ALL": "C.UTF-8"},
-                    cwd="/",
-                )
-            ours.settimeout(_PATIENCE_SECONDS)
-            if ours.recv(1) != _READY:
-                raise ConnectionError("the process that forks the statements' ended before it was ready")
-            ours.settimeout(None)
-        except BaseException:
-            ours.close()
-            self._close()
-            raise
-        return ours
+        with self._lock:
+            if self._orders is None:
+                raise ConnectionError("the process that forks the statements' was closed")
+            try:
+                socket.send_fds(self._orders, [_ORDER.pack(order, number)], pipes)
+            except OSError:
+                self._close()
+                raise
 
     def _close(self) -> None:
         if self._orders is not None:
@@ -140,6 +136,33 @@ class ForkServer:
             self._process.kill()
             self._process.wait()
         self._orders = self._process = None
+
+
+def _begin() -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Start the process and wait until it has imported all: a statement's time is not for that."""
+    ours, theirs = socket.socketpair()
+    try:
+        with theirs:
+            process = subprocess.Popen(  # our own module
+                [sys.executable, "-s", "-P", "-c", "from engine.sandbox.fork_server import main; main()"],
+                stdin=theirs.fileno(),
+                # Nothing of ours: settings are where the credentials are.
+                env={"PYTHONPATH": str(Path(__file__).parents[2]), "LC_ALL": "C.UTF-8"},
+                cwd="/",
+            )
+        try:
+            ours.settimeout(_PATIENCE_SECONDS)
+            if ours.recv(1) != _READY:
+                raise ConnectionError("the process that forks the statements' ended before it was ready")
+            ours.settimeout(None)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+    except BaseException:
+        ours.close()
+        raise
+    return process, ours
 
 
 def _serve(orders: socket.socket) -> None:

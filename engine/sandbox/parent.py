@@ -48,6 +48,14 @@ class Limits:
     """Whether a kernel that cannot confine is a reason to refuse."""
 
 
+def prepare() -> None:
+    """Wait until a statement's process can be forked at once: the first time takes a second or two.
+
+    Raises OSError if there can be none.
+    """
+    _FORKS.ready()
+
+
 def ask(sql: str, run: Run, results: ResultStore, *, limits: Limits, most_rows: int, cancel: CancelToken) -> Answer:
     """The rows that a statement finds in a run, at most so many of them.
 

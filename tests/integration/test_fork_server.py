@@ -121,6 +121,40 @@ def test_what_forks_but_ends_before_it_is_ready_is_said(monkeypatch: pytest.Monk
     forks.close()
 
 
+def test_who_ends_a_child_does_not_wait_for_a_process_that_starts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It may be an event loop."""
+    slow = tmp_path / "python"
+    slow.write_text("#!/bin/sh\nexec sleep 25\n")
+    slow.chmod(0o700)
+    forks = ForkServer()
+    child = forks.start()
+    (server,) = started_by(os.getpid(), "engine.sandbox.fork_server")
+    os.kill(server, signal.SIGKILL)
+    assert until(lambda: not forks.alive)
+    failed: list[Exception] = []
+
+    def start() -> None:
+        try:
+            forks.start()
+        except OSError as error:
+            failed.append(error)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", str(slow))
+        starting = threading.Thread(target=start)
+        starting.start()
+        assert until(lambda: len(started_by(os.getpid(), "sleep")) == 1)
+        child.close()
+        assert starting.is_alive()
+        (waited_for,) = started_by(os.getpid(), "sleep")
+        os.kill(waited_for, signal.SIGKILL)
+        starting.join(20)
+    assert [str(error) for error in failed] == ["the process that forks the statements' ended before it was ready"]
+    forks.close()
+
+
 def test_children_hold_no_pipe_of_others() -> None:
     """What one writes to another, or reads in its place, would be another statement's."""
     forks = ForkServer()

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -28,12 +28,19 @@ def make_queries(at_once: int = 1, seconds: int = 30) -> Queries:
 class Query:
     """A query that goes on until it is let go, or cancelled if it hears of that; its caller leaves when told to."""
 
-    def __init__(self, queries: Queries, team: str = "acme", *, hears: bool = True) -> None:
+    def __init__(
+        self,
+        queries: Queries,
+        team: str = "acme",
+        *,
+        hears: bool = True,
+        prepare: Callable[[], None] | None = None,
+    ) -> None:
         self._left = asyncio.Event()
         self._over = threading.Event()
         self._hears = hears
         self.began = threading.Event()
-        self.task = asyncio.create_task(queries.run(team, self._gone, self._run))
+        self.task = asyncio.create_task(queries.run(team, self._gone, self._run, prepare=prepare))
 
     def leave(self) -> None:
         self._left.set()
@@ -139,3 +146,44 @@ def test_one_waits_for_as_long_as_another_may_run() -> None:
             await first.task
 
     run_still(work())
+
+
+def test_what_is_prepared_for_a_query_takes_none_of_its_time() -> None:
+    async def work() -> None:
+        queries = make_queries(seconds=7)
+        ready = threading.Event()
+
+        def prepare() -> None:
+            assert ready.wait(20)
+
+        query = Query(queries, hears=False, prepare=prepare)
+        await settled()
+        await pass_time(8)
+        assert not query.began.is_set()
+        ready.set()
+        await query.until_it_runs()
+        await pass_time(6)
+        query.end()
+        assert await query.task == "found"
+
+    run_still(work())
+
+
+def test_who_leaves_while_a_query_is_prepared_never_begins_it() -> None:
+    async def work() -> None:
+        queries = make_queries()
+        ready = threading.Event()
+
+        def prepare() -> None:
+            assert ready.wait(20)
+
+        query = Query(queries, prepare=prepare)
+        await settled()
+        query.leave()
+        await settled()
+        ready.set()
+        with pytest.raises(Cancelled):
+            await query.task
+        assert not query.began.is_set()
+
+    run(work())

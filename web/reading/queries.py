@@ -51,11 +51,19 @@ class Queries:
             wanted.cancel()
 
     async def run(
-        self, team: str, gone: Callable[[], Awaitable[None]], query: Callable[[CancelToken], _FoundT]
+        self,
+        team: str,
+        gone: Callable[[], Awaitable[None]],
+        query: Callable[[CancelToken], _FoundT],
+        *,
+        prepare: Callable[[], None] | None = None,
     ) -> _FoundT:
-        """What the query finds. Raises Busy, Cancelled when the caller is gone, or LimitExceeded when time is up."""
+        """What the query finds. Raises Busy, Cancelled when the caller is gone, or LimitExceeded when time is up.
+
+        What has to be there before it can begin is prepared in its place, and takes none of its time.
+        """
         turn, cancel = Turn(team), CancelToken()
-        running = asyncio.ensure_future(self._run(turn, cancel, query))
+        running = asyncio.ensure_future(self._run(turn, cancel, query, prepare))
         leaving = asyncio.ensure_future(gone())
         self._wanted.add(cancel)
         try:
@@ -72,8 +80,17 @@ class Queries:
             raise Cancelled("The query was cancelled.")
         return running.result()
 
-    async def _run(self, turn: Turn, cancel: CancelToken, query: Callable[[CancelToken], _FoundT]) -> _FoundT:
+    async def _run(
+        self,
+        turn: Turn,
+        cancel: CancelToken,
+        query: Callable[[CancelToken], _FoundT],
+        prepare: Callable[[], None] | None,
+    ) -> _FoundT:
         async with self._places.enter(turn):
+            if prepare is not None:
+                await anyio.to_thread.run_sync(prepare, limiter=self._threads)
+                cancel.raise_if_cancelled()
             late = asyncio.get_running_loop().call_later(self._seconds, cancel.cancel)
             try:
                 return await anyio.to_thread.run_sync(query, cancel, limiter=self._threads)

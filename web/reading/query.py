@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.errors import InvalidRequest
-from engine.sandbox import MOST_ROWS, ask
+from engine.sandbox import MOST_ROWS, ask, prepare
 from web.answers import AnswerField
 from web.asking import disconnected, identify, read_posted
 from web.facts import note
@@ -50,6 +50,7 @@ async def query(request: Request) -> Response:
             most_rows=asked.limit,
             cancel=cancel,
         ),
+        prepare=prepare,
     )
     note(request.scope, rows=answer.count, bytes=len(answer.rows))
     body = QueryAnswer(
