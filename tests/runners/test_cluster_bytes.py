@@ -106,6 +106,21 @@ def test_row_groups_of_a_sorted_file_lie_where_one_machine_puts_them(tmp_path: P
     assert groups == [122_880] * 5 + [rows - 5 * 122_880]
 
 
+def test_a_split_of_many_rows_into_many_buckets_writes_each_into_one_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, buckets = 300_000, 120
+    monkeypatch.setattr("engine.runners.sorting._PIECE_BUCKETS", buckets)
+    engine, chance = Engine(tmp_path / "engine"), Random(2)
+    keys = list(range(rows))
+    chance.shuffle(keys)
+    engine.publish(engine.write_parquet(pa.table({"k": keys, "n": pa.array(range(rows))})))
+    pool = ThreadPool()
+    spread = spread_over(pool, engine, tmp_path / "exports", least_bytes=1_000_000_000)
+    spread.check(engine.plan(spread.exporter, "parquet", sort_by="k"))
+    pool.threads.shutdown()
+
+
 @pytest.mark.parametrize("format_name", FORMATS)
 def test_generated_requests_on_generated_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format_name: str
