@@ -6,7 +6,7 @@ itself and retires it, so that no instance is ever used by two.
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Condition, Lock, Thread
 
 import duckdb
@@ -82,16 +82,16 @@ class Spares:
                 retired, self._retired = self._retired, []
                 making = self._lacking and not retired and not self._over
             while retired:
-                # Whatever its session was about goes with it.
-                retired.pop().close()
+                # Whatever its session was about goes with it. Nothing ends this thread, who alone closes the next ones.
+                with suppress(Exception):
+                    retired.pop().close()
             if making:
                 self._add_one()
 
     def _add_one(self) -> None:
         try:
             made = [self._make()]
-        except duckdb.Error:
-            # Whoever needs one is told when it cannot be made.
+        except Exception:  # noqa: BLE001  # whoever needs one is told when it cannot be made
             made = []
         with self._changed:
             self._ready += made

@@ -48,13 +48,13 @@ class Maker:
     def __init__(self) -> None:
         self.made: list[duckdb.DuckDBPyConnection] = []
         self.made_at: list[float] = []
-        self.failing = False
+        self.failing: Exception | None = None
         self.failed = threading.Event()
 
     def __call__(self) -> duckdb.DuckDBPyConnection:
         if self.failing:
             self.failed.set()
-            raise duckdb.Error("no memory")
+            raise self.failing
         self.made_at.append(time.monotonic())
         connection = duckdb.connect(config={"threads": 1})
         self.made.append(connection)
@@ -192,13 +192,14 @@ def test_those_that_nobody_took_are_closed_by_the_last_who_keeps_them(spares: Sp
         assert is_open(spares.take())
 
 
-def test_what_cannot_be_made_is_told_to_its_taker_alone(spares: Spares, maker: Maker) -> None:
-    maker.failing = True
+@pytest.mark.parametrize("error", [duckdb.Error, MemoryError, RuntimeError])
+def test_what_cannot_be_made_is_told_to_its_taker_alone(spares: Spares, maker: Maker, error: type[Exception]) -> None:
+    maker.failing = error("no memory")
     with spares.kept():
         assert maker.failed.wait(_PATIENCE_SECONDS)
-        with pytest.raises(duckdb.Error, match="no memory"):
+        with pytest.raises(error, match="no memory"):
             spares.take()
-        maker.failing = False
+        maker.failing = None
         spares.retire(spares.take())
         wait_for(lambda: spares.ready == MOST)
 
