@@ -12,6 +12,7 @@ from engine.errors import ClusterUnavailable
 
 DIED = "The process that drove the export on the cluster has ended: the cluster is gone, or the process was killed."
 _END_SECONDS = 20
+_SETTINGS = ("TAILRACE_", "AZURE_STORAGE_")
 _ENVIRONMENT = {
     # How long a driver looks for a head that is gone before it gives up.
     "RAY_gcs_rpc_server_reconnect_timeout_s": "20",
@@ -89,7 +90,7 @@ class Driver:
 
 def _environment() -> dict[str, str]:
     """Ours without the service's settings: what the driver needs comes with its orders, and keys of callers do not."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("TAILRACE_")}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)}
     return inherited | _ENVIRONMENT
 
 

@@ -5,7 +5,8 @@ Ray ends a process whose cluster is gone, so this runs in the driver's own proce
 
 import logging
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from threading import Lock
 from typing import Any
 
@@ -64,9 +65,9 @@ class RaySession:
     def submit(self, task: Task, inputs: Sequence[Ticket] = ()) -> list[Ticket]:
         """Queue a task on whichever node."""
         options: dict[str, Any] = {"num_cpus": 1, "max_retries": _RETRIES, "scheduling_strategy": "SPREAD"}
-        found = self._work.options(num_returns=task.returns, name=type(task).__name__, **options).remote(
-            self._job, task, *inputs
-        )
+        remote = self._work.options(num_returns=task.returns, name=type(task).__name__, **options).remote
+        with _translated():
+            found = remote(self._job, task, *inputs)
         return [found] if task.returns == 1 else list(found)
 
     def ready(self, tickets: Sequence[Ticket], seconds: float) -> list[Ticket]:
@@ -74,26 +75,17 @@ class RaySession:
         if not tickets:
             return []
         refs: list[Any] = list(tickets)
-        done, _ = ray.wait(refs, num_returns=1, timeout=seconds)
-        if done and len(refs) > 1:
-            done, _ = ray.wait(refs, num_returns=len(refs), timeout=0)
+        with _translated():
+            done, _ = ray.wait(refs, num_returns=1, timeout=seconds)
+            if done and len(refs) > 1:
+                done, _ = ray.wait(refs, num_returns=len(refs), timeout=0)
         return list(done)
 
     def result(self, ticket: Ticket) -> object:
         """The value; its buffers lie in the cluster's memory while it lives."""
         ref: Any = ticket
-        try:
+        with _translated():
             return ray.get(ref)
-        except OutOfMemoryError as error:
-            raise LimitExceeded(TOO_LARGE) from error
-        except TaskCancelledError as error:
-            raise Cancelled("The export was cancelled.") from error
-        except RayTaskError as error:
-            raise ClusterUnavailable(
-                "A node of the cluster cannot run a task: install the same tailrace on every node."
-            ) from error
-        except RayError as error:
-            raise ClusterUnavailable("The cluster lost a task for good, in spite of its retries.") from error
 
     def cancel(self, tickets: Sequence[Ticket]) -> None:
         """Interrupt what runs: a task notices within a second."""
@@ -103,3 +95,20 @@ class RaySession:
                 ray.cancel(ref, force=False)
             except (RayError, ValueError, TypeError):
                 continue
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """What Ray raises, in our terms."""
+    try:
+        yield
+    except OutOfMemoryError as error:
+        raise LimitExceeded(TOO_LARGE) from error
+    except TaskCancelledError as error:
+        raise Cancelled("The export was cancelled.") from error
+    except RayTaskError as error:
+        raise ClusterUnavailable(
+            "A node of the cluster cannot run a task: install the same tailrace on every node."
+        ) from error
+    except RayError as error:
+        raise ClusterUnavailable("The cluster lost a task for good, in spite of its retries.") from error
