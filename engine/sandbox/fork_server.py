@@ -29,6 +29,7 @@ _ORDER = struct.Struct("<cI")
 _START, _END = b"S", b"E"
 _READY = b"R"
 _PATIENCE_SECONDS = 30
+_NOT_READY = "the process that forks the statements' ended before it was ready"
 _DIE_WITH_PARENT = 1
 _NICENESS = 10
 
@@ -36,8 +37,16 @@ _NICENESS = 10
 class Child:
     """One forked process: ``requests`` is what it says, ``answers`` is what it is told."""
 
-    def __init__(self, server: "ForkServer", number: int, requests: IO[bytes], answers: IO[bytes]) -> None:
+    def __init__(
+        self,
+        server: "ForkServer",
+        process: subprocess.Popen[bytes],
+        number: int,
+        requests: IO[bytes],
+        answers: IO[bytes],
+    ) -> None:
         self._server = server
+        self._process = process
         self._number = number
         self.requests = requests
         self.answers = answers
@@ -45,7 +54,7 @@ class Child:
     @property
     def orphaned(self) -> bool:
         """Whether the process that forked it is gone, and it with it."""
-        return not self._server.alive
+        return self._process.poll() is not None
 
     def kill(self) -> None:
         """End it, whatever it does; nothing if it has ended."""
@@ -67,41 +76,50 @@ class ForkServer:
         self._starting = Lock()
         self._lock = Lock()
         self._numbers = count(1)
+        self._failures = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._orders: socket.socket | None = None
         atexit.register(self.close)
 
     def ready(self) -> None:
         """Wait until there is a process that has imported all. Raises OSError if there can be none."""
+        failures = self._failures
         with self._starting:
             if self.alive:
                 return
-            process, orders = _begin()
+            if self._failures != failures:
+                # Another one has waited in vain meanwhile: those behind it do not wait for as long again.
+                raise ConnectionError(_NOT_READY)
+            try:
+                process, orders = _begin()
+            except BaseException:
+                self._failures += 1
+                raise
             with self._lock:
                 self._close()
                 self._process, self._orders = process, orders
 
     def start(self) -> Child:
         """A new child, forked by a process that is ready to. Raises OSError if there can be none."""
-        requests, far_requests = os.pipe()
-        far_answers, answers = os.pipe()
+        self.ready()
         number = next(self._numbers)
+        ends = [*os.pipe()]
         try:
-            self.ready()
+            ends += os.pipe()
+            requests, far_requests, far_answers, answers = ends
             try:
-                self._order(_START, number, far_answers, far_requests)
+                process = self._order(_START, number, far_answers, far_requests)
             except OSError:
                 # It ended between the look and the order.
                 self.ready()
-                self._order(_START, number, far_answers, far_requests)
+                process = self._order(_START, number, far_answers, far_requests)
         except BaseException:
-            os.close(requests)
-            os.close(answers)
+            for end in ends:
+                os.close(end)
             raise
-        finally:
-            os.close(far_requests)
-            os.close(far_answers)
-        return Child(self, number, os.fdopen(requests, "rb"), os.fdopen(answers, "wb"))
+        os.close(far_requests)
+        os.close(far_answers)
+        return Child(self, process, number, os.fdopen(requests, "rb"), os.fdopen(answers, "wb"))
 
     @property
     def alive(self) -> bool:
@@ -119,15 +137,18 @@ class ForkServer:
         with self._lock:
             self._close()
 
-    def _order(self, order: bytes, number: int, *pipes: int) -> None:
+    def _order(self, order: bytes, number: int, *pipes: int) -> subprocess.Popen[bytes]:
+        """Returns the process that was told."""
         with self._lock:
-            if self._orders is None:
+            process = self._process
+            if self._orders is None or process is None:
                 raise ConnectionError("the process that forks the statements' was closed")
             try:
                 socket.send_fds(self._orders, [_ORDER.pack(order, number)], pipes)
             except OSError:
                 self._close()
                 raise
+            return process
 
     def _close(self) -> None:
         if self._orders is not None:
@@ -153,7 +174,7 @@ def _begin() -> tuple[subprocess.Popen[bytes], socket.socket]:
         try:
             ours.settimeout(_PATIENCE_SECONDS)
             if ours.recv(1) != _READY:
-                raise ConnectionError("the process that forks the statements' ended before it was ready")
+                raise ConnectionError(_NOT_READY)
             ours.settimeout(None)
         except BaseException:
             process.kill()
@@ -215,6 +236,7 @@ def main() -> None:
     duckdb.default_connection().close()
     # What is there by now is everyone's: it is not looked through, and so not copied.
     gc.freeze()
-    with socket.socket(fileno=os.dup(0)) as orders:
+    # Who gives the orders may be gone before the first of them.
+    with suppress(OSError), socket.socket(fileno=os.dup(0)) as orders:
         orders.sendall(_READY)
         _serve(orders)

@@ -124,8 +124,8 @@ def _read(run: Run, results: ResultStore, number: int, start: int, length: int) 
 def _child(seconds: int, cancel: CancelToken) -> Iterator[Child]:
     child = _FORKS.start()
     timer = Timer(seconds, child.kill)
-    timer.start()
     try:
+        timer.start()
         with cancel.calling(child.kill):
             yield child
     finally:

@@ -34,6 +34,11 @@ def run(engine: Engine) -> Run:
     return engine.publish_rows(ROWS)
 
 
+def servers() -> set[int]:
+    """All that fork statements for this process."""
+    return set(started_by(os.getpid(), "engine.sandbox.fork_server"))
+
+
 def test_the_child_knows_no_credentials(engine: Engine, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", "a-secret")
     monkeypatch.setenv("TAILRACE_SIGNING_KEYS", "k1=another-secret")
@@ -64,7 +69,7 @@ def test_a_fork_server_that_was_killed_is_started_again(
     forks = ForkServer()
     monkeypatch.setattr("engine.sandbox.parent._FORKS", forks)
     assert rows(engine, run, "SELECT 1 AS one") == [{"one": 1}]
-    before = set(started_by(os.getpid(), "engine.sandbox.fork_server"))
+    before = servers()
 
     def end() -> None:
         for server in before:
@@ -75,10 +80,10 @@ def test_a_fork_server_that_was_killed_is_started_again(
     with pytest.raises(ChildFailed, match="ended"):
         rows(engine, run, ENDLESS)
     assert rows(engine, run, "SELECT 2 AS two") == [{"two": 2}]
-    after = set(started_by(os.getpid(), "engine.sandbox.fork_server"))
+    after = servers()
     assert len(after - before) == 1
     forks.close()
-    assert not after & set(started_by(os.getpid(), "engine.sandbox.fork_server"))
+    assert not after & servers()
 
 
 def test_a_child_that_breaks_down_tells_no_value() -> None:
@@ -95,9 +100,10 @@ def test_a_child_that_breaks_down_tells_no_value() -> None:
 
 def test_a_child_is_there_when_what_forks_has_imported_all() -> None:
     """A statement's time begins then: it is not spent on an interpreter that starts."""
+    others = servers()
     forks = ForkServer()
     child = forks.start()
-    (server,) = started_by(os.getpid(), "engine.sandbox.fork_server")
+    (server,) = servers() - others
     loaded = Path(f"/proc/{server}/maps").read_text()
     child.close()
     forks.close()
@@ -128,9 +134,10 @@ def test_who_ends_a_child_does_not_wait_for_a_process_that_starts(
     slow = tmp_path / "python"
     slow.write_text("#!/bin/sh\nexec sleep 25\n")
     slow.chmod(0o700)
+    others = servers()
     forks = ForkServer()
     child = forks.start()
-    (server,) = started_by(os.getpid(), "engine.sandbox.fork_server")
+    (server,) = servers() - others
     os.kill(server, signal.SIGKILL)
     assert until(lambda: not forks.alive)
     failed: list[Exception] = []
@@ -153,6 +160,36 @@ def test_who_ends_a_child_does_not_wait_for_a_process_that_starts(
         starting.join(20)
     assert [str(error) for error in failed] == ["the process that forks the statements' ended before it was ready"]
     forks.close()
+
+
+def test_those_who_wait_for_a_process_that_does_not_start_wait_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    started = tmp_path / "started"
+    slow = tmp_path / "python"
+    slow.write_text(f"#!/bin/sh\necho >> {started}\nexec sleep 25\n")
+    slow.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(slow))
+    forks = ForkServer()
+    failed: list[Exception] = []
+
+    def ready() -> None:
+        try:
+            forks.ready()
+        except OSError as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=ready) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    assert until(lambda: len(started_by(os.getpid(), "sleep")) == 1)
+    time.sleep(0.5)
+    (waited_for,) = started_by(os.getpid(), "sleep")
+    os.kill(waited_for, signal.SIGKILL)
+    for thread in threads:
+        thread.join(20)
+    assert len(failed) == 3
+    assert started.read_text() == "\n"
 
 
 def test_children_hold_no_pipe_of_others() -> None:

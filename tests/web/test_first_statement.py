@@ -8,7 +8,7 @@ from tests.web.conftest import ROWS, publish_people
 
 
 class SlowToPrepare(Server):
-    """What forks statements is ready 4 s late."""
+    """What forks statements is ready 11 s late."""
 
     program = """
 import time
@@ -19,7 +19,7 @@ ready = ForkServer.ready
 
 def late(forks):
     if not forks.alive:
-        time.sleep(4)
+        time.sleep(11)
     ready(forks)
 
 ForkServer.ready = late
@@ -28,7 +28,7 @@ main()
 
 
 def test_it_has_all_of_its_time(tmp_path: Path) -> None:
-    with SlowToPrepare((str(tmp_path / "store"), {}), tmp_path, TAILRACE_QUERY_SECONDS="3") as server:
+    with SlowToPrepare((str(tmp_path / "store"), {}), tmp_path, TAILRACE_QUERY_SECONDS="10") as server:
         publish_people(server, tmp_path)
         body = json.dumps({"sql": "SELECT count(*) AS n FROM data"}).encode()
         answer = server.request("/v4/workflows/people/data/query", "POST", {"x-api-key": KEY}, body)

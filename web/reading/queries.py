@@ -88,6 +88,7 @@ class Queries:
         prepare: Callable[[], None] | None,
     ) -> _FoundT:
         async with self._places.enter(turn):
+            cancel.raise_if_cancelled()
             if prepare is not None:
                 await anyio.to_thread.run_sync(prepare, limiter=self._threads)
                 cancel.raise_if_cancelled()
