@@ -1,10 +1,11 @@
 """What a driver costs by itself: tasks that do nothing, and a plan of many ranges whose tasks are made up."""
 
 import os
+import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pickle import PickleBuffer
@@ -17,6 +18,7 @@ from engine.plan import make_plan
 from engine.progress import Progress
 from engine.request import ExportRequest
 from engine.runners.cluster import ClusterRunner, Place
+from engine.runners.exchange import Keys, SampleTask, SplitTask
 from engine.runners.job import Job, Piece, Task, versions
 from engine.runs import ColumnStatistics, Part, RowGroup, Run, State
 from engine.schema import Field, Schema
@@ -49,8 +51,11 @@ def tasks_per_second(address: str) -> float:
     return float(found.stdout)
 
 
-def simulate(ranges: int) -> Iterator[str]:
-    """Plan and drive an export of so many ranges of 4 MiB; tasks answer at once with blocks of three bytes."""
+def simulate(ranges: int, sort_by: str | None = None) -> list[str]:
+    """Plan and drive an export of so many ranges of 4 MiB; tasks answer at once: blocks, keys and slices of few bytes.
+
+    Lines of what it took.
+    """
     before = _resident()
     groups = ranges * 4
     statistic = ColumnStatistics(minimum="a", maximum="b", nulls=0)
@@ -76,7 +81,7 @@ def simulate(ranges: int) -> Iterator[str]:
     )  # fmt: skip
     manifest = _resident()
     started = time.perf_counter()
-    plan = make_plan(ExportRequest(workflow="w", format=FORMATS["csv"]), run, now=now)
+    plan = make_plan(ExportRequest(workflow="w", format=FORMATS["csv"], sort_by=sort_by), run, now=now)
     planned = time.perf_counter()
     pool = ThreadPool(2, _answer)
     settings = DuckDBSettings(threads=2)
@@ -86,19 +91,25 @@ def simulate(ranges: int) -> Iterator[str]:
         memory = _resident()
         staged.commit({})
     pool.threads.shutdown()
-    yield (
-        f"{len(plan.ranges):,} ranges ({groups * 2**20 / 1e12:.2f} TB of Parquet) in {pool.submitted:,} tasks: "
-        f"planned in {planned - started:.1f} s, driven in {driven - planned:.1f} s"
-    )
-    yield (
-        f"memory: manifest {(manifest - before) / 1e6:,.0f} MB, plan and driver {(memory - manifest) / 1e6:,.0f} MB, "
-        f"that is {(memory - manifest) / len(plan.ranges):,.0f} bytes a range"
-    )
+    kind = " of a sort" if sort_by else ""
+    size = groups * 2**20 / 1e12
+    grown = memory - manifest
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return [
+        f"{len(plan.scan):,} ranges ({size:.2f} TB of Parquet) in {pool.submitted:,} tasks{kind}: "
+        f"planned in {planned - started:.1f} s, driven in {driven - planned:.1f} s",
+        f"memory: manifest {(manifest - before) / 1e6:,.0f} MB, plan and driver {grown / 1e6:,.0f} MB, "
+        f"that is {grown / len(plan.scan):,.0f} bytes a range; peak {peak:,.0f} MB",
+    ]
 
 
-def _answer(job: Job, task: Task, *inputs: object) -> Piece:
+def _answer(job: Job, task: Task, *inputs: object) -> object:
     del job, inputs
     block = b"row"
+    if isinstance(task, SampleTask):
+        return tuple(Keys((os.urandom(16),), 1.0) for _ in task.statements)
+    if isinstance(task, SplitTask):
+        return [[1] * task.buckets, *(PickleBuffer(block) for _ in range(task.buckets))]
     return Piece(((f"{id(task):017x}"[-17:], len(block)),) * 4, (PickleBuffer(block),) * 4, 1)
 
 

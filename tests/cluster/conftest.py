@@ -110,15 +110,20 @@ def spread_on(
         connection_string: str | None = None,
         engine: Engine = engine,
         least_bytes: int = 100_000,
+        results: str | None = None,
+        memory_limit: str = "500MB",
     ) -> Spread:
         for name, value in cluster.access.items():
             monkeypatch.setenv(name, value)
         exports = location or str(tmp_path / "exports")
         storage = StorageSettings(
-            results=str(engine.folder / "store"), exports=exports, azure_connection_string=connection_string
+            results=results or str(engine.folder / "store"),
+            exports=exports,
+            azure_connection_string=connection_string,
         )
         store = open_store(exports, connection_string=connection_string) if location else DirectoryStore(Path(exports))
-        runner = DrivenRunner(drivers.of(cluster), storage, engine.settings(2), least_bytes=least_bytes)
+        settings = engine.settings(2).model_copy(update={"memory_limit": memory_limit})
+        runner = DrivenRunner(drivers.of(cluster), storage, settings, least_bytes=least_bytes)
         return Spread(engine, store, runner)
 
     return made

@@ -9,15 +9,28 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import Cancelled, EngineError, StoreUnavailable
+from engine.cancel import CancelToken
+from engine.errors import Cancelled, EngineError, LimitExceeded, StoreUnavailable
 from engine.plan import ExportPlan
 from tests.helpers.azurite import Azurite
+from tests.helpers.engine import Engine
 from tests.helpers.fault_proxy import BLOCK, Fault, FaultProxy
 from tests.helpers.ray_cluster import RayCluster, worker_of
-from tests.helpers.running import Running
+from tests.helpers.running import Running, wait_for
 from tests.helpers.spread import Spread, staged
 
 PHASES = {"RangesTask": None, "SampleTask": "text", "SplitTask": "text", "MergeTask": "text"}
+
+
+def working(cluster: RayCluster) -> list[int]:
+    """Processes that run a task."""
+    return [pid for node in range(2) for task in PHASES for pid in cluster.pids(node, f"ray::{task}")]
+
+
+def spilled(spread: Spread) -> set[Path]:
+    """Folders of sessions; those of tasks that were killed stay until a sweep."""
+    folder = spread.engine.folder / "spill"
+    return set(folder.iterdir()) if folder.exists() else set()
 
 
 def check_afterwards(spread: Spread, plan: ExportPlan, folder: Path) -> None:
@@ -26,12 +39,26 @@ def check_afterwards(spread: Spread, plan: ExportPlan, folder: Path) -> None:
     assert staged(folder) == []
 
 
-@pytest.mark.parametrize("task", PHASES)
+@pytest.mark.parametrize(
+    ("task", "place", "format_name"),
+    [
+        *((task, "directory", "csv") for task in PHASES),
+        ("RangesTask", "azure", "json"),
+        ("MergeTask", "azure", "parquet"),
+    ],
+)
 def test_a_worker_is_killed(
-    cluster: RayCluster, spread_large: Callable[..., Spread], tmp_path: Path, task: str
+    cluster: RayCluster,
+    spread_large: Callable[..., Spread],
+    azurite: Azurite,
+    tmp_path: Path,
+    task: str,
+    place: str,
+    format_name: str,
 ) -> None:
-    spread = spread_large(cluster)
-    plan = spread.engine.plan(spread.exporter, "csv", sort_by=PHASES[task])
+    where = (f"az://cluster-{uuid.uuid4().hex}/x", azurite.connection_string) if place == "azure" else ()
+    spread = spread_large(cluster, *where)
+    plan = spread.engine.plan(spread.exporter, format_name, sort_by=PHASES[task])
     running = Running(spread, plan)
     os.kill(worker_of(cluster, task), signal.SIGKILL)
     running.end()
@@ -58,6 +85,7 @@ def test_a_node_is_lost(
 
 def test_a_cancel_ends_the_tasks(cluster: RayCluster, spread_large: Callable[..., Spread], tmp_path: Path) -> None:
     spread = spread_large(cluster)
+    before = spilled(spread)
     plan = spread.engine.plan(spread.exporter, "csv", sort_by="text")
     running = Running(spread, plan)
     worker_of(cluster, "SplitTask")
@@ -65,7 +93,23 @@ def test_a_cancel_ends_the_tasks(cluster: RayCluster, spread_large: Callable[...
     running.end(30)
     assert isinstance(running.error, Cancelled)
     assert spread.visible() == []
+    wait_for(lambda: not working(cluster))
+    assert spilled(spread) <= before, "a task that is cancelled removes what it has spilled"
     check_afterwards(spread, plan, tmp_path / "exports")
+
+
+def test_a_sort_beyond_the_memory_of_its_tasks_is_refused(
+    cluster: RayCluster, spread_on: Callable[..., Spread], large: Engine, tmp_path: Path
+) -> None:
+    spread = spread_on(cluster, engine=large, least_bytes=10_000_000, memory_limit="20MB")
+    before = spilled(spread)
+    plan = large.plan(spread.exporter, "csv", sort_by="text")
+    with pytest.raises(LimitExceeded):
+        spread.exporter.export(plan, CancelToken())
+    assert spread.visible() == []
+    assert staged(tmp_path / "exports") == []
+    wait_for(lambda: not working(cluster))
+    assert spilled(spread) <= before
 
 
 def test_a_straggler_is_waited_for(cluster: RayCluster, spread_large: Callable[..., Spread], tmp_path: Path) -> None:
@@ -82,6 +126,7 @@ def test_a_straggler_is_waited_for(cluster: RayCluster, spread_large: Callable[.
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("sort_by", [None, "text"])
 @pytest.mark.parametrize(
     ("fault", "told"),
     [
@@ -98,10 +143,11 @@ def test_the_store_fails_under_a_task(
     proxy: FaultProxy,
     fault: Fault,
     told: type[EngineError] | None,
+    sort_by: str | None,
 ) -> None:
     # The driver has the good line here, and the nodes have the proxy.
     spread = spread_large(cluster, f"az://cluster-{uuid.uuid4().hex}/x", azurite.connection_string)
-    plan = spread.engine.plan(spread.exporter, "csv")
+    plan = spread.engine.plan(spread.exporter, "csv", sort_by=sort_by)
     proxy.inject(fault)
     try:
         running = Running(spread, plan)

@@ -7,12 +7,14 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from engine import publisher
 from engine.cancel import CancelToken
 from engine.errors import InvalidRequest
 from engine.progress import Progress
+from engine.stores import open_store
 from tests.helpers.azurite import KEY, Azurite
 from tests.helpers.engine import TEAM, Engine, entry
 from tests.helpers.ray_cluster import RayCluster
@@ -21,6 +23,7 @@ from tests.property.cases import Cases
 from tests.property.datasets import dataset
 from tests.property.requests import request_for
 
+FORMATS = ["csv", "json", "parquet"]
 REQUESTS: dict[str, dict[str, Any]] = {
     "all": {"include_row_ids": True},
     "filtered": {"filters": [entry("n", "GREATER_THAN", 40_000)]},
@@ -29,7 +32,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("format_name", ["csv", "json", "parquet"])
+@pytest.mark.parametrize("format_name", FORMATS)
 @pytest.mark.parametrize("name", REQUESTS)
 def test_into_a_directory(
     cluster: RayCluster, spread_on: Callable[..., Spread], tmp_path: Path, name: str, format_name: str
@@ -39,13 +42,56 @@ def test_into_a_directory(
     assert staged(tmp_path / "exports") == []
 
 
-@pytest.mark.parametrize("format_name", ["csv", "parquet"])
-@pytest.mark.parametrize("name", ["all", "sorted"])
+@pytest.mark.parametrize("format_name", FORMATS)
+@pytest.mark.parametrize("name", ["filtered", "sorted"])
 def test_into_azure_with_the_credentials_of_the_nodes(
     cluster: RayCluster, spread_on: Callable[..., Spread], azurite: Azurite, name: str, format_name: str
 ) -> None:
     spread = spread_on(cluster, f"az://cluster-{uuid.uuid4().hex}/x", azurite.connection_string)
     spread.check(spread.engine.plan(spread.exporter, format_name, **REQUESTS[name]))
+
+
+@pytest.mark.parametrize("format_name", FORMATS)
+@pytest.mark.parametrize("name", ["filtered", "sorted with ties"])
+def test_from_azure_into_azure(
+    cluster: RayCluster,
+    spread_on: Callable[..., Spread],
+    azurite: Azurite,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    format_name: str,
+) -> None:
+    monkeypatch.setattr(publisher, "_COPY_OPTIONS", SMALL)
+    chance, rows = Random(6), 20_000
+    location = f"az://cluster-{uuid.uuid4().hex}"
+    store = open_store(f"{location}/results", connection_string=azurite.connection_string)
+    engine = Engine(tmp_path / "engine", store)
+    table = {
+        "n": pa.array(range(30_000, 30_000 + rows)),
+        "text": [f"{chance.getrandbits(64):x}" for _ in range(rows)],
+        "few": [chance.choice(["a", None, "é,\n"]) for _ in range(rows)],
+    }
+    engine.publish(engine.write_parquet(pa.table(table)))
+    spread = spread_on(cluster, f"{location}/exports", azurite.connection_string, engine, results=f"{location}/results")
+    spread.check(engine.plan(spread.exporter, format_name, **REQUESTS[name]))
+
+
+@pytest.mark.parametrize("place", ["directory", "azure"])
+@pytest.mark.parametrize("sort_by", [None, "text"])
+def test_tasks_of_several_blocks(
+    cluster: RayCluster,
+    spread_on: Callable[..., Spread],
+    large: Engine,
+    azurite: Azurite,
+    place: str,
+    sort_by: str | None,
+) -> None:
+    where = (f"az://cluster-{uuid.uuid4().hex}/x", azurite.connection_string) if place == "azure" else (None, None)
+    spread = spread_on(cluster, *where, large, least_bytes=10_000_000)
+    plan = large.plan(spread.exporter, "csv", sort_by=sort_by)
+    tasks = 1 + sum(range_.bytes for range_ in plan.scan) // 10_000_000
+    assert len(spread.check(plan)) > (tasks + 1) * 8 * 1024 * 1024, "no task had more than a block"
 
 
 def test_progress_counts_every_row_once(cluster: RayCluster, spread_on: Callable[..., Spread]) -> None:
@@ -55,7 +101,7 @@ def test_progress_counts_every_row_once(cluster: RayCluster, spread_on: Callable
     assert (progress.rows, progress.bytes) == (made.rows, made.size)
 
 
-@pytest.mark.parametrize("format_name", ["csv", "json", "parquet"])
+@pytest.mark.parametrize("format_name", FORMATS)
 def test_generated_runs(
     cluster: RayCluster,
     spread_on: Callable[..., Spread],
@@ -64,25 +110,31 @@ def test_generated_runs(
     format_name: str,
 ) -> None:
     monkeypatch.setattr(publisher, "_COPY_OPTIONS", SMALL.replace("2048", "7"))
-    spread, numbers, spreads = spread_on(cluster), itertools.count(), 0
+    spread, numbers = spread_on(cluster, least_bytes=1), itertools.count()
+    spreads: list[bool] = []
 
     def property_(chance: Random) -> int:
-        nonlocal spreads
         data, run = dataset(chance), f"{format_name}-{next(numbers)}"
         data.publish(engine, run)
         try:
             plan = spread.exporter.plan(request_for(chance, data, format_name).request(run), TEAM)
         except InvalidRequest:
             return 1
-        spreads += len(plan.scan) > 1
+        if len(plan.scan) > 1 and not plan.takes_row_groups:
+            # Each range is a task.
+            spreads.append(plan.sort is not None)
         spread.check(plan)
         return 1
 
-    Cases(f"ray-{format_name}", 0.005).explore(property_, per_example=1)
-    assert spreads > 0
+    Cases(f"ray-{format_name}", 0.01).explore(property_, per_example=1)
+    assert set(spreads) == {False, True}, "sorted and unsorted ones have to be among them"
 
 
-def test_no_log_of_the_cluster_has_a_key(cluster: RayCluster) -> None:
+def test_no_log_of_the_cluster_has_a_key(
+    cluster: RayCluster, spread_on: Callable[..., Spread], azurite: Azurite
+) -> None:
+    spread = spread_on(cluster, f"az://cluster-{uuid.uuid4().hex}/x", azurite.connection_string)
+    spread.check(spread.engine.plan(spread.exporter, "csv"))
     files = [path for path in cluster.logs.rglob("*") if path.is_file() and not path.is_symlink()]
     assert len(files) > 10
     secret = [KEY.encode(), cluster.access["RAY_AUTH_TOKEN"].encode()]

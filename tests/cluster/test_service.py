@@ -38,13 +38,16 @@ def test_its_files_are_those_of_a_service_without_a_cluster_and_its_driver_ends_
     wait_for(lambda: not Path(f"/proc/{driver}").exists())
 
 
-def test_a_cluster_that_is_not_there_is_told(large: Engine, tmp_path: Path) -> None:
+def test_a_cluster_that_is_not_there_is_told_and_small_exports_do_without(large: Engine, tmp_path: Path) -> None:
     settings = {
         "TAILRACE_RESULTS": str(large.folder / "store"),
         "TAILRACE_RUNNER": "ray",
-        "TAILRACE_RUNNER_MIN_BYTES": "0",
+        "TAILRACE_RUNNER_MIN_BYTES": "5000000",
         "RAY_ADDRESS": "127.0.0.2:9",
     }
+    few = [{"field": "n", "operator": "LESS_THAN", "value": 100_000}]
     with Server((str(tmp_path), {}), tmp_path, **settings) as server:
         answer = server.export("w", format="csv")
+        small = server.export("w", format="csv", filters=few)
     assert (answer.status, answer.json()["code"]) == (503, "cluster_unavailable")
+    assert (small.status, small.json()["rowCount"]) == (200, 100_000)

@@ -2,10 +2,15 @@
 
 import signal
 import sys
+from contextlib import suppress
 
 from tests.helpers.ray_cluster import RayCluster
 
-with RayCluster() as cluster:
+for number in (signal.SIGTERM, signal.SIGHUP):
+    # However it is ended, the nodes, which are in sessions of their own, end with it.
+    signal.signal(number, signal.default_int_handler)
+
+with suppress(KeyboardInterrupt), RayCluster() as cluster:
     names = {
         "TAILRACE_RUNNER": "ray",
         "TAILRACE_RUNNER_MIN_BYTES": "0",
@@ -17,7 +22,4 @@ with RayCluster() as cluster:
     sys.stdout.write("    .venv-ray/bin/tailrace export WORKFLOW -o file.csv\n\n")
     sys.stdout.write(f"Logs are in {cluster.logs}. For az:// locations set their credentials before make cluster.\n")
     sys.stdout.flush()
-    try:
-        signal.pause()
-    except KeyboardInterrupt:
-        sys.stdout.write("\n")
+    signal.pause()

@@ -1,11 +1,21 @@
-"""A plugin, ``-p tests.helpers.on_cluster``: services that tests start run their exports on a cluster of two nodes."""
+"""A plugin, ``-p tests.helpers.on_cluster``: services that tests start run their exports on a cluster of two nodes.
 
+Their runs and exports are cut fine, so that small ones are many tasks, too.
+"""
+
+import signal
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
 from tests.helpers.azurite import Azurite
-from tests.helpers.ray_cluster import RayCluster
+from tests.helpers.ray_cluster import RayCluster, drivers_of
+from tests.helpers.server import Server
+from tests.helpers.spread import SMALL
+
+_RANGE_BYTES = 30_000
+_TASK_BYTES = 100_000
 
 
 @pytest.fixture(scope="session")
@@ -18,10 +28,22 @@ def cluster_settings(azurite: Azurite) -> Iterator[dict[str, str]]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _services_of_modules(cluster_settings: dict[str, str]) -> Iterator[None]:
+    """And it is no service of its own that has made all of a module's exports."""
+    drivers: list[int] = []
+    stop = Server.stop
+
+    def stopped(server: Server, number: signal.Signals) -> None:
+        with suppress(RuntimeError):
+            drivers.extend(drivers_of(server.pid))
+        stop(server, number)
+
     with pytest.MonkeyPatch.context() as patch:
         for name, value in cluster_settings.items():
             patch.setenv(name, value)
+        patch.setattr(Server, "program", "from tests.helpers.on_cluster import main; main()")
+        patch.setattr(Server, "stop", stopped)
         yield
+    assert drivers, "no export was worth a cluster"
 
 
 @pytest.fixture(autouse=True)
@@ -30,3 +52,20 @@ def _services_of_tests(
 ) -> None:
     for name, value in cluster_settings.items():
         monkeypatch.setenv(name, value)
+
+
+def main() -> None:
+    """The command line, whose runs have many row groups, and whose exports have many tasks."""
+    from engine import plan, publisher
+    from engine.exporter import Exporter
+    from engine.runners.driven import DrivenRunner
+    from web.cli import main as command
+
+    publisher._COPY_OPTIONS = SMALL.replace("2048", "512").replace("PER_FILE 3", "PER_FILE 100")
+    plan.PARQUET_RANGE_BYTES = _RANGE_BYTES
+    for made, changed in (
+        (Exporter.__init__, {"range_bytes": _RANGE_BYTES}),
+        (DrivenRunner.__init__, {"least_bytes": _TASK_BYTES}),
+    ):
+        made.__kwdefaults__ = {**(made.__kwdefaults__ or {}), **changed}
+    command()
