@@ -41,13 +41,14 @@ def test_exports_share_one_process_one_after_the_other_and_side_by_side(
     assert staged(tmp_path / "exports") == []
 
 
+@pytest.mark.parametrize(("task", "sort_by"), [("RangesTask", None), ("SplitTask", "text"), ("MergeTask", "text")])
 def test_it_is_killed(
-    cluster: RayCluster, spread_large: Callable[..., Spread], drivers: Drivers, tmp_path: Path
+    cluster: RayCluster, spread_large: Callable[..., Spread], drivers: Drivers, task: str, sort_by: str | None
 ) -> None:
     spread = spread_large(cluster)
-    plan = spread.engine.plan(spread.exporter, "csv")
+    plan = spread.engine.plan(spread.exporter, "csv", sort_by=sort_by)
     running = Running(spread, plan)
-    worker_of(cluster, "RangesTask")
+    worker_of(cluster, task)
     killed = pid_of(drivers.of(cluster))
     os.kill(killed, signal.SIGKILL)
     running.end()
