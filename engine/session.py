@@ -30,8 +30,6 @@ FENCE = (
     "SET enable_progress_bar=false",
     # Where a COPY writes a file for each value of a column: four times as many, as it has them, take longer.
     "SET partitioned_write_flush_threshold=122880",
-    # A file beyond these would be ended for it, and begun again by another name. As many as there are ever at once.
-    "SET partitioned_write_max_open_files=512",
     # A list of values is a join, and rows keep their order only while the run is on the side that streams.
     "SET disabled_optimizers='join_order,build_side_probe_side'",
 )

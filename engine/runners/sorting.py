@@ -39,6 +39,12 @@ That takes half of the time of putting rows in order first. With more buckets it
 has 32 KB that DuckDB cannot spill.
 """
 
+_MOST_FILES = 100
+"""Files that DuckDB writes at once: one beyond ends another, and the rest of that bucket would be a second file.
+
+With more by its setting, 120 buckets of four columns took more than 200 MB.
+"""
+
 _PIECE_BUCKETS = 2
 """Buckets for each piece of a Parquet file. It ends at a row group, so it sorts the buckets of its ends apart."""
 
@@ -63,7 +69,7 @@ class Sorting:
         """Merges at most."""
         self._buckets = len(self._groups) * (_PIECE_BUCKETS if parquet else 1)
         columns = sum(1 for field in plan.fields for _ in field.type.walk())
-        self._at_once = self._buckets * columns <= _MOST_AT_ONCE
+        self._at_once = self._buckets <= _MOST_FILES and self._buckets * columns <= _MOST_AT_ONCE
         self._step = ROW_GROUP_ROWS if parquet else None
 
     def merges(self, session: Session, cancel: CancelToken) -> Iterator[tuple[Task, Sequence[Ticket]]]:

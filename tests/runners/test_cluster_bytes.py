@@ -106,7 +106,7 @@ def test_row_groups_of_a_sorted_file_lie_where_one_machine_puts_them(tmp_path: P
     assert groups == [122_880] * 5 + [rows - 5 * 122_880]
 
 
-def test_a_split_of_many_rows_into_many_buckets_writes_each_into_one_file(
+def test_a_split_of_many_rows_into_more_buckets_than_duckdb_has_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows, buckets = 300_000, 120
