@@ -123,7 +123,7 @@ def test_curl_resumes_what_was_cut(store_url: tuple[str, dict[str, str]], tmp_pa
         exported = publish_much(server, tmp_path)
         url, size = exported["url"], exported["sizeBytes"]
         cut_off, by_range = tmp_path / "cut.csv", tmp_path / "range.csv"
-            # 28: the time is over, which is how it is cut. curl sleeps to keep to its rate, and is ahead of it before.
+        # 28: the time is over, which is how it is cut. curl sleeps to keep to its rate, and is ahead of it before.
         assert curl("--limit-rate", "1M", "--max-time", "1.5", "-o", str(cut_off), url) == 28
         assert 0 < cut_off.stat().st_size < size
         assert curl("-r", f"0-{size // 3}", "-o", str(by_range), url) == 0
