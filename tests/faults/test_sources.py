@@ -21,7 +21,7 @@ from tests.faults.told import NEXT, Told
 from tests.helpers.engine import Engine
 from tests.helpers.fault_proxy import THREAD
 
-ROWS = 20_000
+ROWS = 14_000
 _TOLD = Told("an error that names no path", NEXT)
 FORMATS = ["csv", "parquet"]
 _SMALL_PARTS = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 2048, ROW_GROUPS_PER_FILE 2, FILENAME_PATTERN '{i}'"

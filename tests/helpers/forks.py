@@ -4,6 +4,7 @@ They are processes as any others, with streams, an environment, a folder and an 
 """
 
 import atexit
+import gc
 import json
 import os
 import select
@@ -29,7 +30,9 @@ TAILRACE = "from web.cli import main; main()"
 _NUMBER = struct.Struct("<i")
 _ROOT = Path(__file__).parents[2]
 _IMPORTED = (
+    "anyio._backends._asyncio",  # as soon as a loop runs
     "pandas",  # which DuckDB imports where it finds it
+    "rich.console",  # which the server of the tools for assistants imports when it is made
     "engine.stores.azure",
     "tests.helpers.altered",
     "web.assistants.endpoint",
@@ -138,6 +141,9 @@ def serve() -> None:
         import_module(module)
     # DuckDB opens an instance as soon as it is imported; a fork would have what its threads hold, and no thread.
     duckdb.default_connection().close()
+    # A collection in a fork would go through all that was imported, and so copy the pages.
+    gc.collect()
+    gc.freeze()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that watch
     orders = socket.socket(fileno=os.dup(0))

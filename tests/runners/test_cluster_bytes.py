@@ -22,12 +22,12 @@ from tests.property.datasets import dataset
 from tests.property.requests import request_for
 
 FORMATS = ["csv", "json", "parquet"]
-ROWS = 20_000
+ROWS = 12_000
 
 
 @pytest.fixture(scope="module")
 def spread(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Spread]:
-    """A run of ten parts, whose first rows and last rows are of their own kinds."""
+    """Two parts of three row groups each, whose first rows and last rows are of their own kinds."""
     folder = tmp_path_factory.mktemp("spread")
     engine = Engine(folder / "engine")
     chance = Random(7)
@@ -53,8 +53,8 @@ def spread(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Spread]:
 REQUESTS: dict[str, dict[str, Any]] = {
     "all": {},
     "with row ids": {"include_row_ids": True},
-    "nothing of the first tasks": {"filters": [entry("n", "GREATER_THAN", 15_000)]},
-    "nothing of the last tasks": {"filters": [entry("n", "LESS_THAN", 3_000)]},
+    "nothing of the first tasks": {"filters": [entry("n", "GREATER_THAN", 9_000)]},
+    "nothing of the last tasks": {"filters": [entry("n", "LESS_THAN", 2_000)]},
     "rows far apart": {"filters": [entry("skew", "GREATER_THAN", 0)]},
     "no row, in every task": {"filters": [entry("few", "EQUALS", "bb")]},
     "by a number": {"sort_by": "number"},

@@ -21,7 +21,7 @@ from tests.helpers.engine import Engine
 from tests.helpers.spread import SMALL, Spread, spread_over, staged
 from tests.helpers.thread_pool import ThreadPool
 
-ROWS = 20_000
+ROWS = 12_000
 PHASES = [(None, RangesTask), ("n", SampleTask), ("n", SplitTask), ("n", MergeTask)]
 
 
