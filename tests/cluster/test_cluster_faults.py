@@ -12,6 +12,7 @@ import pytest
 from engine.cancel import CancelToken
 from engine.errors import Cancelled, EngineError, LimitExceeded, StoreUnavailable
 from engine.plan import ExportPlan
+from engine.runners.window import STRAGGLER_SECONDS
 from tests.helpers.azurite import Azurite
 from tests.helpers.engine import Engine
 from tests.helpers.fault_proxy import BLOCK, Fault, FaultProxy
@@ -123,6 +124,27 @@ def test_a_straggler_is_waited_for(cluster: RayCluster, spread_large: Callable[.
     running.end()
     assert running.error is None
     check_afterwards(spread, plan, tmp_path / "exports")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("task", ["RangesTask", "MergeTask"])
+def test_a_straggler_that_never_ends_has_a_twin(
+    cluster: RayCluster, spread_large: Callable[..., Spread], tmp_path: Path, task: str
+) -> None:
+    spread = spread_large(cluster)
+    plan = spread.engine.plan(spread.exporter, "csv", sort_by=PHASES[task])
+    began = time.monotonic()
+    running = Running(spread, plan)
+    pid = worker_of(cluster, task)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        running.end(STRAGGLER_SECONDS + 60)
+        assert running.error is None
+        assert time.monotonic() - began > STRAGGLER_SECONDS, "whoever was stopped had nothing to do"
+        check_afterwards(spread, plan, tmp_path / "exports")
+    finally:
+        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not working(cluster))
 
 
 @pytest.mark.long
