@@ -36,8 +36,8 @@ _MOST_AT_ONCE = 512
 """Columns of buckets that a split writes in one pass: 32 buckets of 16 columns.
 
 That takes half of the time of putting rows in order first. With more buckets it takes longer, and each column of each
-has memory that DuckDB cannot spill: 100 buckets of four columns of text, and 32 of 16, take a task of 125 MB, which is
-what putting them in order takes, too.
+has memory that DuckDB cannot spill: 100 buckets of four columns of text, and 32 of 16, fit into a task of 125 MB and
+not into one of 100, where putting them in order fails as well.
 """
 
 _MOST_FILES = 100
