@@ -1,6 +1,7 @@
 """A stream of bytes that becomes one object: hashed in order, cut into blocks, staged side by side, committed once."""
 
 import hashlib
+import os
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import BoundedSemaphore
@@ -18,6 +19,12 @@ BLOCK_TIERS = tuple((10_000, size * MIB) for size in (8, 16, 64, 256, 1024))
 Together 13.0 TiB in 50,000 blocks.
 """
 
+_CORES = os.cpu_count() or 1
+ENCODED_AT_ONCE = 2 * _CORES
+"""How many blocks may be under way beside encoding, each of them in memory."""
+COPIED_AT_ONCE = 4 * _CORES
+"""How many where nothing is encoded, which leaves memory for more of them."""
+
 
 def block_bytes(ordinal: int) -> int:
     """The size of the block of that ordinal."""
@@ -31,13 +38,14 @@ def block_bytes(ordinal: int) -> int:
 class BlockStream:
     """Takes bytes from one thread at a time. Leaving the ``with`` without a commit aborts: nothing is visible.
 
-    At most ``parallel_blocks`` blocks of the store are under way, and one is being filled.
+    At most ``at_once`` blocks are under way, or fewer if the store gains nothing from as many; one is being filled.
     """
 
-    def __init__(self, store: ObjectStore, key: str, *, content_type: str) -> None:
+    def __init__(self, store: ObjectStore, key: str, *, content_type: str, at_once: int = ENCODED_AT_ONCE) -> None:
         self._store = store
         self._key = key
         self._content_type = content_type
+        self._at_once = at_once
         self._hash = hashlib.sha256()
         self._size = 0
         self._pieces: list[Chunk] = []
@@ -97,8 +105,9 @@ class BlockStream:
         if self._upload is None or self._pool is None:
             # One block is one request: an upload begins with the second.
             self._upload = self._store.begin(self._key, content_type=self._content_type)
-            self._pool = ThreadPoolExecutor(self._upload.parallel_blocks, thread_name_prefix="stage")
-            self._room = BoundedSemaphore(self._upload.parallel_blocks)
+            at_once = min(self._at_once, self._upload.parallel_blocks)
+            self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="stage")
+            self._room = BoundedSemaphore(at_once)
         data = b"".join(self._pieces)
         self._pieces, self._pending = [], 0
         self._raise_failure()

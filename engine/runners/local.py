@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from engine.allocator import set_heaps
-from engine.blocks import BlockStream
+from engine.blocks import COPIED_AT_ONCE, ENCODED_AT_ONCE, BlockStream
 from engine.cancel import CancelToken
 from engine.executor import run_ranges
 from engine.framing import Chunk
@@ -28,7 +28,9 @@ class LocalRunner:
     @contextmanager
     def stage(self, plan: ExportPlan, key: str, cancel: CancelToken, progress: Progress) -> Iterator[Staged]:
         """Write the file of a plan; what the port promises."""
-        with BlockStream(self._exports, key, content_type=plan.request.format.content_type) as stream:
+        at_once = COPIED_AT_ONCE if plan.takes_row_groups else ENCODED_AT_ONCE
+        content_type = plan.request.format.content_type
+        with BlockStream(self._exports, key, content_type=content_type, at_once=at_once) as stream:
             rows = self._write(plan, stream, cancel, progress)
             # The last blocks may take long, and a cancel counts until they are there.
             stream.flush()

@@ -1,6 +1,5 @@
 """One upload into Azure Blob: uncommitted blocks of one block blob, and one commit."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 
@@ -16,8 +15,7 @@ from engine.stores.port import ObjectInfo
 class AzureUpload:
     """Blocks go to the service as they come; it drops what is not committed within 7 days."""
 
-    parallel_blocks = min(8, 2 * (os.cpu_count() or 1))
-    """Two for each core that encodes: each of them may be as large as a block in memory."""
+    parallel_blocks = 8
     readable = False
     handle = ""
 

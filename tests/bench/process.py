@@ -33,9 +33,13 @@ class Sample:
     told: Mapping[str, object] | None = None
 
 
+_NOT_INHERITED = ("TAILRACE_", "AZURE_", "PYTHONDONTWRITEBYTECODE")
+"""Settings of whoever runs the benchmark; and where nothing compiled is kept, every start would compile us anew."""
+
+
 def environment() -> dict[str, str]:
     """The environment of every measured process: nobody's settings are inherited."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TAILRACE_", "AZURE_"))}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
     return {**kept, "PYTHONPATH": str(ROOT)}
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from engine.blocks import block_bytes
+from engine.blocks import COPIED_AT_ONCE, block_bytes
 from engine.stores import ObjectStore, open_store
 from tests.bench.job import Job, run
 
@@ -37,7 +37,8 @@ def _upload(store: ObjectStore, path: Path, size: int) -> None:
             file.seek(start)
             return upload.stage(ordinal, file.read(length))
 
-    with ThreadPoolExecutor(upload.parallel_blocks) as pool:
+    # As many at once as where nothing is encoded.
+    with ThreadPoolExecutor(min(COPIED_AT_ONCE, upload.parallel_blocks)) as pool:
         futures = [pool.submit(stage, *block) for block in _blocks(size)]
         upload.commit([future.result() for future in futures], metadata={})
 

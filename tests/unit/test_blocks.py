@@ -81,8 +81,9 @@ def test_a_block_that_cannot_be_staged_fails_the_stream(
     assert list(store.list("")) == []
 
 
-def test_no_more_blocks_are_under_way_than_the_store_takes(
-    tmp_path: Path, small_blocks: None, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("takes", "at_once"), [(2, 4), (4, 2)])
+def test_no_more_blocks_are_under_way_than_the_store_takes_and_were_asked_for(
+    tmp_path: Path, small_blocks: None, monkeypatch: pytest.MonkeyPatch, takes: int, at_once: int
 ) -> None:
     store = DirectoryStore(tmp_path)
     release, staged = threading.Event(), set()
@@ -91,8 +92,8 @@ def test_no_more_blocks_are_under_way_than_the_store_takes(
         staged.add(ordinal)
         release.wait(10)
 
-    _wrap_stage(monkeypatch, store, wait, parallel=2)
-    with BlockStream(store, "a", content_type="text/plain") as stream:
+    _wrap_stage(monkeypatch, store, wait, parallel=takes)
+    with BlockStream(store, "a", content_type="text/plain", at_once=at_once) as stream:
         done = threading.Event()
 
         def append() -> None:
