@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import BoundedSemaphore
 from types import TracebackType
@@ -25,6 +25,9 @@ ENCODED_AT_ONCE = 2 * _CORES
 COPIED_AT_ONCE = 4 * _CORES
 """How many where nothing is encoded, which leaves memory for more of them."""
 
+_SMALL_BYTES = 64 * 1024
+"""Pieces below are joined before they are staged."""
+
 
 def block_bytes(ordinal: int) -> int:
     """The size of the block of that ordinal."""
@@ -33,6 +36,21 @@ def block_bytes(ordinal: int) -> int:
             return size
         ordinal -= count
     raise ValueError(f"an object has at most {MAX_BLOCKS} blocks")
+
+
+def _gathered(pieces: Sequence[Chunk]) -> Iterator[Chunk]:
+    """The same bytes, small neighbours joined: each piece is a call of the system; to copy large ones is dear."""
+    small: list[Chunk] = []
+    for piece in pieces:
+        if len(piece) >= _SMALL_BYTES:
+            if small:
+                yield b"".join(small)
+                small = []
+            yield piece
+        else:
+            small.append(piece)
+    if small:
+        yield b"".join(small)
 
 
 class BlockStream:
@@ -108,11 +126,11 @@ class BlockStream:
             at_once = min(self._at_once, self._upload.parallel_blocks)
             self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="stage")
             self._room = BoundedSemaphore(at_once)
-        data = b"".join(self._pieces)
+        pieces = _gathered(self._pieces)
         self._pieces, self._pending = [], 0
         self._raise_failure()
         self._room.acquire()
-        future = self._pool.submit(self._upload.stage, len(self._staged), data)
+        future = self._pool.submit(self._upload.stage, len(self._staged), *pieces)
         future.add_done_callback(lambda _: self._room.release())
         self._staged.append(future)
 

@@ -67,34 +67,31 @@ class ArrayFrame:
     def __init__(self, *, first: bool = True, last: bool = True) -> None:
         self._any = not first
         self._last = last
-        self._pending = b""
+        self._held: Chunk = b""
         self._started = False
 
     def content(self, data: Chunk) -> Iterable[Chunk]:
-        """The rows in these bytes, less what could be the end of the array."""
+        """The bytes before these, which may have the end of the array."""
         if self._started and len(data) > len(_CLOSE):
-            pending, self._pending = self._pending, bytes(data[-len(_CLOSE) :])
-            return (pending, data[: -len(_CLOSE)])
+            held, self._held = self._held, data
+            return (held,)
         # The beginning of a range, or very few bytes.
-        whole = self._pending + bytes(data)
-        if self._started:
-            self._pending = whole[-len(_CLOSE) :]
-            return (whole[: -len(_CLOSE)],)
-        if len(whole) <= len(OPEN) + len(_CLOSE):
-            self._pending = whole
+        self._held = bytes(self._held) + bytes(data)
+        if self._started or len(self._held) <= len(OPEN) + len(_CLOSE):
             return ()
         self._started = True
         lead = NEXT if self._any else OPEN
         self._any = True
-        self._pending = whole[-len(_CLOSE) :]
-        return (lead, memoryview(whole)[len(OPEN) : -len(_CLOSE)])
+        self._held = memoryview(self._held)[len(OPEN) :]
+        return (lead,)
 
     def end_of_range(self) -> Iterable[Chunk]:
-        """Nothing: the range's closing bracket is dropped."""
-        if not self._pending.endswith(_CLOSE):
+        """The last rows of the range, whose closing bracket is dropped."""
+        rows, started = memoryview(self._held), self._started
+        if rows[-len(_CLOSE) :] != _CLOSE:
             raise AssertionError("DuckDB's JSON array does not end as expected")
-        self._pending, self._started = b"", False
-        return ()
+        self._held, self._started = b"", False
+        return (rows[: -len(_CLOSE)],) if started else ()
 
     def end(self) -> Iterable[Chunk]:
         """The one closing bracket."""

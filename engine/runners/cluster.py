@@ -68,7 +68,7 @@ class ClusterRunner:
             file = JoinedFile(upload, _join_of(plan))
             tasks = sorting.merges(session, cancel) if sorting else self._tasks(plan, groups)
             with closing(Window(session, cancel).results(tasks)) as results:
-                for piece in results:
+                for piece, _ in results:
                     _add(file, piece, progress)
             file.close()
             if len(file.block_ids) > MAX_BLOCKS:

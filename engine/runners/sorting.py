@@ -16,12 +16,11 @@ from engine.runners import exchange_sql
 from engine.runners.exchange import Keys, MergeTask, SampleTask, SplitTask
 from engine.runners.exchange_sql import Edges
 from engine.runners.grouping import grouped, parts_of
-from engine.runners.job import Failure, Task
+from engine.runners.job import Task
 from engine.runners.pool import Session, Ticket
 from engine.runners.slices import slice_names
 from engine.runners.tasks import RangesTask
-from engine.runners.window import Window, gathered
-from engine.runners.work import error_of
+from engine.runners.window import Window
 
 SORT_TASK_BYTES = 16 * 1024 * 1024
 """Parquet bytes of a task of a sort, at least."""
@@ -128,21 +127,21 @@ class Sorting:
         tasks = ((self._sample(group, keys), ()) for group in self._groups)
         found: list[tuple[bytes, float]] = []
         with closing(Window(session, cancel).results(tasks)) as results:
-            for one in results:
+            for one, _ in results:
                 found += [(key, sample.weight) for sample in _samples(one) for key in sample.keys]
         return cut_keys(found, self._buckets)
 
     def _split(
         self, session: Session, cancel: CancelToken, cuts: Sequence[bytes]
     ) -> tuple[list[list[int]], list[list[Ticket | None]]]:
-        counts: list[Ticket] = []
+        counts: list[list[int]] = []
         slices: list[list[Ticket | None]] = []
-        for group in self._groups:
-            first, *rest = session.submit(self._splitting(group, cuts))
-            counts.append(first)
-            slices.append(rest)
-        gathered(session, counts, cancel)
-        return [_counts(session.result(one)) for one in counts], slices
+        tasks = ((self._splitting(group, cuts), ()) for group in self._groups)
+        with closing(Window(session, cancel).results(tasks)) as results:
+            for one, others in results:
+                counts.append(_counts(one))
+                slices.append(list(others))
+        return counts, slices
 
     def _sample(self, group: Sequence[Range], keys: int) -> SampleTask:
         statements = tuple(
@@ -179,8 +178,6 @@ def _samples(result: object) -> tuple[Keys, ...]:
 
 
 def _counts(result: object) -> list[int]:
-    if isinstance(result, Failure):
-        raise error_of(result)
     if not isinstance(result, list):
         raise TypeError("counts are a list")
     return result

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -24,7 +24,8 @@ _LATE = 4
 class _Entry:
     task: Task
     inputs: Sequence[Ticket]
-    tries: list[Ticket]
+    tries: list[Sequence[Ticket]]
+    """The results of each run of it; they are there when the first of them is."""
     begun: float = field(default_factory=time.monotonic)
     done: bool = False
 
@@ -38,8 +39,10 @@ class Window:
         self._entries: deque[_Entry] = deque()
         self._took: deque[float] = deque(maxlen=50)
 
-    def results(self, tasks: Iterator[tuple[Task, Sequence[Ticket]]]) -> Generator[object, None, None]:
-        """Run tasks with their inputs; yields the one result of each.
+    def results(
+        self, tasks: Iterator[tuple[Task, Sequence[Ticket]]]
+    ) -> Generator[tuple[object, Sequence[Ticket]], None, None]:
+        """Run tasks with their inputs; yields the first result of each, and tickets of its others.
 
         Raises what a task raised, ClusterUnavailable, or Cancelled.
         """
@@ -47,7 +50,7 @@ class Window:
             while self._fill(tasks):
                 yield self._first()
         finally:
-            self._session.cancel([ticket for entry in self._entries for ticket in entry.tries])
+            self._drop(one for entry in self._entries for one in entry.tries)
             self._entries.clear()
 
     def _fill(self, tasks: Iterator[tuple[Task, Sequence[Ticket]]]) -> bool:
@@ -56,50 +59,36 @@ class Window:
             if found is None:
                 break
             task, inputs = found
-            self._entries.append(_Entry(task, inputs, self._session.submit(task, inputs)))
+            self._entries.append(_Entry(task, inputs, [self._session.submit(task, inputs)]))
         return bool(self._entries)
 
-    def _first(self) -> object:
+    def _first(self) -> tuple[object, Sequence[Ticket]]:
         front = self._entries[0]
         while not front.done:
             self._cancel.raise_if_cancelled()
-            waiting = {id(one): entry for entry in self._entries for one in entry.tries if not entry.done}
-            ready = self._session.ready([one for e in self._entries if not e.done for one in e.tries], _LOOK_SECONDS)
-            for one in ready:
-                entry = waiting[id(one)]
+            waiting = {id(one[0]): entry for entry in self._entries if not entry.done for one in entry.tries}
+            tickets = [one[0] for entry in self._entries if not entry.done for one in entry.tries]
+            for ticket in self._session.ready(tickets, _LOOK_SECONDS):
+                entry = waiting[id(ticket)]
                 entry.done = True
                 self._took.append(time.monotonic() - entry.begun)
             self._help(front)
         self._entries.popleft()
-        won = next((one for one in front.tries if self._session.ready([one], 0)), front.tries[0])
-        lost = [one for one in front.tries if one is not won]
-        if lost:
-            self._session.cancel(lost)
-        result = self._session.result(won)
+        won = next((one for one in front.tries if self._session.ready(one[:1], 0)), front.tries[0])
+        self._drop(one for one in front.tries if one is not won)
+        result = self._session.result(won[0])
         if isinstance(result, Failure):
             raise error_of(result)
-        return result
+        return result, won[1:]
 
     def _help(self, front: _Entry) -> None:
         """Everything else is done: whoever is late may be on a machine that hangs."""
         if len(front.tries) > 1 or not self._took or any(not entry.done for entry in list(self._entries)[1:]):
             return
         if time.monotonic() - front.begun > max(STRAGGLER_SECONDS, _LATE * median(self._took)):
-            front.tries += self._session.submit(front.task, front.inputs)
+            front.tries.append(self._session.submit(front.task, front.inputs))
 
-
-def gathered(
-    session: Session, tickets: Sequence[Ticket], cancel: CancelToken, took: Callable[[], None] = lambda: None
-) -> None:
-    """Wait until all of them are there. Raises ClusterUnavailable or Cancelled; what runs then is cancelled."""
-    left = list(tickets)
-    try:
-        while left:
-            cancel.raise_if_cancelled()
-            ready = {id(one) for one in session.ready(left, _LOOK_SECONDS)}
-            for _ in ready:
-                took()
-            left = [one for one in left if id(one) not in ready]
-    except BaseException:
-        session.cancel(left)
-        raise
+    def _drop(self, tries: Iterable[Sequence[Ticket]]) -> None:
+        # One ticket of a run stands for the whole of it.
+        if found := [one[0] for one in tries]:
+            self._session.cancel(found)

@@ -13,6 +13,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
 from engine.errors import InvalidInput, ObjectChanged, ObjectExists, ObjectMissing, StoreError, StoreUnavailable
+from engine.stores.azure_pieces import Pieces
 
 CONNECT_SECONDS = 3
 CONTROL_READ_SECONDS = 5
@@ -23,7 +24,6 @@ _RETRIES = {"retry_total": 3, "initial_backoff": 0.2, "increment_base": 2, "rand
 """Four attempts with 2.2, 4.2 and 8.2 s between: a dead store is known within 15 to 35 s."""
 
 _CONNECTIONS = 64
-_SEND_BYTES = 256 * 1024
 _READ_BYTES = 512 * 1024
 """Pieces of a body. Each is one hop between threads in a download; larger ones are copied more on their way out."""
 _LONGEST_BODY_BYTES = 2**50
@@ -103,35 +103,16 @@ def _translate(error: AzureError, creating: bool) -> StoreError:
     return StoreError(f"Azure answered {status} {code}.")
 
 
-class _Pieces:
-    """A body that is read piece by piece, without copying it."""
-
-    def __init__(self, data: bytes) -> None:
-        self._rest = memoryview(data)
-
-    def read(self, size: int) -> memoryview:
-        piece, self._rest = self._rest[:size], self._rest[size:]
-        return piece
-
-
 class _Adapter(HTTPAdapter):
-    """Keeps a connection for every block on its way, sends large bodies in pieces, and reads refusals to their end.
-
-    urllib3 sends a body of bytes in one ``sendall`` whose time limit is the one for connecting: 8 MiB in 3 s, or an
-    error. In pieces, the limit holds for each.
-    """
+    """Keeps a connection for every block on its way, sends large bodies in pieces, and reads refusals to their end."""
 
     def __init__(self) -> None:
         no_retries = Retry(total=False, redirect=False, raise_on_status=False)
         super().__init__(pool_maxsize=_CONNECTIONS, max_retries=no_retries)
 
-    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **options: Any) -> None:
-        super().init_poolmanager(connections, maxsize, block, blocksize=_SEND_BYTES, **options)
-
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
-        if isinstance(request.body, bytes) and len(request.body) > _SEND_BYTES:
-            # requests has read the length by now, and urllib3 asks for no more than `read`.
-            pieces: Any = _Pieces(request.body)
+        if isinstance(request.body, bytes):
+            pieces: Any = Pieces([request.body])
             request.body = pieces
         answer = super().send(request, *args, **options)
         if not answer.ok:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.cancel import CancelToken
-from engine.errors import Cancelled, EngineError, LimitExceeded, StoreUnavailable
+from engine.errors import Cancelled, ClusterUnavailable, EngineError, LimitExceeded, StoreUnavailable
 from engine.plan import ExportPlan
 from engine.runners.window import STRAGGLER_SECONDS
 from tests.helpers.azurite import Azurite
@@ -84,6 +84,28 @@ def test_a_node_is_lost(
         cluster.start_node(1)
 
 
+def test_a_node_with_another_version_is_told_with_both(
+    cluster: RayCluster, spread_large: Callable[..., Spread], tmp_path: Path
+) -> None:
+    other = tmp_path / "packages" / "tailrace-9.dist-info"
+    other.mkdir(parents=True)
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: tailrace\nVersion: 9\n")
+    spread = spread_large(cluster)
+    plan = spread.engine.plan(spread.exporter, "csv")
+    cluster.kill_node(1)
+    try:
+        cluster.start_node(1, before=other.parent)
+        wait_for(lambda: cluster.pids(1, "ray::") != [])
+        with pytest.raises(ClusterUnavailable, match=r"tailrace 9 .* there, tailrace 0.*Install the same"):
+            spread.exporter.export(plan, CancelToken())
+        assert spread.visible() == []
+        assert staged(tmp_path / "exports") == []
+    finally:
+        cluster.kill_node(1)
+        cluster.start_node(1)
+    check_afterwards(spread, plan, tmp_path / "exports")
+
+
 def test_a_cancel_ends_the_tasks(cluster: RayCluster, spread_large: Callable[..., Spread], tmp_path: Path) -> None:
     spread = spread_large(cluster)
     before = spilled(spread)
@@ -127,7 +149,7 @@ def test_a_straggler_is_waited_for(cluster: RayCluster, spread_large: Callable[.
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("task", ["RangesTask", "MergeTask"])
+@pytest.mark.parametrize("task", ["RangesTask", "SplitTask", "MergeTask"])
 def test_a_straggler_that_never_ends_has_a_twin(
     cluster: RayCluster, spread_large: Callable[..., Spread], tmp_path: Path, task: str
 ) -> None:

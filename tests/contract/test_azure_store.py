@@ -4,7 +4,7 @@ import subprocess
 import sys
 import traceback
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -93,13 +93,35 @@ def test_a_replacement_of_what_is_removed_in_between_raises_object_missing(
 
 
 @pytest.mark.azurite
+def test_a_block_that_is_changed_on_the_way_is_refused(azure: AzureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = BlobClient.stage_block
+
+    def changed(self: BlobClient, block_id: str, data: Iterable[bytes], length: int, **options: Any) -> Any:
+        return original(self, block_id, b"x" + b"".join(data)[1:], length=length, **options)
+
+    upload = azure.begin("k", content_type=CSV)
+    monkeypatch.setattr(BlobClient, "stage_block", changed)
+    with pytest.raises(StoreError, match="Md5Mismatch"):
+        upload.stage(0, b"abc")
+
+
+@pytest.mark.azurite
+def test_a_block_may_come_in_pieces(azure: AzureStore) -> None:
+    pieces: list[bytes | memoryview] = [b"", b"a" * 300_000, memoryview(b"bc" * 400_000), b"d"]
+    upload = azure.begin("k", content_type=CSV)
+    upload.commit([upload.stage(0, *pieces)], metadata={})
+    assert azure.read("k") == b"".join(pieces)
+
+
+@pytest.mark.azurite
 def test_a_commit_of_another_size_than_was_staged_is_removed(
     azure: AzureStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = BlobClient.stage_block
 
-    def short(self: BlobClient, block_id: str, data: bytes, length: int, **options: Any) -> Any:
-        return original(self, block_id, data[:-1], length=length - 1, **options)
+    def short(self: BlobClient, block_id: str, data: Iterable[bytes], length: int, **options: Any) -> Any:
+        del options["headers"]
+        return original(self, block_id, b"".join(data)[:-1], length=length - 1, **options)
 
     monkeypatch.setattr(BlobClient, "stage_block", short)
     upload = azure.begin("k", content_type=CSV)

@@ -79,9 +79,14 @@ class RayCluster:
         os.killpg(self._starts[node].pid, signal.SIGKILL)
         self._starts[node].wait()
 
-    def start_node(self, node: int) -> None:
-        """Start another one in the place of one that was killed, which is not the head."""
-        self._starts[node] = self._start(node, f"--address={self.address}")
+    def start_node(self, node: int, *, before: Path | None = None) -> None:
+        """Start another one in the place of one that was killed, which is not the head.
+
+        ``before``: where its processes look for packages first.
+        """
+        path = self._environment["PYTHONPATH"]
+        environment = {} if before is None else {"PYTHONPATH": f"{before}{os.pathsep}{path}"}
+        self._starts[node] = self._start(node, f"--address={self.address}", environment=environment)
 
     def stop(self) -> None:
         """End what was started here; safe to call twice."""
@@ -93,7 +98,9 @@ class RayCluster:
             process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _start(self, node: int, *options: str) -> "subprocess.Popen[bytes]":
+    def _start(
+        self, node: int, *options: str, environment: Mapping[str, str] | None = None
+    ) -> "subprocess.Popen[bytes]":
         log = self.folder / f"node-{node}.log"
         address = f"127.0.0.{2 + node}"
         command = [str(Path(sys.executable).parent / "ray"), "start", f"--node-ip-address={address}", *options]
@@ -101,7 +108,12 @@ class RayCluster:
         command += ["--include-log-monitor=false", f"--temp-dir={self.folder}"]
         with log.open("ab") as out:
             return subprocess.Popen(
-                command, env=self._environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+                command,
+                env={**self._environment, **(environment or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
             )
 
     def _wait_for_head(self) -> None:

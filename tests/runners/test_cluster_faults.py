@@ -105,19 +105,20 @@ def test_a_cancel_is_heard_in_every_phase(
     assert staged(tmp_path / "exports") == []
 
 
-def test_a_straggler_gets_a_twin_and_its_own_blocks_are_left_out(
-    spread: Spread, interfering: list[Interfering], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("sort_by", "kind"), PHASES)
+def test_a_straggler_gets_a_twin_and_what_it_writes_is_left_out(
+    spread: Spread, interfering: list[Interfering], monkeypatch: pytest.MonkeyPatch, sort_by: str | None, kind: type
 ) -> None:
     late, free = [], threading.Event()
 
     def hang(number: int, _: Job, task: Task) -> None:
-        if number == 0:
+        if isinstance(task, kind) and number == 0:
             late.append(task)
             free.wait(30)
 
     monkeypatch.setattr(window, "STRAGGLER_SECONDS", 0.2)
     interfering.append(hang)
-    plan = spread.engine.plan(spread.exporter, "csv")
+    plan = spread.engine.plan(spread.exporter, "csv", sort_by=sort_by)
     started = time.monotonic()
     spread.check(plan)
     assert time.monotonic() - started < 25
