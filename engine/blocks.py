@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import BoundedSemaphore
 from types import TracebackType
@@ -25,9 +25,6 @@ ENCODED_AT_ONCE = 2 * _CORES
 COPIED_AT_ONCE = 4 * _CORES
 """How many where nothing is encoded, which leaves memory for more of them."""
 
-_SMALL_BYTES = 64 * 1024
-"""Pieces below are joined before they are staged."""
-
 
 def block_bytes(ordinal: int) -> int:
     """The size of the block of that ordinal."""
@@ -36,21 +33,6 @@ def block_bytes(ordinal: int) -> int:
             return size
         ordinal -= count
     raise ValueError(f"an object has at most {MAX_BLOCKS} blocks")
-
-
-def _gathered(pieces: Sequence[Chunk]) -> Iterator[Chunk]:
-    """The same bytes, small neighbours joined: each piece is a call of the system; to copy large ones is dear."""
-    small: list[Chunk] = []
-    for piece in pieces:
-        if len(piece) >= _SMALL_BYTES:
-            if small:
-                yield b"".join(small)
-                small = []
-            yield piece
-        else:
-            small.append(piece)
-    if small:
-        yield b"".join(small)
 
 
 class BlockStream:
@@ -66,8 +48,9 @@ class BlockStream:
         self._at_once = at_once
         self._hash = hashlib.sha256()
         self._size = 0
-        self._pieces: list[Chunk] = []
-        self._pending = 0
+        self._block = bytearray()
+        self._filled = 0
+        self._free: list[bytearray] = []
         self._upload: Upload | None = None
         self._pool: ThreadPoolExecutor | None = None
         self._room = BoundedSemaphore(1)
@@ -87,23 +70,29 @@ class BlockStream:
         """Take the next bytes. Raises what staging an earlier block raised."""
         self._hash.update(data)
         self._size += len(data)
-        self._pieces.append(data)
-        self._pending += len(data)
-        if self._pending >= block_bytes(len(self._staged)):
-            self._stage_pending()
+        rest = memoryview(data)
+        while rest:
+            if not self._filled:
+                self._block = self._next_block()
+            taken = rest[: len(self._block) - self._filled]
+            self._block[self._filled : self._filled + len(taken)] = taken
+            self._filled += len(taken)
+            rest = rest[len(taken) :]
+            if self._filled == len(self._block):
+                self._stage_filled()
 
     def flush(self) -> None:
         """Wait until every block has arrived. Raises what staging one raised."""
         # One block alone is part of the commit.
-        if self._upload is not None and self._pending:
-            self._stage_pending()
+        if self._upload is not None and self._filled:
+            self._stage_filled()
         for future in self._staged:
             future.result()
 
     def commit(self, metadata: Mapping[str, str]) -> ObjectInfo:
         """Make the object visible. Raises ObjectExists if it is there already."""
         if self._upload is None:
-            data = b"".join(self._pieces)
+            data = bytes(memoryview(self._block)[: self._filled])
             return self._store.create(self._key, data, content_type=self._content_type, metadata=metadata)
         self.flush()
         return self._upload.commit([future.result() for future in self._staged], metadata=metadata)
@@ -119,20 +108,33 @@ class BlockStream:
         if self._upload is not None:
             self._upload.abort()
 
-    def _stage_pending(self) -> None:
+    def _next_block(self) -> bytearray:
+        """One that was staged already: the system would fill each page of a new one with zeros first."""
+        size = block_bytes(len(self._staged))
+        while self._free:
+            block = self._free.pop()
+            if len(block) == size:
+                return block
+        return bytearray(size)
+
+    def _stage_filled(self) -> None:
         if self._upload is None or self._pool is None:
             # One block is one request: an upload begins with the second.
             self._upload = self._store.begin(self._key, content_type=self._content_type)
             at_once = min(self._at_once, self._upload.parallel_blocks)
             self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="stage")
             self._room = BoundedSemaphore(at_once)
-        pieces = _gathered(self._pieces)
-        self._pieces, self._pending = [], 0
+        block, filled, self._filled = self._block, self._filled, 0
         self._raise_failure()
         self._room.acquire()
-        future = self._pool.submit(self._upload.stage, len(self._staged), *pieces)
+        future = self._pool.submit(self._stage, self._upload, len(self._staged), block, filled)
         future.add_done_callback(lambda _: self._room.release())
         self._staged.append(future)
+
+    def _stage(self, upload: Upload, ordinal: int, block: bytearray, filled: int) -> str:
+        block_id = upload.stage(ordinal, memoryview(block)[:filled])
+        self._free.append(block)
+        return block_id
 
     def _raise_failure(self) -> None:
         for future in self._staged[-64:]:

@@ -69,11 +69,9 @@ class PieceStream:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _stage(self) -> None:
-        pieces, length = self._pieces, self._pending
+        block = b"".join(self._pieces)
         self._pieces, self._pending = [], 0
+        self._ids.append(self._pool.submit(self._staging.stage, len(self._ids), block))
+        self._lengths.append(len(block))
         if not self._staging.readable:
-            block = b"".join(pieces)
             self._kept.append(block)
-            pieces = [block]
-        self._ids.append(self._pool.submit(self._staging.stage, len(self._ids), *pieces))
-        self._lengths.append(length)

@@ -112,7 +112,7 @@ class _Adapter(HTTPAdapter):
 
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
         if isinstance(request.body, bytes):
-            pieces: Any = Pieces([request.body])
+            pieces: Any = Pieces(request.body)
             request.body = pieces
         answer = super().send(request, *args, **options)
         if not answer.ok:

@@ -30,11 +30,11 @@ class AzureUpload:
         self._open = True
         self._mutex = Lock()
 
-    def stage(self, ordinal: int, *pieces: bytes | memoryview) -> str:
+    def stage(self, ordinal: int, data: bytes | memoryview) -> str:
         """Send one block. Every id has the same length, as the service demands, and the nonce keeps uploads apart."""
         block_id = f"{self._nonce}{checked_ordinal(ordinal):05d}"
         self._require_open()
-        body: Any = Pieces(pieces)
+        body: Any = Pieces(data)
         # The service refuses empty blocks; the commit leaves them out.
         if body:
             # With its MD5, a block that was cut or changed on the way is refused. Without one, the emulator makes a

@@ -6,7 +6,7 @@ An operating system's error becomes StoreUnavailable with a sentence of ours; th
 import errno
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -52,17 +52,6 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def write_at(descriptor: int, pieces: Iterable[bytes | memoryview], offset: int) -> int:
-    """Write all pieces from there on, one behind the other; returns how many bytes that were."""
-    end = offset
-    for piece in pieces:
-        view = memoryview(piece)
-        while view:
-            written = os.pwrite(descriptor, view, end)
-            view, end = view[written:], end + written
-    return end - offset
 
 
 def write_new(path: Path, data: bytes) -> None:

@@ -8,7 +8,7 @@ import secrets
 from pathlib import Path
 
 from engine.errors import StoreError
-from engine.stores.directory_files import translated, write_at
+from engine.stores.directory_files import translated
 from engine.stores.names import checked_ordinal
 
 _BLOCK_ID = re.compile(r"[0-9a-f]{12}[0-9]{5}")
@@ -32,14 +32,13 @@ class DirectoryStaging:
         self._nonce = secrets.token_hex(6)
         self._require_folder()
 
-    def stage(self, ordinal: int, *pieces: bytes | memoryview) -> str:
+    def stage(self, ordinal: int, data: bytes | memoryview) -> str:
         """Write one block to a file of its own."""
         block_id = f"{self._nonce}{checked_ordinal(ordinal):05d}"
         path = block_path(self._folder, block_id)
         with translated():
             self._require_folder()
-            with path.open("wb", buffering=0) as file:
-                write_at(file.fileno(), pieces, 0)
+            path.write_bytes(data)
         return block_id
 
     def _require_folder(self) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Lock
 
 from engine.errors import StoreError
-from engine.stores.directory_files import copy_range, seal, translated, write_at
+from engine.stores.directory_files import copy_range, seal, translated
 from engine.stores.directory_staging import block_path
 from engine.stores.directory_tree import Tree
 from engine.stores.names import checked_metadata, checked_ordinal
@@ -40,16 +40,15 @@ class DirectoryUpload:
         self._open = True
         self._mutex = Lock()
 
-    def stage(self, ordinal: int, *pieces: bytes | memoryview) -> str:
+    def stage(self, ordinal: int, data: bytes | memoryview) -> str:
         """Append one block; the id of an ordinal staged again names its last bytes."""
         block_id = f"{self._nonce}{checked_ordinal(ordinal):05d}"
         with self._mutex, translated():
             self._require_open()
             # A failed write leaves bytes behind the end; the next block overwrites them, or the commit cuts them off.
-            with self._file.open("r+b", buffering=0) as file:
-                length = write_at(file.fileno(), pieces, self._end)
-            self._blocks[block_id] = (self._end, length)
-            self._end += length
+            _write_at(self._file, data, self._end)
+            self._blocks[block_id] = (self._end, len(data))
+            self._end += len(data)
         return block_id
 
     def block(self, block_id: str, length: int) -> memoryview:
@@ -134,3 +133,11 @@ def _joined(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
         elif length:
             pieces.append((offset, length))
     return pieces
+
+
+def _write_at(path: Path, data: bytes | memoryview, offset: int) -> None:
+    with path.open("r+b", buffering=0) as file:
+        view = memoryview(data)
+        while view:
+            written = os.pwrite(file.fileno(), view, offset)
+            view, offset = view[written:], offset + written

@@ -52,8 +52,8 @@ class Staging(Protocol):
     readable: bool
     """Whether `Upload.block` can read a staged block; if not, whoever needs its bytes later has to carry them."""
 
-    def stage(self, ordinal: int, *pieces: bytes | memoryview) -> str:
-        """Store one block, given in pieces, and return its block id, which no other process makes.
+    def stage(self, ordinal: int, data: bytes | memoryview) -> str:
+        """Store one block and return its block id, which no other process makes. The data may change afterwards.
 
         ``ordinal`` is unique within this object, 0 <= ordinal < 50,000.
         """

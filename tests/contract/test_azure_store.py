@@ -106,14 +106,6 @@ def test_a_block_that_is_changed_on_the_way_is_refused(azure: AzureStore, monkey
 
 
 @pytest.mark.azurite
-def test_a_block_may_come_in_pieces(azure: AzureStore) -> None:
-    pieces: list[bytes | memoryview] = [b"", b"a" * 300_000, memoryview(b"bc" * 400_000), b"d"]
-    upload = azure.begin("k", content_type=CSV)
-    upload.commit([upload.stage(0, *pieces)], metadata={})
-    assert azure.read("k") == b"".join(pieces)
-
-
-@pytest.mark.azurite
 def test_a_commit_of_another_size_than_was_staged_is_removed(
     azure: AzureStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

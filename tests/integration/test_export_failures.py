@@ -199,9 +199,9 @@ def _on_stage(engine: Engine, monkeypatch: pytest.MonkeyPatch, action: Callable[
         upload = begin(key, content_type=content_type)
         stage = upload.stage
 
-        def staging(ordinal: int, *pieces: bytes | memoryview) -> str:
+        def staging(ordinal: int, data: bytes | memoryview) -> str:
             action()
-            return stage(ordinal, *pieces)
+            return stage(ordinal, data)
 
         monkeypatch.setattr(upload, "stage", staging)
         return upload

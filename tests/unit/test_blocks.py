@@ -112,43 +112,21 @@ def test_no_more_blocks_are_under_way_than_the_store_takes_and_were_asked_for(
     assert store.read("a") == b"x" * 80
 
 
-def test_small_pieces_are_joined_before_they_are_staged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocks, "BLOCK_TIERS", ((50_000, 16),))
-    monkeypatch.setattr(blocks, "_SMALL_BYTES", 4)
-    store = DirectoryStore(tmp_path)
-    staged: list[tuple[bytes, ...]] = []
-    _wrap_stage(monkeypatch, store, lambda _: None, seen=staged)
-    with BlockStream(store, "a", content_type="text/plain") as stream:
-        for piece in (b"ab", b"c", b"defgh", b"i", b"jklm", b"n", b"op"):
-            stream.append(piece)
-        stream.commit({})
-    assert staged == [(b"abc", b"defgh", b"i", b"jklm", b"nop")]
-    assert store.read("a") == b"abcdefghijklmnop"
-
-
 def _fail() -> None:
     raise StoreUnavailable("gone")
 
 
-def _wrap_stage(
-    monkeypatch: pytest.MonkeyPatch,
-    store: DirectoryStore,
-    before: object,
-    parallel: int = 1,
-    seen: list[tuple[bytes, ...]] | None = None,
-) -> None:
+def _wrap_stage(monkeypatch: pytest.MonkeyPatch, store: DirectoryStore, before: object, parallel: int = 1) -> None:
     begin = store.begin
 
     def wrapped(key: str, *, content_type: str) -> Upload:
         upload = begin(key, content_type=content_type)
         stage = upload.stage
 
-        def staging(ordinal: int, *pieces: bytes | memoryview) -> str:
+        def staging(ordinal: int, data: bytes | memoryview) -> str:
             assert callable(before)
             before(ordinal)
-            if seen is not None:
-                seen.append(tuple(map(bytes, pieces)))
-            return stage(ordinal, *pieces)
+            return stage(ordinal, data)
 
         upload.parallel_blocks = parallel
         upload.stage = staging  # type: ignore[method-assign]
