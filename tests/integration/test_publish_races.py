@@ -76,12 +76,12 @@ def _opened(store_url: StoreUrl) -> ObjectStore:
 def test_a_killed_publisher_leaves_nothing_to_read_and_nothing_in_the_way(tmp_path: Path, store_url: StoreUrl) -> None:
     """The moments go from the first change of the store to the last, the manifest's and the latest run's included."""
     rows = [{"n": n, "text": f"{n * n} {n * 7919}"} for n in range(200)]
-    urls = {death: (f"{store_url[0]}/{death}", store_url[1]) for death in range(1, 8)}
+    urls = {death: (f"{store_url[0]}/{death}", store_url[1]) for death in range(1, 12)}
     engines = [Engine(tmp_path / str(death), _opened(url)) for death, url in urls.items()]
     for engine in engines:
         engine.write_json(rows)
     reached = []
-    with ThreadPoolExecutor(7) as pool:
+    with ThreadPoolExecutor(len(engines)) as pool:
         dead = [pool.submit(_publisher(urls[n], engine.folder, n).wait, 60) for n, engine in enumerate(engines, 1)]
         codes = [one.result() for one in dead]
     for code, engine in zip(codes, engines, strict=True):
