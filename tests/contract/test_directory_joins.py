@@ -1,0 +1,55 @@
+"""Processes that join an upload into a directory store: only that folder, and only as long as the upload is open."""
+
+import itertools
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from engine.errors import StoreError
+from engine.stores import DirectoryStore
+from engine.stores.port import Staging
+
+CSV = "text/csv"
+
+
+@pytest.mark.parametrize("handle", ["../../etc", "", "0" * 23, "g" * 24, "a/b"])
+def test_a_directory_joins_no_other_folder(tmp_path: Path, handle: str) -> None:
+    with pytest.raises(ValueError, match="handle"):
+        DirectoryStore(tmp_path).join("k", handle)
+
+
+def test_a_directory_takes_no_block_after_the_upload_has_ended(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+    upload = store.begin("k", content_type=CSV)
+    other = store.join("k", upload.handle)
+    upload.abort()
+    with pytest.raises(StoreError, match="has ended"):
+        other.stage(0, b"late")
+    with pytest.raises(StoreError, match="has ended"):
+        store.join("k", upload.handle)
+    assert list((tmp_path / ".staging").iterdir()) == []
+
+
+def test_an_end_leaves_nothing_of_those_that_still_stage(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+
+    def stage(ghost: Staging) -> None:
+        ordinal = itertools.count()
+        with suppress(StoreError):
+            while time.monotonic() < deadline:
+                ghost.stage(next(ordinal), b"ghost")
+
+    for _ in range(40):
+        deadline = time.monotonic() + 0.5
+        upload = store.begin("k", content_type=CSV)
+        joined = [store.join("k", upload.handle) for _ in range(3)]
+        with ThreadPoolExecutor(3) as pool:
+            ghosts = [pool.submit(stage, ghost) for ghost in joined]
+            time.sleep(0.005)
+            upload.abort()
+        for ghost in ghosts:
+            ghost.result()
+        assert list((tmp_path / ".staging").glob("*")) == []

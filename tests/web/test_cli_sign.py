@@ -1,0 +1,58 @@
+"""``tailrace sign`` as an operator runs it: URLs of files that are there, and what is said of URLs."""
+
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.helpers.server import Server
+from tests.web.conftest import publish_people
+
+
+@pytest.fixture(scope="module")
+def service(module_store_url: tuple[str, dict[str, str]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A running service with a small workflow."""
+    folder = tmp_path_factory.mktemp("service")
+    with Server(module_store_url, folder) as server:
+        publish_people(server, folder)
+        yield server
+
+
+def test_sign(service: Server) -> None:
+    made = service.export("people", format="json").json()
+    signed = service.command("sign", "people", made["exportId"], "--ttl", "600")
+    assert signed.returncode == 0, signed.stderr
+    url = signed.stdout.strip()
+    answer = service.request(url)
+    assert (answer.status, json.loads(answer.body)[0]["name"]) == (200, "Ann")
+    good = service.command("sign", "--check", url)
+    assert (good.returncode, good.stdout.startswith("Good until 2"), good.stderr) == (0, True, "")
+    assert good.stdout.endswith(f": json people {made['exportId']}.\n")
+    elsewhere = service.command("sign", "--check", url.replace("127.0.0.1", "elsewhere"))
+    assert (elsewhere.returncode, "It leads to http://elsewhere" in elsewhere.stderr) == (0, True)
+    short = service.command("sign", "people", made["exportId"], "--ttl", "1", "--format", "json").stdout.strip()
+    time.sleep(1.5)
+    expired = service.command("sign", "--check", short)
+    assert (expired.returncode, "The URL was good until 2" in expired.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "reason"),
+    [
+        (["people", "00000000-0000-8000-8000-000000000000"], 1, "There is no such export"),
+        (["people", "../x"], 1, "There is no such export"),
+        (["people", "x", "--ttl", "99999999"], 1, "No URL is good for longer than 86400 s"),
+        (["people", "x", "--ttl", "0"], 2, "0"),
+        (["people"], 2, "Give WORKFLOW and EXPORT_ID, or --check URL"),
+        (["people", "x", "--check", "y"], 2, "Give WORKFLOW and EXPORT_ID, or --check URL"),
+        (["--check", "y", "--ttl", "3"], 2, "--check goes without"),
+        (["--check", "https://[nonsense"], 1, "not one that these settings signed"),
+        (["--check", "http://x/ä?sig=ö"], 1, "not one that these settings signed"),
+        (["--check", ""], 1, "not one that these settings signed"),
+    ],
+)
+def test_sign_refuses(service: Server, arguments: list[str], code: int, reason: str) -> None:
+    done = service.command("sign", *arguments)
+    assert (done.returncode, done.stdout, reason in done.stderr) == (code, "", True), done.stderr
+    assert "Traceback" not in done.stderr
