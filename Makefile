@@ -67,7 +67,8 @@ screenshots: install ## Make the README's pictures anew (needs Chromium)
 	touch $@
 
 BENCH = $(BIN)/python -m tests.bench $(if $(GOALS),--goals $(GOALS)) $(if $(FORMATS),--formats $(FORMATS)) \
-	$(if $(ROWS),--rows $(ROWS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(LARGE),--large $(LARGE))
+	$(if $(ROWS),--rows $(ROWS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(LARGE),--large $(LARGE)) \
+	$(if $(COLD),--cold)
 
 bench: install azurite-install .venv-bench/installed ## Measure against the peers (GOALS=1,6 FORMATS=csv ROWS= ROUNDS= LARGE=0)
 	$(BENCH)
@@ -75,6 +76,7 @@ bench: install azurite-install .venv-bench/installed ## Measure against the peer
 bench-quick: ROWS ?= 120000
 bench-quick: ROUNDS ?= 2
 bench-quick: LARGE ?= 2
+bench-quick: COLD ?= 1
 bench-quick: bench ## The same in three minutes: it shows that all works, not who is faster
 
 bench-lock: # the peers' lock anew (needs uv)

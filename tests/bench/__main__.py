@@ -11,6 +11,7 @@ from tests.bench.bench import Bench
 from tests.bench.emulator import Emulator
 from tests.bench.goals import again, download, far, full, growth, selected, small
 from tests.bench.machine import machine
+from tests.bench.memory import MemoryInUse
 from tests.bench.outcome import FAILED, Line
 from tests.bench.process import environment
 from tests.bench.progress import Progress
@@ -33,10 +34,10 @@ def main() -> None:
     goals = ", ".join(map(str, settings.goals))
     progress.note(f"{settings.rows:,} rows, {settings.rounds} rounds, goals {goals}")
     lines: list[Line] = []
-    found = machine()
-    all_lines = before = report.earlier(settings, found)
-    with Emulator() as emulator:
-        bench = Bench(settings, emulator, progress)
+    with Emulator() as emulator, MemoryInUse(kept=not settings.cold) as memory:
+        found = machine(memory)
+        all_lines = before = report.earlier(settings, found)
+        bench = Bench(settings, emulator, memory, progress)
         for module in work:
             lines += _run(bench, module)
             # After each, so that a run that is broken off leaves what it has.
@@ -70,6 +71,7 @@ def _settings() -> Settings:
     parser.add_argument("--goals", default=",".join(map(str, ALL_GOALS)), help="for example 1,6")
     parser.add_argument("--formats", default=",".join(FORMATS), help="for goals 1 to 3, for example csv")
     parser.add_argument("--large", type=int, default=5, help="the largest size in multiples of ROWS; 0 skips it")
+    parser.add_argument("--cold", action="store_true", help="take memory as it is found: for a short run")
     asked = parser.parse_args()
     # The figures are for a machine that does nothing else.
     load = os.getloadavg()[0]
@@ -78,7 +80,7 @@ def _settings() -> Settings:
     try:
         goals = tuple(sorted({int(goal) for goal in asked.goals.split(",")}))
         formats = tuple(asked.formats.split(","))
-        return Settings(rows=asked.rows, rounds=asked.rounds, goals=goals, large=asked.large, formats=formats)
+        return Settings(asked.rows, asked.rounds, goals, asked.large, formats, cold=asked.cold)
     except ValueError as error:
         raise SystemExit(f"{parser.prog}: {error}") from error
 

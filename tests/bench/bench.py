@@ -10,6 +10,7 @@ from tests.bench.contenders import Contender
 from tests.bench.data import RESULTS, Dataset, dataset, publish
 from tests.bench.emulator import CONTAINER, Emulator
 from tests.bench.job import Job
+from tests.bench.memory import MemoryInUse
 from tests.bench.process import Sample, run_measured
 from tests.bench.progress import Progress, cost_of
 from tests.bench.proxy import Proxy
@@ -23,9 +24,10 @@ SCRATCH = FOLDER / "scratch"
 class Bench:
     """What the goals work with."""
 
-    def __init__(self, settings: Settings, emulator: Emulator, progress: Progress) -> None:
+    def __init__(self, settings: Settings, emulator: Emulator, memory: MemoryInUse, progress: Progress) -> None:
         self.settings = settings
         self.emulator = emulator
+        self.memory = memory
         self.progress = progress
         self.clean()
 
@@ -83,6 +85,7 @@ class Bench:
 
     def measure(self, command: Sequence[str]) -> Sample:
         """Run a program and measure it, and the emulator beside it."""
+        self.memory.bring()
         return run_measured(command, emulator=self.emulator.pid)
 
     def clean(self) -> None:

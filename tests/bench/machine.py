@@ -6,6 +6,7 @@ import platform
 import subprocess
 from pathlib import Path
 
+from tests.bench.memory import MemoryInUse
 from tests.bench.process import environment
 from tests.bench.settings import PEERS_PYTHON, ROOT
 
@@ -18,12 +19,13 @@ _LIST = (
 )
 
 
-def machine() -> dict[str, str]:
+def machine(memory: MemoryInUse) -> dict[str, str]:
     """The processor, memory, system and versions, for the head of the report."""
+    size = f"{int(_field('/proc/meminfo', 'MemTotal').split()[0] or 0) / 2**20:.0f} GiB"
     return {
         "processor": _field("/proc/cpuinfo", "model name") or platform.processor() or platform.machine(),
         "cores": str(os.cpu_count()),
-        "memory": f"{int(_field('/proc/meminfo', 'MemTotal').split()[0] or 0) / 2**20:.0f} GiB",
+        "memory": f"{size}, {'all of it in use before each measurement' if memory.kept else 'as it was found'}",
         "system": f"{_field('/etc/os-release', 'PRETTY_NAME', '=')} (Linux {platform.release().split('-')[0]})",
         "python": platform.python_version(),
         "tailrace": f"{importlib.metadata.version('tailrace')} at {_commit()}",

@@ -14,7 +14,10 @@ PANDAS_MOST_ROWS = 1_000_000
 
 @dataclass(frozen=True)
 class Settings:
-    """``large`` 0 leaves out the largest size of the goals about growth; ``formats`` are for goals 1 to 3."""
+    """``large`` 0 leaves out the largest size of the goals about growth; ``formats`` are for goals 1 to 3.
+
+    ``cold``: memory is taken as it is found (`tests.bench.memory`).
+    """
 
     rows: int
     rounds: int
@@ -22,6 +25,7 @@ class Settings:
     large: int = 5
     formats: tuple[str, ...] = FORMATS
     seed: int = 7
+    cold: bool = False
 
     def __post_init__(self) -> None:
         if self.rows < 10_000 or self.rounds < 1 or not set(self.goals) <= set(ALL_GOALS):
