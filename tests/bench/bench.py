@@ -108,6 +108,8 @@ class Bench:
         self.emulator.empty()
         if job.file is None:
             self.clean()
+        # At once: for a second the pages that were left are as good as new.
+        self.memory.bring()
 
     def _check(self, job: Job) -> str:
         sample = run_measured([sys.executable, "-m", "tests.bench.verify", job.text()])

@@ -43,10 +43,11 @@ def free_port() -> int:
 class Azurite:
     """One emulator, from construction to `stop`; a context manager as well.
 
-    On disk, not in memory: in memory it keeps freed extents and then refuses writes with 409.
+    On disk, not in memory: in memory it keeps freed extents and then refuses writes with 409. ``node_options`` are for
+    the program that it runs in.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *node_options: str) -> None:
         reason = available()
         if reason is not None:
             raise RuntimeError(reason)
@@ -54,7 +55,7 @@ class Azurite:
         self.port = free_port()
         self.connection_string = connection_string(self.port)
         node = shutil.which("node") or "node"
-        command = [node, str(_SCRIPT), "--blobHost", "127.0.0.1", "--blobPort", str(self.port)]
+        command = [node, *node_options, str(_SCRIPT), "--blobHost", "127.0.0.1", "--blobPort", str(self.port)]
         command += ["--location", self._directory.name, "--silent", "--disableTelemetry", "--skipApiVersionCheck"]
         self._log = (Path(self._directory.name) / "azurite.log").open("wb")
         self._process = subprocess.Popen(
