@@ -70,7 +70,7 @@ BENCH = $(BIN)/python -m tests.bench $(if $(GOALS),--goals $(GOALS)) $(if $(FORM
 	$(if $(ROWS),--rows $(ROWS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(LARGE),--large $(LARGE)) \
 	$(if $(COLD),--cold)
 
-bench: install azurite-install .venv-bench/installed ## Measure against the peers (GOALS=1,6 FORMATS=csv ROWS= ROUNDS= LARGE=0)
+bench: install azurite-install .venv-bench/installed ## Measure against the peers (GOALS=1,6 FORMATS=csv ROWS= ROUNDS= LARGE=0 COLD=1)
 	$(BENCH)
 
 bench-quick: ROWS ?= 120000

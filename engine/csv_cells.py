@@ -88,17 +88,17 @@ def _is_object(type_: ColumnType) -> bool:
 
 def _object(cell: str, type_: ColumnType) -> str:
     """An object as a cell, in quotes. Its names are doubled once for all cells, so that little is left to double."""
-    return f"'\"' || {_members(cell, type_)} || '\"'"
+    return _members(cell, type_, quote='"')
 
 
-def _members(cell: str, type_: ColumnType) -> str:
-    pieces = ["'{'"]
+def _members(cell: str, type_: ColumnType, *, quote: str = "") -> str:
+    pieces = [literal(f"{quote}{{")]
     for number, (name, child) in enumerate(type_.children):
         comma = "," if number else ""
         # Of constants alone, so DuckDB spells it once.
         pieces.append(f"{literal(comma)} || {_doubled(f'CAST(to_json({literal(name)}) AS VARCHAR)')} || ':'")
         pieces.append(f"coalesce({_member(f'struct_extract({cell}, {literal(name)})', child)}, 'null')")
-    return f"CASE WHEN {cell} IS NOT NULL THEN concat({', '.join(pieces)}, '}}') END"
+    return f"CASE WHEN {cell} IS NOT NULL THEN concat({', '.join(pieces)}, {literal(f'}}{quote}')}) END"
 
 
 def _member(cell: str, type_: ColumnType) -> str:
@@ -110,7 +110,8 @@ def _member(cell: str, type_: ColumnType) -> str:
         case Family.INTEGER | Family.DECIMAL | Family.FLOAT | Family.BOOLEAN:
             return text
         case Family.TEXT if type_.name != "UUID":
-            return f"CASE WHEN contains({cell}, '\"') THEN {_doubled(text)} ELSE '\"' || {text} || '\"' END"
+            quoted = f"WHEN {cell} IS NOT NULL THEN concat('\"', {text}, '\"')"
+            return f"CASE WHEN contains({cell}, '\"') THEN {_doubled(text)} {quoted} END"
     return _doubled(text)
 
 

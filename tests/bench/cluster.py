@@ -30,6 +30,7 @@ from engine.settings import DuckDBSettings, StorageSettings
 from engine.stores import DirectoryStore
 from tests.bench.cluster_driver import simulate, tasks_per_second
 from tests.bench.data import RESULTS, dataset, publish
+from tests.bench.memory import MemoryInUse
 from tests.bench.settings import FOLDER
 from tests.helpers.engine import TEAM, entry, request
 from tests.helpers.ray_cluster import RayCluster
@@ -68,7 +69,11 @@ def compare(rows: int, rounds: int, names: list[str]) -> None:
     """Print a line for each case."""
     seed = 1
     data = dataset(rows, seed) or publish(rows, seed)
-    with RayCluster() as cluster, closing(Driver(cluster.address)) as driver:
+    with (
+        RayCluster() as cluster,
+        closing(Driver(cluster.address)) as driver,
+        MemoryInUse(kept=True) as memory,
+    ):
         os.environ.update(cluster.access)
         settings = DuckDBSettings(threads=2, spill_directory=FOLDER / "spill")
         here = _side(FOLDER / "exports-here", settings, lambda store: LocalRunner(_results().store, store, settings))
@@ -90,7 +95,10 @@ def compare(rows: int, rounds: int, names: list[str]) -> None:
             plan = here.exporter.plan(request(format_name, workflow=data.workflow, **asked), TEAM)
             found: list[tuple[float, float]] = []
             for _ in range(rounds):
-                one, other = here.run(plan), there.run(plan)
+                memory.bring()
+                one = here.run(plan)
+                memory.bring()
+                other = there.run(plan)
                 if one[1:] != other[1:]:
                     raise SystemExit(f"{name}: the files differ: {one[1:]} here, {other[1:]} on the cluster")
                 found.append((one[0], other[0]))
