@@ -1,9 +1,12 @@
 """``make bench``: measure, and write ``.tailrace/bench/report.md``, ``report.json``, ``report.svg``, ``report.png``."""
 
 import argparse
+import fcntl
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 
 from tests.bench import report
@@ -34,7 +37,7 @@ def main() -> None:
     goals = ", ".join(map(str, settings.goals))
     progress.note(f"{settings.rows:,} rows, {settings.rounds} rounds, goals {goals}")
     lines: list[Line] = []
-    with Emulator() as emulator, MemoryInUse(kept=not settings.cold) as memory:
+    with _alone(), Emulator() as emulator, MemoryInUse(kept=not settings.cold) as memory:
         found = machine(memory)
         all_lines = before = report.earlier(settings, found)
         bench = Bench(settings, emulator, memory, progress)
@@ -46,6 +49,18 @@ def main() -> None:
         bench.clean()
     _plot()
     sys.stdout.write(f"\n{report.table(all_lines)}\n\nAll figures: {FOLDER / 'report.md'}\n")
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Two runs at once would measure each other, and remove each other's files."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with (FOLDER / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SystemExit("Another run of the benchmark is under way here.") from None
+        yield
 
 
 def _run(bench: Bench, module: ModuleType) -> list[Line]:
