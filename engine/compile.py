@@ -7,6 +7,7 @@ from engine.plan import ExportPlan, has_id
 from engine.projection import project
 from engine.quoting import identifier, literal
 from engine.ranges import Range
+from engine.readers import read_parquet
 from engine.schema import Reference
 
 _SPAN = "file_row_number >= $first_row AND file_row_number < $end_row"
@@ -101,7 +102,7 @@ def _where(plan: ExportPlan, range_: Range, parameters: dict[str, object]) -> st
         if range_.first is not None:
             # Beside other columns ids are compared when those are decoded; so only what is near a hit is.
             condition = f"{_SPAN} AND {wanted}"
-            found = f"SELECT file_row_number FROM read_parquet($sources) WHERE {condition}"  # noqa: S608  # our own SQL
+            found = f"SELECT file_row_number FROM {read_parquet('$sources')} WHERE {condition}"  # noqa: S608  # our own SQL
             wanted = f"file_row_number IN ({found})"
         conditions.append(wanted)
     if plan.predicate:
@@ -112,7 +113,7 @@ def _where(plan: ExportPlan, range_: Range, parameters: dict[str, object]) -> st
 def _source(plan: ExportPlan, sources: list[str], parameters: dict[str, object]) -> str:
     if sources:
         parameters["sources"] = sources
-        return "read_parquet($sources)"
+        return read_parquet("$sources")
     # A run of no rows has no parts, and still its columns.
     nulls = ", ".join(f"CAST(NULL AS {field.type.sql()}) AS {identifier(field.name)}" for field in plan.run.table)
     return f"(SELECT {nulls}, 0 AS file_index, 0 AS file_row_number WHERE FALSE)"

@@ -15,7 +15,7 @@ def check_names(names: Iterable[str | None], *, within: str = "") -> None:
     for name in names:
         if not name or "\x00" in name:
             raise InvalidInput(f"{what} has an empty name, or one with a NUL in it: name it.")
-        if not within and (name in _RESERVED or name.startswith("_")):
+        if not within and (name.lower() in _RESERVED or name.startswith("_")):
             raise InvalidInput(f"The column name {name!r} is reserved: rename it.")
         if name.lower() in seen:
             raise InvalidInput(f"{what} is named {seen[name.lower()]!r}, another {name!r}: rename one.")

@@ -12,6 +12,7 @@ from engine.errors import InvalidInput
 from engine.inspection_bounds import bounds_of, orders_of
 from engine.inspection_snapshot import Snapshot, export_row, run_row
 from engine.quoting import identifier, literal
+from engine.readers import read_parquet
 from engine.runs import Run
 from engine.stores.port import ObjectStore
 
@@ -110,8 +111,7 @@ def _statements(snapshot: Snapshot, path_of: PathOf) -> dict[str, str]:
 def _select(run: Run, path_of: PathOf) -> str:
     if run.parts:
         paths = ", ".join(literal(path_of(part.key)) for part in run.parts)
-        # Folders are called workflow=... and run=...: they are no columns, and must not hide those of that name.
-        return f"SELECT * FROM read_parquet([{paths}], hive_partitioning = false)"  # noqa: S608  # quoted paths
+        return f"SELECT * FROM {read_parquet(f'[{paths}]')}"  # noqa: S608  # quoted paths
     # A run of no rows has no parts, and still its columns.
     nulls = ", ".join(f"CAST(NULL AS {field.type.sql()}) AS {identifier(field.name)}" for field in run.table)
     return f"SELECT {nulls} WHERE FALSE"

@@ -16,6 +16,7 @@ from engine.faithful import keeps_column
 from engine.inference import type_of_duckdb
 from engine.parquet_checks import check_parquet
 from engine.quoting import identifier
+from engine.readers import read_parquet
 from engine.reconcile import reconcile_all
 from engine.schema import Field
 from engine.selecting import checked, missing, stored
@@ -62,14 +63,15 @@ class ParquetFiles:
     def select(self, fields: Sequence[Field]) -> str:
         """The fields in their stored types, row by row in the order of the files."""
         return " UNION ALL ".join(
-            f"SELECT {_columns(layout, fields)} FROM read_parquet($paths{index})"  # noqa: S608  # quoted names
+            f"SELECT {_columns(layout, fields)} FROM {read_parquet(f'$paths{index}')}"  # noqa: S608  # quoted names
             for index, (layout, _) in enumerate(self.groups)
         )
 
 
 def _layout(connection: duckdb.DuckDBPyConnection, path: Path) -> _Layout:
     nulls = check_parquet(path)
-    relation = connection.sql("SELECT * FROM read_parquet($path) LIMIT 0", params={"path": str(path.absolute())})
+    sql = f"SELECT * FROM {read_parquet('$path')} LIMIT 0"  # noqa: S608  # our own SQL
+    relation = connection.sql(sql, params={"path": str(path.absolute())})
     return {
         name: _Column(str(type_), None if name in nulls else type_of_duckdb(name, type_))
         for name, type_ in zip(relation.columns, relation.types, strict=True)

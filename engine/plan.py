@@ -14,7 +14,7 @@ from engine.row_numbers import rows_of
 from engine.runs import Run
 from engine.schema import ROW_ID, Field, Reference
 
-OUTPUT_VERSION = 6
+OUTPUT_VERSION = 7
 """Raised with every change of the bytes that a request leads to, so that older objects are not taken for the new."""
 
 PARQUET_RANGE_BYTES = 32 * 1024 * 1024

@@ -21,6 +21,7 @@ from engine.errors import Conflict, EngineError, InvalidInput
 from engine.footer import read_row_groups
 from engine.ids import checked_id
 from engine.quoting import identifier
+from engine.readers import read_parquet
 from engine.results import ResultStore, run_prefix
 from engine.row_numbers import ROW_ID_DIGITS
 from engine.runs import Part, Run, State
@@ -179,7 +180,7 @@ def _check_row_ids(connection: duckdb.DuckDBPyConnection, spool: list[Path], row
         return
     paths = {"paths": [str(path) for path in spool]}
     repeated = connection.execute(
-        f"SELECT {ROW_ID} FROM read_parquet($paths) GROUP BY {ROW_ID} "  # noqa: S608  # a constant name
+        f"SELECT {ROW_ID} FROM {read_parquet('$paths')} GROUP BY {ROW_ID} "  # noqa: S608  # a constant name
         f"HAVING count(*) > 1 OR {ROW_ID} IS NULL OR {ROW_ID} = '' LIMIT 1",
         paths,
     ).fetchone()

@@ -13,6 +13,7 @@ from engine.faithful import keeps_json, keeps_text
 from engine.field_names import check_names
 from engine.inference import type_of_structure
 from engine.quoting import identifier
+from engine.readers import read_csv, read_json, read_json_objects
 from engine.schema import Field
 from engine.selecting import checked, missing, stored
 from engine.texts import with_seconds
@@ -66,8 +67,8 @@ class JsonFiles:
         """Read all values for their structure; ``layout`` is DuckDB's. Raises InvalidInput or duckdb.Error."""
         files = tuple(str(path.absolute()) for path in paths)
         row = connection.execute(
-            "SELECT json_group_structure(json), count(*) FILTER (json_type(json) IS DISTINCT FROM 'OBJECT') "
-            "FROM read_json_objects($paths, format=$layout)",
+            "SELECT json_group_structure(json), count(*) FILTER (json_type(json) IS DISTINCT FROM 'OBJECT') "  # noqa: S608
+            f"FROM {read_json_objects('$paths', 'format=$layout')}",
             {"paths": list(files), "layout": layout},
         ).fetchone()
         text, strangers = row or (None, 0)
@@ -94,8 +95,9 @@ class JsonFiles:
         # Values of declared types are read as JSON first: DuckDB's reader would guess at dates.
         kinds = ", ".join(f"{identifier(field.name)}: 'JSON'" for field in fields if field.name in self.found)
         # Rows that have none of the fields are rows all the same.
-        reader = f"read_json($paths, format='{self.layout}', columns={{{kinds}}})"
-        reader = reader if kinds else f"read_json_objects($paths, format='{self.layout}')"
+        layout = f"format='{self.layout}'"
+        columns_of = f"{layout}, columns={{{kinds}}}"
+        reader = read_json("$paths", columns_of) if kinds else read_json_objects("$paths", layout)
         return f"SELECT {columns} FROM {reader}"  # noqa: S608  # quoted names
 
 
@@ -118,10 +120,11 @@ def _json_value(field: Field) -> str:
 def _csv_reader(*, header: bool = True) -> str:
     # No guessing: cells are text, an empty cell is null, a quoted empty cell is the empty string. Without skip=0,
     # lines are left out until a file looks regular.
-    return (
-        f"read_csv($paths, header={str(header).lower()}, delim=',', quote='\"', escape='\"', all_varchar=true, "
-        "skip=0, sample_size=1, strict_mode=true, allow_quoted_nulls=false, union_by_name=true)"
+    options = (
+        f"header={str(header).lower()}, delim=',', quote='\"', escape='\"', all_varchar=true, "
+        "skip=0, sample_size=1, strict_mode=true, allow_quoted_nulls=false, union_by_name=true"
     )
+    return read_csv("$paths", options)
 
 
 def _from_json(cell: str, type_: ColumnType) -> str:

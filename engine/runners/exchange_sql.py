@@ -11,6 +11,7 @@ from engine.compile import Statement, copy_options, select_of
 from engine.plan import ExportPlan
 from engine.quoting import identifier
 from engine.ranges import Range
+from engine.readers import read_parquet
 from engine.runners.slices import ALL_BUCKETS, BUCKET, SLICE_NAME
 
 PART, ROW, _KEY, _NUMBER = "_part", "_row", "_key", "_number"
@@ -87,16 +88,16 @@ def merge(plan: ExportPlan, *, first: bool, edges: Edges, sources: list[str], ta
     parameters: dict[str, object] = {"target": target}
     selects = []
     if sources:
-        selects.append(f"SELECT {names}, {PART}, {ROW} FROM read_parquet($sources)")
+        selects.append(f"SELECT {names}, {PART}, {ROW} FROM {read_parquet('$sources')}")
         parameters["sources"] = sources
     if edges.sources:
         # Not by LIMIT or a filter behind the sort: row groups end where full vectors do, and only a sort that comes
         # last gives those. Also, a sort turns -0.0 of its key into 0.0, and what DuckDB does for small limits does not.
         number = f"row_number() OVER (ORDER BY {_order(plan)})"
-        numbered = f"SELECT {PART}, {ROW}, {number} AS {_NUMBER} FROM read_parquet($edges)"
+        numbered = f"SELECT {PART}, {ROW}, {number} AS {_NUMBER} FROM {read_parquet('$edges')}"
         wanted = f"SELECT {PART}, {ROW} FROM ({numbered}) WHERE {_NUMBER} > $skip AND {_NUMBER} <= $end"
         selects.append(
-            f"SELECT {names}, {PART}, {ROW} FROM read_parquet($edges) SEMI JOIN ({wanted}) USING ({PART}, {ROW})"
+            f"SELECT {names}, {PART}, {ROW} FROM {read_parquet('$edges')} SEMI JOIN ({wanted}) USING ({PART}, {ROW})"
         )
         parameters |= {"edges": edges.sources, "skip": edges.skip, "end": edges.skip + edges.rows}
     inner = f"SELECT {names} FROM ({' UNION ALL '.join(selects)}) ORDER BY {_order(plan)}"
@@ -130,10 +131,8 @@ def _rows(
     sort, last = f"{plan.sort.sql}, '{_direction(plan)} NULLS LAST'", "'ASC NULLS LAST'"
     key = f"create_sort_key({sort}, {part}, {last}, {row}, {last})"
     names = ", ".join(identifier(field.name) for field in plan.fields)
-    select = (
-        f"SELECT {names}, {part} AS {PART}, {row} AS {ROW}, {key} AS {_KEY} FROM read_parquet($sources{suffix}){where}"
-    )
-    return select, parameters
+    source = f"{read_parquet(f'$sources{suffix}')}{where}"
+    return f"SELECT {names}, {part} AS {PART}, {row} AS {ROW}, {key} AS {_KEY} FROM {source}", parameters
 
 
 def _tree(low: int, high: int) -> str:

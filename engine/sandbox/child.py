@@ -15,6 +15,7 @@ from engine.framing import Chunk, PlainFrame
 from engine.inspection import Inspection
 from engine.ordered import OrderedSink
 from engine.quoting import identifier, literal
+from engine.readers import read_parquet
 from engine.runs import Part
 from engine.sandbox.confine import confine, start_no_more
 from engine.sandbox.wire import Kind, pack_read, receive, send
@@ -135,8 +136,7 @@ def _select(job: Job) -> str:
         return f"SELECT {nulls} WHERE FALSE"
     names = ", ".join(identifier(field.name) for field in fields)
     paths = ", ".join(literal(f"{PART}://{part.key}") for part in job.parts)
-    # Folders are called workflow=... and run=...: they are no columns.
-    return f"SELECT {names} FROM read_parquet([{paths}], hive_partitioning = false)"  # noqa: S608  # quoted
+    return f"SELECT {names} FROM {read_parquet(f'[{paths}]')}"  # noqa: S608  # quoted
 
 
 def serve(answers: IO[bytes], requests: IO[bytes]) -> None:

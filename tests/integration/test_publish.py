@@ -166,7 +166,7 @@ def test_an_undeclared_column_is_refused(engine: Engine) -> None:
 
 @pytest.mark.parametrize(
     "header",
-    [["_row_id"], ["_other"], ["file_row_number"], ["file_index"], ["Name", "name"], ["a", "a"], ["É", "é"], ["a", ""]],
+    [["_row_id"], ["_other"], ["file_row_number"], ["File_Index"], ["Name", "name"], ["a", "a"], ["É", "é"], ["a", ""]],
 )
 def test_reserved_names_and_names_that_differ_in_case_only_are_refused(engine: Engine, header: list[str]) -> None:
     file = engine.write_csv(header, [["x"] * len(header)])
@@ -175,7 +175,7 @@ def test_reserved_names_and_names_that_differ_in_case_only_are_refused(engine: E
     assert engine.keys("workflow=w/run=") == []
 
 
-@pytest.mark.parametrize("names", [["Name", "name"], ["a", "a"], ["_row_id"], ["file_row_number"]])
+@pytest.mark.parametrize("names", [["Name", "name"], ["a", "a"], ["_row_id"], ["FILE_ROW_NUMBER"]])
 def test_the_names_of_parquet_columns_are_checked_as_they_are_written(engine: Engine, names: list[str]) -> None:
     with pytest.raises(InvalidInput):
         engine.publish(engine.write_parquet(pa.table([pa.array([1]) for _ in names], names=names)))
@@ -265,7 +265,7 @@ def test_only_a_finished_run_is_resolved(engine: Engine, state: State) -> None:
 
 def test_the_latest_run_is_the_one_executed_last(engine: Engine) -> None:
     for run, days in (("second", 2), ("third", 3), ("first", 1)):
-        engine.publish_rows([{"run": run}], run=run, executed_at=NOW + timedelta(days=days))
-    engine.publish_rows([{"run": "failed"}], run="failed", executed_at=NOW + timedelta(days=9), state=State.FAILED)
-    assert engine.export_rows() == [{"run": "third"}]
-    assert engine.export_rows(run="first") == [{"run": "first"}]
+        engine.publish_rows([{"is": run}], run=run, executed_at=NOW + timedelta(days=days))
+    engine.publish_rows([{"is": "failed"}], run="failed", executed_at=NOW + timedelta(days=9), state=State.FAILED)
+    assert engine.export_rows() == [{"is": "third"}]
+    assert engine.export_rows(run="first") == [{"is": "first"}]

@@ -32,7 +32,7 @@ NAMES = (
     *("a", "b", "name", "Select", "order", "group", "from", "row", "table", "x y", " lead", "per cent %", "it's"),
     *('qu"ote', "a.b", "b.", ".", "$p0", "$parts", "ключ", "名前", "é", "😀", "back\\slash", "new\nline", "tab\t"),
     *("{x}", "?", "=1+1", "comma,semi;colon", "1st", "null", "rowid", "filename", "value", "key", "item"),
-    *("element", "n" * 70, "A0", "-n"),
+    *("element", "n" * 70, "A0", "-n", "run", "workflow"),
 )
 _LETTERS = "abcABC xyz%_\\'\"\x00\n\r\t,;=+-@.[](){}*?^$|0123456789éÉßäÄñ\u03a9\u03c9Жж\u05d0\u0661\u0301\u202e名😀"
 _MEMBERS = ("a", "b c", "", 'q"')
