@@ -12,6 +12,14 @@ def stack_of(error: BaseException) -> str:
     return "\n".join(map(_told, reversed(_chain(error))))
 
 
+def named(error: BaseException) -> str:
+    """An error's type and what it says; of what quotes values, the type alone."""
+    name = f"{type(error).__module__}.{type(error).__qualname__}"
+    packages = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
+    quotes = isinstance(error, _QUOTING) or packages & _QUOTING_PACKAGES
+    return name if quotes else f"{name}: {error}"
+
+
 def _chain(error: BaseException) -> list[BaseException]:
     """The error, what led to it, and what a group of errors holds: each once."""
     found: list[BaseException] = []
@@ -27,8 +35,4 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 
 def _told(error: BaseException) -> str:
-    frames = "".join(traceback.format_tb(error.__traceback__))
-    name = f"{type(error).__module__}.{type(error).__qualname__}"
-    packages = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
-    quotes = isinstance(error, _QUOTING) or packages & _QUOTING_PACKAGES
-    return f"{frames}{name}" if quotes else f"{frames}{name}: {error}"
+    return "".join(traceback.format_tb(error.__traceback__)) + named(error)

@@ -35,7 +35,8 @@ def make_runner(
     from engine.runners.driven import DrivenRunner
     from engine.runners.process import Driver
 
-    return SizedRunner(local, DrivenRunner(Driver(settings.ray_address), storage, duckdb), settings.runner_min_bytes)
+    driven = DrivenRunner(Driver(settings.ray_address), exports, storage, duckdb)
+    return SizedRunner(local, driven, settings.runner_min_bytes)
 
 
 class SizedRunner:

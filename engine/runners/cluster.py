@@ -28,6 +28,9 @@ from engine.settings import DuckDBSettings, megabytes
 from engine.stores.names import MAX_BLOCKS
 from engine.stores.port import ObjectStore
 
+_SORT_MEGABYTES = 125
+"""What a sort wants in one task, if an export may have as much at all."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -96,7 +99,8 @@ class ClusterRunner:
         at_once = self._settings.threads
         share = {
             "threads": 1,
-            "memory_limit": _share(self._settings.memory_limit, at_once),
+            # However many processors the host of the service has: they are not those of the nodes.
+            "memory_limit": _share(self._settings.memory_limit, at_once, least=_SORT_MEGABYTES),
             "spill_limit": _share(self._settings.spill_limit, at_once),
             "spill_directory": self._settings.spill_directory.absolute(),
         }
@@ -132,5 +136,6 @@ def _join_of(plan: ExportPlan) -> Join:
     return PlainJoin()
 
 
-def _share(size: str, by: int) -> str:
-    return f"{max(1, megabytes(size) // by)}MB"
+def _share(size: str, by: int, *, least: int = 1) -> str:
+    whole = megabytes(size)
+    return f"{max(min(least, whole), whole // by)}MB"

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from multiprocessing.connection import Connection
 
 from engine.cancel import CancelToken
@@ -15,7 +15,7 @@ from engine.runners.process import DIED, Driver
 from engine.runners.work import error_of
 from engine.settings import DuckDBSettings, StorageSettings
 from engine.stores import located
-from engine.stores.port import ObjectInfo
+from engine.stores.port import ObjectInfo, ObjectStore
 
 _LOOK_SECONDS = 0.2
 _END_SECONDS = 20
@@ -25,9 +25,16 @@ class DrivenRunner:
     """Each export is an order to one driver, by a connection of its own."""
 
     def __init__(
-        self, driver: Driver, storage: StorageSettings, settings: DuckDBSettings, *, least_bytes: int | None = None
+        self,
+        driver: Driver,
+        exports: ObjectStore,
+        storage: StorageSettings,
+        settings: DuckDBSettings,
+        *,
+        least_bytes: int | None = None,
     ) -> None:
         self._driver = driver
+        self._exports = exports
         self._storage = storage
         self._settings = settings
         self._least_bytes = least_bytes
@@ -35,22 +42,22 @@ class DrivenRunner:
     @contextmanager
     def stage(self, plan: ExportPlan, key: str, cancel: CancelToken, progress: Progress) -> Iterator[Staged]:
         """Write the file of a plan; what the port promises."""
-        process, connection = self._driver.connect()
-        talk = _Talk(connection, cancel)
-        try:
+        with self._driver.connected() as connection, closing(_Talk(connection)) as talk:
             talk.say(self._order(plan, key))
-            rows, size, sha256 = talk.staged(progress)
+            rows, size, sha256 = talk.staged(cancel, progress)
 
             def commit(metadata: Mapping[str, str]) -> ObjectInfo:
                 talk.say(dict(metadata))
-                return talk.committed()
+                try:
+                    return talk.committed()
+                except ClusterUnavailable:
+                    # The driver may have died behind the commit. Equal requests give equal bytes, whoever wrote them.
+                    info = self._exports.head(key)
+                    if info is None:
+                        raise
+                    return info
 
             yield Staged(rows, size, sha256, commit)
-        except ClusterUnavailable:
-            self._driver.retire(process)
-            raise
-        finally:
-            talk.end()
 
     def _order(self, plan: ExportPlan, key: str) -> Order:
         storage = self._storage
@@ -67,11 +74,10 @@ class DrivenRunner:
 
 
 class _Talk:
-    """What is said of one export. Raises what the driver failed with, Cancelled, or ClusterUnavailable if it died."""
+    """What is said of one export. Raises what the driver failed with, or ClusterUnavailable if it died."""
 
-    def __init__(self, connection: Connection, cancel: CancelToken) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._cancel = cancel
         self._over = False
 
     def say(self, word: object) -> None:
@@ -81,23 +87,27 @@ class _Talk:
         except OSError as error:
             raise ClusterUnavailable(DIED) from error
 
-    def staged(self, progress: Progress) -> tuple[int, int, str]:
-        """Rows, bytes and hash of the file, once it is whole."""
+    def staged(self, cancel: CancelToken, progress: Progress) -> tuple[int, int, str]:
+        """Rows, bytes and hash of the file, once it is whole. Raises Cancelled."""
         while True:
-            told = self._next()
+            # Between any two words: on a large cluster there is always one.
+            cancel.raise_if_cancelled()
+            told = self._next(_LOOK_SECONDS)
+            if told is None:
+                continue
             if told.staged is not None:
                 return told.staged
             progress.add_rows(told.rows - progress.rows)
             progress.add_bytes(told.bytes - progress.bytes)
 
     def committed(self) -> ObjectInfo:
-        """The object, once it is visible."""
-        told = self._next()
-        if told.committed is None:
+        """The object, once it is visible: what is asked for by then is not taken back."""
+        told = self._next(None)
+        if told is None or told.committed is None:
             raise ClusterUnavailable(DIED)
         return told.committed
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Nothing more is wanted: wait until the driver has removed what was staged."""
         with self._connection:
             try:
@@ -108,10 +118,11 @@ class _Talk:
             except (EOFError, OSError):
                 return
 
-    def _next(self) -> Told:
+    def _next(self, seconds: float | None) -> Told | None:
+        """The next word of the driver; None if there is none for so long."""
         try:
-            while not self._connection.poll(_LOOK_SECONDS):
-                self._cancel.raise_if_cancelled()
+            if not self._connection.poll(seconds):
+                return None
             told = self._hear()
         except (EOFError, OSError) as error:
             raise ClusterUnavailable(DIED) from error

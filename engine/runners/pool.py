@@ -24,6 +24,9 @@ class Session(Protocol):
     def ready(self, tickets: Sequence[Ticket], seconds: float) -> list[Ticket]:
         """Those whose results are there, waiting at most so long for one of them."""
 
+    def check(self) -> None:
+        """Raise ClusterUnavailable if nothing in the cluster can run a task any more."""
+
     def result(self, ticket: Ticket) -> object:
         """What is there for a ticket that is ready. The cluster keeps it until the ticket is dropped."""
 

@@ -5,8 +5,10 @@ import socket
 import subprocess
 import sys
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
-from threading import Lock
+from threading import Lock, Thread
 
 from engine.errors import ClusterUnavailable
 
@@ -37,6 +39,8 @@ class DriverProcess:
                 start_new_session=True,
             )
         self.pid = process.pid
+        self.exports = 0
+        """How many it has under way; who holds it counts."""
         self._process = process
         self._control = control
         # The driver reads the other end: it sees us end even by SIGKILL. A signal at the parent's death would be sent
@@ -64,21 +68,27 @@ class Driver:
         self._lock = Lock()
         self._process: DriverProcess | None = None
 
-    def connect(self) -> tuple[DriverProcess, Connection]:
-        """The process that runs, and a connection to it for one export. Raises ClusterUnavailable if it just died."""
-        with self._lock:
-            if self._process is None or not self._process.running:
-                self._process = DriverProcess(self._address)
-            try:
-                return self._process, self._process.connect()
-            except OSError as error:
-                raise ClusterUnavailable(DIED) from error
+    @contextmanager
+    def connected(self) -> Iterator[Connection]:
+        """A connection for one export. Raises ClusterUnavailable if the process just died.
 
-    def retire(self, process: DriverProcess) -> None:
-        """Begin no more exports in that process, whose cluster failed: it ends with those that it has."""
+        After ClusterUnavailable within, that process begins no more exports, and ends with those that it has.
+        """
+        process, connection = self._connect()
+        try:
+            yield connection
+        except ClusterUnavailable:
+            with self._lock:
+                if self._process is process:
+                    self._process = None
+            raise
+        finally:
+            self._leave(process)
+
+    def process(self) -> DriverProcess:
+        """The one that the next export gets."""
         with self._lock:
-            if self._process is process:
-                self._process = None
+            return self._running()
 
     def close(self) -> None:
         """End the process, and wait until it has ended."""
@@ -86,6 +96,29 @@ class Driver:
             process, self._process = self._process, None
         if process is not None:
             process.close()
+
+    def _running(self) -> DriverProcess:
+        if self._process is None or not self._process.running:
+            self._process = DriverProcess(self._address)
+        return self._process
+
+    def _connect(self) -> tuple[DriverProcess, Connection]:
+        with self._lock:
+            process = self._running()
+            try:
+                connection = process.connect()
+            except OSError as error:
+                raise ClusterUnavailable(DIED) from error
+            process.exports += 1
+            return process, connection
+
+    def _leave(self, process: DriverProcess) -> None:
+        with self._lock:
+            process.exports -= 1
+            over = process is not self._process and not process.exports
+        if over:
+            # Its end takes seconds, for which nobody should wait.
+            Thread(target=process.close, name="retired driver").start()
 
 
 def _environment() -> dict[str, str]:

@@ -43,14 +43,13 @@ class RayPool:
             with self._lock:
                 if not ray.is_initialized():
                     ray.init(self._address, log_to_driver=False, logging_level="ERROR", configure_logging=False)
-            slots = int(ray.cluster_resources().get("CPU", 0))
+            slots = _slots()
         except (RayError, OSError, RuntimeError, ValueError) as error:
             raise ClusterUnavailable(
                 "The Ray cluster cannot be reached: check RAY_ADDRESS, that this host runs a node of it (ray start "
                 "--address=...), and that versions and RAY_AUTH_MODE are the same on all."
             ) from error
-        if not slots:
-            raise ClusterUnavailable("The Ray cluster has no node that runs tasks: add one with CPUs.")
+        _check(slots)
         return RaySession(self._work, ray.put(job), slots)
 
 
@@ -81,6 +80,11 @@ class RaySession:
                 done, _ = ray.wait(refs, num_returns=len(refs), timeout=0)
         return list(done)
 
+    def check(self) -> None:
+        """Whether any node has a CPU."""
+        with _translated():
+            _check(_slots())
+
     def result(self, ticket: Ticket) -> object:
         """The value; its buffers lie in the cluster's memory while it lives."""
         ref: Any = ticket
@@ -95,6 +99,15 @@ class RaySession:
                 ray.cancel(ref, force=False)
             except (RayError, ValueError, TypeError):
                 continue
+
+
+def _slots() -> int:
+    return int(ray.cluster_resources().get("CPU", 0))
+
+
+def _check(slots: int) -> None:
+    if not slots:
+        raise ClusterUnavailable("The Ray cluster has no node that runs tasks: add one with CPUs.")
 
 
 @contextmanager

@@ -17,7 +17,10 @@ _AHEAD = 2
 STRAGGLER_SECONDS = 60.0
 """No task is one before."""
 _LATE = 4
-"""A task is a straggler after so many times the usual, if nothing else is left to wait for."""
+"""A task is a straggler after so many times the usual, if nothing has ended for as long."""
+_UNKNOWN_SECONDS = 150.0
+"""What is taken for the usual before any task has ended."""
+_MOST_TRIES = 3
 
 
 @dataclass(slots=True)
@@ -27,6 +30,7 @@ class _Entry:
     tries: list[Sequence[Ticket]]
     """The results of each run of it; they are there when the first of them is."""
     begun: float = field(default_factory=time.monotonic)
+    """Of the last of them."""
     done: bool = False
 
 
@@ -38,6 +42,8 @@ class Window:
         self._cancel = cancel
         self._entries: deque[_Entry] = deque()
         self._took: deque[float] = deque(maxlen=50)
+        self._moved = time.monotonic()
+        """When one ended last, or was given a twin."""
 
     def results(
         self, tasks: Iterator[tuple[Task, Sequence[Ticket]]]
@@ -64,15 +70,18 @@ class Window:
 
     def _first(self) -> tuple[object, Sequence[Ticket]]:
         front = self._entries[0]
+        # Also if nothing has to be waited for: on a large cluster that may be so for minutes.
+        self._cancel.raise_if_cancelled()
         while not front.done:
-            self._cancel.raise_if_cancelled()
             waiting = {id(one[0]): entry for entry in self._entries if not entry.done for one in entry.tries}
             tickets = [one[0] for entry in self._entries if not entry.done for one in entry.tries]
             for ticket in self._session.ready(tickets, _LOOK_SECONDS):
                 entry = waiting[id(ticket)]
                 entry.done = True
-                self._took.append(time.monotonic() - entry.begun)
-            self._help(front)
+                self._moved = time.monotonic()
+                self._took.append(self._moved - entry.begun)
+            self._help()
+            self._cancel.raise_if_cancelled()
         self._entries.popleft()
         won = next((one for one in front.tries if self._session.ready(one[:1], 0)), front.tries[0])
         self._drop(one for one in front.tries if one is not won)
@@ -81,12 +90,19 @@ class Window:
             raise error_of(result)
         return result, won[1:]
 
-    def _help(self, front: _Entry) -> None:
-        """Everything else is done: whoever is late may be on a machine that hangs."""
-        if len(front.tries) > 1 or not self._took or any(not entry.done for entry in list(self._entries)[1:]):
+    def _help(self) -> None:
+        """If nothing has ended for long, whoever is late may be on a machine that hangs."""
+        now = time.monotonic()
+        late = now - max(STRAGGLER_SECONDS, _LATE * (median(self._took) if self._took else _UNKNOWN_SECONDS))
+        if self._moved > late:
             return
-        if time.monotonic() - front.begun > max(STRAGGLER_SECONDS, _LATE * median(self._took)):
-            front.tries.append(self._session.submit(front.task, front.inputs))
+        self._session.check()
+        # Those behind the first slots have hardly begun.
+        for entry in [entry for entry in self._entries if not entry.done][: self._session.slots]:
+            if entry.begun < late and len(entry.tries) < _MOST_TRIES:
+                entry.tries.append(self._session.submit(entry.task, entry.inputs))
+                entry.begun = now
+        self._moved = now
 
     def _drop(self, tries: Iterable[Sequence[Ticket]]) -> None:
         # One ticket of a run stands for the whole of it.

@@ -8,6 +8,7 @@ from engine.cancel import CancelToken
 from engine.errors import ClusterUnavailable, EngineError
 from engine.runners.job import Failure, Job, Task, versions
 from engine.runners.nodes import set_cancel_token
+from engine.stack import named
 
 _LOOK_SECONDS = 0.1
 
@@ -34,11 +35,11 @@ def work(job: Job, task: Task, *inputs: object) -> object:
 
 
 def failure_of(error: BaseException) -> Failure:
-    """What is told of an error; only sentences of ours, and the operator's cause without credentials."""
-    cause = f"{type(error.__cause__).__name__}: {error.__cause__}" if error.__cause__ is not None else ""
+    """What is told of an error: sentences of ours, and for operators its cause, without values of rows."""
     if isinstance(error, EngineError):
+        cause = "" if error.__cause__ is None else named(error.__cause__)
         return Failure(type(error).__name__, error.message, error.details, cause)
-    return Failure("", "", {}, f"{type(error).__name__}: {error}")
+    return Failure("", "", {}, named(error))
 
 
 def error_of(failure: Failure) -> Exception:

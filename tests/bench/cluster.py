@@ -83,7 +83,7 @@ def compare(rows: int, rounds: int, names: list[str]) -> None:
             settings,
             # As a service has it; no export is too small.
             lambda store: SizedRunner(
-                LocalRunner(_results().store, store, settings), DrivenRunner(driver, storage, settings), 0
+                LocalRunner(_results().store, store, settings), DrivenRunner(driver, store, storage, settings), 0
             ),
         )
         first = here.exporter.plan(request("csv", workflow=data.workflow, **_FEW), TEAM)

@@ -123,7 +123,7 @@ def spread_on(
         )
         store = open_store(exports, connection_string=connection_string) if location else DirectoryStore(Path(exports))
         settings = engine.settings(2).model_copy(update={"memory_limit": memory_limit})
-        runner = DrivenRunner(drivers.of(cluster), storage, settings, least_bytes=least_bytes)
+        runner = DrivenRunner(drivers.of(cluster), store, storage, settings, least_bytes=least_bytes)
         return Spread(engine, store, runner)
 
     return made

@@ -6,17 +6,20 @@ import signal
 import time
 import uuid
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from engine.cancel import CancelToken
 from engine.errors import Cancelled, ClusterUnavailable, EngineError, LimitExceeded, StoreUnavailable
 from engine.plan import ExportPlan
 from engine.runners.window import STRAGGLER_SECONDS
+from engine.stores import open_store
 from tests.helpers.azurite import Azurite
 from tests.helpers.engine import Engine
-from tests.helpers.fault_proxy import BLOCK, Fault, FaultProxy
+from tests.helpers.fault_proxy import BLOCK, READ, Fault, FaultProxy
 from tests.helpers.ray_cluster import RayCluster, worker_of
 from tests.helpers.running import Running, wait_for
 from tests.helpers.spread import Spread, staged
@@ -188,20 +191,33 @@ def test_a_straggler_that_never_ends_has_a_twin(
         (Fault(BLOCK, "reset", times=1), None),
         (Fault(BLOCK, "lost", times=1), None),
         (Fault(BLOCK, "403 AuthenticationFailed"), StoreUnavailable),
+        (Fault(READ, "reset", times=1), None),
+        (Fault(READ, "403 AuthenticationFailed"), StoreUnavailable),
+        (Fault(READ, "403 AuthenticationFailed", first=8), StoreUnavailable),
     ],
-    ids=["a block is reset", "the answer to a block is lost", "blocks are refused"],
+    ids=[
+        *("a block is reset", "the answer to a block is lost", "blocks are refused"),
+        *("a read is reset", "the first reads are refused", "later reads are refused"),
+    ],
 )
 def test_the_store_fails_under_a_task(
     cluster: RayCluster,
-    spread_large: Callable[..., Spread],
+    spread_on: Callable[..., Spread],
     azurite: Azurite,
     proxy: FaultProxy,
+    tmp_path: Path,
     fault: Fault,
     told: type[EngineError] | None,
     sort_by: str | None,
 ) -> None:
     # The driver has the good line here, and the nodes have the proxy.
-    spread = spread_large(cluster, f"az://cluster-{uuid.uuid4().hex}/x", azurite.connection_string)
+    location = f"az://cluster-{uuid.uuid4().hex}"
+    engine = Engine(tmp_path, open_store(f"{location}/results", connection_string=azurite.connection_string))
+    text = [sha256(str(n).encode()).hexdigest() for n in range(200_000)]
+    engine.publish(engine.write_parquet(pa.table({"text": text})))
+    spread = spread_on(
+        cluster, f"{location}/x", azurite.connection_string, engine, 1_000_000, results=f"{location}/results"
+    )
     plan = spread.engine.plan(spread.exporter, "csv", sort_by=sort_by)
     proxy.inject(fault)
     try:

@@ -20,9 +20,7 @@ from tests.helpers.spread import Spread, staged
 
 def pid_of(driver: Driver) -> int:
     """The process that the next export gets."""
-    process, connection = driver.connect()
-    connection.close()
-    return process.pid
+    return driver.process().pid
 
 
 def test_exports_share_one_process_one_after_the_other_and_side_by_side(
@@ -62,8 +60,7 @@ def test_it_is_killed_between_two_exports(
     cluster: RayCluster, spread_on: Callable[..., Spread], drivers: Drivers
 ) -> None:
     spread, driver = spread_on(cluster), drivers.of(cluster)
-    process, connection = driver.connect()
-    connection.close()
+    process = driver.process()
     os.kill(process.pid, signal.SIGKILL)
     wait_for(lambda: not process.running)
     spread.check(spread.engine.plan(spread.exporter, "csv"))
@@ -102,8 +99,7 @@ def test_the_head_is_lost_and_comes_back(spread_large: Callable[..., Spread], dr
         plan = spread.engine.plan(spread.exporter, "csv", sort_by="text")
         running = Running(spread, plan)
         worker_of(cluster, "SplitTask")
-        lost, connection = drivers.of(cluster).connect()
-        connection.close()
+        lost = drivers.of(cluster).process()
         cluster.kill_node(0)
         running.end()
     assert isinstance(running.error, ClusterUnavailable)
@@ -118,11 +114,13 @@ def test_nobody_is_at_the_address(spread_large: Callable[..., Spread], cluster: 
     large = spread.exporter._runner._large  # type: ignore[attr-defined]  # a choosing runner's, which this one is
     driver = large._driver = Driver("127.0.0.2:9")
     plan = spread.engine.plan(spread.exporter, "csv")
-    before = pid_of(driver)
+    before = driver.process()
     with pytest.raises(ClusterUnavailable, match="RAY_ADDRESS"):
         spread.exporter.export(plan, CancelToken())
     assert spread.visible() == []
-    assert pid_of(driver) != before, "a process that could not connect is not asked again"
+    assert pid_of(driver) != before.pid, "a process that could not connect is not asked again"
+    # It is still held here: its end does not wait for whoever forgets it last.
+    wait_for(lambda: not before.running)
     driver.close()
 
 

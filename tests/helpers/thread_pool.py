@@ -49,6 +49,9 @@ class ThreadSession:
         done = wait(futures, seconds, FIRST_COMPLETED).done
         return [ticket for ticket in tickets if ticket[0] in done]
 
+    def check(self) -> None:
+        """Threads do not go away."""
+
     def result(self, ticket: Any) -> object:
         """What is there."""
         future, place = ticket

@@ -77,10 +77,16 @@ def test_every_byte_is_the_same(spread: Spread, name: str, format_name: str) -> 
 @pytest.mark.parametrize("format_name", FORMATS)
 @pytest.mark.parametrize("name", [name for name, request in REQUESTS.items() if "sort_by" in request])
 def test_so_it_is_where_there_are_too_many_buckets_to_write_them_at_once(
-    spread: Spread, monkeypatch: pytest.MonkeyPatch, name: str, format_name: str
+    spread: Spread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, format_name: str
 ) -> None:
     monkeypatch.setattr("engine.runners.sorting._MOST_AT_ONCE", 0)
-    spread.check(spread.engine.plan(spread.exporter, format_name, **REQUESTS[name]))
+    monkeypatch.delattr("engine.runners.exchange._write_at_once")
+    # In a store of its own, so that nothing is there already.
+    pool = ThreadPool()
+    other = spread_over(pool, spread.engine, tmp_path / "exports")
+    other.check(spread.engine.plan(other.exporter, format_name, **REQUESTS[name]))
+    pool.threads.shutdown()
+    assert pool.submitted > 0
 
 
 def test_the_byte_order_mark_is_there_once(spread: Spread) -> None:

@@ -1,25 +1,34 @@
 """What goes wrong under the driver: each time the file is right, or there is none and it is told why."""
 
 import pickle
+import re
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 
+import duckdb
 import pyarrow as pa
 import pytest
 
 from engine import publisher
 from engine.cancel import CancelToken
 from engine.errors import Cancelled, ClusterUnavailable, EngineError, LimitExceeded, SourceDamaged, StoreUnavailable
+from engine.progress import Progress
 from engine.runners import window, work
+from engine.runners.cluster import ClusterRunner, Place
 from engine.runners.exchange import MergeTask, SampleTask, SplitTask
 from engine.runners.job import Failure, Job, Task
 from engine.runners.tasks import RangesTask
+from engine.stack import stack_of
+from engine.stores import open_store
+from tests.helpers.azurite import KEY, Azurite
 from tests.helpers.engine import Engine
+from tests.helpers.running import wait_for
 from tests.helpers.spread import SMALL, Spread, spread_over, staged
-from tests.helpers.thread_pool import ThreadPool
+from tests.helpers.thread_pool import ThreadPool, ThreadSession
 
 ROWS = 12_000
 PHASES = [(None, RangesTask), ("n", SampleTask), ("n", SplitTask), ("n", MergeTask)]
@@ -37,8 +46,13 @@ Interfering = Callable[[int, Job, Task], None]
 
 
 @pytest.fixture
-def spread(engine: Engine, tmp_path: Path, interfering: list[Interfering]) -> Iterator[Spread]:
-    """What is put into ``interfering`` gets every task before it runs, and its number among those of its kind."""
+def spread(
+    engine: Engine, tmp_path: Path, interfering: list[Interfering], withholding: list[Interfering]
+) -> Iterator[Spread]:
+    """What is put into ``interfering`` gets every task before it runs, and its number among those of its kind.
+
+    What is put into ``withholding`` gets it when it has run, before anyone has its result.
+    """
     seen: dict[type, int] = {}
     lock = threading.Lock()
 
@@ -51,15 +65,28 @@ def spread(engine: Engine, tmp_path: Path, interfering: list[Interfering]) -> It
         except EngineError as error:
             failure = work.failure_of(error)
             return failure if task.returns == 1 else [failure] * task.returns
-        return work.work(job, task, *inputs)
+        found = work.work(job, task, *inputs)
+        for one in withholding:
+            one(number, job, task)
+        return found
 
-    pool = ThreadPool(3, runs)
+    pool = ThreadPool(6, runs)
     yield spread_over(pool, engine, tmp_path / "exports")
     pool.threads.shutdown()
 
 
+def blocks(folder: Path) -> set[str]:
+    """Names of what was staged and not committed."""
+    return {path.name for upload in staged(folder) for path in upload.iterdir()}
+
+
 @pytest.fixture
 def interfering() -> list[Interfering]:
+    return []
+
+
+@pytest.fixture
+def withholding() -> list[Interfering]:
     return []
 
 
@@ -105,14 +132,21 @@ def test_a_cancel_is_heard_in_every_phase(
     assert staged(tmp_path / "exports") == []
 
 
+@pytest.mark.parametrize("hung", [(0,), (0, 1, 2), (3, 4)])
 @pytest.mark.parametrize(("sort_by", "kind"), PHASES)
-def test_a_straggler_gets_a_twin_and_what_it_writes_is_left_out(
-    spread: Spread, interfering: list[Interfering], monkeypatch: pytest.MonkeyPatch, sort_by: str | None, kind: type
+def test_stragglers_get_twins_and_what_they_write_later_is_left_out(
+    spread: Spread,
+    interfering: list[Interfering],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    sort_by: str | None,
+    kind: type,
+    hung: tuple[int, ...],
 ) -> None:
     late, free = [], threading.Event()
 
     def hang(number: int, _: Job, task: Task) -> None:
-        if isinstance(task, kind) and number == 0:
+        if isinstance(task, kind) and number in hung:
             late.append(task)
             free.wait(30)
 
@@ -120,12 +154,118 @@ def test_a_straggler_gets_a_twin_and_what_it_writes_is_left_out(
     interfering.append(hang)
     plan = spread.engine.plan(spread.exporter, "csv", sort_by=sort_by)
     started = time.monotonic()
-    spread.check(plan)
+    content = spread.check(plan)
     assert time.monotonic() - started < 25
-    assert len(late) == 1
-    # The ghost writes when all is over: into nothing.
+    assert len(late) == len(hung)
+    # The ghosts write when all is over: into nothing.
     free.set()
-    spread.check(plan)
+    wait_for(lambda: not any(thread.name == "task" for thread in threading.enumerate()))
+    assert spread.content(plan) == content
+    assert len(spread.visible()) == 1
+    assert staged(tmp_path / "exports") == []
+
+
+def test_stragglers_get_twins_before_any_task_has_ended(
+    spread: Spread, interfering: list[Interfering], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of all slots but one; nobody knows yet how long a task takes."""
+    free, first = threading.Event(), threading.Event()
+
+    def hang(number: int, _: Job, _task: Task) -> None:
+        if number < 5:
+            free.wait(30)
+        elif number == 5:
+            first.wait(1)
+
+    monkeypatch.setattr(window, "STRAGGLER_SECONDS", 0.2)
+    monkeypatch.setattr(window, "_UNKNOWN_SECONDS", 0.1)
+    interfering.append(hang)
+    started = time.monotonic()
+    spread.check(spread.engine.plan(spread.exporter, "csv"))
+    assert time.monotonic() - started < 25
+    free.set()
+
+
+@pytest.mark.parametrize(("sort_by", "kind"), [(None, RangesTask), ("n", MergeTask)])
+def test_of_two_attempts_that_staged_the_same_bytes_one_counts(
+    spread: Spread,
+    interfering: list[Interfering],
+    withholding: list[Interfering],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    sort_by: str | None,
+    kind: type,
+) -> None:
+    free, seen = threading.Event(), []
+
+    def withhold(number: int, _: Job, task: Task) -> None:
+        if isinstance(task, kind) and number == 1:
+            seen.append((task, blocks(tmp_path / "exports")))
+            free.wait(30)
+
+    def twin(number: int, _: Job, task: Task) -> None:
+        if seen and number > 1 and task == seen[0][0]:
+            seen.append((task, blocks(tmp_path / "exports")))
+
+    monkeypatch.setattr(window, "STRAGGLER_SECONDS", 0.2)
+    withholding.append(withhold)
+    interfering.append(twin)
+    spread.check(spread.engine.plan(spread.exporter, "csv", sort_by=sort_by))
+    (_, of_first), (_, before_twin) = seen
+    assert of_first <= before_twin, "what the first attempt staged lay there when the second one began"
+    assert of_first
+    assert staged(tmp_path / "exports") == []
+    free.set()
+
+
+def test_a_cluster_without_processors_is_told(
+    spread: Spread, interfering: list[Interfering], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = threading.Event()
+
+    def gone(_: ThreadSession) -> None:
+        raise ClusterUnavailable("no node")
+
+    def hang(number: int, _: Job, _task: Task) -> None:
+        if number == 2:
+            free.wait(30)
+
+    monkeypatch.setattr(window, "STRAGGLER_SECONDS", 0.2)
+    monkeypatch.setattr(ThreadSession, "check", gone)
+    interfering.append(hang)
+    with pytest.raises(ClusterUnavailable, match="no node"):
+        spread.exporter.export(spread.engine.plan(spread.exporter, "csv"), CancelToken())
+    free.set()
+    assert spread.visible() == []
+
+
+def test_a_cancel_is_heard_where_every_task_is_done_before_it_is_asked_for(spread: Spread, tmp_path: Path) -> None:
+    cancel, progress = CancelToken(), Progress()
+    plan = spread.engine.plan(spread.exporter, "csv")
+
+    def stop(rows: int) -> None:
+        del rows
+        wait_for(lambda: not any(thread.name == "task" for thread in threading.enumerate()))
+        cancel.cancel()
+
+    progress.add_rows = stop  # type: ignore[method-assign]  # called by the driver when it took a piece
+    with pytest.raises(Cancelled):
+        spread.exporter.export(plan, cancel, progress)
+    assert staged(tmp_path / "exports") == []
+
+
+@pytest.mark.parametrize(
+    ("limit", "threads", "wanted"), [("1GB", 2, "500MB"), ("1GB", 16, "125MB"), ("100MB", 16, "100MB")]
+)
+def test_a_task_has_what_a_sort_wants_however_many_processors_the_service_has(
+    spread: Spread, interfering: list[Interfering], limit: str, threads: int, wanted: str
+) -> None:
+    jobs: list[Job] = []
+    interfering.append(lambda _number, job, _task: jobs.append(job))
+    large = spread.exporter._runner._large  # type: ignore[attr-defined]  # a choosing runner's, which this one is
+    large._settings = large._settings.model_copy(update={"memory_limit": limit, "threads": threads})
+    spread.check(spread.engine.plan(spread.exporter, "csv", sort_by="n"))
+    assert {job.settings.memory_limit for job in jobs} == {wanted}
 
 
 def test_another_version_is_told_with_both(spread: Spread, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,19 +289,49 @@ def test_a_part_replaced_meanwhile_is_told(spread: Spread, interfering: list[Int
     assert spread.visible() == []
 
 
-def test_what_goes_to_a_task_holds_no_credential(spread: Spread, interfering: list[Interfering]) -> None:
-    jobs: list[Job] = []
-    interfering.append(lambda _number, job, _task: jobs.append(job))
-    spread.check(spread.engine.plan(spread.exporter, "csv"))
-    sent = pickle.dumps(jobs[0])
-    assert b"connection" not in sent
-    assert b"account" not in sent.lower()
+@pytest.mark.parametrize("sort_by", [None, "n"])
+def test_what_goes_to_a_task_holds_no_credential(
+    engine: Engine, azurite: Azurite, monkeypatch: pytest.MonkeyPatch, sort_by: str | None
+) -> None:
+    sent: list[bytes] = []
+
+    def runs(job: Job, task: Task, *inputs: object) -> object:
+        sent.append(pickle.dumps((job, task)))
+        return work.work(job, task, *inputs)
+
+    # A task finds them where it runs.
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", azurite.connection_string)
+    location, pool = f"az://runners-{uuid.uuid4().hex}/x", ThreadPool(2, runs)
+    exports = open_store(location, connection_string=azurite.connection_string)
+    results = Place(str(engine.folder / "store"), engine.store)
+    runner = ClusterRunner(results, Place(location, exports), engine.settings(2), pool, least_bytes=1)
+    spread = Spread(engine, exports, runner)
+    spread.check(engine.plan(spread.exporter, "csv", sort_by=sort_by))
+    pool.threads.shutdown()
+    assert len(sent) > 2
+    assert all(location.encode() in one for one in sent)
+    pieces = [piece.encode() for piece in re.split("[=;]", azurite.connection_string) if len(piece) > 20]
+    assert KEY.encode() in azurite.connection_string.encode()
+    assert not any(piece in one for piece in [KEY.encode(), *pieces] for one in sent)
 
 
 @pytest.mark.parametrize("error", [StoreUnavailable("s"), SourceDamaged("d"), LimitExceeded("l"), Cancelled("c")])
 def test_an_error_comes_back_as_itself(error: EngineError) -> None:
     back = work.error_of(pickle.loads(pickle.dumps(work.failure_of(error))))
     assert (type(back), str(back)) == (type(error), str(error))
+
+
+def test_what_an_error_quotes_stays_with_the_task() -> None:
+    cell = "bob@example.com"
+    with pytest.raises(duckdb.ConversionException, match=cell) as found:
+        duckdb.sql(f"SELECT CAST('{cell}' AS INT)").fetchall()
+    damaged = SourceDamaged("A part of the run cannot be read.")
+    damaged.__cause__ = found.value
+    for error in (damaged, found.value):
+        # From the task to the driver, and on to the service.
+        back = work.error_of(work.failure_of(work.error_of(work.failure_of(error))))
+        assert cell not in stack_of(back)
+        assert "ConversionException" in stack_of(back)
 
 
 def test_an_error_that_nobody_foresaw_is_no_sentence_for_callers() -> None:
