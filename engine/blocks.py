@@ -3,13 +3,12 @@
 import hashlib
 import os
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from threading import BoundedSemaphore
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from types import TracebackType
 from typing import Self
 
+from engine.errors import LimitExceeded
 from engine.framing import Chunk
-from engine.stores.names import MAX_BLOCKS
 from engine.stores.port import ObjectInfo, ObjectStore, Upload
 
 MIB = 1024 * 1024
@@ -24,21 +23,26 @@ ENCODED_AT_ONCE = 2 * _CORES
 """How many blocks may be under way beside encoding, each of them in memory."""
 COPIED_AT_ONCE = 4 * _CORES
 """How many where nothing is encoded, which leaves memory for more of them."""
+UNDER_WAY_BYTES = 512 * MIB
+"""And how many bytes of them, however large they are by then; one of any size may be."""
+
+BEYOND_ONE_OBJECT = "The file is larger than one object may be: narrow the export by filters."
 
 
 def block_bytes(ordinal: int) -> int:
-    """The size of the block of that ordinal."""
+    """The size of the block of that ordinal. Raises LimitExceeded beyond the last."""
     for count, size in BLOCK_TIERS:
         if ordinal < count:
             return size
         ordinal -= count
-    raise ValueError(f"an object has at most {MAX_BLOCKS} blocks")
+    raise LimitExceeded(BEYOND_ONE_OBJECT)
 
 
 class BlockStream:
     """Takes bytes from one thread at a time. Leaving the ``with`` without a commit aborts: nothing is visible.
 
-    At most ``at_once`` blocks are under way, or fewer if the store gains nothing from as many; one is being filled.
+    At most ``at_once`` blocks and `UNDER_WAY_BYTES` are under way, or fewer if the store gains nothing from as many;
+    one is being filled.
     """
 
     def __init__(self, store: ObjectStore, key: str, *, content_type: str, at_once: int = ENCODED_AT_ONCE) -> None:
@@ -53,7 +57,7 @@ class BlockStream:
         self._free: list[bytearray] = []
         self._upload: Upload | None = None
         self._pool: ThreadPoolExecutor | None = None
-        self._room = BoundedSemaphore(1)
+        self._under_way: set[Future[str]] = set()
         self._staged: list[Future[str]] = []
 
     @property
@@ -121,14 +125,12 @@ class BlockStream:
         if self._upload is None or self._pool is None:
             # One block is one request: an upload begins with the second.
             self._upload = self._store.begin(self._key, content_type=self._content_type)
-            at_once = min(self._at_once, self._upload.parallel_blocks)
-            self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="stage")
-            self._room = BoundedSemaphore(at_once)
+            self._at_once = min(self._at_once, self._upload.parallel_blocks)
+            self._pool = ThreadPoolExecutor(self._at_once, thread_name_prefix="stage")
         block, filled, self._filled = self._block, self._filled, 0
-        self._raise_failure()
-        self._room.acquire()
+        self._wait_for_room(min(self._at_once, UNDER_WAY_BYTES // len(block)) or 1)
         future = self._pool.submit(self._stage, self._upload, len(self._staged), block, filled)
-        future.add_done_callback(lambda _: self._room.release())
+        self._under_way.add(future)
         self._staged.append(future)
 
     def _stage(self, upload: Upload, ordinal: int, block: bytearray, filled: int) -> str:
@@ -136,7 +138,13 @@ class BlockStream:
         self._free.append(block)
         return block_id
 
-    def _raise_failure(self) -> None:
-        for future in self._staged[-64:]:
-            if future.done() and (error := future.exception()) is not None:
-                raise error
+    def _wait_for_room(self, most: int) -> None:
+        """Until fewer than ``most`` are under way. Raises what staging one of them raised."""
+        done = {future for future in self._under_way if future.done()}
+        while True:
+            self._under_way -= done
+            for future in done:
+                future.result()
+            if len(self._under_way) < most:
+                return
+            done = wait(self._under_way, return_when=FIRST_COMPLETED).done

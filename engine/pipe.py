@@ -6,11 +6,12 @@ Python's lock; into a pipe it writes without it.
 
 import fcntl
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
+
+from engine.spill_folders import spill_folder
 
 _PIECE_BYTES = 512 * 1024
 _PIPE_BYTES = 1024 * 1024
@@ -51,9 +52,8 @@ class Pipe:
 @contextmanager
 def open_pipe(parent: Path) -> Iterator[Pipe]:
     """A pipe in a folder of its own below ``parent``, gone at the end."""
-    parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=parent) as folder:
-        yield Pipe(Path(folder).absolute() / "pipe")
+    with spill_folder(parent) as folder:
+        yield Pipe(folder.absolute() / "pipe")
 
 
 def _drain(reading: int, take: Callable[[bytes], None]) -> None:

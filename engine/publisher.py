@@ -5,7 +5,6 @@ document names, and their names are never used again.
 """
 
 import secrets
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from engine.schema import ROW_ID, Field, Schema
 from engine.session import open_session
 from engine.settings import DuckDBSettings
 from engine.sources import Source, first_line, open_source
+from engine.spill_folders import spill_folder
 
 ROW_GROUPS_PER_PART = 16
 _COPY_OPTIONS = (
@@ -106,10 +106,8 @@ class Publisher:
     def _spooled(self, publication: Publication) -> Iterator[tuple[Source, list[Path]]]:
         """The run as typed Parquet files in a local folder, in order; files without rows are left out."""
         declared = None if publication.schema is None else read_schema_file(publication.schema)
-        spill = self._settings.spill_directory
-        spill.mkdir(parents=True, exist_ok=True)
         with (
-            tempfile.TemporaryDirectory(dir=spill, prefix="publish-") as folder,
+            spill_folder(self._settings.spill_directory) as folder,
             # One thread keeps the order of the rows for free.
             open_session(self._settings, threads=1, locked=False) as connection,
         ):
@@ -117,7 +115,7 @@ class Publisher:
             if not source.fields:
                 raise InvalidInput("The files have no columns and no rows: declare the fields with --schema.")
             self._check_row_id(source, publication.row_id)
-            target = Path(folder) / "parts"
+            target = folder / "parts"
             sql = (
                 f"COPY (SELECT {_row_id(publication.row_id)} AS {ROW_ID}, * "  # noqa: S608  # quoted names
                 f"FROM ({source.sql})) TO $target ({_COPY_OPTIONS})"

@@ -3,12 +3,8 @@
 Limits and allow-lists belong to the instance, so each worker of each export has one of its own.
 """
 
-import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import duckdb
 from fsspec import AbstractFileSystem
@@ -17,6 +13,7 @@ from engine.quoting import literal
 from engine.settings import DuckDBSettings, megabytes
 from engine.spares import Spares
 from engine.spill import bounded_spill
+from engine.spill_folders import spill_folder
 
 _COUNTED_PERCENT = 80
 """What DuckDB counts of the memory that it takes: the text that its writers hold comes on top."""
@@ -77,16 +74,17 @@ def open_session(
         "memory_limit": _share(settings.memory_limit, workers, percent=_COUNTED_PERCENT),
         "max_temp_directory_size": _share(settings.spill_limit, workers),
     }
-    with _spill_folder(settings.spill_directory) as spill:
+    with spill_folder(settings.spill_directory) as spill:
         connection = SPARES.take()
         try:
             for file_system in file_systems:
                 connection.register_filesystem(file_system)
-            statements = [f"SET {name}={literal(value)}" for name, value in {"temp_directory": spill, **limits}.items()]
+            limits["temp_directory"] = str(spill)
+            statements = [f"SET {name}={literal(value)}" for name, value in limits.items()]
             if locked:
                 statements += fence(allowed)
             connection.execute("; ".join(statements))
-            with bounded_spill(connection, Path(spill), megabytes(settings.spill_limit) * 1_000_000 // workers):
+            with bounded_spill(connection, spill, megabytes(settings.spill_limit) * 1_000_000 // workers):
                 yield connection
         except BaseException:
             # What it may have spilled goes before the folder.
@@ -102,19 +100,6 @@ def fence(paths: Iterable[str], *, locked: bool = True) -> list[str]:
     allowed = f"SET allowed_paths=[{', '.join(map(literal, paths))}]"
     lock = ["SET lock_configuration=true"] if locked else []
     return [allowed, "SET enable_external_access=false", *lock]
-
-
-@contextmanager
-def _spill_folder(parent: Path) -> Iterator[str]:
-    parent.mkdir(parents=True, exist_ok=True)
-    folder = tempfile.mkdtemp(dir=parent)
-    try:
-        yield folder
-    finally:
-        try:
-            os.rmdir(folder)  # noqa: PTH106  # without a Path, as is most often enough
-        except OSError:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _share(size: str, workers: int, *, percent: int = 100) -> str:

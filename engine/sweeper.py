@@ -18,6 +18,7 @@ from engine.ids import EXPORT_ID, ID
 from engine.leases import SUFFIX as LEASE
 from engine.leases import Leases, kept_until
 from engine.results import ResultStore
+from engine.spill_folders import abandoned
 from engine.stores.port import ObjectInfo, ObjectStore
 from engine.tickets import SUFFIX as TICKET
 
@@ -124,12 +125,10 @@ class Sweeper:
 
     def _sweep_spill(self) -> None:
         """Folders of processes that were killed; a live one writes to its own."""
-        for path in self._spill.iterdir() if self._spill.is_dir() else ():
-            if self._now.timestamp() - path.stat().st_mtime > FORGOTTEN.total_seconds():
-                size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-                if not self._dry:
-                    shutil.rmtree(path, ignore_errors=True)
-                self._swept.add("spill folders", size)
+        for folder, size in abandoned(self._spill, (self._now - FORGOTTEN).timestamp()):
+            if not self._dry:
+                shutil.rmtree(folder, ignore_errors=True)
+            self._swept.add("spill folders", size)
 
     def _forgotten(self, info: ObjectInfo) -> bool:
         return self._now - info.modified > FORGOTTEN

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
+from engine.blocks import BEYOND_ONE_OBJECT
 from engine.cancel import CancelToken
 from engine.compile import Statement, compile_copy
 from engine.errors import LimitExceeded
@@ -75,7 +76,7 @@ class ClusterRunner:
                     _add(file, piece, progress)
             file.close()
             if len(file.block_ids) > MAX_BLOCKS:
-                raise LimitExceeded("The file is larger than one object may be: narrow the export by filters.")
+                raise LimitExceeded(BEYOND_ONE_OBJECT)
             yield Staged(
                 file.rows, file.size, file.sha256, lambda metadata: upload.commit(file.block_ids, metadata=metadata)
             )

@@ -12,6 +12,7 @@ from engine.cancel import CancelToken
 from engine.exporter import Exporter
 from engine.exports import Export, export_key
 from engine.leases import SUFFIX, Lease, Leases
+from engine.spill_folders import spill_folder
 from engine.stores import DirectoryStore, ObjectStore
 from engine.sweeper import FORGOTTEN, LINGER, Sweeper, Swept
 from engine.tickets import Tickets
@@ -247,7 +248,7 @@ def test_a_damaged_run_keeps_its_parts_and_stops_nobody(house: House) -> None:
     orphans = [f"workflow=w/run={run}/part-00000-deadbeef.parquet" for run in ("a", "r")]
     for key in orphans:
         house.store.create(key, b"x" * 7, content_type="application/octet-stream", metadata={})
-    dead = house.engine.folder / "spill" / "tmpdead"
+    dead = house.engine.folder / "spill" / "tailrace-spill-dead"
     dead.mkdir(parents=True)
     os.utime(dead, (1, 1))
     of_the_damaged = house.engine.keys("workflow=w/run=a/")
@@ -293,12 +294,22 @@ def test_what_is_not_ours_stays(house: House) -> None:
 
 
 def test_spill_folders_of_the_dead_go(house: House) -> None:
-    dead, alive = house.engine.folder / "spill" / "tmpdead", house.engine.folder / "spill" / "tmpalive"
-    for folder in (dead, alive):
-        folder.mkdir(parents=True)
-        (folder / "block.tmp").write_bytes(b"12345")
+    parent = house.engine.folder / "spill"
+    with spill_folder(parent) as made:
+        prefix = made.name[:-8]
+    names = [f"{prefix}dead", f"{prefix}alive", f"{prefix}publishing", "someone's", "tmp1234"]
+    dead, alive, publishing, *others = folders = [parent / name for name in names]
     old = (datetime.now(UTC) - FORGOTTEN - timedelta(minutes=5)).timestamp()
-    os.utime(dead, (old, old))
+    for folder in folders:
+        (folder / "parts").mkdir(parents=True)
+        (folder / "parts" / "block.tmp").write_bytes(b"12345")
+        if folder is not alive:
+            for path in (folder / "parts" / "block.tmp", folder / "parts", folder):
+                os.utime(path, (old, old))
+    # What is written for longer than a day changes its files, and not its folders.
+    os.utime(publishing / "parts" / "block.tmp")
     swept = house.sweep()
-    assert (swept.removed, swept.bytes) == ({"spill folders": 1}, 5)
-    assert (dead.exists(), alive.exists()) == (False, True)
+    assert swept.removed == {"spill folders": 1}
+    assert swept.bytes >= 5
+    assert [folder for folder in folders if folder.exists()] == [alive, publishing, *others]
+    assert not dead.exists()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from engine import blocks
 from engine.blocks import BLOCK_TIERS, MIB, BlockStream, block_bytes
-from engine.errors import ObjectExists, StoreUnavailable
+from engine.errors import LimitExceeded, ObjectExists, StoreUnavailable
 from engine.stores import DirectoryStore, Upload
 from engine.stores.names import MAX_BLOCKS
 
@@ -26,7 +26,7 @@ def test_the_tiers_fill_the_largest_object() -> None:
     assert [block_bytes(ordinal) for ordinal in (0, 9_999, 10_000, MAX_BLOCKS - 1)] == [
         size * MIB for size in (8, 8, 16, 1024)
     ]
-    with pytest.raises(ValueError, match="50000"):
+    with pytest.raises(LimitExceeded, match="narrow the export by filters"):
         block_bytes(MAX_BLOCKS)
 
 
@@ -110,6 +110,45 @@ def test_no_more_blocks_are_under_way_than_the_store_takes_and_were_asked_for(
         assert done.is_set()
         stream.commit({})
     assert store.read("a") == b"x" * 80
+
+
+def test_the_larger_blocks_are_the_fewer_are_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "BLOCK_TIERS", ((8, 4), (8, 16), (8, 64), (8, 128)))
+    monkeypatch.setattr(blocks, "UNDER_WAY_BYTES", 64)
+    store, lock = DirectoryStore(tmp_path), threading.Lock()
+    begun, ended, most = set[int](), set[int](), dict[int, int]()
+
+    def count(ordinal: int) -> None:
+        with lock:
+            begun.add(ordinal)
+            most[ordinal // 8] = max(most.get(ordinal // 8, 0), len(begun - ended))
+        # Long enough for as many as there may be to come beside it.
+        threading.Event().wait(0.02)
+        with lock:
+            ended.add(ordinal)
+
+    _wrap_stage(monkeypatch, store, count, parallel=8)
+    content = bytes(range(210)) * 8
+    assert 8 * (4 + 16 + 64) + 128 < len(content) <= 8 * (4 + 16 + 64 + 128)
+    with BlockStream(store, "a", content_type="text/plain", at_once=8) as stream:
+        stream.append(content)
+        stream.commit({})
+    # The first of a size may begin beside smaller ones.
+    assert most[0] == 8
+    assert 2 <= most[1] <= 4 + 4
+    assert most[2] <= 4
+    assert most[3] == 1
+    assert store.read("a") == content
+
+
+def test_an_object_that_would_be_too_large_is_told_while_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "BLOCK_TIERS", ((3, 4),))
+    store = DirectoryStore(tmp_path)
+    with pytest.raises(LimitExceeded), BlockStream(store, "a", content_type="text/plain") as stream:
+        stream.append(b"x" * 13)
+    assert list(store.list("")) == []
 
 
 def _fail() -> None:
