@@ -25,8 +25,14 @@ def decisions(plan: ExportPlan, now: datetime) -> Iterator[Decision]:
     """Every row group of the run in its order; ``now`` is the moment of the plan."""
     conditions = list(_conditions(plan, now))
     for part in plan.run.parts:
-        for ordinal, group in enumerate(part.row_groups):
-            skipped = next((_reason(name, one, group) for name, one in conditions if not one.possible_in(group)), None)
+        reasons = [
+            next((_reason(name, one, group) for name, one in conditions if not one.possible_in(group)), None)
+            for group in part.row_groups
+        ]
+        if plan.sort is not None and None in reasons:
+            # A sort opens such a part whole; what of it is skipped is up to DuckDB.
+            reasons = [None] * len(reasons)
+        for ordinal, (group, skipped) in enumerate(zip(part.row_groups, reasons, strict=True)):
             yield Decision(part, ordinal, group, skipped)
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from engine.columns import TEXT, Family
 from engine.errors import InvalidFilter, InvalidRequest, shown
 from engine.ids import export_id
+from engine.operators import Kind
 from engine.predicate import Parameters, compile_filter
 from engine.prune import Wanted, condition_of, keep
 from engine.ranges import TARGET_BYTES, Range, cut, pick, whole
@@ -117,8 +118,7 @@ def _sort(request: ExportRequest, run: Run) -> Reference | None:
 
 
 def _canonical(request: ExportRequest, run: Run, now: datetime) -> dict[str, object]:
-    """Everything that the bytes depend on. The clock counts only where a filter looks at it."""
-    looks_at_clock = any(entry.operator.name == "WITHIN_LAST_DAYS" for entry in request.filters)
+    """Everything that the bytes depend on."""
     return {
         "output": OUTPUT_VERSION,
         "workflow": run.workflow_id,
@@ -131,8 +131,25 @@ def _canonical(request: ExportRequest, run: Run, now: datetime) -> dict[str, obj
         "rowIds": None if request.row_ids is None else sorted(request.row_ids),
         "includeRowIds": request.include_row_ids,
         "csv": [request.csv.bom, request.csv.delimiter, request.csv.formula_guard],
-        "now": now.isoformat() if looks_at_clock else None,
+        "now": _clock(request, run, now),
     }
+
+
+def _clock(request: ExportRequest, run: Run, now: datetime) -> str | None:
+    """What the bytes depend on of the clock: nothing without a window, else the day, where no cell lies beyond now."""
+    columns = [run.table.find(entry.field) for entry in request.filters if entry.operator.kind is Kind.WINDOW]
+    if not columns:
+        return None
+    day = all(column is not None and _told_by_day(column, run, now) for column in columns)
+    return now.date().isoformat() if day else now.isoformat()
+
+
+def _told_by_day(column: Reference, run: Run, now: datetime) -> bool:
+    """Whether the same cells lie before any later moment of the day."""
+    if column.type.family is not Family.TIMESTAMP:
+        return column.type.family is Family.DATE
+    later = Wanted(column.path, column.type, low=now)
+    return not any(later.possible_in(group) for part in run.parts for group in part.row_groups)
 
 
 def _canonical_value(value: object) -> object:

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from engine.columns import TIMESTAMP, ColumnType, Family
 from engine.errors import InvalidFilter
-from engine.operators import ELEMENTWISE, FAMILIES_OF, OPERATORS, Kind, Operator
+from engine.operators import ELEMENTWISE, FAMILIES_OF, OPERATORS, Kind, Operator, operators_of
 from engine.request import Filter
 from engine.schema import Reference
 from engine.texts import instant_in, number_in
@@ -73,7 +73,11 @@ class _Compiler:
 
     def _check_family(self, kind: Kind, type_: ColumnType) -> None:
         if type_.family not in FAMILIES_OF[kind]:
-            raise self._invalid(f"{self.entry.operator.name} means nothing on {self._described()}")
+            names = ", ".join(row.name for row in operators_of(self.column.type))
+            within = "name a field within it by a dotted path, or " if self.column.type.family is Family.OBJECT else ""
+            raise self._invalid(
+                f"{self.entry.operator.name} means nothing on {self._described()}; {within}use one of {names}"
+            )
 
     def _cell_predicate(self, operator: Operator, type_: ColumnType, cell: str) -> str:
         value = self.entry.value
@@ -176,7 +180,10 @@ class _Compiler:
         number = None if operator.kind is Kind.SEQUENCE else read_number(value)
         if number is not None:
             return operator.sql.format(x=number_in(cell), v=self.parameters.bind(float(number), "DOUBLE"))
-        instant = self._read(read_instant, value)
+        instant = read_instant(value)
+        if instant is None:
+            number_too = "" if operator.kind is Kind.SEQUENCE else "a number, or "
+            raise self._unreadable(f"give {number_too}{_A_DATE}")
         return self._grid_comparison(operator, instant_point(instant, TIMESTAMP), TIMESTAMP, instant_in(cell))
 
     def _window(self, operator: Operator, type_: ColumnType, cell: str) -> str:
@@ -200,8 +207,11 @@ class _Compiler:
     def _read(self, reader: Callable[[object], _Read | None], value: object) -> _Read:
         read = reader(value)
         if read is None:
-            raise self._invalid(f"the value cannot be read for {self._described()}: {_EXPECTED[reader]}")
+            raise self._unreadable(_EXPECTED[reader])
         return read
+
+    def _unreadable(self, expected: str) -> InvalidFilter:
+        return self._invalid(f"the value cannot be read for {self._described()}: {expected}")
 
     def _described(self) -> str:
         return f"{self.column.path}, which is {self.column.data_type} ({self.column.type.sql()})"
@@ -211,9 +221,10 @@ class _Compiler:
         return InvalidFilter(f"{place}: {text}.", parameter="filters", entry=place, field=self.entry.field)
 
 
+_A_DATE = "an ISO 8601 date such as 2026-01-31 or 2026-01-31T10:00:00Z"
 _EXPECTED: dict[Callable[[object], object], str] = {
     read_number: "give a number",
-    read_instant: "give an ISO 8601 date such as 2026-01-31 or 2026-01-31T10:00:00Z",
+    read_instant: f"give {_A_DATE}",
     read_boolean: "give true or false",
 }
 

@@ -5,8 +5,11 @@ numbers to doubles; each of these would change what was asked for.
 """
 
 import json
+from collections import Counter
 from decimal import Decimal, InvalidOperation
 from typing import NoReturn
+
+from engine.errors import shown
 
 MAX_DEPTH = 16
 _LONGEST_INTEGER = 100
@@ -51,7 +54,8 @@ def _refuse(text: str) -> NoReturn:
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     names = dict(pairs)
     if len(names) < len(pairs):
-        raise ValueError("an object has the same name twice")
+        twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+        raise ValueError(f"JSON in which an object has the name {shown(twice)} twice: keep one")
     return names
 
 

@@ -17,6 +17,7 @@ from web.services import Services
 
 LONGEST_QUERY_BYTES = 32 * 1024
 LONGEST_BODY_BYTES = 8 * 1024 * 1024
+QUERY_TOO_LONG = f"The query is longer than {LONGEST_QUERY_BYTES} bytes: send its parameters as the JSON body of a POST"
 _AT_ONCE_BYTES = 16 * 1024
 """A body that is read in less time than the way to a thread and back takes."""
 _LONGEST_CALLER = 128
@@ -52,9 +53,7 @@ async def asker(request: Request, known: Sequence[str]) -> tuple[Principal, dict
     principal = await identify(request)
     query = request.scope["query_string"]
     if len(query) > LONGEST_QUERY_BYTES:
-        raise HTTPException(
-            414, f"The query is longer than {LONGEST_QUERY_BYTES} bytes: send its parameters as the JSON body of a POST"
-        )
+        raise HTTPException(414, QUERY_TOO_LONG)
     if request.method == "GET":
         return principal, read_query(query, known)
     return principal, await _read(partial(read_body, known=known), await _body(request))

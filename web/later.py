@@ -31,22 +31,28 @@ class LaterExports:
     async def export(
         self, plan: ExportPlan, team: str, gone: Callable[[], Awaitable[None]], wait_seconds: float
     ) -> Export | Ticket:
-        """The export if it is there within ``wait_seconds``, else its ticket; then it goes on by itself.
+        """The export if it is there within ``wait_seconds``, else its ticket; from then on it goes on by itself.
 
-        Raises Busy if the queue is full, or what the export raised while the caller waited.
+        Raises Busy if the queue is full, what the export raised while the caller waited, or Cancelled if it left.
         """
         finished = await anyio.to_thread.run_sync(self._exporter.finished, plan)
         if finished is not None:
             return finished if wait_seconds else await anyio.to_thread.run_sync(self._done, plan, finished)
         ticket, shared = await self._begin(plan, team)
-        if not shared.ticketed:
-            shared.waiting += 1
-            shared.ticketed = True
+        # On behalf of its ticket, which nobody has before the answer.
+        shared.waiting += 1
         if shared.reporter is None:
             shared.reporter = self._running.follow(self._report(plan, shared))
-        if wait_seconds:
-            with suppress(TimeoutError):
-                return await asyncio.wait_for(self._running.wait(plan, shared, gone), wait_seconds)
+        given = False
+        try:
+            if wait_seconds:
+                with suppress(TimeoutError):
+                    return await asyncio.wait_for(self._running.wait(plan, shared, gone), wait_seconds)
+            # However many have it, it waits once.
+            given, shared.ticketed = not shared.ticketed, True
+        finally:
+            if not given:
+                self._running.leave(plan.export_id, shared)
         # A queue that is full says so now, not by the ticket.
         await asyncio.sleep(0)
         if shared.task.done() and not shared.task.cancelled() and isinstance(shared.task.exception(), Busy):

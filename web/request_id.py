@@ -6,7 +6,8 @@ import uuid
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_GRAMMAR = re.compile(rb"[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}")
+_GRAMMAR = re.compile(rb"[A-Za-z0-9_.:;=+/@,~-]{1,128}")
+"""Also that of traces and of base 64; nothing that a log, a header or a page could take for its own."""
 _KEY = "tailrace.request_id"
 
 

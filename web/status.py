@@ -38,11 +38,16 @@ def _find(request: Request, services: Services) -> Response | Ticket:
     workflow_id, export_id = request.path_params["workflow_id"], request.path_params["export_id"]
     principal = recognise(request.scope, services.authenticator)
     services.exporter.check_owner(workflow_id, principal.team)
-    finished = services.exporter.describe(workflow_id, export_id)
-    answer = None if finished is None else answer_export(services, finished)
+    answer = _finished(services, workflow_id, export_id)
     if answer is not None:
         return answer
     ticket = services.tickets.find(workflow_id, export_id)
+    if ticket is not None and ticket.phase is Phase.DONE:
+        # It came to its end in this moment, or its file is gone, and no ticket leads to it any more.
+        answer = _finished(services, workflow_id, export_id)
+        if answer is not None:
+            return answer
+        ticket = None
     if ticket is None:
         raise NotFound("There is no such export: it expired, was never made, or belongs to another team.")
     if ticket.abandoned(datetime.now(UTC)):
@@ -50,6 +55,11 @@ def _find(request: Request, services: Services) -> Response | Ticket:
     if request.method == "DELETE" and not ticket.over:
         return _cancelled(services, ticket)
     return ticket
+
+
+def _finished(services: Services, workflow_id: str, export_id: str) -> Response | None:
+    export = services.exporter.describe(workflow_id, export_id)
+    return None if export is None else answer_export(services, export)
 
 
 def _cancelled(services: Services, ticket: Ticket) -> Ticket:

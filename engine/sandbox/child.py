@@ -18,7 +18,7 @@ from engine.quoting import identifier, literal
 from engine.readers import read_parquet
 from engine.runs import Part
 from engine.sandbox.confine import confine, start_no_more
-from engine.sandbox.wire import Kind, pack_read, receive, send
+from engine.sandbox.wire import MOST_READ_BYTES, Kind, pack_read, receive, send
 from engine.schema import ROW_ID, Schema
 from engine.session import FENCE, fence
 from engine.stack import stack_of
@@ -64,10 +64,14 @@ class _Pipe:
         """Bytes of a part."""
         # The parent pins the version.
         del etag
+        number, end = self._numbers[key], start + (length or 0)
         with self._lock:
-            send(self._requests, Kind.READ, pack_read(self._numbers[key], start, length or 0))
-            _, body = receive(self._answers)
-        return body
+            pieces = [self._piece(number, at, end) for at in range(start, end, MOST_READ_BYTES)]
+        return b"".join(pieces)
+
+    def _piece(self, number: int, start: int, end: int) -> bytes:
+        send(self._requests, Kind.READ, pack_read(number, start, min(end - start, MOST_READ_BYTES)))
+        return receive(self._answers)[1]
 
 
 def run(job: Job, requests: IO[bytes], answers: IO[bytes]) -> None:

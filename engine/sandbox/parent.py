@@ -11,7 +11,7 @@ from engine.results import PART_CHANGED, ResultStore
 from engine.runs import Run
 from engine.sandbox.child import Job, Told
 from engine.sandbox.fork_server import Child, ForkServer
-from engine.sandbox.wire import Kind, receive, send, unpack_read
+from engine.sandbox.wire import MOST_READ_BYTES, Kind, receive, send, unpack_read
 
 LONGEST_SQL_BYTES = 64 * 1024
 MOST_ROWS = 1000
@@ -92,7 +92,7 @@ def _serve(child: Child, job: Job, run: Run, results: ResultStore) -> Answer:
     send(child.answers, Kind.JOB, job.model_dump_json(by_alias=True).encode())
     rows = bytearray()
     while True:
-        kind, body = receive(child.requests)
+        kind, body = receive(child.requests, job.most_bytes)
         match kind:
             case Kind.READ:
                 number, start, length = unpack_read(body)
@@ -115,7 +115,7 @@ def _serve(child: Child, job: Job, run: Run, results: ResultStore) -> Answer:
 def _read(run: Run, results: ResultStore, number: int, start: int, length: int) -> bytes:
     part = run.parts[number]
     try:
-        return results.store.read(part.key, start=start, length=min(length, part.bytes), etag=part.etag)
+        return results.store.read(part.key, start=start, length=min(length, MOST_READ_BYTES), etag=part.etag)
     except (ObjectMissing, ObjectChanged) as error:
         raise SourceDamaged(PART_CHANGED) from error
 

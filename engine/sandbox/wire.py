@@ -8,6 +8,8 @@ from engine.framing import Chunk
 
 _HEAD = struct.Struct("<cQ")
 _READ = struct.Struct("<IQQ")
+MOST_READ_BYTES = 8 * 1024 * 1024
+"""Of one READ: a statement may ask for a whole part, and the service holds no more of it than this."""
 
 
 class Kind(Enum):
@@ -29,10 +31,12 @@ def send(stream: IO[bytes], kind: Kind, body: Chunk = b"") -> None:
     stream.flush()
 
 
-def receive(stream: IO[bytes]) -> tuple[Kind, bytes]:
-    """Read one frame. Raises EOFError when the other side is gone."""
+def receive(stream: IO[bytes], most_bytes: int | None = None) -> tuple[Kind, bytes]:
+    """Read one frame. Raises EOFError when the other side is gone, or says that more than that will come."""
     head = _exactly(stream, _HEAD.size)
     kind, length = _HEAD.unpack(head)
+    if most_bytes is not None and length > most_bytes:
+        raise EOFError
     return Kind(kind), _exactly(stream, length)
 
 

@@ -65,7 +65,12 @@ CASES: dict[str, tuple[bytes, tuple[int, ...]]] = {
     "an unknown method": (get(_KEY, method=b"BREW"), (405,)),
     "a method of 10 kB": (get(_KEY, method=b"G" * 10_000), (400, 405)),
     "a query of 40 kB": (get(_KEY, EXPORT + b"?rowIds=" + b"a" * 40_000), (414,)),
-    "headers of 300 kB": (get(_KEY + b"x-a: " + b"a" * 300_000 + b"\r\n"), (400, 431)),
+    "a query of 300 kB": (get(_KEY, EXPORT + b"?rowIds=" + b"a" * 300_000), (414,)),
+    "headers of 300 kB": (get(_KEY + b"x-a: " + b"a" * 300_000 + b"\r\n"), (431,)),
+    "no line of HTTP": (b"\x16\x03\x01\x02\x00\r\n\r\n", (400,)),
+    "chunks that are none": (
+        get(_KEY + b"transfer-encoding: chunked\r\n", EXPORT, b"POST", b"zz\r\n" + get(_KEY)), (400,)
+    ),
     "a thousand headers": (get(_KEY + b"".join(b"x-%d: a\r\n" % n for n in range(1000))), (200, 400, 431)),
     "1,000 parameters": (get(_KEY, EXPORT + b"?" + b"&".join(b"a%d=1" % n for n in range(1000))), (400,)),
     "prefer of everything": (get(_KEY + b"prefer: wait=99999999999999, wait=-1, ;;;, =\r\n"), (200,)),
@@ -82,6 +87,15 @@ def test_it_is_read_in_one_way_or_refused(server: Server, name: str) -> None:
     assert b"Traceback" not in body
     # One request, one answer: what stands behind it was not taken for another.
     assert came.count(b"HTTP/1.1 ") == 1, came[:600]
+    headers = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
+    assert headers[b"content-type"] == b"application/json"
+    assert headers[b"cache-control"] == b"no-store"
+    assert 0 < len(headers[b"x-request-id"]) <= 128
+    if int(head.split()[1]) >= 400:
+        told = json.loads(body)
+        assert told["error"] is True
+        assert told["requestId"].encode().lower() == headers[b"x-request-id"]
+        assert len(told["message"]) > 9
     assert server.request("/healthz").status == 200
 
 

@@ -47,8 +47,8 @@ def main() -> None:
             all_lines = report.write(settings, found, lines, before, seconds=progress.seconds)
             emulator.empty()
         bench.clean()
-    _plot()
-    sys.stdout.write(f"\n{report.table(all_lines)}\n\nAll figures: {FOLDER / 'report.md'}\n")
+    _plot(settings)
+    sys.stdout.write(f"\n{report.table(all_lines)}\n\nAll figures: {settings.folder / 'report.md'}\n")
 
 
 @contextmanager
@@ -74,8 +74,8 @@ def _run(bench: Bench, module: ModuleType) -> list[Line]:
     return lines
 
 
-def _plot() -> None:
-    command = [str(PEERS_PYTHON), "-m", "tests.bench.plots", str(FOLDER / "report.json")]
+def _plot(settings: Settings) -> None:
+    command = [str(PEERS_PYTHON), "-m", "tests.bench.plots", str(settings.folder / "report.json")]
     subprocess.run(command, env=environment() | {"MPLCONFIGDIR": str(FOLDER / "plots")}, check=False)
 
 
@@ -87,6 +87,7 @@ def _settings() -> Settings:
     parser.add_argument("--formats", default=",".join(FORMATS), help="for goals 1 to 3, for example csv")
     parser.add_argument("--large", type=int, default=5, help="the largest size in multiples of ROWS; 0 skips it")
     parser.add_argument("--cold", action="store_true", help="take memory as it is found: for a short run")
+    parser.add_argument("--into", default=".", help="the folder of the report, below .tailrace/bench/")
     asked = parser.parse_args()
     # The figures are for a machine that does nothing else.
     load = os.getloadavg()[0]
@@ -95,7 +96,7 @@ def _settings() -> Settings:
     try:
         goals = tuple(sorted({int(goal) for goal in asked.goals.split(",")}))
         formats = tuple(asked.formats.split(","))
-        return Settings(asked.rows, asked.rounds, goals, asked.large, formats, cold=asked.cold)
+        return Settings(asked.rows, asked.rounds, goals, asked.large, formats, cold=asked.cold, into=asked.into)
     except ValueError as error:
         raise SystemExit(f"{parser.prog}: {error}") from error
 

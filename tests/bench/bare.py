@@ -12,7 +12,9 @@ from pathlib import Path
 import duckdb
 from azure.storage.blob import BlobClient
 
-from tests.bench.job import Job
+from tests.bench.job import Job, without_pandas
+
+without_pandas()
 
 
 def main() -> None:

@@ -1,6 +1,5 @@
 """Our own export as one measured process: what the service does for a request, without HTTP."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,12 +10,10 @@ from engine.request import ExportRequest, read_filters, read_row_ids
 from engine.results import ResultStore
 from engine.settings import DuckDBSettings
 from engine.stores import ObjectStore, open_store
-from tests.bench.job import Job, run
+from tests.bench.job import Job, run, without_pandas
 from tests.helpers.server import TEAM
 
-# The environment of the developers has pandas, that of the distribution has not. Where it is there, DuckDB's client
-# loads it with the first value that is bound: a third of a second and 60 MB that no service pays.
-sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]
+without_pandas()
 
 ROW_ID_DIGITS = 12
 """Row ids that publishing makes are the number of the row with this many digits."""

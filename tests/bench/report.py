@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tests.bench.outcome import Line, seconds_between
-from tests.bench.settings import FOLDER, Settings
+from tests.bench.settings import Settings
 
 Told = Mapping[str, Any]
 """A line as the JSON report has it."""
 
-_JSON = FOLDER / "report.json"
+_JSON = "report.json"
 _CODE = "tailrace"
 """What may differ between the machine of a report and of what is added to it."""
 
@@ -33,7 +33,7 @@ def table(lines: Sequence[Told]) -> str:
 def earlier(settings: Settings, machine: Told) -> list[Told]:
     """The lines of the last report for goals and formats that are not asked for now, if it is of such a run."""
     try:
-        found = json.loads(_JSON.read_text(encoding="utf-8"))
+        found = json.loads((settings.folder / _JSON).read_text(encoding="utf-8"))
         same = found["settings"] == _told(settings) and _but_code(found["machine"]) == _but_code(machine)
         return [line for line in found["lines"] if same and not _asked(line, settings)]
     except (FileNotFoundError, ValueError, KeyError):
@@ -57,10 +57,10 @@ def write(
     for line in all_lines:
         if line["series"]:
             parts += [f"## {line['goal']}: {line['work']}", "", *_figures(line["series"]), ""]
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    (FOLDER / "report.md").write_text("\n".join(parts), encoding="utf-8")
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    (settings.folder / "report.md").write_text("\n".join(parts), encoding="utf-8")
     told = {"settings": _told(settings), "seconds": seconds, "machine": dict(machine), "lines": all_lines}
-    _JSON.write_text(json.dumps(told, indent=1, ensure_ascii=False), encoding="utf-8")
+    (settings.folder / _JSON).write_text(json.dumps(told, indent=1, ensure_ascii=False), encoding="utf-8")
     return all_lines
 
 

@@ -16,7 +16,8 @@ PANDAS_MOST_ROWS = 1_000_000
 class Settings:
     """``large`` 0 leaves out the largest size of the goals about growth; ``formats`` are for goals 1 to 3.
 
-    ``cold``: memory is taken as it is found (`tests.bench.memory`).
+    ``cold``: memory is taken as it is found (`tests.bench.memory`). ``into``: where the report goes, below the folder
+    of all: a short run must not take the place of one of hours.
     """
 
     rows: int
@@ -26,12 +27,18 @@ class Settings:
     formats: tuple[str, ...] = FORMATS
     seed: int = 7
     cold: bool = False
+    into: str = "."
 
     def __post_init__(self) -> None:
         if self.rows < 10_000 or self.rounds < 1 or not set(self.goals) <= set(ALL_GOALS):
             raise ValueError("at least 10,000 rows, one round, and goals from 1 to 11")
         if not self.formats or not set(self.formats) <= set(FORMATS):
             raise ValueError(f"formats are {', '.join(FORMATS)}")
+
+    @property
+    def folder(self) -> Path:
+        """Where the report goes."""
+        return FOLDER / self.into
 
     @property
     def sizes(self) -> tuple[int, ...]:

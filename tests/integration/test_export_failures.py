@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from engine.executor import run_ranges
 from engine.exports import export_key
 from engine.progress import Progress
 from engine.runs import Part
-from engine.stores import ObjectStore, Upload
+from engine.stores import DirectoryStore, ObjectStore, Upload
 from tests.helpers.engine import NOW, Engine, entry
 
 ROWS = [{"n": n, "text": str(n * 7919)} for n in range(5000)]
@@ -183,6 +184,35 @@ def test_a_clock_counts_only_where_a_filter_looks_at_it(tmp_path: Path) -> None:
     window = [entry("d", "WITHIN_LAST_DAYS", 3)]
     assert engine.plan(early).export_id == engine.plan(late).export_id
     assert engine.plan(early, filters=window).export_id != engine.plan(late, filters=window).export_id
+
+
+CELLS: dict[str, tuple[list[str | None], str, bool]] = {
+    # Cells, their type, and whether a later moment of the same day may see others.
+    "days": (["2026-06-14", "2026-06-15", "2026-06-16"], "DATE", False),
+    "moments that are over": (["2026-06-14T01:00:00Z", "2026-06-15T12:30:14.999999Z"], "DATETIME", False),
+    "a moment to come": (["2026-06-14T01:00:00Z", "2026-06-15T12:30:15.000001Z"], "DATETIME", True),
+    "no moment": ([None], "DATETIME", False),
+    "moments as text": (["2026-06-14T01:00:00Z"], "STRING", True),
+}
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_a_window_is_the_same_export_while_it_keeps_the_same_rows(tmp_path: Path, name: str) -> None:
+    cells, data_type, changes = CELLS[name]
+    engine = Engine(tmp_path)
+    engine.publish_rows([{"d": cell} for cell in cells], schema=engine.write_schema(d=data_type))
+    window = [entry("d", "WITHIN_LAST_DAYS", 1)]
+    clocks = {"now": NOW, "soon": NOW + timedelta(minutes=1), "tomorrow": NOW + timedelta(days=1)}
+    plans = {
+        at: engine.plan(engine.exporter(clock=lambda clock=clock: clock), "csv", filters=window)  # type: ignore[misc]
+        for at, clock in clocks.items()
+    }
+    assert (plans["now"].export_id != plans["soon"].export_id) == changes
+    assert plans["now"].export_id != plans["tomorrow"].export_id
+    if not changes:
+        stores = {at: DirectoryStore(tmp_path / at) for at in plans}
+        made = {at: engine.exporter(exports=stores[at]).export(plan, CancelToken()) for at, plan in plans.items()}
+        assert made["now"].sha256 == made["soon"].sha256
 
 
 def _left(engine: Engine) -> list[object]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from engine import plan, publisher
+from engine import blocks, plan, publisher
 from engine.cancel import CancelToken
 from engine.errors import Cancelled, SourceDamaged
 from engine.schema import ROW_ID
@@ -95,6 +95,30 @@ def test_every_reader_reads_the_same(
     by_polars = pl.read_parquet(path).select("n", "text", "nested").rows()
     assert by_duckdb == by_polars == [(row["n"], row["text"], row["nested"]) for row in rows]
     assert table_of(content).schema.equals(TABLE.schema)
+
+
+@pytest.mark.parametrize("sort_by", [None, "key"])
+def test_files_of_several_row_groups_do_not_depend_on_threads_or_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sort_by: str | None
+) -> None:
+    rows = 300_000
+    engine = Engine(tmp_path / "engine")
+    keys = [n * 7919 % 1009 for n in range(rows)]
+    engine.publish(engine.write_parquet(pa.table({"n": range(rows), "key": keys})))
+    filters = [entry("n", "NOT_EQUALS", 5)]
+    contents = set()
+    for threads, block_bytes in ((1, 2**23), (2, 50_000), (4, 4_096)):
+        monkeypatch.setattr(blocks, "BLOCK_TIERS", ((50_000, block_bytes),))
+        fresh = Engine(tmp_path / str(threads))
+        exporter = engine.exporter(threads=threads, exports=fresh.store)
+        contents.add(fresh.content(engine.export("parquet", exporter, filters=filters, sort_by=sort_by)))
+    (content,) = contents
+    found = pq.ParquetFile(pa.BufferReader(content))
+    assert found.metadata.num_row_groups >= 3
+    wanted = [n for n in range(rows) if n != 5]
+    if sort_by:
+        wanted.sort(key=lambda n: (keys[n], n))
+    assert found.read(["n"]).column("n").to_pylist() == wanted
 
 
 def test_row_groups_of_no_rows_are_left_out(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

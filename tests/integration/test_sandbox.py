@@ -5,15 +5,18 @@ import subprocess
 import sys
 import threading
 import time
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from engine.cancel import CancelToken
 from engine.errors import Cancelled, InvalidRequest, LimitExceeded, SourceDamaged
 from engine.runs import Run
 from engine.sandbox import Limits, confine
+from engine.sandbox.wire import MOST_READ_BYTES
 from engine.stores import ObjectStore
 from tests.helpers.engine import Engine
 from tests.helpers.statements import ENDLESS, children, rows, until
@@ -45,6 +48,25 @@ def test_a_statement_sees_no_other_run(engine: Engine, run: Run) -> None:
     for name in (f"part://{other.parts[0].key}", str(engine.store.local_path(other.parts[0].key))):
         with pytest.raises(InvalidRequest, match="Cannot access file"):
             rows(engine, run, f"FROM read_parquet('{name}')")
+
+
+def test_the_service_holds_little_of_a_part_that_a_statement_asks_for_whole(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [sha256(f"{n}".encode()).hexdigest() + sha256(f"a{n}".encode()).hexdigest() for n in range(150_000)]
+    run = engine.publish(engine.write_parquet(pa.table({"text": texts})))
+    (part,) = run.parts
+    assert part.bytes > MOST_READ_BYTES
+    read, lengths = engine.results.store.read, []
+
+    def reading(key: str, **asked: Any) -> bytes:
+        lengths.append(asked.get("length"))
+        return read(key, **asked)
+
+    monkeypatch.setattr(engine.results.store, "read", reading)
+    (found,) = rows(engine, run, f"SELECT sha256(content) AS hash, size FROM read_blob('part://{part.key}')")
+    assert found == {"hash": part.sha256, "size": part.bytes}
+    assert max(length for length in lengths if length is not None) == MOST_READ_BYTES
 
 
 REFUSED = (

@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from engine import publisher
+from engine import blocks, publisher
 from tests.helpers.engine import Engine
 from tests.helpers.format_oracle import loads_exactly
 from tests.property.cases import Cases
@@ -74,15 +74,18 @@ def test_filters_together_keep_what_each_keeps(engine: Engine) -> None:
 
 
 _FORMATS = ("csv", "csv", "json", "json", "parquet")
-CUTS = [(1, 2**30), (1, 1), (2, 1), (4, 700)]
-"""Threads, and the bytes that a range is near."""
+CUTS = [(1, 2**30, 2**23), (1, 1, 2**23), (2, 1, 100), (4, 700, 1_000)]
+"""Threads, the bytes that a range is near, and the bytes of a block."""
 
 
-def test_the_bytes_do_not_depend_on_threads_or_ranges(engine: Engine, tmp_path: Path) -> None:
+def test_the_bytes_do_not_depend_on_threads_ranges_or_blocks(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def property_(chance: Random, run: str, data: Dataset) -> int:
         asked = request_for(chance, data, chance.choice(_FORMATS), odd=False)
         contents = set()
-        for number, (threads, range_bytes) in enumerate(CUTS):
+        for number, (threads, range_bytes, block_bytes) in enumerate(CUTS):
+            monkeypatch.setattr(blocks, "BLOCK_TIERS", ((50_000, block_bytes),))
             # Into stores of their own: a finished export is not made twice.
             elsewhere = Engine(tmp_path / f"cut-{number}")
             exporter = engine.exporter(threads=threads, range_bytes=range_bytes, exports=elsewhere.store)

@@ -89,6 +89,15 @@ def test_what_bounds_do_not_tell_is_kept() -> None:
     assert 'ORDER BY "n" DESC NULLS LAST, file_index, file_row_number' in said
 
 
+def test_a_sort_opens_whole_parts() -> None:
+    said = explain("jobs", f"sortBy=n&filters={ABOVE}")
+    assert "Row groups: 3 of 3 kept, 300,000 rows" in said
+    beyond = ABOVE.replace("200000", "300000")
+    said = explain("jobs", f"sortBy=n&filters={beyond}")
+    assert "Row groups: 0 of 3 kept, 0 rows" in said
+    assert said.count("skipped by filters[0] (n GREATER_THAN): n is from") == GROUPS
+
+
 def test_a_whole_parquet_export_has_no_sql() -> None:
     said = explain("jobs", "format=parquet")
     assert "SQL: none. The file is the run's own row groups, copied as they are." in said

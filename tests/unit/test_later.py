@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -82,8 +82,11 @@ class Replica:
     def export(self, plan: ExportPlan, cancel: CancelToken, progress: Progress, *, looked: bool) -> None:
         next(self._exports).run(cancel, self._loop)
 
-    async def ask(self) -> Ticket:
-        found = await self.later.export(PLAN, "acme", _never, 0)
+    async def ask(self, wait_seconds: float = 0, gone: Callable[[], Awaitable[object]] | None = None) -> Ticket:
+        async def left() -> None:
+            await (gone or _never)()
+
+        found = await self.later.export(PLAN, "acme", left, wait_seconds)
         assert isinstance(found, Ticket)
         return found
 
@@ -161,6 +164,61 @@ def test_a_delete_ends_it_for_all_tickets_and_for_nobody_who_waits_for_the_answe
         for caller in wait:
             with pytest.raises(LimitExceeded):
                 await caller
+
+    run(work())
+
+
+def test_one_that_leaves_before_it_has_its_ticket_ends_the_export(tmp_path: Path) -> None:
+    async def work() -> None:
+        export = Export()
+        replica = Replica(tmp_path, [export])
+        with pytest.raises(Cancelled):
+            await replica.ask(30, export.began.wait)
+        export.end()
+        await replica.until(Phase.CANCELLED)
+
+    run(work())
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_one_that_leaves_ends_nothing_that_another_has_a_ticket_of(tmp_path: Path, before: bool) -> None:
+    async def work() -> None:
+        export, leave = Export(), asyncio.Event()
+        replica = Replica(tmp_path, [export])
+
+        async def left() -> None:
+            await leave.wait()
+
+        if before:
+            await replica.ask()
+        leaving = asyncio.create_task(replica.ask(30, left))
+        await export.began.wait()
+        if not before:
+            await replica.ask()
+        leave.set()
+        with pytest.raises(Cancelled):
+            await leaving
+        assert replica.running.find(PLAN.export_id) is not None
+        export.end()
+        # It came to an end of its own.
+        assert (await replica.until(Phase.FAILED)).code == "limit_exceeded"
+
+    run(work())
+
+
+def test_of_two_that_wait_one_leaves_and_the_other_has_its_ticket(tmp_path: Path) -> None:
+    async def work() -> None:
+        export = Export()
+        replica = Replica(tmp_path, [export])
+        leaving = asyncio.create_task(replica.ask(30, export.began.wait))
+        staying = asyncio.create_task(replica.ask(0.2))
+        with pytest.raises(Cancelled):
+            await leaving
+        await staying
+        assert replica.running.find(PLAN.export_id) is not None
+        replica.delete()
+        export.end()
+        await replica.until(Phase.CANCELLED)
 
     run(work())
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from engine.stores import open_store
 from tests.helpers.server import KEY, OTHER_KEY, Answer, Server
 
 EXPORT = "/v4/workflows/numbers/data/export"
@@ -66,6 +67,23 @@ def test_a_ticket_leads_to_the_same_body_as_the_200(server: Server) -> None:
     assert body | varying == synchronous | varying
     assert body["rowCount"] == ROWS
     assert len(server.request(body["url"]).body) == body["sizeBytes"]
+
+
+@pytest.mark.parametrize("format_name", ["csv", "json"])
+def test_a_ticket_whose_file_is_gone_leads_to_nothing(server: Server, format_name: str) -> None:
+    url = ask(server, "respond-async", format=format_name, filters=above(ROWS - 3)).headers["location"]
+    made = finished(server, url)
+    store = open_store(
+        server.environment["TAILRACE_EXPORTS"],
+        connection_string=server.environment.get("AZURE_STORAGE_CONNECTION_STRING"),
+    )
+    # What a sweep does once the file has expired; the ticket stays for a day.
+    assert store.delete(f"numbers/{made['exportId']}.{format_name}")
+    answer = status(server, url)
+    assert (answer.status, answer.json()["code"]) == (404, "not_found")
+    # And it is made anew for whoever asks again.
+    again = ask(server, "respond-async", format=format_name, filters=above(ROWS - 3))
+    assert finished(server, again.headers["location"])["sha256"] == made["sha256"]
 
 
 def test_what_is_there_already_is_done_at_once(server: Server) -> None:

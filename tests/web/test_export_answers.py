@@ -95,11 +95,20 @@ BAD_REQUESTS: dict[str, tuple[dict[str, object], str, str]] = {
     "value too many": ({"filters": [{**FILTER, "operator": "IS_NULL"}]}, "filters", "no value"),
     "IN without array": ({"filters": [{**FILTER, "operator": "IN"}]}, "filters", "array"),
     "days not positive": ({"filters": [{**FILTER, "operator": "WITHIN_LAST_DAYS", "value": 0}]}, "filters", "positive"),
-    "operator means nothing": ({"filters": [{**FILTER, "operator": "CONTAINS", "value": "3"}]}, "filters", "nothing"),
+    "operator means nothing": (
+        {"filters": [{**FILTER, "operator": "CONTAINS", "value": "3"}]},
+        "filters",
+        "use one of EQUALS,",
+    ),
+    "a name twice": (
+        {"filters": '[{"field":"age","field":"b","operator":"IS_NULL"}]'},
+        "filters",
+        "'field' twice: keep one",
+    ),
     "NaN": ({"filters": '[{"field":"age","operator":"EQUALS","value":NaN}]'}, "filters", "NaN"),
     "parameter unknown": ({"sortby": "age"}, "sortby", "sortBy"),
     "delimiter without CSV": ({"format": "json", "delimiter": "tab"}, "format", "CSV"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", BAD_REQUESTS)
@@ -188,11 +197,15 @@ def test_a_body_that_is_too_long_is_413(people: Server) -> None:
 
 
 def test_a_request_id_is_echoed(people: Server) -> None:
-    assert people.request(EXPORT, headers={"x-request-id": "abc-1"}).headers["x-request-id"] == "abc-1"
+    for sent in ("abc-1", "Root=1-67891233-abcdef012345678912345678", "q3k/9A+b==", "_abc", "a;b,c@d~e"):
+        assert people.request(EXPORT, headers={"x-request-id": sent}).headers["x-request-id"] == sent
 
 
 def test_a_request_id_that_could_forge_is_replaced(people: Server) -> None:
-    assert people.request(EXPORT, headers={"x-request-id": "a b"}).headers["x-request-id"] != "a b"
+    for sent in ("a b", '"', "<b>", "\\", "a" * 129, "%0a", "{}"):
+        made = people.request(EXPORT, headers={"x-request-id": sent}).headers["x-request-id"]
+        assert made != sent
+        assert len(made) == 36
 
 
 def test_a_bearer_token_is_enough(tmp_path_factory: pytest.TempPathFactory) -> None:

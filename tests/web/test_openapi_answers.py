@@ -77,6 +77,8 @@ def test_a_full_house_says_when_to_come_back(seconds: int) -> None:
 
 def check(document: Json, method: str, path: str, answer: Answer) -> None:
     """Hold an answer against the document: status, headers, type and body."""
+    if path != FILE:
+        assert answer.headers["cache-control"] == "no-store"
     responses = document["paths"][path][method]["responses"]
     assert str(answer.status) in responses, answer.body
     told = found(document, responses[str(answer.status)])

@@ -10,12 +10,11 @@ from starlette.applications import Starlette
 
 from web import tracing
 from web.app import create_app
-from web.connection import Connection
+from web.connection import LONGEST_HEAD_BYTES, Connection
 from web.logs import set_up
 from web.services import Services
 from web.settings import AdmissionSettings, ServerSettings
 
-_LONGEST_HEAD_BYTES = 128 * 1024
 _ANSWER_SECONDS = 5
 """For the answers to what was cancelled at the end of the grace, and for downloads that are nearly over."""
 
@@ -64,8 +63,7 @@ def run_server(app: Starlette, server: ServerSettings, admission: AdmissionSetti
         # The access log would print signed URLs.
         access_log=False,
         server_header=False,
-        # Above our own bound, so that a URL that is too long gets an answer that says so.
-        h11_max_incomplete_event_size=_LONGEST_HEAD_BYTES,
+        h11_max_incomplete_event_size=LONGEST_HEAD_BYTES,
         # Ours has its stacks.
         log_config=None,
         log_level="warning",

@@ -94,7 +94,7 @@ def _against_limit(what: str, ours: Series, encode: Series, upload: Series) -> L
     parts = {
         "encode only": encode.median(),
         "upload only": upload.median(),
-        f"CPU seconds / {cores} cores": (encode.cpu() + upload.cpu() + emulator) / cores,
+        f"CPU seconds, the emulator's too, / {cores} cores": (encode.cpu() + upload.cpu() + emulator) / cores,
     }
     name, limit = max(parts.items(), key=lambda item: item[1])
     ratio = ours.median() / limit
@@ -107,8 +107,8 @@ def _against_limit(what: str, ours: Series, encode: Series, upload: Series) -> L
         best=f"{seconds(limit)} ({name})",
         figure=f"{ratio:.2f}x",
         met=ratio <= _MOST,
-        note=f"{', '.join(f'{key} {seconds(value)}' for key, value in parts.items())}, of which the emulator's "
-        f"{emulator:.1f} s of CPU; without those {ours.median() / without:.2f}x",
+        note=f"{', '.join(f'{key} {seconds(value)}' for key, value in parts.items())}; without the emulator's "
+        f"{emulator:.1f} s of CPU {ours.median() / without:.2f}x",
         series=series,
         facts={"ratio": ratio, "limit": limit, "withoutEmulator": ours.median() / without, **parts},
     )

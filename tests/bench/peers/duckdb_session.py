@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 import duckdb
 
-from tests.bench.job import Job
+from tests.bench.job import Job, without_pandas
+
+without_pandas()
 
 OPTIONS = {"csv": "FORMAT csv", "json": "FORMAT json, ARRAY true", "parquet": "FORMAT parquet, COMPRESSION zstd"}
 
