@@ -1,18 +1,21 @@
 """The cluster's runner as the service sees it: exports that another process drives, which may die without harm."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from multiprocessing.connection import Connection
 
 from engine.cancel import CancelToken
 from engine.errors import ClusterUnavailable
 from engine.plan import ExportPlan
 from engine.progress import Progress
+from engine.ranges import Range
 from engine.runners.driver import Order, Told
 from engine.runners.port import Staged
 from engine.runners.process import DIED, Driver
 from engine.runners.work import error_of
+from engine.runs import Part, RowGroup
 from engine.settings import DuckDBSettings, StorageSettings
 from engine.stores import located
 from engine.stores.port import ObjectInfo, ObjectStore
@@ -62,7 +65,7 @@ class DrivenRunner:
     def _order(self, plan: ExportPlan, key: str) -> Order:
         storage = self._storage
         return Order(
-            plan=plan,
+            plan=without_bounds(plan),
             key=key,
             results=located(storage.results),
             exports=located(storage.exports),
@@ -71,6 +74,22 @@ class DrivenRunner:
             settings=self._settings,
             least_bytes=self._least_bytes,
         )
+
+
+def without_bounds(plan: ExportPlan) -> ExportPlan:
+    """A plan that was pruned already: most of a manifest are bounds, which its driver has no use for."""
+    parts = {part.key: _without_bounds(part) for part in plan.run.parts}
+
+    def lean(ranges: Sequence[Range]) -> tuple[Range, ...]:
+        return tuple(replace(one, parts=tuple(parts[part.key] for part in one.parts)) for one in ranges)
+
+    run = plan.run.model_copy(update={"parts": tuple(parts.values())})
+    return replace(plan, run=run, ranges=lean(plan.ranges), scan=lean(plan.scan))
+
+
+def _without_bounds(part: Part) -> Part:
+    groups = (RowGroup(rows=group.rows, bytes=group.bytes, statistics={}) for group in part.row_groups)
+    return part.model_copy(update={"row_groups": tuple(groups)})
 
 
 class _Talk:

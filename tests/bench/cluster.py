@@ -24,11 +24,12 @@ from engine.plan import ExportPlan
 from engine.results import ResultStore
 from engine.runners import LocalRunner, Runner
 from engine.runners.choosing import SizedRunner
+from engine.runners.cluster import Place
 from engine.runners.driven import DrivenRunner
 from engine.runners.process import Driver
 from engine.settings import DuckDBSettings, StorageSettings
 from engine.stores import DirectoryStore
-from tests.bench.cluster_driver import simulate, tasks_per_second
+from tests.bench.cluster_driver import exchanged, simulate, tasks_per_second
 from tests.bench.data import RESULTS, dataset, publish
 from tests.bench.memory import MemoryInUse
 from tests.bench.settings import FOLDER
@@ -109,6 +110,9 @@ def compare(rows: int, rounds: int, names: list[str]) -> None:
                 f"{'met' if ratio <= goal else 'not met'} |"
             )
         say("\nEvery pair of files has the same SHA-256.")
+        plan = here.exporter.plan(request("parquet", workflow=data.workflow, sort_by="quantity"), TEAM)
+        places = Place(str(RESULTS), _results().store), Place(str(FOLDER / "exports-cluster"), there.store)
+        say(exchanged(*places, settings, plan))
         say(f"Tasks of nothing: {tasks_per_second(cluster.address):,.0f} a second")
 
 

@@ -1,6 +1,7 @@
 """What a driver costs by itself: tasks that do nothing, and a plan of many ranges whose tasks are made up."""
 
 import os
+import pickle
 import resource
 import subprocess
 import sys
@@ -14,12 +15,14 @@ from typing import ClassVar
 from engine.cancel import CancelToken
 from engine.columns import TEXT
 from engine.formats import FORMATS
-from engine.plan import make_plan
+from engine.plan import ExportPlan, make_plan
 from engine.progress import Progress
 from engine.request import ExportRequest
 from engine.runners.cluster import ClusterRunner, Place
+from engine.runners.driven import without_bounds
 from engine.runners.exchange import Keys, SampleTask, SplitTask
 from engine.runners.job import Job, Piece, Task, versions
+from engine.runners.work import work
 from engine.runs import ColumnStatistics, Part, RowGroup, Run, State
 from engine.schema import Field, Schema
 from engine.settings import DuckDBSettings
@@ -83,6 +86,8 @@ def simulate(ranges: int, sort_by: str | None = None) -> list[str]:
     started = time.perf_counter()
     plan = make_plan(ExportRequest(workflow="w", format=FORMATS["csv"], sort_by=sort_by), run, now=now)
     planned = time.perf_counter()
+    order = len(pickle.dumps(without_bounds(plan)))
+    ordered = time.perf_counter()
     pool = ThreadPool(2, _answer)
     settings = DuckDBSettings(threads=2)
     runner = ClusterRunner(Place("az://r/x", NullStore()), Place("az://e/x", NullStore()), settings, pool)
@@ -97,10 +102,31 @@ def simulate(ranges: int, sort_by: str | None = None) -> list[str]:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return [
         f"{len(plan.scan):,} ranges ({size:.2f} TB of Parquet) in {pool.submitted:,} tasks{kind}: "
-        f"planned in {planned - started:.1f} s, driven in {driven - planned:.1f} s",
+        f"planned in {planned - started:.1f} s, driven in {driven - ordered:.1f} s",
+        f"order to the driver: {order / 1e6:,.1f} MB, packed in {ordered - planned:.1f} s",
         f"memory: manifest {(manifest - before) / 1e6:,.0f} MB, plan and driver {grown / 1e6:,.0f} MB, "
         f"that is {grown / len(plan.scan):,.0f} bytes a range; peak {peak:,.0f} MB",
     ]
+
+
+def exchanged(results: Place, exports: Place, settings: DuckDBSettings, plan: ExportPlan) -> str:
+    """A line of what the slices of a sort take. Its tasks run here, and nothing is committed."""
+    sizes: list[int] = []
+
+    def runs(job: Job, task: Task, *inputs: object) -> object:
+        found = work(job, task, *inputs)
+        if isinstance(task, SplitTask) and isinstance(found, list):
+            sizes.extend(one.raw().nbytes for one in found[1:])
+        return found
+
+    pool = ThreadPool(2, runs)
+    with ClusterRunner(results, exports, settings, pool).stage(plan, "w/x", CancelToken(), Progress()):
+        pool.threads.shutdown()
+    source = sum(part.bytes for part in plan.run.parts)
+    return (
+        f"Exchange of a sort of {plan.run.rows:,} rows: {len(sizes)} slices, {sum(sizes) / 1e6:,.0f} MB "
+        f"for parts of {source / 1e6:,.0f} MB, {sum(sizes) / source:.2f}x"
+    )
 
 
 def _answer(job: Job, task: Task, *inputs: object) -> object:

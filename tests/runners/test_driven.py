@@ -135,6 +135,24 @@ def test_one_that_died_before_it_has_not(tmp_path: Path) -> None:
         Service(tmp_path, play).run()
 
 
+def test_an_order_has_no_bounds_and_the_same_ranges(tmp_path: Path) -> None:
+    orders: list[Order] = []
+
+    def play(connection: Connection, order: Order) -> None:
+        orders.append(order)
+        connection.send(STAGED)
+        connection.recv()
+        connection.send(commit(service))
+
+    service = Service(tmp_path, play)
+    service.run()
+    (found,) = orders
+    assert [one.bytes for one in found.plan.scan] == [one.bytes for one in service.plan.scan]
+    assert found.plan.run.parts[0].row_groups[0].statistics == {}
+    assert service.plan.run.parts[0].row_groups[0].statistics != {}
+    assert found.plan.export_id == service.plan.export_id
+
+
 def test_what_it_failed_with_is_raised(tmp_path: Path) -> None:
     def play(connection: Connection, _: Order) -> None:
         connection.send(STAGED)
