@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from engine import publisher
 from engine.cancel import CancelToken
 from engine.errors import Cancelled, ClusterUnavailable, EngineError, LimitExceeded, StoreUnavailable
 from engine.plan import ExportPlan
@@ -22,7 +23,7 @@ from tests.helpers.engine import Engine
 from tests.helpers.fault_proxy import BLOCK, READ, Fault, FaultProxy
 from tests.helpers.ray_cluster import RayCluster, worker_of
 from tests.helpers.running import Running, wait_for
-from tests.helpers.spread import Spread, staged
+from tests.helpers.spread import SMALL, Spread, staged
 
 PHASES = {"RangesTask": None, "SampleTask": "text", "SplitTask": "text", "MergeTask": "text"}
 
@@ -193,7 +194,7 @@ def test_a_straggler_that_never_ends_has_a_twin(
         (Fault(BLOCK, "403 AuthenticationFailed"), StoreUnavailable),
         (Fault(READ, "reset", times=1), None),
         (Fault(READ, "403 AuthenticationFailed"), StoreUnavailable),
-        (Fault(READ, "403 AuthenticationFailed", first=8), StoreUnavailable),
+        (Fault(READ, "403 AuthenticationFailed", first=2), StoreUnavailable),
     ],
     ids=[
         *("a block is reset", "the answer to a block is lost", "blocks are refused"),
@@ -206,6 +207,7 @@ def test_the_store_fails_under_a_task(
     azurite: Azurite,
     proxy: FaultProxy,
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     fault: Fault,
     told: type[EngineError] | None,
     sort_by: str | None,
@@ -214,6 +216,7 @@ def test_the_store_fails_under_a_task(
     location = f"az://cluster-{uuid.uuid4().hex}"
     engine = Engine(tmp_path, open_store(f"{location}/results", connection_string=azurite.connection_string))
     text = [sha256(str(n).encode()).hexdigest() for n in range(200_000)]
+    monkeypatch.setattr(publisher, "_COPY_OPTIONS", SMALL.replace("2048", "32768"))
     engine.publish(engine.write_parquet(pa.table({"text": text})))
     spread = spread_on(
         cluster, f"{location}/x", azurite.connection_string, engine, 1_000_000, results=f"{location}/results"
