@@ -13,6 +13,7 @@ from engine.blocks import BLOCK_TIERS, MIB, BlockStream, block_bytes
 from engine.errors import LimitExceeded, ObjectExists, StoreUnavailable
 from engine.stores import DirectoryStore, Upload
 from engine.stores.names import MAX_BLOCKS
+from tests.helpers.running import wait_for
 
 
 @pytest.fixture
@@ -112,32 +113,29 @@ def test_no_more_blocks_are_under_way_than_the_store_takes_and_were_asked_for(
     assert store.read("a") == b"x" * 80
 
 
-def test_the_larger_blocks_are_the_fewer_are_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocks, "BLOCK_TIERS", ((8, 4), (8, 16), (8, 64), (8, 128)))
+@pytest.mark.parametrize(("size", "wanted"), [(4, 8), (8, 8), (16, 4), (32, 2), (64, 1), (128, 1)])
+def test_the_larger_blocks_are_the_fewer_are_under_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, wanted: int
+) -> None:
+    monkeypatch.setattr(blocks, "BLOCK_TIERS", ((50_000, size),))
     monkeypatch.setattr(blocks, "UNDER_WAY_BYTES", 64)
-    store, lock = DirectoryStore(tmp_path), threading.Lock()
-    begun, ended, most = set[int](), set[int](), dict[int, int]()
+    store, release, begun = DirectoryStore(tmp_path), threading.Event(), []
 
-    def count(ordinal: int) -> None:
-        with lock:
-            begun.add(ordinal)
-            most[ordinal // 8] = max(most.get(ordinal // 8, 0), len(begun - ended))
-        # Long enough for as many as there may be to come beside it.
-        threading.Event().wait(0.02)
-        with lock:
-            ended.add(ordinal)
+    def wait(ordinal: int) -> None:
+        begun.append(ordinal)
+        release.wait(10)
 
-    _wrap_stage(monkeypatch, store, count, parallel=8)
-    content = bytes(range(210)) * 8
-    assert 8 * (4 + 16 + 64) + 128 < len(content) <= 8 * (4 + 16 + 64 + 128)
+    _wrap_stage(monkeypatch, store, wait, parallel=8)
+    content = b"x" * size * 20
     with BlockStream(store, "a", content_type="text/plain", at_once=8) as stream:
-        stream.append(content)
+        thread = threading.Thread(target=stream.append, args=(content,))
+        thread.start()
+        wait_for(lambda: len(begun) == wanted)
+        assert not release.wait(0.05)
+        assert len(begun) == wanted
+        release.set()
+        thread.join(10)
         stream.commit({})
-    # The first of a size may begin beside smaller ones.
-    assert most[0] == 8
-    assert 2 <= most[1] <= 4 + 4
-    assert most[2] <= 4
-    assert most[3] == 1
     assert store.read("a") == content
 
 
