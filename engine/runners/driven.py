@@ -84,11 +84,13 @@ def without_bounds(plan: ExportPlan) -> ExportPlan:
         return tuple(replace(one, parts=tuple(parts[part.key] for part in one.parts)) for one in ranges)
 
     run = plan.run.model_copy(update={"parts": tuple(parts.values())})
-    return replace(plan, run=run, ranges=lean(plan.ranges), scan=lean(plan.scan))
+    scan = lean(plan.scan)
+    return replace(plan, run=run, ranges=scan if plan.ranges is plan.scan else lean(plan.ranges), scan=scan)
 
 
 def _without_bounds(part: Part) -> Part:
-    groups = (RowGroup(rows=group.rows, bytes=group.bytes, statistics={}) for group in part.row_groups)
+    # Without the checks, which were made when the manifest was read: there may be millions.
+    groups = (RowGroup.model_construct(rows=one.rows, bytes=one.bytes, statistics={}) for one in part.row_groups)
     return part.model_copy(update={"row_groups": tuple(groups)})
 
 
