@@ -91,9 +91,9 @@ def test_a_damaged_run_is_told(engine: Engine, monkeypatch: pytest.MonkeyPatch, 
     damage = next(do for text, do in DAMAGES.items() if f"a part {text} " in name)
     older = engine.export("json")
     content, before = engine.content(older), engine.keys("w/")
-    exporter = engine.exporter(threads=2, range_bytes=1)
+    # The last part is not read when the first bytes are written: with a second worker it might be.
+    exporter = engine.exporter(threads=2 if name.endswith("before an export") else 1, range_bytes=1)
     plan = engine.plan(exporter, format_name)
-    # The last part is not read when the first bytes are written.
     assert len(plan.run.parts) > 2
     part = plan.run.parts[-1]
     if name.endswith("before an export"):
