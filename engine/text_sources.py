@@ -67,7 +67,7 @@ class JsonFiles:
         """Read all values for their structure; ``layout`` is DuckDB's. Raises InvalidInput or duckdb.Error."""
         files = tuple(str(path.absolute()) for path in paths)
         row = connection.execute(
-            "SELECT json_group_structure(json), count(*) FILTER (json_type(json) IS DISTINCT FROM 'OBJECT') "  # noqa: S608
+            "SELECT json_group_structure(json), count(*) FILTER (json_type(json) IS DISTINCT FROM 'OBJECT') "  # noqa: S608  # ours
             f"FROM {read_json_objects('$paths', 'format=$layout')}",
             {"paths": list(files), "layout": layout},
         ).fetchone()

@@ -3,7 +3,8 @@
 import threading
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -204,8 +205,8 @@ def test_a_window_is_the_same_export_while_it_keeps_the_same_rows(tmp_path: Path
     window = [entry("d", "WITHIN_LAST_DAYS", 1)]
     clocks = {"now": NOW, "soon": NOW + timedelta(minutes=1), "tomorrow": NOW + timedelta(days=1)}
     plans = {
-        at: engine.plan(engine.exporter(clock=lambda clock=clock: clock), "csv", filters=window)  # type: ignore[misc]
-        for at, clock in clocks.items()
+        at: engine.plan(engine.exporter(clock=partial(_same, moment)), "csv", filters=window)
+        for at, moment in clocks.items()
     }
     assert (plans["now"].export_id != plans["soon"].export_id) == changes
     assert plans["now"].export_id != plans["tomorrow"].export_id
@@ -213,6 +214,10 @@ def test_a_window_is_the_same_export_while_it_keeps_the_same_rows(tmp_path: Path
         stores = {at: DirectoryStore(tmp_path / at) for at in plans}
         made = {at: engine.exporter(exports=stores[at]).export(plan, CancelToken()) for at, plan in plans.items()}
         assert made["now"].sha256 == made["soon"].sha256
+
+
+def _same(moment: datetime) -> datetime:
+    return moment
 
 
 def _left(engine: Engine) -> list[object]:
