@@ -12,7 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from engine.progress import Phase
 from engine.stores import open_store
+from engine.stores.port import ObjectStore
+from engine.tickets import Tickets
+from tests.helpers.running import wait_for
 from tests.helpers.server import KEY, OTHER_KEY, Answer, Server
 
 EXPORT = "/v4/workflows/numbers/data/export"
@@ -51,6 +55,11 @@ def finished(server: Server, url: str) -> dict[str, Any]:
     raise TimeoutError
 
 
+def phase_of_ticket(store: ObjectStore, export_id: str) -> Phase | None:
+    ticket = Tickets(store).find("numbers", export_id)
+    return ticket.phase if ticket else None
+
+
 def above(n: int) -> str:
     return json.dumps([{"field": "n", "operator": "GREATER_THAN", "value": n}])
 
@@ -77,6 +86,8 @@ def test_a_ticket_whose_file_is_gone_leads_to_nothing(server: Server, format_nam
         server.environment["TAILRACE_EXPORTS"],
         connection_string=server.environment.get("AZURE_STORAGE_CONNECTION_STRING"),
     )
+    # The file is there a moment before the ticket's last word; a sweep comes hours after both.
+    wait_for(lambda: phase_of_ticket(store, made["exportId"]) is Phase.DONE)
     # What a sweep does once the file has expired; the ticket stays for a day.
     assert store.delete(f"numbers/{made['exportId']}.{format_name}")
     answer = status(server, url)
