@@ -17,6 +17,8 @@ BLOCK_TIERS = tuple((10_000, size * MIB) for size in (8, 16, 64, 256, 1024))
 
 Together 13.0 TiB in 50,000 blocks.
 """
+_FIRST_BYTES = 64 * 1024
+"""Of the first block, which may be all of a small object: it grows as it is filled."""
 
 _CORES = os.cpu_count() or 1
 ENCODED_AT_ONCE = 2 * _CORES
@@ -83,7 +85,11 @@ class BlockStream:
             self._filled += len(taken)
             rest = rest[len(taken) :]
             if self._filled == len(self._block):
-                self._stage_filled()
+                missing = block_bytes(len(self._staged)) - self._filled
+                if missing:
+                    self._block.extend(bytes(min(missing, self._filled)))
+                else:
+                    self._stage_filled()
 
     def flush(self) -> None:
         """Wait until every block has arrived. Raises what staging one raised."""
@@ -119,7 +125,7 @@ class BlockStream:
             block = self._free.pop()
             if len(block) == size:
                 return block
-        return bytearray(size)
+        return bytearray(size if self._staged else min(size, _FIRST_BYTES))
 
     def _stage_filled(self) -> None:
         if self._upload is None or self._pool is None:

@@ -10,6 +10,8 @@ from engine.ranges import Range
 from engine.readers import read_parquet
 from engine.schema import Reference
 
+_ROWS_OF_A_PART = 2**40
+"""More than any part has."""
 _SPAN = "file_row_number >= $first_row AND file_row_number < $end_row"
 
 
@@ -39,6 +41,14 @@ def compile_copy(plan: ExportPlan, range_: Range, sources: list[str], target: st
     return Statement(
         f"COPY ({select}) TO $target ({copy_options(plan, first=range_.ordinal == 0)}, USE_TMP_FILE false)", parameters
     )
+
+
+def place_of(part: str) -> str:
+    """The SQL of a row's place in the run: ``part`` is the number of its part, a BIGINT.
+
+    One number for both, since DuckDB keeps a sort key of up to 24 bytes beside its row, and longer ones elsewhere.
+    """
+    return f"{part} * {_ROWS_OF_A_PART} + file_row_number"
 
 
 def compile_page(plan: ExportPlan, window: Window, sources: list[str], target: str) -> Statement:
@@ -76,7 +86,7 @@ def _select(
     if plan.sort is not None:
         # Sorted below the projection: beside it, ORDER BY would see the texts that the projection makes of the cells.
         direction = "DESC" if request.descending else "ASC"
-        inner = f" ORDER BY {plan.sort.sql} {direction} NULLS LAST, file_index, file_row_number"
+        inner = f" ORDER BY {plan.sort.sql} {direction} NULLS LAST, {place_of('CAST(file_index AS BIGINT)')}"
     if window is not None:
         inner += f" LIMIT {window.limit} OFFSET {window.offset}"
     if inner:

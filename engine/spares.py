@@ -23,7 +23,7 @@ class Spares:
 
     def __init__(self, make: Callable[[], duckdb.DuckDBPyConnection], *, most: int) -> None:
         self._make = make
-        self._most = most
+        self.most = most
         self._left_alone: list[list[duckdb.DuckDBPyConnection]] = []
         self._begin()
         os.register_at_fork(after_in_child=self._begin_after_fork)
@@ -68,7 +68,7 @@ class Spares:
         with self._changed:
             if not self._over:
                 self._retired.append(connection)
-                self._lacking = len(self._ready) < self._most
+                self._lacking = len(self._ready) < self.most
                 self._changed.notify_all()
                 return
         connection.close()
@@ -95,7 +95,7 @@ class Spares:
             made = []
         with self._changed:
             self._ready += made
-            self._lacking = bool(made) and len(self._ready) < self._most
+            self._lacking = bool(made) and len(self._ready) < self.most
 
     def _leave(self) -> None:
         with self._keeping:

@@ -1,20 +1,20 @@
 """The statements of a sort that is spread over tasks.
 
-Rows are ordered by the sort field, then by their part and their number within it: no two are alike, so any number of
-equal values can be cut anywhere. ``create_sort_key`` spells that as bytes whose order is DuckDB's own.
+Rows are ordered by the sort field, then by their place in the run: no two are alike, so any number of equal values can
+be cut anywhere. ``create_sort_key`` spells that as bytes whose order is DuckDB's own.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.compile import Statement, copy_options, select_of
+from engine.compile import Statement, copy_options, place_of, select_of
 from engine.plan import ExportPlan
 from engine.quoting import identifier
 from engine.ranges import Range
 from engine.readers import read_parquet
 from engine.runners.slices import ALL_BUCKETS, BUCKET, SLICE_NAME
 
-PART, ROW, _KEY, _NUMBER = "_part", "_row", "_key", "_number"
+PLACE, _KEY, _NUMBER = "_place", "_key", "_number"
 """Names beginning with ``_`` are refused at publishing, so no column has them."""
 
 _TABLE = "exchange"
@@ -55,7 +55,7 @@ def split(
         rows, of_range = _rows(plan, *one, suffix=str(number))
         selects.append(rows)
         parameters |= of_range
-    names = ", ".join([*(identifier(field.name) for field in plan.fields), PART, ROW])
+    names = ", ".join([*(identifier(field.name) for field in plan.fields), PLACE])
     return Statement(
         f"SELECT {names}, {_tree(0, len(cuts))} AS {BUCKET} FROM ({' UNION ALL '.join(selects)})", parameters
     )
@@ -88,17 +88,15 @@ def merge(plan: ExportPlan, *, first: bool, edges: Edges, sources: list[str], ta
     parameters: dict[str, object] = {"target": target}
     selects = []
     if sources:
-        selects.append(f"SELECT {names}, {PART}, {ROW} FROM {read_parquet('$sources')}")
+        selects.append(f"SELECT {names}, {PLACE} FROM {read_parquet('$sources')}")
         parameters["sources"] = sources
     if edges.sources:
         # Not by LIMIT or a filter behind the sort: row groups end where full vectors do, and only a sort that comes
         # last gives those. Also, a sort turns -0.0 of its key into 0.0, and what DuckDB does for small limits does not.
         number = f"row_number() OVER (ORDER BY {_order(plan)})"
-        numbered = f"SELECT {PART}, {ROW}, {number} AS {_NUMBER} FROM {read_parquet('$edges')}"
-        wanted = f"SELECT {PART}, {ROW} FROM ({numbered}) WHERE {_NUMBER} > $skip AND {_NUMBER} <= $end"
-        selects.append(
-            f"SELECT {names}, {PART}, {ROW} FROM {read_parquet('$edges')} SEMI JOIN ({wanted}) USING ({PART}, {ROW})"
-        )
+        numbered = f"SELECT {PLACE}, {number} AS {_NUMBER} FROM {read_parquet('$edges')}"
+        wanted = f"SELECT {PLACE} FROM ({numbered}) WHERE {_NUMBER} > $skip AND {_NUMBER} <= $end"
+        selects.append(f"SELECT {names}, {PLACE} FROM {read_parquet('$edges')} SEMI JOIN ({wanted}) USING ({PLACE})")
         parameters |= {"edges": edges.sources, "skip": edges.skip, "end": edges.skip + edges.rows}
     inner = f"SELECT {names} FROM ({' UNION ALL '.join(selects)}) ORDER BY {_order(plan)}"
     select = select_of(plan, f"({inner})")
@@ -109,7 +107,7 @@ def merge(plan: ExportPlan, *, first: bool, edges: Edges, sources: list[str], ta
 def _order(plan: ExportPlan) -> str:
     if plan.sort is None:
         raise ValueError("a plan without an order has no slices")
-    return f"{plan.sort.sql} {_direction(plan)} NULLS LAST, {PART}, {ROW}"
+    return f"{plan.sort.sql} {_direction(plan)} NULLS LAST, {PLACE}"
 
 
 def _rows(
@@ -124,15 +122,11 @@ def _rows(
         conditions.append(f"file_row_number >= $first_row{suffix} AND file_row_number < $end_row{suffix}")
         parameters |= {f"first_row{suffix}": range_.first, f"end_row{suffix}": range_.end}
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    part, row = (
-        f"list_extract(CAST($places{suffix} AS BIGINT[]), CAST(file_index AS BIGINT) + 1)",
-        "CAST(file_row_number AS BIGINT)",
-    )
-    sort, last = f"{plan.sort.sql}, '{_direction(plan)} NULLS LAST'", "'ASC NULLS LAST'"
-    key = f"create_sort_key({sort}, {part}, {last}, {row}, {last})"
+    place = place_of(f"list_extract(CAST($places{suffix} AS BIGINT[]), CAST(file_index AS BIGINT) + 1)")
+    key = f"create_sort_key({plan.sort.sql}, '{_direction(plan)} NULLS LAST', {place}, 'ASC NULLS LAST')"
     names = ", ".join(identifier(field.name) for field in plan.fields)
     source = f"{read_parquet(f'$sources{suffix}')}{where}"
-    return f"SELECT {names}, {part} AS {PART}, {row} AS {ROW}, {key} AS {_KEY} FROM {source}", parameters
+    return f"SELECT {names}, {place} AS {PLACE}, {key} AS {_KEY} FROM {source}", parameters
 
 
 def _tree(low: int, high: int) -> str:

@@ -44,11 +44,12 @@ def main() -> None:
         for module in work:
             lines += _run(bench, module)
             # After each, so that a run that is broken off leaves what it has.
-            all_lines = report.write(settings, found, lines, before, seconds=progress.seconds)
+            all_lines = report.write(settings, found, lines, before, took=progress.seconds)
             emulator.empty()
         bench.clean()
     _plot(settings)
-    sys.stdout.write(f"\n{report.table(all_lines)}\n\nAll figures: {settings.folder / 'report.md'}\n")
+    tables = f"{report.table(all_lines)}\n\n{report.everyone(all_lines)}"
+    sys.stdout.write(f"\n{tables}\n\nAll figures: {settings.folder / 'report.md'}\n")
 
 
 @contextmanager

@@ -31,7 +31,8 @@ class Job:
     """One export: from Parquet parts of this disk into one blob.
 
     ``ids`` are the only rows to keep, ``batches`` the first and the last batch to keep. ``exports`` is where we write,
-    ``container`` and ``blob`` where the peers do.
+    ``container`` and ``blob`` where the peers do. ``served``: what a service has open before the first request, and a
+    peer's session, is no part of the work.
     """
 
     format: str
@@ -51,6 +52,7 @@ class Job:
     sort: str | None = None
     memory: str | None = None
     file: str | None = None
+    served: bool = False
 
     @classmethod
     def read(cls, text: str) -> "Job":

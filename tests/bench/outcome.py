@@ -1,9 +1,10 @@
 """What came of one goal: one line of the table, and the series behind it."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tests.bench.series import Series, Value, best_peer, wall
+from tests.bench.series import work as work_alone
 
 FAILED = "failed"
 NO_PEER = "no peer finished"
@@ -11,7 +12,10 @@ NO_PEER = "no peer finished"
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the table. ``met`` None: not measured, and ``note`` says why. ``format``, if there are several."""
+    """One line of the table. ``met`` None: not measured, and ``note`` says why. ``format``, if there are several.
+
+    ``alone``: the times are of the work, without the start of a process.
+    """
 
     goal: int
     work: str
@@ -24,12 +28,14 @@ class Line:
     series: tuple[Series, ...] = ()
     facts: dict[str, object] = field(default_factory=dict)
     format: str = ""
+    alone: bool = False
 
     def summary(self) -> dict[str, object]:
         """All of it, for the JSON report."""
         return {
             "goal": self.goal,
             "format": self.format,
+            "alone": self.alone,
             "work": self.work,
             "target": self.target,
             "ours": self.ours,
@@ -63,32 +69,27 @@ def against_peers(
     series: Iterable[Series],
     *,
     least: float,
-    value: Value = wall,
-    most_mb: float | None = None,
+    alone: bool = False,
     note: str = "",
 ) -> Line:
-    """The line of a goal "best peer / ours >= least"; the first series is ours."""
-    all_series = tuple(series)
+    """The line of a goal "best peer / ours >= least"; the first series is ours. ``alone``: by the work alone."""
+    all_series, value = tuple(series), work_alone if alone else wall
     failed = [
         f"{found.contender.title} could not be measured: {found.error}" for found in all_series[1:] if found.error
     ]
     note = "; ".join(filter(None, (note, *failed)))
     ours, target = all_series[0], f"best peer / ours >= {least:g}"
     if not ours.usable:
-        return Line(goal, work, target, ours=FAILED, met=False, note=ours.error, series=all_series)
-    best = best_peer(all_series, value, most_mb=most_mb)
+        return Line(goal, work, target, ours=FAILED, met=False, note=ours.error, series=all_series, alone=alone)
+    line = Line(goal, work, target, spread(ours, value), NO_PEER, note=note, series=all_series, alone=alone)
+    best = best_peer(all_series, value)
     if best is None:
-        return Line(goal, work, target, spread(ours, value), NO_PEER, note=note, series=all_series)
+        return line
     ratio = best.median(value) / ours.median(value)
-    return Line(
-        goal,
-        work,
-        target,
-        ours=spread(ours, value),
+    return replace(
+        line,
         best=f"{best.contender.title}: {spread(best, value)}",
         figure=f"{ratio:.2f}x",
         met=ratio >= least,
-        note=note,
-        series=all_series,
         facts={"ratio": ratio},
     )

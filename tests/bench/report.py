@@ -8,13 +8,15 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tests.bench.outcome import Line, seconds_between
+from tests.bench.outcome import Line, seconds, seconds_between
 from tests.bench.settings import Settings
 
 Told = Mapping[str, Any]
 """A line as the JSON report has it."""
 
 _JSON = "report.json"
+_COMPARED = (1, 3, 5, 6, 7)
+"""Goals of which peers are a part."""
 _CODE = "tailrace"
 """What may differ between the machine of a report and of what is added to it."""
 
@@ -30,6 +32,22 @@ def table(lines: Sequence[Told]) -> str:
     return "\n".join(rows)
 
 
+def everyone(lines: Sequence[Told]) -> str:
+    """The medians of all who were compared, in seconds: one line a goal and kind of work."""
+    compared = [line for line in lines if line["goal"] in _COMPARED and line["series"]]
+    titles = list(dict.fromkeys(series["title"] for line in compared for series in line["series"]))
+    rows = [f"| # | work | {' | '.join(titles)} |", f"|---|---|{'---|' * len(titles)}"]
+    for line in compared:
+        figures = {series["title"]: _median(series, alone=line["alone"]) for series in line["series"]}
+        cells = (figures.get(title, "-") for title in titles)
+        rows.append(f"| {line['goal']} | {line['work']} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def _median(series: Told, *, alone: bool) -> str:
+    return "failed" if "error" in series else seconds(series["work" if alone else "wall"]["median"])
+
+
 def earlier(settings: Settings, machine: Told) -> list[Told]:
     """The lines of the last report for goals and formats that are not asked for now, if it is of such a run."""
     try:
@@ -41,7 +59,7 @@ def earlier(settings: Settings, machine: Told) -> list[Told]:
 
 
 def write(
-    settings: Settings, machine: Told, lines: Sequence[Line], before: Sequence[Told], *, seconds: float
+    settings: Settings, machine: Told, lines: Sequence[Line], before: Sequence[Told], *, took: float
 ) -> list[Told]:
     """Write report.md and report.json with the lines that came ``before``; returns all in the order of the goals."""
     all_lines = [*before, *({**line.summary(), "code": machine[_CODE]} for line in lines)]
@@ -51,15 +69,16 @@ def write(
     for code in dict.fromkeys(line["code"] for line in all_lines):
         goals = dict.fromkeys(str(line["goal"]) for line in all_lines if line["code"] == code)
         head.append(f"- {_CODE} {code}: goals {', '.join(goals)}")
-    head += [f"- the last run: {seconds / 60:.0f} minutes", ""]
+    head += [f"- the last run: {took / 60:.0f} minutes", ""]
     notes = [f"- {line['goal']}, {line['work']}: {line['note']}" for line in all_lines if line["note"]]
-    parts = [*head, table(all_lines), "", "Medians, with the least and the most of the rounds.", "", *notes, ""]
+    parts = [*head, table(all_lines), "", "Medians, with the least and the most of the rounds.", ""]
+    parts += [everyone(all_lines), "", "6 and 7: the work alone, without the start of a process.", "", *notes, ""]
     for line in all_lines:
         if line["series"]:
             parts += [f"## {line['goal']}: {line['work']}", "", *_figures(line["series"]), ""]
     settings.folder.mkdir(parents=True, exist_ok=True)
     (settings.folder / "report.md").write_text("\n".join(parts), encoding="utf-8")
-    told = {"settings": _told(settings), "seconds": seconds, "machine": dict(machine), "lines": all_lines}
+    told = {"settings": _told(settings), "seconds": took, "machine": dict(machine), "lines": all_lines}
     (settings.folder / _JSON).write_text(json.dumps(told, indent=1, ensure_ascii=False), encoding="utf-8")
     return all_lines
 

@@ -48,4 +48,4 @@ class Settings:
     @property
     def pandas_rows(self) -> int:
         """As many rows as pandas is asked for: it holds all of them in memory."""
-        return self.rows if self.rows <= PANDAS_MOST_ROWS else max(self.rows // 10, 10_000)
+        return min(self.rows, PANDAS_MOST_ROWS)

@@ -20,7 +20,7 @@ from engine.progress import Progress
 from engine.runners import window, work
 from engine.runners.cluster import ClusterRunner, Place
 from engine.runners.exchange import MergeTask, SampleTask, SplitTask
-from engine.runners.job import Failure, Job, Task
+from engine.runners.job import Failure, Job, Piece, Task
 from engine.runners.tasks import RangesTask
 from engine.stack import stack_of
 from engine.stores import open_store
@@ -43,15 +43,16 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
 
 
 Interfering = Callable[[int, Job, Task], None]
+Withholding = Callable[[int, Task, object], None]
 
 
 @pytest.fixture
 def spread(
-    engine: Engine, tmp_path: Path, interfering: list[Interfering], withholding: list[Interfering]
+    engine: Engine, tmp_path: Path, interfering: list[Interfering], withholding: list[Withholding]
 ) -> Iterator[Spread]:
     """What is put into ``interfering`` gets every task before it runs, and its number among those of its kind.
 
-    What is put into ``withholding`` gets it when it has run, before anyone has its result.
+    What is put into ``withholding`` gets it, and its result, when it has run, before anyone else has that.
     """
     seen: dict[type, int] = {}
     lock = threading.Lock()
@@ -66,8 +67,8 @@ def spread(
             failure = work.failure_of(error)
             return failure if task.returns == 1 else [failure] * task.returns
         found = work.work(job, task, *inputs)
-        for one in withholding:
-            one(number, job, task)
+        for withhold in withholding:
+            withhold(number, task, found)
         return found
 
     pool = ThreadPool(6, runs)
@@ -86,7 +87,7 @@ def interfering() -> list[Interfering]:
 
 
 @pytest.fixture
-def withholding() -> list[Interfering]:
+def withholding() -> list[Withholding]:
     return []
 
 
@@ -190,7 +191,7 @@ def test_stragglers_get_twins_before_any_task_has_ended(
 def test_of_two_attempts_that_staged_the_same_bytes_one_counts(
     spread: Spread,
     interfering: list[Interfering],
-    withholding: list[Interfering],
+    withholding: list[Withholding],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     sort_by: str | None,
@@ -198,9 +199,9 @@ def test_of_two_attempts_that_staged_the_same_bytes_one_counts(
 ) -> None:
     free, seen = threading.Event(), []
 
-    def withhold(number: int, _: Job, task: Task) -> None:
-        if isinstance(task, kind) and number == 1:
-            seen.append((task, blocks(tmp_path / "exports")))
+    def withhold(number: int, task: Task, found: object) -> None:
+        if isinstance(task, kind) and number == 1 and isinstance(found, Piece):
+            seen.append((task, {block_id for block_id, _ in found.blocks}))
             free.wait(30)
 
     def twin(number: int, _: Job, task: Task) -> None:
@@ -211,11 +212,12 @@ def test_of_two_attempts_that_staged_the_same_bytes_one_counts(
     withholding.append(withhold)
     interfering.append(twin)
     spread.check(spread.engine.plan(spread.exporter, "csv", sort_by=sort_by))
-    (_, of_first), (_, before_twin) = seen
-    assert of_first <= before_twin, "what the first attempt staged lay there when the second one began"
-    assert of_first
-    assert staged(tmp_path / "exports") == []
+    left = staged(tmp_path / "exports")
     free.set()
+    assert left == []
+    (_, of_first), (_, before_twin) = seen
+    assert of_first
+    assert of_first <= before_twin, "what the first attempt staged lay there when the second one began"
 
 
 def test_a_cluster_without_processors_is_told(

@@ -7,7 +7,7 @@ from tests.bench.contenders import OURS, PEERS
 from tests.bench.data import BATCHES, Dataset
 from tests.bench.outcome import Line, against_peers, seconds
 from tests.bench.progress import cost_of
-from tests.bench.series import Series, best_peer, work
+from tests.bench.series import Series, best_peer
 from tests.bench.settings import Settings
 
 GOALS = (5, 6, 7)
@@ -66,16 +66,16 @@ def _sorted(bench: Bench, data: Dataset) -> Line:
 
 
 def _looked_up(bench: Bench, data: Dataset, where: str, ids: list[int]) -> Line:
-    series = _compare(bench, data, f"{len(ids)} ids {where}", 0, ids=ids)
+    series = _compare(bench, data, f"{len(ids)} ids {where}", 0, ids=ids, served=True)
     text = f"{len(ids)} row ids {where}, of {data.rows:,} rows"
-    return against_peers(6, text, series, least=10.0, value=work, note=_whole(series))
+    return against_peers(6, text, series, least=10.0, alone=True, note=_whole(series))
 
 
 def _filtered(bench: Bench, data: Dataset) -> Line:
     batches = (BATCHES // 2, BATCHES // 2 + BATCHES // 100 - 1)
-    series = _compare(bench, data, "filter 1 %", 0, batches=batches)
+    series = _compare(bench, data, "filter 1 %", 0, batches=batches, served=True)
     text = f"a filter on a clustered column that keeps 1 % of {data.rows:,} rows"
-    return against_peers(7, text, series, least=3.0, value=work, note=_whole(series))
+    return against_peers(7, text, series, least=3.0, alone=True, note=_whole(series))
 
 
 def _whole(series: list[Series]) -> str:
