@@ -3,13 +3,14 @@
 import hashlib
 import os
 from collections.abc import Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import partial
 from types import TracebackType
 from typing import Self
 
 from engine.errors import LimitExceeded
 from engine.framing import Chunk
 from engine.stores.port import ObjectInfo, ObjectStore, Upload
+from engine.under_way import UnderWay
 
 MIB = 1024 * 1024
 BLOCK_TIERS = tuple((10_000, size * MIB) for size in (8, 16, 64, 256, 1024))
@@ -25,8 +26,6 @@ ENCODED_AT_ONCE = 2 * _CORES
 """How many blocks may be under way beside encoding, each of them in memory."""
 COPIED_AT_ONCE = 4 * _CORES
 """How many where nothing is encoded, which leaves memory for more of them."""
-UNDER_WAY_BYTES = 512 * MIB
-"""And how many bytes of them, however large they are by then; one of any size may be."""
 
 BEYOND_ONE_OBJECT = "The file is larger than one object may be: narrow the export by filters."
 
@@ -43,8 +42,8 @@ def block_bytes(ordinal: int) -> int:
 class BlockStream:
     """Takes bytes from one thread at a time. Leaving the ``with`` without a commit aborts: nothing is visible.
 
-    At most ``at_once`` blocks and `UNDER_WAY_BYTES` are under way, or fewer if the store gains nothing from as many;
-    one is being filled.
+    At most ``at_once`` blocks are under way, or fewer if they are large (`UnderWay`) or the store gains nothing from as
+    many; one is being filled.
     """
 
     def __init__(self, store: ObjectStore, key: str, *, content_type: str, at_once: int = ENCODED_AT_ONCE) -> None:
@@ -58,9 +57,7 @@ class BlockStream:
         self._filled = 0
         self._free: list[bytearray] = []
         self._upload: Upload | None = None
-        self._pool: ThreadPoolExecutor | None = None
-        self._under_way: set[Future[str]] = set()
-        self._staged: list[Future[str]] = []
+        self._under_way: UnderWay | None = None
 
     @property
     def size(self) -> int:
@@ -85,7 +82,7 @@ class BlockStream:
             self._filled += len(taken)
             rest = rest[len(taken) :]
             if self._filled == len(self._block):
-                missing = block_bytes(len(self._staged)) - self._filled
+                missing = block_bytes(self._ordinal) - self._filled
                 if missing:
                     self._block.extend(bytes(min(missing, self._filled)))
                 else:
@@ -94,18 +91,18 @@ class BlockStream:
     def flush(self) -> None:
         """Wait until every block has arrived. Raises what staging one raised."""
         # One block alone is part of the commit.
-        if self._upload is not None and self._filled:
-            self._stage_filled()
-        for future in self._staged:
-            future.result()
+        if self._under_way is not None:
+            if self._filled:
+                self._stage_filled()
+            self._under_way.ids()
 
     def commit(self, metadata: Mapping[str, str]) -> ObjectInfo:
         """Make the object visible. Raises ObjectExists if it is there already."""
-        if self._upload is None:
+        if self._upload is None or self._under_way is None:
             data = bytes(memoryview(self._block)[: self._filled])
             return self._store.create(self._key, data, content_type=self._content_type, metadata=metadata)
         self.flush()
-        return self._upload.commit([future.result() for future in self._staged], metadata=metadata)
+        return self._upload.commit(self._under_way.ids(), metadata=metadata)
 
     def __enter__(self) -> Self:
         return self
@@ -113,44 +110,33 @@ class BlockStream:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+        if self._under_way is not None:
+            self._under_way.close()
         if self._upload is not None:
             self._upload.abort()
 
+    @property
+    def _ordinal(self) -> int:
+        return 0 if self._under_way is None else len(self._under_way)
+
     def _next_block(self) -> bytearray:
         """One that was staged already: the system would fill each page of a new one with zeros first."""
-        size = block_bytes(len(self._staged))
+        size = block_bytes(self._ordinal)
         while self._free:
             block = self._free.pop()
             if len(block) == size:
                 return block
-        return bytearray(size if self._staged else min(size, _FIRST_BYTES))
+        return bytearray(size if self._ordinal else min(size, _FIRST_BYTES))
 
     def _stage_filled(self) -> None:
-        if self._upload is None or self._pool is None:
+        if self._upload is None or self._under_way is None:
             # One block is one request: an upload begins with the second.
             self._upload = self._store.begin(self._key, content_type=self._content_type)
-            self._at_once = min(self._at_once, self._upload.parallel_blocks)
-            self._pool = ThreadPoolExecutor(self._at_once, thread_name_prefix="stage")
+            self._under_way = UnderWay(min(self._at_once, self._upload.parallel_blocks))
         block, filled, self._filled = self._block, self._filled, 0
-        self._wait_for_room(min(self._at_once, UNDER_WAY_BYTES // len(block)) or 1)
-        future = self._pool.submit(self._stage, self._upload, len(self._staged), block, filled)
-        self._under_way.add(future)
-        self._staged.append(future)
+        self._under_way.begin(partial(self._stage, self._upload, self._ordinal, block, filled), len(block))
 
     def _stage(self, upload: Upload, ordinal: int, block: bytearray, filled: int) -> str:
         block_id = upload.stage(ordinal, memoryview(block)[:filled])
         self._free.append(block)
         return block_id
-
-    def _wait_for_room(self, most: int) -> None:
-        """Until fewer than ``most`` are under way. Raises what staging one of them raised."""
-        done = {future for future in self._under_way if future.done()}
-        while True:
-            self._under_way -= done
-            for future in done:
-                future.result()
-            if len(self._under_way) < most:
-                return
-            done = wait(self._under_way, return_when=FIRST_COMPLETED).done

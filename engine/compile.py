@@ -51,6 +51,12 @@ def place_of(part: str) -> str:
     return f"{part} * {_ROWS_OF_A_PART} + file_row_number"
 
 
+def shared_parameters(plan: ExportPlan) -> dict[str, object]:
+    """What the COPY of every range binds, and to the same."""
+    by_ids = plan.sought is not None and all(range_.rows is None for range_ in plan.ranges)
+    return {**plan.parameters, "row_ids": list(plan.sought or ())} if by_ids else dict(plan.parameters)
+
+
 def compile_page(plan: ExportPlan, window: Window, sources: list[str], target: str) -> Statement:
     """The COPY of some of the rows that an export of the plan would have, in its order."""
     parameters = dict(plan.parameters)

@@ -9,7 +9,9 @@ import pyarrow.parquet
 from engine.runs import ColumnStatistics, RowGroup
 
 _LONGEST_BOUND = 64
-"""Characters of a text bound; longer ones are left out, since a cut bound would have to be rounded."""
+"""Characters of a text bound; longer ones are cut, and rounded away from the texts that they bound."""
+_LAST, _SURROGATES = 0x10FFFF, range(0xD800, 0xE000)
+"""The last code point, and those that are no characters."""
 
 
 def read_row_groups(path: Path) -> tuple[RowGroup, ...]:
@@ -36,11 +38,29 @@ def _row_group(group: Any) -> RowGroup:
 def _statistics(found: Any) -> ColumnStatistics:
     if found is None:
         return ColumnStatistics(minimum=None, maximum=None, nulls=None)
-    minimum, maximum = (_bound(found.min), _bound(found.max)) if found.has_min_max else (None, None)
+    minimum, maximum = (_at_most(found.min), _at_least(found.max)) if found.has_min_max else (None, None)
     nulls = found.null_count if found.has_null_count else None
     return ColumnStatistics(minimum=minimum, maximum=maximum, nulls=nulls)
 
 
-def _bound(value: object) -> str | None:
-    text = None if isinstance(value, bytes) else str(value)
-    return None if text is None or len(text) > _LONGEST_BOUND else text
+def _at_most(value: object) -> str | None:
+    if isinstance(value, bytes):
+        return None
+    return str(value)[:_LONGEST_BOUND]
+
+
+def _at_least(value: object) -> str | None:
+    if isinstance(value, bytes):
+        return None
+    text = str(value)
+    return text if len(text) <= _LONGEST_BOUND else _next(text[:_LONGEST_BOUND])
+
+
+def _next(text: str) -> str | None:
+    """The first text, as short as can be, that is above all texts which begin with this one."""
+    while text and ord(text[-1]) == _LAST:
+        text = text[:-1]
+    if not text:
+        return None
+    code = ord(text[-1]) + 1
+    return text[:-1] + chr(_SURROGATES.stop if code in _SURROGATES else code)

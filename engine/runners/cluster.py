@@ -4,13 +4,13 @@ The hash of a file is over its bytes in order, and cannot be put together from h
 task come here through the cluster's memory, after they were staged, and are hashed in order while other tasks run.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from engine.blocks import BEYOND_ONE_OBJECT
 from engine.cancel import CancelToken
-from engine.compile import Statement, compile_copy
+from engine.compile import Statement, compile_copy, shared_parameters
 from engine.errors import LimitExceeded
 from engine.executor import Source, target_of
 from engine.plan import ExportPlan
@@ -84,13 +84,14 @@ class ClusterRunner:
             upload.abort()
 
     def _tasks(self, plan: ExportPlan, groups: Sequence[Sequence[Range]]) -> Iterator[tuple[Task, Sequence[Ticket]]]:
+        shared = shared_parameters(plan).keys()
         for number, ranges in enumerate(groups):
-            statements = tuple(self._statement(plan, range_, place) for place, range_ in enumerate(ranges))
+            statements = tuple(self._statement(plan, range_, place, shared) for place, range_ in enumerate(ranges))
             yield RangesTask(number == 0, parts_of(ranges), statements), ()
 
-    def _statement(self, plan: ExportPlan, range_: Range, place: int) -> Statement:
+    def _statement(self, plan: ExportPlan, range_: Range, place: int, shared: Collection[str]) -> Statement:
         statement = compile_copy(plan, range_, self._source(plan).names(range_.parts), target_of(place))
-        own = {name: value for name, value in statement.parameters.items() if name not in plan.parameters}
+        own = {name: value for name, value in statement.parameters.items() if name not in shared}
         return Statement(statement.sql, own)
 
     def _source(self, plan: ExportPlan) -> Source:
@@ -113,7 +114,7 @@ class ClusterRunner:
             handle=handle,
             format=plan.request.format.name,
             bom=plan.request.csv.bom,
-            parameters=plan.parameters,
+            parameters=shared_parameters(plan),
             published_at=plan.run.published_at,
             settings=self._settings.model_copy(update=share),
             block_sizes=block_sizes(tasks),

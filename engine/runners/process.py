@@ -18,6 +18,8 @@ _SETTINGS = ("TAILRACE_", "AZURE_STORAGE_")
 _ENVIRONMENT = {
     # How long a driver looks for a head that is gone before it gives up.
     "RAY_gcs_rpc_server_reconnect_timeout_s": "20",
+    # Without it, Ray starts a task for ever that is ended for its node's memory.
+    "RAY_task_oom_retries": "3",
     "RAY_DISABLE_IMPORT_WARNING": "1",
 }
 

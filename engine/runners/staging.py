@@ -1,16 +1,18 @@
 """The bytes of one task on their way: cut into blocks, staged beside the encoding, and kept if the hash needs them."""
 
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pickle import PickleBuffer
 from types import TracebackType
 from typing import Self
 
+from engine.blocks import BEYOND_ONE_OBJECT
 from engine.errors import LimitExceeded
 from engine.framing import Chunk
 from engine.runners.job import Piece
 from engine.stores.names import MAX_BLOCKS
 from engine.stores.port import Staging
+from engine.under_way import UnderWay
 
 MIB = 1024 * 1024
 _FIRST_BYTES = 8 * MIB
@@ -31,32 +33,35 @@ def block_sizes(tasks: int) -> tuple[int, ...]:
 
 
 class PieceStream:
-    """Takes the bytes of one task from one thread. Leaving the ``with`` waits for what is under way."""
+    """Takes the bytes of one task from one thread, and waits where the store is slower than they come.
+
+    Leaving the ``with`` waits for what is under way.
+    """
 
     def __init__(self, staging: Staging, sizes: Sequence[int]) -> None:
         self._staging = staging
         self._sizes = sizes
-        self._pieces: list[Chunk] = []
-        self._pending = 0
-        self._kept: list[bytes] = []
+        self._block = bytearray()
+        self._kept: list[bytearray] = []
         self._lengths: list[int] = []
-        self._ids: list[Future[str]] = []
-        self._pool = ThreadPoolExecutor(min(_AT_ONCE, staging.parallel_blocks), thread_name_prefix="stage")
+        self._under_way = UnderWay(min(_AT_ONCE, staging.parallel_blocks))
 
     def append(self, data: Chunk) -> None:
-        """Take the next bytes. Raises LimitExceeded if they are more than the task's blocks hold."""
-        self._pieces.append(data)
-        self._pending += len(data)
+        """Take the next bytes. Raises LimitExceeded if they are more than the task's blocks hold.
+
+        Raises what staging an earlier block raised, too.
+        """
+        self._block += data
         if len(self._lengths) == len(self._sizes):
-            raise LimitExceeded("The file is larger than one object may be: narrow the export by filters.")
-        if self._pending >= self._sizes[len(self._lengths)]:
+            raise LimitExceeded(BEYOND_ONE_OBJECT)
+        if len(self._block) >= self._sizes[len(self._lengths)]:
             self._stage()
 
     def finish(self, rows: int, footers: Sequence[bytes] = ()) -> Piece:
         """All bytes are there: stage the rest. Raises what staging raised."""
-        if self._pending:
+        if self._block:
             self._stage()
-        ids = [future.result() for future in self._ids]
+        ids = self._under_way.ids()
         content = tuple(map(PickleBuffer, self._kept))
         return Piece(tuple(zip(ids, self._lengths, strict=True)), content, rows, tuple(footers))
 
@@ -66,12 +71,12 @@ class PieceStream:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._under_way.close()
 
     def _stage(self) -> None:
-        block = b"".join(self._pieces)
-        self._pieces, self._pending = [], 0
-        self._ids.append(self._pool.submit(self._staging.stage, len(self._ids), block))
+        block, self._block = self._block, bytearray()
         self._lengths.append(len(block))
+        ordinal = len(self._under_way)
+        self._under_way.begin(partial(self._staging.stage, ordinal, memoryview(block)), len(block))
         if not self._staging.readable:
             self._kept.append(block)

@@ -24,6 +24,11 @@ GROUPS = 10
 _FIRST = datetime(2026, 6, 1, tzinfo=UTC)
 
 
+def _link(n: int) -> str:
+    """Longer than a bound in the manifest."""
+    return f"https://shop.example/{n:06}/{'x' * 60}?{n}"
+
+
 def _clustered(n: int) -> dict[str, Any]:
     return {
         "n": n,
@@ -31,6 +36,7 @@ def _clustered(n: int) -> dict[str, Any]:
         "double": (n - 10_000) / 4,
         "decimal": Decimal(n) / 100,
         "text": f"k{n:06}",
+        "link": _link(n),
         "moment": _FIRST + timedelta(minutes=n),
         "day": date(2026, 1, 1) + timedelta(days=n // 1000),
         "flag": n >= ROWS // 2,
@@ -93,6 +99,8 @@ READ: list[tuple[str, str, Any, int]] = [
     ("decimal", "LESS_THAN", "20.47", 1),
     ("text", "EQUALS", "k000000", 1),
     ("text", "IN", ["k000000", "k003000", "nothing"], 2),
+    ("link", "EQUALS", _link(5_000), 1),
+    ("link", "IN", [_link(0), _link(ROWS - 1), _link(ROWS)], 2),
     ("moment", "AFTER", "2026-06-15T00:00Z", 1),
     ("moment", "WITHIN_LAST_DAYS", 1, 1),
     ("day", "BEFORE", "2026-01-02T12:00Z", 1),

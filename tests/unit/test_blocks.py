@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine import blocks
+from engine import blocks, under_way
 from engine.blocks import BLOCK_TIERS, MIB, BlockStream, block_bytes
 from engine.errors import LimitExceeded, ObjectExists, StoreUnavailable
 from engine.stores import DirectoryStore, Upload
@@ -118,7 +118,7 @@ def test_the_larger_blocks_are_the_fewer_are_under_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, wanted: int
 ) -> None:
     monkeypatch.setattr(blocks, "BLOCK_TIERS", ((50_000, size),))
-    monkeypatch.setattr(blocks, "UNDER_WAY_BYTES", 64)
+    monkeypatch.setattr(under_way, "UNDER_WAY_BYTES", 64)
     store, release, begun = DirectoryStore(tmp_path), threading.Event(), []
 
     def wait(ordinal: int) -> None:
