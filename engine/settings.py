@@ -33,9 +33,15 @@ class DuckDBSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TAILRACE_", env_ignore_empty=True)
 
     threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="Ranges that run side by side")
-    memory_limit: str = Field("1GB", pattern=r"^[0-9]+(MB|GB)$", description="Memory of DuckDB, per export")
+    memory_limit: str = Field(
+        "1GB",
+        pattern=r"^[0-9]+(MB|GB)$",
+        description="Memory of DuckDB, per export; on a cluster, divided by `TAILRACE_THREADS`, that of a task",
+    )
     spill_directory: Path = Field(Path(".tailrace/spill"), description="Where large sorts go")
-    spill_limit: str = Field("50GB", pattern=r"^[0-9]+(MB|GB)$", description="The most that a sort may spill")
+    spill_limit: str = Field(
+        "50GB", pattern=r"^[0-9]+(MB|GB)$", description="The most that a sort may spill; divided in the same way"
+    )
 
 
 class RunnerSettings(BaseSettings):

@@ -160,15 +160,26 @@ class Sorting:
 
 
 def cut_keys(found: list[tuple[bytes, float]], buckets: int) -> list[bytes]:
-    """Keys, with their weights, that cut all into ``buckets`` of about the same weight, or into fewer."""
+    """Where keys, with their weights, are cut into ``buckets`` of about the same weight, or into fewer.
+
+    A cut is no longer than it takes to be above the key before it, since every split gets all of them.
+    """
     found.sort()
     total, seen = sum(weight for _, weight in found), 0.0
     cuts: list[bytes] = []
+    before = b""
     for key, weight in found:
         if seen >= total * (len(cuts) + 1) / buckets and (not cuts or key > cuts[-1]) and len(cuts) < buckets - 1:
-            cuts.append(key)
+            cuts.append(_above(before, key))
         seen += weight
+        before = key
     return cuts
+
+
+def _above(before: bytes, key: bytes) -> bytes:
+    """The shortest beginning of a key that is above the one before it; the key itself if that is no less."""
+    same = next((place for place, (one, other) in enumerate(zip(before, key, strict=False)) if one != other), None)
+    return key[: (min(len(before), len(key)) if same is None else same) + 1]
 
 
 def _samples(result: object) -> tuple[Keys, ...]:

@@ -33,13 +33,14 @@ def main() -> None:
     with path.open("wb") as file:
         container.download_blob(blob.name, max_concurrency=4).readinto(file)
     try:
-        wrong = _compare(job, path)
+        wrong = compare(job, path)
     finally:
         path.unlink()
     sys.stdout.write(json.dumps({"wrong": wrong}) + "\n")
 
 
-def _compare(job: Job, path: Path) -> str:
+def compare(job: Job, path: Path) -> str:
+    """What is wrong with an output of the job; nothing: an empty text."""
     connection = duckdb.connect()
     source = f"read_parquet($parts) WHERE {job.condition}"
     expected = connection.execute(f"SELECT {_SUMS} FROM {source}", {"parts": list(job.parts)}).fetchone()

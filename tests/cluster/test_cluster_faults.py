@@ -5,7 +5,7 @@ import re
 import signal
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
@@ -39,6 +39,41 @@ def spilled(spread: Spread) -> set[Path]:
     return set(folder.iterdir()) if folder.exists() else set()
 
 
+def blocks_lie_in(folder: Path) -> bool:
+    try:
+        return any(path.stat().st_size for upload in staged(folder) for path in upload.iterdir())
+    except FileNotFoundError:
+        # It has just been taken.
+        return True
+
+
+def kill_worker(cluster: RayCluster, task: str) -> None:
+    """One that is at a task of that kind for certain: it is stopped before it is looked at."""
+    while True:
+        pid = worker_of(cluster, task)
+        os.kill(pid, signal.SIGSTOP)
+        if any(pid in cluster.pids(node, f"ray::{task}") for node in range(2)):
+            os.kill(pid, signal.SIGKILL)
+            return
+        os.kill(pid, signal.SIGCONT)
+
+
+def at_work(cluster: RayCluster, node: int, task: str, running: Running) -> bool:
+    """Whether the node is at a task of that kind before the export is over."""
+    while running.alive:
+        if cluster.pids(node, f"ray::{task}"):
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def plans_of(spread: Spread, sort_by: str | None = None) -> Iterator[ExportPlan]:
+    """The same work thirty times, each time as another export."""
+    for number in range(30):
+        filters = [{"field": "n", "operator": "GREATER_THAN", "value": number}]
+        yield spread.engine.plan(spread.exporter, "csv", filters=filters, sort_by=sort_by)
+
+
 def check_afterwards(spread: Spread, plan: ExportPlan, folder: Path) -> None:
     """The file is whole, and nothing else is left."""
     spread.check(plan)
@@ -66,20 +101,36 @@ def test_a_worker_is_killed(
     spread = spread_large(cluster, *where)
     plan = spread.engine.plan(spread.exporter, format_name, sort_by=PHASES[task])
     running = Running(spread, plan)
-    os.kill(worker_of(cluster, task), signal.SIGKILL)
+    kill_worker(cluster, task)
     running.end()
     assert running.error is None
     check_afterwards(spread, plan, tmp_path / "exports")
 
 
-@pytest.mark.parametrize("sort_by", [None, "text"])
-def test_a_node_is_lost(
-    cluster: RayCluster, spread_large: Callable[..., Spread], tmp_path: Path, sort_by: str | None
+@pytest.mark.parametrize("task", ["RangesTask", "MergeTask"])
+def test_a_worker_is_killed_when_blocks_are_staged(
+    cluster: RayCluster, spread_large: Callable[..., Spread], tmp_path: Path, task: str
 ) -> None:
     spread = spread_large(cluster)
-    plan = spread.engine.plan(spread.exporter, "csv", sort_by=sort_by)
-    running = Running(spread, plan)
-    worker_of(cluster, "MergeTask" if sort_by else "RangesTask")
+    running = Running(spread, plan := spread.engine.plan(spread.exporter, "csv", sort_by=PHASES[task]))
+    wait_for(lambda: blocks_lie_in(tmp_path / "exports"))
+    kill_worker(cluster, task)
+    running.end()
+    assert running.error is None
+    check_afterwards(spread, plan, tmp_path / "exports")
+
+
+@pytest.mark.parametrize("task", ["RangesTask", "MergeTask"])
+def test_a_node_is_lost(cluster: RayCluster, spread_large: Callable[..., Spread], tmp_path: Path, task: str) -> None:
+    spread = spread_large(cluster)
+    # The node has work as soon as the others have heard of it.
+    for plan in plans_of(spread, sort_by=PHASES[task]):
+        running = Running(spread, plan)
+        if at_work(cluster, 1, task, running):
+            break
+        running.end()
+    else:
+        pytest.fail("no export gave the node such a task")
     cluster.kill_node(1)
     try:
         running.end()
@@ -89,6 +140,19 @@ def test_a_node_is_lost(
         cluster.start_node(1)
 
 
+def test_tasks_that_a_node_has_no_memory_for_are_a_limit(
+    large: Engine, tmp_path: Path, spread_on: Callable[..., Spread]
+) -> None:
+    """Ray ends a task whose node has too little memory, and by itself starts it again for ever."""
+    no_memory = {"RAY_memory_usage_threshold": "0.01", "RAY_memory_monitor_refresh_ms": "50"}
+    with RayCluster(nodes=1, environment=no_memory) as starved:
+        spread = spread_on(starved, engine=large, least_bytes=10_000_000)
+        with pytest.raises(LimitExceeded):
+            spread.exporter.export(large.plan(spread.exporter, "csv"), CancelToken())
+        assert spread.visible() == []
+        assert staged(tmp_path / "exports") == []
+
+
 def test_a_node_with_another_version_is_told_with_both(
     cluster: RayCluster, spread_large: Callable[..., Spread], tmp_path: Path
 ) -> None:
@@ -96,17 +160,11 @@ def test_a_node_with_another_version_is_told_with_both(
     other.mkdir(parents=True)
     (other / "METADATA").write_text("Metadata-Version: 2.1\nName: tailrace\nVersion: 9\n")
     spread = spread_large(cluster)
-    # The node has work as soon as the others have heard of it.
-    plans = [
-        spread.engine.plan(
-            spread.exporter, "csv", filters=[{"field": "n", "operator": "GREATER_THAN", "value": number}]
-        )
-        for number in range(30)
-    ]
     cluster.kill_node(1)
     try:
         cluster.start_node(1, before=other.parent)
-        for plan in plans:
+        # The node has work as soon as the others have heard of it.
+        for plan in plans_of(spread):
             running = Running(spread, plan)
             running.end()
             if running.error is not None:

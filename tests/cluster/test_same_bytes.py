@@ -94,11 +94,29 @@ def test_tasks_of_several_blocks(
     assert len(spread.check(plan)) > (tasks + 1) * 8 * 1024 * 1024, "no task had more than a block"
 
 
-def test_progress_counts_every_row_once(cluster: RayCluster, spread_on: Callable[..., Spread]) -> None:
-    spread, progress = spread_on(cluster), Progress()
-    plan = spread.engine.plan(spread.exporter, "csv", row_ids=[f"{n:012}" for n in range(0, 60_000, 3)])
-    made = spread.exporter.export(plan, CancelToken(), progress)
+class Steps(Progress):
+    """Progress that remembers how it came about."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps: list[int] = []
+
+    def add_rows(self, rows: int) -> None:
+        super().add_rows(rows)
+        self.steps.append(rows)
+
+
+@pytest.mark.parametrize("sort_by", [None, "text"])
+def test_progress_counts_every_row_once(
+    cluster: RayCluster, spread_on: Callable[..., Spread], sort_by: str | None
+) -> None:
+    spread, progress = spread_on(cluster), Steps()
+    ids = [f"{n:012}" for n in range(0, 60_000, 3)]
+    made = spread.exporter.export(
+        spread.engine.plan(spread.exporter, "csv", row_ids=ids, sort_by=sort_by), CancelToken(), progress
+    )
     assert (progress.rows, progress.bytes) == (made.rows, made.size)
+    assert len([rows for rows in progress.steps if rows]) > 3, "told while tasks end, and not all at once"
 
 
 @pytest.mark.parametrize("format_name", FORMATS)

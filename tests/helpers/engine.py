@@ -20,11 +20,15 @@ from engine.publisher import Publication, Publisher
 from engine.ranges import TARGET_BYTES
 from engine.request import CsvOptions, ExportRequest, read_filters, read_row_ids
 from engine.results import ResultStore
+from engine.runners import LocalRunner, Runner
+from engine.runners.choosing import SizedRunner
 from engine.runs import Run
 from engine.settings import DuckDBSettings
 from engine.stores import DirectoryStore, ObjectStore
 from engine.strict_json import loads
 from tests.helpers.files import Row, read_json
+from tests.helpers.tasks import tasks_of
+from tests.helpers.thread_pool import ThreadPool
 
 NOW = datetime(2026, 6, 15, 12, 30, 15, tzinfo=UTC)
 TEAM = "acme"
@@ -32,10 +36,14 @@ WORKFLOW = "w"
 
 
 class Engine:
-    """Publishes into and exports from one store; the clock stands at `NOW`."""
+    """Publishes into and exports from one store; the clock stands at `NOW`.
 
-    def __init__(self, folder: Path, store: ObjectStore | None = None) -> None:
+    With a ``pool``, exports of several ranges are tasks of it.
+    """
+
+    def __init__(self, folder: Path, store: ObjectStore | None = None, pool: ThreadPool | None = None) -> None:
         self.folder = folder
+        self.pool = pool
         folder.mkdir(parents=True, exist_ok=True)
         self.store = store or DirectoryStore(folder / "store")
         self.results = ResultStore(self.store)
@@ -90,9 +98,11 @@ class Engine:
         clock: Callable[[], datetime] = lambda: NOW,
     ) -> Exporter:
         """An exporter of this store's runs, into the same store unless another is given."""
-        return Exporter(
-            self.results, exports or self.store, self.settings(threads), clock=clock, range_bytes=range_bytes
-        )
+        exports, settings = exports or self.store, self.settings(threads)
+        runner: Runner = LocalRunner(self.store, exports, settings)
+        if self.pool is not None:
+            runner = SizedRunner(runner, tasks_of(self.pool, self.store, exports, settings), 0)
+        return Exporter(self.results, exports, settings, clock=clock, range_bytes=range_bytes, runner=runner)
 
     def plan(self, exporter: Exporter, format_name: str = "json", **asked: Any) -> ExportPlan:
         """Plan what `request` reads."""

@@ -26,6 +26,11 @@ class Running:
         except EngineError as error:
             self.error = error
 
+    @property
+    def alive(self) -> bool:
+        """Whether it has not come to its end yet."""
+        return self._thread.is_alive()
+
     def end(self, seconds: float = 120) -> None:
         """Wait for its end."""
         self._thread.join(seconds)

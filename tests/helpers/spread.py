@@ -9,10 +9,10 @@ from engine.exports import export_key
 from engine.plan import ExportPlan
 from engine.runners import LocalRunner, Runner
 from engine.runners.choosing import SizedRunner
-from engine.runners.cluster import ClusterRunner, Place
 from engine.runners.pool import Pool
 from engine.stores import DirectoryStore, ObjectStore
 from tests.helpers.engine import NOW, Engine
+from tests.helpers.tasks import tasks_of
 
 SMALL = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 2048, ROW_GROUPS_PER_FILE 3, FILENAME_PATTERN '{i}'"
 """Of these a run of a few thousand rows has several parts."""
@@ -55,9 +55,7 @@ class Spread:
 def spread_over(pool: Pool, engine: Engine, folder: Path, *, least_bytes: int = 1) -> Spread:
     """Over a pool, into a directory; the engine's own store has to be one too."""
     exports = DirectoryStore(folder)
-    results = Place(str(engine.folder / "store"), engine.store)
-    runner = ClusterRunner(results, Place(str(folder), exports), engine.settings(2), pool, least_bytes=least_bytes)
-    return Spread(engine, exports, runner)
+    return Spread(engine, exports, tasks_of(pool, engine.store, exports, engine.settings(2), least_bytes=least_bytes))
 
 
 def staged(folder: Path) -> list[Path]:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from engine import publisher
 from engine.request import CsvOptions
 from tests.helpers.engine import Engine, entry
 from tests.helpers.files import csv_cell, read_csv_cells, read_json, read_parquet
+from tests.helpers.thread_pool import ThreadPool
 
 ROWS: list[dict[str, Any]] = [
     {
@@ -26,16 +28,19 @@ ROWS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.fixture(scope="module")
-def many(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    """A run of several parts with several row groups each, so that small ranges are many."""
-    engine = Engine(tmp_path_factory.mktemp("many"))
+@pytest.fixture(scope="module", params=["here", "as tasks"])
+def many(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """A run of several parts with several row groups each, so that small ranges are many; by either runner."""
+    pool = ThreadPool() if request.param == "as tasks" else None
+    engine = Engine(tmp_path_factory.mktemp("many"), pool=pool)
     with pytest.MonkeyPatch.context() as patch:
         options = "FORMAT parquet, ROW_GROUP_SIZE 2048, ROW_GROUPS_PER_FILE 2, FILENAME_PATTERN '{i}'"
         patch.setattr(publisher, "_COPY_OPTIONS", options)
         run = engine.publish_rows(ROWS)
     assert [len(part.row_groups) for part in run.parts] == [2, 2, 1]
-    return engine
+    yield engine
+    if pool is not None:
+        pool.threads.shutdown()
 
 
 @pytest.fixture
@@ -48,7 +53,8 @@ def engine(tmp_path: Path) -> Engine:
 def test_the_bytes_do_not_depend_on_threads_or_ranges(
     many: Engine, tmp_path: Path, format_name: str, asked: dict[str, Any]
 ) -> None:
-    contents, counts = set(), set()
+    contents, counts, pool = set(), set(), many.pool
+    before = 0 if pool is None else pool.submitted
     for threads, range_bytes in [(1, 2**30), (1, 1), (2, 1), (4, 1), (4, 60_000)]:
         fresh = Engine(tmp_path / f"{threads}-{range_bytes}")
         exporter = many.exporter(threads=threads, range_bytes=range_bytes, exports=fresh.store)
@@ -56,6 +62,8 @@ def test_the_bytes_do_not_depend_on_threads_or_ranges(
         counts.add(len(plan.ranges))
         contents.add(fresh.content(many.export(format_name, exporter, **asked)))
     assert len(contents) == 1
+    # Those of a single range are no tasks, and a whole run as Parquet is copied here.
+    assert pool is None or (pool.submitted > before) == (format_name != "parquet" or "sort_by" in asked)
     # Parquet files and sorted files are written as one range.
     assert (max(counts) == 5) == (format_name != "parquet" and "sort_by" not in asked)
 

@@ -8,9 +8,8 @@ import pytest
 
 from engine import under_way
 from engine.errors import LimitExceeded, StoreUnavailable
-from engine.runners.staging import PieceStream, block_sizes
+from engine.runners.staging import PieceStream
 from engine.stores import DirectoryStore
-from engine.stores.names import MAX_BLOCKS
 from engine.stores.port import Staging
 from engine.under_way import UnderWay
 from tests.helpers.running import wait_for
@@ -99,15 +98,6 @@ def test_large_blocks_of_a_task_are_bounded_in_bytes(monkeypatch: pytest.MonkeyP
         slow.may.set()
         thread.join(10)
         stream.finish(3)
-
-
-@pytest.mark.parametrize("tasks", [1, 2, 700, 5_000, 10_000])
-def test_the_blocks_of_all_tasks_suffice_for_ten_terabytes(tasks: int) -> None:
-    sizes = block_sizes(tasks)
-    assert len(sizes) * tasks < MAX_BLOCKS
-    assert list(sizes) == sorted(sizes)
-    # Fewer tasks are for files that are smaller.
-    assert sum(sizes) * tasks >= 10**13 or tasks < 700
 
 
 def test_a_task_beyond_its_blocks_is_refused(tmp_path: Path) -> None:

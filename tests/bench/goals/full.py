@@ -48,7 +48,7 @@ def _lines(bench: Bench, format_name: str) -> Iterator[Line]:
         yield against_peers(1, f"full export, {what}", rivals, least=_LEAST)
     if 2 in settings.goals:
         named = {found.contender.name: found for found in series}
-        yield from _against_limits(what, named["tailrace"], named["encode"], named["upload"])
+        yield from against_limits(what, named["tailrace"], named["encode"], named["upload"])
     if 1 in settings.goals and settings.pandas_rows != settings.rows:
         yield _pandas(bench, format_name)
 
@@ -84,7 +84,7 @@ def _export_to_disk(bench: Bench, job: Job) -> str:
     return str(max((path for path in _KEPT.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size))
 
 
-def _against_limits(what: str, ours: Series, encode: Series, upload: Series) -> Iterator[Line]:
+def against_limits(what: str, ours: Series, encode: Series, upload: Series) -> Iterator[Line]:
     """The limit by the processor time of the two halves; and by that of the emulator too, which has the same cores."""
     failed = next((found for found in (ours, encode, upload) if not found.usable), None)
     emulator = 0.0 if failed else upload.median(lambda sample: sample.emulator_cpu)

@@ -33,7 +33,7 @@ def run(bench: Bench) -> list[Line]:
             if failed:
                 lines.append(_failed(goal, failed, found))
             else:
-                lines.append(_memory(found, note) if goal == 4 else _time(found, note))
+                lines.append(_memory(found, note) if goal == 4 else of_time(found, note))
     return lines
 
 
@@ -65,7 +65,8 @@ def _memory(found: dict[int, Series], note: str) -> Line:
     )
 
 
-def _time(found: dict[int, Series], note: str) -> Line:
+def of_time(found: dict[int, Series], note: str) -> Line:
+    """The line of goal 11: series by their rows, in order."""
     walls = [series.median() for series in found.values()]
     exponent = _slope([math.log(rows) for rows in found], [math.log(wall) for wall in walls])
     steps = [

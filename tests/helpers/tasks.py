@@ -1,0 +1,20 @@
+"""Exports as the tasks of a pool, between stores that are directories."""
+
+from engine.runners.cluster import ClusterRunner, Place
+from engine.runners.pool import Pool
+from engine.settings import DuckDBSettings
+from engine.stores import ObjectStore
+
+
+def tasks_of(
+    pool: Pool, results: ObjectStore, exports: ObjectStore, settings: DuckDBSettings, *, least_bytes: int = 1
+) -> ClusterRunner:
+    """The cluster's runner on a pool whose tasks see the same directories, each of at least so many bytes."""
+    return ClusterRunner(_place(results), _place(exports), settings, pool, least_bytes=least_bytes)
+
+
+def _place(store: ObjectStore) -> Place:
+    path = store.local_path("x")
+    if path is None:
+        raise ValueError("tasks of this pool have no credentials for a store elsewhere")
+    return Place(str(path.parent), store)
