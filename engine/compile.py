@@ -12,7 +12,8 @@ from engine.schema import Reference
 
 _ROWS_OF_A_PART = 2**40
 """More than any part has."""
-_SPAN = "file_row_number >= $first_row AND file_row_number < $end_row"
+PLACE = "_place"
+"""The column of a row's place. Names beginning with ``_`` are refused at publishing, so no column of a run has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,29 +86,77 @@ def compile_cells(plan: ExportPlan, column: Reference, sources: list[str]) -> St
 def _select(
     plan: ExportPlan, range_: Range, sources: list[str], parameters: dict[str, object], window: Window | None = None
 ) -> str:
-    request = plan.request
-    source = _source(plan, sources, parameters)
-    where = _where(plan, range_, parameters)
-    inner = ""
-    if plan.sort is not None:
+    names = ", ".join(identifier(field.name) for field in plan.fields)
+    if plan.sort is None:
+        source, order = f"{_source(plan, sources, parameters)}{_where(plan, range_, parameters)}", ""
+    else:
         # Sorted below the projection: beside it, ORDER BY would see the texts that the projection makes of the cells.
-        direction = "DESC" if request.descending else "ASC"
-        inner = f" ORDER BY {plan.sort.sql} {direction} NULLS LAST, {place_of('CAST(file_index AS BIGINT)')}"
+        source, order = f"({_placed(plan, range_, sources, names, parameters)})", f" ORDER BY {order_of(plan)}"
     if window is not None:
-        inner += f" LIMIT {window.limit} OFFSET {window.offset}"
-    if inner:
-        names = ", ".join(identifier(field.name) for field in plan.fields)
-        source, where = f"(SELECT {names} FROM {source}{where}{inner})", ""  # noqa: S608  # quoted names, bound values
-    return select_of(plan, f"{source}{where}")
+        order += f" LIMIT {window.limit} OFFSET {window.offset}"
+    if order:
+        source = f"(SELECT {names} FROM {source}{order})"  # noqa: S608  # quoted names, bound values
+    return select_of(plan, source)
 
 
-def _where(plan: ExportPlan, range_: Range, parameters: dict[str, object]) -> str:
+def order_of(plan: ExportPlan) -> str:
+    """What rows that have their `PLACE` are ordered by. Raises ValueError for a plan without an order."""
+    if plan.sort is None:
+        raise ValueError("the plan has no order")
+    return f"{plan.sort.sql} {direction_of(plan)} NULLS LAST, {PLACE}"
+
+
+def direction_of(plan: ExportPlan) -> str:
+    """The direction of the sort field."""
+    return "DESC" if plan.request.descending else "ASC"
+
+
+def _placed(plan: ExportPlan, range_: Range, sources: list[str], names: str, parameters: dict[str, object]) -> str:
+    """The rows of a range with their `PLACE`, in no order."""
+    if not range_.pieces:
+        return _placed_piece(plan, range_, sources, names, parameters, first=0)
+    opened = dict(zip((part.key for part in range_.parts), sources, strict=True))
+    selects = []
+    first = 0
+    for number, piece in enumerate(range_.pieces):
+        of_piece = [opened[part.key] for part in piece.parts]
+        selects.append(_placed_piece(plan, piece, of_piece, names, parameters, first=first, suffix=str(number)))
+        first += len(piece.parts)
+    return " UNION ALL ".join(selects)
+
+
+def _placed_piece(
+    plan: ExportPlan,
+    piece: Range,
+    sources: list[str],
+    names: str,
+    parameters: dict[str, object],
+    *,
+    first: int,
+    suffix: str = "",
+) -> str:
+    """``first`` is a number for the first part of the piece, with which the parts of all pieces are in run order."""
+    place = place_of(f"(CAST(file_index AS BIGINT) + {first})")
+    source = _source(plan, sources, parameters, suffix)
+    where = _where(plan, piece, parameters, suffix)
+    return f"SELECT {names}, {place} AS {PLACE} FROM {source}{where}"  # noqa: S608  # quoted names, bound values
+
+
+def span(range_: Range, parameters: dict[str, object], suffix: str = "") -> list[str]:
+    """The condition of a range that is not whole parts: DuckDB skips row groups by it before it reads them.
+
+    What it binds goes into ``parameters``, under names with the ``suffix``.
+    """
+    if range_.first is None:
+        return []
+    parameters |= {f"first_row{suffix}": range_.first, f"end_row{suffix}": range_.end}
+    return [f"file_row_number >= $first_row{suffix} AND file_row_number < $end_row{suffix}"]
+
+
+def _where(plan: ExportPlan, range_: Range, parameters: dict[str, object], suffix: str = "") -> str:
     """Which rows of a range are kept; what it binds goes into ``parameters``."""
-    conditions = []
-    if range_.first is not None:
-        # DuckDB skips row groups by this virtual column before it reads them.
-        conditions.append(_SPAN)
-        parameters |= {"first_row": range_.first, "end_row": range_.end}
+    within = span(range_, parameters, suffix)
+    conditions = [*within]
     if range_.rows is not None:
         if len(range_.rows) < (range_.end or 0) - (range_.first or 0):
             conditions.append("file_row_number IN (SELECT unnest(CAST($rows AS BIGINT[])))")
@@ -115,9 +164,9 @@ def _where(plan: ExportPlan, range_: Range, parameters: dict[str, object]) -> st
     elif plan.sought is not None:
         wanted = has_id("CAST($row_ids AS VARCHAR[])")
         parameters["row_ids"] = list(plan.sought)
-        if range_.first is not None:
+        if within:
             # Beside other columns ids are compared when those are decoded; so only what is near a hit is.
-            condition = f"{_SPAN} AND {wanted}"
+            condition = " AND ".join([*within, wanted])
             found = f"SELECT file_row_number FROM {read_parquet('$sources')} WHERE {condition}"  # noqa: S608  # our own SQL
             wanted = f"file_row_number IN ({found})"
         conditions.append(wanted)
@@ -126,10 +175,10 @@ def _where(plan: ExportPlan, range_: Range, parameters: dict[str, object]) -> st
     return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
 
-def _source(plan: ExportPlan, sources: list[str], parameters: dict[str, object]) -> str:
+def _source(plan: ExportPlan, sources: list[str], parameters: dict[str, object], suffix: str = "") -> str:
     if sources:
-        parameters["sources"] = sources
-        return read_parquet("$sources")
+        parameters[f"sources{suffix}"] = sources
+        return read_parquet(f"$sources{suffix}")
     # A run of no rows has no parts, and still its columns.
     nulls = ", ".join(f"CAST(NULL AS {field.type.sql()}) AS {identifier(field.name)}" for field in plan.run.table)
     return f"(SELECT {nulls}, 0 AS file_index, 0 AS file_row_number WHERE FALSE)"

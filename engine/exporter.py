@@ -9,11 +9,12 @@ from engine.exports import Export, ExportFile, export_key, export_of, file_of, m
 from engine.formats import FORMATS
 from engine.ids import is_export_id, is_id
 from engine.leases import Leases
-from engine.plan import ExportPlan, make_plan
+from engine.plan import ExportPlan, make_plan, narrowed
 from engine.progress import Progress
 from engine.ranges import TARGET_BYTES
 from engine.request import ExportRequest
 from engine.results import PART_CHANGED, ResultStore
+from engine.row_id_filters import held
 from engine.runners import LocalRunner, Runner, Staged
 from engine.settings import DuckDBSettings
 from engine.stores.port import ObjectInfo, ObjectStore
@@ -51,6 +52,15 @@ class Exporter:
         """Hold a request against the run that it names. Raises NotFound or InvalidRequest."""
         run = self.results.resolve(request.workflow, request.run, team)
         return make_plan(request, run, now=self._clock().replace(microsecond=0), range_bytes=self._range_bytes)
+
+    def narrowed(self, plan: ExportPlan, cancel: CancelToken) -> ExportPlan:
+        """The plan without the row groups that have none of its row ids, as far as filters of these tell.
+
+        Raises what `engine.row_id_filters.held` raises.
+        """
+        if plan.request.row_ids is None or all(part.row_id_filters is None for part in plan.run.parts):
+            return plan
+        return narrowed(plan, held(plan, self.results.store, cancel), range_bytes=self._range_bytes)
 
     def finished(self, plan: ExportPlan) -> Export | None:
         """The export of a plan if its object is there already."""
@@ -110,6 +120,7 @@ class Exporter:
     def _write(self, plan: ExportPlan, key: str, cancel: CancelToken, progress: Progress) -> ObjectInfo:
         self.results.check_parts(plan.run)
         try:
+            plan = self.narrowed(plan, cancel)
             with self._runner.stage(plan, key, cancel, progress) as staged:
                 return self._commit(plan, key, staged, cancel)
         except (ObjectMissing, ObjectChanged) as error:

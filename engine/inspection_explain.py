@@ -24,13 +24,16 @@ class Decision:
 def decisions(plan: ExportPlan, now: datetime) -> Iterator[Decision]:
     """Every row group of the run in its order; ``now`` is the moment of the plan."""
     conditions = list(_conditions(plan, now))
-    for part in plan.run.parts:
+    whole = plan.ranges[0]
+    # A sort that would need too many pieces opens parts whole; what of them is skipped is up to DuckDB.
+    reads_whole = plan.sort is not None and not whole.pieces and whole.first is None
+    for part, kept in zip(plan.run.parts, plan.kept, strict=True):
         reasons = [
             next((_reason(name, one, group) for name, one in conditions if not one.possible_in(group)), None)
-            for group in part.row_groups
+            or (None if wanted else "rowIds: the Bloom filter has none of them")
+            for group, wanted in zip(part.row_groups, kept, strict=True)
         ]
-        if plan.sort is not None and None in reasons:
-            # A sort opens such a part whole; what of it is skipped is up to DuckDB.
+        if reads_whole and None in reasons:
             reasons = [None] * len(reasons)
         for ordinal, (group, skipped) in enumerate(zip(part.row_groups, reasons, strict=True)):
             yield Decision(part, ordinal, group, skipped)

@@ -1,6 +1,6 @@
 """An export request held against a run: everything that decides the bytes, checked, before any is written."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from engine.columns import TEXT, Family
@@ -9,7 +9,7 @@ from engine.ids import export_id
 from engine.operators import Kind
 from engine.predicate import Parameters, compile_filter
 from engine.prune import Wanted, condition_of, keep
-from engine.ranges import TARGET_BYTES, Range, cut, pick, whole
+from engine.ranges import TARGET_BYTES, Kept, Range, cut, pick, whole
 from engine.request import ExportRequest
 from engine.row_numbers import rows_of
 from engine.runs import Run
@@ -42,6 +42,7 @@ class ExportPlan:
     parameters: dict[str, object]
     sought: tuple[str, ...] | None
     sort: Reference | None
+    kept: Kept
     ranges: tuple[Range, ...]
     scan: tuple[Range, ...]
     """The rows to read as ranges in run order; a sorted file is a single range of ``ranges``."""
@@ -69,14 +70,8 @@ def make_plan(request: ExportRequest, run: Run, *, now: datetime, range_bytes: i
         conditions.append(Wanted(ROW_ID, TEXT, points=tuple(sorted(request.row_ids))))
         if sort is not None:
             predicates.append(has_id(parameters.bind(list(request.row_ids), "VARCHAR[]")))
-    # Row groups end where a range does, so the ranges of a Parquet file are a part of what it is.
     kept = [keep(part.row_groups, [condition for condition in conditions if condition]) for part in run.parts]
-    rows = None if request.row_ids is None or sort is not None else rows_of(run, request.row_ids)
-    if request.format.name == "parquet" and sort is None:
-        range_bytes = PARQUET_RANGE_BYTES
-    elif rows is not None:
-        range_bytes *= PICKED_RANGES
-    scan = cut(run.parts, range_bytes, kept) if rows is None else pick(run.parts, rows, range_bytes, kept)
+    scan, ranges = _cut(request, run, kept, range_bytes)
     return ExportPlan(
         export_id=export_id(_canonical(request, run, now)),
         request=request,
@@ -86,9 +81,29 @@ def make_plan(request: ExportRequest, run: Run, *, now: datetime, range_bytes: i
         parameters=parameters.values,
         sought=request.row_ids if sort is None else None,
         sort=sort,
-        ranges=scan if sort is None else whole(run.parts, kept),
+        kept=kept,
+        ranges=ranges,
         scan=scan,
     )
+
+
+def narrowed(plan: ExportPlan, kept: Kept, *, range_bytes: int = TARGET_BYTES) -> ExportPlan:
+    """The plan of the same file from fewer row groups: the others have no row of it."""
+    scan, ranges = _cut(plan.request, plan.run, kept, range_bytes)
+    return replace(plan, kept=kept, scan=scan, ranges=ranges)
+
+
+def _cut(request: ExportRequest, run: Run, kept: Kept, range_bytes: int) -> tuple[tuple[Range, ...], tuple[Range, ...]]:
+    """What is read, and what is written: the same, unless there is an order."""
+    ordered = request.sort_by is not None
+    rows = None if request.row_ids is None or ordered else rows_of(run, request.row_ids)
+    # Row groups end where a range does, so the ranges of a Parquet file are a part of what it is.
+    if request.format.name == "parquet" and not ordered:
+        range_bytes = PARQUET_RANGE_BYTES
+    elif rows is not None:
+        range_bytes *= PICKED_RANGES
+    scan = cut(run.parts, range_bytes, kept) if rows is None else pick(run.parts, rows, range_bytes, kept)
+    return scan, whole(run.parts, kept) if ordered else scan
 
 
 def has_id(ids: str) -> str:

@@ -4,6 +4,7 @@ Nothing is visible to a reader before ``run.json`` is: the parts of a publicatio
 document names, and their names are never used again.
 """
 
+import hashlib
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,9 +22,10 @@ from engine.footer import read_row_groups
 from engine.ids import checked_id
 from engine.quoting import identifier
 from engine.readers import read_parquet
-from engine.results import ResultStore, run_prefix
+from engine.results import PART, ROW_ID_FILTERS, ResultStore, run_prefix
+from engine.row_id_filters import make_filters
 from engine.row_numbers import ROW_ID_DIGITS
-from engine.runs import Part, Run, State
+from engine.runs import Part, RowGroup, Run, RunObject, State
 from engine.schema import ROW_ID, Field, Schema
 from engine.session import open_session
 from engine.settings import DuckDBSettings
@@ -53,6 +55,15 @@ class Publication:
     state: State = State.FINISHED
 
 
+@dataclass(frozen=True, slots=True)
+class _Spooled:
+    """A run in local files, by file its row groups. ``filtering`` makes filters of their row ids, if they need any."""
+
+    source: Source
+    parts: dict[Path, tuple[RowGroup, ...]]
+    filtering: duckdb.DuckDBPyConnection | None
+
+
 class Publisher:
     """Writes runs into one result store."""
 
@@ -72,17 +83,17 @@ class Publisher:
             self._results.advance(existing)
             raise Conflict(f"The run {run_id} is published already; runs never change: take a new id.")
         nonce = secrets.token_hex(4)
-        with self._spooled(publication) as (source, spool), self._undone_on_failure() as keys:
+        with self._spooled(publication) as spooled, self._undone_on_failure() as keys:
             parts = tuple(
-                self._upload(path, f"{run_prefix(workflow, run_id)}part-{index:05d}-{nonce}.parquet", keys)
-                for index, path in enumerate(spool)
+                self._upload(spooled, path, f"{run_prefix(workflow, run_id)}part-{index:05d}-{nonce}", keys)
+                for index, path in enumerate(spooled.parts)
             )
             run = Run(
                 workflow_id=workflow,
                 run_id=run_id,
                 version=nonce,
                 state=publication.state,
-                table=Schema.of(Field(name=ROW_ID, data_type="STRING", type=TEXT), *source.fields),
+                table=Schema.of(Field(name=ROW_ID, data_type="STRING", type=TEXT), *spooled.source.fields),
                 rows=sum(part.rows for part in parts),
                 row_id_field=publication.row_id,
                 parts=parts,
@@ -103,7 +114,7 @@ class Publisher:
         return run
 
     @contextmanager
-    def _spooled(self, publication: Publication) -> Iterator[tuple[Source, list[Path]]]:
+    def _spooled(self, publication: Publication) -> Iterator["_Spooled"]:
         """The run as typed Parquet files in a local folder, in order; files without rows are left out."""
         declared = None if publication.schema is None else read_schema_file(publication.schema)
         with (
@@ -126,7 +137,11 @@ class Publisher:
                 _check_row_ids(connection, spool, publication.row_id)
             except duckdb.Error as error:
                 raise InvalidInput(f"A value does not fit its field: {first_line(error)}") from error
-            yield source, [path for path in spool if any(group.rows for group in read_row_groups(path))]
+            row_groups = {path: read_row_groups(path) for path in spool}
+            parts = {path: groups for path, groups in row_groups.items() if any(group.rows for group in groups)}
+            # A single row group is read anyway.
+            several = sum(map(len, parts.values())) > 1
+            yield _Spooled(source, parts, connection if several and publication.row_id is not None else None)
 
     @contextmanager
     def _undone_on_failure(self) -> Iterator[list[str]]:
@@ -142,8 +157,8 @@ class Publisher:
                     continue
             raise
 
-    def _upload(self, path: Path, key: str, keys: list[str]) -> Part:
-        groups = read_row_groups(path)
+    def _upload(self, spooled: "_Spooled", path: Path, name: str, keys: list[str]) -> Part:
+        groups, key = spooled.parts[path], name + PART
         keys.append(key)
         with (
             path.open("rb") as file,
@@ -159,7 +174,19 @@ class Publisher:
             sha256=stream.sha256,
             etag=info.etag,
             row_groups=groups,
+            row_id_filters=self._upload_filters(spooled, path, name + ROW_ID_FILTERS, keys),
         )
+
+    def _upload_filters(self, spooled: "_Spooled", path: Path, key: str, keys: list[str]) -> RunObject | None:
+        if spooled.filtering is None:
+            return None
+        filters = b"".join(make_filters(spooled.filtering, path, spooled.parts[path]))
+        digest = hashlib.sha256(filters).hexdigest()
+        keys.append(key)
+        info = self._results.store.create(
+            key, filters, content_type="application/octet-stream", metadata={"sha256": digest}
+        )
+        return RunObject(key=key, bytes=info.size, sha256=digest, etag=info.etag)
 
     def _check_row_id(self, source: Source, row_id: str | None) -> None:
         if row_id is not None and row_id not in {field.name for field in source.fields}:

@@ -1,5 +1,6 @@
 """The cut of a run into ordered ranges: the unit of work, of memory and of scale-out."""
 
+import sys
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,20 +13,29 @@ TARGET_BYTES = 4 * 1024 * 1024
 MOST_PICKED = 50
 """Rows of a range that leaps over row groups: DuckDB skips these by a list of rows no longer than this."""
 
+MOST_PIECES = 100
+"""Pieces of a range: each is a scan of its own within one statement, which costs a millisecond or two."""
+
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Rows of a run in its order: whole parts, or the rows ``first <= n < end`` of a single one; ``rows`` of these."""
+    """Rows of a run in its order: whole parts, or the rows ``first <= n < end`` of a single one; ``rows`` of these.
+
+    Or, of the parts, what several ``pieces`` hold: each whole parts, or rows of a single one.
+    """
 
     ordinal: int
     parts: tuple[Part, ...]
     first: int | None = None
     end: int | None = None
     rows: tuple[int, ...] | None = None
+    pieces: tuple["Range", ...] = ()
 
     @property
     def bytes(self) -> int:
         """Parquet bytes of the row groups that are read for these rows."""
+        if self.pieces:
+            return sum(piece.bytes for piece in self.pieces)
         if self.first is None or self.end is None:
             return sum(part.bytes for part in self.parts)
         size = start = 0
@@ -62,8 +72,16 @@ def pick(
 
 
 def whole(parts: Sequence[Part], kept: Kept | None = None) -> tuple[Range, ...]:
-    """One range of all parts of which something is kept, for what cannot be joined from pieces."""
-    return (Range(0, tuple(part for part, flags in zip(parts, kept or _all(parts), strict=True) if any(flags))),)
+    """One range of all kept row groups, for what cannot be joined from ranges.
+
+    Where that takes too many pieces, it is all row groups of the parts of which something is kept.
+    """
+    flags = kept or _all(parts)
+    pieces = tuple(Range(number, *piece) for number, piece in enumerate(_cut(parts, sys.maxsize, flags)))
+    if len(pieces) == 1:
+        return pieces
+    taken = tuple(part for part, wanted in zip(parts, flags, strict=True) if any(wanted))
+    return (Range(0, taken, pieces=pieces if len(pieces) <= MOST_PIECES else ()),)
 
 
 def _all(parts: Sequence[Part]) -> Kept:

@@ -5,6 +5,7 @@
     workflow={id}/workflow.json
     workflow={id}/run={id}/run.json
     workflow={id}/run={id}/part-00000-{nonce}.parquet ...
+    workflow={id}/run={id}/part-00000-{nonce}.bloom ...    (engine.row_id_filters)
 """
 
 import random
@@ -23,6 +24,9 @@ from engine.stores.port import ObjectInfo, ObjectStore
 _JSON = "application/json"
 _SWAP_ATTEMPTS = 20
 _NOT_FOUND = "There is no such workflow or finished run: check the ids, and that the key belongs to the owning team."
+
+PART, ROW_ID_FILTERS = ".parquet", ".bloom"
+"""How keys of parts end, and of their filters."""
 
 PART_CHANGED = "A part of the run is missing or was changed after it was published."
 

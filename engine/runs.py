@@ -3,7 +3,7 @@
 Both are the truth of the store: what they do not name does not exist.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal
@@ -51,15 +51,22 @@ class RowGroup(_Document):
     statistics: Mapping[str, ColumnStatistics]
 
 
-class Part(_Document):
-    """One Parquet file of a run. ``etag`` and ``bytes`` pin the version that was published."""
+class RunObject(_Document):
+    """An object that a run consists of. ``etag`` and ``bytes`` pin the version that was published."""
 
     key: str
-    rows: int
     bytes: int
     sha256: str
     etag: str
+
+
+class Part(RunObject):
+    """One Parquet file of a run."""
+
+    rows: int
     row_groups: tuple[RowGroup, ...]
+    row_id_filters: RunObject | None = None
+    """See `engine.row_id_filters`."""
 
 
 class Run(_Document):
@@ -78,6 +85,14 @@ class Run(_Document):
     started_at: AwareDatetime
     executed_at: AwareDatetime | None
     published_at: AwareDatetime
+
+    @property
+    def objects(self) -> Iterator[RunObject]:
+        """All that the run consists of: each part, and what belongs to it."""
+        for part in self.parts:
+            yield part
+            if part.row_id_filters is not None:
+                yield part.row_id_filters
 
 
 class LatestRun(_Document):

@@ -17,7 +17,7 @@ from engine.formats import FORMATS
 from engine.ids import EXPORT_ID, ID
 from engine.leases import SUFFIX as LEASE
 from engine.leases import Leases, kept_until
-from engine.results import ResultStore
+from engine.results import PART, ROW_ID_FILTERS, ResultStore
 from engine.spill_folders import abandoned
 from engine.stores.port import ObjectInfo, ObjectStore
 from engine.tickets import SUFFIX as TICKET
@@ -109,7 +109,7 @@ class Sweeper:
                 # What it names is not known.
                 self._swept.damaged.append(folder)
                 continue
-            named = set() if run is None else {part.key for part in run.parts}
+            named = set() if run is None else {found.key for found in run.objects}
             for info in infos:
                 if info.key not in named and self._forgotten(info):
                     self._remove(self._results.store, info, "parts")
@@ -139,12 +139,12 @@ class Sweeper:
 
 
 def _by_run(infos: Iterator[ObjectInfo]) -> Iterator[tuple[str, list[ObjectInfo]]]:
-    """Parts by the folder of their run, ``workflow=.../run=...``."""
+    """Parts and what belongs to them, by the folder of their run, ``workflow=.../run=...``."""
     folder = ""
     found: list[ObjectInfo] = []
     for info in infos:
         here, _, name = info.key.rpartition("/")
-        if not name.endswith(".parquet"):
+        if not name.endswith((PART, ROW_ID_FILTERS)):
             continue
         if here != folder and found:
             yield folder, found

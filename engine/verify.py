@@ -24,8 +24,8 @@ class Checked:
 
 
 def verify_run(results: ResultStore, run: Run) -> Iterator[Checked]:
-    """The parts of a run, against its manifest. Raises StoreUnavailable."""
-    for part in run.parts:
+    """The objects of a run, against its manifest. Raises StoreUnavailable."""
+    for part in run.objects:
         info = results.store.head(part.key)
         if info is None:
             wrong: str | None = "it is missing"

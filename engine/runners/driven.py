@@ -81,11 +81,14 @@ def without_bounds(plan: ExportPlan) -> ExportPlan:
     parts = {part.key: _without_bounds(part) for part in plan.run.parts}
 
     def lean(ranges: Sequence[Range]) -> tuple[Range, ...]:
-        return tuple(replace(one, parts=tuple(parts[part.key] for part in one.parts)) for one in ranges)
+        return tuple(
+            replace(one, parts=tuple(parts[part.key] for part in one.parts), pieces=lean(one.pieces)) for one in ranges
+        )
 
     run = plan.run.model_copy(update={"parts": tuple(parts.values())})
     scan = lean(plan.scan)
-    return replace(plan, run=run, ranges=scan if plan.ranges is plan.scan else lean(plan.ranges), scan=scan)
+    ranges = scan if plan.ranges is plan.scan else lean(plan.ranges)
+    return replace(plan, run=run, kept=(), ranges=ranges, scan=scan)
 
 
 def _without_bounds(part: Part) -> Part:

@@ -7,15 +7,15 @@ be cut anywhere. ``create_sort_key`` spells that as bytes whose order is DuckDB'
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.compile import Statement, copy_options, place_of, select_of
+from engine.compile import PLACE, Statement, copy_options, direction_of, order_of, place_of, select_of, span
 from engine.plan import ExportPlan
 from engine.quoting import identifier
 from engine.ranges import Range
 from engine.readers import read_parquet
 from engine.runners.slices import ALL_BUCKETS, BUCKET, SLICE_NAME
 
-PLACE, _KEY, _NUMBER = "_place", "_key", "_number"
-"""Names beginning with ``_`` are refused at publishing, so no column has them."""
+_KEY, _NUMBER = "_key", "_number"
+"""As `PLACE`, names that no column of a run has."""
 
 _TABLE = "exchange"
 _SLICE = "FORMAT parquet, COMPRESSION snappy, WRITE_BLOOM_FILTER false, DICTIONARY_SIZE_LIMIT 0"
@@ -93,21 +93,15 @@ def merge(plan: ExportPlan, *, first: bool, edges: Edges, sources: list[str], ta
     if edges.sources:
         # Not by LIMIT or a filter behind the sort: row groups end where full vectors do, and only a sort that comes
         # last gives those. Also, a sort turns -0.0 of its key into 0.0, and what DuckDB does for small limits does not.
-        number = f"row_number() OVER (ORDER BY {_order(plan)})"
+        number = f"row_number() OVER (ORDER BY {order_of(plan)})"
         numbered = f"SELECT {PLACE}, {number} AS {_NUMBER} FROM {read_parquet('$edges')}"
         wanted = f"SELECT {PLACE} FROM ({numbered}) WHERE {_NUMBER} > $skip AND {_NUMBER} <= $end"
         selects.append(f"SELECT {names}, {PLACE} FROM {read_parquet('$edges')} SEMI JOIN ({wanted}) USING ({PLACE})")
         parameters |= {"edges": edges.sources, "skip": edges.skip, "end": edges.skip + edges.rows}
-    inner = f"SELECT {names} FROM ({' UNION ALL '.join(selects)}) ORDER BY {_order(plan)}"
+    inner = f"SELECT {names} FROM ({' UNION ALL '.join(selects)}) ORDER BY {order_of(plan)}"
     select = select_of(plan, f"({inner})")
     sql = f"COPY ({select}) TO $target ({copy_options(plan, first=first)}, USE_TMP_FILE false)"
     return Statement(sql, parameters)
-
-
-def _order(plan: ExportPlan) -> str:
-    if plan.sort is None:
-        raise ValueError("a plan without an order has no slices")
-    return f"{plan.sort.sql} {_direction(plan)} NULLS LAST, {PLACE}"
 
 
 def _rows(
@@ -117,13 +111,10 @@ def _rows(
     if plan.sort is None:
         raise ValueError("a plan without an order has no keys")
     parameters: dict[str, object] = {f"sources{suffix}": sources, f"places{suffix}": places}
-    conditions = [plan.predicate] if plan.predicate else []
-    if range_.first is not None:
-        conditions.append(f"file_row_number >= $first_row{suffix} AND file_row_number < $end_row{suffix}")
-        parameters |= {f"first_row{suffix}": range_.first, f"end_row{suffix}": range_.end}
+    conditions = [*([plan.predicate] if plan.predicate else []), *span(range_, parameters, suffix)]
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
     place = place_of(f"list_extract(CAST($places{suffix} AS BIGINT[]), CAST(file_index AS BIGINT) + 1)")
-    key = f"create_sort_key({plan.sort.sql}, '{_direction(plan)} NULLS LAST', {place}, 'ASC NULLS LAST')"
+    key = f"create_sort_key({plan.sort.sql}, '{direction_of(plan)} NULLS LAST', {place}, 'ASC NULLS LAST')"
     names = ", ".join(identifier(field.name) for field in plan.fields)
     source = f"{read_parquet(f'$sources{suffix}')}{where}"
     return f"SELECT {names}, {place} AS {PLACE}, {key} AS {_KEY} FROM {source}", parameters
@@ -135,7 +126,3 @@ def _tree(low: int, high: int) -> str:
         return str(low)
     middle = (low + high) // 2
     return f"CASE WHEN {_KEY} < $cut{middle} THEN {_tree(low, middle)} ELSE {_tree(middle + 1, high)} END"
-
-
-def _direction(plan: ExportPlan) -> str:
-    return "DESC" if plan.request.descending else "ASC"

@@ -11,13 +11,15 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from engine import publisher
+from engine import ranges
 from engine.compile import compile_copy
+from engine.exports import export_key
 from engine.operators import OPERATORS
 from engine.plan import ExportPlan
 from engine.row_numbers import rows_of
 from tests.helpers.engine import NOW, Engine, entry
 from tests.helpers.operator_oracle import matches
+from tests.helpers.small_parts import groups_read, publish_small_parts
 
 ROWS = 20_480
 GROUPS = 10
@@ -51,26 +53,20 @@ def _hash(n: int) -> str:
     return hashlib.sha256(str(n).encode()).hexdigest()
 
 
-def _published(engine: Engine, rows: list[dict[str, Any]], **options: Any) -> Engine:
-    with pytest.MonkeyPatch.context() as patch:
-        copy = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 2048, ROW_GROUPS_PER_FILE 4, FILENAME_PATTERN '{i}'"
-        patch.setattr(publisher, "_COPY_OPTIONS", copy)
-        run = engine.publish(engine.write_parquet(pa.Table.from_pylist(rows)), **options)
-    assert sum(len(part.row_groups) for part in run.parts) == -(-len(rows) // 2048)
-    return engine
-
-
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     """Three parts, of four, four and two row groups, in the order of every column."""
-    return _published(Engine(tmp_path_factory.mktemp("prune")), [_clustered(n) for n in range(ROWS)])
+    engine = Engine(tmp_path_factory.mktemp("prune"))
+    publish_small_parts(engine, [_clustered(n) for n in range(ROWS)])
+    return engine
 
 
 @pytest.fixture(scope="module")
 def named(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     """Two parts whose row ids are of a field, and in no order."""
-    rows = [{"n": n, "key": _hash(n)} for n in range(3 * 4096)]
-    return _published(Engine(tmp_path_factory.mktemp("named")), rows, row_id="key")
+    engine = Engine(tmp_path_factory.mktemp("named"))
+    publish_small_parts(engine, [{"n": n, "key": _hash(n)} for n in range(3 * 4096)], row_id="key")
+    return engine
 
 
 def _plan(engine: Engine, ids: list[str]) -> ExportPlan:
@@ -78,15 +74,8 @@ def _plan(engine: Engine, ids: list[str]) -> ExportPlan:
 
 
 def _read(engine: Engine, **asked: Any) -> int:
-    """How many row groups a request reads; none is read twice."""
-    plan = engine.plan(engine.exporter(), "csv", **asked)
-    read = []
-    for range_ in plan.ranges:
-        for part in range_.parts:
-            rows = range_.rows or range(range_.first or 0, range_.end or part.rows)
-            read += sorted({(part.key, row // 2048) for row in rows})
-    assert len(set(read)) == len(read)
-    return len(read)
+    """How many row groups a request reads."""
+    return groups_read(engine.plan(engine.exporter(), "csv", **asked))
 
 
 READ: list[tuple[str, str, Any, int]] = [
@@ -204,12 +193,44 @@ def test_made_ids_that_are_not_the_numbers_of_rows_are_looked_for(engine: Engine
     assert rows_of(changed.model_copy(update={"row_id_field": "n"}), []) is None
 
 
-def test_filters_prune_together_and_a_sort_reads_whole_parts(engine: Engine) -> None:
+def test_filters_prune_together(engine: Engine) -> None:
     filters = [entry("number", "GREATER_THAN", 0), entry("number", "LESS_THAN", 10)]
     assert _read(engine, filters=filters) == 1
-    assert _read(engine, filters=filters, sort_by="text") == 4
+    assert _read(engine, filters=filters, sort_by="text") == 1
     found = engine.export_rows(filters=filters, sort_by="text", descending=True)
     assert [row["number"] for row in found] == list(range(9, 0, -1))
+
+
+APART = [0, 5, 4_100, 6_143, 8_191, 8_192, 16_383, ROWS - 1]
+"""Numbers of rows in six row groups of all three parts: neighbours, others with gaps between them."""
+
+
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("format_name", ["csv", "json", "parquet"])
+def test_a_sort_reads_only_what_can_match(
+    engine: Engine, descending: bool, format_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a field of two values, so that rows of different pieces are ties, in run order."""
+    filters = [entry("n", "IN", APART)]
+    asked: dict[str, Any] = {"filters": filters, "sort_by": "flag", "descending": descending}
+    assert _read(engine, **asked) == 6
+    content = engine.export_bytes(format_name, engine.exporter(threads=2), **asked)
+    path = tmp_path / "sorted"
+    path.write_bytes(content)
+    match format_name:
+        case "csv":
+            found = [int(line.partition(",")[0]) for line in path.read_text().splitlines()[1:]]
+        case "json":
+            found = [row["n"] for row in json.loads(content)]
+        case _:
+            found = pa.parquet.read_table(path)["n"].to_pylist()
+    assert found == sorted(APART, key=lambda n: (n >= ROWS // 2) is not descending)
+    monkeypatch.setattr(ranges, "MOST_PIECES", 2)
+    other = Engine(tmp_path / "whole", engine.store)
+    assert _read(other, **asked) == GROUPS
+    plan = other.plan(other.exporter(), format_name, **asked)
+    other.store.delete(export_key(plan.run.workflow_id, plan.export_id, plan.request.format))
+    assert other.export_bytes(format_name, **asked) == content
 
 
 def test_nothing_in_sight_is_an_empty_file(engine: Engine, tmp_path: Path) -> None:

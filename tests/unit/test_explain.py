@@ -86,16 +86,35 @@ def test_nulls_rule_out() -> None:
 def test_what_bounds_do_not_tell_is_kept() -> None:
     said = explain("jobs", 'sortBy=n&order=desc&filters=[{"field":"n","operator":"NOT_EQUALS","value":1}]')
     assert "Row groups: 3 of 3 kept, 300,000 rows" in said
-    assert 'ORDER BY "n" DESC NULLS LAST, CAST(file_index AS BIGINT) * 1099511627776 + file_row_number' in said
+    assert 'ORDER BY "n" DESC NULLS LAST, _place' in said
 
 
-def test_a_sort_opens_whole_parts() -> None:
+def test_a_sort_skips_too() -> None:
     said = explain("jobs", f"sortBy=n&filters={ABOVE}")
-    assert "Row groups: 3 of 3 kept, 300,000 rows" in said
-    beyond = ABOVE.replace("200000", "300000")
-    said = explain("jobs", f"sortBy=n&filters={beyond}")
-    assert "Row groups: 0 of 3 kept, 0 rows" in said
-    assert said.count("skipped by filters[0] (n GREATER_THAN): n is from") == GROUPS
+    assert "Row groups: 2 of 3 kept, 177,120 rows" in said
+    assert "skipped by filters[0]" in said
+
+
+def test_stretches_of_a_sort_are_told(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = quote('[{"field":"n","operator":"IN","value":[7,250000]}]')
+    said = explain("jobs", f"sortBy=n&filters={ends}")
+    (part,) = engine.plan(engine.exporter(), workflow="jobs").run.parts
+    name = part.key.rpartition("/")[2]
+    assert f"Ranges: 1\n  0: {name}, rows 0 to 122,880\n     and {name}, rows 245,760 to 300,000\n" in said
+    assert "UNION ALL" in said
+    assert "Row groups: 2 of 3 kept" in said
+    monkeypatch.setattr("engine.ranges.MOST_PIECES", 1)
+    said = explain("jobs", f"sortBy=n&filters={ends}")
+    assert f"Ranges: 1\n  0: {name}\n" in said
+    assert "Row groups: 3 of 3 kept" in said
+
+
+def test_a_bloom_filter_is_told(engine: Engine) -> None:
+    table = pa.table({"key": [f"{n * 7919 % 300007:06}" for n in range(ROWS)]})
+    engine.publish(engine.write_parquet(table), workflow="keyed", row_id="key")
+    said = explain("keyed", "rowIds=118818")
+    assert "Row groups: 1 of 3 kept" in said
+    assert said.count("skipped by rowIds: the Bloom filter has none of them") == 2
 
 
 def test_a_whole_parquet_export_has_no_sql() -> None:

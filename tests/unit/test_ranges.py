@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.ranges import MOST_PICKED, Range, cut, pick, whole
+from engine.ranges import MOST_PICKED, MOST_PIECES, Range, cut, pick, whole
 from engine.runs import Part, RowGroup
 
 GROUPS = st.lists(st.tuples(st.integers(1, 50), st.integers(1, 100)), min_size=1, max_size=6)
@@ -99,3 +99,32 @@ def test_an_empty_run_is_one_range_of_nothing() -> None:
 @given(RUNS)
 def test_the_whole_is_one_range(parts: tuple[Part, ...]) -> None:
     assert whole(parts) == (Range(0, parts),)
+
+
+@given(PICKS)
+def test_the_whole_of_what_is_kept_is_that_and_no_more(
+    picks: tuple[tuple[Part, ...], object, tuple[list[bool], ...]],
+) -> None:
+    parts, _, kept = picks
+    (range_,) = whole(parts, kept)
+    pieces = range_.pieces or (range_,)
+    wanted = []
+    for part, flags in zip(parts, kept, strict=True):
+        numbers = iter(range(part.rows))
+        for group, flag in zip(part.row_groups, flags, strict=True):
+            rows = [(part.key, next(numbers)) for _ in range(group.rows)]
+            wanted += rows if flag else []
+    assert [row for piece in pieces for row in _rows(piece)] == wanted
+    assert range_.bytes == sum(piece.bytes for piece in pieces)
+    assert range_.parts == tuple(part for part, flags in zip(parts, kept, strict=True) if any(flags))
+    assert all(not piece.pieces and piece.rows is None for piece in pieces)
+
+
+def test_too_many_pieces_are_whole_parts() -> None:
+    part = _part(0, [(10, 7)] * (2 * MOST_PIECES + 1))
+    flags = [number % 2 == 0 for number in range(2 * MOST_PIECES + 1)]
+    assert whole((part,), [flags]) == (Range(0, (part,)),)
+    flags[0] = False
+    (range_,) = whole((part,), [flags])
+    assert len(range_.pieces) == MOST_PIECES
+    assert range_.bytes == 7 * MOST_PIECES

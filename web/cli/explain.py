@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import click
 
+from engine.cancel import CancelToken
 from engine.compile import compile_copy
 from engine.errors import NotFound
 from engine.inspection_explain import Decision, decisions
@@ -45,7 +46,7 @@ def explain(workflow: str, request: str, team: str | None, ordinal: int) -> None
             raise NotFound(f"There is no workflow {workflow}: `tailrace runs` lists what is published.")
         team = found.team
     now = datetime.now(UTC)
-    plan = exporter.plan(wanted, team)
+    plan = exporter.narrowed(exporter.plan(wanted, team), CancelToken())
     if ordinal >= len(plan.ranges):
         raise click.BadParameter(f"there are {len(plan.ranges)}, from 0.", param_hint="--range")
     sections = (_head(plan), _ranges(plan), _sql(plan, plan.ranges[ordinal]), _files(list(decisions(plan, now))))
@@ -66,10 +67,16 @@ def _head(plan: ExportPlan) -> Iterator[str]:
 def _ranges(plan: ExportPlan) -> Iterator[str]:
     yield f"Ranges: {len(plan.ranges)}"
     for range_ in plan.ranges:
-        names = ", ".join(_name(part.key) for part in range_.parts) or "no file"
-        rows = "" if range_.first is None else f", rows {range_.first:,} to {range_.end or 0:,}"
-        picked = "" if range_.rows is None else f", {len(range_.rows):,} of them"
-        yield f"  {range_.ordinal}: {names}{rows}{picked}"
+        first, *others = range_.pieces or (range_,)
+        yield f"  {range_.ordinal}: {_rows(first)}"
+        yield from (f"     and {_rows(other)}" for other in others)
+
+
+def _rows(range_: Range) -> str:
+    names = ", ".join(_name(part.key) for part in range_.parts) or "no file"
+    rows = "" if range_.first is None else f", rows {range_.first:,} to {range_.end or 0:,}"
+    picked = "" if range_.rows is None else f", {len(range_.rows):,} of them"
+    return f"{names}{rows}{picked}"
 
 
 def _sql(plan: ExportPlan, range_: Range) -> Iterator[str]:

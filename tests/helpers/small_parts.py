@@ -1,0 +1,40 @@
+"""Runs of many row groups and parts from few rows."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from engine import publisher
+from engine.plan import ExportPlan
+from engine.runs import Run
+from tests.helpers.engine import Engine
+
+GROUP_ROWS = 2048
+GROUPS_OF_PART = 4
+_COPY_OPTIONS = (
+    f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {GROUP_ROWS}, ROW_GROUPS_PER_FILE {GROUPS_OF_PART}, "
+    "FILENAME_PATTERN '{i}'"
+)
+
+
+def publish_small_parts(engine: Engine, rows: Sequence[Mapping[str, Any]], **options: Any) -> Run:
+    """Publish rows as parts of four row groups, each of 2,048 rows."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(publisher, "_COPY_OPTIONS", _COPY_OPTIONS)
+        run = engine.publish(engine.write_parquet(pa.Table.from_pylist(list(rows))), **options)
+    assert sum(len(part.row_groups) for part in run.parts) == -(-len(rows) // GROUP_ROWS)
+    return run
+
+
+def groups_read(plan: ExportPlan) -> int:
+    """How many row groups of such a run a plan reads; none is read twice."""
+    read = []
+    for range_ in plan.ranges:
+        for piece in range_.pieces or (range_,):
+            for part in piece.parts:
+                rows = piece.rows or range(piece.first or 0, piece.end or part.rows)
+                read += sorted({(part.key, row // GROUP_ROWS) for row in rows})
+    assert len(set(read)) == len(read)
+    return len(read)

@@ -1,0 +1,191 @@
+"""Row ids of a field, in no order: which row groups are read for them, and that no row is ever missed."""
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine import row_id_filters
+from engine.cancel import CancelToken
+from engine.errors import Cancelled, SourceDamaged, StoreUnavailable
+from engine.footer import read_row_groups
+from engine.plan import ExportPlan
+from engine.row_id_filters import make_filters
+from engine.runs import Run, RunObject
+from engine.stores.port import ObjectInfo
+from engine.sweeper import Sweeper
+from engine.verify import verify_run
+from tests.helpers.engine import NOW, Engine, entry
+from tests.helpers.small_parts import GROUP_ROWS, groups_read, publish_small_parts
+
+ROWS = 20_000
+GROUPS = 10
+
+
+def _id(n: int) -> str:
+    return hashlib.sha256(str(n).encode()).hexdigest()
+
+
+def _row(n: int) -> dict[str, Any]:
+    return {"n": n, "key": _id(n), "third": n % 3}
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    """Three parts, of four, four and two row groups."""
+    engine = Engine(tmp_path_factory.mktemp("filtered"))
+    publish_small_parts(engine, [_row(n) for n in range(ROWS)], row_id="key")
+    return engine
+
+
+def _narrowed(engine: Engine, **asked: Any) -> ExportPlan:
+    exporter = engine.exporter()
+    return exporter.narrowed(engine.plan(exporter, "csv", **asked), CancelToken())
+
+
+def _of(numbers: list[int]) -> int:
+    return len({n // GROUP_ROWS for n in numbers})
+
+
+@pytest.mark.parametrize("numbers", [[0], [ROWS - 1], [5, 2_047, 2_048, 9_000], list(range(100, 140))])
+def test_only_row_groups_that_have_an_id_are_read(engine: Engine, numbers: list[int]) -> None:
+    ids = [_id(n) for n in reversed(numbers)]
+    assert groups_read(_narrowed(engine, row_ids=ids)) == _of(numbers)
+    assert [row["n"] for row in engine.export_rows(row_ids=ids)] == numbers
+
+
+@pytest.mark.parametrize("descending", [False, True])
+def test_a_sort_of_rows_by_id_reads_no_more(engine: Engine, descending: bool) -> None:
+    numbers = [7, 3_000, 3_001, 12_345, 19_999]
+    asked: dict[str, Any] = {"row_ids": [_id(n) for n in numbers], "sort_by": "third", "descending": descending}
+    assert groups_read(_narrowed(engine, **asked)) == _of(numbers)
+    expected = sorted(numbers, key=lambda n: -(n % 3) if descending else n % 3)
+    assert [row["n"] for row in engine.export_rows(**asked)] == expected
+
+
+def test_ids_and_filters_narrow_together(engine: Engine) -> None:
+    ids = [_id(n) for n in (5, 9_000, 19_000)]
+    filters = [entry("n", "LESS_THAN", 9_001)]
+    assert groups_read(_narrowed(engine, row_ids=ids, filters=filters)) == 2
+    assert [row["n"] for row in engine.export_rows(row_ids=ids, filters=filters)] == [5, 9_000]
+
+
+def test_of_unknown_ids_hardly_any_is_looked_for(engine: Engine) -> None:
+    """Each of 1,000 is asked of ten row groups: six of 10,000 by the filters' size, hundreds if they were wrong."""
+    asked = [_narrowed(engine, row_ids=[_id(n)]) for n in range(ROWS, ROWS + 1_000)]
+    assert sum(map(groups_read, asked)) < 40
+    assert engine.export_rows(row_ids=["nothing", "é", "\U0001f600", " "]) == []
+
+
+@given(st.sets(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1), min_size=1))
+@settings(max_examples=50, deadline=None)
+def test_an_id_of_any_text_is_found_by_its_filter(tmp_path_factory: pytest.TempPathFactory, ids: set[str]) -> None:
+    engine = Engine(tmp_path_factory.mktemp("any"))
+    path = engine.write_parquet(pa.table({"_row_id": sorted(ids)}))
+    with duckdb.connect() as connection:
+        groups = read_row_groups(path)
+        (content,) = make_filters(connection, path, groups)
+    assert len(content) == row_id_filters._length(groups[0])
+    for one in ids:
+        assert row_id_filters._holds(content, 0, row_id_filters._positions(one, 8 * len(content)))
+
+
+def test_more_ids_than_are_worth_a_look_are_all_found(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_id_filters, "MOST_LOOKS", 2 * GROUPS - 1)
+    ids = [_id(n) for n in (5, 19_000)]
+    assert groups_read(_narrowed(engine, row_ids=ids)) == GROUPS
+    assert groups_read(_narrowed(engine, row_ids=ids[:1])) == 1
+    assert [row["n"] for row in engine.export_rows(row_ids=ids)] == [5, 19_000]
+
+
+def _filters(run: Run) -> list[RunObject]:
+    return [part.row_id_filters for part in run.parts if part.row_id_filters is not None]
+
+
+def test_filters_are_made_where_they_can_tell_something(engine: Engine, tmp_path: Path) -> None:
+    run = engine.plan(engine.exporter()).run
+    assert len(_filters(run)) == len(run.parts) == 3
+    other = Engine(tmp_path)
+    assert _filters(publish_small_parts(other, [_row(n) for n in range(ROWS)], run="made")) == []
+    assert _filters(publish_small_parts(other, [_row(n) for n in range(100)], run="one", row_id="key")) == []
+
+
+def test_a_manifest_without_filters_is_read_as_before(engine: Engine) -> None:
+    document = engine.plan(engine.exporter()).run.model_dump(by_alias=True, mode="json")
+    for part in document["parts"]:
+        del part["rowIdFilters"]
+    assert _filters(Run.model_validate(document)) == []
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Engine:
+    """A run of one's own to damage."""
+    engine = Engine(tmp_path)
+    publish_small_parts(engine, [_row(n) for n in range(5_000)], row_id="key")
+    return engine
+
+
+@pytest.mark.parametrize("damage", ["missing", "changed", "short"])
+def test_filters_that_are_not_those_of_the_run_are_told(own: Engine, damage: str) -> None:
+    plan = own.plan(own.exporter(), "csv", row_ids=[_id(1)])
+    (filters,) = _filters(plan.run)
+    content = own.store.read(filters.key)
+    if damage == "missing":
+        own.store.delete(filters.key)
+    elif damage == "changed":
+        own.store.replace(filters.key, bytes(len(content)), etag=filters.etag)
+    else:
+        info = own.store.replace(filters.key, content[1:], etag=filters.etag)
+        changed = filters.model_copy(update={"etag": info.etag})
+        part = plan.run.parts[0].model_copy(update={"row_id_filters": changed})
+        run = plan.run.model_copy(update={"parts": (part,)})
+        plan = replace(plan, run=run)
+    before = own.keys()
+    with pytest.raises(SourceDamaged):
+        own.exporter().export(plan, CancelToken())
+    assert own.keys() == before
+    wrong = [one.key for one in verify_run(own.results, plan.run) if one.wrong]
+    assert wrong == [filters.key]
+    # Requests that need no filters are answered.
+    assert len(own.export_rows()) == 5_000
+
+
+def test_a_cancelled_look_ends(own: Engine) -> None:
+    cancel = CancelToken()
+    cancel.cancel()
+    exporter = own.exporter()
+    with pytest.raises(Cancelled):
+        exporter.narrowed(own.plan(exporter, row_ids=[_id(1)]), cancel)
+
+
+def test_a_sweep_keeps_filters_of_runs_and_removes_others(own: Engine) -> None:
+    orphan = "workflow=w/run=r/part-00000-deadbeef.bloom"
+    own.store.create(orphan, b"1234567", content_type="application/octet-stream", metadata={})
+    (filters,) = _filters(own.plan(own.exporter()).run)
+    later = NOW.replace(year=2100)
+    spill = own.folder / "spill"
+    assert Sweeper(own.results, own.store, spill, now=later, dry=True).sweep().removed["parts"] == 1
+    swept = Sweeper(own.results, own.store, spill, now=later).sweep()
+    assert (swept.removed["parts"], own.store.head(orphan)) == (1, None)
+    assert own.store.head(filters.key) is not None
+
+
+def test_a_publisher_whose_filters_are_refused_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine(tmp_path)
+    create = engine.store.create
+
+    def refuse(key: str, *arguments: Any, **options: Any) -> ObjectInfo:
+        if key.endswith(".bloom") and "part-00001" in key:
+            raise StoreUnavailable("The store is gone.")
+        return create(key, *arguments, **options)
+
+    monkeypatch.setattr(engine.store, "create", refuse)
+    with pytest.raises(StoreUnavailable):
+        publish_small_parts(engine, [_row(n) for n in range(ROWS)], row_id="key")
+    assert engine.keys("workflow=w/run=") == []
