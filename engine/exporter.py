@@ -56,11 +56,15 @@ class Exporter:
     def narrowed(self, plan: ExportPlan, cancel: CancelToken) -> ExportPlan:
         """The plan without the row groups that have none of its row ids, as far as filters of these tell.
 
-        Raises what `engine.row_id_filters.held` raises.
+        Raises SourceDamaged, Cancelled or StoreUnavailable.
         """
         if plan.request.row_ids is None or all(part.row_id_filters is None for part in plan.run.parts):
             return plan
-        return narrowed(plan, held(plan, self.results.store, cancel), range_bytes=self._range_bytes)
+        try:
+            kept = held(plan, self.results.store, cancel)
+        except (ObjectMissing, ObjectChanged) as error:
+            raise SourceDamaged(PART_CHANGED) from error
+        return narrowed(plan, kept, range_bytes=self._range_bytes)
 
     def finished(self, plan: ExportPlan) -> Export | None:
         """The export of a plan if its object is there already."""
@@ -119,8 +123,8 @@ class Exporter:
 
     def _write(self, plan: ExportPlan, key: str, cancel: CancelToken, progress: Progress) -> ObjectInfo:
         self.results.check_parts(plan.run)
+        plan = self.narrowed(plan, cancel)
         try:
-            plan = self.narrowed(plan, cancel)
             with self._runner.stage(plan, key, cancel, progress) as staged:
                 return self._commit(plan, key, staged, cancel)
         except (ObjectMissing, ObjectChanged) as error:

@@ -10,6 +10,8 @@ from engine.prune import Condition, Wanted, condition_of
 from engine.runs import ColumnStatistics, Part, RowGroup
 from engine.schema import ROW_ID
 
+_BLOOM = "rowIds: the Bloom filter has none of them"
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -29,8 +31,9 @@ def decisions(plan: ExportPlan, now: datetime) -> Iterator[Decision]:
     reads_whole = plan.sort is not None and not whole.pieces and whole.first is None
     for part, kept in zip(plan.run.parts, plan.kept, strict=True):
         reasons = [
-            next((_reason(name, one, group) for name, one in conditions if not one.possible_in(group)), None)
-            or (None if wanted else "rowIds: the Bloom filter has none of them")
+            None
+            if wanted
+            else next((_reason(name, one, group) for name, one in conditions if not one.possible_in(group)), _BLOOM)
             for group, wanted in zip(part.row_groups, kept, strict=True)
         ]
         if reads_whole and None in reasons:

@@ -9,17 +9,20 @@ from engine.ids import export_id
 from engine.operators import Kind
 from engine.predicate import Parameters, compile_filter
 from engine.prune import Wanted, condition_of, keep
-from engine.ranges import TARGET_BYTES, Kept, Range, cut, pick, whole
+from engine.ranges import MOST_PIECES, TARGET_BYTES, Kept, Range, cut, pick, whole
 from engine.request import ExportRequest
 from engine.row_numbers import rows_of
 from engine.runs import Run
 from engine.schema import ROW_ID, Field, Reference
 
-OUTPUT_VERSION = 7
+OUTPUT_VERSION = 8
 """Raised with every change of the bytes that a request leads to, so that older objects are not taken for the new."""
 
 PARQUET_RANGE_BYTES = 32 * 1024 * 1024
 """Parquet bytes whose kept rows begin a new row group of a filtered Parquet export."""
+
+MOST_BOUND = 100_000
+"""Values that the pieces of a sort bind together: 50,000 ids in each of eight took 72 MB, in one 9."""
 
 PICKED_RANGES = 8
 """How many ranges' bytes a range of picked rows may touch: little comes out of it, and each opens its part anew."""
@@ -103,7 +106,15 @@ def _cut(request: ExportRequest, run: Run, kept: Kept, range_bytes: int) -> tupl
     elif rows is not None:
         range_bytes *= PICKED_RANGES
     scan = cut(run.parts, range_bytes, kept) if rows is None else pick(run.parts, rows, range_bytes, kept)
-    return scan, whole(run.parts, kept) if ordered else scan
+    if not ordered:
+        return scan, scan
+    # Each piece has conditions of its own, with what these bind.
+    bound = len(request.row_ids or ()) + sum(_bound(entry.value) for entry in request.filters)
+    return scan, whole(run.parts, kept, min(MOST_PIECES, MOST_BOUND // max(1, bound)))
+
+
+def _bound(value: object) -> int:
+    return len(value) if isinstance(value, tuple) else 1
 
 
 def has_id(ids: str) -> str:

@@ -180,7 +180,10 @@ class Publisher:
     def _upload_filters(self, spooled: "_Spooled", path: Path, key: str, keys: list[str]) -> RunObject | None:
         if spooled.filtering is None:
             return None
-        filters = b"".join(make_filters(spooled.filtering, path, spooled.parts[path]))
+        try:
+            filters = b"".join(make_filters(spooled.filtering, path, spooled.parts[path]))
+        except duckdb.Error as error:
+            raise InvalidInput(f"The filters of the row ids cannot be made: {first_line(error)}") from error
         digest = hashlib.sha256(filters).hexdigest()
         keys.append(key)
         info = self._results.store.create(

@@ -13,8 +13,8 @@ TARGET_BYTES = 4 * 1024 * 1024
 MOST_PICKED = 50
 """Rows of a range that leaps over row groups: DuckDB skips these by a list of rows no longer than this."""
 
-MOST_PIECES = 100
-"""Pieces of a range: each is a scan of its own within one statement, which costs a millisecond or two."""
+MOST_PIECES = 32
+"""Pieces of a range: each is a scan within one statement, which reads the footer of its first part before it begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def pick(
     return tuple(replace(range_, ordinal=ordinal) for ordinal, range_ in enumerate(found)) or (Range(0, ()),)
 
 
-def whole(parts: Sequence[Part], kept: Kept | None = None) -> tuple[Range, ...]:
+def whole(parts: Sequence[Part], kept: Kept | None = None, most_pieces: int = MOST_PIECES) -> tuple[Range, ...]:
     """One range of all kept row groups, for what cannot be joined from ranges.
 
     Where that takes too many pieces, it is all row groups of the parts of which something is kept.
@@ -81,7 +81,7 @@ def whole(parts: Sequence[Part], kept: Kept | None = None) -> tuple[Range, ...]:
     if len(pieces) == 1:
         return pieces
     taken = tuple(part for part, wanted in zip(parts, flags, strict=True) if any(wanted))
-    return (Range(0, taken, pieces=pieces if len(pieces) <= MOST_PIECES else ()),)
+    return (Range(0, taken, pieces=pieces if len(pieces) <= most_pieces else ()),)
 
 
 def _all(parts: Sequence[Part]) -> Kept:
@@ -93,15 +93,17 @@ _Slice = tuple[tuple[Part, ...], int | None, int | None]
 
 def _cut(parts: Sequence[Part], target_bytes: int, kept: Kept) -> Iterator[_Slice]:
     small: list[Part] = []
+    size = 0
     for part, flags in zip(parts, kept, strict=True):
         if not any(flags):
             continue
         fits = all(flags) and part.bytes <= target_bytes
-        if small and not (fits and sum(p.bytes for p in small) + part.bytes <= target_bytes):
+        if small and not (fits and size + part.bytes <= target_bytes):
             yield tuple(small), None, None
-            small = []
+            small, size = [], 0
         if fits:
             small.append(part)
+            size += part.bytes
         else:
             yield from _cut_part(part, target_bytes, flags)
     if small:

@@ -55,6 +55,12 @@ class RunnerSettings(BaseSettings):
     runner_min_bytes: int = Field(
         268_435_456, ge=0, description="Parquet bytes below which an export runs here, whatever the runner"
     )
+    runner_tasks_at_once: int | None = Field(
+        None,
+        ge=1,
+        description="Tasks of one export at once; what it takes of a cluster is so many times the limits of a task. "
+        "Without it, as many as there are CPUs",
+    )
     ray_address: str | None = Field(
         None,
         validation_alias="RAY_ADDRESS",

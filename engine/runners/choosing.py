@@ -35,7 +35,8 @@ def make_runner(
     from engine.runners.driven import DrivenRunner
     from engine.runners.process import Driver
 
-    driven = DrivenRunner(Driver(settings.ray_address), exports, storage, duckdb)
+    at_once = settings.runner_tasks_at_once
+    driven = DrivenRunner(Driver(settings.ray_address), exports, storage, duckdb, tasks_at_once=at_once)
     return SizedRunner(local, driven, settings.runner_min_bytes)
 
 

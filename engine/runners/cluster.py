@@ -45,12 +45,20 @@ class ClusterRunner:
     """Tasks of a pool stage blocks of one upload, which is committed here."""
 
     def __init__(
-        self, results: Place, exports: Place, settings: DuckDBSettings, pool: Pool, *, least_bytes: int | None = None
+        self,
+        results: Place,
+        exports: Place,
+        settings: DuckDBSettings,
+        pool: Pool,
+        *,
+        least_bytes: int | None = None,
+        tasks_at_once: int | None = None,
     ) -> None:
         self._results = results
         self._exports = exports
         self._settings = settings
         self._pool = pool
+        self._tasks_at_once = tasks_at_once
         self._least_bytes = TASK_BYTES if least_bytes is None else least_bytes
         self._least_bytes_of_sort = SORT_TASK_BYTES if least_bytes is None else least_bytes
 
@@ -69,12 +77,14 @@ class ClusterRunner:
             session = self._pool.session(
                 self._job(plan, key, upload.handle, sorting.pieces if sorting else len(groups))
             )
-            file = JoinedFile(upload, _join_of(plan))
             tasks = sorting.merges(session, cancel) if sorting else self._tasks(plan, groups)
-            with closing(Window(session, cancel).results(tasks)) as results:
+            with (
+                closing(JoinedFile(upload, _join_of(plan))) as file,
+                closing(Window(session, cancel).results(tasks)) as results,
+            ):
                 for piece, _ in results:
                     _add(file, piece, progress)
-            file.close()
+                file.finish()
             if len(file.block_ids) > MAX_BLOCKS:
                 raise LimitExceeded(BEYOND_ONE_OBJECT)
             yield Staged(
@@ -118,6 +128,7 @@ class ClusterRunner:
             published_at=plan.run.published_at,
             settings=self._settings.model_copy(update=share),
             block_sizes=block_sizes(tasks),
+            tasks_at_once=self._tasks_at_once,
         )
 
 
@@ -126,7 +137,7 @@ def _add(file: JoinedFile, piece: object, progress: Progress) -> None:
         raise TypeError("a task that stages gives a piece")
     file.add(piece)
     progress.add_rows(piece.rows)
-    progress.add_bytes(sum(length for _, length in piece.blocks))
+    progress.add_bytes(sum(block.length for block in piece.blocks))
 
 
 def _join_of(plan: ExportPlan) -> Join:

@@ -35,12 +35,14 @@ class DrivenRunner:
         settings: DuckDBSettings,
         *,
         least_bytes: int | None = None,
+        tasks_at_once: int | None = None,
     ) -> None:
         self._driver = driver
         self._exports = exports
         self._storage = storage
         self._settings = settings
         self._least_bytes = least_bytes
+        self._tasks_at_once = tasks_at_once
 
     @contextmanager
     def stage(self, plan: ExportPlan, key: str, cancel: CancelToken, progress: Progress) -> Iterator[Staged]:
@@ -73,6 +75,7 @@ class DrivenRunner:
             account_url=storage.azure_account_url,
             settings=self._settings,
             least_bytes=self._least_bytes,
+            tasks_at_once=self._tasks_at_once,
         )
 
 
@@ -94,7 +97,7 @@ def without_bounds(plan: ExportPlan) -> ExportPlan:
 def _without_bounds(part: Part) -> Part:
     # Without the checks, which were made when the manifest was read: there may be millions.
     groups = (RowGroup.model_construct(rows=one.rows, bytes=one.bytes, statistics={}) for one in part.row_groups)
-    return part.model_copy(update={"row_groups": tuple(groups)})
+    return part.model_copy(update={"row_groups": tuple(groups), "row_id_filters": None})
 
 
 class _Talk:

@@ -47,6 +47,7 @@ class Order:
     account_url: str | None
     settings: DuckDBSettings
     least_bytes: int | None
+    tasks_at_once: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,12 @@ def _run(order: Order, pool: Pool, connection: Connection, cancel: CancelToken, 
         return Place(location, open_store(location, **access))
 
     runner = ClusterRunner(
-        place(order.results), place(order.exports), order.settings, pool, least_bytes=order.least_bytes
+        place(order.results),
+        place(order.exports),
+        order.settings,
+        pool,
+        least_bytes=order.least_bytes,
+        tasks_at_once=order.tasks_at_once,
     )
     with runner.stage(order.plan, order.key, cancel, _Telling(connection)) as staged:
         connection.send(Told(staged=(staged.rows, staged.size, staged.sha256)))

@@ -38,4 +38,4 @@ def grouped(items: Iterable[_ItemT], size: Callable[[_ItemT], int], most: int) -
 def parts_of(ranges: Sequence[Range]) -> tuple[Part, ...]:
     """The parts that ranges are of, each once, without what only a plan needs."""
     parts = {part.key: part for range_ in ranges for part in range_.parts}
-    return tuple(part.model_copy(update={"row_groups": ()}) for part in parts.values())
+    return tuple(part.model_copy(update={"row_groups": (), "row_id_filters": None}) for part in parts.values())

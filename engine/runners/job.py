@@ -28,7 +28,8 @@ def versions() -> str:
 class Job:
     """What the tasks of one export share. ``results`` and ``exports`` are locations, ``handle`` is of the upload.
 
-    ``settings`` are the limits of one task; ``block_sizes`` the bytes of a task's blocks, the last takes what is left.
+    ``settings`` are the limits of one task, of which ``tasks_at_once`` run at most, if that is not None;
+    ``block_sizes`` are the bytes of a task's blocks, the last takes what is left.
     """
 
     versions: str
@@ -42,18 +43,28 @@ class Job:
     published_at: datetime
     settings: DuckDBSettings
     block_sizes: Sequence[int]
+    tasks_at_once: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A staged block as its task made it: id, bytes, and the CRC-32 of these."""
+
+    id: str
+    length: int
+    crc32: int
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Consecutive bytes of the file, staged: its blocks by id and length.
+    """Consecutive bytes of the file, staged as blocks.
 
     ``content`` has the bytes again, a buffer a block, unless the store can read them back. Ids and bytes come together,
     so that what is hashed is what is committed, whichever attempt of a task it is from. ``footers`` are those of its
     Parquet files.
     """
 
-    blocks: tuple[tuple[str, int], ...]
+    blocks: tuple[Block, ...]
     content: tuple[PickleBuffer | memoryview, ...]
     rows: int
     footers: tuple[bytes, ...] = ()

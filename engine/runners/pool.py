@@ -18,6 +18,9 @@ class Session(Protocol):
     slots: int
     """Tasks that the cluster runs at once."""
 
+    most: int | None
+    """Tasks that the export may have queued or running, if there is a limit."""
+
     def submit(self, task: Task, inputs: Sequence[Ticket] = ()) -> list[Ticket]:
         """Queue a task, which gets the results of ``inputs``; returns a ticket for each of its results."""
 

@@ -50,16 +50,17 @@ class RayPool:
                 "--address=...), and that versions and RAY_AUTH_MODE are the same on all."
             ) from error
         _check(slots)
-        return RaySession(self._work, ray.put(job), slots)
+        return RaySession(self._work, ray.put(job), slots, job.tasks_at_once)
 
 
 class RaySession:
     """Tickets are references to objects of the cluster, which keeps them, or makes them again, while they are held."""
 
-    def __init__(self, run: Any, job: Any, slots: int) -> None:
+    def __init__(self, run: Any, job: Any, slots: int, most: int | None) -> None:
         self._work = run
         self._job = job
         self.slots = slots
+        self.most = most
 
     def submit(self, task: Task, inputs: Sequence[Ticket] = ()) -> list[Ticket]:
         """Queue a task on whichever node."""

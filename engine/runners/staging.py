@@ -1,5 +1,6 @@
 """The bytes of one task on their way: cut into blocks, staged beside the encoding, and kept if the hash needs them."""
 
+import zlib
 from collections.abc import Sequence
 from functools import partial
 from pickle import PickleBuffer
@@ -9,7 +10,7 @@ from typing import Self
 from engine.blocks import BEYOND_ONE_OBJECT
 from engine.errors import LimitExceeded
 from engine.framing import Chunk
-from engine.runners.job import Piece
+from engine.runners.job import Block, Piece
 from engine.stores.names import MAX_BLOCKS
 from engine.stores.port import Staging
 from engine.under_way import UnderWay
@@ -43,7 +44,8 @@ class PieceStream:
         self._sizes = sizes
         self._block = bytearray()
         self._kept: list[bytearray] = []
-        self._lengths: list[int] = []
+        self._made: list[tuple[int, int]] = []
+        """The length and the CRC-32 of each block."""
         self._under_way = UnderWay(min(_AT_ONCE, staging.parallel_blocks))
 
     def append(self, data: Chunk) -> None:
@@ -52,18 +54,17 @@ class PieceStream:
         Raises what staging an earlier block raised, too.
         """
         self._block += data
-        if len(self._lengths) == len(self._sizes):
+        if len(self._made) == len(self._sizes):
             raise LimitExceeded(BEYOND_ONE_OBJECT)
-        if len(self._block) >= self._sizes[len(self._lengths)]:
+        if len(self._block) >= self._sizes[len(self._made)]:
             self._stage()
 
     def finish(self, rows: int, footers: Sequence[bytes] = ()) -> Piece:
         """All bytes are there: stage the rest. Raises what staging raised."""
         if self._block:
             self._stage()
-        ids = self._under_way.ids()
-        content = tuple(map(PickleBuffer, self._kept))
-        return Piece(tuple(zip(ids, self._lengths, strict=True)), content, rows, tuple(footers))
+        blocks = tuple(Block(id_, *made) for id_, made in zip(self._under_way.ids(), self._made, strict=True))
+        return Piece(blocks, tuple(map(PickleBuffer, self._kept)), rows, tuple(footers))
 
     def __enter__(self) -> Self:
         return self
@@ -75,7 +76,7 @@ class PieceStream:
 
     def _stage(self) -> None:
         block, self._block = self._block, bytearray()
-        self._lengths.append(len(block))
+        self._made.append((len(block), zlib.crc32(block)))
         ordinal = len(self._under_way)
         self._under_way.begin(partial(self._staging.stage, ordinal, memoryview(block)), len(block))
         if not self._staging.readable:

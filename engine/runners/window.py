@@ -54,13 +54,13 @@ class Window:
         """
         try:
             while self._fill(tasks):
-                yield self._first()
+                yield self._first(tasks)
         finally:
             self._drop(one for entry in self._entries for one in entry.tries)
             self._entries.clear()
 
     def _fill(self, tasks: Iterator[tuple[Task, Sequence[Ticket]]]) -> bool:
-        while len(self._entries) < _AHEAD * max(1, self._session.slots) + 1:
+        while len(self._entries) < _AHEAD * max(1, self._at_once()) + 1 and self._has_room():
             found = next(tasks, None)
             if found is None:
                 break
@@ -68,7 +68,16 @@ class Window:
             self._entries.append(_Entry(task, inputs, [self._session.submit(task, inputs)]))
         return bool(self._entries)
 
-    def _first(self) -> tuple[object, Sequence[Ticket]]:
+    def _at_once(self) -> int:
+        slots, most = self._session.slots, self._session.most
+        return slots if most is None else min(slots, most)
+
+    def _has_room(self) -> bool:
+        # Without a limit of its own, an export has tasks queued wherever a slot may be free next.
+        most = self._session.most
+        return most is None or sum(len(entry.tries) for entry in self._entries if not entry.done) < most
+
+    def _first(self, tasks: Iterator[tuple[Task, Sequence[Ticket]]]) -> tuple[object, Sequence[Ticket]]:
         front = self._entries[0]
         # Also if nothing has to be waited for: on a large cluster that may be so for minutes.
         self._cancel.raise_if_cancelled()
@@ -80,6 +89,7 @@ class Window:
                 entry.done = True
                 self._moved = time.monotonic()
                 self._took.append(self._moved - entry.begun)
+            self._fill(tasks)
             self._help()
             self._cancel.raise_if_cancelled()
         self._entries.popleft()

@@ -29,7 +29,7 @@ from engine.runners.driven import DrivenRunner
 from engine.runners.process import Driver
 from engine.settings import DuckDBSettings, StorageSettings
 from engine.stores import DirectoryStore
-from tests.bench.cluster_driver import exchanged, simulate, tasks_per_second
+from tests.bench.cluster_driver import exchanged, measured, simulate
 from tests.bench.data import RESULTS, dataset, publish
 from tests.bench.memory import MemoryInUse
 from tests.bench.settings import FOLDER
@@ -113,7 +113,7 @@ def compare(rows: int, rounds: int, names: list[str]) -> None:
         plan = here.exporter.plan(request("parquet", workflow=data.workflow, sort_by="quantity"), TEAM)
         places = Place(str(RESULTS), _results().store), Place(str(FOLDER / "exports-cluster"), there.store)
         say(exchanged(*places, settings, plan))
-        say(f"Tasks of nothing: {tasks_per_second(cluster.address):,.0f} a second")
+        say("\n".join(measured(cluster.address, cluster.raylets)))
 
 
 def _side(folder: Path, settings: DuckDBSettings, runner: Callable[[DirectoryStore], Runner]) -> Side:

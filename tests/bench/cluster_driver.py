@@ -2,13 +2,16 @@
 
 import os
 import pickle
+import re
 import resource
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from pickle import PickleBuffer
 from typing import ClassVar
 
@@ -21,7 +24,8 @@ from engine.request import ExportRequest
 from engine.runners.cluster import ClusterRunner, Place
 from engine.runners.driven import without_bounds
 from engine.runners.exchange import Keys, SampleTask, SplitTask
-from engine.runners.job import Job, Piece, Task, versions
+from engine.runners.job import Block, Job, Piece, Task, versions
+from engine.runners.pool import Session, Ticket
 from engine.runners.work import work
 from engine.runs import ColumnStatistics, Part, RowGroup, Run, State
 from engine.schema import Field, Schema
@@ -31,6 +35,9 @@ from tests.bench.settings import ROOT
 from tests.helpers.thread_pool import ThreadPool
 
 _TASKS = 3_000
+_SPLITS = 40
+_SLICE_BYTES = 128 * 1024
+"""What is below 100 KiB is kept by the driver itself."""
 _GROUPS_OF_PART = 100
 _COLUMNS = 11
 
@@ -47,11 +54,26 @@ class Nothing:
         return 0
 
 
-def tasks_per_second(address: str) -> float:
-    """Tasks of nothing through the driver's session, in a process of its own as a driver is."""
-    command = [sys.executable, "-m", "tests.bench.cluster_driver", address]
+@dataclass(frozen=True)
+class Slices:
+    """A task with as many results as a split has, each large enough to lie in the cluster's memory."""
+
+    returns: ClassVar[int] = 200
+
+    def run(self, job: Job, inputs: Sequence[object]) -> list[PickleBuffer]:
+        """Slices of zeros."""
+        del job, inputs
+        return [PickleBuffer(bytearray(_SLICE_BYTES)) for _ in range(self.returns)]
+
+
+def measured(address: str, raylets: Sequence[int]) -> list[str]:
+    """Lines of what tasks and slices cost a driver's session, in a process of its own as a driver is.
+
+    ``raylets`` are the processes of the cluster's nodes.
+    """
+    command = [sys.executable, "-m", "tests.bench.cluster_driver", address, *map(str, raylets)]
     found = subprocess.run(command, cwd=ROOT, env=os.environ, check=True, capture_output=True, text=True)
-    return float(found.stdout)
+    return found.stdout.splitlines()
 
 
 def simulate(ranges: int, sort_by: str | None = None) -> list[str]:
@@ -137,7 +159,8 @@ def _answer(job: Job, task: Task, *inputs: object) -> object:
         return tuple(Keys((os.urandom(16),), 1.0) for _ in task.statements)
     if isinstance(task, SplitTask):
         return [[1] * task.buckets, *(PickleBuffer(block) for _ in range(task.buckets))]
-    return Piece(((f"{id(task):017x}"[-17:], len(block)),) * 4, (PickleBuffer(block),) * 4, 1)
+    staged = Block(f"{id(task):017x}"[-17:], len(block), zlib.crc32(block))
+    return Piece((staged,) * 4, (PickleBuffer(block),) * 4, 1)
 
 
 def _resident() -> int:
@@ -145,8 +168,24 @@ def _resident() -> int:
         return int(status.read().split()[1]) * os.sysconf("SC_PAGESIZE")
 
 
-def main(address: str) -> None:
-    """Print the tasks of nothing that a session runs a second."""
+def _own(pids: Sequence[int]) -> int:
+    """Bytes of memory that processes share with nobody, as the slices in a cluster's memory are."""
+    found = (re.search(r"RssAnon:\s*(\d+) kB", Path(f"/proc/{pid}/status").read_text()) for pid in pids)
+    return sum(int(one[1]) * 1024 for one in found if one)
+
+
+def _run(session: Session, task: Task, count: int) -> list[Ticket]:
+    """So many of the task; their tickets when all have ended."""
+    tickets = [one for _ in range(count) for one in session.submit(task)]
+    left = tickets
+    while left:
+        done = set(session.ready(left, 1))
+        left = [one for one in left if one not in done]
+    return tickets
+
+
+def main(address: str, raylets: Sequence[int]) -> None:
+    """Print the tasks of nothing that a session runs a second, and what is kept of slices that are held."""
     from engine.runners.ray_pool import RayPool
 
     settings = DuckDBSettings(threads=1)
@@ -154,13 +193,19 @@ def main(address: str) -> None:
     session = RayPool(address).session(job)
     for count in (200, _TASKS):
         started = time.perf_counter()
-        left = [one for _ in range(count) for one in session.submit(Nothing())]
-        while left:
-            done = set(session.ready(left, 1))
-            left = [one for one in left if one not in done]
+        _run(session, Nothing(), count)
         seconds = time.perf_counter() - started
-    sys.stdout.write(f"{_TASKS / seconds}\n")
+    sys.stdout.write(f"Tasks of nothing: {_TASKS / seconds:,.0f} a second\n")
+    held = _run(session, Slices(), 1)
+    before = _own([os.getpid()]), _own(raylets)
+    held += _run(session, Slices(), _SPLITS)
+    driver, nodes = _own([os.getpid()]) - before[0], _own(raylets) - before[1]
+    slices = _SPLITS * Slices.returns
+    sys.stdout.write(
+        f"{slices:,} slices of {_SLICE_BYTES // 1024} KiB that are held: "
+        f"{driver / slices:,.0f} bytes each in the driver, {nodes / slices:,.0f} in the raylets\n"
+    )
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], [int(pid) for pid in sys.argv[2:]])

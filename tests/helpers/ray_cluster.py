@@ -63,13 +63,16 @@ class RayCluster:
         """Where all processes of the cluster write."""
         return self.folder
 
+    @property
+    def raylets(self) -> list[int]:
+        """The raylets of all nodes."""
+        found = dict(_processes())
+        return [pid for start in self._starts for pid in _raylets(found, start.pid)]
+
     def pids(self, node: int, name: str) -> list[int]:
         """Processes of a node whose name begins so; workers that run a task begin with ``ray::`` and its name."""
         found = dict(_processes())
-        raylets = {
-            pid for pid, (_, group, command) in found.items()
-            if group == self._starts[node].pid and "/raylet " in command
-        }  # fmt: skip
+        raylets = _raylets(found, self._starts[node].pid)
         return [pid for pid, (parent, _, command) in found.items() if parent in raylets and command.startswith(name)]
 
     def kill_node(self, node: int) -> None:
@@ -145,6 +148,10 @@ def worker_of(cluster: RayCluster, task: str, seconds: float = 60) -> int:
 def drivers_of(service: int) -> list[int]:
     """Drivers that a process started."""
     return [pid for pid, (parent, _, command) in _processes() if parent == service and "-m engine.runners " in command]
+
+
+def _raylets(processes: Mapping[int, tuple[int, int, str]], group: int) -> set[int]:
+    return {pid for pid, (_, of, command) in processes.items() if of == group and "/raylet " in command}
 
 
 def _processes() -> Iterator[tuple[int, tuple[int, int, str]]]:

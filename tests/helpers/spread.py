@@ -52,10 +52,13 @@ class Spread:
         return [info.key for info in self.exports.list("")]
 
 
-def spread_over(pool: Pool, engine: Engine, folder: Path, *, least_bytes: int = 1) -> Spread:
+def spread_over(
+    pool: Pool, engine: Engine, folder: Path, *, least_bytes: int = 1, tasks_at_once: int | None = None
+) -> Spread:
     """Over a pool, into a directory; the engine's own store has to be one too."""
-    exports = DirectoryStore(folder)
-    return Spread(engine, exports, tasks_of(pool, engine.store, exports, engine.settings(2), least_bytes=least_bytes))
+    exports, settings = DirectoryStore(folder), engine.settings(2)
+    runner = tasks_of(pool, engine.store, exports, settings, least_bytes=least_bytes, tasks_at_once=tasks_at_once)
+    return Spread(engine, exports, runner)
 
 
 def staged(folder: Path) -> list[Path]:

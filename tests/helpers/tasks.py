@@ -7,10 +7,18 @@ from engine.stores import ObjectStore
 
 
 def tasks_of(
-    pool: Pool, results: ObjectStore, exports: ObjectStore, settings: DuckDBSettings, *, least_bytes: int = 1
+    pool: Pool,
+    results: ObjectStore,
+    exports: ObjectStore,
+    settings: DuckDBSettings,
+    *,
+    least_bytes: int = 1,
+    tasks_at_once: int | None = None,
 ) -> ClusterRunner:
     """The cluster's runner on a pool whose tasks see the same directories, each of at least so many bytes."""
-    return ClusterRunner(_place(results), _place(exports), settings, pool, least_bytes=least_bytes)
+    return ClusterRunner(
+        _place(results), _place(exports), settings, pool, least_bytes=least_bytes, tasks_at_once=tasks_at_once
+    )
 
 
 def _place(store: ObjectStore) -> Place:

@@ -36,6 +36,7 @@ class ThreadSession:
         self._pool = pool
         self._job = job
         self.slots = pool.slots
+        self.most = job.tasks_at_once
 
     def submit(self, task: Task, inputs: Sequence[Any] = ()) -> list[Any]:
         """Queue a task."""

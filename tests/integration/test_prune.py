@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from engine import ranges
 from engine.compile import compile_copy
 from engine.exports import export_key
 from engine.operators import OPERATORS
@@ -225,12 +224,28 @@ def test_a_sort_reads_only_what_can_match(
         case _:
             found = pa.parquet.read_table(path)["n"].to_pylist()
     assert found == sorted(APART, key=lambda n: (n >= ROWS // 2) is not descending)
-    monkeypatch.setattr(ranges, "MOST_PIECES", 2)
+    # The same from whole parts.
+    monkeypatch.setattr("engine.plan.MOST_PIECES", 2)
     other = Engine(tmp_path / "whole", engine.store)
     assert _read(other, **asked) == GROUPS
     plan = other.plan(other.exporter(), format_name, **asked)
     other.store.delete(export_key(plan.run.workflow_id, plan.export_id, plan.request.format))
     assert other.export_bytes(format_name, **asked) == content
+
+
+@pytest.mark.parametrize("descending", [False, True])
+def test_ties_of_several_pieces_are_in_run_order(tmp_path: Path, descending: bool) -> None:
+    """The first piece is two whole parts, the second the end of the third."""
+    engine = Engine(tmp_path)
+    skipped = range(16_384, 18_432)
+    rows = [{"n": n, "one": 7 if n in skipped else 1, "two": n % 2} for n in range(ROWS)]
+    publish_small_parts(engine, rows)
+    asked: dict[str, Any] = {"filters": [entry("one", "LESS_THAN", 2)], "sort_by": "two", "descending": descending}
+    (range_,) = engine.plan(engine.exporter(), "json", **asked).ranges
+    assert [len(piece.parts) for piece in range_.pieces] == [2, 1]
+    wanted = [row["n"] for row in rows if row["one"] < 2]
+    wanted.sort(key=lambda n: -(n % 2) if descending else n % 2)
+    assert [row["n"] for row in engine.export_rows(engine.exporter(threads=2), **asked)] == wanted
 
 
 def test_nothing_in_sight_is_an_empty_file(engine: Engine, tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def test_the_command(tmp_path: Path) -> None:
     server.publish("--workflow", "w", "--run", "r1", str(tmp_path / "rows.csv"))
     done = server.command("verify")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("1 parts of ")
+    assert done.stdout.startswith("1 files of ")
     assert done.stdout.endswith(" bytes read: all right.\n")
     assert server.command("verify", "w", "--exports").stdout == "0 exports of 0 bytes read: all right.\n"
     (part,) = (tmp_path / "store").rglob("*.parquet")

@@ -15,7 +15,15 @@ import pytest
 
 from engine import publisher
 from engine.cancel import CancelToken
-from engine.errors import Cancelled, ClusterUnavailable, EngineError, LimitExceeded, SourceDamaged, StoreUnavailable
+from engine.errors import (
+    Cancelled,
+    ClusterUnavailable,
+    EngineError,
+    LimitExceeded,
+    SourceDamaged,
+    StoreError,
+    StoreUnavailable,
+)
 from engine.progress import Progress
 from engine.runners import window, work
 from engine.runners.cluster import ClusterRunner, Place
@@ -25,7 +33,7 @@ from engine.runners.tasks import RangesTask
 from engine.stack import stack_of
 from engine.stores import open_store
 from tests.helpers.azurite import KEY, Azurite
-from tests.helpers.engine import Engine
+from tests.helpers.engine import Engine, entry
 from tests.helpers.running import wait_for
 from tests.helpers.spread import SMALL, Spread, spread_over, staged
 from tests.helpers.thread_pool import ThreadPool, ThreadSession
@@ -201,7 +209,7 @@ def test_of_two_attempts_that_staged_the_same_bytes_one_counts(
 
     def withhold(number: int, task: Task, found: object) -> None:
         if isinstance(task, kind) and number == 1 and isinstance(found, Piece):
-            seen.append((task, {block_id for block_id, _ in found.blocks}))
+            seen.append((task, {block.id for block in found.blocks}))
             free.wait(30)
 
     def twin(number: int, _: Job, task: Task) -> None:
@@ -218,6 +226,90 @@ def test_of_two_attempts_that_staged_the_same_bytes_one_counts(
     (_, of_first), (_, before_twin) = seen
     assert of_first
     assert of_first <= before_twin, "what the first attempt staged lay there when the second one began"
+
+
+@pytest.mark.parametrize(("sort_by", "kind"), [(None, RangesTask), ("n", MergeTask)])
+@pytest.mark.parametrize("format_name", ["csv", "json", "parquet"])
+def test_a_block_that_changed_after_it_was_staged_is_told(
+    spread: Spread,
+    withholding: list[Withholding],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    sort_by: str | None,
+    kind: type,
+    format_name: str,
+) -> None:
+    """One bit, in the middle of a block of the first task, which the driver of an array stages anew."""
+    monkeypatch.setattr("engine.plan.PARQUET_RANGE_BYTES", 1)
+
+    def flip(number: int, task: Task, found: object) -> None:
+        if isinstance(task, kind) and number == 0 and isinstance(found, Piece):
+            name = found.blocks[0].id
+            (path,) = (one / name for one in staged(tmp_path / "exports") if (one / name).exists())
+            content = bytearray(path.read_bytes())
+            content[len(content) // 2] ^= 1
+            path.write_bytes(content)
+
+    withholding.append(flip)
+    filters = [entry("n", "LESS_THAN", ROWS)]
+    plan = spread.engine.plan(spread.exporter, format_name, filters=filters, sort_by=sort_by)
+    with pytest.raises(StoreError, match="is not what its task has staged"):
+        spread.exporter.export(plan, CancelToken())
+    assert spread.visible() == []
+    assert staged(tmp_path / "exports") == []
+    withholding.clear()
+    spread.check(plan)
+
+
+@pytest.mark.parametrize("sort_by", [None, "n"])
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_no_more_tasks_run_at_once_than_an_export_may_have(
+    engine: Engine, tmp_path: Path, sort_by: str | None, most: int
+) -> None:
+    """Six could; and as many do, so that the limit is no idleness."""
+    running, peak = 0, 0
+    lock = threading.Lock()
+
+    def runs(job: Job, task: Task, *inputs: object) -> object:
+        nonlocal running, peak
+        with lock:
+            running += 1
+            peak = max(peak, running)
+        time.sleep(0.02)
+        try:
+            return work.work(job, task, *inputs)
+        finally:
+            with lock:
+                running -= 1
+
+    pool = ThreadPool(6, runs)
+    spread = spread_over(pool, engine, tmp_path / "exports", tasks_at_once=most)
+    spread.check(spread.engine.plan(spread.exporter, "csv", sort_by=sort_by))
+    pool.threads.shutdown()
+    assert peak == most
+
+
+def test_a_straggler_gets_its_twin_beyond_that_limit(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free, tasks = threading.Event(), list[Task]()
+
+    def runs(job: Job, task: Task, *inputs: object) -> object:
+        tasks.append(task)
+        if len(tasks) == 1:
+            free.wait(30)
+        return work.work(job, task, *inputs)
+
+    monkeypatch.setattr(window, "STRAGGLER_SECONDS", 0.2)
+    monkeypatch.setattr(window, "_UNKNOWN_SECONDS", 0.1)
+    pool = ThreadPool(6, runs)
+    spread = spread_over(pool, engine, tmp_path / "exports", tasks_at_once=1)
+    started = time.monotonic()
+    spread.check(spread.engine.plan(spread.exporter, "csv"))
+    assert time.monotonic() - started < 25
+    free.set()
+    assert tasks[1] == tasks[0]
+    pool.threads.shutdown()
 
 
 def test_a_cluster_without_processors_is_told(

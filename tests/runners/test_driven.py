@@ -20,8 +20,9 @@ from engine.runners.job import Failure
 from engine.runners.process import Driver
 from engine.settings import StorageSettings
 from engine.stores import DirectoryStore
-from tests.helpers.engine import Engine
+from tests.helpers.engine import Engine, entry
 from tests.helpers.running import wait_for
+from tests.helpers.small_parts import publish_small_parts
 
 Playing = Callable[[Connection, Order], None]
 
@@ -52,14 +53,15 @@ class Service:
 
     def __init__(self, folder: Path, playing: Playing) -> None:
         self.engine = Engine(folder / "engine")
-        self.engine.publish_rows([{"n": 1}])
+        publish_small_parts(self.engine, [{"n": n} for n in range(10_000)])
         self.exports = DirectoryStore(folder / "exports")
-        self.plan = self.engine.plan(self.engine.exporter(), "csv")
+        filters = [entry("n", "IN", [1, 9_000])]
+        self.plan = self.engine.plan(self.engine.exporter(), "csv", filters=filters, sort_by="n")
         self.key = export_key("w", self.plan.export_id, self.plan.request.format)
         self.cancel, self.progress = CancelToken(), Progress()
         storage = StorageSettings(results=str(folder / "engine" / "store"), exports=str(folder / "exports"))
         driver = cast("Driver", Played(playing))
-        self._runner = DrivenRunner(driver, self.exports, storage, self.engine.settings(1))
+        self._runner = DrivenRunner(driver, self.exports, storage, self.engine.settings(1), tasks_at_once=3)
 
     def run(self, before_commit: Callable[[], None] = lambda: None) -> int:
         """The size that the store tells."""
@@ -74,6 +76,25 @@ STAGED = Told(staged=(1, 3, "hash"))
 def commit(service: Service) -> Told:
     """What a driver does at the end."""
     return Told(committed=service.exports.create(service.key, b"abc", content_type="text/csv", metadata={}))
+
+
+def test_the_order_has_the_limits_of_the_export_and_no_bounds(tmp_path: Path) -> None:
+    orders = []
+
+    def play(connection: Connection, order: Order) -> None:
+        orders.append(order)
+        connection.send(STAGED)
+        connection.recv()
+        connection.send(commit(service))
+
+    service = Service(tmp_path, play)
+    assert service.run() == 3
+    (order,) = orders
+    assert (order.key, order.tasks_at_once, order.settings) == (service.key, 3, service.engine.settings(1))
+    assert order.plan.kept == ()
+    assert {str(group.statistics) for part in order.plan.run.parts for group in part.row_groups} == {"{}"}
+    (range_,) = order.plan.ranges
+    assert [piece.parts for piece in range_.pieces] == [(part,) for part in order.plan.run.parts]
 
 
 def test_a_cancel_is_heard_among_many_words(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import InvalidInput
-from engine.runners import LocalRunner, choosing
+from engine.runners import LocalRunner, choosing, driven
 from engine.runners.choosing import SizedRunner, make_runner, spreads
 from engine.settings import RunnerSettings, StorageSettings
 from tests.helpers.engine import Engine
@@ -35,6 +35,14 @@ def test_a_missing_address_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "RAY_ADDRESS" in str(told.value.details["remedy"])
     made = _made(tmp_path, RunnerSettings(runner="ray", ray_address="h:1"))
     assert isinstance(made, SizedRunner)
+
+
+def test_the_limit_of_tasks_reaches_whoever_drives_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    monkeypatch.setattr(choosing, "find_spec", lambda _: object())
+    monkeypatch.setattr(driven, "DrivenRunner", lambda *_, **options: found.append(options))
+    _made(tmp_path, RunnerSettings(runner="ray", ray_address="h:1", runner_tasks_at_once=7))
+    assert found == [{"tasks_at_once": 7}]
 
 
 def test_small_plans_stay_here(tmp_path: Path) -> None:

@@ -73,9 +73,9 @@ def test_a_task_waits_for_a_store_that_is_slower_than_its_rows() -> None:
         thread.join(10)
         stream.append(b"c")
         piece = stream.finish(21)
-    assert [block_id for block_id, _ in piece.blocks] == [*(f"{number}:ab" for number in range(20)), "20:c"]
+    assert [block.id for block in piece.blocks] == [*(f"{number}:ab" for number in range(20)), "20:c"]
     assert b"".join(map(bytes, piece.content)) == b"ab" * 20 + b"c"
-    assert [length for _, length in piece.blocks] == [*[2] * 20, 1]
+    assert [block.length for block in piece.blocks] == [*[2] * 20, 1]
 
 
 def test_a_task_hears_that_a_block_was_refused_before_it_has_encoded_all() -> None:

@@ -35,7 +35,7 @@ def verify(workflow: str | None, run_id: str | None, exports: bool) -> None:
     named = None if workflow is None else checked_id("workflow", workflow)
     exporter = open_exporter(StorageSettings(), DuckDBSettings())
     checked = verify_exports(exporter.exports, named) if exports else _parts(exporter, named, run_id)
-    wrong = _tell(checked, "exports" if exports else "parts")
+    wrong = _tell(checked, "exports" if exports else "files")
     sys.exit(1 if wrong else 0)
 
 
