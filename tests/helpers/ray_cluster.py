@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
@@ -78,7 +79,9 @@ class RayCluster:
     def kill_node(self, node: int) -> None:
         """What a power cut does."""
         for pid in self.pids(node, "ray::"):
-            os.kill(pid, signal.SIGKILL)
+            # One that was idle for long may end by itself in this moment.
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         os.killpg(self._starts[node].pid, signal.SIGKILL)
         self._starts[node].wait()
 
