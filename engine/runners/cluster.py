@@ -78,13 +78,11 @@ class ClusterRunner:
                 self._job(plan, key, upload.handle, sorting.pieces if sorting else len(groups))
             )
             tasks = sorting.merges(session, cancel) if sorting else self._tasks(plan, groups)
-            with (
-                closing(JoinedFile(upload, _join_of(plan))) as file,
-                closing(Window(session, cancel).results(tasks)) as results,
-            ):
+            file = JoinedFile(upload, _join_of(plan))
+            with closing(Window(session, cancel).results(tasks)) as results:
                 for piece, _ in results:
                     _add(file, piece, progress)
-                file.finish()
+            file.finish()
             if len(file.block_ids) > MAX_BLOCKS:
                 raise LimitExceeded(BEYOND_ONE_OBJECT)
             yield Staged(

@@ -48,11 +48,11 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A staged block as its task made it: id, bytes, and the CRC-32 of these."""
+    """A staged block as its task made it: id, bytes, and the 64 bits of XXH3 of these."""
 
     id: str
     length: int
-    crc32: int
+    xxh3: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,12 @@
 """The bytes of one task on their way: cut into blocks, staged beside the encoding, and kept if the hash needs them."""
 
-import zlib
 from collections.abc import Sequence
 from functools import partial
 from pickle import PickleBuffer
 from types import TracebackType
 from typing import Self
+
+from xxhash import xxh3_64_intdigest
 
 from engine.blocks import BEYOND_ONE_OBJECT
 from engine.errors import LimitExceeded
@@ -45,7 +46,7 @@ class PieceStream:
         self._block = bytearray()
         self._kept: list[bytearray] = []
         self._made: list[tuple[int, int]] = []
-        """The length and the CRC-32 of each block."""
+        """The length and the hash of each block."""
         self._under_way = UnderWay(min(_AT_ONCE, staging.parallel_blocks))
 
     def append(self, data: Chunk) -> None:
@@ -76,7 +77,7 @@ class PieceStream:
 
     def _stage(self) -> None:
         block, self._block = self._block, bytearray()
-        self._made.append((len(block), zlib.crc32(block)))
+        self._made.append((len(block), xxh3_64_intdigest(block)))
         ordinal = len(self._under_way)
         self._under_way.begin(partial(self._staging.stage, ordinal, memoryview(block)), len(block))
         if not self._staging.readable:

@@ -7,13 +7,14 @@ import resource
 import subprocess
 import sys
 import time
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from pickle import PickleBuffer
 from typing import ClassVar
+
+from xxhash import xxh3_64_intdigest
 
 from engine.cancel import CancelToken
 from engine.columns import TEXT
@@ -159,7 +160,7 @@ def _answer(job: Job, task: Task, *inputs: object) -> object:
         return tuple(Keys((os.urandom(16),), 1.0) for _ in task.statements)
     if isinstance(task, SplitTask):
         return [[1] * task.buckets, *(PickleBuffer(block) for _ in range(task.buckets))]
-    staged = Block(f"{id(task):017x}"[-17:], len(block), zlib.crc32(block))
+    staged = Block(f"{id(task):017x}"[-17:], len(block), xxh3_64_intdigest(block))
     return Piece((staged,) * 4, (PickleBuffer(block),) * 4, 1)
 
 
