@@ -78,25 +78,6 @@ def commit(service: Service) -> Told:
     return Told(committed=service.exports.create(service.key, b"abc", content_type="text/csv", metadata={}))
 
 
-def test_the_order_has_the_limits_of_the_export_and_no_bounds(tmp_path: Path) -> None:
-    orders = []
-
-    def play(connection: Connection, order: Order) -> None:
-        orders.append(order)
-        connection.send(STAGED)
-        connection.recv()
-        connection.send(commit(service))
-
-    service = Service(tmp_path, play)
-    assert service.run() == 3
-    (order,) = orders
-    assert (order.key, order.tasks_at_once, order.settings) == (service.key, 3, service.engine.settings(1))
-    assert order.plan.kept == ()
-    assert {str(group.statistics) for part in order.plan.run.parts for group in part.row_groups} == {"{}"}
-    (range_,) = order.plan.ranges
-    assert [piece.parts for piece in range_.pieces] == [(part,) for part in order.plan.run.parts]
-
-
 def test_a_cancel_is_heard_among_many_words(tmp_path: Path) -> None:
     stopped = threading.Event()
 
@@ -156,7 +137,7 @@ def test_one_that_died_before_it_has_not(tmp_path: Path) -> None:
         Service(tmp_path, play).run()
 
 
-def test_an_order_has_no_bounds_and_the_same_ranges(tmp_path: Path) -> None:
+def test_an_order_has_the_limits_and_the_ranges_of_its_export_and_no_bounds(tmp_path: Path) -> None:
     orders: list[Order] = []
 
     def play(connection: Connection, order: Order) -> None:
@@ -166,12 +147,16 @@ def test_an_order_has_no_bounds_and_the_same_ranges(tmp_path: Path) -> None:
         connection.send(commit(service))
 
     service = Service(tmp_path, play)
-    service.run()
+    assert service.run() == 3
     (found,) = orders
+    assert (found.key, found.tasks_at_once, found.settings) == (service.key, 3, service.engine.settings(1))
     assert [one.bytes for one in found.plan.scan] == [one.bytes for one in service.plan.scan]
-    assert found.plan.run.parts[0].row_groups[0].statistics == {}
-    assert service.plan.run.parts[0].row_groups[0].statistics != {}
     assert found.plan.export_id == service.plan.export_id
+    assert found.plan.kept == ()
+    assert {str(group.statistics) for part in found.plan.run.parts for group in part.row_groups} == {"{}"}
+    assert service.plan.run.parts[0].row_groups[0].statistics != {}
+    (range_,) = found.plan.ranges
+    assert [piece.parts for piece in range_.pieces] == [(part,) for part in found.plan.run.parts]
 
 
 def test_what_it_failed_with_is_raised(tmp_path: Path) -> None:
