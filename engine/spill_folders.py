@@ -31,9 +31,15 @@ def abandoned(parent: Path, before: float) -> Iterator[tuple[Path, int]]:
     """Folders in which nothing was written since ``before`` (seconds of the epoch), and the bytes of each."""
     for folder in parent.glob(f"{_PREFIX}*"):
         # Others end beside us, and take theirs away.
-        found = [status for path in (folder, *folder.rglob("*")) if (status := _status(path)) is not None]
+        found = [status for path in (folder, *_below(folder)) if (status := _status(path)) is not None]
         if found and max(status.st_mtime for status in found) < before:
             yield folder, sum(status.st_size for status in found[1:])
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    # Not by Path.rglob, which fails when a folder is removed under it.
+    for base, folders, files in os.walk(folder):
+        yield from (Path(base, name) for name in (*folders, *files))
 
 
 def _status(path: Path) -> os.stat_result | None:

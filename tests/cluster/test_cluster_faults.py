@@ -21,6 +21,7 @@ from engine.stores import open_store
 from tests.helpers.azurite import Azurite
 from tests.helpers.engine import Engine
 from tests.helpers.fault_proxy import BLOCK, READ, Fault, FaultProxy
+from tests.helpers.folders import files_below
 from tests.helpers.ray_cluster import RayCluster, worker_of
 from tests.helpers.running import Running, wait_for
 from tests.helpers.spread import SMALL, Spread, staged
@@ -41,7 +42,7 @@ def spilled(spread: Spread) -> set[Path]:
 
 def blocks_lie_in(folder: Path) -> bool:
     try:
-        return any(path.stat().st_size for upload in staged(folder) for path in upload.iterdir())
+        return any(path.stat().st_size for path in files_below(folder / ".staging"))
     except FileNotFoundError:
         # It has just been taken.
         return True

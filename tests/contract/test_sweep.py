@@ -1,6 +1,7 @@
 """What a sweep removes and what it leaves, on both stores."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from engine.cancel import CancelToken
 from engine.exporter import Exporter
 from engine.exports import Export, export_key
 from engine.leases import SUFFIX, Lease, Leases
-from engine.spill_folders import spill_folder
+from engine.spill_folders import abandoned, spill_folder
 from engine.stores import DirectoryStore, ObjectStore
 from engine.sweeper import FORGOTTEN, LINGER, Sweeper, Swept
 from engine.tickets import Tickets
@@ -313,3 +314,16 @@ def test_spill_folders_of_the_dead_go(house: House) -> None:
     assert swept.bytes >= 5
     assert [folder for folder in folders if folder.exists()] == [alive, publishing, *others]
     assert not dead.exists()
+
+
+def test_a_look_for_spill_folders_beside_those_that_end(tmp_path: Path) -> None:
+    def spill() -> None:
+        for _ in range(1000):
+            with spill_folder(tmp_path) as folder:
+                (folder / "block.tmp").write_bytes(b"12345")
+
+    with ThreadPoolExecutor(1) as pool:
+        spilling = pool.submit(spill)
+        while not spilling.done():
+            assert list(abandoned(tmp_path, 0)) == []
+        spilling.result()

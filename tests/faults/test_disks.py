@@ -10,6 +10,7 @@ import pytest
 
 from tests.faults.told import Told
 from tests.helpers.disks import small_disk
+from tests.helpers.folders import files_below
 from tests.helpers.server import Server
 
 ROWS = 1_000_000
@@ -42,10 +43,6 @@ def numbers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def files(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file()]
-
-
 def works(server: Server) -> bool:
     return server.download("numbers", filters=_SMALL).count(b"\n") == 11
 
@@ -54,11 +51,11 @@ def _exports(tmp_path: Path, numbers: Path, disk: Path) -> None:
     with Server((str(tmp_path / "store"), {}), tmp_path, TAILRACE_EXPORTS=str(disk / "exports")) as server:
         server.publish("--workflow", "numbers", "--run", "r", str(numbers))
         assert works(server)
-        before = files(disk)
+        before = files_below(disk)
         answer = server.export("numbers")
         assert (answer.status, answer.json()["code"]) == (503, "store_unavailable")
         assert str(disk) not in answer.body.decode()
-        assert files(disk) == before
+        assert files_below(disk) == before
         assert works(server)
 
 
@@ -80,7 +77,7 @@ def _results(tmp_path: Path, numbers: Path, disk: Path) -> None:
     assert "Traceback" not in done.stderr
     assert published
     assert [line.split("\t")[0] for line in server.command("runs", "numbers").stdout.splitlines()[1:]] == published
-    assert not [path for path in files(disk) if f"run={run}/" in str(path)]
+    assert not [path for path in files_below(disk) if f"run={run}/" in str(path)]
     server.publish("--workflow", "small", "--run", "r2", str(tmp_path / "small.csv"))
     assert server.command("verify").returncode == 0
 
@@ -95,7 +92,7 @@ def _temporary(tmp_path: Path, numbers: Path, disk: Path) -> None:
     assert "full" in done.stderr
     assert "Traceback" not in done.stderr
     assert list((tmp_path / "store").rglob("run=*")) == []
-    assert files(disk) == [full]
+    assert files_below(disk) == [full]
     full.unlink()
     server.publish("--workflow", "numbers", "--run", "r", str(numbers))
     with server:

@@ -19,6 +19,7 @@ from engine.settings import DuckDBSettings
 from engine.stores import DirectoryStore
 from tests.helpers.disks import small_disk
 from tests.helpers.engine import Engine
+from tests.helpers.folders import files_below
 
 ROWS = 800_000
 TIGHT = {1: "180MB", 2: "220MB"}
@@ -54,6 +55,12 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     return engine
 
 
+def _has_bytes(path: Path) -> bool:
+    with suppress(FileNotFoundError):
+        return path.stat().st_size > 0
+    return False
+
+
 @contextmanager
 def seen_in(folder: Path) -> Iterator[set[str]]:
     """Names of files that lay in the folder at some time."""
@@ -62,7 +69,7 @@ def seen_in(folder: Path) -> Iterator[set[str]]:
 
     def look() -> None:
         while not over.wait(0.005):
-            seen.update(path.name for path in folder.rglob("*") if path.is_file())
+            seen.update(path.name for path in files_below(folder))
 
     watcher = threading.Thread(target=look)
     watcher.start()
@@ -127,7 +134,7 @@ def test_a_sort_whose_disk_is_full_is_refused(engine: Engine, tmp_path: Path, ot
     filled = threading.Event()
 
     def fill(disk: Path) -> None:
-        while not any(path.is_file() and path.stat().st_size for path in (disk / "spill").glob("*/*")):
+        while not any(map(_has_bytes, files_below(disk / "spill"))):
             time.sleep(0.001)
         with suppress(OSError):
             (disk / "filler").write_bytes(bytes(64_000_000))

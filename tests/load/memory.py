@@ -46,7 +46,10 @@ class StatementsWatch:
 
 
 def _children(pid: int) -> list[int]:
-    tasks = Path("/proc").glob(f"{pid}/task/*")
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+    except FileNotFoundError:
+        return []
     return [int(child) for task in tasks for child in _text(task / "children").split()]
 
 

@@ -18,6 +18,7 @@ import polars as pl
 import pytest
 
 from engine.sandbox.child import room_bytes
+from tests.helpers.folders import files_below
 from tests.helpers.server import KEY, Server
 from tests.load.clients import HEALTH, LARGE, LARGE_EXPORT, REQUEST_NAMES, SMALL, Client, Seen
 from tests.load.memory import StatementsWatch, peak_mb
@@ -103,7 +104,7 @@ def test_many_clients_at_once(server: Server, capsys: pytest.CaptureFixture[str]
     assert statements.most_mb < ALLOWED_SQL_MB
     # Whoever left has left nothing: the service is as before.
     assert server.download("small", format="csv").count(b"\n") == SMALL + 1
-    assert [path for path in (server.folder / "spill").rglob("*") if path.is_file()] == []
+    assert files_below(server.folder / "spill") == []
 
 
 def _figures(seen: Seen, idle: float, peak: float, statements: StatementsWatch) -> Iterator[str]:

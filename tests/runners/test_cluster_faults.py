@@ -34,6 +34,7 @@ from engine.stack import stack_of
 from engine.stores import open_store
 from tests.helpers.azurite import KEY, Azurite
 from tests.helpers.engine import Engine, entry
+from tests.helpers.folders import files_below
 from tests.helpers.running import wait_for
 from tests.helpers.spread import SMALL, Spread, spread_over, staged
 from tests.helpers.thread_pool import ThreadPool, ThreadSession
@@ -86,7 +87,7 @@ def spread(
 
 def blocks(folder: Path) -> set[str]:
     """Names of what was staged and not committed."""
-    return {path.name for upload in staged(folder) for path in upload.iterdir()}
+    return {path.name for path in files_below(folder / ".staging")}
 
 
 @pytest.fixture
