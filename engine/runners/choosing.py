@@ -35,8 +35,14 @@ def make_runner(
     from engine.runners.driven import DrivenRunner
     from engine.runners.process import Driver
 
-    at_once = settings.runner_tasks_at_once
-    driven = DrivenRunner(Driver(settings.ray_address), exports, storage, duckdb, tasks_at_once=at_once)
+    driven = DrivenRunner(
+        Driver(settings.ray_address),
+        exports,
+        storage,
+        duckdb,
+        tasks_at_once=settings.runner_tasks_at_once,
+        sort_reads=settings.runner_sort_reads,
+    )
     return SizedRunner(local, driven, settings.runner_min_bytes)
 
 

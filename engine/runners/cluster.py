@@ -21,11 +21,12 @@ from engine.runners.job import Job, Piece, Task, versions
 from engine.runners.joined import ArrayJoin, Join, JoinedFile, PlainJoin, RowGroupJoin
 from engine.runners.pool import Pool, Ticket
 from engine.runners.port import Staged
-from engine.runners.sorting import SORT_TASK_BYTES, Sorting
+from engine.runners.sort_scan import SORT_TASK_BYTES, SortScan
+from engine.runners.sorting import Sorting
 from engine.runners.staging import block_sizes
 from engine.runners.tasks import RangesTask
 from engine.runners.window import Window
-from engine.settings import DuckDBSettings, megabytes
+from engine.settings import SORT_READS, DuckDBSettings, megabytes
 from engine.stores.names import MAX_BLOCKS
 from engine.stores.port import ObjectStore
 
@@ -53,12 +54,14 @@ class ClusterRunner:
         *,
         least_bytes: int | None = None,
         tasks_at_once: int | None = None,
+        sort_reads: int = SORT_READS,
     ) -> None:
         self._results = results
         self._exports = exports
         self._settings = settings
         self._pool = pool
         self._tasks_at_once = tasks_at_once
+        self._sort_reads = sort_reads
         self._least_bytes = TASK_BYTES if least_bytes is None else least_bytes
         self._least_bytes_of_sort = SORT_TASK_BYTES if least_bytes is None else least_bytes
 
@@ -67,17 +70,19 @@ class ClusterRunner:
         """Write the file of a plan that encodes; what the port promises."""
         if plan.takes_row_groups:
             raise ValueError("what is only copied is no work for a cluster")
-        sorting = (
-            None if plan.sort is None else Sorting(plan, self._source(plan), least_bytes=self._least_bytes_of_sort)
-        )
-        most = task_bytes(sum(range_.bytes for range_ in plan.scan), self._least_bytes)
-        groups = [] if sorting else list(grouped(plan.ranges, lambda range_: range_.bytes, most))
+        limits = self._limits()
         upload = self._exports.store.begin(key, content_type=plan.request.format.content_type)
         try:
-            session = self._pool.session(
-                self._job(plan, key, upload.handle, sorting.pieces if sorting else len(groups))
-            )
-            tasks = sorting.merges(session, cancel) if sorting else self._tasks(plan, groups)
+            if plan.sort is None:
+                most = task_bytes(sum(range_.bytes for range_ in plan.scan), self._least_bytes)
+                groups = list(grouped(plan.ranges, lambda range_: range_.bytes, most))
+                session = self._pool.session(self._job(plan, key, upload.handle, limits, len(groups)))
+                tasks = self._tasks(plan, groups)
+            else:
+                scan = SortScan(plan, self._source(plan), least_bytes=self._least_bytes_of_sort)
+                sorting = Sorting(scan, limits, reads=self._sort_reads, keeps=not upload.readable)
+                session = self._pool.session(self._job(plan, key, upload.handle, limits, sorting.pieces))
+                tasks = sorting.merges(session, cancel)
             file = JoinedFile(upload, _join_of(plan))
             with closing(Window(session, cancel).results(tasks)) as results:
                 for piece, _ in results:
@@ -105,7 +110,8 @@ class ClusterRunner:
     def _source(self, plan: ExportPlan) -> Source:
         return Source(self._results.store, plan.run.parts, plan.run.published_at)
 
-    def _job(self, plan: ExportPlan, key: str, handle: str, tasks: int) -> Job:
+    def _limits(self) -> DuckDBSettings:
+        """Those of one task."""
         at_once = self._settings.threads
         share = {
             "threads": 1,
@@ -114,6 +120,9 @@ class ClusterRunner:
             "spill_limit": _share(self._settings.spill_limit, at_once),
             "spill_directory": self._settings.spill_directory.absolute(),
         }
+        return self._settings.model_copy(update=share)
+
+    def _job(self, plan: ExportPlan, key: str, handle: str, limits: DuckDBSettings, tasks: int) -> Job:
         return Job(
             versions=versions(),
             results=self._results.location,
@@ -124,7 +133,7 @@ class ClusterRunner:
             bom=plan.request.csv.bom,
             parameters=shared_parameters(plan),
             published_at=plan.run.published_at,
-            settings=self._settings.model_copy(update=share),
+            settings=limits,
             block_sizes=block_sizes(tasks),
             tasks_at_once=self._tasks_at_once,
         )

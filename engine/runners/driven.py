@@ -16,7 +16,7 @@ from engine.runners.port import Staged
 from engine.runners.process import DIED, Driver
 from engine.runners.work import error_of
 from engine.runs import Part, RowGroup
-from engine.settings import DuckDBSettings, StorageSettings
+from engine.settings import SORT_READS, DuckDBSettings, StorageSettings
 from engine.stores import located
 from engine.stores.port import ObjectInfo, ObjectStore
 
@@ -36,6 +36,7 @@ class DrivenRunner:
         *,
         least_bytes: int | None = None,
         tasks_at_once: int | None = None,
+        sort_reads: int = SORT_READS,
     ) -> None:
         self._driver = driver
         self._exports = exports
@@ -43,6 +44,7 @@ class DrivenRunner:
         self._settings = settings
         self._least_bytes = least_bytes
         self._tasks_at_once = tasks_at_once
+        self._sort_reads = sort_reads
 
     @contextmanager
     def stage(self, plan: ExportPlan, key: str, cancel: CancelToken, progress: Progress) -> Iterator[Staged]:
@@ -76,6 +78,7 @@ class DrivenRunner:
             settings=self._settings,
             least_bytes=self._least_bytes,
             tasks_at_once=self._tasks_at_once,
+            sort_reads=self._sort_reads,
         )
 
 

@@ -1,7 +1,6 @@
-"""The three tasks of a sort that is spread: keys by chance, rows cut by key, and slices put in order."""
+"""The two tasks of an exchange: rows cut by key, and slices put in order."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pickle import PickleBuffer
 from typing import ClassVar
@@ -9,46 +8,17 @@ from typing import ClassVar
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
-from fsspec import AbstractFileSystem
 
 from engine.compile import Statement
-from engine.executor import Source, failure_of, target_of
+from engine.executor import Source, target_of
 from engine.file_systems import StageFileSystem
 from engine.runners.exchange_sql import keep_rows, write_slice, write_slices
 from engine.runners.job import Job, Piece
-from engine.runners.nodes import cancel_token, results_of
+from engine.runners.key_tasks import open_parts
+from engine.runners.nodes import results_of
 from engine.runners.slices import BucketFileSystem, SliceFileSystem, Slices, bucket_paths, slice_names
 from engine.runners.tasks import encode
 from engine.runs import Part
-from engine.session import open_session
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """Some keys of the rows of one task, each standing for ``weight`` of them."""
-
-    keys: tuple[bytes, ...]
-    weight: float
-
-
-@dataclass(frozen=True, slots=True)
-class SampleTask:
-    """Keys of some ranges, each a statement that gives keys and the number of rows."""
-
-    returns: ClassVar[int] = 1
-
-    parts: tuple[Part, ...]
-    statements: tuple[Statement, ...]
-
-    def run(self, job: Job, _: Sequence[object]) -> tuple[Keys, ...]:
-        """One sample for each range. Raises LimitExceeded, SourceDamaged, Cancelled or StoreError."""
-        found = []
-        with _session(job, self.parts) as connection:
-            for one in self.statements:
-                rows = connection.execute(one.sql, {**job.parameters, **one.parameters}).fetchall()
-                if rows:
-                    found.append(Keys(tuple(key for key, _ in rows), rows[0][1] / len(rows)))
-        return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +71,7 @@ class MergeTask:
 def _write_at_once(
     job: Job, parts: Sequence[Part], rows: Statement, slices: Slices, buckets: int
 ) -> Iterator[PickleBuffer]:
-    with _session(job, parts, bucket_paths(buckets), BucketFileSystem(slices)) as connection:
+    with open_parts(job, parts, bucket_paths(buckets), BucketFileSystem(slices)) as connection:
         _execute(connection, write_slices(rows))
     yield from map(slices.taken, range(buckets))
 
@@ -110,7 +80,7 @@ def _write_in_turn(
     job: Job, parts: Sequence[Part], rows: Statement, slices: Slices, buckets: int
 ) -> Iterator[PickleBuffer]:
     targets = [target_of(bucket) for bucket in range(buckets)]
-    with _session(job, parts, targets, StageFileSystem(slices)) as connection:
+    with open_parts(job, parts, targets, StageFileSystem(slices)) as connection:
         _execute(connection, keep_rows(rows))
         for bucket, target in enumerate(targets):
             _execute(connection, write_slice(bucket, target))
@@ -123,24 +93,3 @@ def _execute(connection: duckdb.DuckDBPyConnection, statement: Statement) -> Non
 
 def _rows_of(file: PickleBuffer) -> int:
     return pq.ParquetFile(pa.BufferReader(file)).metadata.num_rows if file.raw().nbytes else 0
-
-
-@contextmanager
-def _session(
-    job: Job, parts: Sequence[Part], targets: Sequence[str] = (), *others: AbstractFileSystem
-) -> Iterator[duckdb.DuckDBPyConnection]:
-    source = Source(results_of(job), parts, job.published_at)
-    readable, cancel = source.file_system(), cancel_token()
-    try:
-        with (
-            open_session(
-                job.settings,
-                threads=1,
-                allowed=[*source.names(parts), *targets],
-                file_systems=(*others, readable),
-            ) as connection,
-            cancel.watching(connection),
-        ):
-            yield connection
-    except duckdb.Error as error:
-        raise failure_of(error, readable, cancel) from error

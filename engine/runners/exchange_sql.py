@@ -1,21 +1,17 @@
-"""The statements of a sort that is spread over tasks.
-
-Rows are ordered by the sort field, then by their place in the run: no two are alike, so any number of equal values can
-be cut anywhere. ``create_sort_key`` spells that as bytes whose order is DuckDB's own.
-"""
+"""The statements of an exchange: rows into slices by bucket, slices into a part of the file."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.compile import PLACE, Statement, copy_options, direction_of, order_of, place_of, select_of, span
+from engine.compile import PLACE, Statement, copy_options, order_of, select_of
 from engine.plan import ExportPlan
 from engine.quoting import identifier
-from engine.ranges import Range
 from engine.readers import read_parquet
 from engine.runners.slices import ALL_BUCKETS, BUCKET, SLICE_NAME
+from engine.runners.sort_keys import bucket_of
 
-_KEY, _NUMBER = "_key", "_number"
-"""As `PLACE`, names that no column of a run has."""
+_NUMBER = "_number"
+"""As `PLACE`, a name that no column of a run has."""
 
 _TABLE = "exchange"
 _SLICE = "FORMAT parquet, COMPRESSION snappy, WRITE_BLOOM_FILTER false, DICTIONARY_SIZE_LIMIT 0"
@@ -31,34 +27,12 @@ class Edges:
     rows: int
 
 
-def sample(plan: ExportPlan, range_: Range, sources: list[str], places: list[int], keys: int) -> Statement:
-    """Up to ``keys`` keys of a range's rows, taken by chance, each with the number of all its rows.
-
-    ``places`` are the numbers of the range's parts within the run.
-    """
-    rows, parameters = _rows(plan, range_, sources, places)
-    # A fixed seed: a task that runs twice tells the same.
-    sql = f"SELECT {_KEY}, (SELECT count(*) FROM found) FROM found USING SAMPLE reservoir({keys} ROWS) REPEATABLE (0)"
-    return Statement(f"WITH found AS MATERIALIZED (SELECT {_KEY} FROM ({rows})) {sql}", parameters)
-
-
-def split(
-    plan: ExportPlan, ranges: Sequence[Range], sources: list[list[str]], places: list[list[int]], cuts: Sequence[bytes]
-) -> Statement:
-    """The rows of some ranges, each with the number of cuts that are not above its key.
-
-    ``sources`` and ``places`` are those of each range.
-    """
-    parameters: dict[str, object] = {f"cut{number}": cut for number, cut in enumerate(cuts)}
-    selects = []
-    for number, one in enumerate(zip(ranges, sources, places, strict=True)):
-        rows, of_range = _rows(plan, *one, suffix=str(number))
-        selects.append(rows)
-        parameters |= of_range
+def split(plan: ExportPlan, rows: Statement, cuts: Sequence[bytes]) -> Statement:
+    """The rows, each with the number of its bucket."""
+    bucket = bucket_of(cuts)
     names = ", ".join([*(identifier(field.name) for field in plan.fields), PLACE])
-    return Statement(
-        f"SELECT {names}, {_tree(0, len(cuts))} AS {BUCKET} FROM ({' UNION ALL '.join(selects)})", parameters
-    )
+    sql = f"SELECT {names}, {bucket.sql} AS {BUCKET} FROM ({rows.sql})"
+    return Statement(sql, {**rows.parameters, **bucket.parameters})
 
 
 def write_slices(rows: Statement) -> Statement:
@@ -102,27 +76,3 @@ def merge(plan: ExportPlan, *, first: bool, edges: Edges, sources: list[str], ta
     select = select_of(plan, f"({inner})")
     sql = f"COPY ({select}) TO $target ({copy_options(plan, first=first)}, USE_TMP_FILE false)"
     return Statement(sql, parameters)
-
-
-def _rows(
-    plan: ExportPlan, range_: Range, sources: list[str], places: list[int], *, suffix: str = ""
-) -> tuple[str, dict[str, object]]:
-    """The rows of a range and their keys. The ``suffix`` tells its parameters from those of other ranges."""
-    if plan.sort is None:
-        raise ValueError("a plan without an order has no keys")
-    parameters: dict[str, object] = {f"sources{suffix}": sources, f"places{suffix}": places}
-    conditions = [*([plan.predicate] if plan.predicate else []), *span(range_, parameters, suffix)]
-    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    place = place_of(f"list_extract(CAST($places{suffix} AS BIGINT[]), CAST(file_index AS BIGINT) + 1)")
-    key = f"create_sort_key({plan.sort.sql}, '{direction_of(plan)} NULLS LAST', {place}, 'ASC NULLS LAST')"
-    names = ", ".join(identifier(field.name) for field in plan.fields)
-    source = f"{read_parquet(f'$sources{suffix}')}{where}"
-    return f"SELECT {names}, {place} AS {PLACE}, {key} AS {_KEY} FROM {source}", parameters
-
-
-def _tree(low: int, high: int) -> str:
-    """The number of cuts that are not above the key, by a binary search."""
-    if low == high:
-        return str(low)
-    middle = (low + high) // 2
-    return f"CASE WHEN {_KEY} < $cut{middle} THEN {_tree(low, middle)} ELSE {_tree(middle + 1, high)} END"

@@ -42,3 +42,9 @@ class Pool(Protocol):
 
     def session(self, job: Job) -> Session:
         """Begin the tasks of one export. Raises ClusterUnavailable."""
+
+
+def at_once(session: Session) -> int:
+    """Tasks of the export that run at once: one, where nothing can run yet."""
+    slots = max(1, session.slots)
+    return slots if session.most is None else min(slots, session.most)

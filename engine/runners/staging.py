@@ -23,6 +23,8 @@ _LARGEST_BYTES = 4000 * MIB
 _DRIVER_BLOCKS = 2
 """Blocks that the driver adds: one whose beginning it had to change, and the end of the file."""
 _AT_ONCE = 4
+_MOST_BLOCKS = 1024
+"""Of one task: 180 GB."""
 
 
 def block_sizes(tasks: int) -> tuple[int, ...]:
@@ -30,7 +32,7 @@ def block_sizes(tasks: int) -> tuple[int, ...]:
 
     They grow, from 8 MiB by four in four steps, so that few tasks have small blocks, and many have room for large ones.
     """
-    count = min(64, (MAX_BLOCKS - _DRIVER_BLOCKS) // tasks)
+    count = min(_MOST_BLOCKS, (MAX_BLOCKS - _DRIVER_BLOCKS) // tasks)
     return (*(_FIRST_BYTES * 4 ** (4 * n // count) for n in range(count - 1)), _LARGEST_BYTES)
 
 

@@ -8,7 +8,7 @@ from statistics import median
 
 from engine.cancel import CancelToken
 from engine.runners.job import Failure, Task
-from engine.runners.pool import Session, Ticket
+from engine.runners.pool import Session, Ticket, at_once
 from engine.runners.work import error_of
 
 _LOOK_SECONDS = 0.2
@@ -60,17 +60,13 @@ class Window:
             self._entries.clear()
 
     def _fill(self, tasks: Iterator[tuple[Task, Sequence[Ticket]]]) -> bool:
-        while len(self._entries) < _AHEAD * max(1, self._at_once()) + 1 and self._has_room():
+        while len(self._entries) < _AHEAD * at_once(self._session) + 1 and self._has_room():
             found = next(tasks, None)
             if found is None:
                 break
             task, inputs = found
             self._entries.append(_Entry(task, inputs, [self._session.submit(task, inputs)]))
         return bool(self._entries)
-
-    def _at_once(self) -> int:
-        slots, most = self._session.slots, self._session.most
-        return slots if most is None else min(slots, most)
 
     def _has_room(self) -> bool:
         # Without a limit of its own, an export has tasks queued wherever a slot may be free next.

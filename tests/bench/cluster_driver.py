@@ -24,8 +24,9 @@ from engine.progress import Progress
 from engine.request import ExportRequest
 from engine.runners.cluster import ClusterRunner, Place
 from engine.runners.driven import without_bounds
-from engine.runners.exchange import Keys, SampleTask, SplitTask
+from engine.runners.exchange import SplitTask
 from engine.runners.job import Block, Job, Piece, Task, versions
+from engine.runners.key_tasks import Keys, SampleTask
 from engine.runners.pool import Session, Ticket
 from engine.runners.work import work
 from engine.runs import ColumnStatistics, Part, RowGroup, Run, State
@@ -111,7 +112,7 @@ def simulate(ranges: int, sort_by: str | None = None) -> list[str]:
     planned = time.perf_counter()
     pool = ThreadPool(2, _answer)
     settings = DuckDBSettings(threads=2)
-    runner = ClusterRunner(Place("az://r/x", NullStore()), Place("az://e/x", NullStore()), settings, pool)
+    runner = ClusterRunner(Place("az://r/x", NullStore()), Place("az://e/x", NullStore()), settings, pool, sort_reads=0)
     with runner.stage(plan, "w/x.csv", CancelToken(), Progress()) as staged:
         driven = time.perf_counter()
         memory = _resident()
@@ -144,7 +145,7 @@ def exchanged(results: Place, exports: Place, settings: DuckDBSettings, plan: Ex
         return found
 
     pool = ThreadPool(2, runs)
-    with ClusterRunner(results, exports, settings, pool).stage(plan, "w/x", CancelToken(), Progress()):
+    with ClusterRunner(results, exports, settings, pool, sort_reads=0).stage(plan, "w/x", CancelToken(), Progress()):
         pool.threads.shutdown()
     source = sum(part.bytes for part in plan.run.parts)
     return (
@@ -157,7 +158,7 @@ def _answer(job: Job, task: Task, *inputs: object) -> object:
     del job, inputs
     block = b"row"
     if isinstance(task, SampleTask):
-        return tuple(Keys((os.urandom(16),), 1.0) for _ in task.statements)
+        return Keys(tuple(os.urandom(16) for _ in range(100)), 1_000)
     if isinstance(task, SplitTask):
         return [[1] * task.buckets, *(PickleBuffer(block) for _ in range(task.buckets))]
     staged = Block(f"{id(task):017x}"[-17:], len(block), xxh3_64_intdigest(block))

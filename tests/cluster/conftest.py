@@ -112,6 +112,7 @@ def spread_on(
         least_bytes: int = 100_000,
         results: str | None = None,
         memory_limit: str = "500MB",
+        sort_reads: int = 0,
     ) -> Spread:
         for name, value in cluster.access.items():
             monkeypatch.setenv(name, value)
@@ -123,7 +124,8 @@ def spread_on(
         )
         store = open_store(exports, connection_string=connection_string) if location else DirectoryStore(Path(exports))
         settings = engine.settings(2).model_copy(update={"memory_limit": memory_limit})
-        runner = DrivenRunner(drivers.of(cluster), store, storage, settings, least_bytes=least_bytes)
+        driver = drivers.of(cluster)
+        runner = DrivenRunner(driver, store, storage, settings, least_bytes=least_bytes, sort_reads=sort_reads)
         return Spread(engine, store, runner)
 
     return made
@@ -132,4 +134,4 @@ def spread_on(
 @pytest.fixture
 def spread_large(spread_on: Callable[..., Spread], large: Engine) -> Callable[..., Spread]:
     """The same of the larger run."""
-    return lambda *places: spread_on(*places, engine=large, least_bytes=2_000_000)
+    return lambda *places, **limits: spread_on(*places, engine=large, least_bytes=2_000_000, **limits)

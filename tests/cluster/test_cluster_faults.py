@@ -27,6 +27,7 @@ from tests.helpers.running import Running, wait_for
 from tests.helpers.spread import SMALL, Spread, staged
 
 PHASES = {"RangesTask": None, "SampleTask": "text", "SplitTask": "text", "MergeTask": "text"}
+"""Tasks, and what an export is sorted by that has them, if its rows are exchanged."""
 
 
 def working(cluster: RayCluster) -> list[int]:
@@ -108,12 +109,20 @@ def test_a_worker_is_killed(
     check_afterwards(spread, plan, tmp_path / "exports")
 
 
-@pytest.mark.parametrize("task", ["RangesTask", "MergeTask"])
+@pytest.mark.parametrize(
+    ("task", "sort_by", "sort_reads"),
+    [("RangesTask", None, 0), ("MergeTask", "text", 0), ("RangesTask", "text", 2)],
+)
 def test_a_worker_is_killed_when_blocks_are_staged(
-    cluster: RayCluster, spread_large: Callable[..., Spread], tmp_path: Path, task: str
+    cluster: RayCluster,
+    spread_large: Callable[..., Spread],
+    tmp_path: Path,
+    task: str,
+    sort_by: str | None,
+    sort_reads: int,
 ) -> None:
-    spread = spread_large(cluster)
-    running = Running(spread, plan := spread.engine.plan(spread.exporter, "csv", sort_by=PHASES[task]))
+    spread = spread_large(cluster, sort_reads=sort_reads)
+    running = Running(spread, plan := spread.engine.plan(spread.exporter, "csv", sort_by=sort_by))
     wait_for(lambda: blocks_lie_in(tmp_path / "exports"))
     kill_worker(cluster, task)
     running.end()
@@ -121,11 +130,21 @@ def test_a_worker_is_killed_when_blocks_are_staged(
     check_afterwards(spread, plan, tmp_path / "exports")
 
 
-@pytest.mark.parametrize("task", ["RangesTask", "MergeTask"])
-def test_a_node_is_lost(cluster: RayCluster, spread_large: Callable[..., Spread], tmp_path: Path, task: str) -> None:
-    spread = spread_large(cluster)
+@pytest.mark.parametrize(
+    ("task", "sort_by", "sort_reads"),
+    [("RangesTask", None, 0), ("MergeTask", "text", 0), ("RangesTask", "text", 2)],
+)
+def test_a_node_is_lost(
+    cluster: RayCluster,
+    spread_large: Callable[..., Spread],
+    tmp_path: Path,
+    task: str,
+    sort_by: str | None,
+    sort_reads: int,
+) -> None:
+    spread = spread_large(cluster, sort_reads=sort_reads)
     # The node has work as soon as the others have heard of it.
-    for plan in plans_of(spread, sort_by=PHASES[task]):
+    for plan in plans_of(spread, sort_by=sort_by):
         running = Running(spread, plan)
         if at_work(cluster, 1, task, running):
             break
@@ -180,12 +199,15 @@ def test_a_node_with_another_version_is_told_with_both(
     check_afterwards(spread, plan, tmp_path / "exports")
 
 
-def test_a_cancel_ends_the_tasks(cluster: RayCluster, spread_large: Callable[..., Spread], tmp_path: Path) -> None:
-    spread = spread_large(cluster)
+@pytest.mark.parametrize(("task", "sort_reads"), [("SplitTask", 0), ("RangesTask", 2)])
+def test_a_cancel_ends_the_tasks(
+    cluster: RayCluster, spread_large: Callable[..., Spread], tmp_path: Path, task: str, sort_reads: int
+) -> None:
+    spread = spread_large(cluster, sort_reads=sort_reads)
     before = spilled(spread)
     plan = spread.engine.plan(spread.exporter, "csv", sort_by="text")
     running = Running(spread, plan)
-    worker_of(cluster, "SplitTask")
+    worker_of(cluster, task)
     running.cancel.cancel()
     running.end(30)
     assert isinstance(running.error, Cancelled)
@@ -195,10 +217,11 @@ def test_a_cancel_ends_the_tasks(cluster: RayCluster, spread_large: Callable[...
     check_afterwards(spread, plan, tmp_path / "exports")
 
 
+@pytest.mark.parametrize("sort_reads", [0, 4])
 def test_a_sort_beyond_the_memory_of_its_tasks_is_refused(
-    cluster: RayCluster, spread_on: Callable[..., Spread], large: Engine, tmp_path: Path
+    cluster: RayCluster, spread_on: Callable[..., Spread], large: Engine, tmp_path: Path, sort_reads: int
 ) -> None:
-    spread = spread_on(cluster, engine=large, least_bytes=10_000_000, memory_limit="20MB")
+    spread = spread_on(cluster, engine=large, least_bytes=10_000_000, memory_limit="20MB", sort_reads=sort_reads)
     before = spilled(spread)
     plan = large.plan(spread.exporter, "csv", sort_by="text")
     with pytest.raises(LimitExceeded):
@@ -244,7 +267,7 @@ def test_a_straggler_that_never_ends_has_a_twin(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("sort_by", [None, "text"])
+@pytest.mark.parametrize(("sort_by", "sort_reads"), [(None, 0), ("text", 0), ("text", 2)])
 @pytest.mark.parametrize(
     ("fault", "told"),
     [
@@ -270,6 +293,7 @@ def test_the_store_fails_under_a_task(
     fault: Fault,
     told: type[EngineError] | None,
     sort_by: str | None,
+    sort_reads: int,
 ) -> None:
     # The driver has the good line here, and the nodes have the proxy.
     location = f"az://cluster-{uuid.uuid4().hex}"
@@ -277,9 +301,9 @@ def test_the_store_fails_under_a_task(
     text = [sha256(str(n).encode()).hexdigest() for n in range(200_000)]
     monkeypatch.setattr(publisher, "_COPY_OPTIONS", SMALL.replace("2048", "32768"))
     engine.publish(engine.write_parquet(pa.table({"text": text})))
-    spread = spread_on(
-        cluster, f"{location}/x", azurite.connection_string, engine, 1_000_000, results=f"{location}/results"
-    )
+    places = (f"{location}/x", azurite.connection_string)
+    limits = {"least_bytes": 1_000_000, "sort_reads": sort_reads}
+    spread = spread_on(cluster, *places, engine, results=f"{location}/results", **limits)
     plan = spread.engine.plan(spread.exporter, "csv", sort_by=sort_by)
     proxy.inject(fault)
     try:

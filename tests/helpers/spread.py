@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 from engine.cancel import CancelToken
 from engine.exporter import Exporter
@@ -53,11 +54,18 @@ class Spread:
 
 
 def spread_over(
-    pool: Pool, engine: Engine, folder: Path, *, least_bytes: int = 1, tasks_at_once: int | None = None
+    pool: Pool,
+    engine: Engine,
+    folder: Path,
+    *,
+    least_bytes: int = 1,
+    tasks_at_once: int | None = None,
+    sort_reads: int = 0,
 ) -> Spread:
     """Over a pool, into a directory; the engine's own store has to be one too."""
     exports, settings = DirectoryStore(folder), engine.settings(2)
-    runner = tasks_of(pool, engine.store, exports, settings, least_bytes=least_bytes, tasks_at_once=tasks_at_once)
+    limits: dict[str, Any] = {"least_bytes": least_bytes, "tasks_at_once": tasks_at_once, "sort_reads": sort_reads}
+    runner = tasks_of(pool, engine.store, exports, settings, **limits)
     return Spread(engine, exports, runner)
 
 

@@ -1,5 +1,7 @@
 """Exports as the tasks of a pool, between stores that are directories."""
 
+from typing import Any
+
 from engine.runners.cluster import ClusterRunner, Place
 from engine.runners.pool import Pool
 from engine.settings import DuckDBSettings
@@ -13,12 +15,10 @@ def tasks_of(
     settings: DuckDBSettings,
     *,
     least_bytes: int = 1,
-    tasks_at_once: int | None = None,
+    **limits: Any,
 ) -> ClusterRunner:
     """The cluster's runner on a pool whose tasks see the same directories, each of at least so many bytes."""
-    return ClusterRunner(
-        _place(results), _place(exports), settings, pool, least_bytes=least_bytes, tasks_at_once=tasks_at_once
-    )
+    return ClusterRunner(_place(results), _place(exports), settings, pool, least_bytes=least_bytes, **limits)
 
 
 def _place(store: ObjectStore) -> Place:

@@ -63,6 +63,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "by a skewed value downwards": {"sort_by": "skew", "descending": True},
     "by a few values": {"sort_by": "few", "filters": [entry("number", "IS_NOT_NULL")]},
     "by a member": {"sort_by": "nested.a", "include_row_ids": True},
+    "by a number, of row groups far apart": {"sort_by": "number", "filters": [entry("n", "IN", [*range(90), 9_000])]},
     "by a number, no row": {"sort_by": "n", "filters": [entry("few", "EQUALS", "bb")]},
 }
 
@@ -79,11 +80,25 @@ def test_every_byte_is_the_same(spread: Spread, name: str, format_name: str) -> 
 def test_so_it_is_where_there_are_too_many_buckets_to_write_them_at_once(
     spread: Spread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, format_name: str
 ) -> None:
-    monkeypatch.setattr("engine.runners.sorting._MOST_AT_ONCE", 0)
+    monkeypatch.setattr("engine.runners.exchanging._MOST_AT_ONCE", 0)
     monkeypatch.delattr("engine.runners.exchange._write_at_once")
     # In a store of its own, so that nothing is there already.
     pool = ThreadPool()
     other = spread_over(pool, spread.engine, tmp_path / "exports")
+    other.check(spread.engine.plan(other.exporter, format_name, **REQUESTS[name]))
+    pool.threads.shutdown()
+    assert pool.submitted > 0
+
+
+@pytest.mark.parametrize("slots", [1, 2, 3])
+@pytest.mark.parametrize("format_name", FORMATS)
+@pytest.mark.parametrize("name", [name for name, request in REQUESTS.items() if "sort_by" in request])
+def test_so_it_is_where_few_tasks_read_the_whole_run_each(
+    spread: Spread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, format_name: str, slots: int
+) -> None:
+    monkeypatch.delattr("engine.runners.exchanging.SplitTask")
+    pool = ThreadPool(slots)
+    other = spread_over(pool, spread.engine, tmp_path / "exports", sort_reads=3)
     other.check(spread.engine.plan(other.exporter, format_name, **REQUESTS[name]))
     pool.threads.shutdown()
     assert pool.submitted > 0
@@ -96,17 +111,19 @@ def test_the_byte_order_mark_is_there_once(spread: Spread) -> None:
     assert content.count("\ufeff".encode()) == 1
 
 
-def test_row_groups_of_a_sorted_file_lie_where_one_machine_puts_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("slots", "reads"), [(2, 0), (1, 4), (2, 4), (3, 4), (4, 4)])
+def test_row_groups_of_a_sorted_file_lie_where_one_machine_puts_them(tmp_path: Path, slots: int, reads: int) -> None:
     """Pieces of several row groups, which begin and end in the midst of a bucket."""
     rows = 700_000
     engine, chance = Engine(tmp_path / "engine"), Random(1)
     table = {"k": [chance.choice([None, *range(300)]) for _ in range(rows)], "n": pa.array(range(rows))}
     engine.publish(engine.write_parquet(pa.table(table)))
-    pool = ThreadPool()
-    spread = spread_over(pool, engine, tmp_path / "exports", least_bytes=1_000_000)
+    pool = ThreadPool(slots)
+    spread = spread_over(pool, engine, tmp_path / "exports", least_bytes=1_000_000, sort_reads=reads)
     content = spread.check(engine.plan(spread.exporter, "parquet", sort_by="k"))
     pool.threads.shutdown()
-    assert 2 * 3 <= pool.submitted < 3 * 5, "pieces of a single row group would show nothing"
+    if not reads:
+        assert 2 * 3 <= pool.submitted < 3 * 5, "pieces of a single row group would show nothing"
     metadata = pyarrow.parquet.ParquetFile(io.BytesIO(content)).metadata
     groups = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
     assert groups == [122_880] * 5 + [rows - 5 * 122_880]
@@ -116,7 +133,7 @@ def test_a_split_of_many_rows_into_more_buckets_than_duckdb_has_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows, buckets = 300_000, 120
-    monkeypatch.setattr("engine.runners.sorting._PIECE_BUCKETS", buckets)
+    monkeypatch.setattr("engine.runners.exchanging._PIECE_BUCKETS", buckets)
     engine, chance = Engine(tmp_path / "engine"), Random(2)
     keys = list(range(rows))
     chance.shuffle(keys)
@@ -127,14 +144,15 @@ def test_a_split_of_many_rows_into_more_buckets_than_duckdb_has_files(
     pool.threads.shutdown()
 
 
+@pytest.mark.parametrize("sort_reads", [0, 2])
 @pytest.mark.parametrize("format_name", FORMATS)
 def test_generated_requests_on_generated_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format_name: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format_name: str, sort_reads: int
 ) -> None:
     monkeypatch.setattr(publisher, "_COPY_OPTIONS", SMALL.replace("2048", "7"))
     monkeypatch.setattr("engine.plan.PARQUET_RANGE_BYTES", 1)
     runs, engine, pool = itertools.count(), Engine(tmp_path / "engine"), ThreadPool()
-    spread = spread_over(pool, engine, tmp_path / "exports")
+    spread = spread_over(pool, engine, tmp_path / "exports", sort_reads=sort_reads)
 
     def property_(chance: Random) -> int:
         data, run = dataset(chance), f"r{next(runs)}"
@@ -148,6 +166,6 @@ def test_generated_requests_on_generated_runs(
                 spread.check(plan)
         return 4
 
-    Cases(f"cluster-{format_name}", 0.01).explore(property_, per_example=4)
+    Cases(f"cluster-{format_name}-{sort_reads}", 0.01).explore(property_, per_example=4)
     pool.threads.shutdown()
     assert pool.submitted > 0

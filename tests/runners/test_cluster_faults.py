@@ -27,8 +27,9 @@ from engine.errors import (
 from engine.progress import Progress
 from engine.runners import window, work
 from engine.runners.cluster import ClusterRunner, Place
-from engine.runners.exchange import MergeTask, SampleTask, SplitTask
+from engine.runners.exchange import MergeTask, SplitTask
 from engine.runners.job import Failure, Job, Piece, Task
+from engine.runners.key_tasks import CountTask, SampleTask
 from engine.runners.tasks import RangesTask
 from engine.stack import stack_of
 from engine.stores import open_store
@@ -40,7 +41,10 @@ from tests.helpers.spread import SMALL, Spread, spread_over, staged
 from tests.helpers.thread_pool import ThreadPool, ThreadSession
 
 ROWS = 12_000
-PHASES = [(None, RangesTask), ("n", SampleTask), ("n", SplitTask), ("n", MergeTask)]
+PHASES = [(None, RangesTask, 0), ("n", SampleTask, 0), ("n", SplitTask, 0), ("n", MergeTask, 0), ("n", RangesTask, 6)]
+"""What is sorted by, the tasks of the phase, and how many of them may each read the whole run."""
+STAGING = [(None, RangesTask, 0), ("n", MergeTask, 0), ("n", RangesTask, 6)]
+"""The phases that stage blocks."""
 
 
 @pytest.fixture
@@ -56,8 +60,17 @@ Withholding = Callable[[int, Task, object], None]
 
 
 @pytest.fixture
+def sort_reads() -> int:
+    return 0
+
+
+@pytest.fixture
 def spread(
-    engine: Engine, tmp_path: Path, interfering: list[Interfering], withholding: list[Withholding]
+    engine: Engine,
+    tmp_path: Path,
+    interfering: list[Interfering],
+    withholding: list[Withholding],
+    sort_reads: int,
 ) -> Iterator[Spread]:
     """What is put into ``interfering`` gets every task before it runs, and its number among those of its kind.
 
@@ -81,7 +94,7 @@ def spread(
         return found
 
     pool = ThreadPool(6, runs)
-    yield spread_over(pool, engine, tmp_path / "exports")
+    yield spread_over(pool, engine, tmp_path / "exports", sort_reads=sort_reads)
     pool.threads.shutdown()
 
 
@@ -100,7 +113,7 @@ def withholding() -> list[Withholding]:
     return []
 
 
-@pytest.mark.parametrize(("sort_by", "kind"), PHASES)
+@pytest.mark.parametrize(("sort_by", "kind", "sort_reads"), PHASES)
 @pytest.mark.parametrize(
     "error", [StoreUnavailable("gone"), LimitExceeded("full"), SourceDamaged("bad"), ClusterUnavailable("lost")]
 )
@@ -125,7 +138,7 @@ def test_what_a_task_raised_is_told_and_nothing_is_visible(
     spread.check(spread.engine.plan(spread.exporter, "csv", sort_by=sort_by))
 
 
-@pytest.mark.parametrize(("sort_by", "kind"), PHASES)
+@pytest.mark.parametrize(("sort_by", "kind", "sort_reads"), PHASES)
 def test_a_cancel_is_heard_in_every_phase(
     spread: Spread, interfering: list[Interfering], tmp_path: Path, sort_by: str | None, kind: type
 ) -> None:
@@ -142,8 +155,31 @@ def test_a_cancel_is_heard_in_every_phase(
     assert staged(tmp_path / "exports") == []
 
 
+def test_what_a_count_of_rows_raised_is_told(tmp_path: Path) -> None:
+    """Rows are counted where pieces of a Parquet file end between row groups."""
+    rows = 300_000
+    engine, failing = Engine(tmp_path / "engine"), [True]
+    engine.publish(engine.write_parquet(pa.table({"n": Random(3).sample(range(rows), rows)})))
+
+    def runs(job: Job, task: Task, *inputs: object) -> object:
+        if isinstance(task, CountTask) and failing:
+            failing.pop()
+            return work.failure_of(StoreUnavailable("gone"))
+        return work.work(job, task, *inputs)
+
+    pool = ThreadPool(2, runs)
+    spread = spread_over(pool, engine, tmp_path / "exports", least_bytes=100_000, sort_reads=2)
+    plan = spread.engine.plan(spread.exporter, "parquet", sort_by="n")
+    with pytest.raises(StoreUnavailable, match="gone"):
+        spread.exporter.export(plan, CancelToken())
+    assert spread.visible() == []
+    assert staged(tmp_path / "exports") == []
+    spread.check(plan)
+    pool.threads.shutdown()
+
+
 @pytest.mark.parametrize("hung", [(0,), (0, 1, 2), (3, 4)])
-@pytest.mark.parametrize(("sort_by", "kind"), PHASES)
+@pytest.mark.parametrize(("sort_by", "kind", "sort_reads"), PHASES)
 def test_stragglers_get_twins_and_what_they_write_later_is_left_out(
     spread: Spread,
     interfering: list[Interfering],
@@ -196,7 +232,7 @@ def test_stragglers_get_twins_before_any_task_has_ended(
     free.set()
 
 
-@pytest.mark.parametrize(("sort_by", "kind"), [(None, RangesTask), ("n", MergeTask)])
+@pytest.mark.parametrize(("sort_by", "kind", "sort_reads"), STAGING)
 def test_of_two_attempts_that_staged_the_same_bytes_one_counts(
     spread: Spread,
     interfering: list[Interfering],
@@ -229,7 +265,7 @@ def test_of_two_attempts_that_staged_the_same_bytes_one_counts(
     assert of_first <= before_twin, "what the first attempt staged lay there when the second one began"
 
 
-@pytest.mark.parametrize(("sort_by", "kind"), [(None, RangesTask), ("n", MergeTask)])
+@pytest.mark.parametrize(("sort_by", "kind", "sort_reads"), STAGING)
 @pytest.mark.parametrize("format_name", ["csv", "json", "parquet"])
 def test_a_block_that_changed_after_it_was_staged_is_told(
     spread: Spread,
@@ -262,10 +298,10 @@ def test_a_block_that_changed_after_it_was_staged_is_told(
     spread.check(plan)
 
 
-@pytest.mark.parametrize("sort_by", [None, "n"])
+@pytest.mark.parametrize(("sort_by", "sort_reads"), [(None, 0), ("n", 0), ("n", 4)])
 @pytest.mark.parametrize("most", [1, 2, 3])
 def test_no_more_tasks_run_at_once_than_an_export_may_have(
-    engine: Engine, tmp_path: Path, sort_by: str | None, most: int
+    engine: Engine, tmp_path: Path, sort_by: str | None, sort_reads: int, most: int
 ) -> None:
     """Six could; and as many do, so that the limit is no idleness."""
     running, peak = 0, 0
@@ -284,7 +320,7 @@ def test_no_more_tasks_run_at_once_than_an_export_may_have(
                 running -= 1
 
     pool = ThreadPool(6, runs)
-    spread = spread_over(pool, engine, tmp_path / "exports", tasks_at_once=most)
+    spread = spread_over(pool, engine, tmp_path / "exports", tasks_at_once=most, sort_reads=sort_reads)
     spread.check(spread.engine.plan(spread.exporter, "csv", sort_by=sort_by))
     pool.threads.shutdown()
     assert peak == most
@@ -384,9 +420,9 @@ def test_a_part_replaced_meanwhile_is_told(spread: Spread, interfering: list[Int
     assert spread.visible() == []
 
 
-@pytest.mark.parametrize("sort_by", [None, "n"])
+@pytest.mark.parametrize(("sort_by", "sort_reads"), [(None, 0), ("n", 0), ("n", 2)])
 def test_what_goes_to_a_task_holds_no_credential(
-    engine: Engine, azurite: Azurite, monkeypatch: pytest.MonkeyPatch, sort_by: str | None
+    engine: Engine, azurite: Azurite, monkeypatch: pytest.MonkeyPatch, sort_by: str | None, sort_reads: int
 ) -> None:
     sent: list[bytes] = []
 
@@ -399,7 +435,9 @@ def test_what_goes_to_a_task_holds_no_credential(
     location, pool = f"az://runners-{uuid.uuid4().hex}/x", ThreadPool(2, runs)
     exports = open_store(location, connection_string=azurite.connection_string)
     results = Place(str(engine.folder / "store"), engine.store)
-    runner = ClusterRunner(results, Place(location, exports), engine.settings(2), pool, least_bytes=1)
+    runner = ClusterRunner(
+        results, Place(location, exports), engine.settings(2), pool, least_bytes=1, sort_reads=sort_reads
+    )
     spread = Spread(engine, exports, runner)
     spread.check(engine.plan(spread.exporter, "csv", sort_by=sort_by))
     pool.threads.shutdown()

@@ -37,12 +37,12 @@ def test_a_missing_address_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert isinstance(made, SizedRunner)
 
 
-def test_the_limit_of_tasks_reaches_whoever_drives_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits_of_tasks_reach_whoever_drives_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
     monkeypatch.setattr(choosing, "find_spec", lambda _: object())
     monkeypatch.setattr(driven, "DrivenRunner", lambda *_, **options: found.append(options))
-    _made(tmp_path, RunnerSettings(runner="ray", ray_address="h:1", runner_tasks_at_once=7))
-    assert found == [{"tasks_at_once": 7}]
+    _made(tmp_path, RunnerSettings(runner="ray", ray_address="h:1", runner_tasks_at_once=7, runner_sort_reads=2))
+    assert found == [{"tasks_at_once": 7, "sort_reads": 2}]
 
 
 def test_small_plans_stay_here(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from engine.runners.grouping import MAX_TASKS, TASK_BYTES, grouped, task_bytes
-from engine.runners.sorting import SORT_TASK_BYTES, cut_keys, sort_task_bytes
+from engine.runners.sort_scan import SORT_TASK_BYTES, Sample, sort_task_bytes
 from engine.runners.staging import block_sizes
 
 MIB, TIB = 1024**2, 1024**4
@@ -57,7 +57,8 @@ def test_cuts_are_keys_in_order_between_buckets_of_about_the_same_weight() -> No
         chance = Random(seed)
         buckets = chance.randrange(2, 20)
         found = [(chance.randbytes(4), chance.choice([1.0, 2.5])) for _ in range(buckets * 100)]
-        cuts = cut_keys(list(found), buckets)
+        total = sum(weight for _, weight in found)
+        cuts = Sample(found, round(total)).cuts([total * bucket / buckets for bucket in range(1, buckets)])
         assert len(cuts) == buckets - 1
         assert all(one < two for one, two in pairwise(cuts))
         # Four bytes by chance differ within the first three of some thousand.
@@ -71,11 +72,11 @@ def test_cuts_are_keys_in_order_between_buckets_of_about_the_same_weight() -> No
 
 def test_a_cut_of_long_keys_is_as_short_as_can_be() -> None:
     keys = [b"a" * 5_000 + bytes([number]) * 5_000 for number in range(100)]
-    cuts = cut_keys([(key, 1.0) for key in keys], 4)
+    cuts = Sample([(key, 1.0) for key in keys], 100).cuts([25, 50, 75])
     assert [len(cut) for cut in cuts] == [5_001] * 3
     assert [sum(key < cut for key in keys) for cut in cuts] == [25, 50, 75]
 
 
 def test_keys_that_are_all_alike_are_cut_once_at_most() -> None:
-    assert cut_keys([(b"x", 1.0)] * 100, 7) == [b"x"]
-    assert cut_keys([], 7) == []
+    assert Sample([(b"x", 1.0)] * 100, 100).cuts(range(10, 90, 10)) == [b"x"]
+    assert Sample([], 0).cuts([0.5]) == []
