@@ -4,7 +4,7 @@ The hash of a file is over its bytes in order, and cannot be put together from h
 task come here through the cluster's memory, after they were staged, and are hashed in order while other tasks run.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
@@ -17,12 +17,12 @@ from engine.plan import ExportPlan
 from engine.progress import Progress
 from engine.ranges import Range
 from engine.runners.grouping import TASK_BYTES, grouped, parts_of, task_bytes
-from engine.runners.job import Job, Piece, Task, versions
+from engine.runners.job import Job, Piece, versions
 from engine.runners.joined import ArrayJoin, Join, JoinedFile, PlainJoin, RowGroupJoin
-from engine.runners.pool import Pool, Ticket
+from engine.runners.pool import Pool, Session
 from engine.runners.port import Staged
 from engine.runners.sort_scan import SORT_TASK_BYTES, SortScan
-from engine.runners.sorting import Sorting
+from engine.runners.sorting import Sorting, Tasks
 from engine.runners.staging import block_sizes
 from engine.runners.tasks import RangesTask
 from engine.runners.window import Window
@@ -77,16 +77,13 @@ class ClusterRunner:
                 most = task_bytes(sum(range_.bytes for range_ in plan.scan), self._least_bytes)
                 groups = list(grouped(plan.ranges, lambda range_: range_.bytes, most))
                 session = self._pool.session(self._job(plan, key, upload.handle, limits, len(groups)))
-                tasks = self._tasks(plan, groups)
+                ways = [self._tasks(plan, groups)]
             else:
                 scan = SortScan(plan, self._source(plan), least_bytes=self._least_bytes_of_sort)
                 sorting = Sorting(scan, limits, reads=self._sort_reads, keeps=not upload.readable)
                 session = self._pool.session(self._job(plan, key, upload.handle, limits, sorting.pieces))
-                tasks = sorting.merges(session, cancel)
-            file = JoinedFile(upload, _join_of(plan))
-            with closing(Window(session, cancel).results(tasks)) as results:
-                for piece, _ in results:
-                    _add(file, piece, progress)
+                ways = sorting.ways(session, cancel)
+            file = _joined(ways, lambda: JoinedFile(upload, _join_of(plan)), session, cancel, progress)
             file.finish()
             if len(file.block_ids) > MAX_BLOCKS:
                 raise LimitExceeded(BEYOND_ONE_OBJECT)
@@ -96,7 +93,7 @@ class ClusterRunner:
         finally:
             upload.abort()
 
-    def _tasks(self, plan: ExportPlan, groups: Sequence[Sequence[Range]]) -> Iterator[tuple[Task, Sequence[Ticket]]]:
+    def _tasks(self, plan: ExportPlan, groups: Sequence[Sequence[Range]]) -> Tasks:
         shared = shared_parameters(plan).keys()
         for number, ranges in enumerate(groups):
             statements = tuple(self._statement(plan, range_, place, shared) for place, range_ in enumerate(ranges))
@@ -137,6 +134,30 @@ class ClusterRunner:
             block_sizes=block_sizes(tasks),
             tasks_at_once=self._tasks_at_once,
         )
+
+
+def _joined(
+    ways: Iterable[Tasks],
+    begin: Callable[[], JoinedFile],
+    session: Session,
+    cancel: CancelToken,
+    progress: Progress,
+) -> JoinedFile:
+    """The pieces of the first of the ways that has the room. Raises what the last one raised."""
+    exceeded: LimitExceeded | None = None
+    for tasks in ways:
+        file = begin()
+        try:
+            with closing(Window(session, cancel).results(tasks)) as results:
+                for piece, _ in results:
+                    _add(file, piece, progress)
+        except LimitExceeded as error:
+            exceeded = error
+            progress.add_rows(-file.rows)
+            progress.add_bytes(-file.size)
+        else:
+            return file
+    raise exceeded or ValueError("there is no way to sort")
 
 
 def _add(file: JoinedFile, piece: object, progress: Progress) -> None:

@@ -11,6 +11,8 @@ from engine.runners.rereading import Reread
 from engine.runners.sort_scan import SORT_TASK_BYTES, SortScan
 from engine.settings import DuckDBSettings, megabytes
 
+Tasks = Iterator[tuple[Task, Sequence[Ticket]]]
+
 _MOST_BYTES = 512 * 1024 * 1024
 """Parquet bytes of the rows that one task sorts: so much work is lost with it."""
 
@@ -39,14 +41,17 @@ class Sorting:
         self.pieces = max(reads, self._exchange.pieces)
         """Tasks that stage, at most."""
 
-    def merges(self, session: Session, cancel: CancelToken) -> Iterator[tuple[Task, Sequence[Ticket]]]:
-        """The tasks that stage, with their inputs, in the file's order. Raises what a task before them raised."""
+    def ways(self, session: Session, cancel: CancelToken) -> list[Tasks]:
+        """The tasks that stage, with their inputs, in the file's order; then others, each of which takes less room.
+
+        Both raise what a task before them raised.
+        """
         slots = min(at_once(session), len(self._scan.groups))
         count = tasks_that_reread(self._scan.bytes, slots, self._limits, keeps=self._keeps)
-        if count is not None and count <= self._reads:
-            yield from ((task, ()) for task in Reread(self._scan).merges(session, cancel, count))
-        else:
-            yield from self._exchange.merges(session, cancel)
+        exchanged = self._exchange.merges(session, cancel)
+        if count is None or count > self._reads:
+            return [exchanged]
+        return [((task, ()) for task in Reread(self._scan).merges(session, cancel, count)), exchanged]
 
 
 def tasks_that_reread(total_bytes: int, slots: int, limits: DuckDBSettings, *, keeps: bool) -> int | None:
