@@ -24,7 +24,7 @@ class Progress:
         self.bytes = 0
 
     def add_rows(self, rows: int) -> None:
-        """More rows were written, by any thread."""
+        """More rows were written, by any thread; a number below 0 takes back what is written anew."""
         with self._lock:
             self.rows += rows
 

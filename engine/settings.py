@@ -68,6 +68,7 @@ class RunnerSettings(BaseSettings):
     runner_sort_reads: int = Field(
         SORT_READS,
         ge=0,
+        le=64,
         description="Tasks of a sort that may each read the whole run, which is cheap where they are few; "
         "a sort that needs more, and any with 0, exchanges its rows",
     )

@@ -21,6 +21,9 @@ from engine.runners.tasks import RangesTask
 _KEYS = 10_000
 """Keys in the sample: halves are within two percent of each other."""
 
+_LONGEST_KEY = 1024
+"""Bytes of a key in the sample: all of them go through the driver. Where more are alike, the cuts are fewer."""
+
 _DEVIATIONS = 4
 """How far the row at which a row group ends is sought around where the sample has it."""
 
@@ -38,7 +41,7 @@ class Reread:
         """The tasks that stage, ``count`` or fewer, in the file's order. Raises what a task before them raised."""
         boundaries: list[Boundary] = []
         if count > 1:
-            sample = self._scan.sample(session, cancel, _KEYS)
+            sample = self._scan.sample(session, cancel, _KEYS, _LONGEST_KEY)
             if not sample.rows:
                 yield self._scan.empty()
                 return

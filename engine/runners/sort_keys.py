@@ -53,17 +53,21 @@ def rows_by_key(
     return Statement(" UNION ALL ".join(selects), parameters)
 
 
-def sample(rows: Statement, keys: int) -> Statement:
-    """Up to ``keys`` keys of the rows, taken by chance, each with the number of all rows."""
-    # A fixed seed: a task that runs twice tells the same.
-    sql = f"SELECT {KEY}, (SELECT count(*) FROM found) FROM found USING SAMPLE reservoir({keys} ROWS) REPEATABLE (0)"
-    return Statement(f"WITH found AS MATERIALIZED (SELECT {KEY} FROM ({rows.sql})) {sql}", rows.parameters)
+def sample(rows: Statement, keys: int, *, seed: int, longest: int | None = None) -> Statement:
+    """Up to ``keys`` keys of the rows, taken by chance, each with the number of all rows.
+
+    Of keys beyond the ``longest``, as many bytes. The same ``seed`` takes rows at the same places.
+    """
+    key = KEY if longest is None else f"array_slice({KEY}, 1, {longest})"
+    sql = f"SELECT k, (SELECT count(*) FROM found) FROM found USING SAMPLE reservoir({keys} ROWS) REPEATABLE ({seed})"
+    return Statement(f"WITH found AS MATERIALIZED (SELECT {key} AS k FROM ({rows.sql})) {sql}", rows.parameters)
 
 
 def count(rows: Statement, cuts: Sequence[bytes]) -> Statement:
     """How many of the rows lie between one cut and the next: a bucket's number and its rows, if it has any."""
     bucket = bucket_of(cuts)
-    sql = f"SELECT {bucket.sql} AS bucket, count(*) FROM ({rows.sql}) GROUP BY bucket"
+    # Not by a name, which a column of the run may have.
+    sql = f"SELECT {bucket.sql}, count(*) FROM ({rows.sql}) GROUP BY 1"
     return Statement(sql, {**rows.parameters, **bucket.parameters})
 
 

@@ -52,10 +52,15 @@ class SortScan:
         copy = compile_copy(self.plan, one, self._source.names(one.parts), target_of(0))
         return RangesTask(True, parts_of([one]), (copy,))
 
-    def sample(self, session: Session, cancel: CancelToken, keys: int) -> "Sample":
-        """Some ``keys`` of all rows. Raises what a task raised."""
+    def sample(self, session: Session, cancel: CancelToken, keys: int, longest: int | None = None) -> "Sample":
+        """Some ``keys`` of all rows, or the beginnings of the ``longest``. Raises what a task raised."""
         of_each = ceil(keys / len(self.groups))
-        tasks = (SampleTask(parts_of(group), sort_keys.sample(self.rows(group), of_each)) for group in self.groups)
+        statements = (
+            # Each at places of its own, since what is alike in all of them would be missed in all.
+            sort_keys.sample(self.rows(group), of_each, seed=number, longest=longest)
+            for number, group in enumerate(self.groups)
+        )
+        tasks = (SampleTask(parts_of(group), one) for group, one in zip(self.groups, statements, strict=True))
         found: list[tuple[bytes, float]] = []
         rows = 0
         with closing(Window(session, cancel).results((task, ()) for task in tasks)) as results:

@@ -19,8 +19,11 @@ _MOST_BYTES = 512 * 1024 * 1024
 _MOST_BYTES_KEPT = 64 * 1024 * 1024
 """The same, where it keeps what it has written until the driver has it."""
 
-_LEAST_MEGABYTES = 250
-"""Memory with which a task sorts more than it has memory for."""
+_LEAST_MEGABYTES = 400
+"""Memory with which most tasks sort more than they have memory for: row groups and rows share it."""
+
+_MOST_READ = 2
+"""How many times as much as an exchange reads, where a range of all rows reads row groups that have none."""
 
 _SPILLED = 20
 """Bytes on disk for each byte of Parquet that is sorted, at most as a rule."""
@@ -47,9 +50,10 @@ class Sorting:
         Both raise what a task before them raised.
         """
         slots = min(at_once(session), len(self._scan.groups))
-        count = tasks_that_reread(self._scan.bytes, slots, self._limits, keeps=self._keeps)
+        (whole,) = self._scan.plan.ranges
+        count = tasks_that_reread(whole.bytes, slots, self._limits, keeps=self._keeps)
         exchanged = self._exchange.merges(session, cancel)
-        if count is None or count > self._reads:
+        if count is None or count > self._reads or whole.bytes > _MOST_READ * self._scan.bytes:
             return [exchanged]
         return [((task, ()) for task in Reread(self._scan).merges(session, cancel, count)), exchanged]
 

@@ -1,4 +1,4 @@
-"""The task of an unsorted export: ranges that DuckDB encodes."""
+"""The task of what DuckDB encodes by itself: ranges, or of a sort all rows between two keys."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

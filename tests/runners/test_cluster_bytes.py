@@ -3,6 +3,7 @@
 import io
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -13,7 +14,14 @@ import pytest
 
 from engine import publisher
 from engine.errors import InvalidRequest
+from engine.formats import FORMATS as FORMATS_OF
 from engine.request import CsvOptions
+from engine.runners.exchange import MergeTask, SplitTask
+from engine.runners.grouping import grouped
+from engine.runners.job import Job, Task
+from engine.runners.sort_scan import sort_task_bytes
+from engine.runners.tasks import RangesTask
+from engine.runners.work import work
 from tests.helpers.engine import TEAM, Engine, entry
 from tests.helpers.spread import SMALL, Spread, spread_over, staged
 from tests.helpers.thread_pool import ThreadPool
@@ -68,6 +76,9 @@ REQUESTS: dict[str, dict[str, Any]] = {
 }
 
 
+SORTED = [name for name, request in REQUESTS.items() if "sort_by" in request]
+
+
 @pytest.mark.parametrize("format_name", FORMATS)
 @pytest.mark.parametrize("name", REQUESTS)
 def test_every_byte_is_the_same(spread: Spread, name: str, format_name: str) -> None:
@@ -76,7 +87,7 @@ def test_every_byte_is_the_same(spread: Spread, name: str, format_name: str) -> 
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
-@pytest.mark.parametrize("name", [name for name, request in REQUESTS.items() if "sort_by" in request])
+@pytest.mark.parametrize("name", SORTED)
 def test_so_it_is_where_there_are_too_many_buckets_to_write_them_at_once(
     spread: Spread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, format_name: str
 ) -> None:
@@ -90,9 +101,39 @@ def test_so_it_is_where_there_are_too_many_buckets_to_write_them_at_once(
     assert pool.submitted > 0
 
 
+@pytest.mark.parametrize(("sort_reads", "longest"), [(0, 1024), (5, 1024), (5, 2)])
+@pytest.mark.parametrize("name", SORTED)
+def test_so_it_is_where_a_sorted_parquet_file_has_many_row_groups(
+    spread: Spread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, sort_reads: int, longest: int
+) -> None:
+    """Also where keys are alike in all that the driver sees of them."""
+    monkeypatch.setattr("engine.runners.rereading._LONGEST_KEY", longest)
+    parquet = FORMATS_OF["parquet"]
+    small = replace(parquet, copy_options=parquet.copy_options.replace("122880", "2048"))
+    monkeypatch.setitem(FORMATS_OF, "parquet", small)
+    for module in ("exchanging", "rereading"):
+        monkeypatch.setattr(f"engine.runners.{module}.ROW_GROUP_ROWS", 2048)
+    seen: list[type[Task]] = []
+
+    def runs(job: Job, task: Task, *inputs: object) -> object:
+        seen.append(type(task))
+        return work(job, task, *inputs)
+
+    pool = ThreadPool(5, runs)
+    other = spread_over(pool, spread.engine, tmp_path / "exports", sort_reads=sort_reads)
+    # Files of its own: the others have row groups of the usual size.
+    filters = [*REQUESTS[name].get("filters", ()), entry("n", "LESS_THAN", ROWS + sort_reads + longest)]
+    content = other.check(spread.engine.plan(other.exporter, "parquet", **{**REQUESTS[name], "filters": filters}))
+    pool.threads.shutdown()
+    groups = pyarrow.parquet.ParquetFile(io.BytesIO(content)).metadata.num_row_groups
+    most = 5 if sort_reads else 6
+    assert len([kind for kind in seen if kind in (RangesTask, MergeTask)]) == max(1, min(groups, most))
+    assert (SplitTask in seen) == (not sort_reads)
+
+
 @pytest.mark.parametrize("slots", [1, 2, 3])
 @pytest.mark.parametrize("format_name", FORMATS)
-@pytest.mark.parametrize("name", [name for name, request in REQUESTS.items() if "sort_by" in request])
+@pytest.mark.parametrize("name", SORTED)
 def test_so_it_is_where_few_tasks_read_the_whole_run_each(
     spread: Spread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, format_name: str, slots: int
 ) -> None:
@@ -116,13 +157,21 @@ def test_row_groups_of_a_sorted_file_lie_where_one_machine_puts_them(tmp_path: P
     """Pieces of several row groups, which begin and end in the midst of a bucket."""
     rows = 700_000
     engine, chance = Engine(tmp_path / "engine"), Random(1)
-    table = {"k": [chance.choice([None, *range(300)]) for _ in range(rows)], "n": pa.array(range(rows))}
+    # Columns may be called what a statement of ours calls something.
+    table = {"k": [chance.choice([None, *range(300)]) for _ in range(rows)], "bucket": pa.array(range(rows))}
     engine.publish(engine.write_parquet(pa.table(table)))
     pool = ThreadPool(slots)
-    spread = spread_over(pool, engine, tmp_path / "exports", least_bytes=1_000_000, sort_reads=reads)
-    content = spread.check(engine.plan(spread.exporter, "parquet", sort_by="k"))
+    least = 50_000 if reads else 1_000_000
+    spread = spread_over(pool, engine, tmp_path / "exports", least_bytes=least, sort_reads=reads)
+    plan = engine.plan(spread.exporter, "parquet", sort_by="k")
+    content = spread.check(plan)
     pool.threads.shutdown()
-    if not reads:
+    if reads:
+        most = sort_task_bytes(sum(range_.bytes for range_ in plan.scan), least)
+        groups_read = list(grouped(plan.scan, lambda range_: range_.bytes, most))
+        assert len(groups_read) >= slots
+        assert pool.submitted == (0 if slots == 1 else 2 * len(groups_read)) + slots
+    else:
         assert 2 * 3 <= pool.submitted < 3 * 5, "pieces of a single row group would show nothing"
     metadata = pyarrow.parquet.ParquetFile(io.BytesIO(content)).metadata
     groups = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]

@@ -19,7 +19,7 @@ CASES: dict[str, tuple[int, int, dict[str, Any], bool, int | None]] = {
     "all bytes of nothing": (0, 2, {}, False, 2),
     "no room to spill a share": (200 * MIB, 2, {"spill_limit": "2GB"}, False, None),
     "room to spill a share": (190 * MIB, 2, {"spill_limit": "2GB"}, False, 2),
-    "no memory to spill with": (34 * MIB, 2, {"memory_limit": "249MB"}, False, None),
+    "no memory to spill with": (34 * MIB, 2, {"memory_limit": "399MB"}, False, None),
     "nothing to spill": (32 * MIB, 2, {"memory_limit": "125MB"}, False, 2),
 }
 
