@@ -14,9 +14,9 @@ from engine.settings import DuckDBSettings, megabytes
 Tasks = Iterator[tuple[Task, Sequence[Ticket]]]
 
 _MOST_BYTES = 512 * 1024 * 1024
-"""Parquet bytes of the rows that one task sorts: so much work is lost with it."""
+"""Parquet bytes of the rows that one task sorts: so much work is lost with it, and a piece of Parquet is held whole."""
 
-_MOST_BYTES_KEPT = 64 * 1024 * 1024
+_MOST_BYTES_KEPT = 128 * 1024 * 1024
 """The same, where it keeps what it has written until the driver has it."""
 
 _LEAST_MEGABYTES = 400

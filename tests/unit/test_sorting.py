@@ -14,7 +14,7 @@ CASES: dict[str, tuple[int, int, dict[str, Any], bool, int | None]] = {
     "half a gigabyte for each": (1024 * MIB, 2, {}, False, 2),
     "more is two for each": (1025 * MIB, 2, {}, False, 4),
     "two for each of three, not four in all": (1537 * MIB, 3, {}, False, 6),
-    "less for each that keeps what it wrote": (256 * MIB, 2, {}, True, 4),
+    "less for each that keeps what it wrote": (512 * MIB, 2, {}, True, 4),
     "no run is too large to be told so": (100_000 * MIB, 2, {"spill_limit": "500GB"}, False, 196),
     "all bytes of nothing": (0, 2, {}, False, 2),
     "no room to spill a share": (200 * MIB, 2, {"spill_limit": "2GB"}, False, None),
