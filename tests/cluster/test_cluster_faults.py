@@ -29,6 +29,8 @@ from tests.helpers.spread import SMALL, Spread, staged
 
 PHASES = {"RangesTask": None, "SampleTask": "text", "SplitTask": "text", "MergeTask": "text"}
 """Tasks, and what an export is sorted by that has them, if its rows are exchanged."""
+STAGING = [("RangesTask", None, 0), ("MergeTask", "text", 0), ("RangesTask", "text", 2)]
+"""Tasks that stage; the last are of a sort whose two tasks read the whole run each."""
 
 
 def working(cluster: RayCluster) -> list[int]:
@@ -115,10 +117,7 @@ def test_a_worker_is_killed(
     check_afterwards(spread, plan, tmp_path / "exports")
 
 
-@pytest.mark.parametrize(
-    ("task", "sort_by", "sort_reads"),
-    [("RangesTask", None, 0), ("MergeTask", "text", 0), ("RangesTask", "text", 2)],
-)
+@pytest.mark.parametrize(("task", "sort_by", "sort_reads"), STAGING)
 def test_a_worker_is_killed_when_blocks_are_staged(
     cluster: RayCluster,
     spread_large: Callable[..., Spread],
@@ -140,10 +139,7 @@ def test_a_worker_is_killed_when_blocks_are_staged(
     check_afterwards(spread, plan, tmp_path / "exports")
 
 
-@pytest.mark.parametrize(
-    ("task", "sort_by", "sort_reads"),
-    [("RangesTask", None, 0), ("MergeTask", "text", 0), ("RangesTask", "text", 2)],
-)
+@pytest.mark.parametrize(("task", "sort_by", "sort_reads"), STAGING)
 def test_a_node_is_lost(
     cluster: RayCluster,
     spread_large: Callable[..., Spread],
