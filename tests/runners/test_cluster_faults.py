@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 
-import duckdb
 import pyarrow as pa
 import pytest
 
@@ -28,10 +27,9 @@ from engine.progress import Progress
 from engine.runners import window, work
 from engine.runners.cluster import ClusterRunner, Place
 from engine.runners.exchange import MergeTask, SplitTask
-from engine.runners.job import Failure, Job, Piece, Task
+from engine.runners.job import Job, Piece, Task
 from engine.runners.key_tasks import CountTask, SampleTask
 from engine.runners.tasks import RangesTask
-from engine.stack import stack_of
 from engine.stores import open_store
 from tests.helpers.azurite import KEY, Azurite
 from tests.helpers.engine import Engine, entry
@@ -477,28 +475,3 @@ def test_what_goes_to_a_task_holds_no_credential(
     pieces = [piece.encode() for piece in re.split("[=;]", azurite.connection_string) if len(piece) > 20]
     assert KEY.encode() in azurite.connection_string.encode()
     assert not any(piece in one for piece in [KEY.encode(), *pieces] for one in sent)
-
-
-@pytest.mark.parametrize("error", [StoreUnavailable("s"), SourceDamaged("d"), LimitExceeded("l"), Cancelled("c")])
-def test_an_error_comes_back_as_itself(error: EngineError) -> None:
-    back = work.error_of(pickle.loads(pickle.dumps(work.failure_of(error))))
-    assert (type(back), str(back)) == (type(error), str(error))
-
-
-def test_what_an_error_quotes_stays_with_the_task() -> None:
-    cell = "bob@example.com"
-    with pytest.raises(duckdb.ConversionException, match=cell) as found:
-        duckdb.sql(f"SELECT CAST('{cell}' AS INT)").fetchall()
-    damaged = SourceDamaged("A part of the run cannot be read.")
-    damaged.__cause__ = found.value
-    for error in (damaged, found.value):
-        # From the task to the driver, and on to the service.
-        back = work.error_of(work.failure_of(work.error_of(work.failure_of(error))))
-        assert cell not in stack_of(back)
-        assert "ConversionException" in stack_of(back)
-
-
-def test_an_error_that_nobody_foresaw_is_no_sentence_for_callers() -> None:
-    back = work.error_of(work.failure_of(KeyError("a secret path")))
-    assert type(back) is RuntimeError
-    assert isinstance(work.error_of(Failure("Exception", "x", {})), RuntimeError)
