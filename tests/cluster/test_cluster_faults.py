@@ -27,8 +27,8 @@ from tests.helpers.ray_cluster import RayCluster, worker_of
 from tests.helpers.running import Running, wait_for
 from tests.helpers.spread import SMALL, Spread, staged
 
-PHASES = {"RangesTask": None, "SampleTask": "text", "SplitTask": "text", "MergeTask": "text"}
-"""Tasks, and what an export is sorted by that has them, if its rows are exchanged."""
+PHASES = {"RangesTask": None, "SampleTask": "text", "CountTask": "text", "SplitTask": "text", "MergeTask": "text"}
+"""Tasks, and what an export is sorted by that has them: if rows are exchanged, but for counts."""
 STAGING = [("RangesTask", None, 0), ("MergeTask", "text", 0), ("RangesTask", "text", 2)]
 """Tasks that stage; the last are of a sort whose two tasks read the whole run each."""
 
@@ -91,7 +91,7 @@ def check_afterwards(spread: Spread, plan: ExportPlan, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("task", "place", "format_name"),
     [
-        *((task, "directory", "csv") for task in PHASES),
+        *((task, "directory", "parquet" if task == "CountTask" else "csv") for task in PHASES),
         ("RangesTask", "azure", "json"),
         ("MergeTask", "azure", "parquet"),
     ],
@@ -106,7 +106,7 @@ def test_a_worker_is_killed(
     format_name: str,
 ) -> None:
     where = (f"az://cluster-{uuid.uuid4().hex}/x", azurite.connection_string) if place == "azure" else ()
-    spread = spread_large(cluster, *where)
+    spread = spread_large(cluster, *where, sort_reads=2 if task == "CountTask" else 0)
     for plan in plans_of(spread, PHASES[task], format_name):
         running = Running(spread, plan)
         killed = kill_worker(cluster, task, running)
