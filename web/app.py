@@ -15,33 +15,33 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from engine.common.ids import is_id
 from engine.errors import EngineError
-from engine.ids import is_id
-from engine.session import SPARES
+from engine.execute.session import SPARES
 from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
-from web.admission import Busy
-from web.denied import Denied
-from web.docs import docs
-from web.download import EXPOSED_HEADERS, download
-from web.errors import answer_error
-from web.explorer import asset, explorer
-from web.export import export
-from web.facts import note
-from web.health import health, ready
-from web.metrics import metrics
+from web.api.column import column
+from web.api.download import EXPOSED_HEADERS, download
+from web.api.export import export
+from web.api.export_status import status
+from web.api.health import health, ready
+from web.api.query import query
+from web.api.rows import rows
+from web.api.workflows import workflow, workflows
+from web.auth.errors import Denied
+from web.container import Services, make_services
+from web.http.errors import answer_error
+from web.jobs.admission import Busy
 from web.openapi import openapi, openapi_older
-from web.reading.column import column
-from web.reading.query import query
-from web.reading.rows import rows
-from web.reading.workflows import workflow, workflows
-from web.request_id import RequestIds
-from web.services import Services, make_services
+from web.pages.docs import docs
+from web.pages.explorer import asset, explorer
 from web.settings import AdmissionSettings, AuthSettings, QuerySettings, ServerSettings, SigningSettings
-from web.status import status
-from web.watch import Watch
+from web.telemetry.access_log import Watch
+from web.telemetry.log_context import note
+from web.telemetry.metrics import metrics
+from web.telemetry.request_id import RequestIds
 
 if TYPE_CHECKING:
-    from web.assistants.endpoint import Endpoint
+    from web.mcp.endpoint import Endpoint
 
 _HANDLED = (EngineError, Denied, Busy, HTTPException, Exception)
 
@@ -115,7 +115,7 @@ def create_app_with(services: Services) -> Starlette:
 def _assistants(app: Starlette, services: Services) -> "Endpoint | None":
     """The route for assistants, if what it needs is installed."""
     try:
-        from web.assistants.endpoint import PATH, Endpoint  # of the extra mcp
+        from web.mcp.endpoint import PATH, Endpoint  # of the extra mcp
     except ImportError:
         return None
     endpoint = Endpoint(app, services.authenticator)

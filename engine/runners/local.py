@@ -3,16 +3,16 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from engine.allocator import set_heaps
-from engine.blocks import COPIED_AT_ONCE, ENCODED_AT_ONCE, BlockStream
-from engine.cancel import CancelToken
-from engine.executor import run_ranges
-from engine.framing import Chunk
-from engine.parquet_copy import copy_row_groups
-from engine.plan import ExportPlan
-from engine.progress import Progress
+from engine.common.cancellation import CancelToken
+from engine.common.malloc import set_heaps
+from engine.common.progress import Progress
+from engine.execute.executor import run_ranges
+from engine.execute.framing import Chunk
+from engine.execute.row_group_copy import copy_row_groups
+from engine.plan.planner import ExportPlan
 from engine.runners.port import Staged
 from engine.settings import DuckDBSettings
+from engine.stores.block_stream import COPIED_AT_ONCE, ENCODED_AT_ONCE, BlockStream
 from engine.stores.port import ObjectStore
 
 

@@ -1,6 +1,6 @@
 """The runner port: from a plan to a file that is staged whole and waits for its commit.
 
-Two adapters (`engine.runners.local`, `engine.runners.cluster`) pass one suite and give the same bytes.
+Two adapters (`engine.runners.local`, `engine.runners.ray.runner`) pass one suite and give the same bytes.
 """
 
 from collections.abc import Callable, Mapping
@@ -8,9 +8,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from engine.cancel import CancelToken
-from engine.plan import ExportPlan
-from engine.progress import Progress
+from engine.common.cancellation import CancelToken
+from engine.common.progress import Progress
+from engine.plan.planner import ExportPlan
 from engine.stores.port import ObjectInfo
 
 

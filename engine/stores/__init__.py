@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from engine.errors import InvalidInput
-from engine.stores.directory import DirectoryStore
+from engine.stores.local.store import DirectoryStore
 from engine.stores.port import ObjectInfo, ObjectStore, Upload
 
 __all__ = ["DirectoryStore", "ObjectInfo", "ObjectStore", "Upload", "located", "open_store"]
@@ -28,7 +28,7 @@ def open_store(location: str, *, connection_string: str | None = None, account_u
     if not scheme:
         return DirectoryStore(Path(location).absolute())
     # Here, because the SDK costs a third of a second that an embedded start need not spend.
-    from engine.stores.azure import azure_store
+    from engine.stores.azure.store import azure_store
 
     container, _, prefix = location.removeprefix("az://").partition("/")
     return azure_store(container, prefix.rstrip("/"), connection_string=connection_string, account_url=account_url)

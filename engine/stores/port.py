@@ -1,8 +1,9 @@
 """The object store port: what the engine needs of a place for bytes.
 
-Two adapters (`engine.stores.directory`, `engine.stores.azure`) pass one suite, ``tests/contract/test_stores.py``.
-Keys are relative, ``/``-separated, made by the engine from checked ids only. Every method may be called from any
-thread. All raise `StoreUnavailable` when the store cannot be reached after bounded retries.
+Two adapters (`engine.stores.local.store`, `engine.stores.azure.store`) pass one suite,
+``tests/contract/test_stores.py``. Keys are relative, ``/``-separated, made by the engine from checked ids only. Every
+method may be called from any thread. All raise `StoreUnavailable` when the store cannot be reached after bounded
+retries.
 """
 
 from collections.abc import Generator, Iterator, Mapping, Sequence

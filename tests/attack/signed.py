@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from engine.formats import FORMATS
+from engine.request.formats import FORMATS
 from tests.helpers.server import OTHER_KEY, TEAM, Server
-from web.signing import SigningKey, UrlSigner
+from web.auth.signed_urls import SigningKey, UrlSigner
 
 PREVIOUS, CURRENT = SigningKey("k1", b"1" * 40), SigningKey("k2", b"2" * 40)
 """What the service has; the second signs."""

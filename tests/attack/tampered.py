@@ -24,7 +24,7 @@ from tests.attack.signed import (
     value,
     without,
 )
-from web.signing import SigningKey
+from web.auth.signed_urls import SigningKey
 
 TAMPERED: dict[str, tuple[Alter, int]] = {
     # Ids that are there.

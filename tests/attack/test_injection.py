@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from engine.operators import OPERATORS
+from engine.request.operators import OPERATORS
 from tests.attack.payloads import SQL
 from tests.helpers.files import read_json, read_parquet
 from tests.helpers.server import KEY, Answer, Server
-from web.parameters import COLUMN_PARAMETERS, PAGE_PARAMETERS, PARAMETERS
+from web.api.parameters import COLUMN_PARAMETERS, PAGE_PARAMETERS, PARAMETERS
 
 DATA = "/v4/workflows/people/data"
 

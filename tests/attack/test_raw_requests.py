@@ -102,7 +102,9 @@ def test_it_is_read_in_one_way_or_refused(server: Server, name: str) -> None:
 class Impatient(Server):
     """A service that waits for a head for half a second."""
 
-    program = "from web.connection import Connection; from web.cli import main; Connection.head_seconds = 0.5; main()"
+    program = (
+        "from web.http.protocol import Connection; from web.cli import main; Connection.head_seconds = 0.5; main()"
+    )
 
 
 def test_half_a_head_holds_no_connection(tmp_path: Path) -> None:

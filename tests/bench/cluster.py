@@ -17,16 +17,16 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from engine.cancel import CancelToken
-from engine.exporter import Exporter
-from engine.exports import export_key
-from engine.plan import ExportPlan
-from engine.results import ResultStore
+from engine.catalog.catalog import ResultStore
+from engine.common.cancellation import CancelToken
+from engine.exports.export import export_key
+from engine.exports.exporter import Exporter
+from engine.plan.planner import ExportPlan
 from engine.runners import LocalRunner, Runner
-from engine.runners.choosing import SizedRunner
-from engine.runners.cluster import Place
-from engine.runners.driven import DrivenRunner
-from engine.runners.process import Driver
+from engine.runners.ray.client import DrivenRunner
+from engine.runners.ray.driver_process import Driver
+from engine.runners.ray.runner import Place
+from engine.runners.size_router import SizedRunner
 from engine.settings import SORT_READS, DuckDBSettings, StorageSettings
 from engine.stores import DirectoryStore
 from tests.bench.cluster_driver import exchanged, measured, simulate

@@ -16,21 +16,21 @@ from typing import ClassVar
 
 from xxhash import xxh3_64_intdigest
 
-from engine.cancel import CancelToken
-from engine.columns import TEXT
-from engine.formats import FORMATS
-from engine.plan import ExportPlan, make_plan
-from engine.progress import Progress
-from engine.request import ExportRequest
-from engine.runners.cluster import ClusterRunner, Place
-from engine.runners.driven import without_bounds
-from engine.runners.exchange import SplitTask
-from engine.runners.job import Block, Job, Piece, Task, versions
-from engine.runners.key_tasks import Keys, SampleTask
-from engine.runners.pool import Session, Ticket
-from engine.runners.work import work
-from engine.runs import ColumnStatistics, Part, RowGroup, Run, State
-from engine.schema import Field, Schema
+from engine.catalog.manifest import ColumnStatistics, Part, RowGroup, Run, State
+from engine.catalog.schema import Field, Schema
+from engine.catalog.types import TEXT
+from engine.common.cancellation import CancelToken
+from engine.common.progress import Progress
+from engine.plan.planner import ExportPlan, make_plan
+from engine.request.formats import FORMATS
+from engine.request.request import ExportRequest
+from engine.runners.ray.client import without_bounds
+from engine.runners.ray.messages import Block, Job, Piece, Task, versions
+from engine.runners.ray.pool_port import Session, Ticket
+from engine.runners.ray.runner import ClusterRunner, Place
+from engine.runners.ray.sort.key_tasks import Keys, SampleTask
+from engine.runners.ray.sort.shuffle_tasks import SplitTask
+from engine.runners.ray.worker import work
 from engine.settings import DuckDBSettings
 from tests.bench.null_store import NullStore
 from tests.bench.settings import ROOT
@@ -188,7 +188,7 @@ def _run(session: Session, task: Task, count: int) -> list[Ticket]:
 
 def main(address: str, raylets: Sequence[int]) -> None:
     """Print the tasks of nothing that a session runs a second, and what is kept of slices that are held."""
-    from engine.runners.ray_pool import RayPool
+    from engine.runners.ray.ray_pool import RayPool
 
     settings = DuckDBSettings(threads=1)
     job = Job(versions(), "", "", "", "", "csv", False, {}, datetime.now(UTC), settings, ())

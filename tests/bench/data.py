@@ -20,7 +20,13 @@ from tests.helpers.server import TEAM
 RESULTS = FOLDER / "results"
 BATCHES = 1_000
 _ROWS_PER_FILE = 1_000_000
-_LAYOUT = ("publisher.py", "footer.py", "runs.py", "sources.py", "parquet_sources.py")
+_LAYOUT = (
+    "publishing/publisher.py",
+    "catalog/row_group_stats.py",
+    "catalog/manifest.py",
+    "publishing/sources.py",
+    "publishing/parquet_files.py",
+)
 """What decides on the parts and the manifest of a run, beside the rows."""
 
 _SQL = """

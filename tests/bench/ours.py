@@ -5,12 +5,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from engine.cancel import CancelToken
-from engine.exporter import Exporter
-from engine.formats import FORMATS
-from engine.request import ExportRequest, read_filters, read_row_ids
-from engine.results import ResultStore
-from engine.session import SPARES
+from engine.catalog.catalog import ResultStore
+from engine.common.cancellation import CancelToken
+from engine.execute.session import SPARES
+from engine.exports.exporter import Exporter
+from engine.request.formats import FORMATS
+from engine.request.request import ExportRequest, read_filters, read_row_ids
 from engine.settings import DuckDBSettings
 from engine.stores import ObjectStore, open_store
 from tests.bench.job import Job, run, without_pandas

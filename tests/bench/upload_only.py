@@ -4,8 +4,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from engine.blocks import COPIED_AT_ONCE, block_bytes
 from engine.stores import ObjectStore, open_store
+from engine.stores.block_stream import COPIED_AT_ONCE, block_bytes
 from tests.bench.job import Job, run
 
 _KEY = "upload-only"

@@ -8,9 +8,9 @@ from random import Random
 import pyarrow as pa
 import pytest
 
-from engine import publisher
-from engine.runners.driven import DrivenRunner
-from engine.runners.process import Driver
+from engine.publishing import publisher
+from engine.runners.ray.client import DrivenRunner
+from engine.runners.ray.driver_process import Driver
 from engine.settings import StorageSettings
 from engine.stores import DirectoryStore, open_store
 from tests.helpers.azurite import Azurite
@@ -102,7 +102,7 @@ def spread_on(
     engine: Engine, drivers: Drivers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Spread]:
     """Exports of the run into a directory or a location in Azure, driven on a cluster."""
-    monkeypatch.setattr("engine.plan.PARQUET_RANGE_BYTES", 1)
+    monkeypatch.setattr("engine.plan.planner.PARQUET_RANGE_BYTES", 1)
 
     def made(
         cluster: RayCluster,

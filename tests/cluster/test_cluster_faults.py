@@ -13,11 +13,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from engine import publisher
-from engine.cancel import CancelToken
+from engine.common.cancellation import CancelToken
 from engine.errors import Cancelled, ClusterUnavailable, EngineError, LimitExceeded, StoreUnavailable
-from engine.plan import ExportPlan
-from engine.runners.window import STRAGGLER_SECONDS
+from engine.plan.planner import ExportPlan
+from engine.publishing import publisher
+from engine.runners.ray.task_window import STRAGGLER_SECONDS
 from engine.stores import open_store
 from tests.helpers.azurite import Azurite
 from tests.helpers.engine import Engine

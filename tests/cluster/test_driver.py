@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.cancel import CancelToken
+from engine.common.cancellation import CancelToken
 from engine.errors import ClusterUnavailable
-from engine.runners.process import Driver, DriverProcess
+from engine.runners.ray.driver_process import Driver, DriverProcess
 from tests.cluster.conftest import Drivers
 from tests.helpers.ray_cluster import RayCluster, drivers_of, worker_of
 from tests.helpers.running import Running, wait_for

@@ -10,10 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from engine import publisher
-from engine.cancel import CancelToken
+from engine.common.cancellation import CancelToken
+from engine.common.progress import Progress
 from engine.errors import InvalidRequest
-from engine.progress import Progress
+from engine.publishing import publisher
 from engine.stores import open_store
 from tests.helpers.azurite import KEY, Azurite
 from tests.helpers.engine import TEAM, Engine, entry

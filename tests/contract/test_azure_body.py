@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from engine.errors import ObjectChanged, StoreError, StoreUnavailable
-from engine.stores import azure_body
-from engine.stores.azure import AzureStore, azure_store
+from engine.stores.azure import download
+from engine.stores.azure.store import AzureStore, azure_store
 from tests.helpers.azurite import connection_string
 
 MIB = 1024 * 1024
@@ -78,7 +78,7 @@ class _Answers(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def blob(monkeypatch: pytest.MonkeyPatch) -> Iterator[Blob]:
-    monkeypatch.setattr(azure_body, "_PAUSE_SECONDS", 0)
+    monkeypatch.setattr(download, "_PAUSE_SECONDS", 0)
     with Blob() as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
@@ -148,13 +148,13 @@ def test_pieces_are_small_and_one_request_brings_them(blob: Blob) -> None:
 
 def test_a_stream_that_is_closed_ends_its_connection(blob: Blob, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = []
-    keep = azure_body._Answer._keep
+    keep = download._Answer._keep
 
-    def seen(self: azure_body._Answer, response: Any, body: Any, headers: dict[str, Any]) -> Any:
+    def seen(self: download._Answer, response: Any, body: Any, headers: dict[str, Any]) -> Any:
         answers.append(body.response.internal_response.raw)
         return keep(self, response, body, headers)
 
-    monkeypatch.setattr(azure_body._Answer, "_keep", seen)
+    monkeypatch.setattr(download._Answer, "_keep", seen)
     pieces = store_of(blob).stream("k", start=0, length=len(DATA), etag=ETAG)
     next(pieces)
     assert answers[0].connection is not None

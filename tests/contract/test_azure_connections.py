@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from azure.core.pipeline.transport import HttpRequest
 
-from engine.stores.azure_service import _transport
+from engine.stores.azure.client import _transport
 
 _BODY = b"<Error>" + b"x" * 5000 + b"</Error>"
 

@@ -9,8 +9,8 @@ from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobServiceClient, UserDelegationKey
 
 from engine.errors import StoreUnavailable
-from engine.stores.azure import AzureStore
-from engine.stores.azure_sas import KEY_LIFE, DelegationKeys
+from engine.stores.azure.sas import KEY_LIFE, DelegationKeys
+from engine.stores.azure.store import AzureStore
 from tests.contract.test_azure_read_urls import HEADERS, asked, in_seconds
 from tests.helpers.azurite import KEY
 

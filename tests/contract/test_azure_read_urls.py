@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from engine.stores import DirectoryStore, open_store
-from engine.stores.azure import AzureStore
+from engine.stores.azure.store import AzureStore
 from engine.stores.port import ReadHeaders, ReadUrls
 from tests.helpers.azurite import ACCOUNT, KEY, Azurite
 

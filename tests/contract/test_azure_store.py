@@ -19,8 +19,9 @@ from azure.storage.blob import (
 )
 
 from engine.errors import InvalidInput, ObjectMissing, StoreError, StoreUnavailable
-from engine.stores import azure_service, open_store
-from engine.stores.azure import AzureStore
+from engine.stores import open_store
+from engine.stores.azure import client
+from engine.stores.azure.store import AzureStore
 from tests.helpers.azurite import ACCOUNT, KEY, Azurite, connection_string
 from tests.helpers.slow_server import SlowServer
 
@@ -182,7 +183,7 @@ def test_a_missing_container_that_may_not_be_made_is_told(azurite: Azurite) -> N
 
 @pytest.mark.azurite
 def test_no_signature_is_in_an_error_or_its_traceback(azurite: Azurite, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(azure_service._RETRIES, "retry_total", 0)
+    monkeypatch.setitem(client._RETRIES, "retry_total", 0)
     signed = signed_url(azurite)
     for url in (signed_url(azurite, port=1), signed.replace("sig=", "sig=00")):
         store = open_store("az://container/p", account_url=url)
@@ -195,8 +196,8 @@ def test_no_signature_is_in_an_error_or_its_traceback(azurite: Azurite, monkeypa
 
 
 def test_a_large_block_may_take_longer_than_connecting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(azure_service, "CONNECT_SECONDS", 0.3)
-    monkeypatch.setitem(azure_service._RETRIES, "retry_total", 0)
+    monkeypatch.setattr(client, "CONNECT_SECONDS", 0.3)
+    monkeypatch.setitem(client._RETRIES, "retry_total", 0)
     block = bytes(6 * 1024 * 1024)
     with SlowServer(bytes_per_second=4 * 1024 * 1024) as server:
         store = open_store("az://container/p", connection_string=connection_string(server.port))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from engine.errors import ObjectChanged, ObjectExists, StoreError, StoreUnavailable
 from engine.stores import DirectoryStore
-from engine.stores.directory_tree import STAGING_LIFETIME_SECONDS
+from engine.stores.local.tree import STAGING_LIFETIME_SECONDS
 
 ROOT = Path(__file__).parents[2]
 CSV = "text/csv"
@@ -86,7 +86,7 @@ def test_etags_survive_a_copy_that_keeps_times(directory: DirectoryStore, tmp_pa
 
 
 def test_a_commit_in_order_copies_nothing(directory: DirectoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.stores.directory_upload.copy_range", lambda *_: pytest.fail("copied"))
+    monkeypatch.setattr("engine.stores.local.upload.copy_range", lambda *_: pytest.fail("copied"))
     upload = directory.begin("a", content_type=CSV)
     upload.commit([upload.stage(0, b"a"), upload.stage(5, b"b")], metadata={})
     assert directory.read("a") == b"ab"

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from engine.cancel import CancelToken
-from engine.exporter import Exporter
-from engine.exports import Export, export_key
-from engine.leases import SUFFIX, Lease, Leases
-from engine.spill_folders import abandoned, spill_folder
+from engine.common.cancellation import CancelToken
+from engine.common.temp_folders import abandoned, spill_folder
+from engine.exports.export import Export, export_key
+from engine.exports.exporter import Exporter
+from engine.exports.leases import SUFFIX, Lease, Leases
+from engine.exports.status import Tickets
+from engine.exports.sweep import FORGOTTEN, LINGER, Sweeper, Swept
 from engine.stores import DirectoryStore, ObjectStore
-from engine.sweeper import FORGOTTEN, LINGER, Sweeper, Swept
-from engine.tickets import Tickets
 from tests.helpers.engine import Engine, entry
 from web.cli import commands
 

@@ -12,9 +12,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from engine.results import ResultStore
+from engine.catalog.catalog import ResultStore
+from engine.exports.sweep import Sweeper
 from engine.stores import open_store
-from engine.sweeper import Sweeper
 from tests.helpers.altered import AlteredServer
 from tests.helpers.server import KEY, Answer, Asked, Server
 

@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from engine.sweeper import FORGOTTEN
-from engine.tickets import STALE_SECONDS
+from engine.exports.status import STALE_SECONDS
+from engine.exports.sweep import FORGOTTEN
 from tests.faults.house import PATH, House, above, csv_above
 from tests.faults.told import NEXT, WHOLE, Told
 from tests.helpers.altered import BEGUN, COMMITTED, READ, STAGED, UNCOMMITTED

@@ -10,13 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from engine import blocks, publisher
-from engine.cancel import CancelToken
+from engine.catalog.manifest import Part
+from engine.common.cancellation import CancelToken
 from engine.errors import SourceDamaged, StoreError
-from engine.exports import export_key
-from engine.runs import Part
-from engine.stores import ObjectStore
-from engine.verify import verify_run
+from engine.exports.export import export_key
+from engine.exports.verify import verify_run
+from engine.publishing import publisher
+from engine.stores import ObjectStore, block_stream
 from tests.faults.told import NEXT, Told
 from tests.helpers.engine import Engine
 from tests.helpers.fault_proxy import THREAD
@@ -32,7 +32,7 @@ FOOTER = -200
 @pytest.fixture
 def engine(tmp_path: Path, store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Engine:
     """A run of several parts and exports of several blocks, with an export that was made before."""
-    monkeypatch.setattr(blocks, "BLOCK_TIERS", ((50_000, 4_000),))
+    monkeypatch.setattr(block_stream, "BLOCK_TIERS", ((50_000, 4_000),))
     monkeypatch.setattr(publisher, "_COPY_OPTIONS", _SMALL_PARTS)
     engine = Engine(tmp_path / "engine", store)
     publish(engine, "r")
@@ -99,14 +99,14 @@ def test_a_damaged_run_is_told(engine: Engine, monkeypatch: pytest.MonkeyPatch, 
     if name.endswith("before an export"):
         damage(engine.store, part)
     else:
-        append = blocks.BlockStream.append
+        append = block_stream.BlockStream.append
 
-        def appending(stream: blocks.BlockStream, data: bytes) -> None:
+        def appending(stream: block_stream.BlockStream, data: bytes) -> None:
             append(stream, data)
-            monkeypatch.setattr(blocks.BlockStream, "append", append)
+            monkeypatch.setattr(block_stream.BlockStream, "append", append)
             damage(engine.store, part)
 
-        monkeypatch.setattr(blocks.BlockStream, "append", appending)
+        monkeypatch.setattr(block_stream.BlockStream, "append", appending)
     threads = set(threading.enumerate())
     with pytest.raises((SourceDamaged, StoreError)) as raised:
         exporter.export(plan, CancelToken())

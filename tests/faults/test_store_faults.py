@@ -9,14 +9,16 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from engine.cancel import CancelToken
+from engine.catalog.catalog import ResultStore
+from engine.common.cancellation import CancelToken
+from engine.common.progress import Progress
 from engine.errors import EngineError, SourceDamaged, StoreError
-from engine.exporter import Exporter
-from engine.exports import export_key
-from engine.plan import ExportPlan
-from engine.progress import Progress
-from engine.results import ResultStore
-from engine.stores import ObjectStore, azure_service, azure_upload, open_store
+from engine.exports.export import export_key
+from engine.exports.exporter import Exporter
+from engine.plan.planner import ExportPlan
+from engine.stores import ObjectStore, open_store
+from engine.stores.azure import client as azure_client
+from engine.stores.azure import upload as azure_upload
 from tests.faults.test_sources import check_nothing
 from tests.helpers.azurite import Azurite
 from tests.helpers.engine import Engine
@@ -64,8 +66,8 @@ WRITING: dict[str, tuple[Fault, str]] = {
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """As many attempts as ever, without the seconds between them, and no long wait for an answer."""
     monkeypatch.setattr(azure_upload, "BULK_READ_SECONDS", 3)
-    monkeypatch.setitem(azure_service._RETRIES, "initial_backoff", 0.02)
-    monkeypatch.setitem(azure_service._RETRIES, "increment_base", 0)
+    monkeypatch.setitem(azure_client._RETRIES, "initial_backoff", 0.02)
+    monkeypatch.setitem(azure_client._RETRIES, "increment_base", 0)
 
 
 @pytest.fixture(scope="module")

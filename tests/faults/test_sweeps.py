@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from engine.sweeper import LINGER
+from engine.exports.sweep import LINGER
 from tests.faults.house import LARGE, House, csv_above
 from tests.faults.told import NEXT, WHOLE, Told
 from tests.helpers.altered import UNCOMMITTED

@@ -13,11 +13,11 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from engine import blocks
-from engine.blocks import BlockStream
-from engine.results import ResultStore
-from engine.stores.azure_upload import AzureUpload
-from engine.stores.directory_upload import DirectoryUpload
+from engine.catalog.catalog import ResultStore
+from engine.stores import block_stream
+from engine.stores.azure.upload import AzureUpload
+from engine.stores.block_stream import BlockStream
+from engine.stores.local.upload import DirectoryUpload
 from tests.helpers.server import Server
 
 BEGUN, READ, STAGED, UNCOMMITTED, COMMITTED = "begun", "read", "staged", "uncommitted", "committed"
@@ -123,7 +123,7 @@ def _halt(point: str) -> None:
 
 def main() -> None:
     """The command line, altered."""
-    blocks.BLOCK_TIERS = ((50_000, BLOCK_BYTES),) * 4
+    block_stream.BLOCK_TIERS = ((50_000, BLOCK_BYTES),) * 4
     from web.cli import main as command
 
     for kind, name, point, after in _POINTS:

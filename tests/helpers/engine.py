@@ -11,21 +11,21 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet
 
-from engine.cancel import CancelToken
-from engine.exporter import Exporter
-from engine.exports import Export, export_key
-from engine.formats import FORMATS
-from engine.plan import ExportPlan
-from engine.publisher import Publication, Publisher
-from engine.ranges import TARGET_BYTES
-from engine.request import CsvOptions, ExportRequest, read_filters, read_row_ids
-from engine.results import ResultStore
+from engine.catalog.catalog import ResultStore
+from engine.catalog.manifest import Run
+from engine.common.cancellation import CancelToken
+from engine.common.strict_json import loads
+from engine.exports.export import Export, export_key
+from engine.exports.exporter import Exporter
+from engine.plan.planner import ExportPlan
+from engine.plan.ranges import TARGET_BYTES
+from engine.publishing.publisher import Publication, Publisher
+from engine.request.formats import FORMATS
+from engine.request.request import CsvOptions, ExportRequest, read_filters, read_row_ids
 from engine.runners import LocalRunner, Runner
-from engine.runners.choosing import SizedRunner
-from engine.runs import Run
+from engine.runners.size_router import SizedRunner
 from engine.settings import DuckDBSettings
 from engine.stores import DirectoryStore, ObjectStore
-from engine.strict_json import loads
 from tests.helpers.files import Row, read_json
 from tests.helpers.tasks import tasks_of
 from tests.helpers.thread_pool import ThreadPool

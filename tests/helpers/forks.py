@@ -33,9 +33,9 @@ _IMPORTED = (
     "anyio._backends._asyncio",  # as soon as a loop runs
     "pandas",  # which DuckDB imports where it finds it
     "rich.console",  # which the server of the tools for assistants imports when it is made
-    "engine.stores.azure",
+    "engine.stores.azure.store",
     "tests.helpers.altered",
-    "web.assistants.endpoint",
+    "web.mcp.endpoint",
     *(f"web.cli.{name}" for name in ("doctor", "explain", "export", "keys", "publish", "runs", "serve", "sign", "sql")),
     "web.cli.sweep",
     "web.cli.verify",

@@ -56,13 +56,14 @@ def _services_of_tests(
 
 def main() -> None:
     """The command line, whose runs have many row groups, and whose exports have many tasks."""
-    from engine import plan, publisher
-    from engine.exporter import Exporter
-    from engine.runners.driven import DrivenRunner
+    from engine.exports.exporter import Exporter
+    from engine.plan import planner
+    from engine.publishing import publisher
+    from engine.runners.ray.client import DrivenRunner
     from web.cli import main as command
 
     publisher._COPY_OPTIONS = SMALL.replace("2048", "512").replace("PER_FILE 3", "PER_FILE 100")
-    plan.PARQUET_RANGE_BYTES = _RANGE_BYTES
+    planner.PARQUET_RANGE_BYTES = _RANGE_BYTES
     for made, changed in (
         (Exporter.__init__, {"range_bytes": _RANGE_BYTES}),
         (DrivenRunner.__init__, {"least_bytes": _TASK_BYTES}),

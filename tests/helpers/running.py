@@ -4,9 +4,9 @@ import threading
 import time
 from collections.abc import Callable
 
-from engine.cancel import CancelToken
+from engine.common.cancellation import CancelToken
 from engine.errors import EngineError
-from engine.plan import ExportPlan
+from engine.plan.planner import ExportPlan
 from tests.helpers.spread import Spread
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from playwright.sync_api import expect, sync_playwright
 
-from engine.sample import write_sample
+from engine.publishing.sample import write_sample
 from tests.helpers.chromium import ARGUMENTS, CHROMIUM
 from tests.helpers.server import KEY, Server
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from engine.settings import DuckDBSettings, StorageSettings
-from web.services import Services, make_services
+from web.container import Services, make_services
 from web.settings import AdmissionSettings, AuthSettings, QuerySettings, ServerSettings, SigningSettings
 
 

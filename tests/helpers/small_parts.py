@@ -6,9 +6,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from engine import publisher
-from engine.plan import ExportPlan
-from engine.runs import Run
+from engine.catalog.manifest import Run
+from engine.plan.planner import ExportPlan
+from engine.publishing import publisher
 from tests.helpers.engine import Engine
 
 GROUP_ROWS = 2048

@@ -4,13 +4,13 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from engine.cancel import CancelToken
-from engine.exporter import Exporter
-from engine.exports import export_key
-from engine.plan import ExportPlan
+from engine.common.cancellation import CancelToken
+from engine.exports.export import export_key
+from engine.exports.exporter import Exporter
+from engine.plan.planner import ExportPlan
 from engine.runners import LocalRunner, Runner
-from engine.runners.choosing import SizedRunner
-from engine.runners.pool import Pool
+from engine.runners.ray.pool_port import Pool
+from engine.runners.size_router import SizedRunner
 from engine.stores import DirectoryStore, ObjectStore
 from tests.helpers.engine import NOW, Engine
 from tests.helpers.tasks import tasks_of

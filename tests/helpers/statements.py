@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from engine.cancel import CancelToken
-from engine.runs import Run
-from engine.sandbox import Limits, ask
+from engine.catalog.manifest import Run
+from engine.common.cancellation import CancelToken
+from engine.query.sandbox import Limits, ask
 from tests.helpers.engine import Engine
 
 LIMITS = Limits(memory_megabytes=200, threads=2, seconds=20)
@@ -35,7 +35,7 @@ def until(holds: Callable[[], bool]) -> bool:
 
 def children(parent: int | None = None) -> list[int]:
     """The statements' processes that are there still, of those that a process's fork server has started."""
-    servers = started_by(parent or os.getpid(), "engine.sandbox.fork_server")
+    servers = started_by(parent or os.getpid(), "engine.query.sandbox.fork_server")
     return [child for server in servers for child in started_by(server)]
 
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from engine.runners.cluster import ClusterRunner, Place
-from engine.runners.pool import Pool
+from engine.runners.ray.pool_port import Pool
+from engine.runners.ray.runner import ClusterRunner, Place
 from engine.settings import DuckDBSettings
 from engine.stores import ObjectStore
 

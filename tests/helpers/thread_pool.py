@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
-from engine.runners.job import Job, Task
-from engine.runners.work import work
+from engine.runners.ray.messages import Job, Task
+from engine.runners.ray.worker import work
 
 
 class ThreadPool:

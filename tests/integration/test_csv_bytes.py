@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from engine.formats import DELIMITERS
-from engine.request import CsvOptions
+from engine.request.formats import DELIMITERS
+from engine.request.request import CsvOptions
 from tests.helpers.engine import Engine
 
 NASTY = ["", " ", "a b", "é", "💰", "\u2028", "'", "\\", "null", "NULL", "=1", *map(chr, range(1, 128))]

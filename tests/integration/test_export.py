@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from engine import publisher
-from engine.request import CsvOptions
+from engine.publishing import publisher
+from engine.request.request import CsvOptions
 from tests.helpers.engine import Engine, entry
 from tests.helpers.files import csv_cell, read_csv_cells, read_json, read_parquet
 from tests.helpers.thread_pool import ThreadPool

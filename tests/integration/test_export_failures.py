@@ -10,14 +10,13 @@ from typing import Any
 
 import pytest
 
-from engine import blocks
-from engine.cancel import CancelToken
+from engine.catalog.manifest import Part
+from engine.common.cancellation import CancelToken
+from engine.common.progress import Progress
 from engine.errors import Cancelled, EngineError, SourceDamaged, StoreError, StoreUnavailable
-from engine.executor import run_ranges
-from engine.exports import export_key
-from engine.progress import Progress
-from engine.runs import Part
-from engine.stores import DirectoryStore, ObjectStore, Upload
+from engine.execute.executor import run_ranges
+from engine.exports.export import export_key
+from engine.stores import DirectoryStore, ObjectStore, Upload, block_stream
 from tests.helpers.engine import NOW, Engine, entry
 
 ROWS = [{"n": n, "text": str(n * 7919)} for n in range(5000)]
@@ -26,7 +25,7 @@ ROWS = [{"n": n, "text": str(n * 7919)} for n in range(5000)]
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that every export is an upload of several blocks."""
-    monkeypatch.setattr(blocks, "BLOCK_TIERS", ((50_000, 4_000),))
+    monkeypatch.setattr(block_stream, "BLOCK_TIERS", ((50_000, 4_000),))
 
 
 @pytest.fixture

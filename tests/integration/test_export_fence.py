@@ -7,12 +7,12 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from engine.executor import Source, source_of
-from engine.file_systems import StageFileSystem
-from engine.framing import Chunk, PlainFrame
-from engine.ordered import OrderedSink
-from engine.runs import Part, Run
-from engine.session import open_session
+from engine.catalog.manifest import Part, Run
+from engine.execute.executor import Source, source_of
+from engine.execute.filesystems import StageFileSystem
+from engine.execute.framing import Chunk, PlainFrame
+from engine.execute.ordered_sink import OrderedSink
+from engine.execute.session import open_session
 from engine.stores import open_store
 from tests.helpers.engine import Engine
 from tests.integration.test_sql_fence import OTHERS, READS

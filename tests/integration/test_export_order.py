@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from engine.request import CsvOptions
+from engine.request.request import CsvOptions
 from tests.helpers.engine import Engine
 from tests.helpers.files import read_csv_cells, read_json, read_parquet
 

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from engine import publisher
-from engine.cancel import CancelToken
-from engine.reading import read_column, read_page
+from engine.common.cancellation import CancelToken
+from engine.publishing import publisher
+from engine.query.preview import read_column, read_page
 from engine.stores import ObjectStore
 from tests.helpers.engine import Engine, entry
 from tests.helpers.spread import SMALL, spread_over

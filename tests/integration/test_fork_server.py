@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from engine.cancel import CancelToken
+from engine.catalog.manifest import Run
+from engine.common.cancellation import CancelToken
 from engine.errors import Cancelled
-from engine.runs import Run
-from engine.sandbox.fork_server import ForkServer
-from engine.sandbox.parent import ChildFailed
-from engine.sandbox.wire import Kind, receive, send
+from engine.query.sandbox.client import ChildFailed
+from engine.query.sandbox.fork_server import ForkServer
+from engine.query.sandbox.protocol import Kind, receive, send
 from engine.stores import ObjectStore, open_store
 from tests.helpers.engine import Engine
 from tests.helpers.statements import ENDLESS, children, rows, started_by, until
@@ -36,14 +36,14 @@ def run(engine: Engine) -> Run:
 
 def servers() -> set[int]:
     """All that fork statements for this process."""
-    return set(started_by(os.getpid(), "engine.sandbox.fork_server"))
+    return set(started_by(os.getpid(), "engine.query.sandbox.fork_server"))
 
 
 def test_the_child_knows_no_credentials(engine: Engine, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", "a-secret")
     monkeypatch.setenv("TAILRACE_SIGNING_KEYS", "k1=another-secret")
     forks = ForkServer()
-    monkeypatch.setattr("engine.sandbox.parent._FORKS", forks)
+    monkeypatch.setattr("engine.query.sandbox.client._FORKS", forks)
     seen: list[str] = []
 
     cancel = CancelToken()
@@ -67,7 +67,7 @@ def test_a_fork_server_that_was_killed_is_started_again(
     engine: Engine, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forks = ForkServer()
-    monkeypatch.setattr("engine.sandbox.parent._FORKS", forks)
+    monkeypatch.setattr("engine.query.sandbox.client._FORKS", forks)
     assert rows(engine, run, "SELECT 1 AS one") == [{"one": 1}]
     before = servers()
 
@@ -221,9 +221,9 @@ def test_what_forks_has_one_thread() -> None:
 ASKING = """
 import sys
 from tests.helpers.statements import ENDLESS, LIMITS
-from engine.cancel import CancelToken
-from engine.results import ResultStore
-from engine.sandbox import ask
+from engine.common.cancellation import CancelToken
+from engine.catalog.catalog import ResultStore
+from engine.query.sandbox import ask
 from engine.stores import open_store
 
 results = ResultStore(open_store(sys.argv[1]))

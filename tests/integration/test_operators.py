@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from engine.errors import InvalidFilter
-from engine.operators import OPERATORS
+from engine.request.operators import OPERATORS
 from tests.helpers.engine import NOW, Engine, entry
 from tests.helpers.operator_oracle import COMPARISONS, COMPLEMENTS, SUBSTRINGS, TEMPORAL, matches
 

@@ -11,10 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from engine import blocks, plan, publisher
-from engine.cancel import CancelToken
+from engine.catalog.schema import ROW_ID
+from engine.common.cancellation import CancelToken
 from engine.errors import Cancelled, SourceDamaged
-from engine.schema import ROW_ID
+from engine.plan import planner
+from engine.publishing import publisher
+from engine.stores import block_stream
 from tests.helpers.engine import Engine, entry
 
 ROWS = 20_000
@@ -77,7 +79,7 @@ ASKED: dict[str, dict[str, Any]] = {
 def test_every_reader_reads_the_same(
     engine: Engine, name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(plan, "PARQUET_RANGE_BYTES", 1)
+    monkeypatch.setattr(planner, "PARQUET_RANGE_BYTES", 1)
     contents = set()
     for threads in (1, 2, 4):
         fresh = Engine(tmp_path / str(threads))
@@ -108,7 +110,7 @@ def test_files_of_several_row_groups_do_not_depend_on_threads_or_blocks(
     filters = [entry("n", "NOT_EQUALS", 5)]
     contents = set()
     for threads, block_bytes in ((1, 2**23), (2, 50_000), (4, 4_096)):
-        monkeypatch.setattr(blocks, "BLOCK_TIERS", ((50_000, block_bytes),))
+        monkeypatch.setattr(block_stream, "BLOCK_TIERS", ((50_000, block_bytes),))
         fresh = Engine(tmp_path / str(threads))
         exporter = engine.exporter(threads=threads, exports=fresh.store)
         contents.add(fresh.content(engine.export("parquet", exporter, filters=filters, sort_by=sort_by)))
@@ -122,7 +124,7 @@ def test_files_of_several_row_groups_do_not_depend_on_threads_or_blocks(
 
 
 def test_row_groups_of_no_rows_are_left_out(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "PARQUET_RANGE_BYTES", 1)
+    monkeypatch.setattr(planner, "PARQUET_RANGE_BYTES", 1)
     content = engine.export_bytes("parquet", filters=[entry("n", "IN", [1, 9_000])])
     metadata = pq.read_metadata(io.BytesIO(content))
     assert [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)] == [1, 1]

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from engine.compile import compile_copy
-from engine.exports import export_key
-from engine.operators import OPERATORS
-from engine.plan import ExportPlan
-from engine.row_numbers import rows_of
+from engine.exports.export import export_key
+from engine.plan.planner import ExportPlan
+from engine.plan.row_ids import rows_of
+from engine.request.operators import OPERATORS
+from engine.sql.statements import compile_copy
 from tests.helpers.engine import NOW, Engine, entry
 from tests.helpers.operator_oracle import matches
 from tests.helpers.small_parts import groups_read, publish_small_parts
@@ -225,7 +225,7 @@ def test_a_sort_reads_only_what_can_match(
             found = pa.parquet.read_table(path)["n"].to_pylist()
     assert found == sorted(APART, key=lambda n: (n >= ROWS // 2) is not descending)
     # The same from whole parts.
-    monkeypatch.setattr("engine.plan.MOST_PIECES", 2)
+    monkeypatch.setattr("engine.plan.planner.MOST_PIECES", 2)
     other = Engine(tmp_path / "whole", engine.store)
     assert _read(other, **asked) == GROUPS
     plan = other.plan(other.exporter(), format_name, **asked)

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from engine.catalog.manifest import State
+from engine.catalog.schema import DATA_TYPES
 from engine.errors import InvalidInput, NotFound
-from engine.runs import State
-from engine.schema import DATA_TYPES
 from tests.helpers.engine import NOW, TEAM, WORKFLOW, Engine
 from tests.helpers.files import read_parquet
 

@@ -21,11 +21,11 @@ ROOT = Path(__file__).parents[2]
 PUBLISH = """
 import os, signal, sys
 from pathlib import Path
-import engine.blocks
+import engine.stores.block_stream
 from engine.stores import open_store
 from tests.helpers.engine import Engine
 
-engine.blocks.BLOCK_TIERS = ((50_000, 1_500),)
+engine.stores.block_stream.BLOCK_TIERS = ((50_000, 1_500),)
 left = int(sys.argv[2])
 
 def dying(function):

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from engine import publisher
-from engine.cancel import CancelToken
+from engine.common.cancellation import CancelToken
 from engine.errors import Cancelled, LimitExceeded, SourceDamaged
-from engine.reading import ColumnFacts, page, read_column, read_page
+from engine.publishing import publisher
+from engine.query.preview import ColumnFacts, page, read_column, read_page
 from tests.helpers.engine import Engine, entry
 
 START = datetime(2024, 1, 1, tzinfo=UTC)

@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine import row_id_filters
-from engine.cancel import CancelToken
+from engine.catalog.manifest import Run, RunObject
+from engine.catalog.row_group_stats import read_row_groups
+from engine.common.cancellation import CancelToken
 from engine.errors import Cancelled, SourceDamaged, StoreUnavailable
-from engine.footer import read_row_groups
-from engine.plan import ExportPlan
-from engine.row_id_filters import make_filters
-from engine.runs import Run, RunObject
+from engine.exports.sweep import Sweeper
+from engine.exports.verify import verify_run
+from engine.plan import bloom_filters
+from engine.plan.bloom_filters import make_filters
+from engine.plan.planner import ExportPlan
 from engine.stores.port import ObjectInfo, ObjectStore
-from engine.sweeper import Sweeper
-from engine.verify import verify_run
 from tests.helpers.engine import NOW, Engine, entry
 from tests.helpers.small_parts import GROUP_ROWS, groups_read, publish_small_parts
 
@@ -72,9 +72,9 @@ def test_a_sort_of_rows_by_id_reads_no_more(engine: Engine, descending: bool) ->
 def test_many_ids_are_not_bound_for_each_piece_of_a_sort(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = [5, 5_000, 19_000]
     asked: dict[str, Any] = {"row_ids": [_id(n) for n in numbers], "sort_by": "third"}
-    monkeypatch.setattr("engine.plan.MOST_BOUND", 9)
+    monkeypatch.setattr("engine.plan.planner.MOST_BOUND", 9)
     assert len(_narrowed(engine, **asked).ranges[0].pieces) == 3
-    monkeypatch.setattr("engine.plan.MOST_BOUND", 8)
+    monkeypatch.setattr("engine.plan.planner.MOST_BOUND", 8)
     assert _narrowed(engine, **asked).ranges[0].pieces == ()
     assert [row["n"] for row in engine.export_rows(**asked)] == sorted(numbers, key=lambda n: n % 3)
 
@@ -101,18 +101,18 @@ def test_an_id_of_any_text_is_found_by_its_filter(tmp_path_factory: pytest.TempP
     with duckdb.connect() as connection:
         groups = read_row_groups(path)
         (content,) = make_filters(connection, path, groups)
-    assert len(content) == row_id_filters._length(groups[0])
+    assert len(content) == bloom_filters._length(groups[0])
     for one in ids:
-        assert row_id_filters._holds_any(memoryview(content), [row_id_filters._numbers(one)])
+        assert bloom_filters._holds_any(memoryview(content), [bloom_filters._numbers(one)])
 
 
 def test_more_ids_than_are_worth_a_look_are_all_found(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = [_id(n) for n in (5, 19_000)]
     with monkeypatch.context() as patch:
-        patch.setattr(row_id_filters, "MOST_LOOKS", 2 * GROUPS - 1)
+        patch.setattr(bloom_filters, "MOST_LOOKS", 2 * GROUPS - 1)
         assert groups_read(_narrowed(engine, row_ids=ids)) == GROUPS
         assert groups_read(_narrowed(engine, row_ids=ids[:1])) == 1
-    monkeypatch.setattr(row_id_filters, "MOST_FILTERS", GROUPS - 1)
+    monkeypatch.setattr(bloom_filters, "MOST_FILTERS", GROUPS - 1)
     assert groups_read(_narrowed(engine, row_ids=ids[:1])) == GROUPS
     assert [row["n"] for row in engine.export_rows(row_ids=ids)] == [5, 19_000]
 

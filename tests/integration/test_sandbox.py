@@ -12,11 +12,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from engine.cancel import CancelToken
+from engine.catalog.manifest import Run
+from engine.common.cancellation import CancelToken
 from engine.errors import Cancelled, InvalidRequest, LimitExceeded, SourceDamaged
-from engine.runs import Run
-from engine.sandbox import Limits, confine
-from engine.sandbox.wire import MOST_READ_BYTES
+from engine.query.sandbox import Limits, landlock
+from engine.query.sandbox.protocol import MOST_READ_BYTES
 from engine.stores import ObjectStore
 from tests.helpers.engine import Engine
 from tests.helpers.statements import ENDLESS, children, rows, until
@@ -174,7 +174,7 @@ def test_the_process_can_open_nothing_even_past_duckdb(tmp_path: Path) -> None:
     secret.write_text("secret")
     script = f"""
 import socket
-from engine.sandbox.confine import confine
+from engine.query.sandbox.landlock import confine
 if not confine(memory_bytes=4_000_000_000, cpu_seconds=10):
     print("no landlock")
     raise SystemExit
@@ -228,8 +228,8 @@ def test_a_kernel_that_leaves_hosts_open_is_not_enough(
     monkeypatch: pytest.MonkeyPatch, version: int, enough: bool
 ) -> None:
     kernel = _Kernel(version)
-    monkeypatch.setattr("engine.sandbox.confine.ctypes.CDLL", lambda *_, **__: kernel)
-    assert confine._landlock(["/usr/lib"]) is enough
+    monkeypatch.setattr("engine.query.sandbox.landlock.ctypes.CDLL", lambda *_, **__: kernel)
+    assert landlock._landlock(["/usr/lib"]) is enough
     # What there is of it is asked for all the same: files alone, or files and TCP.
     assert kernel.restricted is (version > 0)
     assert len(kernel.rules) == (0 if version < 1 else 8 if version < 4 else 16)
@@ -240,7 +240,7 @@ def test_the_process_starts_no_other(tmp_path: Path) -> None:
     script = """
 import os, threading
 import duckdb
-from engine.sandbox.confine import start_no_more
+from engine.query.sandbox.landlock import start_no_more
 if os.getuid() == 0:
     os.setgroups([])
     os.setgid(65534)

@@ -9,10 +9,10 @@ from typing import Any
 import duckdb
 import pytest
 
-from engine.file_systems import StageFileSystem
-from engine.framing import Chunk, PlainFrame
-from engine.ordered import OrderedSink
-from engine.session import SPARES, open_session
+from engine.execute.filesystems import StageFileSystem
+from engine.execute.framing import Chunk, PlainFrame
+from engine.execute.ordered_sink import OrderedSink
+from engine.execute.session import SPARES, open_session
 from engine.settings import DuckDBSettings
 
 WAYS = ["anew", "ahead"]

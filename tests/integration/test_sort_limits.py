@@ -11,10 +11,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from engine import publisher
-from engine.cancel import CancelToken
+from engine.common.cancellation import CancelToken
 from engine.errors import LimitExceeded
-from engine.exporter import Exporter
+from engine.exports.exporter import Exporter
+from engine.publishing import publisher
 from engine.settings import DuckDBSettings
 from engine.stores import DirectoryStore
 from tests.helpers.disks import small_disk

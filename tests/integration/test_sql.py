@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from engine.catalog.manifest import State
 from engine.errors import InvalidRequest, SourceDamaged
-from engine.formats import FORMATS
-from engine.framing import Chunk
-from engine.inspection import Inspection, open_inspection
-from engine.runs import State
+from engine.execute.framing import Chunk
+from engine.query.inspect.session import Inspection, open_inspection
+from engine.request.formats import FORMATS
 from engine.stores import ObjectStore
 from tests.helpers.engine import TEAM, Engine
 from tests.helpers.files import Row

@@ -8,11 +8,11 @@ import duckdb
 import pyarrow.parquet
 import pytest
 
+from engine.catalog.manifest import Part
 from engine.errors import InvalidInput, InvalidRequest
-from engine.formats import FORMATS
-from engine.framing import Chunk
-from engine.inspection import Inspection, ends, open_inspection
-from engine.runs import Part
+from engine.execute.framing import Chunk
+from engine.query.inspect.session import Inspection, ends, open_inspection
+from engine.request.formats import FORMATS
 from engine.stores import ObjectStore
 from tests.helpers.engine import Engine
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from engine.columns import FAMILIES
+from engine.catalog.types import FAMILIES
 from engine.errors import InvalidInput
 from tests.helpers.engine import Engine
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.exports import export_key
+from engine.exports.export import export_key
+from engine.exports.verify import verify_exports, verify_run
 from engine.stores import ObjectStore
-from engine.verify import verify_exports, verify_run
 from tests.helpers.engine import WORKFLOW, Engine
 from tests.helpers.server import TEAM, Server
 

@@ -17,7 +17,7 @@ import httpx2
 import polars as pl
 import pytest
 
-from engine.sandbox.child import room_bytes
+from engine.query.sandbox.worker import room_bytes
 from tests.helpers.folders import files_below
 from tests.helpers.server import KEY, Server
 from tests.load.clients import HEALTH, LARGE, LARGE_EXPORT, REQUEST_NAMES, SMALL, Client, Seen

@@ -8,9 +8,9 @@ import duckdb
 import pyarrow.parquet
 import pytest
 
-from engine.cancel import CancelToken
+from engine.common.cancellation import CancelToken
 from engine.errors import EngineError, InvalidFilter, InvalidRequest
-from engine.exporter import Exporter
+from engine.exports.exporter import Exporter
 from tests.helpers.engine import TEAM, Engine
 from tests.helpers.format_oracle import BOM, loads_exactly, scan_csv
 from tests.property.datasets import Dataset

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from engine.request import CsvOptions
+from engine.request.request import CsvOptions
 from tests.property.datasets import Dataset
 from tests.property.requests import Asked
 

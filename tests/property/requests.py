@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from engine.formats import FORMATS
-from engine.request import CsvOptions, ExportRequest, read_filters, read_row_ids
-from engine.strict_json import loads
+from engine.common.strict_json import loads
+from engine.request.formats import FORMATS
+from engine.request.request import CsvOptions, ExportRequest, read_filters, read_row_ids
 from tests.helpers.engine import WORKFLOW
 from tests.property import shapes
 from tests.property.cells import WORDS

@@ -8,8 +8,10 @@ from random import Random
 
 import pytest
 
-from engine import blocks, plan, publisher
-from engine.cancel import CancelToken
+from engine.common.cancellation import CancelToken
+from engine.plan import planner
+from engine.publishing import publisher
+from engine.stores import block_stream
 from tests.helpers.engine import TEAM, Engine
 from tests.helpers.format_oracle import loads_exactly
 from tests.property.cases import Cases
@@ -88,9 +90,9 @@ def test_the_bytes_do_not_depend_on_threads_ranges_or_blocks(
         asked = request_for(chance, data, chance.choice(_FORMATS), odd=False)
         contents = set()
         # Row groups end where ranges do, so those of a Parquet file are no setting: they are the same in each cut.
-        monkeypatch.setattr(plan, "PARQUET_RANGE_BYTES", chance.choice((1, 700)))
+        monkeypatch.setattr(planner, "PARQUET_RANGE_BYTES", chance.choice((1, 700)))
         for number, (threads, range_bytes, block_bytes) in enumerate(CUTS):
-            monkeypatch.setattr(blocks, "BLOCK_TIERS", ((50_000, block_bytes),))
+            monkeypatch.setattr(block_stream, "BLOCK_TIERS", ((50_000, block_bytes),))
             # Into stores of their own: a finished export is not made twice.
             elsewhere = Engine(tmp_path / f"cut-{number}")
             exporter = engine.exporter(threads=threads, range_bytes=range_bytes, exports=elsewhere.store)

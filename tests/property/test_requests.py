@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from engine import publisher
+from engine.publishing import publisher
 from engine.stores import open_store
 from tests.helpers.azurite import Azurite
 from tests.helpers.engine import Engine

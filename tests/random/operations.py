@@ -9,7 +9,7 @@ from dataclasses import replace
 from urllib.parse import urlencode
 
 from engine.errors import Conflict, EngineError
-from engine.sweeper import LINGER
+from engine.exports.sweep import LINGER
 from tests.helpers.fault_proxy import ANY, BLOCK, COMMIT, HEAD, READ, Fault
 from tests.helpers.server import KEY, Server
 from tests.random.oracle import Promise, Request

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.verify import verify_exports, verify_run
+from engine.exports.verify import verify_exports, verify_run
 from tests.helpers.azurite import Azurite
 from tests.helpers.fault_proxy import FaultProxy
 from tests.helpers.server import KEY, SIGNING_SECRET

@@ -13,11 +13,11 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from engine.publisher import Publication, Publisher
-from engine.results import ResultStore
+from engine.catalog.catalog import ResultStore
+from engine.exports.sweep import Sweeper, Swept
+from engine.publishing.publisher import Publication, Publisher
 from engine.settings import DuckDBSettings
 from engine.stores import open_store
-from engine.sweeper import Sweeper, Swept
 from tests.helpers.fault_proxy import FaultProxy
 from tests.helpers.files import Row
 from tests.helpers.server import KEY, TEAM, Answer, Server

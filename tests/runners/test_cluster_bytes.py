@@ -12,16 +12,16 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from engine import publisher
 from engine.errors import InvalidRequest
-from engine.formats import FORMATS as FORMATS_OF
-from engine.request import CsvOptions
-from engine.runners.exchange import MergeTask, SplitTask
-from engine.runners.grouping import grouped
-from engine.runners.job import Job, Task
-from engine.runners.sort_scan import sort_task_bytes
-from engine.runners.tasks import RangesTask
-from engine.runners.work import work
+from engine.publishing import publisher
+from engine.request.formats import FORMATS as FORMATS_OF
+from engine.request.request import CsvOptions
+from engine.runners.ray.encode_task import RangesTask
+from engine.runners.ray.messages import Job, Task
+from engine.runners.ray.sort.sampling import sort_task_bytes
+from engine.runners.ray.sort.shuffle_tasks import MergeTask, SplitTask
+from engine.runners.ray.task_sizes import grouped
+from engine.runners.ray.worker import work
 from tests.helpers.engine import TEAM, Engine, entry
 from tests.helpers.spread import SMALL, Spread, spread_over, staged
 from tests.helpers.thread_pool import ThreadPool
@@ -51,7 +51,7 @@ def spread(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Spread]:
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(publisher, "_COPY_OPTIONS", SMALL)
-        patch.setattr("engine.plan.PARQUET_RANGE_BYTES", 1)
+        patch.setattr("engine.plan.planner.PARQUET_RANGE_BYTES", 1)
         engine.publish(engine.write_parquet(table))
         pool = ThreadPool()
         yield spread_over(pool, engine, folder / "exports")
@@ -91,8 +91,8 @@ def test_every_byte_is_the_same(spread: Spread, name: str, format_name: str) -> 
 def test_so_it_is_where_there_are_too_many_buckets_to_write_them_at_once(
     spread: Spread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, format_name: str
 ) -> None:
-    monkeypatch.setattr("engine.runners.exchanging._MOST_AT_ONCE", 0)
-    monkeypatch.delattr("engine.runners.exchange._write_at_once")
+    monkeypatch.setattr("engine.runners.ray.sort.shuffle._MOST_AT_ONCE", 0)
+    monkeypatch.delattr("engine.runners.ray.sort.shuffle_tasks._write_at_once")
     # In a store of its own, so that nothing is there already.
     pool = ThreadPool()
     other = spread_over(pool, spread.engine, tmp_path / "exports")
@@ -107,7 +107,7 @@ def test_so_it_is_where_a_sorted_parquet_file_has_many_row_groups(
     spread: Spread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, sort_reads: int, longest: int
 ) -> None:
     """Also where keys are alike in all that the driver sees of them."""
-    monkeypatch.setattr("engine.runners.rereading._LONGEST_KEY", longest)
+    monkeypatch.setattr("engine.runners.ray.sort.rereading._LONGEST_KEY", longest)
     parquet = FORMATS_OF["parquet"]
     small = replace(parquet, copy_options=parquet.copy_options.replace("122880", "2048"))
     monkeypatch.setitem(FORMATS_OF, "parquet", small)
@@ -137,7 +137,7 @@ def test_so_it_is_where_a_sorted_parquet_file_has_many_row_groups(
 def test_so_it_is_where_few_tasks_read_the_whole_run_each(
     spread: Spread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, format_name: str, slots: int
 ) -> None:
-    monkeypatch.delattr("engine.runners.exchanging.SplitTask")
+    monkeypatch.delattr("engine.runners.ray.sort.shuffle.SplitTask")
     pool = ThreadPool(slots)
     other = spread_over(pool, spread.engine, tmp_path / "exports", sort_reads=3)
     other.check(spread.engine.plan(other.exporter, format_name, **REQUESTS[name]))
@@ -182,7 +182,7 @@ def test_a_split_of_many_rows_into_more_buckets_than_duckdb_has_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows, buckets = 300_000, 120
-    monkeypatch.setattr("engine.runners.exchanging._PIECE_BUCKETS", buckets)
+    monkeypatch.setattr("engine.runners.ray.sort.shuffle._PIECE_BUCKETS", buckets)
     engine, chance = Engine(tmp_path / "engine"), Random(2)
     keys = list(range(rows))
     chance.shuffle(keys)
@@ -199,7 +199,7 @@ def test_generated_requests_on_generated_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format_name: str, sort_reads: int
 ) -> None:
     monkeypatch.setattr(publisher, "_COPY_OPTIONS", SMALL.replace("2048", "7"))
-    monkeypatch.setattr("engine.plan.PARQUET_RANGE_BYTES", 1)
+    monkeypatch.setattr("engine.plan.planner.PARQUET_RANGE_BYTES", 1)
     runs, engine, pool = itertools.count(), Engine(tmp_path / "engine"), ThreadPool()
     spread = spread_over(pool, engine, tmp_path / "exports", sort_reads=sort_reads)
 

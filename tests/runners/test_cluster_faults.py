@@ -12,8 +12,8 @@ from random import Random
 import pyarrow as pa
 import pytest
 
-from engine import publisher
-from engine.cancel import CancelToken
+from engine.common.cancellation import CancelToken
+from engine.common.progress import Progress
 from engine.errors import (
     Cancelled,
     ClusterUnavailable,
@@ -23,13 +23,13 @@ from engine.errors import (
     StoreError,
     StoreUnavailable,
 )
-from engine.progress import Progress
-from engine.runners import window, work
-from engine.runners.cluster import ClusterRunner, Place
-from engine.runners.exchange import MergeTask, SplitTask
-from engine.runners.job import Job, Piece, Task
-from engine.runners.key_tasks import CountTask, SampleTask
-from engine.runners.tasks import RangesTask
+from engine.publishing import publisher
+from engine.runners.ray import task_window, worker
+from engine.runners.ray.encode_task import RangesTask
+from engine.runners.ray.messages import Job, Piece, Task
+from engine.runners.ray.runner import ClusterRunner, Place
+from engine.runners.ray.sort.key_tasks import CountTask, SampleTask
+from engine.runners.ray.sort.shuffle_tasks import MergeTask, SplitTask
 from engine.stores import open_store
 from tests.helpers.azurite import KEY, Azurite
 from tests.helpers.engine import Engine, entry
@@ -84,9 +84,9 @@ def spread(
             for one in interfering:
                 one(number, job, task)
         except EngineError as error:
-            failure = work.failure_of(error)
+            failure = worker.failure_of(error)
             return failure if task.returns == 1 else [failure] * task.returns
-        found = work.work(job, task, *inputs)
+        found = worker.work(job, task, *inputs)
         for withhold in withholding:
             withhold(number, task, found)
         return found
@@ -193,8 +193,8 @@ def test_what_a_count_of_rows_raised_is_told(tmp_path: Path) -> None:
     def runs(job: Job, task: Task, *inputs: object) -> object:
         if isinstance(task, CountTask) and failing:
             failing.pop()
-            return work.failure_of(StoreUnavailable("gone"))
-        return work.work(job, task, *inputs)
+            return worker.failure_of(StoreUnavailable("gone"))
+        return worker.work(job, task, *inputs)
 
     pool = ThreadPool(2, runs)
     spread = spread_over(pool, engine, tmp_path / "exports", least_bytes=100_000, sort_reads=2)
@@ -225,7 +225,7 @@ def test_stragglers_get_twins_and_what_they_write_later_is_left_out(
             late.append(task)
             free.wait(30)
 
-    monkeypatch.setattr(window, "STRAGGLER_SECONDS", 0.2)
+    monkeypatch.setattr(task_window, "STRAGGLER_SECONDS", 0.2)
     interfering.append(hang)
     plan = spread.engine.plan(spread.exporter, "csv", sort_by=sort_by)
     started = time.monotonic()
@@ -252,8 +252,8 @@ def test_stragglers_get_twins_before_any_task_has_ended(
         elif number == 5:
             first.wait(1)
 
-    monkeypatch.setattr(window, "STRAGGLER_SECONDS", 0.2)
-    monkeypatch.setattr(window, "_UNKNOWN_SECONDS", 0.1)
+    monkeypatch.setattr(task_window, "STRAGGLER_SECONDS", 0.2)
+    monkeypatch.setattr(task_window, "_UNKNOWN_SECONDS", 0.1)
     interfering.append(hang)
     started = time.monotonic()
     spread.check(spread.engine.plan(spread.exporter, "csv"))
@@ -282,7 +282,7 @@ def test_of_two_attempts_that_staged_the_same_bytes_one_counts(
         if seen and number > 1 and task == seen[0][0]:
             seen.append((task, blocks(tmp_path / "exports")))
 
-    monkeypatch.setattr(window, "STRAGGLER_SECONDS", 0.2)
+    monkeypatch.setattr(task_window, "STRAGGLER_SECONDS", 0.2)
     withholding.append(withhold)
     interfering.append(twin)
     spread.check(spread.engine.plan(spread.exporter, "csv", sort_by=sort_by))
@@ -306,7 +306,7 @@ def test_a_block_that_changed_after_it_was_staged_is_told(
     format_name: str,
 ) -> None:
     """One bit, in the middle of a block of the first task, which the driver of an array stages anew."""
-    monkeypatch.setattr("engine.plan.PARQUET_RANGE_BYTES", 1)
+    monkeypatch.setattr("engine.plan.planner.PARQUET_RANGE_BYTES", 1)
 
     def flip(number: int, task: Task, found: object) -> None:
         if isinstance(task, kind) and number == 0 and isinstance(found, Piece):
@@ -343,7 +343,7 @@ def test_no_more_tasks_run_at_once_than_an_export_may_have(
             peak = max(peak, running)
         time.sleep(0.02)
         try:
-            return work.work(job, task, *inputs)
+            return worker.work(job, task, *inputs)
         finally:
             with lock:
                 running -= 1
@@ -364,10 +364,10 @@ def test_a_straggler_gets_its_twin_beyond_that_limit(
         tasks.append(task)
         if len(tasks) == 1:
             free.wait(30)
-        return work.work(job, task, *inputs)
+        return worker.work(job, task, *inputs)
 
-    monkeypatch.setattr(window, "STRAGGLER_SECONDS", 0.2)
-    monkeypatch.setattr(window, "_UNKNOWN_SECONDS", 0.1)
+    monkeypatch.setattr(task_window, "STRAGGLER_SECONDS", 0.2)
+    monkeypatch.setattr(task_window, "_UNKNOWN_SECONDS", 0.1)
     pool = ThreadPool(6, runs)
     spread = spread_over(pool, engine, tmp_path / "exports", tasks_at_once=1)
     started = time.monotonic()
@@ -390,7 +390,7 @@ def test_a_cluster_without_processors_is_told(
         if number == 2:
             free.wait(30)
 
-    monkeypatch.setattr(window, "STRAGGLER_SECONDS", 0.2)
+    monkeypatch.setattr(task_window, "STRAGGLER_SECONDS", 0.2)
     monkeypatch.setattr(ThreadSession, "check", gone)
     interfering.append(hang)
     with pytest.raises(ClusterUnavailable, match="no node"):
@@ -429,7 +429,7 @@ def test_a_task_has_what_a_sort_wants_however_many_processors_the_service_has(
 
 
 def test_another_version_is_told_with_both(spread: Spread, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(work, "versions", lambda: "tailrace 9")
+    monkeypatch.setattr(worker, "versions", lambda: "tailrace 9")
     with pytest.raises(ClusterUnavailable, match=r"tailrace 9 there, tailrace 0.*Install the same"):
         spread.exporter.export(spread.engine.plan(spread.exporter, "csv"), CancelToken())
     assert spread.visible() == []
@@ -457,7 +457,7 @@ def test_what_goes_to_a_task_holds_no_credential(
 
     def runs(job: Job, task: Task, *inputs: object) -> object:
         sent.append(pickle.dumps((job, task)))
-        return work.work(job, task, *inputs)
+        return worker.work(job, task, *inputs)
 
     # A task finds them where it runs.
     monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", azurite.connection_string)

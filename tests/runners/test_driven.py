@@ -10,14 +10,14 @@ from typing import cast
 
 import pytest
 
-from engine.cancel import CancelToken
+from engine.common.cancellation import CancelToken
+from engine.common.progress import Progress
 from engine.errors import Cancelled, ClusterUnavailable, ObjectExists
-from engine.exports import export_key
-from engine.progress import Progress
-from engine.runners.driven import DrivenRunner
-from engine.runners.driver import Order, Told
-from engine.runners.job import Failure
-from engine.runners.process import Driver
+from engine.exports.export import export_key
+from engine.runners.ray.client import DrivenRunner
+from engine.runners.ray.driver import Order, Told
+from engine.runners.ray.driver_process import Driver
+from engine.runners.ray.messages import Failure
 from engine.settings import StorageSettings
 from engine.stores import DirectoryStore
 from tests.helpers.engine import Engine, entry

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from tests.helpers.admission_oracle import Rules
 from tests.helpers.still_time import pass_time, run_still, settled
-from web.admission import Admission, Busy, Turn
+from web.jobs.admission import Admission, Busy, Turn
 
 
 class House:

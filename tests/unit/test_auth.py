@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
-from web.auth import Authenticator, Unauthorized, has_credentials
-from web.key_file import KeyFile
-from web.keys import parse_api_keys
-from web.principal import Principal
-from web.tokens import Tokens
+from web.auth.api_keys import parse_api_keys
+from web.auth.authenticator import Authenticator, Unauthorized, has_credentials
+from web.auth.jwt import Tokens
+from web.auth.key_file import KeyFile
+from web.auth.principal import Principal
 
 SECRET = "0123456789abcdef0123456789abcdef"
 

@@ -8,17 +8,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine import blocks, under_way
-from engine.blocks import BLOCK_TIERS, MIB, BlockStream, block_bytes
 from engine.errors import LimitExceeded, ObjectExists, StoreUnavailable
-from engine.stores import DirectoryStore, Upload
-from engine.stores.names import MAX_BLOCKS
+from engine.stores import DirectoryStore, Upload, block_stream, in_flight
+from engine.stores.block_stream import BLOCK_TIERS, MIB, BlockStream, block_bytes
+from engine.stores.validation import MAX_BLOCKS
 from tests.helpers.running import wait_for
 
 
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocks, "BLOCK_TIERS", ((2, 4), (49_998, 16)))
+    monkeypatch.setattr(block_stream, "BLOCK_TIERS", ((2, 4), (49_998, 16)))
 
 
 def test_the_tiers_fill_the_largest_object() -> None:
@@ -117,8 +116,8 @@ def test_no_more_blocks_are_under_way_than_the_store_takes_and_were_asked_for(
 def test_the_larger_blocks_are_the_fewer_are_under_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, wanted: int
 ) -> None:
-    monkeypatch.setattr(blocks, "BLOCK_TIERS", ((50_000, size),))
-    monkeypatch.setattr(under_way, "UNDER_WAY_BYTES", 64)
+    monkeypatch.setattr(block_stream, "BLOCK_TIERS", ((50_000, size),))
+    monkeypatch.setattr(in_flight, "UNDER_WAY_BYTES", 64)
     store, release, begun = DirectoryStore(tmp_path), threading.Event(), []
 
     def wait(ordinal: int) -> None:
@@ -142,7 +141,7 @@ def test_the_larger_blocks_are_the_fewer_are_under_way(
 def test_an_object_that_would_be_too_large_is_told_while_it_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(blocks, "BLOCK_TIERS", ((3, 4),))
+    monkeypatch.setattr(block_stream, "BLOCK_TIERS", ((3, 4),))
     store = DirectoryStore(tmp_path)
     with pytest.raises(LimitExceeded), BlockStream(store, "a", content_type="text/plain") as stream:
         stream.append(b"x" * 13)

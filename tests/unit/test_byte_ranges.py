@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from web.byte_ranges import ByteRange, Unsatisfiable, parse_range
+from web.http.byte_ranges import ByteRange, Unsatisfiable, parse_range
 
 SIZE = 1000
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from engine.errors import InvalidInput
-from engine.runners import LocalRunner, choosing, driven
-from engine.runners.choosing import SizedRunner, make_runner, spreads
+from engine.runners import LocalRunner, size_router
+from engine.runners.ray import client
+from engine.runners.size_router import SizedRunner, make_runner, spreads
 from engine.settings import RunnerSettings, StorageSettings
 from tests.helpers.engine import Engine
 
@@ -17,19 +18,19 @@ def _made(folder: Path, settings: RunnerSettings) -> object:
 
 
 def test_nothing_is_asked_of_ray_unless_it_is_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choosing, "find_spec", lambda _: None)
+    monkeypatch.setattr(size_router, "find_spec", lambda _: None)
     assert isinstance(_made(tmp_path, RunnerSettings()), LocalRunner)
 
 
 def test_a_missing_package_is_told_with_its_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choosing, "find_spec", lambda _: None)
+    monkeypatch.setattr(size_router, "find_spec", lambda _: None)
     with pytest.raises(InvalidInput, match="needs the package ray") as told:
         _made(tmp_path, RunnerSettings(runner="ray", ray_address="h:1"))
     assert told.value.details["remedy"] == "pip install 'tailrace[ray]'"
 
 
 def test_a_missing_address_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choosing, "find_spec", lambda _: object())
+    monkeypatch.setattr(size_router, "find_spec", lambda _: object())
     with pytest.raises(InvalidInput, match="needs a cluster") as told:
         _made(tmp_path, RunnerSettings(runner="ray"))
     assert "RAY_ADDRESS" in str(told.value.details["remedy"])
@@ -39,8 +40,8 @@ def test_a_missing_address_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_limits_of_tasks_reach_whoever_drives_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
-    monkeypatch.setattr(choosing, "find_spec", lambda _: object())
-    monkeypatch.setattr(driven, "DrivenRunner", lambda *_, **options: found.append(options))
+    monkeypatch.setattr(size_router, "find_spec", lambda _: object())
+    monkeypatch.setattr(client, "DrivenRunner", lambda *_, **options: found.append(options))
     _made(tmp_path, RunnerSettings(runner="ray", ray_address="h:1", runner_tasks_at_once=7, runner_sort_reads=2))
     assert found == [{"tasks_at_once": 7, "sort_reads": 2}]
 

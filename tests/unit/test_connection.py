@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from web.connection import Connection
+from web.http.protocol import Connection
 
 HEAD_SECONDS = 0.2
 WHOLE = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from web.cli.doctor_settings import variable_of
+from web.cli.doctor.settings import variable_of
 from web.settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]

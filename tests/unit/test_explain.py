@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
 
-from engine.results import PART_CHANGED
+from engine.catalog.catalog import PART_CHANGED
 from tests.helpers.engine import Engine
 from web.cli import commands
 
@@ -104,7 +104,7 @@ def test_stretches_of_a_sort_are_told(engine: Engine, monkeypatch: pytest.Monkey
     assert f"Ranges: 1\n  0: {name}, rows 0 to 122,880\n     and {name}, rows 245,760 to 300,000\n" in said
     assert "UNION ALL" in said
     assert "Row groups: 2 of 3 kept" in said
-    monkeypatch.setattr("engine.plan.MOST_PIECES", 1)
+    monkeypatch.setattr("engine.plan.planner.MOST_PIECES", 1)
     said = explain("jobs", f"sortBy=n&filters={ends}")
     assert f"Ranges: 1\n  0: {name}\n" in said
     assert "Row groups: 3 of 3 kept" in said

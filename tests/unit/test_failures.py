@@ -5,15 +5,15 @@ import pickle
 import duckdb
 import pytest
 
+from engine.common.redaction import stack_of
 from engine.errors import Cancelled, EngineError, LimitExceeded, SourceDamaged, StoreUnavailable
-from engine.runners import work
-from engine.runners.job import Failure
-from engine.stack import stack_of
+from engine.runners.ray import worker
+from engine.runners.ray.messages import Failure
 
 
 @pytest.mark.parametrize("error", [StoreUnavailable("s"), SourceDamaged("d"), LimitExceeded("l"), Cancelled("c")])
 def test_an_error_comes_back_as_itself(error: EngineError) -> None:
-    back = work.error_of(pickle.loads(pickle.dumps(work.failure_of(error))))
+    back = worker.error_of(pickle.loads(pickle.dumps(worker.failure_of(error))))
     assert (type(back), str(back)) == (type(error), str(error))
 
 
@@ -25,12 +25,12 @@ def test_what_an_error_quotes_stays_with_the_task() -> None:
     damaged.__cause__ = found.value
     for error in (damaged, found.value):
         # From the task to the driver, and on to the service.
-        back = work.error_of(work.failure_of(work.error_of(work.failure_of(error))))
+        back = worker.error_of(worker.failure_of(worker.error_of(worker.failure_of(error))))
         assert cell not in stack_of(back)
         assert "ConversionException" in stack_of(back)
 
 
 def test_an_error_that_nobody_foresaw_is_no_sentence_for_callers() -> None:
-    back = work.error_of(work.failure_of(KeyError("a secret path")))
+    back = worker.error_of(worker.failure_of(KeyError("a secret path")))
     assert type(back) is RuntimeError
-    assert isinstance(work.error_of(Failure("Exception", "x", {})), RuntimeError)
+    assert isinstance(worker.error_of(Failure("Exception", "x", {})), RuntimeError)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from engine.footer import read_row_groups
+from engine.catalog.row_group_stats import read_row_groups
 
 LAST = "\U0010ffff"
 TEXTS = st.lists(st.text(st.sampled_from(["a", "b", "\ud7ff", "\ue000", LAST]), max_size=70), min_size=1, max_size=4)

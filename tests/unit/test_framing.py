@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.framing import ArrayFrame, Frame, ParquetFrame, PlainFrame
+from engine.execute.framing import ArrayFrame, Frame, ParquetFrame, PlainFrame
 
 VALUES = st.one_of(st.none(), st.integers(), st.text(), st.sampled_from(["\n]\n", "[\n\t", "]", "},\n\t{"]))
 ROWS = st.dictionaries(st.text(max_size=3), VALUES, max_size=3)

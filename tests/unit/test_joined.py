@@ -7,8 +7,8 @@ import pytest
 from xxhash import xxh3_64_intdigest
 
 from engine.errors import StoreError
-from engine.runners.job import Block, Piece
-from engine.runners.joined import JoinedFile, PlainJoin
+from engine.runners.ray.joined_file import JoinedFile, PlainJoin
+from engine.runners.ray.messages import Block, Piece
 from engine.stores import DirectoryStore
 
 CONTENT = b"1\n2\n3\n"

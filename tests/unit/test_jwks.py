@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
-from web.jwks import JwksClient
+from web.auth.jwks import JwksClient
 
 Answer = Callable[[BaseHTTPRequestHandler], object]
 

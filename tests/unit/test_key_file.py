@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from web import key_file
-from web.key_file import KeyFile, StoredKey, append_key, read_key_file
-from web.keys import new_key
-from web.logs import LOG
-from web.principal import Principal
+from web.auth import key_file
+from web.auth.api_keys import new_key
+from web.auth.key_file import KeyFile, StoredKey, append_key, read_key_file
+from web.auth.principal import Principal
+from web.telemetry.logs import LOG
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

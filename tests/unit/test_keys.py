@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from web.keys import ApiKeys, new_key, parse_api_keys
+from web.auth.api_keys import ApiKeys, new_key, parse_api_keys
 
 
 def hashed(key: str) -> str:

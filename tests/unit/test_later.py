@@ -10,18 +10,18 @@ from typing import Any, cast
 
 import pytest
 
-from engine.cancel import CancelToken
+from engine.common.cancellation import CancelToken
+from engine.common.progress import Phase, Progress
 from engine.errors import Cancelled, LimitExceeded
-from engine.exporter import Exporter
-from engine.formats import FORMATS
-from engine.plan import ExportPlan
-from engine.progress import Phase, Progress
+from engine.exports.exporter import Exporter
+from engine.exports.status import Ticket, Tickets
+from engine.plan.planner import ExportPlan
+from engine.request.formats import FORMATS
 from engine.stores import open_store
-from engine.tickets import Ticket, Tickets
-from web import later
-from web.admission import Admission
-from web.later import LaterExports
-from web.running import RunningExports
+from web.jobs import later
+from web.jobs.admission import Admission
+from web.jobs.later import LaterExports
+from web.jobs.running import RunningExports
 from web.settings import AdmissionSettings
 
 

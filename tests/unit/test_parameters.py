@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import InvalidFilter, InvalidRequest
-from engine.formats import FORMATS
-from engine.operators import OPERATORS
-from engine.request import CsvOptions, ExportRequest, Filter
-from web.parameters import PARAMETERS, make_request, read_body, read_query
+from engine.request.formats import FORMATS
+from engine.request.operators import OPERATORS
+from engine.request.request import CsvOptions, ExportRequest, Filter
+from web.api.parameters import PARAMETERS, make_request, read_body, read_query
 
 
 def from_query(raw_query: bytes) -> ExportRequest:

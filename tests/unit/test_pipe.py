@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.pipe import open_pipe
+from engine.execute.fifo import open_pipe
 
 
 def _threads() -> list[str]:

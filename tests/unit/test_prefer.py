@@ -2,7 +2,7 @@
 
 import pytest
 
-from web.prefer import Preference, parse_prefer
+from web.http.prefer import Preference, parse_prefer
 
 
 @pytest.mark.parametrize(

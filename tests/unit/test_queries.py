@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from engine.cancel import CancelToken
+from engine.common.cancellation import CancelToken
 from engine.errors import Cancelled, LimitExceeded
 from engine.settings import DuckDBSettings
 from tests.helpers.still_time import pass_time, run_still, settled
-from web.admission import Busy
-from web.reading.queries import Queries
+from web.jobs.admission import Busy
+from web.jobs.query_jobs import Queries
 from web.settings import QuerySettings
 
 

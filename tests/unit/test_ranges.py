@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.ranges import MOST_PICKED, MOST_PIECES, Range, cut, pick, whole
-from engine.runs import Part, RowGroup
+from engine.catalog.manifest import Part, RowGroup
+from engine.plan.ranges import MOST_PICKED, MOST_PIECES, Range, cut, pick, whole
 
 GROUPS = st.lists(st.tuples(st.integers(1, 50), st.integers(1, 100)), min_size=1, max_size=6)
 RUNS = st.lists(GROUPS, max_size=8).map(lambda runs: tuple(_part(index, groups) for index, groups in enumerate(runs)))

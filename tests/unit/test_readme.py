@@ -6,8 +6,8 @@ from pathlib import Path
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
-from engine.columns import FAMILIES
-from engine.operators import OPERATORS
+from engine.catalog.types import FAMILIES
+from engine.request.operators import OPERATORS
 from web.settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]

@@ -9,14 +9,14 @@ from typing import Any, cast
 
 import pytest
 
-from engine.exporter import Exporter
-from engine.exports import Export
-from engine.plan import ExportPlan
+from engine.exports.export import Export
+from engine.exports.exporter import Exporter
+from engine.plan.planner import ExportPlan
 from engine.stores import DirectoryStore
 from tests.helpers.engine import Engine
-from web import running
-from web.admission import Admission
-from web.running import RunningExports
+from web.jobs import running
+from web.jobs.admission import Admission
+from web.jobs.running import RunningExports
 from web.settings import AdmissionSettings
 
 

@@ -8,15 +8,15 @@ from typing import cast
 
 import pytest
 
-from engine.cancel import CancelToken
+from engine.common.cancellation import CancelToken
+from engine.common.progress import Phase, Progress
 from engine.errors import LimitExceeded
-from engine.formats import FORMATS
-from engine.plan import ExportPlan
-from engine.progress import Phase, Progress
+from engine.plan.planner import ExportPlan
+from engine.request.formats import FORMATS
 from tests.helpers.services import services_in
 from tests.helpers.still_time import pass_time, run_still, settled
-from web.admission import Busy
-from web.running import Shared
+from web.jobs.admission import Busy
+from web.jobs.running import Shared
 from web.settings import AdmissionSettings
 
 
@@ -25,8 +25,8 @@ class House:
 
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch, admission: AdmissionSettings) -> None:
         exporter = SimpleNamespace(export=self._export, exports=None)
-        patch.setattr("web.services.open_exporter", lambda *_, **__: exporter)
-        patch.setattr("web.running.time", SimpleNamespace(monotonic=asyncio.get_running_loop().time))
+        patch.setattr("web.container.open_exporter", lambda *_, **__: exporter)
+        patch.setattr("web.jobs.running.time", SimpleNamespace(monotonic=asyncio.get_running_loop().time))
         services = services_in(folder, admission)
         self._running = services.running
         self._over: dict[str, threading.Event] = {}

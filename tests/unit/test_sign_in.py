@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from engine.settings import DuckDBSettings, StorageSettings
-from web.auth import Unauthorized
-from web.cli.doctor_access import check_auth
-from web.cli.findings import Level
-from web.services import Services, make_services
+from web.auth.authenticator import Unauthorized
+from web.cli.doctor.access import check_auth
+from web.cli.doctor.findings import Level
+from web.container import Services, make_services
 from web.settings import AdmissionSettings, AuthSettings, MissingSetting, QuerySettings, ServerSettings, SigningSettings
 
 JWKS = "http://127.0.0.1:9/keys"

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from web.denied import Denied
-from web.signing import BadSignature, ExpiredUrl, Grant, SigningKey, UrlSigner, parse_signing_keys
+from web.auth.errors import Denied
+from web.auth.signed_urls import BadSignature, ExpiredUrl, Grant, SigningKey, UrlSigner, parse_signing_keys
 
 BASE = "https://exports.example"
 WORKFLOW, OTHER_WORKFLOW = "people", "animals"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from engine.runners.sorting import tasks_that_reread
+from engine.runners.ray.sort.sorting import tasks_that_reread
 from engine.settings import DuckDBSettings
 
 MIB = 1024**2

@@ -12,10 +12,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from engine.file_systems import StageFileSystem
-from engine.framing import PlainFrame
-from engine.ordered import OrderedSink
-from engine.spares import Spares
+from engine.execute.filesystems import StageFileSystem
+from engine.execute.framing import PlainFrame
+from engine.execute.instance_pool import Spares
+from engine.execute.ordered_sink import OrderedSink
 
 MOST = 2
 _PATIENCE_SECONDS = 30
@@ -23,7 +23,7 @@ _PATIENCE_SECONDS = 30
 FORK = """
 import os, sys, time
 import duckdb
-from engine.spares import Spares
+from engine.execute.instance_pool import Spares
 spares = Spares(lambda: duckdb.connect(config={"threads": 1}), most=2)
 with spares.kept():
     while spares.ready < 2:

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pytest
 from pydantic import BaseModel
 
+from engine.common.redaction import stack_of
 from engine.errors import SourceDamaged
-from engine.stack import stack_of
-from web.logs import JsonLines
+from web.telemetry.logs import JsonLines
 
 CELL = "bob@example.com"
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.strict_json import MAX_DEPTH, loads
+from engine.common.strict_json import MAX_DEPTH, loads
 
 
 @pytest.mark.parametrize(

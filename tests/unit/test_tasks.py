@@ -5,9 +5,9 @@ from random import Random
 
 import pytest
 
-from engine.runners.grouping import MAX_TASKS, TASK_BYTES, grouped, task_bytes
-from engine.runners.sort_scan import SORT_TASK_BYTES, Sample, sort_task_bytes
-from engine.runners.staging import block_sizes
+from engine.runners.ray.sort.sampling import SORT_TASK_BYTES, Sample, sort_task_bytes
+from engine.runners.ray.staged_blocks import block_sizes
+from engine.runners.ray.task_sizes import MAX_TASKS, TASK_BYTES, grouped, task_bytes
 
 MIB, TIB = 1024**2, 1024**4
 MAX_BLOCKS = 50_000

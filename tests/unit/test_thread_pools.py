@@ -11,18 +11,18 @@ import pytest
 from starlette.requests import Request
 from starlette.types import Message
 
-from engine.exporter import Exporter
-from engine.formats import FORMATS
-from engine.plan import ExportPlan
+from engine.exports.exporter import Exporter
+from engine.plan.planner import ExportPlan
+from engine.request.formats import FORMATS
 from engine.settings import DuckDBSettings
-from web import threads
-from web.admission import Admission
-from web.asking import identify
-from web.auth import Authenticator
-from web.file_stream import FileStream
-from web.keys import parse_api_keys
-from web.reading.queries import Queries
-from web.running import RunningExports
+from web.auth.api_keys import parse_api_keys
+from web.auth.authenticator import Authenticator
+from web.auth.request_auth import identify
+from web.http import thread_limits
+from web.http.streaming import FileStream
+from web.jobs.admission import Admission
+from web.jobs.query_jobs import Queries
+from web.jobs.running import RunningExports
 from web.settings import AdmissionSettings, QuerySettings
 
 HANGING = 50
@@ -86,7 +86,7 @@ def _downloads(hanging: Hanging) -> list[Awaitable[object]]:
 KINDS: dict[str, tuple[Callable[[Hanging], list[Awaitable[object]]], int]] = {
     "exports": (_exports, HANGING),
     "queries": (_queries, HANGING),
-    "downloads": (_downloads, int(threads.DOWNLOADS.total_tokens)),
+    "downloads": (_downloads, int(thread_limits.DOWNLOADS.total_tokens)),
 }
 
 

@@ -8,9 +8,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.thrift import BINARY, BYTE, DOUBLE, FALSE, I16, I32, I64, LIST, MAP, SET, STRUCT, TRUE, UUID, List, Struct
-from engine.thrift import decode as decoded
-from engine.thrift import encode as encoded
+from engine.parquet.thrift_compact import (
+    BINARY,
+    BYTE,
+    DOUBLE,
+    FALSE,
+    I16,
+    I32,
+    I64,
+    LIST,
+    MAP,
+    SET,
+    STRUCT,
+    TRUE,
+    UUID,
+    List,
+    Struct,
+)
+from engine.parquet.thrift_compact import decode as decoded
+from engine.parquet.thrift_compact import encode as encoded
 
 _INTEGERS = {I16: 15, I32: 31, I64: 63}
 

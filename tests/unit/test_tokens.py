@@ -12,7 +12,7 @@ import pytest
 from joserfc.jwk import ECKey, KeySet, OctKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
-from web.tokens import BadToken, KeySource, Tokens
+from web.auth.jwt import BadToken, KeySource, Tokens
 
 NOW = 1_800_000_000
 SECRET = "0123456789abcdef0123456789abcdef"

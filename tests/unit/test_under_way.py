@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from engine import under_way
 from engine.errors import LimitExceeded, StoreUnavailable
-from engine.runners.staging import PieceStream
-from engine.stores import DirectoryStore
+from engine.runners.ray.staged_blocks import PieceStream
+from engine.stores import DirectoryStore, in_flight
+from engine.stores.in_flight import UnderWay
 from engine.stores.port import Staging
-from engine.under_way import UnderWay
 from tests.helpers.running import wait_for
 
 
@@ -87,7 +86,7 @@ def test_a_task_hears_that_a_block_was_refused_before_it_has_encoded_all() -> No
 
 
 def test_large_blocks_of_a_task_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(under_way, "UNDER_WAY_BYTES", 3)
+    monkeypatch.setattr(in_flight, "UNDER_WAY_BYTES", 3)
     slow = Slow()
     with PieceStream(slow, [2] * 8) as stream:
         thread = threading.Thread(target=fill, args=(stream, 3))

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.columns import DATE, INTEGER_BITS, TIMESTAMP, ColumnType
-from engine.values import (
+from engine.catalog.types import DATE, INTEGER_BITS, TIMESTAMP, ColumnType
+from engine.request.literals import (
     float_value,
     instant_point,
     number_point,

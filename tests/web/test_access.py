@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Host, Mount, Route, Router, WebSocketRo
 from tests.helpers.server import KEY, OTHER_KEY, Answer, Server
 from tests.helpers.services import services_in
 from web.app import create_app_with
-from web.pace import STEP_SECONDS
+from web.auth.not_found_delay import STEP_SECONDS
 
 PUBLIC = {
     "/", "/assets/{name}", "/healthz", "/readyz", "/metrics", "/openapi.json", "/openapi-3.0.json", "/docs"

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from engine.progress import Phase
+from engine.common.progress import Phase
+from engine.exports.status import Tickets
 from engine.stores import open_store
 from engine.stores.port import ObjectStore
-from engine.tickets import Tickets
 from tests.helpers.running import wait_for
 from tests.helpers.server import KEY, OTHER_KEY, Answer, Server
 

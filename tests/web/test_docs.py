@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from engine.operators import OPERATORS
+from engine.request.operators import OPERATORS
 from tests.helpers.server import KEY, Server
-from web.docs.examples import EXAMPLES
-from web.errors import error_codes
+from web.http.errors import error_codes
 from web.openapi import make_document
+from web.pages.docs.examples import EXAMPLES
 
 
 @pytest.fixture(scope="module")

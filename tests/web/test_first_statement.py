@@ -12,7 +12,7 @@ class SlowToPrepare(Server):
 
     program = """
 import time
-from engine.sandbox.fork_server import ForkServer
+from engine.query.sandbox.fork_server import ForkServer
 from web.cli import main
 
 ready = ForkServer.ready

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from engine.sweeper import LINGER
+from engine.exports.sweep import LINGER
 from tests.helpers.altered import AlteredServer
 from tests.helpers.server import Server
 

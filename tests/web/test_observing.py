@@ -138,7 +138,7 @@ class Broken(Server):
     """A service in which DuckDB fails over a value."""
 
     program = (
-        "import duckdb; from engine.exporter import Exporter; from web.cli import main; "
+        "import duckdb; from engine.exports.exporter import Exporter; from web.cli import main; "
         "Exporter.plan = lambda *_: duckdb.sql(\"SELECT CAST('bob@example.com' AS INT)\").fetchall(); main()"
     )
 

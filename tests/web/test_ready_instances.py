@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from engine.session import SPARES
+from engine.execute.session import SPARES
 from tests.helpers.server import Server
 from tests.helpers.services import services_in
 from web.app import create_app_with

@@ -26,7 +26,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from engine.operators import OPERATORS, ValueShape
+from engine.request.operators import OPERATORS, ValueShape
 from tests.helpers.server import KEY, Server
 
 CASES = int(os.environ.get("TAILRACE_CASES_SCHEMATHESIS") or 300)

@@ -12,7 +12,7 @@ import click
 from pydantic import ValidationError
 
 from engine.errors import EngineError
-from web.cli.loading import Commands
+from web.cli.command_group import Commands
 from web.settings import MissingSetting
 
 

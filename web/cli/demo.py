@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from engine.opening import open_results
-from engine.publisher import Publication, Publisher
-from engine.sample import write_sample
+from engine.bootstrap import open_results
+from engine.publishing.publisher import Publication, Publisher
+from engine.publishing.sample import write_sample
 from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
 from web.app import create_app_with
+from web.auth.api_keys import new_key
 from web.cli.serve import run_server
-from web.keys import new_key
-from web.services import make_services
+from web.container import make_services
 from web.settings import AdmissionSettings, AuthSettings, QuerySettings, ServerSettings, SigningSettings
 
 WORKFLOW = "sample-products"

@@ -8,15 +8,15 @@ from urllib.parse import quote
 
 import click
 
-from engine.cancel import CancelToken
-from engine.compile import compile_copy
+from engine.bootstrap import open_exporter
+from engine.common.cancellation import CancelToken
 from engine.errors import NotFound
-from engine.inspection_explain import Decision, decisions
-from engine.opening import open_exporter
-from engine.plan import ExportPlan
-from engine.ranges import Range
+from engine.plan.planner import ExportPlan
+from engine.plan.ranges import Range
+from engine.query.inspect.explain import Decision, decisions
 from engine.settings import DuckDBSettings, StorageSettings
-from web.parameters import make_request, read_query
+from engine.sql.statements import compile_copy
+from web.api.parameters import make_request, read_query
 
 _SHOWN_VALUES = 20
 

@@ -10,17 +10,17 @@ from typing import Any
 
 import click
 
+from engine.bootstrap import open_exporter
+from engine.common.strict_json import loads
 from engine.errors import InvalidRequest, SourceDamaged
-from engine.formats import DELIMITERS, FORMATS
-from engine.opening import open_exporter
-from engine.request import ExportRequest
+from engine.request.formats import DELIMITERS, FORMATS
+from engine.request.request import ExportRequest
 from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
-from engine.strict_json import loads
+from web.api.parameters import make_request, read_body
 from web.cli.filters import Filters, read_filters
-from web.cli.local_export import Finished, export_here
+from web.cli.local_runner import Finished, export_here
 from web.cli.output import STANDARD_OUTPUT, check_output, open_output
 from web.cli.progress_bar import ProgressBar
-from web.parameters import make_request, read_body
 
 
 @click.command()

@@ -8,9 +8,9 @@ from difflib import get_close_matches
 
 import click
 
+from engine.common.strict_json import loads
 from engine.errors import InvalidFilter
-from engine.operators import OPERATORS, Operator, ValueShape
-from engine.strict_json import loads
+from engine.request.operators import OPERATORS, Operator, ValueShape
 
 _SIGNS = {
     "=": "EQUALS",

@@ -27,7 +27,7 @@ def mcp(url: str | None, key: str) -> None:
     try:
         import httpx2  # of the extra
 
-        from web.assistants.tools import make_server  # of the extra
+        from web.mcp.tools import make_server  # of the extra
     except ImportError as error:
         raise click.ClickException(_MISSING) from error
     base = url or ServerSettings().public_url

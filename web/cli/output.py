@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from engine.stores.directory_files import write_all
+from engine.stores.local.durable_files import write_all
 
 STANDARD_OUTPUT = Path("-")
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
-from engine.opening import open_results
-from engine.publisher import Publication, Publisher
-from engine.runs import State
+from engine.bootstrap import open_results
+from engine.catalog.manifest import State
+from engine.publishing.publisher import Publication, Publisher
 from engine.settings import DuckDBSettings, StorageSettings
 
 

@@ -2,10 +2,10 @@
 
 import click
 
-from engine.ids import checked_id
-from engine.opening import open_results
+from engine.bootstrap import open_results
+from engine.common.ids import checked_id
 from engine.settings import StorageSettings
-from web.answers import rfc3339
+from web.api.models import rfc3339
 from web.cli.tabbed import print_cells
 
 

@@ -8,12 +8,12 @@ import click
 import uvicorn
 from starlette.applications import Starlette
 
-from web import tracing
 from web.app import create_app
-from web.connection import LONGEST_HEAD_BYTES, Connection
-from web.logs import set_up
-from web.services import Services
+from web.container import Services
+from web.http.protocol import LONGEST_HEAD_BYTES, Connection
 from web.settings import AdmissionSettings, ServerSettings
+from web.telemetry import tracing
+from web.telemetry.logs import set_up
 
 _ANSWER_SECONDS = 5
 """For the answers to what was cancelled at the end of the grace, and for downloads that are nearly over."""

@@ -5,14 +5,14 @@ from urllib.parse import parse_qs, urlsplit
 
 import click
 
+from engine.bootstrap import open_exporter
 from engine.errors import NotFound
-from engine.formats import FORMATS
-from engine.opening import open_exporter
+from engine.request.formats import FORMATS
 from engine.settings import DuckDBSettings, StorageSettings
-from web.answers import rfc3339
-from web.denied import Denied
+from web.api.models import rfc3339
+from web.auth.errors import Denied
+from web.auth.signed_urls import ExpiredUrl, UrlSigner, parse_signing_keys
 from web.settings import MissingSetting, ServerSettings, SigningSettings
-from web.signing import ExpiredUrl, UrlSigner, parse_signing_keys
 
 
 @click.command()

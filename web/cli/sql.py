@@ -11,16 +11,16 @@ from typing import BinaryIO
 
 import click
 
-from engine.exporter import Exporter
-from engine.formats import FORMATS
-from engine.framing import Chunk
-from engine.inspection import open_inspection
-from engine.inspection_snapshot import take_snapshot
-from engine.inspection_views import AZURE_NOTE, path_in, write_views
-from engine.opening import open_exporter
-from engine.session import fence
+from engine.bootstrap import open_exporter
+from engine.execute.framing import Chunk
+from engine.execute.session import fence
+from engine.exports.exporter import Exporter
+from engine.query.inspect.session import open_inspection
+from engine.query.inspect.snapshot import take_snapshot
+from engine.query.inspect.views import AZURE_NOTE, path_in, write_views
+from engine.request.formats import FORMATS
 from engine.settings import DuckDBSettings, StorageSettings
-from web.cli.sql_prompt import MOST_ROWS, Prompt, draw, interruptible
+from web.cli.repl import MOST_ROWS, Prompt, draw, interruptible
 
 
 @click.command()

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import click
 
-from engine.opening import open_exporter
+from engine.bootstrap import open_exporter
+from engine.exports.sweep import Sweeper
 from engine.settings import DuckDBSettings, StorageSettings
-from engine.sweeper import Sweeper
 
 
 @click.command()

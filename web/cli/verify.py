@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator
 
 import click
 
-from engine.exporter import Exporter
-from engine.ids import checked_id
-from engine.opening import open_exporter
-from engine.runs import Run
+from engine.bootstrap import open_exporter
+from engine.catalog.manifest import Run
+from engine.common.ids import checked_id
+from engine.exports.exporter import Exporter
+from engine.exports.verify import Checked, verify_exports, verify_run
 from engine.settings import DuckDBSettings, StorageSettings
-from engine.verify import Checked, verify_exports, verify_run
 
 
 @click.command()

@@ -7,12 +7,12 @@ from importlib.metadata import version
 from starlette.requests import Request
 from starlette.responses import Response
 
+from web.container import Services
 from web.openapi.older import older_document
 from web.openapi.operations import SECURITY_SCHEMES, paths
 from web.openapi.parameters import request_body
 from web.openapi.responses import HEADERS, error_responses
 from web.openapi.schemas import Json, component_schemas
-from web.services import Services
 
 _DESCRIPTION = (
     "Exports of workflow runs: filters, a sort order and row ids become one CSV, JSON or Parquet file behind a signed "

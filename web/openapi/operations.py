@@ -10,8 +10,8 @@ from web.openapi.parameters import (
     WORKFLOW_ID,
     query_parameters,
 )
-from web.openapi.reading import reading_paths
 from web.openapi.responses import answer, errors, errors_without_body, file_responses
+from web.openapi.row_operations import reading_paths
 from web.openapi.schemas import Json, ref
 
 EXPORT_PATH = "/v4/workflows/{workflowId}/data/export"

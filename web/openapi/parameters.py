@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from engine.formats import DELIMITERS, FORMATS
-from engine.ids import EXPORT_ID, ID
-from engine.operators import OPERATORS
-from engine.request import MAX_ROW_IDS, ExportRequest
+from engine.common.ids import EXPORT_ID, ID
+from engine.request.formats import DELIMITERS, FORMATS
+from engine.request.operators import OPERATORS
+from engine.request.request import MAX_ROW_IDS, ExportRequest
+from web.api.parameters import DEFAULT_LIMIT, MAX_LIMIT, ORDERS, PARAMETERS
 from web.openapi.schemas import Json, ref
-from web.parameters import DEFAULT_LIMIT, MAX_LIMIT, ORDERS, PARAMETERS
 
 _DEFAULTS = ExportRequest(workflow="")
 _ORDER = next(name for name, descending in ORDERS.items() if descending is _DEFAULTS.descending)

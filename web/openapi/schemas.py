@@ -5,12 +5,12 @@ from typing import Any, TypeAlias
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 from pydantic_core import core_schema
 
-from engine.operators import OPERATORS, ValueShape
-from engine.request import MAX_FILTERS
-from web.answers import ErrorAnswer, ExportAnswer, TicketAnswer
-from web.errors import error_codes
-from web.reading.answers import MODELS as READING_MODELS
-from web.reading.query import QueryRequest
+from engine.request.operators import OPERATORS, ValueShape
+from engine.request.request import MAX_FILTERS
+from web.api.models import ErrorAnswer, ExportAnswer, TicketAnswer
+from web.api.query import QueryRequest
+from web.api.row_models import MODELS as READING_MODELS
+from web.http.errors import error_codes
 
 Json: TypeAlias = dict[str, Any]
 

@@ -1,0 +1,119 @@
+"""The documents that say what is published: ``run.json`` beside a run's parts, ``workflow.json`` above its runs.
+
+Both are the truth of the store: what they do not name does not exist.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+from engine.catalog.schema import Schema
+
+FORMAT_VERSION: Literal[1] = 1
+
+
+class State(StrEnum):
+    """The states of a run; only a FINISHED one is exported."""
+
+    IN_PROGRESS = "IN_PROGRESS"
+    VALIDATING = "VALIDATING"
+    FINISHED = "FINISHED"
+    FAILED = "FAILED"
+    NOT_SUPPORTED = "NOT_SUPPORTED"
+    FAILED_INSUFFICIENT_FUNDS = "FAILED_INSUFFICIENT_FUNDS"
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+    def encode(self) -> bytes:
+        """The document as JSON text."""
+        return self.model_dump_json(by_alias=True).encode()
+
+
+class ColumnStatistics(_Document):
+    """Bounds of a column in one row group: ``minimum`` and ``maximum`` are None where the file tells none."""
+
+    minimum: str | None
+    maximum: str | None
+    nulls: int | None
+
+
+class RowGroup(_Document):
+    """One row group of a part: rows, compressed bytes, and statistics by column path."""
+
+    rows: int
+    bytes: int
+    statistics: Mapping[str, ColumnStatistics]
+
+
+class RunObject(_Document):
+    """An object that a run consists of. ``etag`` and ``bytes`` pin the version that was published."""
+
+    key: str
+    bytes: int
+    sha256: str
+    etag: str
+
+
+class Part(RunObject):
+    """One Parquet file of a run."""
+
+    rows: int
+    row_groups: tuple[RowGroup, ...]
+    row_id_filters: RunObject | None = None
+    """See `engine.plan.bloom_filters`."""
+
+
+class Run(_Document):
+    """One run as its manifest describes it: parts in run order."""
+
+    format_version: Literal[1] = FORMAT_VERSION
+    workflow_id: str
+    run_id: str
+    version: str
+    """Unique to this publication, so that an export's id never outlives what it was made from."""
+    state: State
+    table: Schema
+    rows: int
+    row_id_field: str | None
+    parts: tuple[Part, ...]
+    started_at: AwareDatetime
+    executed_at: AwareDatetime | None
+    published_at: AwareDatetime
+
+    @property
+    def objects(self) -> Iterator[RunObject]:
+        """All that the run consists of: each part, and what belongs to it."""
+        for part in self.parts:
+            yield part
+            if part.row_id_filters is not None:
+                yield part.row_id_filters
+
+
+class LatestRun(_Document):
+    """The latest finished run: by the time it was executed, or published if that is not known."""
+
+    run_id: str
+    at: AwareDatetime
+
+
+class Workflow(_Document):
+    """A workflow: the team that owns it and its latest finished run."""
+
+    format_version: Literal[1] = FORMAT_VERSION
+    workflow_id: str
+    team: str
+    name: str
+    latest: LatestRun | None = None
+
+    def advanced(self, run: Run) -> "Workflow":
+        """The workflow after that run: unchanged unless the run is finished and not older than the latest."""
+        at: datetime = run.executed_at or run.published_at
+        if run.state is not State.FINISHED or (self.latest is not None and self.latest.at > at):
+            return self
+        return self.model_copy(update={"latest": LatestRun(run_id=run.run_id, at=at)})

@@ -1,0 +1,150 @@
+"""The one way from a request to a finished object: resolve, plan, copy, commit."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from engine.catalog.catalog import PART_CHANGED, ResultStore
+from engine.common.cancellation import CancelToken
+from engine.common.ids import is_export_id, is_id
+from engine.common.progress import Progress
+from engine.errors import NotFound, ObjectChanged, ObjectExists, ObjectMissing, SourceDamaged
+from engine.exports.export import Export, ExportFile, export_key, export_of, file_of, metadata_of
+from engine.exports.leases import Leases
+from engine.plan.bloom_filters import held
+from engine.plan.planner import ExportPlan, make_plan, narrowed
+from engine.plan.ranges import TARGET_BYTES
+from engine.request.formats import FORMATS
+from engine.request.request import ExportRequest
+from engine.runners import LocalRunner, Runner, Staged
+from engine.settings import DuckDBSettings
+from engine.stores.port import ObjectInfo, ObjectStore
+
+_NO_EXPORT = "There is no such export: it expired, was never made, or belongs to another team."
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Exporter:
+    """Exports of published runs into one object store. Safe to use from many threads."""
+
+    def __init__(
+        self,
+        results: ResultStore,
+        exports: ObjectStore,
+        settings: DuckDBSettings,
+        *,
+        clock: Callable[[], datetime] = _utc_now,
+        range_bytes: int = TARGET_BYTES,
+        keep: timedelta = timedelta(days=1),
+        runner: Runner | None = None,
+    ) -> None:
+        self.results = results
+        self._exports = exports
+        self._runner = runner or LocalRunner(results.store, exports, settings)
+        self._clock = clock
+        self._range_bytes = range_bytes
+        self._keep = keep
+        self._leases = Leases(exports)
+
+    def plan(self, request: ExportRequest, team: str) -> ExportPlan:
+        """Hold a request against the run that it names. Raises NotFound or InvalidRequest."""
+        run = self.results.resolve(request.workflow, request.run, team)
+        return make_plan(request, run, now=self._clock().replace(microsecond=0), range_bytes=self._range_bytes)
+
+    def narrowed(self, plan: ExportPlan, cancel: CancelToken) -> ExportPlan:
+        """The plan without the row groups that have none of its row ids, as far as filters of these tell.
+
+        Raises SourceDamaged, Cancelled or StoreUnavailable.
+        """
+        if plan.request.row_ids is None or all(part.row_id_filters is None for part in plan.run.parts):
+            return plan
+        try:
+            kept = held(plan, self.results.store, cancel)
+        except (ObjectMissing, ObjectChanged) as error:
+            raise SourceDamaged(PART_CHANGED) from error
+        return narrowed(plan, kept, range_bytes=self._range_bytes)
+
+    def finished(self, plan: ExportPlan) -> Export | None:
+        """The export of a plan if its object is there already."""
+        info = self._exports.head(export_key(plan.run.workflow_id, plan.export_id, plan.request.format))
+        return None if info is None else export_of(plan.export_id, plan.run, info)
+
+    def export(
+        self, plan: ExportPlan, cancel: CancelToken, progress: Progress | None = None, *, looked: bool = False
+    ) -> Export:
+        """The finished export of a plan: the object that is there already, or a new one.
+
+        ``looked``: `finished` has just said that there is none, and one that comes meanwhile is found by the commit.
+        Raises LimitExceeded, SourceDamaged, Cancelled, ClusterUnavailable or StoreError; then nothing of it is visible.
+        """
+        key = export_key(plan.run.workflow_id, plan.export_id, plan.request.format)
+        info = None if looked else self._exports.head(key)
+        info = info or self._write(plan, key, cancel, progress or Progress())
+        return export_of(plan.export_id, plan.run, info)
+
+    def keep(self, export: Export, until: datetime) -> bool:
+        """Keep a finished export at least until then; False if it was swept away meanwhile and has to be made anew."""
+        if until <= export.kept_until:
+            return True
+        key = export_key(export.workflow_id, export.export_id, export.format)
+        return self._leases.extend(key, export.etag, until)
+
+    def describe(self, workflow_id: str, export_id: str) -> Export | None:
+        """A finished export by its id alone, or None."""
+        try:
+            file = self.find(workflow_id, export_id)
+        except NotFound:
+            return None
+        run = self.results.run(workflow_id, file.run_id)
+        return None if run is None else export_of(export_id, run, file.info)
+
+    def find(self, workflow_id: str, export_id: str, format_name: str | None = None) -> ExportFile:
+        """A finished export by its id, in that format or whichever there is. Raises NotFound."""
+        if not is_id(workflow_id) or not is_export_id(export_id):
+            raise NotFound(_NO_EXPORT)
+        for format_ in FORMATS.values() if format_name is None else (FORMATS[format_name],):
+            info = self._exports.head(export_key(workflow_id, export_id, format_))
+            if info is not None:
+                return file_of(export_id, info)
+        raise NotFound(_NO_EXPORT)
+
+    def check_owner(self, workflow_id: str, team: str) -> None:
+        """Raise NotFound, in the words of `find`, unless the workflow is that team's."""
+        workflow = self.results.workflow(workflow_id)
+        if workflow is None or workflow.team != team:
+            raise NotFound(_NO_EXPORT)
+
+    @property
+    def exports(self) -> ObjectStore:
+        """Where finished exports lie."""
+        return self._exports
+
+    def _write(self, plan: ExportPlan, key: str, cancel: CancelToken, progress: Progress) -> ObjectInfo:
+        self.results.check_parts(plan.run)
+        plan = self.narrowed(plan, cancel)
+        try:
+            with self._runner.stage(plan, key, cancel, progress) as staged:
+                return self._commit(plan, key, staged, cancel)
+        except (ObjectMissing, ObjectChanged) as error:
+            raise SourceDamaged(PART_CHANGED) from error
+
+    def _commit(self, plan: ExportPlan, key: str, staged: Staged, cancel: CancelToken) -> ObjectInfo:
+        if plan.keeps_all and staged.rows != plan.run.rows:
+            raise SourceDamaged("The run holds another number of rows than its description says.")
+        # Reads of a store are pinned to the version; files of a directory can be replaced while they are read.
+        self.results.check_parts(plan.run)
+        cancel.raise_if_cancelled()
+        metadata = metadata_of(plan, rows=staged.rows, sha256=staged.sha256, until=self._clock() + self._keep)
+        try:
+            info = staged.commit(metadata)
+        except ObjectExists:
+            # Someone else made the same object meanwhile; equal requests give equal bytes.
+            existing = self._exports.head(key)
+            if existing is None:
+                raise
+            return existing
+        if info.size != staged.size:
+            raise SourceDamaged("The store holds another number of bytes than it was given.")
+        return info

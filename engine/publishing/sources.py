@@ -1,0 +1,128 @@
+"""The files that a publisher brings, as one SELECT per publication."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import duckdb
+
+from engine.catalog.field_names import check_names
+from engine.catalog.schema import Field, data_type_of
+from engine.catalog.types import ColumnType, Family
+from engine.errors import InvalidInput
+from engine.publishing.parquet_files import ParquetFiles
+from engine.publishing.schema_file import Declared
+from engine.publishing.text_files import CsvFiles, JsonFiles
+
+_WIDEST_DECIMAL = 38
+
+
+class Files(Protocol):
+    """Files of one kind: what they hold, and how fields are selected from them."""
+
+    @property
+    def found(self) -> Mapping[str, ColumnType | None]:
+        """The columns with the types that fit them; None where the files disagree."""
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """What `select` binds."""
+
+    def select(self, fields: Sequence[Field]) -> str:
+        """The fields in their stored types; a value that cannot be read so is an error when the run is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A publication's rows: the fields, the SELECT that gives them in order, and what it binds."""
+
+    fields: tuple[Field, ...]
+    sql: str
+    parameters: dict[str, object]
+
+
+_Look = Callable[[duckdb.DuckDBPyConnection, Sequence[Path]], Files]
+
+KINDS: tuple[tuple[str, tuple[str, ...], _Look], ...] = (
+    ("CSV", (".csv",), CsvFiles.look),
+    ("JSON", (".json",), lambda connection, paths: JsonFiles.look(connection, paths, "array")),
+    ("NDJSON", (".ndjson", ".jsonl"), lambda connection, paths: JsonFiles.look(connection, paths, "newline_delimited")),
+    ("Parquet", (".parquet",), ParquetFiles.look),
+)
+"""The kinds of files: name, extensions, and who looks at them."""
+
+
+def open_source(
+    connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], declared: tuple[Declared, ...] | None
+) -> Source:
+    """Look at a publisher's files and decide how they are read. Raises InvalidInput with the reason and the remedy."""
+    name, look = _kind_of(paths)
+    try:
+        files = look(connection, paths)
+    except duckdb.Error as error:
+        raise InvalidInput(f"The {name} files cannot be read: {first_line(error)}.") from error
+    fields = _inferred(files.found) if declared is None else _declared(files.found, declared)
+    for field in fields:
+        _check_type(field)
+    return Source(fields, files.select(fields), files.parameters)
+
+
+def first_line(error: Exception) -> str:
+    """An error's own sentence, without what DuckDB adds below it."""
+    return str(error).splitlines()[0][:300].rstrip(".")
+
+
+def _kind_of(paths: Sequence[Path]) -> tuple[str, _Look]:
+    kinds = {}
+    for path in paths:
+        if not path.is_file():
+            raise InvalidInput(f"There is no file {path}.")
+        kind = next((kind for kind in KINDS if path.suffix.lower() in kind[1]), None)
+        if kind is None:
+            known = ", ".join(extension for _, extensions, _ in KINDS for extension in extensions)
+            raise InvalidInput(f"The file {path.name} is of no known kind: its name should end in one of {known}.")
+        kinds[kind[0]] = kind[2]
+    if len(kinds) != 1:
+        raise InvalidInput(f"Bring files of one kind: {', '.join(name for name, _, _ in KINDS)}.")
+    return kinds.popitem()
+
+
+def _inferred(found: Mapping[str, ColumnType | None]) -> tuple[Field, ...]:
+    return tuple(
+        Field(name=name, data_type=data_type_of(type_), type=type_) for name, type_ in map(_known, found.items())
+    )
+
+
+def _known(item: tuple[str, ColumnType | None]) -> tuple[str, ColumnType]:
+    name, type_ = item
+    if type_ is None:
+        raise InvalidInput(f"The files have the column {name} in types that no one type holds: declare it, or cast it.")
+    return name, type_
+
+
+def _declared(found: Mapping[str, ColumnType | None], declared: tuple[Declared, ...]) -> tuple[Field, ...]:
+    names = {field.name for field in declared}
+    surprise = sorted(found.keys() - names)
+    if surprise:
+        raise InvalidInput(
+            f"The files have the column {surprise[0]!r}, which the schema does not declare: add it there."
+        )
+    check_names(field.name for field in declared)
+    return tuple(
+        Field(name=field.name, data_type=field.data_type, type=_declared_type(field, found.get(field.name)))
+        for field in declared
+    )
+
+
+def _declared_type(field: Declared, found: ColumnType | None) -> ColumnType:
+    """As declared; what is inside of an open OBJECT or ARRAY is told by the data."""
+    nested = found is not None and found.family in (Family.LIST, Family.OBJECT, Family.MAP)
+    return found if found is not None and nested and field.open else field.stored_type()
+
+
+def _check_type(field: Field) -> None:
+    """JSON has no number that begins with its point, and 38 digits behind it leave no room for one before."""
+    for type_ in field.type.walk():
+        if type_.name == "DECIMAL" and type_.scale == _WIDEST_DECIMAL:
+            raise InvalidInput(f"The column {field.name} is DECIMAL(38,38): 37 digits behind the point are the most.")

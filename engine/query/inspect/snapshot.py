@@ -1,0 +1,111 @@
+"""What is published at one moment: manifests and finished exports, read for inspection over all teams."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from engine.catalog.catalog import ResultStore
+from engine.catalog.manifest import Part, Run, State, Workflow
+from engine.common.concurrency import read_all
+from engine.common.ids import is_export_id, is_id
+from engine.exports.leases import kept_until
+from engine.request.formats import FORMATS
+from engine.stores.port import ObjectInfo, ObjectStore
+
+
+@dataclass(frozen=True, slots=True)
+class FoundRun:
+    """A run and what its workflow says of it; a run whose workflow has no document belongs to nobody."""
+
+    run: Run
+    workflow: Workflow | None
+
+    @property
+    def finished(self) -> bool:
+        """Whether it is a result."""
+        return self.run.state is State.FINISHED
+
+    @property
+    def latest(self) -> bool:
+        """Whether it is what its workflow's exports hold."""
+        latest = self.workflow.latest if self.workflow else None
+        return self.finished and latest is not None and latest.run_id == self.run.run_id
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Runs by workflow and id, in any state, and the objects of finished exports by key."""
+
+    runs: tuple[FoundRun, ...]
+    exports: tuple[ObjectInfo, ...]
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        """What may be read: the parts of finished runs, by key."""
+        return {part.key: part for found in self.runs if found.finished for part in found.run.parts}
+
+
+def take_snapshot(results: ResultStore, exports: ObjectStore | None) -> Snapshot:
+    """Read the manifests, and the exports unless that is None: they are an object each to ask for.
+
+    Raises SourceDamaged for a manifest that cannot be read, or StoreError.
+    """
+    folders = [info.key.split("/") for info in results.store.list("workflow=")]
+    ids = [_id(folder[0]) for folder in folders if folder[1:] == ["workflow.json"]]
+    pairs = [(_id(folder[0]), _id(folder[1])) for folder in folders if folder[2:] == ["run.json"]]
+    workflows = {found.workflow_id: found for found in read_all(results.workflow, ids)}
+    runs = read_all(lambda pair: results.run(*pair), pairs)
+    kept = [] if exports is None else [info.key for info in exports.list("") if is_export(info.key)]
+    return Snapshot(
+        runs=tuple(FoundRun(run, workflows.get(run.workflow_id)) for run in runs),
+        exports=tuple(read_all(exports.head, kept)) if exports else (),
+    )
+
+
+def run_row(found: FoundRun) -> dict[str, object]:
+    """A row of ``_inside.runs``."""
+    run, workflow = found.run, found.workflow
+    return {
+        "workflow": run.workflow_id,
+        "run": run.run_id,
+        "name": workflow.name if workflow else None,
+        "team": workflow.team if workflow else None,
+        "state": run.state,
+        "latest": found.latest,
+        "rows": run.rows,
+        "files": len(run.parts),
+        "bytes": sum(part.bytes for part in run.parts),
+        "executed_at": _utc(run.executed_at) if run.executed_at else None,
+        "published_at": _utc(run.published_at),
+    }
+
+
+def export_row(info: ObjectInfo) -> dict[str, object]:
+    """A row of ``_inside.exports``."""
+    workflow, _, name = info.key.partition("/")
+    metadata = info.metadata
+    return {
+        "export_id": name.partition(".")[0],
+        "workflow": workflow,
+        "run": metadata.get("run"),
+        "format": metadata.get("format"),
+        "rows": int(metadata["rows"]) if "rows" in metadata else None,
+        "bytes": info.size,
+        "sha256": metadata.get("sha256"),
+        "made_at": _utc(info.modified),
+        "kept_until": _utc(kept_until(metadata.get("until"), info.modified)),
+    }
+
+
+def _utc(moment: datetime) -> str:
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat()
+
+
+def _id(folder: str) -> str:
+    return folder.partition("=")[2]
+
+
+def is_export(key: str) -> bool:
+    """Whether an object of the exports is a finished file, and no ticket or lease."""
+    workflow, _, name = key.partition("/")
+    export_id, _, extension = name.partition(".")
+    return is_id(workflow) and is_export_id(export_id) and extension in {row.extension for row in FORMATS.values()}

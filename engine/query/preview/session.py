@@ -1,0 +1,58 @@
+"""A DuckDB instance for looking at the rows of a plan, and nothing else."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import duckdb
+
+from engine.catalog.catalog import PART_CHANGED, ResultStore
+from engine.catalog.manifest import Part
+from engine.common.cancellation import CancelToken
+from engine.errors import ObjectChanged, ObjectMissing, SourceDamaged
+from engine.execute.executor import failure_of, source_of, target_of
+from engine.execute.filesystems import PartFileSystem, StageFileSystem
+from engine.execute.ordered_sink import OrderedSink
+from engine.execute.session import open_session
+from engine.plan.planner import ExportPlan
+from engine.settings import DuckDBSettings
+
+
+@contextmanager
+def opened(
+    plan: ExportPlan,
+    results: ResultStore,
+    settings: DuckDBSettings,
+    cancel: CancelToken,
+    sink: OrderedSink,
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A locked instance that reads the parts of the plan's run, and writes into the sink alone.
+
+    Its errors are told as exports tell them.
+    """
+    results.check_parts(plan.run)
+    store = results.store
+    parts = PartFileSystem(store, {part.key: part for part in plan.run.parts}, plan.run.published_at)
+    sources = [source_of(store, part.key) for part in plan.run.parts]
+    try:
+        with (
+            open_session(
+                settings,
+                threads=settings.threads,
+                allowed=[*sources, target_of(0)],
+                file_systems=(StageFileSystem(sink), parts),
+            ) as connection,
+            cancel.watching(connection),
+        ):
+            yield connection
+            cancel.raise_if_cancelled()
+            results.check_parts(plan.run)
+    except duckdb.Error as error:
+        failure = sink.stopped or failure_of(error, parts, cancel)
+        if isinstance(failure, ObjectMissing | ObjectChanged):
+            failure = SourceDamaged(PART_CHANGED)
+        raise failure from error
+
+
+def read_parts(plan: ExportPlan) -> tuple[Part, ...]:
+    """The parts in which a row of the plan may be, in run order."""
+    return tuple({part.key: part for range_ in plan.ranges for part in range_.parts}.values())

@@ -1,0 +1,83 @@
+"""The tasks that look at the keys of a sort: some by chance, and how many lie between cuts."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import duckdb
+from fsspec import AbstractFileSystem
+
+from engine.catalog.manifest import Part
+from engine.execute.executor import Source, failure_of
+from engine.execute.session import open_session
+from engine.runners.ray.messages import Job
+from engine.runners.ray.worker_context import cancel_token, results_of
+from engine.sql.statements import Statement
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Some keys of the rows of one task, and the number of all of these."""
+
+    keys: tuple[bytes, ...]
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class SampleTask:
+    """Keys of some ranges: the statement gives keys, each with the number of rows."""
+
+    returns: ClassVar[int] = 1
+
+    parts: tuple[Part, ...]
+    statement: Statement
+
+    def run(self, job: Job, _: Sequence[object]) -> Keys:
+        """The sample. Raises LimitExceeded, SourceDamaged, Cancelled or StoreError."""
+        rows = _fetched(job, self.parts, self.statement)
+        return Keys(tuple(key for key, _ in rows), rows[0][1] if rows else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class CountTask:
+    """Rows of some ranges by bucket: the statement gives a bucket's number and its rows."""
+
+    returns: ClassVar[int] = 1
+
+    parts: tuple[Part, ...]
+    statement: Statement
+
+    def run(self, job: Job, _: Sequence[object]) -> dict[int, int]:
+        """The rows of each bucket that has any. Raises LimitExceeded, SourceDamaged, Cancelled or StoreError."""
+        return dict(_fetched(job, self.parts, self.statement))
+
+
+def _fetched(job: Job, parts: Sequence[Part], statement: Statement) -> list[tuple[Any, ...]]:
+    with open_parts(job, parts) as connection:
+        return connection.execute(statement.sql, {**job.parameters, **statement.parameters}).fetchall()
+
+
+@contextmanager
+def open_parts(
+    job: Job, parts: Sequence[Part], targets: Sequence[str] = (), *others: AbstractFileSystem
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """DuckDB with one thread that reads these parts, and ``targets`` by file systems of ours.
+
+    Raises LimitExceeded, SourceDamaged, Cancelled or StoreError for what DuckDB raised in the meantime.
+    """
+    source = Source(results_of(job), parts, job.published_at)
+    readable, cancel = source.file_system(), cancel_token()
+    try:
+        with (
+            open_session(
+                job.settings,
+                threads=1,
+                allowed=[*source.names(parts), *targets],
+                file_systems=(*others, readable),
+            ) as connection,
+            cancel.watching(connection),
+        ):
+            yield connection
+    except duckdb.Error as error:
+        raise failure_of(error, readable, cancel) from error

@@ -1,0 +1,78 @@
+"""The statements of an exchange: rows into slices by bucket, slices into a part of the file."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from engine.common.quoting import identifier
+from engine.common.table_functions import read_parquet
+from engine.plan.planner import ExportPlan
+from engine.runners.ray.sort.keys_sql import bucket_of
+from engine.runners.ray.sort.shuffle_files import ALL_BUCKETS, BUCKET, SLICE_NAME
+from engine.sql.statements import PLACE, Statement, copy_options, order_of, select_of
+
+_NUMBER = "_number"
+"""As `PLACE`, a name that no column of a run has."""
+
+_TABLE = "exchange"
+_SLICE = "FORMAT parquet, COMPRESSION snappy, WRITE_BLOOM_FILTER false, DICTIONARY_SIZE_LIMIT 0"
+"""Without dictionaries, since in one 0.0 and -0.0 are the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """Slices of buckets in which a piece of the file begins or ends: ``rows`` of theirs are its own, after ``skip``."""
+
+    sources: list[str]
+    skip: int
+    rows: int
+
+
+def split(plan: ExportPlan, rows: Statement, cuts: Sequence[bytes]) -> Statement:
+    """The rows, each with the number of its bucket."""
+    bucket = bucket_of(cuts)
+    names = ", ".join([*(identifier(field.name) for field in plan.fields), PLACE])
+    sql = f"SELECT {names}, {bucket.sql} AS {BUCKET} FROM ({rows.sql})"
+    return Statement(sql, {**rows.parameters, **bucket.parameters})
+
+
+def write_slices(rows: Statement) -> Statement:
+    """A file of each bucket that has rows, in one pass."""
+    sql = (
+        f"COPY ({rows.sql}) TO $target ({_SLICE}, PARTITION_BY ({BUCKET}), FILENAME_PATTERN '{SLICE_NAME}', "
+        "OVERWRITE_OR_IGNORE)"
+    )
+    return Statement(sql, {**rows.parameters, "target": ALL_BUCKETS})
+
+
+def keep_rows(rows: Statement) -> Statement:
+    """A table of the rows, in the order of their buckets, so that writing one skips most vectors of the others."""
+    return Statement(f"CREATE TEMP TABLE {_TABLE} AS {rows.sql} ORDER BY {BUCKET}", rows.parameters)
+
+
+def write_slice(bucket: int, target: str) -> Statement:
+    """The rows of one bucket of the table as a file."""
+    select = f"SELECT * EXCLUDE {BUCKET} FROM {_TABLE} WHERE {BUCKET} = $bucket"
+    sql = f"COPY ({select}) TO $target ({_SLICE}, USE_TMP_FILE false)"
+    return Statement(sql, {"bucket": bucket, "target": target})
+
+
+def merge(plan: ExportPlan, *, first: bool, edges: Edges, sources: list[str], target: str) -> Statement:
+    """All rows of ``sources`` and some of those of ``edges``, in their order, as a part of the file."""
+    names = ", ".join(identifier(field.name) for field in plan.fields)
+    parameters: dict[str, object] = {"target": target}
+    selects = []
+    if sources:
+        selects.append(f"SELECT {names}, {PLACE} FROM {read_parquet('$sources')}")
+        parameters["sources"] = sources
+    if edges.sources:
+        # Not by LIMIT or a filter behind the sort: row groups end where full vectors do, and only a sort that comes
+        # last gives those. Also, a sort turns -0.0 of its key into 0.0, and what DuckDB does for small limits does not.
+        number = f"row_number() OVER (ORDER BY {order_of(plan)})"
+        numbered = f"SELECT {PLACE}, {number} AS {_NUMBER} FROM {read_parquet('$edges')}"
+        wanted = f"SELECT {PLACE} FROM ({numbered}) WHERE {_NUMBER} > $skip AND {_NUMBER} <= $end"
+        selects.append(f"SELECT {names}, {PLACE} FROM {read_parquet('$edges')} SEMI JOIN ({wanted}) USING ({PLACE})")
+        parameters |= {"edges": edges.sources, "skip": edges.skip, "end": edges.skip + edges.rows}
+    inner = f"SELECT {names} FROM ({' UNION ALL '.join(selects)}) ORDER BY {order_of(plan)}"
+    select = select_of(plan, f"({inner})")
+    sql = f"COPY ({select}) TO $target ({copy_options(plan, first=first)}, USE_TMP_FILE false)"
+    return Statement(sql, parameters)

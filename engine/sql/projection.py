@@ -1,0 +1,49 @@
+"""The columns of a file, in SQL: a SELECT from a source whose columns are the fields."""
+
+from functools import lru_cache
+
+from engine.catalog.schema import Field
+from engine.common.quoting import identifier
+from engine.request.formats import Format
+from engine.request.request import CsvOptions
+from engine.sql.csv_values import csv_cell, quoted_cell, quoted_name
+from engine.sql.json_values import json_value
+
+
+def project(fields: tuple[Field, ...], format_: Format, options: CsvOptions, source: str) -> str:
+    """The rows of ``source``, which is what follows FROM, as the writer of the format takes them."""
+    first, *others = _layers(fields, format_, options)
+    select = f"SELECT {first} FROM {source}"  # noqa: S608  # quoted names
+    for columns in others:
+        select = f"SELECT {columns} FROM ({select})"  # noqa: S608  # our own names
+    return select
+
+
+@lru_cache(maxsize=16)
+def _layers(fields: tuple[Field, ...], format_: Format, options: CsvOptions) -> tuple[str, ...]:
+    """What is selected, and what is selected from that. Kept, since a large export has thousands of statements."""
+    match format_.name:
+        case "csv":
+            return _csv(fields, options)
+        case "json":
+            return (_json(fields),)
+    return (", ".join(identifier(field.name) for field in fields),)
+
+
+def _csv(fields: tuple[Field, ...], options: CsvOptions) -> tuple[str, str]:
+    texts, cells = [], []
+    for number, field in enumerate(fields):
+        text = f"text_{number}"
+        texts.append(f"{csv_cell(identifier(field.name), field.type, options)} AS {text}")
+        cell = quoted_cell(text, field.type, options)
+        if len(fields) == 1:
+            # A line that holds one null and nothing else is empty, and readers skip empty lines.
+            cell = f"coalesce(CAST({cell} AS VARCHAR), '\"\"')"
+        cells.append(f"{cell} AS {identifier(quoted_name(field.name, options))}")
+    # Texts are a layer of their own because quoting looks at them more than once.
+    return ", ".join(texts), ", ".join(cells)
+
+
+def _json(fields: tuple[Field, ...]) -> str:
+    members = (f"{identifier(field.name)} := {json_value(identifier(field.name), field.type)}" for field in fields)
+    return f'to_json(struct_pack({", ".join(members)})) AS "row"'

@@ -1,0 +1,48 @@
+"""Blocks for an upload into a directory store that another process began: each a file beside its own.
+
+That process may be of another machine, if both see the directory.
+"""
+
+import re
+import secrets
+from pathlib import Path
+
+from engine.errors import StoreError
+from engine.stores.local.durable_files import translated
+from engine.stores.validation import checked_ordinal
+
+_BLOCK_ID = re.compile(r"[0-9a-f]{12}[0-9]{5}")
+
+
+def block_path(folder: Path, block_id: str) -> Path:
+    """Where a block of an upload lies. Raises ValueError for what is no block id."""
+    if not _BLOCK_ID.fullmatch(block_id):
+        raise ValueError("not a block id")
+    return folder / block_id
+
+
+class DirectoryStaging:
+    """Writes blocks and nothing else; whoever began the upload takes them over, or removes them with its directory."""
+
+    parallel_blocks = 1
+    readable = True
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._nonce = secrets.token_hex(6)
+        self._require_folder()
+
+    def stage(self, ordinal: int, data: bytes | memoryview) -> str:
+        """Write one block to a file of its own."""
+        block_id = f"{self._nonce}{checked_ordinal(ordinal):05d}"
+        path = block_path(self._folder, block_id)
+        with translated():
+            self._require_folder()
+            path.write_bytes(data)
+        return block_id
+
+    def _require_folder(self) -> None:
+        if not self._folder.is_dir():
+            raise StoreError(
+                "The upload has ended, or its directory is not here: every node has to see the same directory."
+            )

@@ -1,0 +1,143 @@
+"""One upload into a directory store: blocks appended to a staging file, which becomes the object."""
+
+import os
+import secrets
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
+from threading import Lock
+
+from engine.errors import StoreError
+from engine.stores.local.durable_files import copy_range, seal, translated
+from engine.stores.local.joined_upload import block_path
+from engine.stores.local.tree import Tree
+from engine.stores.port import ObjectInfo
+from engine.stores.validation import checked_metadata, checked_ordinal
+
+_LOOKS = 64
+"""How many times a folder that ends is emptied at most: more often than there are tasks that stage at one moment."""
+
+
+class DirectoryUpload:
+    """Blocks lie in one staging file as they arrived; if that is the order of the commit, none is copied."""
+
+    parallel_blocks = 1
+    readable = True
+
+    def __init__(self, tree: Tree, key: str, content_type: str) -> None:
+        self._tree = tree
+        self._key = key
+        self._content_type = content_type
+        self._nonce = secrets.token_hex(6)
+        self._folder = tree.new_staging()
+        self.handle = self._folder.name
+        self._file = self._folder / "data"
+        self._file.touch()
+        self._blocks: dict[str, tuple[int, int]] = {}
+        self._end = 0
+        self._open = True
+        self._mutex = Lock()
+
+    def stage(self, ordinal: int, data: bytes | memoryview) -> str:
+        """Append one block; the id of an ordinal staged again names its last bytes."""
+        block_id = f"{self._nonce}{checked_ordinal(ordinal):05d}"
+        with self._mutex, translated():
+            self._require_open()
+            # A failed write leaves bytes behind the end; the next block overwrites them, or the commit cuts them off.
+            _write_at(self._file, data, self._end)
+            self._blocks[block_id] = (self._end, len(data))
+            self._end += len(data)
+        return block_id
+
+    def block(self, block_id: str, length: int) -> memoryview:
+        """Another process's block, as it lies in its file."""
+        with translated(), self._staged(block_id, length).open("rb") as file:
+            return memoryview(mmap(file.fileno(), length, access=ACCESS_READ)) if length else memoryview(b"")
+
+    def adopt(self, block_id: str, length: int) -> None:
+        """Move the bytes of another process's block to the end of the staging file."""
+        with self._mutex, translated():
+            path = self._staged(block_id, length)
+            with path.open("rb", buffering=0) as source, self._file.open("r+b", buffering=0) as target:
+                target.seek(self._end)
+                copy_range(source.fileno(), target.fileno(), 0, length)
+            path.unlink()
+            self._blocks[block_id] = (self._end, length)
+            self._end += length
+
+    def commit(self, block_ids: Sequence[str], *, metadata: Mapping[str, str]) -> ObjectInfo:
+        """Make the object visible by one link. Raises ObjectExists if the key is taken."""
+        metadata = checked_metadata(metadata)
+        with self._mutex, translated():
+            self._require_open()
+            try:
+                ranges = [self._blocks[block_id] for block_id in block_ids]
+            except KeyError:
+                raise StoreError("A block of the upload is gone.") from None
+            file = self._in_order(ranges)
+            seal(file)
+            info = self._tree.publish(self._key, file, self._content_type, metadata)
+            self._open = False
+        self.abort()
+        return info
+
+    def abort(self) -> None:
+        """Remove the staging directory; an object that was committed has a link of its own and stays."""
+        with self._mutex:
+            self._open = False
+            folder = self._folder
+            with suppress(OSError):
+                # Whoever still stages finds no folder by this name; what came into it meanwhile would keep it alive.
+                folder = folder.rename(folder.with_name(f"{folder.name}-ended"))
+            # Those who had found it already may each put one more file there, between two looks.
+            for _ in range(_LOOKS):
+                shutil.rmtree(folder, ignore_errors=True)
+                # Unlike a Path, it raises nothing: what was committed is there.
+                if not os.path.lexists(folder):
+                    break
+
+    def _staged(self, block_id: str, length: int) -> Path:
+        self._require_open()
+        path = block_path(self._folder, block_id)
+        if not path.is_file() or path.stat().st_size != length:
+            raise StoreError("A block of the upload is gone.")
+        return path
+
+    def _require_open(self) -> None:
+        if not self._open:
+            raise StoreError("The upload has ended already.")
+
+    def _in_order(self, ranges: Sequence[tuple[int, int]]) -> Path:
+        """A file of these ranges of the staging file: itself, if they are all of it as it lies there."""
+        pieces = _joined(ranges)
+        if pieces == ([(0, self._end)] if self._end else []):
+            os.truncate(self._file, self._end)
+            return self._file
+        ordered = self._folder / "ordered"
+        ordered.unlink(missing_ok=True)
+        with self._file.open("rb", buffering=0) as source, ordered.open("xb", buffering=0) as target:
+            for offset, length in pieces:
+                copy_range(source.fileno(), target.fileno(), offset, length)
+        return ordered
+
+
+def _joined(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The same bytes in the same order, neighbours made one and empty ranges left out."""
+    pieces: list[tuple[int, int]] = []
+    for offset, length in ranges:
+        if pieces and sum(pieces[-1]) == offset:
+            before = pieces.pop()
+            pieces.append((before[0], before[1] + length))
+        elif length:
+            pieces.append((offset, length))
+    return pieces
+
+
+def _write_at(path: Path, data: bytes | memoryview, offset: int) -> None:
+    with path.open("r+b", buffering=0) as file:
+        view = memoryview(data)
+        while view:
+            written = os.pwrite(file.fileno(), view, offset)
+            view, offset = view[written:], offset + written

@@ -1,0 +1,27 @@
+"""``/healthz``: the process answers. ``/readyz``: what it needs answers too."""
+
+import anyio.to_thread
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from engine.exports.readiness import readiness
+from web.container import Services
+from web.telemetry.logs import LOG
+
+_NO_STORE = {"cache-control": "no-store"}
+
+
+async def health(_: Request) -> Response:
+    """Answer without asking anyone."""
+    return PlainTextResponse("ok\n", headers=_NO_STORE)
+
+
+async def ready(request: Request) -> Response:
+    """Ask the stores and DuckDB; 503 names what does not answer, and the log says why."""
+    services: Services = request.app.state.services
+    found = await anyio.to_thread.run_sync(readiness, services.exporter)
+    for name, error in found.items():
+        if error is not None:
+            LOG.warning("not ready: %s", name, exc_info=error)
+    states = {name: "ok" if error is None else "unavailable" for name, error in found.items()}
+    return JSONResponse(states, 503 if any(found.values()) else 200, _NO_STORE)

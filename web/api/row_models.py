@@ -1,0 +1,207 @@
+"""The bodies of answers that hold rows, workflows and facts, as models; rows go in as the bytes that DuckDB wrote."""
+
+from collections.abc import Iterable
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from engine.catalog import schema
+from engine.catalog.manifest import Run, State, Workflow
+from engine.catalog.schema import DATA_TYPES, data_type_of
+from engine.catalog.types import ColumnType, Family
+from engine.query.preview import ColumnFacts
+from engine.request.operators import OPERATORS, operators_of
+from web.api.models import AnswerField, Count, Moment
+from web.api.parameters import Paging
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, from_attributes=True)
+
+    def encode(self) -> bytes:
+        """The body."""
+        return self.model_dump_json(by_alias=True).encode()
+
+
+class Pagination(_Answer):
+    """Where a page is among all."""
+
+    total_count: Count
+    page: int
+    total_pages: Count
+    limit: int
+
+    @classmethod
+    def of(cls, paging: Paging, total: int) -> "Pagination":
+        """The place of that page."""
+        return cls(total_count=total, page=paging.page, total_pages=paging.pages(total), limit=paging.limit)
+
+
+class WorkflowEntry(_Answer):
+    """A workflow of the caller's team."""
+
+    workflow_id: str
+    name: str
+    latest_run_id: str | None = Field(description="The latest finished run; exports take it unless they name another")
+    latest_run_at: Moment | None
+
+    @classmethod
+    def of(cls, workflow: Workflow) -> "WorkflowEntry":
+        """The entry of a workflow."""
+        latest = workflow.latest
+        return cls(
+            workflow_id=workflow.workflow_id,
+            name=workflow.name,
+            latest_run_id=latest.run_id if latest else None,
+            latest_run_at=latest.at if latest else None,
+        )
+
+
+class WorkflowsAnswer(_Answer):
+    """A page of the workflows of the caller's team, by id."""
+
+    workflows: list[WorkflowEntry]
+    pagination: Pagination
+
+
+class RunEntry(_Answer):
+    """A run, in any state."""
+
+    run_id: str
+    state: State
+    row_count: Count
+    size_bytes: Count = Field(description="Bytes of its Parquet files")
+    executed_at: Moment | None
+    published_at: Moment
+
+    @classmethod
+    def of(cls, run: Run) -> "RunEntry":
+        """The entry of a run."""
+        return cls(
+            run_id=run.run_id,
+            state=run.state,
+            row_count=run.rows,
+            size_bytes=sum(part.bytes for part in run.parts),
+            executed_at=run.executed_at,
+            published_at=run.published_at,
+        )
+
+
+class ReadField(_Answer):
+    """One column of a run, or a member of an object."""
+
+    name: str
+    type: str = Field(description="The field type", json_schema_extra={"enum": [*DATA_TYPES]})
+    stored_as: str = Field(description="The stored type, as SQL spells it")
+    operators: list[str] = Field(
+        description="The operators that filters on it may have", json_schema_extra={"items": {"enum": [*OPERATORS]}}
+    )
+    members: list["ReadField"] = Field(description="Of an object: what a dotted path reaches")
+
+    @classmethod
+    def of(cls, name: str, data_type: str, type_: ColumnType) -> "ReadField":
+        """The entry of a column of that name and type."""
+        children = type_.children if type_.family is Family.OBJECT else ()
+        return cls(
+            name=name,
+            type=data_type,
+            stored_as=type_.sql(),
+            operators=[row.name for row in operators_of(type_)],
+            members=[cls.of(child_name, data_type_of(child), child) for child_name, child in children],
+        )
+
+
+def read_fields(fields: Iterable[schema.Field]) -> list[ReadField]:
+    """The entries of these columns."""
+    return [ReadField.of(field.name, field.data_type, field.type) for field in fields]
+
+
+class WorkflowAnswer(WorkflowEntry):
+    """One workflow: what it holds, and the runs that were published last."""
+
+    schema_: list[ReadField] = Field(
+        alias="schema", description="The columns of the latest finished run; empty without one"
+    )
+    runs: list[RunEntry] = Field(description="The runs that were published last, the newest first")
+    run_count: Count = Field(description="How many runs there are in all")
+
+
+class RowsAnswer(_Answer):
+    """A page of rows."""
+
+    workflow_id: str
+    run_id: str
+    executed_at: Moment | None
+    schema_: list[ReadField] = Field(alias="schema", description="The columns in their order")
+    pagination: Pagination
+    data: list[dict[str, object]] = Field(description="The rows, each an object by column")
+
+
+class BinAnswer(_Answer):
+    """Values from ``low`` to below ``high``; the last bin holds its end too."""
+
+    low: float
+    high: float
+    count: Count
+
+
+class TopValueAnswer(_Answer):
+    """One of the most frequent values."""
+
+    value: str
+    count: Count
+
+
+class ColumnAnswer(_Answer):
+    """The facts of one column over the rows that match."""
+
+    workflow_id: str
+    run_id: str
+    field: str
+    type: str = Field(json_schema_extra={"enum": [*DATA_TYPES]})
+    row_count: Count
+    null_count: Count
+    distinct_count: Count | None = Field(description="None where values have no order")
+    distinct_exact: bool = Field(description="Whether the distinct values were counted; else they are an estimate")
+    minimum: str | None = Field(description="As a CSV file would spell it, at most 200 characters")
+    maximum: str | None
+    histogram: list[BinAnswer] = Field(description="Of numbers, and of dates by their seconds since 1970")
+    top_values: list[TopValueAnswer] = Field(description="Of texts and booleans")
+
+    @classmethod
+    def of(cls, run: Run, facts: ColumnFacts) -> "ColumnAnswer":
+        """The answer of these facts."""
+        return cls(
+            workflow_id=run.workflow_id,
+            run_id=run.run_id,
+            field=facts.column.path,
+            type=facts.column.data_type,
+            row_count=facts.rows,
+            null_count=facts.nulls,
+            distinct_count=facts.distinct,
+            distinct_exact=facts.exact,
+            minimum=facts.minimum,
+            maximum=facts.maximum,
+            histogram=[BinAnswer.model_validate(one) for one in facts.bins],
+            top_values=[TopValueAnswer.model_validate(one) for one in facts.top],
+        )
+
+
+class QueryAnswer(_Answer):
+    """What a statement found."""
+
+    workflow_id: str
+    run_id: str
+    columns: list[AnswerField]
+    row_count: Count
+    limit_reached: bool = Field(description="Whether there may be more rows than these")
+    rows: list[dict[str, object]]
+
+
+def with_rows(answer: RowsAnswer | QueryAnswer, member: str, rows: bytes) -> bytes:
+    """The body, with the rows as they were written: parsed and spelled anew, a number could change."""
+    head = answer.model_dump_json(by_alias=True, exclude={member}).encode()
+    return head[:-1] + f',"{member}":'.encode() + rows + b"}"
+
+
+MODELS = (WorkflowsAnswer, WorkflowAnswer, RowsAnswer, ColumnAnswer, QueryAnswer)

@@ -1,0 +1,63 @@
+"""``/v4/workflows/{workflowId}/data``: a page of rows."""
+
+from functools import partial
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from engine.errors import InvalidRequest
+from engine.plan.planner import ExportPlan
+from engine.query.preview import read_page
+from web.api.parameters import PAGE_PARAMETERS, make_request, read_paging
+from web.api.row_models import Pagination, RowsAnswer, read_fields, with_rows
+from web.auth.request_auth import asker, disconnected
+from web.container import Services
+from web.telemetry.log_context import note
+
+_FORMATS = ("json", "csv")
+
+
+async def rows(request: Request) -> Response:
+    """Answer GET."""
+    services: Services = request.app.state.services
+    principal, values = await asker(request, PAGE_PARAMETERS)
+    paging = read_paging(values)
+    if values.setdefault("format", "json") not in _FORMATS:
+        raise InvalidRequest(f"format is one of {', '.join(_FORMATS)}, in lower case.", parameter="format")
+    wanted = make_request(request.path_params["workflow_id"], values)
+    plan = await services.plan(wanted, principal.team)
+    page = await services.queries.run(
+        principal.team,
+        partial(disconnected, request),
+        lambda cancel: read_page(
+            plan,
+            services.exporter.results,
+            offset=paging.offset,
+            limit=paging.limit,
+            settings=services.queries.duckdb,
+            cancel=cancel,
+        ),
+    )
+    note(request.scope, run=plan.run.run_id, format=wanted.format.name, bytes=len(page.rows))
+    place = Pagination.of(paging, page.total)
+    if wanted.format.name == "json":
+        body = with_rows(_answer(plan, place), "data", page.rows)
+        return Response(body, media_type="application/json", headers={"cache-control": "no-store"})
+    # A CSV has no room for more than rows.
+    headers = {
+        "cache-control": "no-store",
+        "x-total-count": str(place.total_count),
+        "x-total-pages": str(place.total_pages),
+    }
+    return Response(page.rows, media_type=wanted.format.content_type, headers=headers)
+
+
+def _answer(plan: ExportPlan, place: Pagination) -> RowsAnswer:
+    return RowsAnswer(
+        workflow_id=plan.run.workflow_id,
+        run_id=plan.run.run_id,
+        executed_at=plan.run.executed_at,
+        schema_=read_fields(plan.fields),
+        pagination=place,
+        data=[],
+    )

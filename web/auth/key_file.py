@@ -1,0 +1,129 @@
+"""A file of API keys: hashes with ids, teams and times, one JSON object a line, read anew whenever it changes.
+
+The last line of an id counts, so that keys are made and revoked by adding lines, by several people at once.
+"""
+
+import hashlib
+import hmac
+import os
+import re
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Lock
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from engine.common.ids import ID
+from engine.stores.local.durable_files import write_all
+from web.auth.api_keys import DUMMY
+from web.auth.principal import Principal
+from web.telemetry.logs import LOG
+
+_KEY = re.compile(rb"tr_([0-9a-f]{8})_[A-Za-z0-9_-]{43}")
+_LOOK_SECONDS = 1.0
+
+
+class StoredKey(BaseModel):
+    """One line: all but the key itself."""
+
+    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, frozen=True, extra="forbid")
+
+    id: str = Field(pattern=r"^[0-9a-f]{8}$")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    team: str = Field(pattern=f"^{ID.pattern}$")
+    created_at: AwareDatetime
+    expires_at: AwareDatetime | None = None
+    revoked_at: AwareDatetime | None = None
+
+    def state(self, now: datetime) -> str:
+        """``good``, ``expired`` or ``revoked``, which stays."""
+        if self.revoked_at is not None and self.revoked_at <= now:
+            return "revoked"
+        return "expired" if self.expires_at is not None and self.expires_at <= now else "good"
+
+
+class KeyFile:
+    """Keys of a file, looked up by their id. Safe to use from many threads.
+
+    A change counts after a second at most, without a restart. A file that becomes unreadable is told in the log and
+    changes nothing: neither does a slip of an editor lock everyone out, nor does it let anyone in.
+    ``clock`` gives the time. Raises OSError or ValueError if the file cannot be read at first.
+    """
+
+    waits = True
+
+    def __init__(self, path: Path, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._path = path
+        self._clock = clock
+        self._lock = Lock()
+        self._looked = time.monotonic()
+        self._version = _version(path)
+        self._keys = read_key_file(path)
+
+    def find(self, presented: bytes) -> Principal | None:
+        """Whose key it is, or None; a hash is compared whether or not the id is known."""
+        shape = _KEY.fullmatch(presented)
+        if shape is None:
+            return None
+        stored = self._current().get(shape.group(1).decode())
+        known = DUMMY if stored is None else bytes.fromhex(stored.sha256)
+        if not hmac.compare_digest(hashlib.sha256(presented).digest(), known) or stored is None:
+            return None
+        return Principal(stored.team, "key", stored.id) if stored.state(self._clock()) == "good" else None
+
+    def _current(self) -> Mapping[str, StoredKey]:
+        with self._lock:
+            now = time.monotonic()
+            if now - self._looked >= _LOOK_SECONDS:
+                self._looked = now
+                self._look()
+            return self._keys
+
+    def _look(self) -> None:
+        try:
+            version = _version(self._path)
+            if version != self._version:
+                # Also of one that cannot be read, which is told once.
+                self._version = version
+                self._keys = read_key_file(self._path)
+        except (OSError, ValueError) as error:
+            LOG.error("api_keys_unreadable", extra={"facts": {"reason": str(error)}})
+
+
+def read_key_file(path: Path) -> dict[str, StoredKey]:
+    """The keys of a file by id, in its order. Raises OSError, or ValueError that names the line and holds no hash."""
+    found: dict[str, StoredKey] = {}
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            key = StoredKey.model_validate_json(line)
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            where = ".".join(map(str, first["loc"])) or "the line"
+            raise ValueError(f"line {number} of {path.name}: {where}: {first['msg']}") from None
+        found[key.id] = key
+    return found
+
+
+def append_key(path: Path, key: StoredKey) -> None:
+    """Add a line, in one write; a file that is made for it is readable for its owner alone. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    line = key.model_dump_json(by_alias=True, exclude_none=True) + "\n"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        # An editor may have left the last line open.
+        end = os.fstat(descriptor).st_size
+        is_open = end and os.pread(descriptor, 1, end - 1) != b"\n"
+        write_all(descriptor, ("\n" * bool(is_open) + line).encode())
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _version(path: Path) -> tuple[int, int, int]:
+    status = path.stat()
+    return status.st_mtime_ns, status.st_ino, status.st_size

@@ -1,0 +1,83 @@
+"""``tailrace doctor``."""
+
+import importlib.metadata
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import click
+
+from engine.settings import DuckDBSettings, StorageSettings
+from web.cli.doctor.access import check_auth, check_base_url, check_signing
+from web.cli.doctor.findings import Finding, Level
+from web.cli.doctor.machine import check_clock, check_duckdb, check_memory, check_spill
+from web.cli.doctor.settings import Configured
+from web.cli.doctor.stores import check_stores
+from web.settings import AdmissionSettings, AuthSettings, ServerSettings, SigningSettings
+
+
+@click.command()
+@click.option("--write", is_flag=True, help="Write, read and remove a small object in each store as well.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, for machines.")
+def doctor(write: bool, as_json: bool) -> None:
+    """Say what is configured, what can be reached, and what is wrong, with the remedy.
+
+    Secrets are never printed. Without --write nothing is written anywhere. Notes are worth knowing and no problems.
+
+    \b
+    Examples: tailrace doctor
+              tailrace doctor --write --json | jq '.findings[] | select(.level == "problem")'
+
+    Exit codes: 0 all is fine, 1 there are problems, 2 the command line was wrong, 130 interrupted.
+    """
+    configured = Configured()
+    findings = [*configured.findings, *_checks(configured, write=write)]
+    problems = sum(finding.level is Level.PROBLEM for finding in findings)
+    version = importlib.metadata.version("tailrace")
+    if as_json:
+        report = {
+            "ok": not problems,
+            "version": version,
+            "settings": configured.values(),
+            "findings": [asdict(finding) for finding in findings],
+        }
+        click.echo(json.dumps(report, indent=2))
+    else:
+        click.echo("\n".join(_lines(version, configured, findings, problems)))
+    sys.exit(1 if problems else 0)
+
+
+def _checks(configured: Configured, *, write: bool) -> Iterator[Finding]:
+    """All checks whose settings can be read; those that cannot are problems already."""
+    storage, duckdb = configured.get(StorageSettings), configured.get(DuckDBSettings)
+    server, signing = configured.get(ServerSettings), configured.get(SigningSettings)
+    auth, admission = configured.get(AuthSettings), configured.get(AdmissionSettings)
+    if storage is not None and duckdb is not None:
+        yield from check_stores(storage, duckdb, signing, write=write)
+    if duckdb is not None:
+        at_once = 1 if admission is None else admission.exports_at_once
+        yield check_duckdb(duckdb)
+        yield from check_spill(duckdb, at_once, write=write)
+        yield check_memory(duckdb, at_once)
+    if auth is not None:
+        yield from check_auth(auth)
+    if signing is not None and server is not None:
+        yield check_signing(signing, server)
+    if server is not None:
+        yield from check_base_url(server)
+    yield check_clock()
+
+
+def _lines(version: str, configured: Configured, findings: list[Finding], problems: int) -> Iterator[str]:
+    yield f"tailrace {version}"
+    yield ""
+    for name, value in configured.values().items():
+        yield f"  {name:<32} {'-' if value is None else value}"
+    yield ""
+    for finding in findings:
+        yield f"{finding.level:<8} {finding.area:<9} {finding.text}."
+        if finding.remedy:
+            yield f"{'':18} -> {finding.remedy}"
+    yield ""
+    yield "All is fine." if not problems else f"{problems} problem{'' if problems == 1 else 's'}."

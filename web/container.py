@@ -1,0 +1,154 @@
+"""What the routes work with, made once per process from settings."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import anyio.to_thread
+
+from engine.bootstrap import open_exporter
+from engine.exports.exporter import Exporter
+from engine.exports.status import Tickets
+from engine.plan.planner import ExportPlan
+from engine.request.formats import FORMATS
+from engine.request.request import ExportRequest
+from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
+from engine.stores.port import ObjectStore, ReadUrls
+from web.auth.api_keys import KnownKeys, parse_api_keys
+from web.auth.authenticator import Authenticator
+from web.auth.jwks import JwksClient
+from web.auth.jwt import Tokens
+from web.auth.key_file import KeyFile
+from web.auth.signed_urls import UrlSigner, parse_signing_keys
+from web.jobs.admission import Admission
+from web.jobs.later import LaterExports
+from web.jobs.query_jobs import Queries
+from web.jobs.running import RunningExports
+from web.settings import (
+    AdmissionSettings,
+    AuthSettings,
+    MissingSetting,
+    QuerySettings,
+    ServerSettings,
+    SigningSettings,
+)
+
+_GivenT = TypeVar("_GivenT")
+_ReadT = TypeVar("_ReadT")
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts of the front. Without ``read_urls`` it serves the files itself."""
+
+    exporter: Exporter
+    authenticator: Authenticator
+    signer: UrlSigner
+    signing: SigningSettings
+    running: RunningExports
+    later: LaterExports
+    tickets: Tickets
+    queries: Queries
+    read_urls: ReadUrls | None
+
+    async def plan(self, wanted: ExportRequest, team: str) -> ExportPlan:
+        """The plan of a request of a team. Raises NotFound or InvalidRequest."""
+        return await anyio.to_thread.run_sync(self.exporter.plan, wanted, team)
+
+    async def close(self) -> None:
+        """Let what runs come to its end within the grace, then cancel it."""
+        await self.running.close()
+        self.queries.cancel()
+
+
+def make_services(
+    storage: StorageSettings,
+    duckdb: DuckDBSettings,
+    server: ServerSettings,
+    auth: AuthSettings,
+    signing: SigningSettings,
+    admission: AdmissionSettings,
+    query: QuerySettings,
+    runner: RunnerSettings | None = None,
+) -> Services:
+    """Check the settings and build the services. Raises MissingSetting for those without which nobody is safe.
+
+    Without ``runner`` every export runs in this process. Raises InvalidInput for a runner that cannot be had.
+    """
+    # A quarter more than a URL lives, so that giving out another one is rarely a write.
+    exporter = open_exporter(storage, duckdb, runner, keep=signing.url_ttl * 1.25)
+    places = Admission(
+        at_once=admission.exports_at_once,
+        queue_length=admission.queue_length,
+        longest_wait_seconds=admission.deadline_seconds,
+    )
+    running = RunningExports(exporter, places, admission)
+    tickets = Tickets(exporter.exports)
+    return Services(
+        exporter=exporter,
+        authenticator=_authenticator(auth),
+        signer=_signer(server, signing),
+        signing=signing,
+        running=running,
+        later=LaterExports(exporter, tickets, running, places),
+        tickets=tickets,
+        queries=Queries(query, duckdb),
+        read_urls=_read_urls(signing, exporter.exports),
+    )
+
+
+def _read_urls(signing: SigningSettings, exports: ObjectStore) -> ReadUrls | None:
+    if signing.downloads == "stream":
+        return None
+    urls = exports.read_urls()
+    if urls is None:
+        raise MissingSetting(
+            "TAILRACE_DOWNLOADS=redirect needs exports that have URLs of their own: set TAILRACE_EXPORTS to "
+            "az://container/prefix, with an account key or an identity (a shared access signature cannot sign "
+            "another), or TAILRACE_DOWNLOADS=stream."
+        )
+    return urls
+
+
+def _read(setting: str, reader: Callable[[_GivenT], _ReadT], given: _GivenT) -> _ReadT:
+    try:
+        return reader(given)
+    except (OSError, ValueError) as error:
+        raise MissingSetting(f"{setting} cannot be read: {error}.") from error
+
+
+def _authenticator(auth: AuthSettings) -> Authenticator:
+    if not auth.configured:
+        raise MissingSetting(
+            "Nobody could sign in: set TAILRACE_API_KEYS (key=team), TAILRACE_API_KEYS_FILE, TAILRACE_JWT_SECRET or "
+            "TAILRACE_JWKS_URL. `tailrace keys new` makes a key."
+        )
+    keys: list[KnownKeys] = []
+    if auth.api_keys:
+        keys.append(_read("TAILRACE_API_KEYS", parse_api_keys, auth.api_keys))
+    if auth.api_keys_file is not None:
+        keys.append(_read("TAILRACE_API_KEYS_FILE", KeyFile, auth.api_keys_file))
+    if auth.unbound is not None:
+        raise MissingSetting(f"{auth.unbound}.")
+    tokens = None
+    if auth.jwt_secret or auth.jwks_url:
+        try:
+            tokens = Tokens(
+                secret=auth.jwt_secret,
+                jwks=JwksClient(auth.jwks_url) if auth.jwks_url else None,
+                audience=auth.jwt_audience,
+                issuer=auth.jwt_issuer,
+            )
+        except ValueError as error:
+            raise MissingSetting(f"TAILRACE_JWT_SECRET or TAILRACE_JWKS_URL: {error}.") from error
+    return Authenticator(keys, tokens)
+
+
+def _signer(server: ServerSettings, signing: SigningSettings) -> UrlSigner:
+    if not signing.signing_keys:
+        raise MissingSetting(
+            "No URL could be signed: set TAILRACE_SIGNING_KEYS (kid=secret, 32 bytes or more). "
+            "`tailrace keys new` makes one."
+        )
+    keys = _read("TAILRACE_SIGNING_KEYS", parse_signing_keys, signing.signing_keys)
+    return UrlSigner(keys, base_url=server.public_url, longest_ttl=signing.url_ttl, formats=FORMATS)

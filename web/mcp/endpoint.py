@@ -1,0 +1,62 @@
+"""``/mcp``: the tools over streamable HTTP, without sessions, for whoever brings a key or a token."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import httpx2
+from mcp.server.mcpserver import Context
+from mcp.server.transport_security import TransportSecuritySettings
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from web.auth.authenticator import Authenticator
+from web.auth.request_auth import recognised
+from web.mcp.tools import make_server
+from web.telemetry.log_context import note
+
+PATH = "/mcp"
+_FORWARDED = ("x-api-key", "authorization")
+
+
+class Endpoint:
+    """An ASGI application over the API of another; it serves while `running` is entered."""
+
+    def __init__(self, api: ASGIApp, authenticator: Authenticator) -> None:
+        self._api = api
+        self._authenticator = authenticator
+        self._handle: ASGIApp | None = None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Serve within."""
+        server = make_server(self._client)
+        server.streamable_http_app(
+            stateless_http=True,
+            json_response=True,
+            # That is for servers which trust whoever reaches them; here every request brings a key of its own.
+            transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
+        )
+        async with server.session_manager.run():
+            self._handle = server.session_manager.handle_request
+            yield
+        self._handle = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a POST. Raises Unauthorized before anything else is looked at."""
+        note(scope, route=PATH)
+        if scope["method"] != "POST":
+            raise HTTPException(405, "Method Not Allowed", {"allow": "POST"})
+        await recognised(scope, self._authenticator)
+        if self._handle is None:
+            raise HTTPException(503, "The service is about to start or to stop", {"retry-after": "1"})
+        await self._handle(scope, receive, send)
+
+    def _client(self, context: Context[Any, Any]) -> AbstractAsyncContextManager[httpx2.AsyncClient]:
+        headers = context.headers or {}
+        return httpx2.AsyncClient(
+            transport=httpx2.ASGITransport(app=self._api),
+            base_url="http://tailrace",
+            headers={name: headers[name] for name in _FORWARDED if name in headers},
+            timeout=None,
+        )

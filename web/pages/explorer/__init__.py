@@ -1,0 +1,86 @@
+"""The page at ``/``: look at workflows, filter, plot, export and ask SQL, in a browser.
+
+The page holds nothing of any team; what it shows comes from the API, with the key that is typed into it. Nothing is
+loaded from elsewhere, and no script or style stands in the page itself, so the policy allows neither.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from functools import cache
+from html import escape
+from importlib.resources import files
+from string import Template
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from engine.request.formats import DELIMITERS, FORMATS
+from engine.request.operators import OPERATORS
+
+_TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "cache-control": "no-cache",
+    "content-security-policy": _POLICY,
+    "cross-origin-opener-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+
+
+async def explorer(request: Request) -> Response:
+    """Answer the page."""
+    return _answer(request, _page(), "text/html; charset=utf-8")
+
+
+async def asset(request: Request) -> Response:
+    """Answer a script, a style or the icon."""
+    name = request.path_params["name"]
+    if name not in _names():
+        raise HTTPException(404, "There is no such file")
+    return _answer(request, _read(name), _TYPES[name.rpartition(".")[2]])
+
+
+def _answer(request: Request, content: bytes, content_type: str) -> Response:
+    etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    headers = {**_HEADERS, "etag": etag}
+    if request.headers.get("if-none-match") == etag:
+        return Response(status_code=304, headers=headers)
+    return Response(content, media_type=content_type, headers=headers)
+
+
+@cache
+def _page() -> bytes:
+    """The page with what the code knows: operators, formats and delimiters as choices."""
+    operators = "\n".join(
+        f'<option value="{row.name}" data-shape="{row.value.name.lower()}" title="{escape(row.meaning)}">'
+        f"{escape(row.name.lower().replace('_', ' '))}</option>"
+        for row in OPERATORS.values()
+    )
+    text = Template(_read("page.html").decode())
+    return text.substitute(operators=operators, formats=_options(FORMATS), delimiters=_options(DELIMITERS)).encode()
+
+
+def _options(names: Iterable[str]) -> str:
+    return "\n".join(f'<option value="{name}">{name}</option>' for name in names)
+
+
+@cache
+def _names() -> frozenset[str]:
+    """Files that are served by their names."""
+    return frozenset(
+        entry.name
+        for entry in files("web.pages.explorer").joinpath("static").iterdir()
+        if not entry.name.endswith(".html")
+    )
+
+
+@cache
+def _read(name: str) -> bytes:
+    content = files("web.pages.explorer").joinpath("static", name).read_bytes()
+    # Colours are those of the other pages.
+    return files("web.pages").joinpath("palette.css").read_bytes() + content if name.endswith(".css") else content
