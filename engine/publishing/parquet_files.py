@@ -17,6 +17,7 @@ from engine.catalog.types import TEXT, ColumnType
 from engine.common.quoting import identifier
 from engine.common.table_functions import read_parquet
 from engine.publishing.lossless_casts import keeps_column
+from engine.publishing.options import ReadOptions
 from engine.publishing.parquet_checks import check_parquet
 from engine.publishing.selecting import checked, missing, stored
 from engine.publishing.unify_types import reconcile_all
@@ -40,7 +41,9 @@ class ParquetFiles:
     groups: tuple[tuple[_Layout, tuple[str, ...]], ...]
 
     @classmethod
-    def look(cls, connection: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> "ParquetFiles":
+    def look(
+        cls, connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], _options: ReadOptions
+    ) -> "ParquetFiles":
         """Read the schemas. Raises InvalidInput for what cannot be exported exactly, or duckdb.Error."""
         layouts = [(_layout(connection, path), str(path.absolute())) for path in paths]
         groups = groupby(layouts, key=lambda item: item[0])
@@ -59,6 +62,11 @@ class ParquetFiles:
     def parameters(self) -> dict[str, object]:
         """What `select` binds."""
         return {f"paths{index}": list(paths) for index, (_, paths) in enumerate(self.groups)}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Nothing is decided without being asked for."""
+        return ()
 
     def select(self, fields: Sequence[Field]) -> str:
         """The fields in their stored types, row by row in the order of the files."""

@@ -8,7 +8,7 @@ import hashlib
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from engine.errors import Conflict, EngineError, InvalidInput
 from engine.execute.session import open_session
 from engine.plan.bloom_filters import make_filters
 from engine.plan.row_ids import ROW_ID_DIGITS
+from engine.publishing.options import ReadOptions
 from engine.publishing.schema_file import read_schema_file
 from engine.publishing.sources import Source, first_line, open_source
 from engine.settings import DuckDBSettings
@@ -53,6 +54,7 @@ class Publication:
     row_id: str | None = None
     executed_at: datetime | None = None
     state: State = State.FINISHED
+    options: ReadOptions = field(default_factory=ReadOptions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ class Publisher:
             # One thread keeps the order of the rows for free.
             open_session(self._settings, threads=1, locked=False) as connection,
         ):
-            source = open_source(connection, publication.files, declared)
+            source = open_source(connection, publication.files, declared, publication.options)
             if not source.fields:
                 raise InvalidInput("The files have no columns and no rows: declare the fields with --schema.")
             self._check_row_id(source, publication.row_id)

@@ -1,9 +1,10 @@
 """What every kind of source says of a field: its value in the stored type, or an error where that would change it."""
 
 from engine.catalog.schema import Field
-from engine.catalog.types import JSON, ColumnType
+from engine.catalog.types import JSON, TIMESTAMP, ColumnType
 from engine.common.quoting import literal
 from engine.publishing.lossless_casts import within_calendar
+from engine.request.text_casts import with_seconds
 
 
 def stored(cell: str, type_: ColumnType) -> str:
@@ -25,3 +26,8 @@ def checked(field: Field, keeps: str | None, value: str) -> str:
 def missing(field: Field) -> str:
     """The cell of a file that does not have the field."""
     return f"CAST(NULL AS {field.type.sql()})"
+
+
+def from_text(cell: str, type_: ColumnType) -> str:
+    """A text cell cast to the stored type."""
+    return f"CAST({with_seconds(cell) if type_ == TIMESTAMP else cell} AS {type_.sql()})"

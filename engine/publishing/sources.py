@@ -11,9 +11,11 @@ from engine.catalog.field_names import check_names
 from engine.catalog.schema import Field, data_type_of
 from engine.catalog.types import ColumnType, Family
 from engine.errors import InvalidInput
+from engine.publishing.csv_files import CsvFiles
+from engine.publishing.json_files import JsonFiles
+from engine.publishing.options import ReadOptions
 from engine.publishing.parquet_files import ParquetFiles
 from engine.publishing.schema_file import Declared
-from engine.publishing.text_files import CsvFiles, JsonFiles
 
 _WIDEST_DECIMAL = 38
 
@@ -29,6 +31,10 @@ class Files(Protocol):
     def parameters(self) -> dict[str, object]:
         """What `select` binds."""
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """See `Source.notes`."""
+
     def select(self, fields: Sequence[Field]) -> str:
         """The fields in their stored types; a value that cannot be read so is an error when the run is written."""
 
@@ -40,32 +46,42 @@ class Source:
     fields: tuple[Field, ...]
     sql: str
     parameters: dict[str, object]
+    notes: tuple[str, ...] = ()
+    """What was decided without being asked for, one sentence each, for the publisher to read."""
 
 
-_Look = Callable[[duckdb.DuckDBPyConnection, Sequence[Path]], Files]
+_Look = Callable[[duckdb.DuckDBPyConnection, Sequence[Path], ReadOptions], Files]
+
+
+def _look_at_json(layout: str) -> _Look:
+    return lambda connection, paths, options: JsonFiles.look(connection, paths, options, layout)
+
 
 KINDS: tuple[tuple[str, tuple[str, ...], _Look], ...] = (
     ("CSV", (".csv",), CsvFiles.look),
-    ("JSON", (".json",), lambda connection, paths: JsonFiles.look(connection, paths, "array")),
-    ("NDJSON", (".ndjson", ".jsonl"), lambda connection, paths: JsonFiles.look(connection, paths, "newline_delimited")),
+    ("JSON", (".json",), _look_at_json("array")),
+    ("NDJSON", (".ndjson", ".jsonl"), _look_at_json("newline_delimited")),
     ("Parquet", (".parquet",), ParquetFiles.look),
 )
 """The kinds of files: name, extensions, and who looks at them."""
 
 
 def open_source(
-    connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], declared: tuple[Declared, ...] | None
+    connection: duckdb.DuckDBPyConnection,
+    paths: Sequence[Path],
+    declared: tuple[Declared, ...] | None,
+    options: ReadOptions,
 ) -> Source:
     """Look at a publisher's files and decide how they are read. Raises InvalidInput with the reason and the remedy."""
     name, look = _kind_of(paths)
     try:
-        files = look(connection, paths)
+        files = look(connection, paths, options)
     except duckdb.Error as error:
         raise InvalidInput(f"The {name} files cannot be read: {first_line(error)}.") from error
     fields = _inferred(files.found) if declared is None else _declared(files.found, declared)
     for field in fields:
         _check_type(field)
-    return Source(fields, files.select(fields), files.parameters)
+    return Source(fields, files.select(fields), files.parameters, files.notes)
 
 
 def first_line(error: Exception) -> str:
