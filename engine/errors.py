@@ -8,12 +8,15 @@ EngineError
 ├── LimitExceeded       memory or spill space ran out
 ├── Cancelled           the caller went away or asked to stop
 ├── SourceDamaged       a part of a run is not what its manifest says
+│   └── DocumentDamaged a stored document cannot be read                (key, reason)
 ├── ClusterUnavailable  the cluster that exports run on cannot be reached, or lost a task for good
 └── StoreError          an object store answered something unexpected
     ├── ObjectMissing
     ├── ObjectExists
     ├── ObjectChanged
     └── StoreUnavailable
+        ├── ObjectArchived
+        └── StoreNotInitialised
 
 Each carries a ``code`` of a closed list and a sentence written for whoever called: no path, SQL text, key or
 stack of ours is ever part of it. What is for operators only goes into ``__cause__``.
@@ -93,6 +96,19 @@ class SourceDamaged(EngineError):
     code = "source_damaged"
 
 
+class DocumentDamaged(SourceDamaged):
+    """A stored document cannot be read; ``key`` and ``reason`` tell operators which, and why."""
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(f"{key} cannot be read: {reason}.")
+        self.key = key
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type["DocumentDamaged"], tuple[str, str]]:
+        """Errors travel between processes."""
+        return type(self), (self.key, self.reason)
+
+
 class ClusterUnavailable(EngineError):
     """The cluster could not be reached, or gave a task up after its retries; nothing of the export is visible."""
 
@@ -121,3 +137,11 @@ class StoreUnavailable(StoreError):
     """The store could not be reached, or refused, after bounded retries."""
 
     code = "store_unavailable"
+
+
+class ObjectArchived(StoreUnavailable):
+    """The object is there, but in a tier of the store that cannot be read."""
+
+
+class StoreNotInitialised(StoreUnavailable):
+    """The store has no marker: it is new, or what should be mounted there is not."""

@@ -8,21 +8,18 @@
     workflow={id}/run={id}/part-00000-{nonce}.bloom ...    (engine.plan.bloom_filters)
 """
 
-import random
-import time
 from collections.abc import Iterator
-from typing import TypeVar
 
-from pydantic import ValidationError
-
-from engine.catalog.manifest import Run, State, Workflow
+from engine.catalog.manifest import Run, State, Workflow, run_key, workflow_key
 from engine.common.concurrency import read_all
 from engine.common.ids import is_id
-from engine.errors import Conflict, NotFound, ObjectChanged, ObjectExists, ObjectMissing, SourceDamaged
+from engine.errors import Conflict, DocumentDamaged, NotFound, ObjectExists, SourceDamaged, StoreUnavailable
+from engine.stores.documents import ConcurrentChanges, Documents, log_damage
 from engine.stores.port import ObjectInfo, ObjectStore
 
-_JSON = "application/json"
-_SWAP_ATTEMPTS = 20
+MAX_RUN_BYTES = 512 * 1024 * 1024
+"""A run of 10,000 row groups with 300 columns has statistics of about that size."""
+
 _NOT_FOUND = "There is no such workflow or finished run: check the ids, and that the key belongs to the owning team."
 
 PART, ROW_ID_FILTERS = ".parquet", ".bloom"
@@ -30,28 +27,31 @@ PART, ROW_ID_FILTERS = ".parquet", ".bloom"
 
 PART_CHANGED = "A part of the run is missing or was changed after it was published."
 
-_DocumentT = TypeVar("_DocumentT", Run, Workflow)
-
 
 class ResultStore:
     """Runs that can be resolved, listed and added; parts are read and written through ``store``."""
 
     def __init__(self, store: ObjectStore) -> None:
         self.store = store
+        self._workflows = Documents(store, Workflow)
+        self._manifests = Documents(store, Run, max_bytes=MAX_RUN_BYTES)
+
+    def load_workflow(self, workflow_id: str) -> Workflow | None:
+        """The workflow, whoever owns it, or None. Raises DocumentDamaged."""
+        return self._workflows.load(workflow_key(workflow_id)) if is_id(workflow_id) else None
 
     def workflow(self, workflow_id: str) -> Workflow | None:
-        """The workflow, whoever owns it, or None."""
-        if not is_id(workflow_id):
-            return None
-        content = self._read(_workflow_key(workflow_id))
-        return None if content is None else _parsed(Workflow, content)
+        """The workflow, whoever owns it, or None if there is none or its document is damaged, which is logged.
+
+        Whose a damaged one is cannot be known, so it looks like none to every team.
+        """
+        return self._workflows.read(workflow_key(workflow_id)) if is_id(workflow_id) else None
 
     def run(self, workflow_id: str, run_id: str) -> Run | None:
-        """The run in any state, or None."""
+        """The run in any state, or None. Raises DocumentDamaged."""
         if not (is_id(workflow_id) and is_id(run_id)):
             return None
-        content = self._read(f"{run_prefix(workflow_id, run_id)}run.json")
-        return None if content is None else _parsed(Run, content)
+        return self._manifests.load(run_key(workflow_id, run_id))
 
     def owned(self, workflow_id: str, team: str) -> Workflow:
         """The workflow of a team. Raises NotFound as `resolve` does."""
@@ -63,7 +63,8 @@ class ResultStore:
     def resolve(self, workflow_id: str, run_id: str | None, team: str) -> Run:
         """The finished run that a team may export; None is its latest.
 
-        Raises NotFound, with the same words for all that is not there and all that belongs to another team.
+        Raises NotFound, with the same words for all that is not there and all that belongs to another team, or
+        DocumentDamaged for a run of the team's own.
         """
         workflow = self.owned(workflow_id, team)
         if run_id is None and workflow.latest is not None:
@@ -74,17 +75,20 @@ class ResultStore:
         return run
 
     def workflows(self) -> Iterator[Workflow]:
-        """All workflows, by id."""
-        keys = [info.key for info in self.store.list("workflow=") if info.key.endswith("/workflow.json")]
+        """All workflows, by id; those whose document is damaged are skipped and logged."""
+        keys = [info.key for info in self.store.list("workflow=") if info.key.split("/")[1:] == ["workflow.json"]]
         yield from read_all(self.workflow, [key.split("/")[0].removeprefix("workflow=") for key in keys])
 
     def runs(self, workflow_id: str) -> Iterator[Run]:
-        """All runs of a workflow in any state, by id."""
-        yield from self._runs(workflow_id, self._manifests(workflow_id))
+        """All runs of a workflow in any state, by id; those whose document is damaged are skipped and logged."""
+        yield from self._runs(workflow_id, self._listed(workflow_id))
 
     def newest_runs(self, workflow_id: str, limit: int) -> tuple[list[Run], int]:
-        """The runs of a workflow that were published last, the newest first, and how many there are in all."""
-        found = self._manifests(workflow_id)
+        """The runs of a workflow that were published last, the newest first, and how many there are in all.
+
+        Those whose document is damaged are skipped and logged, but counted.
+        """
+        found = self._listed(workflow_id)
         newest = sorted(found, key=lambda info: (info.modified, info.key), reverse=True)[:limit]
         return list(self._runs(workflow_id, newest)), len(found)
 
@@ -94,21 +98,24 @@ class ResultStore:
         Where parts are read through the store, each read is pinned to the version, and nothing is left to check.
         """
         for part in run.parts:
-            if self.store.local_path(part.key) is None:
+            path = self.store.local_path(part.key)
+            if path is None:
                 return
             info = self.store.head(part.key)
+            if info is None and path.is_dir():
+                raise StoreUnavailable("A part of the run is a directory, not a file: restore it from a copy.")
             if info is None or (info.size, info.etag) != (part.bytes, part.etag):
                 raise SourceDamaged(PART_CHANGED)
 
     def claim(self, workflow_id: str, team: str, name: str) -> Workflow:
-        """The workflow, made for that team if it is new. Raises Conflict if another team has it."""
-        workflow = self.workflow(workflow_id)
+        """The workflow, made for that team if it is new. Raises Conflict if another team has it, or DocumentDamaged."""
+        workflow = self.load_workflow(workflow_id)
         if workflow is None:
             made = Workflow(workflow_id=workflow_id, team=team, name=name)
             try:
-                self.store.create(_workflow_key(workflow_id), made.encode(), content_type=_JSON, metadata={})
+                self._workflows.create(workflow_key(workflow_id), made)
             except ObjectExists:
-                workflow = self.workflow(workflow_id)
+                workflow = self.load_workflow(workflow_id)
             else:
                 return made
         if workflow is None or workflow.team != team:
@@ -119,58 +126,38 @@ class ResultStore:
 
     def add(self, run: Run) -> None:
         """Make a run visible. Raises Conflict if there is a run of that id; after any other error it may be there."""
-        key = f"{run_prefix(run.workflow_id, run.run_id)}run.json"
         try:
-            self.store.create(key, run.encode(), content_type=_JSON, metadata={})
+            self._manifests.create(run_key(run.workflow_id, run.run_id), run)
         except ObjectExists:
             raise Conflict(f"The run {run.run_id} is published already; runs never change: take a new id.") from None
 
     def advance(self, run: Run) -> None:
         """Make a run its workflow's latest, if it is; a compare-and-swap, so concurrent publishers lose nothing."""
-        key = _workflow_key(run.workflow_id)
-        for attempt in range(_SWAP_ATTEMPTS):
-            info = self.store.head(key)
-            if info is None:
-                raise Conflict(f"The workflow {run.workflow_id} vanished while a run of it was published.")
-            try:
-                workflow = _parsed(Workflow, self.store.read(key, etag=info.etag))
-                advanced = workflow.advanced(run)
-                if advanced != workflow:
-                    self.store.replace(key, advanced.encode(), etag=info.etag)
-            except (ObjectChanged, ObjectMissing):
-                time.sleep(random.uniform(0, 0.02 * (attempt + 1)))  # noqa: S311  # jitter, not a secret
-            else:
-                return
-        raise Conflict(
-            f"The run {run.run_id} is published, but too many publishers were busy to make it the latest: "
-            "publish it again."
-        )
 
-    def _manifests(self, workflow_id: str) -> list[ObjectInfo]:
-        return [info for info in self.store.list(f"workflow={workflow_id}/run=") if info.key.endswith("/run.json")]
+        def advanced(workflow: Workflow | None) -> Workflow:
+            if workflow is None:
+                raise Conflict(f"The workflow {run.workflow_id} vanished while a run of it was published.")
+            return workflow.advanced(run)
+
+        try:
+            self._workflows.update(workflow_key(run.workflow_id), advanced)
+        except ConcurrentChanges as error:
+            raise Conflict(
+                f"The run {run.run_id} is published, but too many publishers were busy to make it the latest: "
+                "publish it again."
+            ) from error
+
+    def _listed(self, workflow_id: str) -> list[ObjectInfo]:
+        found = self.store.list(f"workflow={workflow_id}/run=")
+        return [info for info in found if info.key.split("/")[2:] == ["run.json"]]
 
     def _runs(self, workflow_id: str, manifests: list[ObjectInfo]) -> Iterator[Run]:
         ids = [info.key.split("/")[1].removeprefix("run=") for info in manifests]
-        return read_all(lambda run_id: self.run(workflow_id, run_id), ids)
+        return read_all(lambda run_id: self._readable_run(workflow_id, run_id), ids)
 
-    def _read(self, key: str) -> bytes | None:
+    def _readable_run(self, workflow_id: str, run_id: str) -> Run | None:
         try:
-            return self.store.read(key)
-        except ObjectMissing:
+            return self.run(workflow_id, run_id)
+        except DocumentDamaged as error:
+            log_damage(error)
             return None
-
-
-def run_prefix(workflow_id: str, run_id: str) -> str:
-    """The folder of a run, with its ``/``."""
-    return f"workflow={workflow_id}/run={run_id}/"
-
-
-def _workflow_key(workflow_id: str) -> str:
-    return f"workflow={workflow_id}/workflow.json"
-
-
-def _parsed(kind: type[_DocumentT], content: bytes) -> _DocumentT:
-    try:
-        return kind.model_validate_json(content)
-    except ValidationError as error:
-        raise SourceDamaged("The description of a published run cannot be read.") from error

@@ -8,10 +8,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
+from pydantic import AwareDatetime, NonNegativeInt
 
 from engine.catalog.schema import Schema
+from engine.stores.documents import Document
 
 FORMAT_VERSION: Literal[1] = 1
 
@@ -27,15 +27,22 @@ class State(StrEnum):
     FAILED_INSUFFICIENT_FUNDS = "FAILED_INSUFFICIENT_FUNDS"
 
 
-class _Document(BaseModel):
-    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
-
-    def encode(self) -> bytes:
-        """The document as JSON text."""
-        return self.model_dump_json(by_alias=True).encode()
+def run_prefix(workflow_id: str, run_id: str) -> str:
+    """The folder of a run, with its ``/``."""
+    return f"workflow={workflow_id}/run={run_id}/"
 
 
-class ColumnStatistics(_Document):
+def run_key(workflow_id: str, run_id: str) -> str:
+    """The key of a run's document."""
+    return f"{run_prefix(workflow_id, run_id)}run.json"
+
+
+def workflow_key(workflow_id: str) -> str:
+    """The key of a workflow's document."""
+    return f"workflow={workflow_id}/workflow.json"
+
+
+class ColumnStatistics(Document):
     """Bounds of a column in one row group: ``minimum`` and ``maximum`` are None where the file tells none."""
 
     minimum: str | None
@@ -43,19 +50,19 @@ class ColumnStatistics(_Document):
     nulls: int | None
 
 
-class RowGroup(_Document):
+class RowGroup(Document):
     """One row group of a part: rows, compressed bytes, and statistics by column path."""
 
-    rows: int
-    bytes: int
+    rows: NonNegativeInt
+    bytes: NonNegativeInt
     statistics: Mapping[str, ColumnStatistics]
 
 
-class RunObject(_Document):
+class RunObject(Document):
     """An object that a run consists of. ``etag`` and ``bytes`` pin the version that was published."""
 
     key: str
-    bytes: int
+    bytes: NonNegativeInt
     sha256: str
     etag: str
 
@@ -63,13 +70,13 @@ class RunObject(_Document):
 class Part(RunObject):
     """One Parquet file of a run."""
 
-    rows: int
+    rows: NonNegativeInt
     row_groups: tuple[RowGroup, ...]
     row_id_filters: RunObject | None = None
     """See `engine.plan.bloom_filters`."""
 
 
-class Run(_Document):
+class Run(Document):
     """One run as its manifest describes it: parts in run order."""
 
     format_version: Literal[1] = FORMAT_VERSION
@@ -79,12 +86,19 @@ class Run(_Document):
     """Unique to this publication, so that an export's id never outlives what it was made from."""
     state: State
     table: Schema
-    rows: int
+    rows: NonNegativeInt
     row_id_field: str | None
     parts: tuple[Part, ...]
     started_at: AwareDatetime
     executed_at: AwareDatetime | None
     published_at: AwareDatetime
+
+    def belongs_at(self, key: str) -> bool:
+        """Whether the key is this run's; what the run consists of must lie in the run's own folder."""
+        folder = run_prefix(self.workflow_id, self.run_id)
+        return key == run_key(self.workflow_id, self.run_id) and all(
+            one.key.startswith(folder) and "/" not in one.key.removeprefix(folder) for one in self.objects
+        )
 
     @property
     def objects(self) -> Iterator[RunObject]:
@@ -95,14 +109,14 @@ class Run(_Document):
                 yield part.row_id_filters
 
 
-class LatestRun(_Document):
+class LatestRun(Document):
     """The latest finished run: by the time it was executed, or published if that is not known."""
 
     run_id: str
     at: AwareDatetime
 
 
-class Workflow(_Document):
+class Workflow(Document):
     """A workflow: the team that owns it and its latest finished run."""
 
     format_version: Literal[1] = FORMAT_VERSION
@@ -110,6 +124,10 @@ class Workflow(_Document):
     team: str
     name: str
     latest: LatestRun | None = None
+
+    def belongs_at(self, key: str) -> bool:
+        """Whether the key is this workflow's."""
+        return key == workflow_key(self.workflow_id)
 
     def advanced(self, run: Run) -> "Workflow":
         """The workflow after that run: unchanged unless the run is finished and not older than the latest."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from engine.common.quoting import identifier
 
@@ -64,6 +64,10 @@ FAMILIES: dict[str, Family] = {
 """The stored types, by DuckDB's names."""
 
 
+_CHILDREN: dict[str, int | None] = {"LIST": 1, "MAP": 2, "STRUCT": None}
+"""How many types are within one; None: any number."""
+
+
 class ColumnType(BaseModel):
     """One stored type: a tree for nested ones.
 
@@ -76,6 +80,18 @@ class ColumnType(BaseModel):
     precision: int | None = None
     scale: int | None = None
     children: tuple[tuple[str, "ColumnType"], ...] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        """Types are read from stored documents, and become SQL."""
+        if self.name not in FAMILIES:
+            raise ValueError("not a stored type")
+        if (self.name == "DECIMAL") is (self.precision is None or self.scale is None):
+            raise ValueError("a DECIMAL has precision and scale, and no other type has both")
+        children = _CHILDREN.get(self.name, 0)
+        if children is not None and len(self.children) != children:
+            raise ValueError(f"{self.name} has {children} types within it")
+        return self
 
     @classmethod
     def list_of(cls, item: "ColumnType") -> Self:

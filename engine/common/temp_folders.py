@@ -10,14 +10,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from engine.errors import StoreUnavailable
+
 _PREFIX = "tailrace-spill-"
 
 
 @contextmanager
 def spill_folder(parent: Path) -> Iterator[Path]:
-    """A new folder below ``parent``, gone at the end with all that is in it."""
-    parent.mkdir(parents=True, exist_ok=True)
-    folder = tempfile.mkdtemp(dir=parent, prefix=_PREFIX)
+    """A new folder below ``parent``, gone at the end with all that is in it.
+
+    Raises StoreUnavailable if it cannot be made: ``parent`` is a file, a broken link, full or read-only.
+    """
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.mkdtemp(dir=parent, prefix=_PREFIX)
+    except OSError as error:
+        raise StoreUnavailable(
+            f"The spill directory cannot be used ({error.strerror}): set TAILRACE_SPILL_DIRECTORY to a directory "
+            "that the service may write."
+        ) from error
     try:
         yield Path(folder)
     finally:

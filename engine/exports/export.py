@@ -5,10 +5,15 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from engine.catalog.manifest import Run
-from engine.catalog.schema import Field
-from engine.exports.leases import kept_until
+from engine.catalog.schema import Field as Column
+from engine.common.ids import ID, is_export_id, is_id
+from engine.errors import DocumentDamaged
+from engine.exports.leases import LONGEST
 from engine.plan.planner import ExportPlan
 from engine.request.formats import FORMATS, Format
 from engine.stores.port import ObjectInfo
@@ -28,7 +33,7 @@ class Export:
     executed_at: datetime | None
     kept_until: datetime
     etag: str
-    fields: tuple[Field, ...]
+    fields: tuple[Column, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +47,37 @@ class ExportFile:
     sha256: str
 
 
+class ExportMetadata(BaseModel):
+    """What the object says of itself: values are text, names are lower case as HTTP headers may make them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    formatversion: Literal["1"] = "1"
+    rows: Annotated[str, Field(pattern=r"^[0-9]{1,18}$")]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    run: Annotated[str, Field(pattern=rf"^{ID.pattern}$")]
+    format: Literal[tuple(FORMATS)]  # type: ignore[valid-type]  # one of the table's rows
+    until: AwareDatetime | None = None
+    """Until when the object asks to stay; one without may go when it was made."""
+    rowids: Literal["true", "false"] = "false"
+
+
 def export_key(workflow_id: str, export_id: str, format_: Format) -> str:
     """The key of an export's object; both ids are checked ids."""
     return f"{workflow_id}/{export_id}.{format_.extension}"
 
 
+def is_export(key: str) -> bool:
+    """Whether an object of the exports is a finished file, and no ticket or lease."""
+    workflow, _, name = key.partition("/")
+    export_id, _, extension = name.partition(".")
+    return is_id(workflow) and is_export_id(export_id) and extension in {row.extension for row in FORMATS.values()}
+
+
 def metadata_of(plan: ExportPlan, *, rows: int, sha256: str, until: datetime) -> dict[str, str]:
     """What the object says of itself."""
     return {
+        "formatversion": "1",
         "rows": str(rows),
         "sha256": sha256,
         "run": plan.run.run_id,
@@ -59,29 +87,50 @@ def metadata_of(plan: ExportPlan, *, rows: int, sha256: str, until: datetime) ->
     }
 
 
+def read_metadata(info: ObjectInfo) -> ExportMetadata:
+    """The metadata of an export's object. Raises DocumentDamaged if they are missing, wrong or of a newer version."""
+    try:
+        return ExportMetadata.model_validate(info.metadata)
+    except ValidationError as error:
+        wrong = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        raise DocumentDamaged(
+            info.key, f"its metadata are not those of an export ({wrong['loc'][0]}: {wrong['msg']})"
+        ) from error
+
+
 def export_of(export_id: str, run: Run, info: ObjectInfo) -> Export:
-    """The export of a run, from its object."""
+    """The export of a run, from its object. Raises DocumentDamaged."""
+    metadata = read_metadata(info)
     return Export(
         export_id=export_id,
         workflow_id=run.workflow_id,
         run_id=run.run_id,
-        format=FORMATS[info.metadata["format"]],
-        rows=int(info.metadata["rows"]),
+        format=FORMATS[metadata.format],
+        rows=int(metadata.rows),
         size=info.size,
-        sha256=info.metadata["sha256"],
+        sha256=metadata.sha256,
         executed_at=run.executed_at,
-        kept_until=kept_until(info.metadata.get("until"), info.modified),
+        kept_until=metadata.until or info.modified,
         etag=info.etag,
-        fields=run.table.written(row_ids=info.metadata.get("rowids") == "true"),
+        fields=run.table.written(row_ids=metadata.rowids == "true"),
     )
 
 
+def kept_until(info: ObjectInfo) -> datetime:
+    """Until when an export's object asks to stay; where its metadata are damaged, as long as any URL could live."""
+    try:
+        return read_metadata(info).until or info.modified
+    except DocumentDamaged:
+        return info.modified + LONGEST
+
+
 def file_of(export_id: str, info: ObjectInfo) -> ExportFile:
-    """The file that an export's object is."""
+    """The file that an export's object is. Raises DocumentDamaged."""
+    metadata = read_metadata(info)
     return ExportFile(
         info=info,
         export_id=export_id,
-        run_id=info.metadata["run"],
-        format=FORMATS[info.metadata["format"]],
-        sha256=info.metadata["sha256"],
+        run_id=metadata.run,
+        format=FORMATS[metadata.format],
+        sha256=metadata.sha256,
     )

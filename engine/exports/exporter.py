@@ -7,7 +7,15 @@ from engine.catalog.catalog import PART_CHANGED, ResultStore
 from engine.common.cancellation import CancelToken
 from engine.common.ids import is_export_id, is_id
 from engine.common.progress import Progress
-from engine.errors import NotFound, ObjectChanged, ObjectExists, ObjectMissing, SourceDamaged
+from engine.errors import (
+    DocumentDamaged,
+    NotFound,
+    ObjectArchived,
+    ObjectChanged,
+    ObjectExists,
+    ObjectMissing,
+    SourceDamaged,
+)
 from engine.exports.export import Export, ExportFile, export_key, export_of, file_of, metadata_of
 from engine.exports.leases import Leases
 from engine.plan.bloom_filters import held
@@ -17,6 +25,7 @@ from engine.request.formats import FORMATS
 from engine.request.request import ExportRequest
 from engine.runners import LocalRunner, Runner, Staged
 from engine.settings import DuckDBSettings
+from engine.stores.documents import LOG, log_damage
 from engine.stores.port import ObjectInfo, ObjectStore
 
 _NO_EXPORT = "There is no such export: it expired, was never made, or belongs to another team."
@@ -67,9 +76,24 @@ class Exporter:
         return narrowed(plan, kept, range_bytes=self._range_bytes)
 
     def finished(self, plan: ExportPlan) -> Export | None:
-        """The export of a plan if its object is there already."""
+        """The export of a plan if its object is there already, and can be read.
+
+        An object that is archived, or whose metadata are damaged, is removed: the export is made anew. Raises
+        StoreUnavailable if opening it fails for another reason, which a download would meet too.
+        """
         info = self._exports.head(export_key(plan.run.workflow_id, plan.export_id, plan.request.format))
-        return None if info is None else export_of(plan.export_id, plan.run, info)
+        if info is None:
+            return None
+        try:
+            export = export_of(plan.export_id, plan.run, info)
+            self._open(info)
+        except (DocumentDamaged, ObjectArchived) as error:
+            LOG.warning("Removed an export that cannot be read, to make it anew: %s. %s", info.key, error.message)
+            self._exports.delete(info.key, etag=info.etag)
+            return None
+        except (ObjectMissing, ObjectChanged):
+            return None
+        return export
 
     def export(
         self, plan: ExportPlan, cancel: CancelToken, progress: Progress | None = None, *, looked: bool = False
@@ -79,10 +103,11 @@ class Exporter:
         ``looked``: `finished` has just said that there is none, and one that comes meanwhile is found by the commit.
         Raises LimitExceeded, SourceDamaged, Cancelled, ClusterUnavailable or StoreError; then nothing of it is visible.
         """
+        found = None if looked else self.finished(plan)
+        if found is not None:
+            return found
         key = export_key(plan.run.workflow_id, plan.export_id, plan.request.format)
-        info = None if looked else self._exports.head(key)
-        info = info or self._write(plan, key, cancel, progress or Progress())
-        return export_of(plan.export_id, plan.run, info)
+        return export_of(plan.export_id, plan.run, self._write(plan, key, cancel, progress or Progress()))
 
     def keep(self, export: Export, until: datetime) -> bool:
         """Keep a finished export at least until then; False if it was swept away meanwhile and has to be made anew."""
@@ -101,14 +126,25 @@ class Exporter:
         return None if run is None else export_of(export_id, run, file.info)
 
     def find(self, workflow_id: str, export_id: str, format_name: str | None = None) -> ExportFile:
-        """A finished export by its id, in that format or whichever there is. Raises NotFound."""
+        """A finished export by its id, in that format or whichever there is.
+
+        Raises NotFound, also if its metadata are damaged.
+        """
         if not is_id(workflow_id) or not is_export_id(export_id):
             raise NotFound(_NO_EXPORT)
         for format_ in FORMATS.values() if format_name is None else (FORMATS[format_name],):
             info = self._exports.head(export_key(workflow_id, export_id, format_))
-            if info is not None:
+            if info is None:
+                continue
+            try:
                 return file_of(export_id, info)
+            except DocumentDamaged as error:
+                log_damage(error)
         raise NotFound(_NO_EXPORT)
+
+    def check_readable(self, file: ExportFile) -> None:
+        """Open a file and read its first byte. Raises StoreError as a download would."""
+        self._open(file.info)
 
     def check_owner(self, workflow_id: str, team: str) -> None:
         """Raise NotFound, in the words of `find`, unless the workflow is that team's."""
@@ -120,6 +156,9 @@ class Exporter:
     def exports(self) -> ObjectStore:
         """Where finished exports lie."""
         return self._exports
+
+    def _open(self, info: ObjectInfo) -> None:
+        self._exports.read(info.key, length=1, etag=info.etag)
 
     def _write(self, plan: ExportPlan, key: str, cancel: CancelToken, progress: Progress) -> ObjectInfo:
         self.results.check_parts(plan.run)

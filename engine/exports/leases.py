@@ -6,107 +6,81 @@ and then removes that version. Each change is a compare-and-swap, so a URL is ne
 and however late a sweeper is, it takes nothing that was made since it looked.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
+from typing import Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime
 
-from engine.errors import ObjectChanged, ObjectExists, ObjectMissing, StoreUnavailable
-from engine.stores.port import ObjectStore
+from engine.stores.documents import Document, Documents
+from engine.stores.port import ObjectInfo, ObjectStore
 
 SUFFIX = ".lease.json"
-_ATTEMPTS = 20
-_JSON = "application/json"
+
+LONGEST = timedelta(days=7)
+"""No URL lives longer (TAILRACE_URL_TTL_SECONDS), so no lease or export that cannot be read is needed longer."""
 
 
-class Lease(BaseModel):
+class Lease(Document):
     """Until when an object has to stay; ``retired`` is the ETag of a version that a sweeper is about to remove."""
 
-    model_config = ConfigDict(frozen=True)
-
+    format_version: Literal[1] = 1
     until: AwareDatetime
     retired: str | None = None
 
 
 class Leases:
-    """Leases in the store of the exports."""
+    """Leases in the store of the exports. A damaged one counts as the longest that could have been written."""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
+        self._documents = Documents(store, Lease, substitute=_longest)
 
     def extend(self, key: str, etag: str, until: datetime) -> bool:
         """Keep that version of the object at least until then; False if a sweeper was faster, and it is gone now."""
-        wanted = Lease(until=until)
-        for _ in range(_ATTEMPTS):
-            found = self._find(key)
-            if found is None:
-                written = self._create(key, wanted)
-            else:
-                lease, version = found
-                if lease.retired == etag:
-                    self.remove(key, etag)
-                    return False
-                # The mark of an older version is over, and nobody's any more.
-                written = lease.until >= until or self._replace(key, wanted, version)
-            if written:
-                # No sweeper takes it from here on, but one may have been done before.
-                info = self._store.head(key)
-                return info is not None and info.etag == etag
-        raise StoreUnavailable("Too many write the same lease: try again.")
+
+        def extended(lease: Lease | None) -> Lease:
+            # The mark of an older version is over, and is dropped.
+            enough = lease is not None and (lease.until >= until or lease.retired == etag)
+            return lease if lease is not None and enough else Lease(until=until)
+
+        lease = self._documents.update(key + SUFFIX, extended)
+        if lease is not None and lease.retired == etag:
+            self.remove(key, etag)
+            return False
+        # No sweeper takes it from here on, but one may have been done before.
+        info = self._store.head(key)
+        return info is not None and info.etag == etag
 
     def retire(self, key: str, etag: str, kept_until: datetime, now: datetime) -> bool:
         """Mark that version if nobody needs it any more; ``kept_until`` is what the object itself says."""
-        mark = Lease(until=now, retired=etag)
-        found = self._find(key)
-        if not _is_over(found, etag, kept_until, now):
-            return False
-        if found is None:
-            return self._create(key, mark)
-        lease, version = found
-        return lease.retired == etag or self._replace(key, mark, version)
+
+        def marked(lease: Lease | None) -> Lease | None:
+            if (lease is not None and lease.retired == etag) or not _is_over(lease, etag, kept_until, now):
+                return lease
+            return Lease(until=now, retired=etag)
+
+        lease = self._documents.update(key + SUFFIX, marked)
+        return lease is not None and lease.retired == etag
 
     def is_over(self, key: str, etag: str, kept_until: datetime, now: datetime) -> bool:
         """What `retire` would say if nobody was faster; it marks nothing."""
-        return _is_over(self._find(key), etag, kept_until, now)
+        found = self._documents.find(key + SUFFIX)
+        return _is_over(found.document if found else None, etag, kept_until, now)
 
     def remove(self, key: str, etag: str) -> bool:
         """Remove a retired version, and its mark after it; False if somebody else did."""
         removed = self._store.delete(key, etag=etag)
-        found = self._find(key)
-        if found is not None and found[0].retired == etag:
-            self._store.delete(key + SUFFIX, etag=found[1])
+        found = self._documents.find(key + SUFFIX)
+        if found is not None and found.document.retired == etag:
+            self._store.delete(key + SUFFIX, etag=found.etag)
         return removed
 
-    def _find(self, key: str) -> tuple[Lease, str] | None:
-        info = self._store.head(key + SUFFIX)
-        if info is None:
-            return None
-        try:
-            return Lease.model_validate_json(self._store.read(key + SUFFIX, etag=info.etag)), info.etag
-        except (ObjectMissing, ObjectChanged):
-            return self._find(key)
 
-    def _create(self, key: str, lease: Lease) -> bool:
-        try:
-            self._store.create(key + SUFFIX, lease.model_dump_json().encode(), content_type=_JSON, metadata={})
-        except ObjectExists:
-            return False
-        return True
-
-    def _replace(self, key: str, lease: Lease, etag: str) -> bool:
-        try:
-            self._store.replace(key + SUFFIX, lease.model_dump_json().encode(), etag=etag)
-        except (ObjectChanged, ObjectMissing):
-            return False
-        return True
+def _longest(info: ObjectInfo) -> Lease:
+    return Lease(until=info.modified + LONGEST)
 
 
-def _is_over(found: tuple[Lease, str] | None, etag: str, kept_until: datetime, now: datetime) -> bool:
-    if found is None:
+def _is_over(lease: Lease | None, etag: str, kept_until: datetime, now: datetime) -> bool:
+    if lease is None:
         return kept_until <= now
-    lease, _ = found
     return lease.retired == etag or max(lease.until, kept_until) <= now
-
-
-def kept_until(metadata_until: str | None, modified: datetime) -> datetime:
-    """Until when an object asks to stay; one without a word of its own may go when it was made."""
-    return modified if metadata_until is None else datetime.fromisoformat(metadata_until).astimezone(UTC)

@@ -6,43 +6,45 @@ not written for `STALE_SECONDS` belongs to a process that died.
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import AwareDatetime, NonNegativeInt
 
 from engine.common.ids import is_export_id, is_id
 from engine.common.progress import Phase
-from engine.errors import ObjectChanged, ObjectExists, ObjectMissing, StoreUnavailable
+from engine.errors import ObjectMissing
 from engine.plan.planner import ExportPlan
+from engine.stores.documents import Document, Documents
 from engine.stores.port import ObjectStore
 
 SUFFIX = ".ticket.json"
 STALE_SECONDS = 20
-_ATTEMPTS = 20
-_JSON = "application/json"
 
 
-class Ticket(BaseModel):
+class Ticket(Document):
     """What is known of an asynchronous export. ``queue_place`` counts from 1; ``message`` says why it failed.
 
     ``nonce`` is of the one whose words these are: several may work for the same export, or have worked for it.
     """
 
-    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
-
+    format_version: Literal[1] = 1
     export_id: str
     workflow_id: str
     run_id: str
     format: str
     phase: Phase = Phase.QUEUED
-    rows: int = 0
-    bytes: int = 0
+    rows: NonNegativeInt = 0
+    bytes: NonNegativeInt = 0
     queue_place: int | None = None
     code: str | None = None
     message: str | None = None
     cancel_requested: bool = False
     nonce: str = ""
     written_at: AwareDatetime
+
+    def belongs_at(self, key: str) -> bool:
+        """Whether the key is that of this export's ticket."""
+        return key == _key(self.workflow_id, self.export_id)
 
     @property
     def over(self) -> bool:
@@ -55,10 +57,13 @@ class Ticket(BaseModel):
 
 
 class Tickets:
-    """Tickets in the store of the exports; every change is a compare-and-swap."""
+    """Tickets in the store of the exports; every change is a compare-and-swap.
+
+    One that is damaged or of another version counts as none, and is replaced by the next.
+    """
 
     def __init__(self, store: ObjectStore) -> None:
-        self._store = store
+        self._documents = Documents(store, Ticket, substitute=lambda _: None)
 
     def issue(self, plan: ExportPlan, nonce: str) -> Ticket:
         """A new ticket for a plan, in place of one that is over; from now on only that one writes it."""
@@ -70,25 +75,20 @@ class Tickets:
             nonce=nonce,
             written_at=datetime.now(UTC),
         )
-        key = _key(ticket.workflow_id, ticket.export_id)
-        try:
-            self._store.create(key, _encoded(ticket), content_type=_JSON, metadata={})
-        except ObjectExists:
-            return self.change(
-                ticket.workflow_id,
-                ticket.export_id,
-                lambda there: ticket if there.over or there.abandoned(ticket.written_at) else _wanted(there, nonce),
-            )
-        return ticket
+
+        def issued(there: Ticket | None) -> Ticket:
+            if there is None or there.over or there.abandoned(ticket.written_at):
+                return ticket
+            # Whoever asks again takes back that it was to end.
+            return there.model_copy(update={"cancel_requested": False, "nonce": nonce})
+
+        return self._documents.update(_key(ticket.workflow_id, ticket.export_id), issued) or ticket
 
     def find(self, workflow_id: str, export_id: str) -> Ticket | None:
         """The ticket, or None."""
         if not is_id(workflow_id) or not is_export_id(export_id):
             return None
-        try:
-            return _decoded(self._store.read(_key(workflow_id, export_id)))
-        except ObjectMissing:
-            return None
+        return self._documents.read(_key(workflow_id, export_id))
 
     def report(self, plan: ExportPlan, nonce: str, state: Mapping[str, object], *, wanted: bool) -> Ticket:
         """Write how an export is into the ticket that is there, if it is that one's; what is there then.
@@ -106,42 +106,18 @@ class Tickets:
         try:
             return self.change(plan.run.workflow_id, plan.export_id, told)
         except ObjectMissing:
-            # Swept away while the export ran.
+            # Swept away or damaged while the export ran.
             return self.issue(plan, nonce)
 
     def change(self, workflow_id: str, export_id: str, how: Callable[[Ticket], Ticket]) -> Ticket:
         """Write what ``how`` makes of the ticket that is there. Raises ObjectMissing."""
-        key = _key(workflow_id, export_id)
-        for _ in range(_ATTEMPTS):
-            info = self._store.head(key)
-            if info is None:
-                raise ObjectMissing("The ticket is not there.")
-            try:
-                ticket = _decoded(self._store.read(key, etag=info.etag))
-                changed = how(ticket)
-                if changed != ticket:
-                    self._store.replace(key, _encoded(changed), etag=info.etag)
-            except ObjectChanged:
-                continue
-            return changed
-        raise StoreUnavailable("Too many write the same ticket: try again.")
-
-
-def _wanted(ticket: Ticket, nonce: str) -> Ticket:
-    """Whoever asks again takes back that it was to end."""
-    return ticket.model_copy(update={"cancel_requested": False, "nonce": nonce})
+        changed = self._documents.update(
+            _key(workflow_id, export_id), lambda there: None if there is None else how(there)
+        )
+        if changed is None:
+            raise ObjectMissing("The ticket is not there.")
+        return changed
 
 
 def _key(workflow_id: str, export_id: str) -> str:
     return f"{workflow_id}/{export_id}{SUFFIX}"
-
-
-def _encoded(ticket: Ticket) -> bytes:
-    return ticket.model_dump_json(by_alias=True).encode()
-
-
-def _decoded(content: bytes) -> Ticket:
-    try:
-        return Ticket.model_validate_json(content)
-    except ValidationError as error:
-        raise ObjectMissing("The ticket cannot be read.") from error

@@ -13,11 +13,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from engine.catalog.catalog import PART, ROW_ID_FILTERS, ResultStore
-from engine.common.ids import EXPORT_ID, ID
+from engine.common.ids import EXPORT_ID, ID, is_id
 from engine.common.temp_folders import abandoned
 from engine.errors import SourceDamaged
+from engine.exports.export import kept_until
 from engine.exports.leases import SUFFIX as LEASE
-from engine.exports.leases import Leases, kept_until
+from engine.exports.leases import Leases
 from engine.exports.status import SUFFIX as TICKET
 from engine.request.formats import FORMATS
 from engine.stores.port import ObjectInfo, ObjectStore
@@ -81,7 +82,7 @@ class Sweeper:
         info = self._exports.head(listed.key)
         if info is None:
             return True
-        until = kept_until(info.metadata.get("until"), info.modified)
+        until = kept_until(info)
         before = self._now - LINGER
         if self._dry:
             expired = self._leases.is_over(info.key, info.etag, until, before)
@@ -102,7 +103,11 @@ class Sweeper:
     def _sweep_parts(self) -> None:
         """Parts that no manifest names: their publisher died, or is still at work."""
         for folder, infos in _by_run(self._results.store.list("workflow=")):
-            workflow, run_id = (piece.partition("=")[2] for piece in folder.split("/"))
+            pieces = folder.split("/")
+            workflow, run_id = pieces[0].partition("=")[2], pieces[-1].partition("=")[2]
+            if len(pieces) != 2 or not (is_id(workflow) and is_id(run_id)):
+                # Another program's: this one makes no such folder.
+                continue
             try:
                 run = self._results.run(workflow, run_id)
             except SourceDamaged:

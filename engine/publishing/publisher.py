@@ -14,8 +14,8 @@ from pathlib import Path
 
 import duckdb
 
-from engine.catalog.catalog import PART, ROW_ID_FILTERS, ResultStore, run_prefix
-from engine.catalog.manifest import Part, RowGroup, Run, RunObject, State
+from engine.catalog.catalog import PART, ROW_ID_FILTERS, ResultStore
+from engine.catalog.manifest import Part, RowGroup, Run, RunObject, State, run_prefix
 from engine.catalog.row_group_stats import read_row_groups
 from engine.catalog.schema import ROW_ID, Field, Schema
 from engine.catalog.types import TEXT

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -29,7 +30,7 @@ def in_seconds(seconds: float) -> datetime:
     return datetime.now(UTC) + timedelta(seconds=seconds)
 
 
-def urls_of(location: str, **credentials: str) -> ReadUrls:
+def urls_of(location: str, **credentials: Any) -> ReadUrls:
     urls = open_store(location, **credentials).read_urls()
     assert urls is not None
     return urls

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,7 +87,8 @@ def test_locations_that_name_no_store_are_refused_with_a_remedy(location: str) -
 
 
 def test_azure_needs_exactly_one_way_in() -> None:
-    for options in ({}, {"connection_string": connection_string(1), "account_url": "https://x.blob.core.windows.net"}):
+    both: dict[str, Any] = {"connection_string": connection_string(1), "account_url": "https://x.blob.core.windows.net"}
+    for options in ({}, both):
         with pytest.raises(InvalidInput):
             open_store("az://container/prefix", **options)
 

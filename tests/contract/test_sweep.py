@@ -1,6 +1,7 @@
 """What a sweep removes and what it leaves, on both stores."""
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +14,7 @@ from engine.common.cancellation import CancelToken
 from engine.common.temp_folders import abandoned, spill_folder
 from engine.exports.export import Export, export_key
 from engine.exports.exporter import Exporter
-from engine.exports.leases import SUFFIX, Lease, Leases
+from engine.exports.leases import SUFFIX, Leases
 from engine.exports.status import Tickets
 from engine.exports.sweep import FORGOTTEN, LINGER, Sweeper, Swept
 from engine.stores import DirectoryStore, ObjectStore
@@ -95,6 +96,29 @@ def test_a_sweeper_that_died_is_finished_by_the_next(house: House) -> None:
     assert [info.key for info in house.store.list("w/")] == []
 
 
+class Interrupted:
+    """A store in which something happens just before each call of one of its methods."""
+
+    def __init__(self, store: ObjectStore, method: str, happen: Callable[..., None]) -> None:
+        self._store, self._method, self._happen = store, method, happen
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._store, name)
+        if name != self._method:
+            return call
+
+        def interrupted(*arguments: Any, **options: Any) -> Any:
+            self._happen(*arguments)
+            return call(*arguments, **options)
+
+        return interrupted
+
+
+def interrupted(store: ObjectStore, method: str, happen: Callable[..., None]) -> Any:
+    """`Interrupted`, as what the port wants."""
+    return Interrupted(store, method, happen)
+
+
 def test_a_sweeper_never_wins_against_a_promise(house: House) -> None:
     """The promise is written between the sweeper's look and its mark."""
     export = house.export()
@@ -102,12 +126,11 @@ def test_a_sweeper_never_wins_against_a_promise(house: House) -> None:
     leases = Leases(house.store)
     assert leases.extend(key, export.etag, expired)
 
-    class Late(Leases):
-        def _replace(self, key: str, lease: Lease, etag: str) -> bool:
-            assert leases.extend(key, export.etag, expired + TTL)
-            return super()._replace(key, lease, etag)
+    def promise(*_: object) -> None:
+        assert leases.extend(key, export.etag, expired + TTL)
 
-    assert not Late(house.store).retire(key, export.etag, expired, expired)
+    late = Leases(interrupted(house.store, "replace", promise))
+    assert not late.retire(key, export.etag, expired, expired)
     assert house.store.head(key) is not None
 
 
@@ -198,13 +221,11 @@ def test_a_mark_that_became_a_promise_stays(house: House) -> None:
     key, expired = house.key(old), house.now + TTL
     assert Leases(house.store).retire(key, old.etag, expired, expired)
 
-    class Late(Leases):
-        def _find(self, key: str) -> tuple[Lease, str] | None:
-            found = super()._find(key)
+    def promise(removed: str) -> None:
+        if removed.endswith(SUFFIX):
             assert house.exporter.keep(house.export(), expired + TTL)
-            return found
 
-    assert Late(house.store).remove(key, old.etag)
+    assert Leases(interrupted(house.store, "delete", promise)).remove(key, old.etag)
     assert house.store.head(key + SUFFIX) is not None
 
 

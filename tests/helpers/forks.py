@@ -37,6 +37,7 @@ _IMPORTED = (
     "tests.helpers.altered",
     "web.mcp.endpoint",
     *(f"web.cli.{name}" for name in ("doctor", "explain", "export", "keys", "publish", "runs", "serve", "sign", "sql")),
+    "web.cli.init",
     "web.cli.sweep",
     "web.cli.verify",
 )

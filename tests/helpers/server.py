@@ -63,6 +63,7 @@ class Server:
             **settings,
         }
         self._process: Forked | None = None
+        self._initialised = False
 
     def __enter__(self) -> Self:
         self.start()
@@ -81,7 +82,11 @@ class Server:
         return self._process.pid
 
     def start(self) -> None:
-        """Start the process and wait until it answers."""
+        """Start the process and wait until it answers; new stores get their markers before."""
+        if not self._initialised:
+            done = self.command("init")
+            assert done.returncode == 0, done.stderr
+            self._initialised = True
         with self.log.open("ab") as log:
             self._process = start(["serve"], self.environment, self.folder, program=self.program, stderr=log)
         deadline = time.monotonic() + _START_SECONDS

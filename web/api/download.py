@@ -17,7 +17,7 @@ from web.container import Services
 from web.http.byte_ranges import ByteRange, Unsatisfiable, parse_range
 from web.http.download_headers import EXPOSED_HEADERS, file_headers, own_etag, store_etag, version_headers
 from web.http.preconditions import range_header, refused
-from web.http.streaming import FileStream
+from web.http.streaming import open_stream
 from web.telemetry.log_context import note
 
 __all__ = ["EXPOSED_HEADERS", "download"]
@@ -31,15 +31,20 @@ async def download(request: Request) -> Response:
     services: Services = request.app.state.services
     file, until = await anyio.to_thread.run_sync(_find, request, services)
     if services.read_urls is None:
-        return _serve(request, services, file, own_etag(file))
+        return await _serve(request, services, file, own_etag(file))
     if not store_can_answer(request, file):
         # With the store's tag: a client that was redirected before must find the version that it knows.
-        return _serve(request, services, file, store_etag(file))
+        return await _serve(request, services, file, store_etag(file))
+    # What the store cannot open is answered here, not by the store's own error page.
+    await anyio.to_thread.run_sync(services.exporter.check_readable, file)
     return await anyio.to_thread.run_sync(redirect, services.read_urls, file, until)
 
 
-def _serve(request: Request, services: Services, file: ExportFile, etag: str) -> Response:
-    """The file or a range of it, unless the request's conditions say otherwise."""
+async def _serve(request: Request, services: Services, file: ExportFile, etag: str) -> Response:
+    """The file or a range of it, unless the request's conditions say otherwise.
+
+    Raises StoreError before any header if the file cannot be opened.
+    """
     size = file.info.size
     status = refused(request.headers, etag=etag, modified=file.info.modified)
     if status is not None:
@@ -56,9 +61,10 @@ def _serve(request: Request, services: Services, file: ExportFile, etag: str) ->
         headers["content-length"] = str(length)
     status = 200 if part is None else 206
     if request.method == "HEAD" or not length:
+        await anyio.to_thread.run_sync(services.exporter.check_readable, file)
         return Response(status_code=status, headers=headers)
     chunks = services.exporter.exports.stream(file.info.key, start=wanted.start, length=length, etag=file.info.etag)
-    return FileStream(chunks, status, headers)
+    return await open_stream(chunks, status, headers)
 
 
 def _find(request: Request, services: Services) -> tuple[ExportFile, datetime | None]:

@@ -17,7 +17,7 @@ async def health(_: Request) -> Response:
 
 
 async def ready(request: Request) -> Response:
-    """Ask the stores and DuckDB; 503 names what does not answer, and the log says why."""
+    """Ask the stores and DuckDB; 503 names what does not answer, and the log says why. Nothing is created."""
     services: Services = request.app.state.services
     found = await anyio.to_thread.run_sync(readiness, services.exporter)
     for name, error in found.items():

@@ -8,6 +8,7 @@ import click
 from web.cli.exit_codes import Failed, Interrupted
 
 NAMES = (
+    "init",
     "publish",
     "runs",
     "export",

@@ -12,6 +12,7 @@ from engine.publishing.sample import write_sample
 from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
 from web.app import create_app_with
 from web.auth.api_keys import new_key
+from web.cli.init import initialise_new
 from web.cli.serve import run_server
 from web.container import make_services
 from web.settings import AdmissionSettings, AuthSettings, QuerySettings, ServerSettings, SigningSettings
@@ -27,6 +28,7 @@ def demo() -> None:
     """Publish a sample run if there is none, and serve it with keys made for this checkout."""
     storage, duckdb, server, admission = StorageSettings(), DuckDBSettings(), ServerSettings(), AdmissionSettings()
     kept = _kept_secrets(_SECRETS)
+    initialise_new(storage)
     results = open_results(storage)
     if results.run(WORKFLOW, RUN) is None:
         click.echo("Publishing a sample run ...")

@@ -9,6 +9,7 @@ from engine.bootstrap import open_results
 from engine.catalog.manifest import State
 from engine.publishing.publisher import Publication, Publisher
 from engine.settings import DuckDBSettings, StorageSettings
+from web.cli.init import initialise_new
 
 
 class Moment(click.ParamType[datetime]):
@@ -51,7 +52,8 @@ def publish(
 ) -> None:
     """Publish FILES (CSV, JSON array, NDJSON or Parquet) as one run of a workflow.
 
-    The rows keep their order over all files. The run appears whole or not at all, and never changes.
+    The rows keep their order over all files. The run appears whole or not at all, and never changes. Stores that are
+    new are initialised first, as `tailrace init` does.
 
     \b
     Examples: tailrace publish --workflow jobs --run 2026-11-23 --row-id id jobs.json
@@ -59,7 +61,9 @@ def publish(
 
     Exit codes: 0 done, 1 refused or failed, 2 the command line was wrong, 130 interrupted.
     """
-    publisher = Publisher(open_results(StorageSettings()), DuckDBSettings())
+    storage = StorageSettings()
+    initialise_new(storage)
+    publisher = Publisher(open_results(storage), DuckDBSettings())
     published = publisher.publish(
         Publication(
             workflow=workflow,

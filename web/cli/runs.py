@@ -24,12 +24,14 @@ def runs(workflow: str | None) -> None:
     """
     results = open_results(StorageSettings())
     if workflow is None:
+        workflows = list(results.workflows())
         print_cells("workflow", "team", "latest", "name")
-        for found in results.workflows():
+        for found in workflows:
             print_cells(found.workflow_id, found.team, found.latest.run_id if found.latest else None, found.name)
         return
+    found_runs = list(results.runs(checked_id("workflow", workflow)))
     print_cells("run", "state", "rows", "parts", "bytes", "executedAt", "publishedAt")
-    for run in results.runs(checked_id("workflow", workflow)):
+    for run in found_runs:
         print_cells(
             run.run_id,
             run.state,

@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -64,6 +64,7 @@ def sql(query: str | None, format_name: str, output: Path | None, views: Path | 
         _ask(query, format_name, output, exporter, duckdb)
     elif not (cli and _duckdb_program(exporter, storage, duckdb)):
         with open_inspection(exporter.results, exporter.exports, duckdb) as inspection:
+            _warn(inspection.skipped)
             Prompt(inspection).run()
 
 
@@ -72,6 +73,7 @@ def _write_views(target: Path, exporter: Exporter, storage: StorageSettings) -> 
     store = exporter.results.store
     note = AZURE_NOTE if "://" in storage.results else ""
     snapshot = take_snapshot(exporter.results, exporter.exports)
+    _warn(snapshot.skipped)
     write_views(target, snapshot, path_in(store, storage.results), note=note or None)
     return note
 
@@ -86,12 +88,18 @@ def _ask(query: str, format_name: str, output: Path | None, exporter: Exporter, 
         file.write(data)
 
     with open_inspection(exporter.results, exports, duckdb) as inspection, _opened(output) as file:
+        _warn(inspection.skipped)
         if format_name == "table":
             file.write(draw(inspection, query, rows=MOST_ROWS).encode() + b"\n")
         else:
             interruptible(inspection, lambda: inspection.write(query, FORMATS[format_name], forward))
             if format_name == "json":
                 file.write(b"\n")
+
+
+def _warn(skipped: Iterable[str]) -> None:
+    for reason in skipped:
+        click.echo(f"Warning: skipped {reason}", err=True)
 
 
 @contextmanager

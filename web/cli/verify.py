@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 import click
 
 from engine.bootstrap import open_exporter
-from engine.catalog.manifest import Run
+from engine.catalog.catalog import ResultStore
+from engine.catalog.manifest import run_prefix
 from engine.common.ids import checked_id
-from engine.exports.exporter import Exporter
-from engine.exports.verify import Checked, verify_exports, verify_run
+from engine.exports.verify import Checked, verify_exports, verify_results
 from engine.settings import DuckDBSettings, StorageSettings
 
 
@@ -20,8 +20,8 @@ from engine.settings import DuckDBSettings, StorageSettings
 def verify(workflow: str | None, run_id: str | None, exports: bool) -> None:
     """Read every byte of WORKFLOW's runs, or of all, and hold it against what its manifest promises.
 
-    Each object that is wrong is told with the reason, on standard error; the last line counts. It reads as much as it
-    checks, so run it seldom, beside anything.
+    Each object that is damaged or unavailable, and each damaged document, is named with the reason on standard error;
+    the others are checked all the same. The last line counts. It reads as much as it checks, so run it seldom.
 
     \b
     Examples: tailrace verify
@@ -33,27 +33,23 @@ def verify(workflow: str | None, run_id: str | None, exports: bool) -> None:
     if run_id is not None and (workflow is None or exports):
         raise click.UsageError("--run goes with a WORKFLOW, and without --exports.")
     named = None if workflow is None else checked_id("workflow", workflow)
+    if run_id is not None:
+        checked_id("run", run_id)
     exporter = open_exporter(StorageSettings(), DuckDBSettings())
-    checked = verify_exports(exporter.exports, named) if exports else _parts(exporter, named, run_id)
+    checked = verify_exports(exporter.exports, named) if exports else _results(exporter.results, named, run_id)
     wrong = _tell(checked, "exports" if exports else "files")
     sys.exit(1 if wrong else 0)
 
 
-def _parts(exporter: Exporter, workflow: str | None, run_id: str | None) -> Iterator[Checked]:
-    for run in _runs(exporter, workflow, run_id):
-        yield from verify_run(exporter.results, run)
-
-
-def _runs(exporter: Exporter, workflow: str | None, run_id: str | None) -> Iterator[Run]:
-    results = exporter.results
-    if workflow is None:
-        for found in results.workflows():
-            yield from results.runs(found.workflow_id)
-        return
-    runs = [run for run in results.runs(workflow) if run_id in (None, run.run_id)]
-    if not runs:
+def _results(results: ResultStore, workflow: str | None, run_id: str | None) -> Iterator[Checked]:
+    if workflow is not None and not _has_runs(results, workflow, run_id):
         raise click.ClickException("There is no such run: `tailrace runs` lists what is published.")
-    yield from runs
+    return verify_results(results, workflow, run_id)
+
+
+def _has_runs(results: ResultStore, workflow: str, run_id: str | None) -> bool:
+    prefix = f"workflow={workflow}/run=" if run_id is None else run_prefix(workflow, run_id)
+    return any(info.key.endswith("/run.json") for info in results.store.list(prefix))
 
 
 def _tell(checked: Iterable[Checked], kind: str) -> int:

@@ -12,8 +12,15 @@ from web.http import thread_limits
 class FileStream(StreamingResponse):
     """Chunks of an object as a body. The object is closed when the answer ends, whichever way it does."""
 
-    def __init__(self, chunks: Generator[bytes, None, None], status_code: int, headers: Mapping[str, str]) -> None:
-        super().__init__(_read(chunks), status_code, headers)
+    def __init__(
+        self,
+        chunks: Generator[bytes, None, None],
+        status_code: int,
+        headers: Mapping[str, str],
+        *,
+        first: bytes | None = None,
+    ) -> None:
+        super().__init__(_read(first, chunks), status_code, headers)
         self._chunks = chunks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -26,6 +33,23 @@ class FileStream(StreamingResponse):
             self._chunks.close()
 
 
-async def _read(chunks: Generator[bytes, None, None]) -> AsyncIterator[bytes]:
-    while (chunk := await anyio.to_thread.run_sync(next, chunks, None, limiter=thread_limits.DOWNLOADS)) is not None:
+async def open_stream(chunks: Generator[bytes, None, None], status_code: int, headers: Mapping[str, str]) -> FileStream:
+    """The answer with its first chunk read: what the store raises on opening is raised before any header is sent."""
+    try:
+        first = await _next(chunks)
+    except BaseException:
+        # No answer is there yet to close it.
+        chunks.close()
+        raise
+    return FileStream(chunks, status_code, headers, first=first)
+
+
+async def _read(chunk: bytes | None, chunks: Generator[bytes, None, None]) -> AsyncIterator[bytes]:
+    if chunk is not None:
         yield chunk
+    while (chunk := await _next(chunks)) is not None:
+        yield chunk
+
+
+async def _next(chunks: Generator[bytes, None, None]) -> bytes | None:
+    return await anyio.to_thread.run_sync(next, chunks, None, limiter=thread_limits.DOWNLOADS)

@@ -38,7 +38,11 @@ _ONE_READ = (
 class Inspection:
     """An open session; see `open_inspection`."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, parts: PartFileSystem) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, parts: PartFileSystem, skipped: tuple[str, ...] = ()
+    ) -> None:
+        self.skipped = skipped
+        """A sentence for each document that cannot be read, and is left out."""
         self._connection = connection
         self._parts = parts
 
@@ -135,7 +139,7 @@ def open_inspection(
 ) -> Iterator[Inspection]:
     """A session over what is published now; without ``exports``, the view of that name is empty.
 
-    Raises SourceDamaged or StoreError if the manifests cannot be read.
+    Documents that are damaged are left out (`Inspection.skipped`). Raises StoreError.
     """
     snapshot = take_snapshot(results, exports)
     parts = PartFileSystem(results.store, snapshot.parts, datetime.now(UTC))
@@ -148,7 +152,7 @@ def open_inspection(
         allowed = [_TARGET, *map(_part_url, snapshot.parts)]
         for statement in fence(allowed):
             connection.execute(statement)
-        yield Inspection(connection, parts)
+        yield Inspection(connection, parts, snapshot.skipped)
 
 
 def ends(query: str) -> bool:

@@ -1,15 +1,19 @@
 """What is published at one moment: manifests and finished exports, read for inspection over all teams."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from engine.catalog.catalog import ResultStore
 from engine.catalog.manifest import Part, Run, State, Workflow
 from engine.common.concurrency import read_all
-from engine.common.ids import is_export_id, is_id
-from engine.exports.leases import kept_until
-from engine.request.formats import FORMATS
+from engine.errors import DocumentDamaged
+from engine.exports.export import is_export, read_metadata
 from engine.stores.port import ObjectInfo, ObjectStore
+
+_ItemT = TypeVar("_ItemT")
+_FoundT = TypeVar("_FoundT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,8 @@ class Snapshot:
 
     runs: tuple[FoundRun, ...]
     exports: tuple[ObjectInfo, ...]
+    skipped: tuple[str, ...]
+    """A sentence for each damaged document, which names it; what it describes is left out."""
 
     @property
     def parts(self) -> dict[str, Part]:
@@ -47,17 +53,37 @@ class Snapshot:
 def take_snapshot(results: ResultStore, exports: ObjectStore | None) -> Snapshot:
     """Read the manifests, and the exports unless that is None: they are an object each to ask for.
 
-    Raises SourceDamaged for a manifest that cannot be read, or StoreError.
+    Documents that are damaged are skipped. Raises StoreError.
     """
     folders = [info.key.split("/") for info in results.store.list("workflow=")]
     ids = [_id(folder[0]) for folder in folders if folder[1:] == ["workflow.json"]]
     pairs = [(_id(folder[0]), _id(folder[1])) for folder in folders if folder[2:] == ["run.json"]]
-    workflows = {found.workflow_id: found for found in read_all(results.workflow, ids)}
-    runs = read_all(lambda pair: results.run(*pair), pairs)
+    skipped: list[str] = []
+
+    def readable(read: Callable[[_ItemT], _FoundT | None]) -> Callable[[_ItemT], _FoundT | None]:
+        def reader(item: _ItemT) -> _FoundT | None:
+            try:
+                return read(item)
+            except DocumentDamaged as error:
+                skipped.append(error.message)
+                return None
+
+        return reader
+
+    def export_at(key: str) -> ObjectInfo | None:
+        info = None if exports is None else exports.head(key)
+        if info is not None:
+            read_metadata(info)
+        return info
+
+    workflows = {found.workflow_id: found for found in read_all(readable(results.load_workflow), ids)}
+    runs = tuple(read_all(readable(lambda pair: results.run(*pair)), pairs))
     kept = [] if exports is None else [info.key for info in exports.list("") if is_export(info.key)]
+    found_exports = tuple(read_all(readable(export_at), kept))
     return Snapshot(
         runs=tuple(FoundRun(run, workflows.get(run.workflow_id)) for run in runs),
-        exports=tuple(read_all(exports.head, kept)) if exports else (),
+        exports=found_exports,
+        skipped=tuple(sorted(skipped)),
     )
 
 
@@ -82,17 +108,17 @@ def run_row(found: FoundRun) -> dict[str, object]:
 def export_row(info: ObjectInfo) -> dict[str, object]:
     """A row of ``_inside.exports``."""
     workflow, _, name = info.key.partition("/")
-    metadata = info.metadata
+    metadata = read_metadata(info)
     return {
         "export_id": name.partition(".")[0],
         "workflow": workflow,
-        "run": metadata.get("run"),
-        "format": metadata.get("format"),
-        "rows": int(metadata["rows"]) if "rows" in metadata else None,
+        "run": metadata.run,
+        "format": metadata.format,
+        "rows": int(metadata.rows),
         "bytes": info.size,
-        "sha256": metadata.get("sha256"),
+        "sha256": metadata.sha256,
         "made_at": _utc(info.modified),
-        "kept_until": _utc(kept_until(metadata.get("until"), info.modified)),
+        "kept_until": _utc(metadata.until or info.modified),
     }
 
 
@@ -102,10 +128,3 @@ def _utc(moment: datetime) -> str:
 
 def _id(folder: str) -> str:
     return folder.partition("=")[2]
-
-
-def is_export(key: str) -> bool:
-    """Whether an object of the exports is a finished file, and no ticket or lease."""
-    workflow, _, name = key.partition("/")
-    export_id, _, extension = name.partition(".")
-    return is_id(workflow) and is_export_id(export_id) and extension in {row.extension for row in FORMATS.values()}

@@ -124,7 +124,7 @@ def _serve(connection: Connection, pool: Pool) -> None:
 def _run(order: Order, pool: Pool, connection: Connection, cancel: CancelToken, words: Words) -> ObjectInfo:
     def place(location: str) -> Place:
         access = {"connection_string": order.connection_string, "account_url": order.account_url}
-        return Place(location, open_store(location, **access))
+        return Place(location, open_store(location, **access, create=False))
 
     runner = ClusterRunner(
         place(order.results),

@@ -37,5 +37,8 @@ def _open(location: str) -> ObjectStore:
     # A process of the cluster serves one job after another; connections and their handshakes are worth keeping.
     storage = StorageSettings()
     return open_store(
-        location, connection_string=storage.azure_connection_string, account_url=storage.azure_account_url
+        location,
+        connection_string=storage.azure_connection_string,
+        account_url=storage.azure_account_url,
+        create=False,
     )

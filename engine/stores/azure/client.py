@@ -12,7 +12,15 @@ from azure.storage.blob import BlobServiceClient
 from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
-from engine.errors import InvalidInput, ObjectChanged, ObjectExists, ObjectMissing, StoreError, StoreUnavailable
+from engine.errors import (
+    InvalidInput,
+    ObjectArchived,
+    ObjectChanged,
+    ObjectExists,
+    ObjectMissing,
+    StoreError,
+    StoreUnavailable,
+)
 from engine.stores.azure.request_body import Pieces
 
 CONNECT_SECONDS = 3
@@ -29,6 +37,7 @@ _READ_BYTES = 512 * 1024
 _LONGEST_BODY_BYTES = 2**50
 """Above any blob: left to itself, the SDK makes a request for every 32 MiB."""
 _TAKEN = ("BlobAlreadyExists", "ConditionNotMet", "TargetConditionNotMet", "BlobOverwritten")
+_ARCHIVED = ("BlobArchived", "BlobBeingRehydrated")
 _SECRETS = re.compile(r"\?[^\s'\"<>()]+|(?<=AccountKey=)[^;\s]+|(?<=sig=)[^&\s]+", re.IGNORECASE)
 
 
@@ -91,7 +100,9 @@ def _translate(error: AzureError, creating: bool) -> StoreError:
     if status == 404 and not creating:
         return ObjectMissing("The object is not there.")
     if status == 404:
-        return StoreUnavailable("The Azure container is missing and could not be made: create it.")
+        return StoreUnavailable("The Azure container is missing: create it, or run `tailrace init`.")
+    if code in _ARCHIVED:
+        return ObjectArchived("The object is in the store's archive tier and cannot be read.")
     if code == "InvalidBlockList":
         return StoreError("A block of the upload is gone.")
     if status in (401, 403) or isinstance(error, ClientAuthenticationError):

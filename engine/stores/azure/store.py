@@ -27,7 +27,9 @@ from engine.stores.validation import RESERVED_METADATA, checked_key, checked_met
 _CONTAINER = re.compile(r"(?=.{3,63}$)[a-z0-9](-?[a-z0-9])*")
 
 
-def azure_store(container: str, prefix: str, *, connection_string: str | None, account_url: str | None) -> "AzureStore":
+def azure_store(
+    container: str, prefix: str, *, connection_string: str | None, account_url: str | None, create: bool = True
+) -> "AzureStore":
     """A store in that container; an account URL without a signature uses the machine's own Azure identity.
 
     Raises InvalidInput for names that Azure does not take, and unless exactly one way in is given.
@@ -39,7 +41,7 @@ def azure_store(container: str, prefix: str, *, connection_string: str | None, a
         )
     service = open_service(connection_string, account_url)
     try:
-        return AzureStore(service, container, prefix)
+        return AzureStore(service, container, prefix, create=create)
     except ValueError as error:
         raise InvalidInput(
             "That prefix cannot begin the names of objects.", remedy="Write az://container/folder/folder."
@@ -47,12 +49,12 @@ def azure_store(container: str, prefix: str, *, connection_string: str | None, a
 
 
 class AzureStore:
-    """Blobs below ``prefix/`` of one container, which is made by the first write if it is missing."""
+    """Blobs below ``prefix/`` of one container; with ``create``, the first write makes the container if needed."""
 
-    def __init__(self, service: BlobServiceClient, container: str, prefix: str) -> None:
+    def __init__(self, service: BlobServiceClient, container: str, prefix: str, *, create: bool = True) -> None:
         self._prefix = f"{checked_key(prefix)}/" if prefix else ""
         self._container = service.get_container_client(container)
-        self._container_made = False
+        self._container_made = not create
         self._mutex = Lock()
         self._read_urls = azure_read_urls(service, self._blob)
 
@@ -149,7 +151,7 @@ class AzureStore:
         return 0, 0
 
     def check(self) -> None:
-        """Make the container if it is missing, and ask for a blob of it."""
+        """Ask for a blob of the container, which is made before if this store may do so."""
         blob = self._blob("check")
         self._make_container()
         with translated(creating=True):

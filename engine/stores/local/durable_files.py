@@ -13,6 +13,7 @@ from pathlib import Path
 from engine.errors import StoreUnavailable
 
 _SENTENCES = {
+    errno.ENOENT: "A folder of the storage directory is missing: mount the directory, or run `tailrace init`.",
     errno.ENOSPC: "The storage directory is full: free some space, or give it a larger disk.",
     errno.EDQUOT: "The storage directory is full: its quota is used up.",
     errno.EACCES: "The storage directory refuses access: let the service's user read and write it.",

@@ -1,13 +1,16 @@
 """The sidecar of a file in a directory store: what a file cannot say of itself."""
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self
 
-from engine.errors import StoreError
 from engine.stores.local.durable_files import make_directory, sync_directory, write_new
+
+_LOG = logging.getLogger("tailrace")
+_FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,21 +27,39 @@ class Sidecar:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """The sidecar at ``path``, or the default for files that someone else put into the store."""
+        """The sidecar at ``path``; the default if it is damaged, or for files that another program put there.
+
+        The object stays readable without it. What needs the metadata finds them missing.
+        """
         try:
             content = path.read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError):
             return cls()
         try:
-            fields = json.loads(content)
-            return cls(fields["content_type"], fields["metadata"], tuple(fields["sizes"]))
-        except (ValueError, TypeError, KeyError) as error:
-            raise StoreError("The description of an object is damaged.") from error
+            return cls._parsed(json.loads(content))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            _LOG.warning("Ignored a damaged file of metadata: %s (%s).", path, type(error).__name__)
+            return cls()
+
+    @classmethod
+    def _parsed(cls, fields: dict[str, object]) -> Self:
+        if fields.get("format_version", 1) != _FORMAT_VERSION:
+            raise ValueError("another format version")
+        content_type, metadata, sizes = fields["content_type"], fields["metadata"], fields["sizes"]
+        if not (
+            isinstance(content_type, str)
+            and isinstance(metadata, dict)
+            and all(isinstance(value, str) for value in metadata.values())
+            and isinstance(sizes, list)
+            and all(isinstance(size, int) for size in sizes)
+        ):
+            raise TypeError("a member of another type")
+        return cls(content_type, metadata, tuple(sizes))
 
     def write(self, path: Path, staging: Path) -> None:
         """Put the sidecar at ``path`` whole, by way of a file in ``staging``."""
         staged = staging / "sidecar.json"
-        write_new(staged, json.dumps(asdict(self)).encode())
+        write_new(staged, json.dumps({"format_version": _FORMAT_VERSION, **asdict(self)}).encode())
         make_directory(path.parent)
         staged.replace(path)
         sync_directory(path.parent)

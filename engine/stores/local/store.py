@@ -25,10 +25,10 @@ _CHUNK_BYTES = 1024 * 1024
 
 
 class DirectoryStore:
-    """Objects as files below ``root``, which is made when the first object is."""
+    """Objects as files below ``root``; with ``create``, the first write makes the root if it is missing."""
 
-    def __init__(self, root: Path) -> None:
-        self._tree = Tree(root)
+    def __init__(self, root: Path, *, create: bool = True) -> None:
+        self._tree = Tree(root, create=create)
 
     def head(self, key: str) -> ObjectInfo | None:
         """The object, or None also if its file is not as long as it was written."""
@@ -104,7 +104,7 @@ class DirectoryStore:
             return self._tree.remove_staging(before.timestamp(), dry=dry)
 
     def check(self) -> None:
-        """Write, link and remove a file below the root, which is made if missing."""
+        """Write, link and remove a file below the root."""
         with translated(), self._staged(b"") as file:
             (file.parent / "link").hardlink_to(file)
 

@@ -53,8 +53,9 @@ def info_of(key: str, status: os.stat_result, sidecar: Sidecar) -> ObjectInfo:
 class Tree:
     """The files below one root. Methods raise OSError as it comes; keys are checked before they get here."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, create: bool) -> None:
         self.root = root
+        self._create = create
         self._swept = False
 
     def path(self, key: str) -> Path:
@@ -66,6 +67,8 @@ class Tree:
         try:
             status = self.path(key).stat()
         except FileNotFoundError:
+            if self._is_broken_link(key):
+                raise
             return None
         except NotADirectoryError:
             # A key below another object names nothing, but a root that is no directory is a fault.
@@ -87,6 +90,7 @@ class Tree:
 
     def new_staging(self) -> Path:
         """A new empty directory for what is not visible yet."""
+        self._make_root()
         staging = self.root / ".staging"
         make_directory(staging)
         if not self._swept:
@@ -189,15 +193,31 @@ class Tree:
             key = base + name
             if name.endswith("/") and (key.startswith(prefix) or prefix.startswith(key)):
                 yield from self._walk(key, prefix)
-            elif key.startswith(prefix) and (status := self.status(key)) is not None:
-                yield key, status
+            elif key.startswith(prefix):
+                # A link to what is not there hides its own key alone.
+                with suppress(FileNotFoundError):
+                    if (status := self.status(key)) is not None:
+                        yield key, status
+
+    def _is_broken_link(self, key: str) -> bool:
+        """Whether the file or a folder above it is a broken link, such as one into a volume that is not mounted."""
+        path = self.path(key)
+        ways = [path, *(parent for parent in path.parents if parent.is_relative_to(self.root))]
+        return any(way.is_symlink() and not way.exists() for way in ways)
 
     def _sidecar_path(self, key: str) -> Path:
         return self.root / ".meta" / f"{key}.json"
 
+    def _make_root(self) -> None:
+        if self._create:
+            make_directory(self.root)
+        elif not self.root.is_dir():
+            # A file raises NotADirectoryError by what comes next.
+            self.root.stat()
+
     @contextmanager
     def _lock(self) -> Iterator[None]:
-        make_directory(self.root)
+        self._make_root()
         # Opened anew each time: flock belongs to the opening, so it keeps threads apart as well as processes.
         descriptor = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
         try:

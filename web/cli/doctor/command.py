@@ -18,16 +18,20 @@ from web.settings import AdmissionSettings, AuthSettings, ServerSettings, Signin
 
 
 @click.command()
-@click.option("--write", is_flag=True, help="Write, read and remove a small object in each store as well.")
+@click.option(
+    "--write/--no-write", default=True, show_default=True,
+    help="Write, read and delete a small object in each store and the spill directory.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for machines.")
 def doctor(write: bool, as_json: bool) -> None:
     """Say what is configured, what can be reached, and what is wrong, with the remedy.
 
-    Secrets are never printed. Without --write nothing is written anywhere. Notes are worth knowing and no problems.
+    Secrets are never printed. With --no-write nothing is written anywhere, so that a credential that may only read
+    goes unnoticed. Notes are worth knowing and no problems.
 
     \b
     Examples: tailrace doctor
-              tailrace doctor --write --json | jq '.findings[] | select(.level == "problem")'
+              tailrace doctor --json | jq '.findings[] | select(.level == "problem")'
 
     Exit codes: 0 all is fine, 1 there are problems, 2 the command line was wrong, 130 interrupted.
     """

@@ -56,11 +56,11 @@ def _pinned() -> str | None:
 def check_spill(settings: DuckDBSettings, at_once: int, *, write: bool) -> Iterator[Finding]:
     """Whether large sorts have a place, and enough of it."""
     there = settings.spill_directory.absolute()
-    while not there.exists():
+    while not there.exists() and not there.is_symlink():
         there = there.parent
     remedy = "set TAILRACE_SPILL_DIRECTORY to a directory that this user may write"
     if not there.is_dir():
-        yield problem("spill", f"{there} is not a directory", remedy)
+        yield problem("spill", f"{there} is not a directory, or a broken link", remedy)
         return
     if not os.access(there, os.W_OK | os.X_OK) or (write and not _writable(there)):
         yield problem("spill", f"{there} cannot be written by this user", remedy)

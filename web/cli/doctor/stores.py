@@ -1,17 +1,16 @@
-"""Whether the stores of results and exports can be reached, and with ``--write`` written."""
+"""Whether the stores of results and exports are there, can be reached, and can be written."""
 
-import os
 import secrets
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from pathlib import Path
 
-from engine.bootstrap import open_exporter
-from engine.errors import EngineError
+from engine.bootstrap import open_exporter, open_pair, open_unmarked
+from engine.errors import EngineError, StoreNotInitialised
 from engine.exports.exporter import Exporter
+from engine.exports.store_pair import StorePair
 from engine.settings import DuckDBSettings, StorageSettings
+from engine.stores.marker import Role
 from engine.stores.port import ObjectStore
 from web.cli.doctor.findings import Finding, note, ok, problem
 from web.settings import SigningSettings
@@ -19,25 +18,31 @@ from web.settings import SigningSettings
 RESERVED = "_tailrace"
 """Begins the key of a probe: no id begins with ``_``, so no workflow's object is ever called so."""
 
+_PROBE = b"tailrace doctor\n"
 _LOOKED_AT = 100
 _SKEW = timedelta(seconds=60)
 _REACH = {
     True: "set {variable} to a directory that this user may read and write, or mend that one",
     False: "check AZURE_STORAGE_CONNECTION_STRING or AZURE_STORAGE_ACCOUNT_URL, the container's name and the network",
 }
+_WRITE = {
+    True: "let this user write and delete in the directory, and free space if it is full",
+    False: "use a key, identity or signature that may read, add, create, write, delete and list",
+}
 
 
 def check_stores(
     storage: StorageSettings, duckdb: DuckDBSettings, signing: SigningSettings | None, *, write: bool
 ) -> Iterator[Finding]:
-    """Findings about both stores."""
+    """Findings about both stores. With ``write``, a small object is written, read and deleted in each."""
     try:
         exporter = open_exporter(storage, duckdb)
     except EngineError as error:
         yield problem("stores", error.message, str(error.details.get("remedy", "")))
         return
-    yield from _Store("results", storage.results, exporter.results.store, write).findings()
-    yield from _Store("exports", storage.exports, exporter.exports, write).findings()
+    pair = open_pair(storage)
+    yield from _Store("results", storage.results, open_unmarked(storage, "results"), pair, write).findings()
+    yield from _Store("exports", storage.exports, open_unmarked(storage, "exports"), pair, write).findings()
     if signing is not None and signing.downloads == "redirect":
         yield _redirect(exporter)
 
@@ -56,8 +61,9 @@ def _redirect(exporter: Exporter) -> Finding:
 class _Store:
     """One store, and what is said of it."""
 
-    def __init__(self, area: str, location: str, store: ObjectStore, write: bool) -> None:
-        self._area = area
+    def __init__(self, area: Role, location: str, store: ObjectStore, pair: StorePair, write: bool) -> None:
+        self._area: Role = area
+        self._pair = pair
         self._location = location
         self._store = store
         self._write = write
@@ -65,15 +71,24 @@ class _Store:
         self._remedy = _REACH[self._local].format(variable=f"TAILRACE_{area.upper()}")
 
     def findings(self) -> Iterator[Finding]:
-        """By a list first; nothing is written unless that was asked for."""
+        """The marker first, then a list, then a probe."""
+        try:
+            self._pair.require(self._area, adopt=self._write)
+        except StoreNotInitialised as error:
+            yield problem(self._area, f"{self._location}: {error.message.rstrip('.')}", "tailrace init")
+            return
+        except EngineError as error:
+            yield problem(self._area, f"{self._location}: {error.message.rstrip('.')}", self._remedy)
+            return
         try:
             seen = list(islice(self._store.list(""), _LOOKED_AT))
         except EngineError as error:
-            yield problem(self._area, f"{self._location}: {error.message}", self._remedy)
+            yield problem(self._area, f"{self._location}: {error.message.rstrip('.')}", self._remedy)
             return
-        held = f"{len(seen)}{' or more' if len(seen) == _LOOKED_AT else ''} objects"
-        if seen:
-            yield ok(self._area, f"{self._location}: reached, {held}")
+        held = len([info for info in seen if not info.key.startswith(RESERVED)])
+        if held:
+            more = " or more" if len(seen) == _LOOKED_AT else ""
+            yield ok(self._area, f"{self._location}: reached, {held}{more} objects")
         else:
             yield note(
                 self._area,
@@ -81,36 +96,33 @@ class _Store:
                 "right if nothing was published yet" if self._area == "results" else "right before the first export",
             )
         yield from self._clock(max((info.modified for info in seen), default=None))
-        yield from self._probed() if self._write else self._looked()
-
-    def _looked(self) -> Iterator[Finding]:
-        """What can be told of writing without any."""
-        if not self._local:
-            return
-        there = Path(self._location).absolute()
-        while not there.exists():
-            there = there.parent
-        if not os.access(there, os.W_OK | os.X_OK):
-            yield problem(self._area, f"{there} cannot be written by this user", self._remedy)
+        if self._write:
+            yield from self._probed()
 
     def _probed(self) -> Iterator[Finding]:
         key = f"{RESERVED}/doctor-{secrets.token_hex(8)}"
         try:
-            written = self._store.create(key, b"tailrace doctor\n", content_type="text/plain", metadata={})
-            self._expect(self._store.read(key) == b"tailrace doctor\n", "what was written came back otherwise")
-            self._expect(self._store.delete(key), "what was written could not be removed")
+            written = self._store.create(key, _PROBE, content_type="text/plain", metadata={})
         except EngineError as error:
-            yield problem(self._area, f"{self._location}: writing failed: {error.message}", self._remedy)
-        else:
-            yield ok(self._area, "a small object was written, read and removed")
-            yield from self._clock(written.modified)
-        finally:
-            with suppress(EngineError):
-                self._store.delete(key)
+            yield self._refused("it can be read but not written", error)
+            return
+        refused = list(self._read_and_deleted(key))
+        yield from refused or [ok(self._area, "a small object was written, read and deleted")]
+        yield from self._clock(written.modified)
 
-    def _expect(self, held: bool, otherwise: str) -> None:
-        if not held:
-            raise EngineError(otherwise)
+    def _read_and_deleted(self, key: str) -> Iterator[Finding]:
+        try:
+            if self._store.read(key) != _PROBE:
+                raise EngineError("the bytes differ from those that were written")
+        except EngineError as error:
+            yield self._refused("what was written cannot be read", error)
+        try:
+            self._store.delete(key)
+        except EngineError as error:
+            yield self._refused(f"what was written cannot be deleted, and {key} is left", error)
+
+    def _refused(self, what: str, error: EngineError) -> Finding:
+        return problem(self._area, f"{self._location}: {what}: {error.message.rstrip('.')}", _WRITE[self._local])
 
     def _clock(self, modified: datetime | None) -> Iterator[Finding]:
         """A store stamps its objects by its own clock: none can be younger than now."""

@@ -1,0 +1,189 @@
+"""JSON documents in an object store: workflows, runs, leases, tickets and markers are all read and changed here.
+
+A document can be damaged: cut, empty, not JSON, of other types, of a newer version, under another document's name.
+`Documents.load` raises `DocumentDamaged` then. Where one damaged document must not stop the work on the others,
+`Documents.read` skips it and logs its key instead.
+"""
+
+import json
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.alias_generators import to_camel
+
+from engine.errors import DocumentDamaged, ObjectChanged, ObjectExists, ObjectMissing, StoreUnavailable
+from engine.stores.port import ObjectInfo, ObjectStore
+
+LOG = logging.getLogger("tailrace")
+
+MAX_SMALL_BYTES = 1024 * 1024
+"""A document that is longer is damaged, unless its kind allows more."""
+
+_JSON = "application/json"
+_ATTEMPTS = 20
+_JITTER_SECONDS = 0.02
+_LOG_INTERVAL_SECONDS = 60
+_MAX_LOGGED_KEYS = 1000
+_MAX_REASON_LENGTH = 200
+
+
+class Document(BaseModel):
+    """A JSON document. Each kind has a member ``format_version: Literal[1] = 1``; other versions do not parse."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+    def encode(self) -> bytes:
+        """The document as JSON text."""
+        return self.model_dump_json(by_alias=True).encode()
+
+    def belongs_at(self, key: str) -> bool:  # noqa: ARG002  # kinds that know their ids look at it
+        """Whether a document of this content can lie at that key."""
+        return True
+
+
+DocumentT = TypeVar("DocumentT", bound=Document)
+
+
+@dataclass(frozen=True, slots=True)
+class Version(Generic[DocumentT]):
+    """A document as it was read; ``etag`` is what a conditional change of it needs."""
+
+    document: DocumentT
+    etag: str
+
+
+class ConcurrentChanges(StoreUnavailable):
+    """Too many others changed the same document at the same time."""
+
+
+class Documents(Generic[DocumentT]):
+    """The documents of one kind in a store.
+
+    ``substitute`` makes what stands in for a damaged document in `find` and `update`; None stands for "not there".
+    Without it they raise DocumentDamaged.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        kind: type[DocumentT],
+        *,
+        max_bytes: int = MAX_SMALL_BYTES,
+        substitute: Callable[[ObjectInfo], DocumentT | None] | None = None,
+    ) -> None:
+        self._store = store
+        self._kind = kind
+        self._max_bytes = max_bytes
+        self._substitute = substitute
+
+    def load(self, key: str) -> DocumentT | None:
+        """The document, or None if there is none. Raises DocumentDamaged."""
+        try:
+            content = self._store.read(key, length=self._max_bytes + 1)
+        except ObjectMissing:
+            return None
+        return self._parsed(key, content)
+
+    def read(self, key: str) -> DocumentT | None:
+        """The document, or None if there is none or it is damaged, which is logged."""
+        try:
+            return self.load(key)
+        except DocumentDamaged as error:
+            log_damage(error)
+            return None
+
+    def find(self, key: str) -> Version[DocumentT] | None:
+        """The document with its version, or None if there is none."""
+        while True:
+            info = self._store.head(key)
+            try:
+                document = None if info is None else self._version_of(info)
+            except (ObjectMissing, ObjectChanged):
+                continue
+            return None if info is None or document is None else Version(document, info.etag)
+
+    def create(self, key: str, document: DocumentT) -> None:
+        """Write a new document. Raises ObjectExists."""
+        self._store.create(key, document.encode(), content_type=_JSON, metadata={})
+
+    def update(self, key: str, change: Callable[[DocumentT | None], DocumentT | None]) -> DocumentT | None:
+        """Write what ``change`` makes of the document (None: there is none), and return it; a compare-and-swap.
+
+        Nothing is written if the result is None or equal to what is there. ``change`` is called again when another
+        process was faster; what it raises ends the update. Raises ConcurrentChanges after many attempts.
+        """
+        for attempt in range(_ATTEMPTS):
+            info = self._store.head(key)
+            try:
+                there = None if info is None else self._version_of(info)
+            except (ObjectMissing, ObjectChanged):
+                continue
+            changed = change(there)
+            if changed is None or changed == there:
+                return changed
+            try:
+                if info is None:
+                    self.create(key, changed)
+                else:
+                    self._store.replace(key, changed.encode(), etag=info.etag)
+            except (ObjectExists, ObjectChanged, ObjectMissing):
+                time.sleep(random.uniform(0, _JITTER_SECONDS * (attempt + 1)))  # noqa: S311  # jitter, not a secret
+            else:
+                return changed
+        raise ConcurrentChanges("Too many concurrent changes to the same document; try again.")
+
+    def _version_of(self, info: ObjectInfo) -> DocumentT | None:
+        content = self._store.read(info.key, length=self._max_bytes + 1, etag=info.etag)
+        try:
+            return self._parsed(info.key, content)
+        except DocumentDamaged as error:
+            if self._substitute is None:
+                raise
+            log_damage(error)
+            return self._substitute(info)
+
+    def _parsed(self, key: str, content: bytes) -> DocumentT:
+        if len(content) > self._max_bytes:
+            raise DocumentDamaged(key, f"it is longer than {self._max_bytes:,} bytes")
+        try:
+            document = self._kind.model_validate_json(content)
+        except (ValidationError, RecursionError) as error:
+            raise DocumentDamaged(key, _reason(content, error)) from error
+        if not document.belongs_at(key):
+            raise DocumentDamaged(key, "its content belongs to another key")
+        return document
+
+
+_logged: dict[str, float] = {}
+
+
+def log_damage(error: DocumentDamaged) -> None:
+    """One line for operators, at most one a minute for each key: lists come by the same document again and again."""
+    now = time.monotonic()
+    if now - _logged.get(error.key, -_LOG_INTERVAL_SECONDS) < _LOG_INTERVAL_SECONDS:
+        return
+    if len(_logged) >= _MAX_LOGGED_KEYS:
+        _logged.clear()
+    _logged[error.key] = now
+    LOG.warning("Skipped a damaged document. %s", error.message)
+
+
+def _reason(content: bytes, error: ValidationError | RecursionError) -> str:
+    if not content:
+        return "it is empty"
+    try:
+        version = json.loads(content)["formatVersion"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        version = None
+    if isinstance(version, int) and version > 1:
+        return f"it has format version {str(version)[:20]}, written by a newer version of Tailrace"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    wrong = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    where = ".".join(map(str, wrong["loc"]))
+    return f"{f'{where}: ' if where else ''}{wrong['msg']}"[:_MAX_REASON_LENGTH]

@@ -1,0 +1,86 @@
+"""A store that answers only while its marker is there."""
+
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+
+from engine.stores.port import ObjectInfo, ObjectStore, ReadUrls, Staging, Upload
+
+CHECK_INTERVAL_SECONDS = 2.0
+"""How long a marker that was found is trusted. One that was not found is looked for again at once."""
+
+
+class MarkedStore:
+    """A store behind a check of its marker, which raises StoreUnavailable.
+
+    The check runs before an operation if the last successful one is older than `CHECK_INTERVAL_SECONDS`: a volume that
+    is unmounted under a running service is noticed within that time.
+    """
+
+    def __init__(self, store: ObjectStore, require_marker: Callable[[], None]) -> None:
+        self._unchecked = store
+        self._require_marker = require_marker
+        self._checked_at = float("-inf")
+
+    def head(self, key: str) -> ObjectInfo | None:
+        """See the port."""
+        return self._store.head(key)
+
+    def read(self, key: str, *, start: int = 0, length: int | None = None, etag: str | None = None) -> bytes:
+        """See the port."""
+        return self._store.read(key, start=start, length=length, etag=etag)
+
+    def stream(self, key: str, *, start: int, length: int, etag: str) -> Generator[bytes, None, None]:
+        """See the port."""
+        yield from self._store.stream(key, start=start, length=length, etag=etag)
+
+    def create(self, key: str, data: bytes, *, content_type: str, metadata: Mapping[str, str]) -> ObjectInfo:
+        """See the port."""
+        return self._store.create(key, data, content_type=content_type, metadata=metadata)
+
+    def replace(self, key: str, data: bytes, *, etag: str) -> ObjectInfo:
+        """See the port."""
+        return self._store.replace(key, data, etag=etag)
+
+    def begin(self, key: str, *, content_type: str) -> Upload:
+        """See the port."""
+        return self._store.begin(key, content_type=content_type)
+
+    def join(self, key: str, handle: str) -> Staging:
+        """See the port."""
+        return self._store.join(key, handle)
+
+    def delete(self, key: str, *, etag: str | None = None) -> bool:
+        """See the port."""
+        return self._store.delete(key, etag=etag)
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """See the port."""
+        yield from self._store.list(prefix)
+
+    def local_path(self, key: str) -> Path | None:
+        """A path, whether the marker is there or not: whoever opens it asks for the object first."""
+        return self._unchecked.local_path(key)
+
+    def read_urls(self) -> ReadUrls | None:
+        """See the port."""
+        return self._unchecked.read_urls()
+
+    def remove_leftovers(self, before: datetime, *, dry: bool = False) -> tuple[int, int]:
+        """See the port."""
+        return self._store.remove_leftovers(before, dry=dry)
+
+    def check(self) -> None:
+        """Look for the marker now, then reach the store."""
+        self._require_marker()
+        self._checked_at = time.monotonic()
+        self._unchecked.check()
+
+    @property
+    def _store(self) -> ObjectStore:
+        if time.monotonic() - self._checked_at >= CHECK_INTERVAL_SECONDS:
+            # Without a lock: at worst, several threads look at the same time.
+            self._require_marker()
+            self._checked_at = time.monotonic()
+        return self._unchecked
