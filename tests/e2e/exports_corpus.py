@@ -1,7 +1,7 @@
 """Fifty requests over one fixed run, and the SHA-256 of the file that each has always given.
 
-Run as a program (``python -m tests.e2e.exports_corpus``) it rewrites ``exports_corpus.json``. Do that only after a change
-that is meant to change bytes, and name the change in the changelog.
+Run as a program (``python -m tests.e2e.exports_corpus``) it rewrites ``exports_corpus.json``. Do that only after a
+change that is meant to change bytes, and name the change in the changelog.
 """
 
 import datetime as dt
