@@ -8,6 +8,7 @@ from datetime import datetime
 
 from engine.catalog.manifest import Run
 from engine.catalog.schema import Field
+from engine.common.ids import is_export_id, is_id
 from engine.exports.leases import kept_until
 from engine.plan.planner import ExportPlan
 from engine.request.formats import FORMATS, Format
@@ -45,6 +46,13 @@ class ExportFile:
 def export_key(workflow_id: str, export_id: str, format_: Format) -> str:
     """The key of an export's object; both ids are checked ids."""
     return f"{workflow_id}/{export_id}.{format_.extension}"
+
+
+def is_export(key: str) -> bool:
+    """Whether a key of the exports names a finished file, not a status document or a lease."""
+    workflow, _, name = key.partition("/")
+    export_id, _, extension = name.partition(".")
+    return is_id(workflow) and is_export_id(export_id) and extension in {row.extension for row in FORMATS.values()}
 
 
 def metadata_of(plan: ExportPlan, *, rows: int, sha256: str, until: datetime) -> dict[str, str]:

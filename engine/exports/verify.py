@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from engine.catalog.catalog import ResultStore
 from engine.catalog.manifest import Run
 from engine.errors import ObjectMissing, StoreError, StoreUnavailable
-from engine.query.inspect.snapshot import is_export
+from engine.exports.export import is_export
 from engine.stores.port import ObjectStore
 
 

@@ -6,9 +6,8 @@ from datetime import UTC, datetime
 from engine.catalog.catalog import ResultStore
 from engine.catalog.manifest import Part, Run, State, Workflow
 from engine.common.concurrency import read_all
-from engine.common.ids import is_export_id, is_id
+from engine.exports.export import is_export
 from engine.exports.leases import kept_until
-from engine.request.formats import FORMATS
 from engine.stores.port import ObjectInfo, ObjectStore
 
 
@@ -102,10 +101,3 @@ def _utc(moment: datetime) -> str:
 
 def _id(folder: str) -> str:
     return folder.partition("=")[2]
-
-
-def is_export(key: str) -> bool:
-    """Whether an object of the exports is a finished file, and no ticket or lease."""
-    workflow, _, name = key.partition("/")
-    export_id, _, extension = name.partition(".")
-    return is_id(workflow) and is_export_id(export_id) and extension in {row.extension for row in FORMATS.values()}
