@@ -111,8 +111,8 @@ def test_so_it_is_where_a_sorted_parquet_file_has_many_row_groups(
     parquet = FORMATS_OF["parquet"]
     small = replace(parquet, copy_options=parquet.copy_options.replace("122880", "2048"))
     monkeypatch.setitem(FORMATS_OF, "parquet", small)
-    for module in ("exchanging", "rereading"):
-        monkeypatch.setattr(f"engine.runners.{module}.ROW_GROUP_ROWS", 2048)
+    for module in ("shuffle", "rereading"):
+        monkeypatch.setattr(f"engine.runners.ray.sort.{module}.ROW_GROUP_ROWS", 2048)
     seen: list[type[Task]] = []
 
     def runs(job: Job, task: Task, *inputs: object) -> object:
