@@ -44,10 +44,6 @@ class DuckDBSettings(BaseSettings):
     )
 
 
-SORT_READS = 4
-"""Tasks of a sort that may each read the whole run, unless told otherwise."""
-
-
 class RunnerSettings(BaseSettings):
     """Where exports run."""
 
@@ -64,13 +60,6 @@ class RunnerSettings(BaseSettings):
         ge=1,
         description="Tasks of one export at once; what it takes of a cluster is so many times the limits of a task. "
         "Without it, as many as there are CPUs",
-    )
-    runner_sort_reads: int = Field(
-        SORT_READS,
-        ge=0,
-        le=64,
-        description="Tasks of a sort that may each read the whole run, which is cheap where they are few; "
-        "a sort that needs more, and any with 0, exchanges its rows",
     )
     ray_address: str | None = Field(
         None,

@@ -15,11 +15,12 @@ from fsspec import AbstractFileSystem
 
 from engine.catalog.manifest import Part
 from engine.common.cancellation import CancelToken
+from engine.common.chunk import Chunk
 from engine.common.progress import Progress
 from engine.errors import Cancelled, LimitExceeded, SourceDamaged
 from engine.execute.fifo import Pipe, open_pipe
 from engine.execute.filesystems import PART, STAGE, PartFileSystem, StageFileSystem
-from engine.execute.framing import Chunk, Frame, frame_of
+from engine.execute.framing import Frame, frame_of
 from engine.execute.ordered_sink import OrderedSink
 from engine.execute.session import open_session
 from engine.execute.spill_limit import TOO_LARGE

@@ -3,11 +3,9 @@
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
+from engine.common.chunk import Chunk
 from engine.parquet.footer_merge import MAGIC, TAIL_BYTES, FooterJoin
 from engine.plan.planner import ExportPlan
-
-Chunk = bytes | memoryview
-"""Bytes on their way; a view keeps the whole of what it looks at."""
 
 OPEN, _CLOSE = b"[\n\t", b"\n]\n"
 

@@ -7,8 +7,9 @@ wait. The front never waits for anyone behind it, so the whole cannot stall.
 from collections.abc import Callable, Iterable
 from threading import Condition
 
+from engine.common.chunk import Chunk
 from engine.errors import Cancelled
-from engine.execute.framing import Chunk, Frame
+from engine.execute.framing import Frame
 
 
 class OrderedSink:

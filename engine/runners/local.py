@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from engine.common.cancellation import CancelToken
+from engine.common.chunk import Chunk
 from engine.common.malloc import set_heaps
 from engine.common.progress import Progress
 from engine.execute.executor import run_ranges
-from engine.execute.framing import Chunk
 from engine.execute.row_group_copy import copy_row_groups
 from engine.plan.planner import ExportPlan
 from engine.runners.port import Staged

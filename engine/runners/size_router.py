@@ -41,7 +41,6 @@ def make_runner(
         storage,
         duckdb,
         tasks_at_once=settings.runner_tasks_at_once,
-        sort_reads=settings.runner_sort_reads,
     )
     return SizedRunner(local, driven, settings.runner_min_bytes)
 

@@ -7,8 +7,8 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
+from engine.common.chunk import Chunk
 from engine.errors import LimitExceeded
-from engine.execute.framing import Chunk
 from engine.stores.in_flight import UnderWay
 from engine.stores.port import ObjectInfo, ObjectStore, Upload
 

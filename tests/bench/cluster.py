@@ -27,7 +27,7 @@ from engine.runners.ray.client import DrivenRunner
 from engine.runners.ray.driver_process import Driver
 from engine.runners.ray.runner import Place
 from engine.runners.size_router import SizedRunner
-from engine.settings import SORT_READS, DuckDBSettings, StorageSettings
+from engine.settings import DuckDBSettings, StorageSettings
 from engine.stores import DirectoryStore
 from tests.bench.cluster_driver import exchanged, measured, simulate
 from tests.bench.data import RESULTS, dataset, publish
@@ -43,16 +43,12 @@ _SORTS: dict[str, tuple[str, dict[str, Any], float]] = {
     "JSON by price": ("json", {"sort_by": "price", "descending": True}, 1.6),
     "Parquet by quantity": ("parquet", {"sort_by": "quantity"}, 1.6),
 }
-_EXCHANGED = ", exchanged"
-"""As on a cluster of more than a few CPUs."""
-
 CASES: dict[str, tuple[str, dict[str, Any], float]] = {
     "CSV": ("csv", {}, 1.25),
     "JSON": ("json", {}, 1.25),
     "Parquet, filtered": ("parquet", _FILTER, 1.25),
     "Parquet, row groups": ("parquet", {}, 1.25),
     **_SORTS,
-    **{f"{name}{_EXCHANGED}": case for name, case in _SORTS.items()},
 }
 """What is exported, and how many times as long it may take on the cluster."""
 
@@ -87,15 +83,12 @@ def compare(rows: int, rounds: int, names: list[str]) -> None:
         here = _side(FOLDER / "exports-here", settings, lambda store: LocalRunner(_results().store, store, settings))
         storage = StorageSettings(results=str(RESULTS), exports=str(FOLDER / "exports-cluster"))
 
-        def on_cluster(sort_reads: int) -> Side:
-            def runner(store: DirectoryStore) -> Runner:
-                spread = DrivenRunner(driver, store, storage, settings, sort_reads=sort_reads)
-                # As a service has it; no export is too small.
-                return SizedRunner(LocalRunner(_results().store, store, settings), spread, 0)
+        def on_cluster(store: DirectoryStore) -> Runner:
+            spread = DrivenRunner(driver, store, storage, settings)
+            # As a service has it; no export is too small.
+            return SizedRunner(LocalRunner(_results().store, store, settings), spread, 0)
 
-            return _side(FOLDER / "exports-cluster", settings, runner)
-
-        there, exchanging = on_cluster(SORT_READS), on_cluster(0)
+        there = _side(FOLDER / "exports-cluster", settings, on_cluster)
         first = here.exporter.plan(request("csv", workflow=data.workflow, **_FEW), TEAM)
         seconds = [there.run(first)[0] for _ in range(2)]
         say(f"An export of 300,000 rows: {seconds[0]:.1f} s with the start of the driver, then {seconds[1]:.2f} s\n")
@@ -108,7 +101,7 @@ def compare(rows: int, rounds: int, names: list[str]) -> None:
                 memory.bring()
                 one = here.run(plan)
                 memory.bring()
-                other = (exchanging if name.endswith(_EXCHANGED) else there).run(plan)
+                other = there.run(plan)
                 if one[1:] != other[1:]:
                     raise SystemExit(f"{name}: the files differ: {one[1:]} here, {other[1:]} on the cluster")
                 found.append((one[0], other[0]))

@@ -112,7 +112,7 @@ def simulate(ranges: int, sort_by: str | None = None) -> list[str]:
     planned = time.perf_counter()
     pool = ThreadPool(2, _answer)
     settings = DuckDBSettings(threads=2)
-    runner = ClusterRunner(Place("az://r/x", NullStore()), Place("az://e/x", NullStore()), settings, pool, sort_reads=0)
+    runner = ClusterRunner(Place("az://r/x", NullStore()), Place("az://e/x", NullStore()), settings, pool)
     with runner.stage(plan, "w/x.csv", CancelToken(), Progress()) as staged:
         driven = time.perf_counter()
         memory = _resident()
@@ -145,7 +145,7 @@ def exchanged(results: Place, exports: Place, settings: DuckDBSettings, plan: Ex
         return found
 
     pool = ThreadPool(2, runs)
-    with ClusterRunner(results, exports, settings, pool, sort_reads=0).stage(plan, "w/x", CancelToken(), Progress()):
+    with ClusterRunner(results, exports, settings, pool).stage(plan, "w/x", CancelToken(), Progress()):
         pool.threads.shutdown()
     source = sum(part.bytes for part in plan.run.parts)
     return (

@@ -112,7 +112,6 @@ def spread_on(
         least_bytes: int = 100_000,
         results: str | None = None,
         memory_limit: str = "500MB",
-        sort_reads: int = 0,
     ) -> Spread:
         for name, value in cluster.access.items():
             monkeypatch.setenv(name, value)
@@ -125,7 +124,7 @@ def spread_on(
         store = open_store(exports, connection_string=connection_string) if location else DirectoryStore(Path(exports))
         settings = engine.settings(2).model_copy(update={"memory_limit": memory_limit})
         driver = drivers.of(cluster)
-        runner = DrivenRunner(driver, store, storage, settings, least_bytes=least_bytes, sort_reads=sort_reads)
+        runner = DrivenRunner(driver, store, storage, settings, least_bytes=least_bytes)
         return Spread(engine, store, runner)
 
     return made

@@ -27,9 +27,9 @@ from tests.helpers.ray_cluster import RayCluster, worker_of
 from tests.helpers.running import Running, wait_for
 from tests.helpers.spread import SMALL, Spread, staged
 
-PHASES = {"RangesTask": None, "SampleTask": "text", "CountTask": "text", "SplitTask": "text", "MergeTask": "text"}
+PHASES = {"RangesTask": None, "SampleTask": "text", "SplitTask": "text", "MergeTask": "text"}
 """Tasks, and what an export is sorted by that has them: if rows are exchanged, but for counts."""
-STAGING = [("RangesTask", None, 0), ("MergeTask", "text", 0), ("RangesTask", "text", 2)]
+STAGING = [("RangesTask", None), ("MergeTask", "text")]
 """Tasks that stage; the last are of a sort whose two tasks read the whole run each."""
 
 
@@ -91,7 +91,7 @@ def check_afterwards(spread: Spread, plan: ExportPlan, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("task", "place", "format_name"),
     [
-        *((task, "directory", "parquet" if task == "CountTask" else "csv") for task in PHASES),
+        *((task, "directory", "csv") for task in PHASES),
         ("RangesTask", "azure", "json"),
         ("MergeTask", "azure", "parquet"),
     ],
@@ -106,7 +106,7 @@ def test_a_worker_is_killed(
     format_name: str,
 ) -> None:
     where = (f"az://cluster-{uuid.uuid4().hex}/x", azurite.connection_string) if place == "azure" else ()
-    spread = spread_large(cluster, *where, sort_reads=2 if task == "CountTask" else 0)
+    spread = spread_large(cluster, *where)
     for plan in plans_of(spread, PHASES[task], format_name):
         running = Running(spread, plan)
         killed = kill_worker(cluster, task, running)
@@ -117,16 +117,15 @@ def test_a_worker_is_killed(
     check_afterwards(spread, plan, tmp_path / "exports")
 
 
-@pytest.mark.parametrize(("task", "sort_by", "sort_reads"), STAGING)
+@pytest.mark.parametrize(("task", "sort_by"), STAGING)
 def test_a_worker_is_killed_when_blocks_are_staged(
     cluster: RayCluster,
     spread_large: Callable[..., Spread],
     tmp_path: Path,
     task: str,
     sort_by: str | None,
-    sort_reads: int,
 ) -> None:
-    spread = spread_large(cluster, sort_reads=sort_reads)
+    spread = spread_large(cluster)
     for plan in plans_of(spread, sort_by):
         running = Running(spread, plan)
         while running.alive and not blocks_lie_in(tmp_path / "exports"):
@@ -139,16 +138,15 @@ def test_a_worker_is_killed_when_blocks_are_staged(
     check_afterwards(spread, plan, tmp_path / "exports")
 
 
-@pytest.mark.parametrize(("task", "sort_by", "sort_reads"), STAGING)
+@pytest.mark.parametrize(("task", "sort_by"), STAGING)
 def test_a_node_is_lost(
     cluster: RayCluster,
     spread_large: Callable[..., Spread],
     tmp_path: Path,
     task: str,
     sort_by: str | None,
-    sort_reads: int,
 ) -> None:
-    spread = spread_large(cluster, sort_reads=sort_reads)
+    spread = spread_large(cluster)
     # The node has work as soon as the others have heard of it.
     for plan in plans_of(spread, sort_by=sort_by):
         running = Running(spread, plan)
@@ -203,11 +201,11 @@ def test_a_node_with_another_version_is_told_with_both(
     check_afterwards(spread, plan, tmp_path / "exports")
 
 
-@pytest.mark.parametrize(("task", "sort_reads"), [("SplitTask", 0), ("RangesTask", 2)])
+@pytest.mark.parametrize("task", ["SplitTask"])
 def test_a_cancel_ends_the_tasks(
-    cluster: RayCluster, spread_large: Callable[..., Spread], tmp_path: Path, task: str, sort_reads: int
+    cluster: RayCluster, spread_large: Callable[..., Spread], tmp_path: Path, task: str
 ) -> None:
-    spread = spread_large(cluster, sort_reads=sort_reads)
+    spread = spread_large(cluster)
     before = spilled(spread)
     for plan in plans_of(spread, "text"):
         running = Running(spread, plan)
@@ -223,11 +221,10 @@ def test_a_cancel_ends_the_tasks(
     check_afterwards(spread, plan, tmp_path / "exports")
 
 
-@pytest.mark.parametrize("sort_reads", [0, 4])
 def test_a_sort_beyond_the_memory_of_its_tasks_is_refused(
-    cluster: RayCluster, spread_on: Callable[..., Spread], large: Engine, tmp_path: Path, sort_reads: int
+    cluster: RayCluster, spread_on: Callable[..., Spread], large: Engine, tmp_path: Path
 ) -> None:
-    spread = spread_on(cluster, engine=large, least_bytes=10_000_000, memory_limit="20MB", sort_reads=sort_reads)
+    spread = spread_on(cluster, engine=large, least_bytes=10_000_000, memory_limit="20MB")
     before = spilled(spread)
     plan = large.plan(spread.exporter, "csv", sort_by="text")
     with pytest.raises(LimitExceeded):
@@ -273,7 +270,7 @@ def test_a_straggler_that_never_ends_has_a_twin(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("sort_by", "sort_reads"), [(None, 0), ("text", 0), ("text", 2)])
+@pytest.mark.parametrize("sort_by", [None, "text"])
 @pytest.mark.parametrize(
     ("fault", "told"),
     [
@@ -299,7 +296,6 @@ def test_the_store_fails_under_a_task(
     fault: Fault,
     told: type[EngineError] | None,
     sort_by: str | None,
-    sort_reads: int,
 ) -> None:
     # The driver has the good line here, and the nodes have the proxy.
     location = f"az://cluster-{uuid.uuid4().hex}"
@@ -308,7 +304,7 @@ def test_the_store_fails_under_a_task(
     monkeypatch.setattr(publisher, "_COPY_OPTIONS", SMALL.replace("2048", "32768"))
     engine.publish(engine.write_parquet(pa.table({"text": text})))
     places = (f"{location}/x", azurite.connection_string)
-    limits = {"least_bytes": 1_000_000, "sort_reads": sort_reads}
+    limits = {"least_bytes": 1_000_000}
     spread = spread_on(cluster, *places, engine, results=f"{location}/results", **limits)
     plan = spread.engine.plan(spread.exporter, "csv", sort_by=sort_by)
     proxy.inject(fault)

@@ -74,7 +74,6 @@ def test_the_service_is_killed(
     settings = {
         "RUNNER": "ray",
         "RUNNER_MIN_BYTES": "0",
-        "RUNNER_SORT_READS": "0",
         "RESULTS": str(spread.engine.folder / "store"),
         "EXPORTS": str(tmp_path / "exports"),
         "SPILL_DIRECTORY": str(tmp_path / "spill"),

@@ -32,42 +32,36 @@ REQUESTS: dict[str, dict[str, Any]] = {
 }
 
 
-WAYS = [(name, reads) for name, request in REQUESTS.items() for reads in ((0, 2) if "sort_by" in request else (0,))]
-"""Requests, and how many tasks of a sort may each read the whole run: two, or none, so that rows are exchanged."""
-
-
 @pytest.mark.parametrize("format_name", FORMATS)
-@pytest.mark.parametrize(("name", "sort_reads"), WAYS)
+@pytest.mark.parametrize("name", REQUESTS)
 def test_into_a_directory(
     cluster: RayCluster,
     spread_on: Callable[..., Spread],
     tmp_path: Path,
     name: str,
-    sort_reads: int,
     format_name: str,
 ) -> None:
-    spread = spread_on(cluster, sort_reads=sort_reads)
+    spread = spread_on(cluster)
     spread.check(spread.engine.plan(spread.exporter, format_name, **REQUESTS[name]))
     assert staged(tmp_path / "exports") == []
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
-@pytest.mark.parametrize(("name", "sort_reads"), [("filtered", 0), ("sorted", 0), ("sorted", 2)])
+@pytest.mark.parametrize("name", ["filtered", "sorted"])
 def test_into_azure_with_the_credentials_of_the_nodes(
     cluster: RayCluster,
     spread_on: Callable[..., Spread],
     azurite: Azurite,
     name: str,
-    sort_reads: int,
     format_name: str,
 ) -> None:
     location = f"az://cluster-{uuid.uuid4().hex}/x"
-    spread = spread_on(cluster, location, azurite.connection_string, sort_reads=sort_reads)
+    spread = spread_on(cluster, location, azurite.connection_string)
     spread.check(spread.engine.plan(spread.exporter, format_name, **REQUESTS[name]))
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
-@pytest.mark.parametrize(("name", "sort_reads"), [("filtered", 0), ("sorted with ties", 0), ("sorted with ties", 2)])
+@pytest.mark.parametrize("name", ["filtered", "sorted with ties"])
 def test_from_azure_into_azure(
     cluster: RayCluster,
     spread_on: Callable[..., Spread],
@@ -75,7 +69,6 @@ def test_from_azure_into_azure(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     name: str,
-    sort_reads: int,
     format_name: str,
 ) -> None:
     monkeypatch.setattr(publisher, "_COPY_OPTIONS", SMALL)
@@ -90,12 +83,12 @@ def test_from_azure_into_azure(
     }
     engine.publish(engine.write_parquet(pa.table(table)))
     places = (f"{location}/exports", azurite.connection_string)
-    spread = spread_on(cluster, *places, engine, results=f"{location}/results", sort_reads=sort_reads)
+    spread = spread_on(cluster, *places, engine, results=f"{location}/results")
     spread.check(engine.plan(spread.exporter, format_name, **REQUESTS[name]))
 
 
 @pytest.mark.parametrize("place", ["directory", "azure"])
-@pytest.mark.parametrize(("sort_by", "sort_reads"), [(None, 0), ("text", 0), ("text", 2)])
+@pytest.mark.parametrize("sort_by", [None, "text"])
 def test_tasks_of_several_blocks(
     cluster: RayCluster,
     spread_on: Callable[..., Spread],
@@ -103,10 +96,9 @@ def test_tasks_of_several_blocks(
     azurite: Azurite,
     place: str,
     sort_by: str | None,
-    sort_reads: int,
 ) -> None:
     where = (f"az://cluster-{uuid.uuid4().hex}/x", azurite.connection_string) if place == "azure" else (None, None)
-    spread = spread_on(cluster, *where, large, least_bytes=10_000_000, sort_reads=sort_reads)
+    spread = spread_on(cluster, *where, large, least_bytes=10_000_000)
     plan = large.plan(spread.exporter, "csv", sort_by=sort_by)
     tasks = 1 + sum(range_.bytes for range_ in plan.scan) // 10_000_000
     assert len(spread.check(plan)) > (tasks + 1) * 8 * 1024 * 1024, "no task had more than a block"
@@ -137,21 +129,20 @@ def test_progress_counts_every_row_once(
     assert len([rows for rows in progress.steps if rows]) >= 3, "told while tasks end, and not all at once"
 
 
-@pytest.mark.parametrize(("format_name", "sort_reads"), [("csv", 0), ("csv", 2), ("json", 0), ("parquet", 2)])
+@pytest.mark.parametrize("format_name", FORMATS)
 def test_generated_runs(
     cluster: RayCluster,
     spread_on: Callable[..., Spread],
     engine: Engine,
     monkeypatch: pytest.MonkeyPatch,
     format_name: str,
-    sort_reads: int,
 ) -> None:
     monkeypatch.setattr(publisher, "_COPY_OPTIONS", SMALL.replace("2048", "7"))
-    spread, numbers = spread_on(cluster, least_bytes=1, sort_reads=sort_reads), itertools.count()
+    spread, numbers = spread_on(cluster, least_bytes=1), itertools.count()
     spreads: list[bool] = []
 
     def property_(chance: Random) -> int:
-        data, run = dataset(chance), f"{format_name}-{sort_reads}-{next(numbers)}"
+        data, run = dataset(chance), f"{format_name}-{next(numbers)}"
         data.publish(engine, run)
         try:
             plan = spread.exporter.plan(request_for(chance, data, format_name).request(run), TEAM)
@@ -163,7 +154,7 @@ def test_generated_runs(
         spread.check(plan)
         return 1
 
-    Cases(f"ray-{format_name}-{sort_reads}", 0.01).explore(property_, per_example=1)
+    Cases(f"ray-{format_name}", 0.01).explore(property_, per_example=1)
     assert set(spreads) == {False, True}, "sorted and unsorted ones have to be among them"
 
 

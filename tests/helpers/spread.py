@@ -60,11 +60,10 @@ def spread_over(
     *,
     least_bytes: int = 1,
     tasks_at_once: int | None = None,
-    sort_reads: int = 0,
 ) -> Spread:
     """Over a pool, into a directory; the engine's own store has to be one too."""
     exports, settings = DirectoryStore(folder), engine.settings(2)
-    limits: dict[str, Any] = {"least_bytes": least_bytes, "tasks_at_once": tasks_at_once, "sort_reads": sort_reads}
+    limits: dict[str, Any] = {"least_bytes": least_bytes, "tasks_at_once": tasks_at_once}
     runner = tasks_of(pool, engine.store, exports, settings, **limits)
     return Spread(engine, exports, runner)
 

@@ -8,9 +8,10 @@ import duckdb
 import pytest
 
 from engine.catalog.manifest import Part, Run
+from engine.common.chunk import Chunk
 from engine.execute.executor import Source, source_of
 from engine.execute.filesystems import StageFileSystem
-from engine.execute.framing import Chunk, PlainFrame
+from engine.execute.framing import PlainFrame
 from engine.execute.ordered_sink import OrderedSink
 from engine.execute.session import open_session
 from engine.stores import open_store

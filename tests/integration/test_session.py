@@ -9,8 +9,9 @@ from typing import Any
 import duckdb
 import pytest
 
+from engine.common.chunk import Chunk
 from engine.execute.filesystems import StageFileSystem
-from engine.execute.framing import Chunk, PlainFrame
+from engine.execute.framing import PlainFrame
 from engine.execute.ordered_sink import OrderedSink
 from engine.execute.session import SPARES, open_session
 from engine.settings import DuckDBSettings

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from engine.catalog.manifest import State
+from engine.common.chunk import Chunk
 from engine.errors import InvalidRequest, SourceDamaged
-from engine.execute.framing import Chunk
 from engine.query.inspect.session import Inspection, open_inspection
 from engine.request.formats import FORMATS
 from engine.stores import ObjectStore

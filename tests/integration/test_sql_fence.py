@@ -9,8 +9,8 @@ import pyarrow.parquet
 import pytest
 
 from engine.catalog.manifest import Part
+from engine.common.chunk import Chunk
 from engine.errors import InvalidInput, InvalidRequest
-from engine.execute.framing import Chunk
 from engine.query.inspect.session import Inspection, ends, open_inspection
 from engine.request.formats import FORMATS
 from engine.stores import ObjectStore

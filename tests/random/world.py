@@ -33,7 +33,8 @@ class SmallBlocks(Server):
     """The service, but for blocks so small that most files are several."""
 
     program = (
-        "from engine import blocks; blocks.BLOCK_TIERS = ((50_000, 131_072),) * 4; from web.cli import main; main()"
+        "from engine.stores import block_stream; block_stream.BLOCK_TIERS = ((50_000, 131_072),) * 4; "
+        "from web.cli import main; main()"
     )
 
 

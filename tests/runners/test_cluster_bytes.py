@@ -18,9 +18,7 @@ from engine.request.formats import FORMATS as FORMATS_OF
 from engine.request.request import CsvOptions
 from engine.runners.ray.encode_task import RangesTask
 from engine.runners.ray.messages import Job, Task
-from engine.runners.ray.sort.sampling import sort_task_bytes
 from engine.runners.ray.sort.shuffle_tasks import MergeTask, SplitTask
-from engine.runners.ray.task_sizes import grouped
 from engine.runners.ray.worker import work
 from tests.helpers.engine import TEAM, Engine, entry
 from tests.helpers.spread import SMALL, Spread, spread_over, staged
@@ -101,18 +99,14 @@ def test_so_it_is_where_there_are_too_many_buckets_to_write_them_at_once(
     assert pool.submitted > 0
 
 
-@pytest.mark.parametrize(("sort_reads", "longest"), [(0, 1024), (5, 1024), (5, 2)])
 @pytest.mark.parametrize("name", SORTED)
-def test_so_it_is_where_a_sorted_parquet_file_has_many_row_groups(
-    spread: Spread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, sort_reads: int, longest: int
+def test_sorted_parquet_files_of_many_row_groups_are_the_same(
+    spread: Spread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """Also where keys are alike in all that the driver sees of them."""
-    monkeypatch.setattr("engine.runners.ray.sort.rereading._LONGEST_KEY", longest)
     parquet = FORMATS_OF["parquet"]
     small = replace(parquet, copy_options=parquet.copy_options.replace("122880", "2048"))
     monkeypatch.setitem(FORMATS_OF, "parquet", small)
-    for module in ("exchanging", "rereading"):
-        monkeypatch.setattr(f"engine.runners.{module}.ROW_GROUP_ROWS", 2048)
+    monkeypatch.setattr("engine.runners.ray.sort.shuffle.ROW_GROUP_ROWS", 2048)
     seen: list[type[Task]] = []
 
     def runs(job: Job, task: Task, *inputs: object) -> object:
@@ -120,29 +114,14 @@ def test_so_it_is_where_a_sorted_parquet_file_has_many_row_groups(
         return work(job, task, *inputs)
 
     pool = ThreadPool(5, runs)
-    other = spread_over(pool, spread.engine, tmp_path / "exports", sort_reads=sort_reads)
+    other = spread_over(pool, spread.engine, tmp_path / "exports")
     # Files of its own: the others have row groups of the usual size.
-    filters = [*REQUESTS[name].get("filters", ()), entry("n", "LESS_THAN", ROWS + sort_reads + longest)]
+    filters = [*REQUESTS[name].get("filters", ()), entry("n", "LESS_THAN", ROWS + 1)]
     content = other.check(spread.engine.plan(other.exporter, "parquet", **{**REQUESTS[name], "filters": filters}))
     pool.threads.shutdown()
     groups = pyarrow.parquet.ParquetFile(io.BytesIO(content)).metadata.num_row_groups
-    most = 5 if sort_reads else 6
-    assert len([kind for kind in seen if kind in (RangesTask, MergeTask)]) == max(1, min(groups, most))
-    assert (SplitTask in seen) == (not sort_reads)
-
-
-@pytest.mark.parametrize("slots", [1, 2, 3])
-@pytest.mark.parametrize("format_name", FORMATS)
-@pytest.mark.parametrize("name", SORTED)
-def test_so_it_is_where_few_tasks_read_the_whole_run_each(
-    spread: Spread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, format_name: str, slots: int
-) -> None:
-    monkeypatch.delattr("engine.runners.ray.sort.shuffle.SplitTask")
-    pool = ThreadPool(slots)
-    other = spread_over(pool, spread.engine, tmp_path / "exports", sort_reads=3)
-    other.check(spread.engine.plan(other.exporter, format_name, **REQUESTS[name]))
-    pool.threads.shutdown()
-    assert pool.submitted > 0
+    assert len([kind for kind in seen if kind in (RangesTask, MergeTask)]) == max(1, min(groups, 6))
+    assert SplitTask in seen
 
 
 def test_the_byte_order_mark_is_there_once(spread: Spread) -> None:
@@ -152,27 +131,19 @@ def test_the_byte_order_mark_is_there_once(spread: Spread) -> None:
     assert content.count("\ufeff".encode()) == 1
 
 
-@pytest.mark.parametrize(("slots", "reads"), [(2, 0), (1, 4), (2, 4), (3, 4), (4, 4)])
-def test_row_groups_of_a_sorted_file_lie_where_one_machine_puts_them(tmp_path: Path, slots: int, reads: int) -> None:
+def test_row_groups_of_a_sorted_file_lie_where_one_machine_puts_them(tmp_path: Path) -> None:
     """Pieces of several row groups, which begin and end in the midst of a bucket."""
     rows = 700_000
     engine, chance = Engine(tmp_path / "engine"), Random(1)
     # Columns may be called what a statement of ours calls something.
     table = {"k": [chance.choice([None, *range(300)]) for _ in range(rows)], "bucket": pa.array(range(rows))}
     engine.publish(engine.write_parquet(pa.table(table)))
-    pool = ThreadPool(slots)
-    least = 50_000 if reads else 1_000_000
-    spread = spread_over(pool, engine, tmp_path / "exports", least_bytes=least, sort_reads=reads)
+    pool = ThreadPool(2)
+    spread = spread_over(pool, engine, tmp_path / "exports", least_bytes=1_000_000)
     plan = engine.plan(spread.exporter, "parquet", sort_by="k")
     content = spread.check(plan)
     pool.threads.shutdown()
-    if reads:
-        most = sort_task_bytes(sum(range_.bytes for range_ in plan.scan), least)
-        groups_read = list(grouped(plan.scan, lambda range_: range_.bytes, most))
-        assert len(groups_read) >= slots
-        assert pool.submitted == (0 if slots == 1 else 2 * len(groups_read)) + slots
-    else:
-        assert 2 * 3 <= pool.submitted < 3 * 5, "pieces of a single row group would show nothing"
+    assert 2 * 3 <= pool.submitted < 3 * 5, "pieces of a single row group would show nothing"
     metadata = pyarrow.parquet.ParquetFile(io.BytesIO(content)).metadata
     groups = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
     assert groups == [122_880] * 5 + [rows - 5 * 122_880]
@@ -193,15 +164,14 @@ def test_a_split_of_many_rows_into_more_buckets_than_duckdb_has_files(
     pool.threads.shutdown()
 
 
-@pytest.mark.parametrize("sort_reads", [0, 2])
 @pytest.mark.parametrize("format_name", FORMATS)
 def test_generated_requests_on_generated_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format_name: str, sort_reads: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format_name: str
 ) -> None:
     monkeypatch.setattr(publisher, "_COPY_OPTIONS", SMALL.replace("2048", "7"))
     monkeypatch.setattr("engine.plan.planner.PARQUET_RANGE_BYTES", 1)
     runs, engine, pool = itertools.count(), Engine(tmp_path / "engine"), ThreadPool()
-    spread = spread_over(pool, engine, tmp_path / "exports", sort_reads=sort_reads)
+    spread = spread_over(pool, engine, tmp_path / "exports")
 
     def property_(chance: Random) -> int:
         data, run = dataset(chance), f"r{next(runs)}"
@@ -215,6 +185,6 @@ def test_generated_requests_on_generated_runs(
                 spread.check(plan)
         return 4
 
-    Cases(f"cluster-{format_name}-{sort_reads}", 0.01).explore(property_, per_example=4)
+    Cases(f"cluster-{format_name}", 0.01).explore(property_, per_example=4)
     pool.threads.shutdown()
     assert pool.submitted > 0

@@ -28,7 +28,7 @@ from engine.runners.ray import task_window, worker
 from engine.runners.ray.encode_task import RangesTask
 from engine.runners.ray.messages import Job, Piece, Task
 from engine.runners.ray.runner import ClusterRunner, Place
-from engine.runners.ray.sort.key_tasks import CountTask, SampleTask
+from engine.runners.ray.sort.key_tasks import SampleTask
 from engine.runners.ray.sort.shuffle_tasks import MergeTask, SplitTask
 from engine.stores import open_store
 from tests.helpers.azurite import KEY, Azurite
@@ -39,9 +39,9 @@ from tests.helpers.spread import SMALL, Spread, spread_over, staged
 from tests.helpers.thread_pool import ThreadPool, ThreadSession
 
 ROWS = 12_000
-PHASES = [(None, RangesTask, 0), ("n", SampleTask, 0), ("n", SplitTask, 0), ("n", MergeTask, 0), ("n", RangesTask, 6)]
-"""What is sorted by, the tasks of the phase, and how many of them may each read the whole run."""
-STAGING = [(None, RangesTask, 0), ("n", MergeTask, 0), ("n", RangesTask, 6)]
+PHASES = [(None, RangesTask), ("n", SampleTask), ("n", SplitTask), ("n", MergeTask)]
+"""The sort field and the tasks of the phase."""
+STAGING = [(None, RangesTask), ("n", MergeTask)]
 """The phases that stage blocks."""
 
 
@@ -58,17 +58,11 @@ Withholding = Callable[[int, Task, object], None]
 
 
 @pytest.fixture
-def sort_reads() -> int:
-    return 0
-
-
-@pytest.fixture
 def spread(
     engine: Engine,
     tmp_path: Path,
     interfering: list[Interfering],
     withholding: list[Withholding],
-    sort_reads: int,
 ) -> Iterator[Spread]:
     """What is put into ``interfering`` gets every task before it runs, and its number among those of its kind.
 
@@ -92,7 +86,7 @@ def spread(
         return found
 
     pool = ThreadPool(6, runs)
-    yield spread_over(pool, engine, tmp_path / "exports", sort_reads=sort_reads)
+    yield spread_over(pool, engine, tmp_path / "exports")
     pool.threads.shutdown()
 
 
@@ -111,7 +105,7 @@ def withholding() -> list[Withholding]:
     return []
 
 
-@pytest.mark.parametrize(("sort_by", "kind", "sort_reads"), PHASES)
+@pytest.mark.parametrize(("sort_by", "kind"), PHASES)
 @pytest.mark.parametrize(
     "error", [StoreUnavailable("gone"), LimitExceeded("full"), SourceDamaged("bad"), ClusterUnavailable("lost")]
 )
@@ -120,16 +114,11 @@ def test_what_a_task_raised_is_told_and_nothing_is_visible(
     interfering: list[Interfering],
     tmp_path: Path,
     sort_by: str | None,
-    sort_reads: int,
     kind: type,
     error: EngineError,
 ) -> None:
-    if sort_reads and isinstance(error, LimitExceeded):
-        # Exchanged, the rows take less.
-        kind = SplitTask
-
     def fail(number: int, _: Job, task: Task) -> None:
-        if (isinstance(task, kind) or (sort_reads and isinstance(task, RangesTask))) and number == 2:
+        if isinstance(task, kind) and number == 2:
             raise error
 
     interfering.append(fail)
@@ -141,33 +130,7 @@ def test_what_a_task_raised_is_told_and_nothing_is_visible(
     spread.check(spread.engine.plan(spread.exporter, "csv", sort_by=sort_by))
 
 
-@pytest.mark.parametrize("format_name", ["csv", "json", "parquet"])
-@pytest.mark.parametrize("sort_reads", [6])
-def test_rows_are_exchanged_where_tasks_that_read_the_whole_run_have_no_room(
-    spread: Spread, interfering: list[Interfering], tmp_path: Path, format_name: str
-) -> None:
-    seen: list[Task] = []
-
-    def fail(number: int, _: Job, task: Task) -> None:
-        seen.append(task)
-        # A Parquet file of so few rows is one piece; of others, the first pieces are there by then.
-        if isinstance(task, RangesTask) and number == (0 if format_name == "parquet" else 5):
-            raise LimitExceeded("full")
-
-    interfering.append(fail)
-    plan, progress = spread.engine.plan(spread.exporter, format_name, sort_by="n"), Progress()
-    made = spread.exporter.export(plan, CancelToken(), progress)
-    assert {type(task) for task in seen} == {SampleTask, RangesTask, SplitTask, MergeTask}
-    assert progress.rows == made.rows
-    assert progress.bytes <= made.size < progress.bytes + 500, (
-        "nothing is counted twice, and the end of a file not at all"
-    )
-    assert staged(tmp_path / "exports") == []
-    interfering.clear()
-    spread.check(plan)
-
-
-@pytest.mark.parametrize(("sort_by", "kind", "sort_reads"), PHASES)
+@pytest.mark.parametrize(("sort_by", "kind"), PHASES)
 def test_a_cancel_is_heard_in_every_phase(
     spread: Spread, interfering: list[Interfering], tmp_path: Path, sort_by: str | None, kind: type
 ) -> None:
@@ -184,31 +147,8 @@ def test_a_cancel_is_heard_in_every_phase(
     assert staged(tmp_path / "exports") == []
 
 
-def test_what_a_count_of_rows_raised_is_told(tmp_path: Path) -> None:
-    """Rows are counted where pieces of a Parquet file end between row groups."""
-    rows = 300_000
-    engine, failing = Engine(tmp_path / "engine"), [True]
-    engine.publish(engine.write_parquet(pa.table({"n": Random(3).sample(range(rows), rows)})))
-
-    def runs(job: Job, task: Task, *inputs: object) -> object:
-        if isinstance(task, CountTask) and failing:
-            failing.pop()
-            return worker.failure_of(StoreUnavailable("gone"))
-        return worker.work(job, task, *inputs)
-
-    pool = ThreadPool(2, runs)
-    spread = spread_over(pool, engine, tmp_path / "exports", least_bytes=100_000, sort_reads=2)
-    plan = spread.engine.plan(spread.exporter, "parquet", sort_by="n")
-    with pytest.raises(StoreUnavailable, match="gone"):
-        spread.exporter.export(plan, CancelToken())
-    assert spread.visible() == []
-    assert staged(tmp_path / "exports") == []
-    spread.check(plan)
-    pool.threads.shutdown()
-
-
 @pytest.mark.parametrize("hung", [(0,), (0, 1, 2), (3, 4)])
-@pytest.mark.parametrize(("sort_by", "kind", "sort_reads"), PHASES)
+@pytest.mark.parametrize(("sort_by", "kind"), PHASES)
 def test_stragglers_get_twins_and_what_they_write_later_is_left_out(
     spread: Spread,
     interfering: list[Interfering],
@@ -261,7 +201,7 @@ def test_stragglers_get_twins_before_any_task_has_ended(
     free.set()
 
 
-@pytest.mark.parametrize(("sort_by", "kind", "sort_reads"), STAGING)
+@pytest.mark.parametrize(("sort_by", "kind"), STAGING)
 def test_of_two_attempts_that_staged_the_same_bytes_one_counts(
     spread: Spread,
     interfering: list[Interfering],
@@ -294,7 +234,7 @@ def test_of_two_attempts_that_staged_the_same_bytes_one_counts(
     assert of_first <= before_twin, "what the first attempt staged lay there when the second one began"
 
 
-@pytest.mark.parametrize(("sort_by", "kind", "sort_reads"), STAGING)
+@pytest.mark.parametrize(("sort_by", "kind"), STAGING)
 @pytest.mark.parametrize("format_name", ["csv", "json", "parquet"])
 def test_a_block_that_changed_after_it_was_staged_is_told(
     spread: Spread,
@@ -327,10 +267,10 @@ def test_a_block_that_changed_after_it_was_staged_is_told(
     spread.check(plan)
 
 
-@pytest.mark.parametrize(("sort_by", "sort_reads"), [(None, 0), ("n", 0), ("n", 4)])
+@pytest.mark.parametrize("sort_by", [None, "n"])
 @pytest.mark.parametrize("most", [1, 2, 3])
 def test_no_more_tasks_run_at_once_than_an_export_may_have(
-    engine: Engine, tmp_path: Path, sort_by: str | None, sort_reads: int, most: int
+    engine: Engine, tmp_path: Path, sort_by: str | None, most: int
 ) -> None:
     """Six could; and as many do, so that the limit is no idleness."""
     running, peak = 0, 0
@@ -349,7 +289,7 @@ def test_no_more_tasks_run_at_once_than_an_export_may_have(
                 running -= 1
 
     pool = ThreadPool(6, runs)
-    spread = spread_over(pool, engine, tmp_path / "exports", tasks_at_once=most, sort_reads=sort_reads)
+    spread = spread_over(pool, engine, tmp_path / "exports", tasks_at_once=most)
     spread.check(spread.engine.plan(spread.exporter, "csv", sort_by=sort_by))
     pool.threads.shutdown()
     assert peak == most
@@ -449,9 +389,9 @@ def test_a_part_replaced_meanwhile_is_told(spread: Spread, interfering: list[Int
     assert spread.visible() == []
 
 
-@pytest.mark.parametrize(("sort_by", "sort_reads"), [(None, 0), ("n", 0), ("n", 2)])
+@pytest.mark.parametrize("sort_by", [None, "n"])
 def test_what_goes_to_a_task_holds_no_credential(
-    engine: Engine, azurite: Azurite, monkeypatch: pytest.MonkeyPatch, sort_by: str | None, sort_reads: int
+    engine: Engine, azurite: Azurite, monkeypatch: pytest.MonkeyPatch, sort_by: str | None
 ) -> None:
     sent: list[bytes] = []
 
@@ -464,9 +404,7 @@ def test_what_goes_to_a_task_holds_no_credential(
     location, pool = f"az://runners-{uuid.uuid4().hex}/x", ThreadPool(2, runs)
     exports = open_store(location, connection_string=azurite.connection_string)
     results = Place(str(engine.folder / "store"), engine.store)
-    runner = ClusterRunner(
-        results, Place(location, exports), engine.settings(2), pool, least_bytes=1, sort_reads=sort_reads
-    )
+    runner = ClusterRunner(results, Place(location, exports), engine.settings(2), pool, least_bytes=1)
     spread = Spread(engine, exports, runner)
     spread.check(engine.plan(spread.exporter, "csv", sort_by=sort_by))
     pool.threads.shutdown()

@@ -1,12 +1,61 @@
-"""Data flows one way, web -> engine, and each outside library is known where it belongs."""
+"""The layers: imports go from the top of each list to the bottom, and each outside library is used where it belongs."""
 
 import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[2]
+
+LAYERS = {
+    "web": (
+        "web.cli",
+        "web.app",
+        "web.mcp",
+        "web.pages",
+        "web.openapi",
+        "web.api",
+        "web.container",
+        "web.jobs",
+        "web.auth",
+        "web.http",
+        "web.telemetry",
+        "web.settings",
+    ),
+    "engine": (
+        "engine.bootstrap",
+        "engine.query",
+        "engine.publishing",
+        "engine.exports",
+        "engine.runners",
+        "engine.execute",
+        "engine.sql",
+        "engine.plan",
+        "engine.request",
+        "engine.parquet",
+        "engine.catalog",
+        "engine.stores",
+        "engine.common",
+        "engine.settings",
+        "engine.errors",
+    ),
+}
+"""Rooms and top modules, the upper ones first. All of `web` is above all of `engine`."""
+
+LIBRARIES = {
+    "starlette": ("web/",),
+    "uvicorn": ("web/",),
+    "click": ("web/cli/", "web/mcp/"),
+    "azure": ("engine/stores/azure/",),
+    "duckdb": ("engine/",),
+    "pyarrow": ("engine/",),
+    "fsspec": ("engine/execute/",),
+    "ray": ("engine/runners/ray/",),
+}
+"""Where a library may be imported."""
+
+MAX_TOP_MODULES = 8
+MAX_ROOM_MODULES = 14
+
 TOP_LEVEL = {
     "pyproject.toml",
     "engine",
@@ -23,30 +72,62 @@ TOP_LEVEL = {
 }
 
 
-def _modules(package: str) -> Iterator[tuple[str, set[str]]]:
-    for path in sorted((ROOT / package).rglob("*.py")):
-        imported: set[str] = set()
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.Import):
-                imported |= {alias.name for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                imported.add(node.module)
-        yield path.relative_to(ROOT).as_posix(), {name.partition(".")[0] for name in imported}
+def _modules() -> Iterator[tuple[str, str]]:
+    for package in LAYERS:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            relative = path.relative_to(ROOT)
+            yield relative.as_posix(), ".".join(relative.with_suffix("").parts).removesuffix(".__init__")
 
 
-@pytest.mark.parametrize(("module", "imported"), [*_modules("engine")])
-def test_the_engine_never_names_http(module: str, imported: set[str]) -> None:
-    assert not imported & {"starlette", "uvicorn", "web", "click"}
-    if not module.startswith("engine/stores/azure/"):
-        assert "azure" not in imported
+def _imports(path: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse((ROOT / path).read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
 
 
-@pytest.mark.parametrize(("module", "imported"), [*_modules("web")])
-def test_the_front_never_names_a_store_or_duckdb(module: str, imported: set[str]) -> None:
-    assert not imported & {"azure", "duckdb", "pyarrow", "fsspec"}
+def _layer(module: str) -> int | None:
+    """The place of a module in the one order of all layers, from the top; None for a package's own ``__init__``."""
+    order = [layer for layers in LAYERS.values() for layer in layers]
+    return next((place for place, layer in enumerate(order) if f"{module}.".startswith(f"{layer}.")), None)
 
 
-def test_the_top_level_holds_what_it_should() -> None:
-    seen = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")}
-    assert seen >= TOP_LEVEL
-    assert {name for name in seen - TOP_LEVEL if not name.startswith("__")} == set()
+def test_every_module_belongs_to_a_layer() -> None:
+    assert [path for path, module in _modules() if _layer(module) is None and module not in LAYERS] == []
+
+
+def test_imports_go_down() -> None:
+    upward = [
+        f"{path} imports {imported}"
+        for path, module in _modules()
+        for imported in _imports(path)
+        if (place := _layer(module)) is not None and (target := _layer(imported)) is not None and target < place
+    ]
+    assert upward == []
+
+
+def test_each_library_is_used_where_it_belongs() -> None:
+    strays = [
+        f"{path} imports {imported}"
+        for path, _ in _modules()
+        for imported in _imports(path)
+        if not path.startswith(LIBRARIES.get(imported.partition(".")[0], ("",)))
+    ]
+    assert strays == []
+
+
+def test_rooms_are_small() -> None:
+    modules = [Path(path) for path, _ in _modules() if not path.endswith("__init__.py")]
+    sizes = {room: sum(path.parent == room for path in modules) for room in {path.parent for path in modules}}
+    crowded = {
+        str(room): size
+        for room, size in sizes.items()
+        if size > (MAX_TOP_MODULES if str(room) in LAYERS else MAX_ROOM_MODULES)
+    }
+    assert crowded == {}
+
+
+def test_the_top_level_is_fixed() -> None:
+    seen = {path.name for path in ROOT.iterdir() if not path.name.startswith((".", "__"))}
+    assert seen == TOP_LEVEL

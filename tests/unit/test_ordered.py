@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.common.chunk import Chunk
 from engine.errors import Cancelled
-from engine.execute.framing import Chunk, PlainFrame
+from engine.execute.framing import PlainFrame
 from engine.execute.ordered_sink import OrderedSink
 
 PIECES = st.lists(st.lists(st.binary(max_size=20), max_size=6), min_size=1, max_size=12)

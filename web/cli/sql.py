@@ -12,7 +12,7 @@ from typing import BinaryIO
 import click
 
 from engine.bootstrap import open_exporter
-from engine.execute.framing import Chunk
+from engine.common.chunk import Chunk
 from engine.execute.session import fence
 from engine.exports.exporter import Exporter
 from engine.query.inspect.session import open_inspection

@@ -14,10 +14,11 @@ import duckdb
 from engine.catalog.catalog import ResultStore
 from engine.catalog.duckdb_types import type_of_duckdb
 from engine.catalog.schema import Field, data_type_of
+from engine.common.chunk import Chunk
 from engine.common.quoting import identifier, literal
 from engine.errors import Cancelled, InvalidRequest, LimitExceeded, SourceDamaged, StoreUnavailable
 from engine.execute.filesystems import PART, STAGE, PartFileSystem, StageFileSystem
-from engine.execute.framing import ArrayFrame, Chunk, PlainFrame
+from engine.execute.framing import ArrayFrame, PlainFrame
 from engine.execute.ordered_sink import OrderedSink
 from engine.execute.session import fence, open_session
 from engine.query.inspect.snapshot import take_snapshot

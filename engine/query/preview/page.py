@@ -8,9 +8,10 @@ import duckdb
 from engine.catalog.catalog import ResultStore
 from engine.catalog.manifest import Part
 from engine.common.cancellation import CancelToken
+from engine.common.chunk import Chunk
 from engine.errors import LimitExceeded
 from engine.execute.executor import source_of, target_of
-from engine.execute.framing import ArrayFrame, Chunk, Frame, PlainFrame
+from engine.execute.framing import ArrayFrame, Frame, PlainFrame
 from engine.execute.ordered_sink import OrderedSink
 from engine.plan.planner import ExportPlan
 from engine.plan.ranges import Range

@@ -4,7 +4,7 @@ import struct
 from enum import Enum
 from typing import IO
 
-from engine.execute.framing import Chunk
+from engine.common.chunk import Chunk
 
 _HEAD = struct.Struct("<cQ")
 _READ = struct.Struct("<IQQ")

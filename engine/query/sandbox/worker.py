@@ -10,12 +10,13 @@ from pydantic import BaseModel
 
 from engine.catalog.manifest import Part
 from engine.catalog.schema import ROW_ID, Schema
+from engine.common.chunk import Chunk
 from engine.common.quoting import identifier, literal
 from engine.common.redaction import stack_of
 from engine.common.table_functions import read_parquet
 from engine.errors import EngineError, InvalidRequest, LimitExceeded
 from engine.execute.filesystems import PART, STAGE, PartFileSystem, StageFileSystem
-from engine.execute.framing import Chunk, PlainFrame
+from engine.execute.framing import PlainFrame
 from engine.execute.ordered_sink import OrderedSink
 from engine.execute.session import FENCE, fence
 from engine.query.inspect.session import Inspection

@@ -16,7 +16,7 @@ from engine.runners.port import Staged
 from engine.runners.ray.driver import Order, Told
 from engine.runners.ray.driver_process import DIED, Driver
 from engine.runners.ray.worker import error_of
-from engine.settings import SORT_READS, DuckDBSettings, StorageSettings
+from engine.settings import DuckDBSettings, StorageSettings
 from engine.stores import located
 from engine.stores.port import ObjectInfo, ObjectStore
 
@@ -36,7 +36,6 @@ class DrivenRunner:
         *,
         least_bytes: int | None = None,
         tasks_at_once: int | None = None,
-        sort_reads: int = SORT_READS,
     ) -> None:
         self._driver = driver
         self._exports = exports
@@ -44,7 +43,6 @@ class DrivenRunner:
         self._settings = settings
         self._least_bytes = least_bytes
         self._tasks_at_once = tasks_at_once
-        self._sort_reads = sort_reads
 
     @contextmanager
     def stage(self, plan: ExportPlan, key: str, cancel: CancelToken, progress: Progress) -> Iterator[Staged]:
@@ -78,7 +76,6 @@ class DrivenRunner:
             settings=self._settings,
             least_bytes=self._least_bytes,
             tasks_at_once=self._tasks_at_once,
-            sort_reads=self._sort_reads,
         )
 
 

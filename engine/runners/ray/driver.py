@@ -48,7 +48,6 @@ class Order:
     settings: DuckDBSettings
     least_bytes: int | None
     tasks_at_once: int | None
-    sort_reads: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +132,6 @@ def _run(order: Order, pool: Pool, connection: Connection, cancel: CancelToken, 
         pool,
         least_bytes=order.least_bytes,
         tasks_at_once=order.tasks_at_once,
-        sort_reads=order.sort_reads,
     )
     with runner.stage(order.plan, order.key, cancel, _Telling(connection)) as staged:
         connection.send(Told(staged=(staged.rows, staged.size, staged.sha256)))

@@ -4,7 +4,7 @@ The hash of a file is over its bytes in order, and cannot be put together from h
 task come here through the cluster's memory, after they were staged, and are hashed in order while other tasks run.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
@@ -17,14 +17,14 @@ from engine.plan.ranges import Range
 from engine.runners.port import Staged
 from engine.runners.ray.encode_task import RangesTask
 from engine.runners.ray.joined_file import ArrayJoin, Join, JoinedFile, PlainJoin, RowGroupJoin
-from engine.runners.ray.messages import Job, Piece, versions
-from engine.runners.ray.pool_port import Pool, Session
+from engine.runners.ray.messages import Job, Piece, Task, versions
+from engine.runners.ray.pool_port import Pool, Ticket
 from engine.runners.ray.sort.sampling import SORT_TASK_BYTES, SortScan
-from engine.runners.ray.sort.sorting import Sorting, Tasks
+from engine.runners.ray.sort.shuffle import Exchange
 from engine.runners.ray.staged_blocks import block_sizes
 from engine.runners.ray.task_sizes import TASK_BYTES, grouped, parts_of, task_bytes
 from engine.runners.ray.task_window import Window
-from engine.settings import SORT_READS, DuckDBSettings, megabytes
+from engine.settings import DuckDBSettings, megabytes
 from engine.sql.statements import Statement, compile_copy, shared_parameters
 from engine.stores.block_stream import BEYOND_ONE_OBJECT
 from engine.stores.port import ObjectStore
@@ -54,14 +54,12 @@ class ClusterRunner:
         *,
         least_bytes: int | None = None,
         tasks_at_once: int | None = None,
-        sort_reads: int = SORT_READS,
     ) -> None:
         self._results = results
         self._exports = exports
         self._settings = settings
         self._pool = pool
         self._tasks_at_once = tasks_at_once
-        self._sort_reads = sort_reads
         self._least_bytes = TASK_BYTES if least_bytes is None else least_bytes
         self._least_bytes_of_sort = SORT_TASK_BYTES if least_bytes is None else least_bytes
 
@@ -77,13 +75,15 @@ class ClusterRunner:
                 most = task_bytes(sum(range_.bytes for range_ in plan.scan), self._least_bytes)
                 groups = list(grouped(plan.ranges, lambda range_: range_.bytes, most))
                 session = self._pool.session(self._job(plan, key, upload.handle, limits, len(groups)))
-                ways = [self._tasks(plan, groups)]
+                tasks = self._tasks(plan, groups)
             else:
-                scan = SortScan(plan, self._source(plan), least_bytes=self._least_bytes_of_sort)
-                sorting = Sorting(scan, limits, reads=self._sort_reads, keeps=not upload.readable)
-                session = self._pool.session(self._job(plan, key, upload.handle, limits, sorting.pieces))
-                ways = sorting.ways(session, cancel)
-            file = _joined(ways, lambda: JoinedFile(upload, _join_of(plan)), session, cancel, progress)
+                exchange = Exchange(SortScan(plan, self._source(plan), least_bytes=self._least_bytes_of_sort))
+                session = self._pool.session(self._job(plan, key, upload.handle, limits, exchange.pieces))
+                tasks = exchange.merges(session, cancel)
+            file = JoinedFile(upload, _join_of(plan))
+            with closing(Window(session, cancel).results(tasks)) as results:
+                for piece, _ in results:
+                    _add(file, piece, progress)
             file.finish()
             if len(file.block_ids) > MAX_BLOCKS:
                 raise LimitExceeded(BEYOND_ONE_OBJECT)
@@ -93,7 +93,7 @@ class ClusterRunner:
         finally:
             upload.abort()
 
-    def _tasks(self, plan: ExportPlan, groups: Sequence[Sequence[Range]]) -> Tasks:
+    def _tasks(self, plan: ExportPlan, groups: Sequence[Sequence[Range]]) -> Iterator[tuple[Task, Sequence[Ticket]]]:
         shared = shared_parameters(plan).keys()
         for number, ranges in enumerate(groups):
             statements = tuple(self._statement(plan, range_, place, shared) for place, range_ in enumerate(ranges))
@@ -134,30 +134,6 @@ class ClusterRunner:
             block_sizes=block_sizes(tasks),
             tasks_at_once=self._tasks_at_once,
         )
-
-
-def _joined(
-    ways: Iterable[Tasks],
-    begin: Callable[[], JoinedFile],
-    session: Session,
-    cancel: CancelToken,
-    progress: Progress,
-) -> JoinedFile:
-    """The pieces of the first of the ways that has the room. Raises what the last one raised."""
-    exceeded: LimitExceeded | None = None
-    for tasks in ways:
-        file = begin()
-        try:
-            with closing(Window(session, cancel).results(tasks)) as results:
-                for piece, _ in results:
-                    _add(file, piece, progress)
-        except LimitExceeded as error:
-            exceeded = error
-            progress.add_rows(-file.rows)
-            progress.add_bytes(-file.size)
-        else:
-            return file
-    raise exceeded or ValueError("there is no way to sort")
 
 
 def _add(file: JoinedFile, piece: object, progress: Progress) -> None:

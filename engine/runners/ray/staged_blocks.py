@@ -8,8 +8,8 @@ from typing import Self
 
 from xxhash import xxh3_64_intdigest
 
+from engine.common.chunk import Chunk
 from engine.errors import LimitExceeded
-from engine.execute.framing import Chunk
 from engine.runners.ray.messages import Block, Piece
 from engine.stores.block_stream import BEYOND_ONE_OBJECT
 from engine.stores.in_flight import UnderWay

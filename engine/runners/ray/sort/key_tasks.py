@@ -1,9 +1,9 @@
-"""The tasks that look at the keys of a sort: some by chance, and how many lie between cuts."""
+"""The task that samples the sort keys of its rows."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import duckdb
 from fsspec import AbstractFileSystem
@@ -35,27 +35,10 @@ class SampleTask:
 
     def run(self, job: Job, _: Sequence[object]) -> Keys:
         """The sample. Raises LimitExceeded, SourceDamaged, Cancelled or StoreError."""
-        rows = _fetched(job, self.parts, self.statement)
+        with open_parts(job, self.parts) as connection:
+            parameters = {**job.parameters, **self.statement.parameters}
+            rows = connection.execute(self.statement.sql, parameters).fetchall()
         return Keys(tuple(key for key, _ in rows), rows[0][1] if rows else 0)
-
-
-@dataclass(frozen=True, slots=True)
-class CountTask:
-    """Rows of some ranges by bucket: the statement gives a bucket's number and its rows."""
-
-    returns: ClassVar[int] = 1
-
-    parts: tuple[Part, ...]
-    statement: Statement
-
-    def run(self, job: Job, _: Sequence[object]) -> dict[int, int]:
-        """The rows of each bucket that has any. Raises LimitExceeded, SourceDamaged, Cancelled or StoreError."""
-        return dict(_fetched(job, self.parts, self.statement))
-
-
-def _fetched(job: Job, parts: Sequence[Part], statement: Statement) -> list[tuple[Any, ...]]:
-    with open_parts(job, parts) as connection:
-        return connection.execute(statement.sql, {**job.parameters, **statement.parameters}).fetchall()
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from engine.plan.ranges import Range
 from engine.runners.ray.encode_task import RangesTask
 from engine.runners.ray.pool_port import Session
 from engine.runners.ray.sort import keys_sql
-from engine.runners.ray.sort.key_tasks import CountTask, Keys, SampleTask
+from engine.runners.ray.sort.key_tasks import Keys, SampleTask
 from engine.runners.ray.task_sizes import grouped, parts_of
 from engine.runners.ray.task_window import Window
 from engine.sql.statements import Statement, compile_copy
@@ -33,9 +33,7 @@ class SortScan:
 
     def __init__(self, plan: ExportPlan, source: Source, *, least_bytes: int = SORT_TASK_BYTES) -> None:
         self.plan = plan
-        self.bytes = sum(range_.bytes for range_ in plan.scan)
-        """Of the Parquet that is read."""
-        most = sort_task_bytes(self.bytes, least_bytes)
+        most = sort_task_bytes(sum(range_.bytes for range_ in plan.scan), least_bytes)
         self.groups = list(grouped(plan.scan, lambda range_: range_.bytes, most))
         self._source = source
         self._places = {part.key: number for number, part in enumerate(plan.run.parts)}
@@ -52,12 +50,12 @@ class SortScan:
         copy = compile_copy(self.plan, one, self._source.names(one.parts), target_of(0))
         return RangesTask(True, parts_of([one]), (copy,))
 
-    def sample(self, session: Session, cancel: CancelToken, keys: int, longest: int | None = None) -> "Sample":
-        """Some ``keys`` of all rows, or the beginnings of the ``longest``. Raises what a task raised."""
+    def sample(self, session: Session, cancel: CancelToken, keys: int) -> "Sample":
+        """A random sample of ``keys`` keys. Raises what a task raised."""
         of_each = ceil(keys / len(self.groups))
         statements = (
             # Each at places of its own, since what is alike in all of them would be missed in all.
-            keys_sql.sample(self.rows(group), of_each, seed=number, longest=longest)
+            keys_sql.sample(self.rows(group), of_each, seed=number)
             for number, group in enumerate(self.groups)
         )
         tasks = (SampleTask(parts_of(group), one) for group, one in zip(self.groups, statements, strict=True))
@@ -71,18 +69,6 @@ class SortScan:
                 found += [(key, one.rows / len(one.keys)) for key in one.keys]
         return Sample(found, rows)
 
-    def counts(self, session: Session, cancel: CancelToken, cuts: Sequence[bytes]) -> list[int]:
-        """The rows before the first cut, between any two, and behind the last. Raises what a task raised."""
-        counts = [0] * (len(cuts) + 1)
-        tasks = (CountTask(parts_of(group), keys_sql.count(self.rows(group), cuts)) for group in self.groups)
-        with closing(Window(session, cancel).results((task, ()) for task in tasks)) as results:
-            for one, _ in results:
-                if not isinstance(one, dict):
-                    raise TypeError("counts are by bucket")
-                for bucket, rows in one.items():
-                    counts[bucket] += rows
-        return counts
-
 
 class Sample:
     """Keys by chance, each standing for a number of ``rows``, which are all."""
@@ -90,9 +76,6 @@ class Sample:
     def __init__(self, found: Sequence[tuple[bytes, float]], rows: int) -> None:
         self._found = sorted(found)
         self.rows = rows
-
-    def __len__(self) -> int:
-        return len(self._found)
 
     def cuts(self, after: Sequence[float]) -> list[bytes]:
         """Keys that have about so many rows before them, each time; fewer where there are not as many keys.
