@@ -15,7 +15,8 @@ EngineError
     ├── ObjectExists
     ├── ObjectChanged
     └── StoreUnavailable
-        ├── ObjectArchived
+        ├── ObjectUnreadable
+        │   └── ObjectArchived
         └── StoreNotInitialised
 
 Each carries a ``code`` of a closed list and a sentence written for whoever called: no path, SQL text, key or
@@ -139,8 +140,12 @@ class StoreUnavailable(StoreError):
     code = "store_unavailable"
 
 
-class ObjectArchived(StoreUnavailable):
-    """The object is there, but in a tier of the store that cannot be read."""
+class ObjectUnreadable(StoreUnavailable):
+    """This object is there and cannot be opened, whatever becomes of the others."""
+
+
+class ObjectArchived(ObjectUnreadable):
+    """The object is in a tier of the store that cannot be read."""
 
 
 class StoreNotInitialised(StoreUnavailable):

@@ -10,7 +10,7 @@ from functools import partial
 
 from engine.catalog.catalog import ResultStore
 from engine.catalog.manifest import Run, RunObject
-from engine.errors import DocumentDamaged, ObjectArchived, ObjectMissing, StoreError, StoreUnavailable
+from engine.errors import DocumentDamaged, ObjectMissing, ObjectUnreadable, StoreError, StoreUnavailable
 from engine.exports.export import is_export, read_metadata
 from engine.exports.leases import SUFFIX as LEASE
 from engine.exports.leases import Lease
@@ -76,10 +76,8 @@ def _each(objects: Iterable[tuple[str, int, Callable[[], Checked | None]]]) -> I
             unavailable = 0
         except DocumentDamaged as error:
             checked = Checked(key, size, error.reason)
-        except ObjectArchived:
-            checked = Checked(key, size, "it is unavailable: the store has it in its archive tier")
         except StoreUnavailable as error:
-            unavailable += 1
+            unavailable += not isinstance(error, ObjectUnreadable)
             if unavailable == _MAX_UNAVAILABLE:
                 raise
             checked = Checked(key, size, f"it is unavailable: {error.message.rstrip('.')}")

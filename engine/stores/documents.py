@@ -16,7 +16,14 @@ from typing import Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
-from engine.errors import DocumentDamaged, ObjectChanged, ObjectExists, ObjectMissing, StoreUnavailable
+from engine.errors import (
+    DocumentDamaged,
+    ObjectChanged,
+    ObjectExists,
+    ObjectMissing,
+    ObjectUnreadable,
+    StoreUnavailable,
+)
 from engine.stores.port import ObjectInfo, ObjectStore
 
 LOG = logging.getLogger("tailrace")
@@ -87,6 +94,8 @@ class Documents(Generic[DocumentT]):
             content = self._store.read(key, length=self._max_bytes + 1)
         except ObjectMissing:
             return None
+        except ObjectUnreadable as error:
+            raise DocumentDamaged(key, error.message.rstrip(".")) from error
         return self._parsed(key, content)
 
     def read(self, key: str) -> DocumentT | None:

@@ -219,12 +219,22 @@ def test_one_object_cannot_be_the_folder_of_another(directory: DirectoryStore) -
             directory.create(key, b"x", content_type=CSV, metadata={})
 
 
-def test_a_damaged_sidecar_is_told(directory: DirectoryStore, tmp_path: Path) -> None:
-    directory.create("a", b"x", content_type=CSV, metadata={})
-    for content in (b"", b"{", b"[]", json.dumps({"sizes": 3}).encode()):
-        (tmp_path / "store/.meta/a.json").write_bytes(content)
-        with pytest.raises(StoreError, match="damaged"):
-            directory.head("a")
+def test_a_damaged_sidecar_costs_the_metadata_alone(
+    directory: DirectoryStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    directory.create("a", b"x", content_type=CSV, metadata={"rows": "1"})
+    sidecar = tmp_path / "store/.meta/a.json"
+    whole = json.loads(sidecar.read_bytes())
+    values: tuple[object, ...] = (None, 7.5, ["x"], {"x": []})
+    damaged = [{**whole, name: value} for name in whole for value in values]
+    texts = [json.dumps(fields).encode() for fields in [{"sizes": 3}, [], *damaged]]
+    for content in (b"", b"{", b"[" * 100_000, b"\xff", *texts):
+        caplog.clear()
+        sidecar.write_bytes(content)
+        info = directory.head("a")
+        assert info is not None, content
+        assert (info.metadata, directory.read("a")) == ({}, b"x"), content
+        assert "a.json" in caplog.text, content
 
 
 INCREMENT = """

@@ -83,10 +83,7 @@ class Server:
 
     def start(self) -> None:
         """Start the process and wait until it answers; new stores get their markers before."""
-        if not self._initialised:
-            done = self.command("init")
-            assert done.returncode == 0, done.stderr
-            self._initialised = True
+        self.initialise()
         with self.log.open("ab") as log:
             self._process = start(["serve"], self.environment, self.folder, program=self.program, stderr=log)
         deadline = time.monotonic() + _START_SECONDS
@@ -100,6 +97,13 @@ class Server:
                 time.sleep(0.05)
         raise TimeoutError("the server did not answer")
 
+    def initialise(self) -> None:
+        """Write the markers of new stores, once."""
+        if not self._initialised:
+            done = run(("init",), self.environment, self.folder, program=TAILRACE)
+            assert done.returncode == 0, done.stderr
+            self._initialised = True
+
     def stop(self, number: signal.Signals) -> None:
         """End the process by a signal and wait for it."""
         if self._process is not None:
@@ -108,7 +112,8 @@ class Server:
             self._process = None
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a ``tailrace`` command with the server's settings, in a process of its own."""
+        """Run a ``tailrace`` command with the server's settings, in another process; new stores are marked before."""
+        self.initialise()
         return run(arguments, self.environment, self.folder, program=self.program)
 
     def publish(self, *arguments: str, team: str = TEAM) -> None:

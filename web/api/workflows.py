@@ -5,7 +5,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.catalog.catalog import ResultStore
-from engine.errors import NotFound
+from engine.errors import DocumentDamaged, NotFound
 from web.api.parameters import LIST_PARAMETERS, Paging, read_paging
 from web.api.row_models import (
     Pagination,
@@ -54,7 +54,8 @@ def _describe(results: ResultStore, workflow_id: str, team: str) -> bytes:
     runs, count = results.newest_runs(workflow_id, MOST_RUNS)
     try:
         latest = results.resolve(workflow_id, None, team)
-    except NotFound:
+    except (NotFound, DocumentDamaged):
+        # The list of runs has logged it; the runs that can be read are worth an answer.
         latest = None
     return WorkflowAnswer(
         **WorkflowEntry.of(found).model_dump(),

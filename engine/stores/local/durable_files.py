@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from engine.errors import StoreUnavailable
+from engine.errors import ObjectUnreadable, StoreUnavailable
 
 _SENTENCES = {
     errno.ENOENT: "A folder of the storage directory is missing: mount the directory, or run `tailrace init`.",
@@ -32,6 +32,8 @@ def translated() -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise ObjectUnreadable("The object is a broken link: mount or restore what it leads to.") from error
         number = error.errno or 0
         reason = os.strerror(number) if number else type(error).__name__
         raise StoreUnavailable(_SENTENCES.get(number, f"The storage directory failed: {reason}.")) from error

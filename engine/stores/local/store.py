@@ -12,7 +12,7 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import BinaryIO
 
-from engine.errors import ObjectChanged, ObjectMissing, StoreError
+from engine.errors import ObjectChanged, ObjectMissing, ObjectUnreadable, StoreError
 from engine.stores.local.durable_files import translated, write_new
 from engine.stores.local.joined_upload import DirectoryStaging
 from engine.stores.local.sidecar import Sidecar
@@ -117,6 +117,8 @@ class DirectoryStore:
             file = self._tree.path(key).open("rb")
         except FileNotFoundError:
             raise ObjectMissing("The object is not there.") from None
+        except PermissionError as error:
+            raise ObjectUnreadable("The object refuses access: let the service's user read it.") from error
         with file:
             status = os.fstat(file.fileno())
             if not S_ISREG(status.st_mode):

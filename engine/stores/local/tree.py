@@ -11,6 +11,7 @@ A data file is never written in place: each version is a file of its own that mo
 open stays one version, and readers need no lock.
 """
 
+import errno
 import fcntl
 import os
 import re
@@ -68,7 +69,7 @@ class Tree:
             status = self.path(key).stat()
         except FileNotFoundError:
             if self._is_broken_link(key):
-                raise
+                raise OSError(errno.ELOOP, "a broken link") from None
             return None
         except NotADirectoryError:
             # A key below another object names nothing, but a root that is no directory is a fault.
@@ -194,15 +195,23 @@ class Tree:
             if name.endswith("/") and (key.startswith(prefix) or prefix.startswith(key)):
                 yield from self._walk(key, prefix)
             elif key.startswith(prefix):
-                # A link to what is not there hides its own key alone.
-                with suppress(FileNotFoundError):
-                    if (status := self.status(key)) is not None:
-                        yield key, status
+                status = self._status_or_link(key)
+                if status is not None:
+                    yield key, status
+
+    def _status_or_link(self, key: str) -> os.stat_result | None:
+        """As `status`, but of the link itself if it is broken: reading that object fails, a list of all does not."""
+        try:
+            return self.status(key)
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            return self.path(key).lstat()
 
     def _is_broken_link(self, key: str) -> bool:
         """Whether the file or a folder above it is a broken link, such as one into a volume that is not mounted."""
         path = self.path(key)
-        ways = [path, *(parent for parent in path.parents if parent.is_relative_to(self.root))]
+        ways = [path, *(folder for folder in path.parents if folder != self.root and folder.is_relative_to(self.root))]
         return any(way.is_symlink() and not way.exists() for way in ways)
 
     def _sidecar_path(self, key: str) -> Path:
