@@ -37,9 +37,11 @@ class StorePair:
                 f"The {role} store has no marker: mount it if it is not mounted, or run `tailrace init` if it is new."
             )
         self._seen[role] = marker
-        results, exports = self._seen.get("results"), self._seen.get("exports")
-        if results is not None and exports is not None and exports.peer_id != results.store_id:
-            raise StoreUnavailable(_OTHER_DEPLOYMENT)
+        if not self._is_pair():
+            # The other one may have been initialised anew since it was seen.
+            self._seen = {other: now for other in self._seen if (now := self._found(other)) is not None}
+            if not self._is_pair():
+                raise StoreUnavailable(_OTHER_DEPLOYMENT)
 
     def initialise(self, *, replace: bool = False) -> list[Role]:
         """Write the markers that are missing or damaged; returns the roles of those that were written.
@@ -52,6 +54,10 @@ class StorePair:
             with suppress(ObjectExists):
                 return self._initialise(replace=replace)
         raise Conflict("Other processes initialise the same stores: try again.")
+
+    def _is_pair(self) -> bool:
+        results, exports = self._seen.get("results"), self._seen.get("exports")
+        return results is None or exports is None or exports.peer_id == results.store_id
 
     def _initialise(self, *, replace: bool) -> list[Role]:
         written: list[Role] = []
