@@ -29,7 +29,8 @@ class StorePair:
     def require(self, role: Role, *, adopt: bool = True) -> None:
         """Look for a store's marker. Raises StoreUnavailable, with the remedy, if it is missing or not right.
 
-        A store of a version before markers that holds workflows or exports gets its marker here, once, if ``adopt``.
+        A store of a version before markers that holds workflows or exports gets its marker here, once, if ``adopt``;
+        never in the place of a marker that this process has seen.
         """
         marker = self._readable(role) or (self._adopted(role) if adopt else None)
         if marker is None:
@@ -88,7 +89,7 @@ class StorePair:
     def _adopted(self, role: Role) -> Marker | None:
         """The marker of a store that was in use before there were any; None if this is no such store."""
         results = self._found("results")
-        old = results is None and self._holds_workflows()
+        old = results is None and "results" not in self._seen and self._holds_workflows()
         if old:
             results = self._adopt(Marker(role="results", store_id=_new_id(), peer_id=_new_id()))
         if results is None:
@@ -97,7 +98,7 @@ class StorePair:
         # The exports may be out of reach of whoever reads results alone.
         with suppress(EngineError):
             exports = self._found("exports")
-            if exports is None and (old or self._holds_exports()):
+            if exports is None and "exports" not in self._seen and (old or self._holds_exports()):
                 exports = self._adopt(Marker(role="exports", store_id=results.peer_id, peer_id=results.store_id))
         return results if role == "results" else exports
 

@@ -14,8 +14,8 @@ CHECK_INTERVAL_SECONDS = 2.0
 class MarkedStore:
     """A store behind a check of its marker, which raises StoreUnavailable.
 
-    The check runs before an operation if the last successful one is older than `CHECK_INTERVAL_SECONDS`: a volume that
-    is unmounted under a running service is noticed within that time.
+    The check runs before every write, so that nothing is written into the mount point of a volume that is gone. It runs
+    before a read if the last successful one is older than `CHECK_INTERVAL_SECONDS`.
     """
 
     def __init__(self, store: ObjectStore, require_marker: Callable[[], None]) -> None:
@@ -37,15 +37,15 @@ class MarkedStore:
 
     def create(self, key: str, data: bytes, *, content_type: str, metadata: Mapping[str, str]) -> ObjectInfo:
         """See the port."""
-        return self._store.create(key, data, content_type=content_type, metadata=metadata)
+        return self._checked().create(key, data, content_type=content_type, metadata=metadata)
 
     def replace(self, key: str, data: bytes, *, etag: str) -> ObjectInfo:
         """See the port."""
-        return self._store.replace(key, data, etag=etag)
+        return self._checked().replace(key, data, etag=etag)
 
     def begin(self, key: str, *, content_type: str) -> Upload:
         """See the port."""
-        return self._store.begin(key, content_type=content_type)
+        return self._checked().begin(key, content_type=content_type)
 
     def join(self, key: str, handle: str) -> Staging:
         """See the port."""
@@ -53,7 +53,7 @@ class MarkedStore:
 
     def delete(self, key: str, *, etag: str | None = None) -> bool:
         """See the port."""
-        return self._store.delete(key, etag=etag)
+        return self._checked().delete(key, etag=etag)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """See the port."""
@@ -69,18 +69,19 @@ class MarkedStore:
 
     def remove_leftovers(self, before: datetime, *, dry: bool = False) -> tuple[int, int]:
         """See the port."""
-        return self._store.remove_leftovers(before, dry=dry)
+        return self._checked().remove_leftovers(before, dry=dry)
 
     def check(self) -> None:
         """Look for the marker now, then reach the store."""
-        self._require_marker()
-        self._checked_at = time.monotonic()
-        self._unchecked.check()
+        self._checked().check()
 
     @property
     def _store(self) -> ObjectStore:
-        if time.monotonic() - self._checked_at >= CHECK_INTERVAL_SECONDS:
-            # Without a lock: at worst, several threads look at the same time.
-            self._require_marker()
-            self._checked_at = time.monotonic()
+        # Without a lock: at worst, several threads look at the same time.
+        fresh = time.monotonic() - self._checked_at < CHECK_INTERVAL_SECONDS
+        return self._unchecked if fresh else self._checked()
+
+    def _checked(self) -> ObjectStore:
+        self._require_marker()
+        self._checked_at = time.monotonic()
         return self._unchecked

@@ -286,6 +286,7 @@ def test_the_command_tells_of_a_damaged_run(tmp_path: Path, monkeypatch: pytest.
     engine.publish_rows([{"n": 1}])
     for name, folder in (("RESULTS", "store"), ("EXPORTS", "exports"), ("SPILL_DIRECTORY", "spill")):
         monkeypatch.setenv(f"TAILRACE_{name}", str(tmp_path / folder))
+    assert CliRunner().invoke(commands, ["init"]).exit_code == 0
     assert CliRunner().invoke(commands, ["sweep"]).exit_code == 0
     (tmp_path / "store" / "workflow=w" / "run=r" / "run.json").write_bytes(b"{")
     done = CliRunner().invoke(commands, ["sweep"])

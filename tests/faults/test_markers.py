@@ -3,7 +3,7 @@
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from engine.bootstrap import initialise, open_results
 from engine.catalog.catalog import ResultStore
 from engine.errors import Conflict, StoreNotInitialised, StoreUnavailable
 from engine.settings import StorageSettings
-from engine.stores import ObjectStore, open_store
+from engine.stores import ObjectStore, marked, open_store
 from engine.stores.marker import MARKER_KEYS, Role
 from tests.helpers.azurite import ACCOUNT, KEY, Azurite
 from tests.helpers.damages import DAMAGES, restored, rewrite
@@ -87,22 +87,33 @@ def test_a_marker_that_vanishes_is_noticed_and_so_is_its_return(server: Server) 
     assert server.export("w").status == 404
 
 
+def _nothing(_: Path) -> None:
+    """A root that is not there."""
+
+
+def _still_nothing(path: Path) -> None:
+    assert not path.exists()
+
+
+INSTEAD_OF_A_ROOT: dict[str, tuple[Callable[[Path], object], Callable[[Path], object]]] = {
+    "nothing": (_nothing, _still_nothing),
+    # Only an empty one can be removed.
+    "an empty directory": (Path.mkdir, Path.rmdir),
+    "a file": (Path.touch, Path.unlink),
+    "a broken link": (lambda path: path.symlink_to("no-such"), Path.unlink),
+    "a link to itself": (lambda path: path.symlink_to(path), Path.unlink),
+}
+
+
 def test_a_directory_that_is_unmounted_is_noticed(tmp_path: Path) -> None:
     (tmp_path / "rows.json").write_text('[{"n": 1}]')
     with Server((str(tmp_path / "store"), {}), tmp_path) as server:
         server.publish("--workflow", "w", "--run", "r", str(tmp_path / "rows.json"))
         for role in ROLES:
             root, away = tmp_path / "store" / role, tmp_path / "away"
-            for name in ("nothing", "an empty directory", "a file", "a broken link", "a link to itself"):
+            for name, (put, remove) in INSTEAD_OF_A_ROOT.items():
                 root.rename(away)
-                if name == "an empty directory":
-                    root.mkdir()
-                elif name == "a file":
-                    root.touch()
-                elif name == "a broken link":
-                    root.symlink_to(tmp_path / "no-such")
-                elif name == "a link to itself":
-                    root.symlink_to(root)
+                put(root)
                 answer = server.request("/readyz")
                 assert (answer.status, answer.json()[role]) == (503, "unavailable"), (role, name)
                 wait_for(lambda: server.export("w", format="json").status == 503, NOTICED_SECONDS)
@@ -114,14 +125,8 @@ def test_a_directory_that_is_unmounted_is_noticed(tmp_path: Path) -> None:
                     assert (done.returncode == 1) or (role, command) != ("results", "sweep"), (role, name)
                 found = problems(server)
                 assert any(one["area"] == role for one in found), (role, name)
-                # Neither requests nor probes nor commands have made anything.
-                if name == "nothing":
-                    assert not root.exists()
-                elif name == "an empty directory":
-                    assert list(root.iterdir()) == []
-                    root.rmdir()
-                else:
-                    root.unlink()
+                # Neither requests nor probes nor commands have made anything: it can be removed, or is not there.
+                remove(root)
                 away.rename(root)
                 assert server.request("/readyz").status == 200, (role, name)
                 assert server.export("w", format="json").status == 200, (role, name)
@@ -187,9 +192,8 @@ def test_a_store_of_an_older_version_is_adopted_once(store_url: tuple[str, dict[
 
 def test_markers_are_nothing_else(server: Server) -> None:
     assert server.export("w").status == 200
-    assert [found["workflowId"] for found in server.request("/v4/workflows", headers=HEADERS).json()["workflows"]] == [
-        "w"
-    ]
+    listed = server.request("/v4/workflows", headers=HEADERS).json()["workflows"]
+    assert [found["workflowId"] for found in listed] == ["w"]
     for asked in ("runs", "exports"):
         done = server.command("sql", f"SELECT DISTINCT workflow FROM {asked}", "--format", "csv")
         assert (done.returncode, done.stdout, done.stderr) == (0, "workflow\nw\n", "")
@@ -315,8 +319,6 @@ def test_a_spill_directory_or_part_that_is_something_else_is_a_503(tmp_path: Pat
 
 
 def test_the_check_costs_one_read_in_two_seconds(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    from engine.stores import marked
-
     checks = 0
 
     def require() -> None:
@@ -326,7 +328,7 @@ def test_the_check_costs_one_read_in_two_seconds(store: ObjectStore, monkeypatch
             raise StoreUnavailable("gone")
 
     now = time.monotonic()
-    monkeypatch.setattr(marked.time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     guarded = marked.MarkedStore(store, require)
     for _ in range(5):
         guarded.head("a")
@@ -341,3 +343,7 @@ def test_the_check_costs_one_read_in_two_seconds(store: ObjectStore, monkeypatch
     # What was not found is looked for at once.
     guarded.head("a")
     assert checks == 4
+    # Nothing is written on an old look.
+    guarded.create("a", b"x", content_type="text/plain", metadata={})
+    guarded.delete("a")
+    assert checks == 6
