@@ -56,7 +56,7 @@ class ExportMetadata(BaseModel):
     rows: Annotated[str, Field(pattern=r"^[0-9]{1,18}$")]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     run: Annotated[str, Field(pattern=rf"^{ID.pattern}$")]
-    format: Literal[tuple(FORMATS)]  # type: ignore[valid-type]  # one of the table's rows
+    format: Annotated[str, Field(pattern=rf"^({'|'.join(FORMATS)})$")]
     until: AwareDatetime | None = None
     """Until when the object asks to stay; one without may go when it was made."""
     rowids: Literal["true", "false"] = "false"

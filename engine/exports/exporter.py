@@ -117,10 +117,11 @@ class Exporter:
         return self._leases.extend(key, export.etag, until)
 
     def describe(self, workflow_id: str, export_id: str) -> Export | None:
-        """A finished export by its id alone, or None."""
+        """A finished export by its id alone, or None; an archived one has to be made anew, and counts as none."""
         try:
             file = self.find(workflow_id, export_id)
-        except NotFound:
+            self._open(file.info)
+        except (NotFound, ObjectArchived, ObjectMissing, ObjectChanged):
             return None
         run = self.results.run(workflow_id, file.run_id)
         return None if run is None else export_of(export_id, run, file.info)

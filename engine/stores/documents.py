@@ -37,6 +37,7 @@ _JITTER_SECONDS = 0.02
 _LOG_INTERVAL_SECONDS = 60
 _MAX_LOGGED_KEYS = 1000
 _MAX_REASON_LENGTH = 200
+_CONTENDED = "Too many concurrent changes to the same document; try again."
 
 
 class Document(BaseModel):
@@ -91,12 +92,9 @@ class Documents(Generic[DocumentT]):
     def load(self, key: str) -> DocumentT | None:
         """The document, or None if there is none. Raises DocumentDamaged."""
         try:
-            content = self._store.read(key, length=self._max_bytes + 1)
+            return self._content(key)
         except ObjectMissing:
             return None
-        except ObjectUnreadable as error:
-            raise DocumentDamaged(key, error.message.rstrip(".")) from error
-        return self._parsed(key, content)
 
     def read(self, key: str) -> DocumentT | None:
         """The document, or None if there is none or it is damaged, which is logged."""
@@ -107,14 +105,15 @@ class Documents(Generic[DocumentT]):
             return None
 
     def find(self, key: str) -> Version[DocumentT] | None:
-        """The document with its version, or None if there is none."""
-        while True:
+        """The document with its version, or None if there is none. Raises ConcurrentChanges after many attempts."""
+        for _ in range(_ATTEMPTS):
             info = self._store.head(key)
             try:
                 document = None if info is None else self._version_of(info)
             except (ObjectMissing, ObjectChanged):
                 continue
             return None if info is None or document is None else Version(document, info.etag)
+        raise ConcurrentChanges(_CONTENDED)
 
     def create(self, key: str, document: DocumentT) -> None:
         """Write a new document. Raises ObjectExists."""
@@ -144,19 +143,23 @@ class Documents(Generic[DocumentT]):
                 time.sleep(random.uniform(0, _JITTER_SECONDS * (attempt + 1)))  # noqa: S311  # jitter, not a secret
             else:
                 return changed
-        raise ConcurrentChanges("Too many concurrent changes to the same document; try again.")
+        raise ConcurrentChanges(_CONTENDED)
 
     def _version_of(self, info: ObjectInfo) -> DocumentT | None:
-        content = self._store.read(info.key, length=self._max_bytes + 1, etag=info.etag)
         try:
-            return self._parsed(info.key, content)
+            return self._content(info.key, info.etag)
         except DocumentDamaged as error:
             if self._substitute is None:
                 raise
             log_damage(error)
             return self._substitute(info)
 
-    def _parsed(self, key: str, content: bytes) -> DocumentT:
+    def _content(self, key: str, etag: str | None = None) -> DocumentT:
+        """The document. Raises ObjectMissing or ObjectChanged, or DocumentDamaged also if it cannot be opened."""
+        try:
+            content = self._store.read(key, length=self._max_bytes + 1, etag=etag)
+        except ObjectUnreadable as error:
+            raise DocumentDamaged(key, error.message.rstrip(".")) from error
         if len(content) > self._max_bytes:
             raise DocumentDamaged(key, f"it is longer than {self._max_bytes:,} bytes")
         try:

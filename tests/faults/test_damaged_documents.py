@@ -240,11 +240,18 @@ def test_an_archived_export_is_told_and_made_anew(server: Server) -> None:
         assert "etag" not in answer.headers, method
     verified = server.command("verify", "fine", "--exports")
     assert (verified.returncode, f"{key}: it is unavailable" in verified.stderr) == (1, True), verified.stderr
+    # No status leads to a URL that nobody can open.
+    assert get(server, f"/v4/workflows/fine/data/exports/{made['exportId']}/status")[0] == 404
     again = server.export("fine", format="parquet")
     assert (again.status, again.json()["sha256"]) == (200, made["sha256"])
     assert server.request(made["url"]).status == 200
-    # The store's archive may hold parts as well: no export of them can be made, and verify says which.
+    # An archived document is skipped like a damaged one.
     results = store_of(server, "results")
+    with restored(results, [workflow_key("broken")]):
+        results._blob(workflow_key("broken")).set_standard_blob_tier("Archive")  # type: ignore[attr-defined]
+        assert listed(server, KEY) == ["fine", "half"]
+        assert get(server, "/v4/workflows/broken")[0] == 404
+    # The store's archive may hold parts as well: no export of them can be made, and verify says which.
     (part,) = [info.key for info in results.list("workflow=theirs/") if info.key.endswith(".parquet")]
     results._blob(part).set_standard_blob_tier("Archive")  # type: ignore[attr-defined]
     assert server.export("theirs", OTHER_KEY).status == 503
