@@ -33,7 +33,9 @@ def server(store_url: tuple[str, dict[str, str]], tmp_path: Path) -> Server:
     engine.publish_rows(ROWS[:1], "r1", workflow="jobs", row_id="id")
     engine.publish_rows(ROWS, "r2", workflow="jobs", row_id="id")
     engine.publish_rows(ROWS, "r1", workflow="prices", row_id="id", team="rival")
-    return Server(store_url, tmp_path)
+    server = Server(store_url, tmp_path)
+    server.initialise()
+    return server
 
 
 def test_a_query(server: Server) -> None:
