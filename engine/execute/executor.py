@@ -19,8 +19,8 @@ from engine.common.chunk import Chunk
 from engine.common.progress import Progress
 from engine.errors import Cancelled, LimitExceeded, SourceDamaged
 from engine.execute.fifo import Pipe, open_pipe
+from engine.execute.file_assembler import FileAssembler, assembler_for
 from engine.execute.filesystems import PART, STAGE, PartFileSystem, StageFileSystem
-from engine.execute.framing import Frame, frame_of
 from engine.execute.ordered_sink import OrderedSink
 from engine.execute.session import open_session
 from engine.execute.spill_limit import TOO_LARGE
@@ -92,7 +92,7 @@ def run_ranges(
             statements,
             len(plan.ranges),
             source,
-            frame_of(plan),
+            _assembler(plan),
             forward,
             settings=settings,
             threads=threads,
@@ -100,6 +100,13 @@ def run_ranges(
             progress=progress,
             pipe=pipe,
         )
+
+
+def _assembler(plan: ExportPlan) -> FileAssembler:
+    if len(plan.ranges) == 1 and plan.request.format.name == "parquet":
+        # The one file that DuckDB writes is the file.
+        return FileAssembler()
+    return assembler_for(plan.request.format.name, bom=plan.request.csv.bom)
 
 
 def _target(ordinal: int, pipe: Pipe | None) -> str:
@@ -110,7 +117,7 @@ def run_statements(
     statements: Iterable[Statement],
     count: int,
     source: Source,
-    frame: Frame,
+    assembler: FileAssembler,
     forward: Callable[[Chunk], None],
     *,
     settings: DuckDBSettings,
@@ -127,7 +134,7 @@ def run_statements(
     have of the names that are ``allowed``. Returns the rows written; raises what `run_ranges` raises.
     """
     most = waiting_bytes(min(settings.threads, count))
-    sink = OrderedSink(frame, forward, count=count, max_waiting_bytes=most)
+    sink = OrderedSink(assembler, forward, count=count, max_waiting_bytes=most)
     work = _Work(iter(statements), count, source, sink, settings, threads, cancel, progress, others, allowed, pipe)
     if work.workers == 1:
         return work.run()

@@ -9,14 +9,16 @@ from threading import Condition
 
 from engine.common.chunk import Chunk
 from engine.errors import Cancelled
-from engine.execute.framing import Frame
+from engine.execute.file_assembler import FileAssembler
 
 
 class OrderedSink:
-    """Writers by range ordinal; what they write reaches ``forward`` in the order of the ordinals, framed."""
+    """Writers by range ordinal; what they write reaches ``forward`` in the order of the ordinals, as one file."""
 
-    def __init__(self, frame: Frame, forward: Callable[[Chunk], None], *, count: int, max_waiting_bytes: int) -> None:
-        self._frame = frame
+    def __init__(
+        self, assembler: FileAssembler, forward: Callable[[Chunk], None], *, count: int, max_waiting_bytes: int
+    ) -> None:
+        self._assembler = assembler
         self._forward = forward
         self._count = count
         self._max_waiting_bytes = max_waiting_bytes
@@ -40,7 +42,7 @@ class OrderedSink:
                 return
         # Only the writer of the front gets here, so the bytes need no lock of their own.
         self._flush(ordinal)
-        self._emit(self._frame.content(data))
+        self._emit(self._assembler.feed(data))
 
     def end(self, ordinal: int) -> None:
         """The range has written all; the ranges behind it that have ended as well follow at once."""
@@ -50,14 +52,14 @@ class OrderedSink:
                 return
         while True:
             self._flush(ordinal)
-            self._emit(self._frame.end_of_range())
+            self._emit(self._assembler.end_range())
             with self._changed:
                 ordinal = self._front = self._front + 1
                 self._changed.notify_all()
                 if ordinal not in self._ended:
                     break
         if ordinal == self._count:
-            self._emit(self._frame.end())
+            self._emit(self._assembler.finish())
 
     def stop(self, reason: BaseException) -> None:
         """Make every writer raise, those that wait included. The first reason counts."""
@@ -76,7 +78,7 @@ class OrderedSink:
             self._waiting_bytes -= sum(map(len, waiting))
             self._changed.notify_all()
         for data in waiting:
-            self._emit(self._frame.content(data))
+            self._emit(self._assembler.feed(data))
 
     def _emit(self, chunks: Iterable[Chunk]) -> None:
         for data in chunks:

@@ -11,7 +11,7 @@ from engine.common.cancellation import CancelToken
 from engine.common.chunk import Chunk
 from engine.errors import LimitExceeded
 from engine.execute.executor import source_of, target_of
-from engine.execute.framing import ArrayFrame, Frame, PlainFrame
+from engine.execute.file_assembler import assembler_for
 from engine.execute.ordered_sink import OrderedSink
 from engine.plan.planner import ExportPlan
 from engine.plan.ranges import Range
@@ -50,8 +50,7 @@ def read_page(
             )
         taken.append(data)
 
-    frame: Frame = ArrayFrame() if plan.request.format.name == "json" else PlainFrame()
-    sink = OrderedSink(frame, forward, count=1, max_waiting_bytes=0)
+    sink = OrderedSink(assembler_for(plan.request.format.name), forward, count=1, max_waiting_bytes=0)
     store = results.store
     with opened(plan, results, settings, cancel, sink) as connection:
         total = _count(connection, plan, store)

@@ -9,13 +9,11 @@ from fsspec import AbstractFileSystem
 from engine.catalog.manifest import Part
 from engine.common.progress import Progress
 from engine.execute.executor import Source, run_statements
-from engine.execute.framing import ArrayFrame, Frame, ParquetFrame, PlainFrame
+from engine.execute.file_assembler import assembler_for
 from engine.runners.ray.messages import Job, Piece
 from engine.runners.ray.staged_blocks import PieceStream
 from engine.runners.ray.worker_context import cancel_token, exports_of, results_of
 from engine.sql.statements import Statement
-
-BOM = "\ufeff".encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +46,14 @@ def encode(
 
     ``others`` and ``allowed`` are as in `run_statements`, and so is what is raised.
     """
-    frame = _frame(job, first=first)
+    # The driver ends the file.
+    assembler = assembler_for(job.format, bom=job.bom, first=first, last=False)
     with PieceStream(exports_of(job).join(job.key, job.handle), job.block_sizes) as stream:
         rows = run_statements(
             statements,
             len(statements),
             source,
-            frame,
+            assembler,
             stream.append,
             settings=job.settings,
             threads=1,
@@ -63,14 +62,4 @@ def encode(
             others=others,
             allowed=allowed,
         )
-        return stream.finish(rows, frame.footers if isinstance(frame, ParquetFrame) else ())
-
-
-def _frame(job: Job, *, first: bool) -> Frame:
-    """The frame of the ranges of one task; the driver adds the end of the file."""
-    match job.format:
-        case "json":
-            return ArrayFrame(first=first, last=False)
-        case "parquet":
-            return ParquetFrame(first=first, last=False)
-    return PlainFrame(BOM if job.bom and first else b"")
+        return stream.finish(rows, assembler.footers)

@@ -12,11 +12,12 @@ from engine.common.cancellation import CancelToken
 from engine.common.progress import Progress
 from engine.errors import LimitExceeded
 from engine.execute.executor import Source, target_of
+from engine.execute.file_assembler import assembler_for
 from engine.plan.planner import ExportPlan
 from engine.plan.ranges import Range
 from engine.runners.port import Staged
 from engine.runners.ray.encode_task import RangesTask
-from engine.runners.ray.joined_file import ArrayJoin, Join, JoinedFile, PlainJoin, RowGroupJoin
+from engine.runners.ray.joined_file import JoinedFile
 from engine.runners.ray.messages import Job, Piece, Task, versions
 from engine.runners.ray.pool_port import Pool, Ticket
 from engine.runners.ray.sort.sampling import SORT_TASK_BYTES, SortScan
@@ -80,7 +81,7 @@ class ClusterRunner:
                 exchange = Exchange(SortScan(plan, self._source(plan), least_bytes=self._least_bytes_of_sort))
                 session = self._pool.session(self._job(plan, key, upload.handle, limits, exchange.pieces))
                 tasks = exchange.merges(session, cancel)
-            file = JoinedFile(upload, _join_of(plan))
+            file = JoinedFile(upload, assembler_for(plan.request.format.name))
             with closing(Window(session, cancel).results(tasks)) as results:
                 for piece, _ in results:
                     _add(file, piece, progress)
@@ -142,15 +143,6 @@ def _add(file: JoinedFile, piece: object, progress: Progress) -> None:
     file.add(piece)
     progress.add_rows(piece.rows)
     progress.add_bytes(sum(block.length for block in piece.blocks))
-
-
-def _join_of(plan: ExportPlan) -> Join:
-    match plan.request.format.name:
-        case "json":
-            return ArrayJoin()
-        case "parquet":
-            return RowGroupJoin()
-    return PlainJoin()
 
 
 def _share(size: str, by: int, *, least: int = 1) -> str:
