@@ -28,7 +28,7 @@ class LocalRunner:
     @contextmanager
     def stage(self, plan: ExportPlan, key: str, cancel: CancelToken, progress: Progress) -> Iterator[Staged]:
         """Write the file of a plan; what the port promises."""
-        at_once = COPIED_AT_ONCE if plan.takes_row_groups else ENCODED_AT_ONCE
+        at_once = COPIED_AT_ONCE if plan.copies_row_groups else ENCODED_AT_ONCE
         content_type = plan.request.format.content_type
         with BlockStream(self._exports, key, content_type=content_type, at_once=at_once) as stream:
             rows = self._write(plan, stream, cancel, progress)
@@ -41,6 +41,6 @@ class LocalRunner:
             stream.append(data)
             progress.add_bytes(len(data))
 
-        if plan.takes_row_groups:
+        if plan.copies_row_groups:
             return copy_row_groups(plan, self._results, forward, cancel=cancel, progress=progress)
         return run_ranges(plan, self._results, forward, settings=self._settings, cancel=cancel, progress=progress)

@@ -63,7 +63,7 @@ def read_page(
 
 
 def _count(connection: duckdb.DuckDBPyConnection, plan: ExportPlan, store: ObjectStore) -> int:
-    if plan.keeps_all:
+    if plan.is_full_run:
         return plan.run.rows
     parts = read_parts(plan)
     if not parts:
@@ -80,7 +80,7 @@ def _window(plan: ExportPlan, offset: int, limit: int) -> Window:
     if not limit:
         # The header, or an empty array: no part has to be opened.
         return Window(Range(0, ()), 0, 0)
-    if not plan.keeps_all or plan.sort is not None:
+    if not plan.is_full_run or plan.sort is not None:
         return Window(Range(0, read_parts(plan)), offset, limit)
     first, parts = _holding(plan.run.parts, offset, offset + limit)
     if len(parts) == 1:

@@ -67,13 +67,13 @@ class ClusterRunner:
     @contextmanager
     def stage(self, plan: ExportPlan, key: str, cancel: CancelToken, progress: Progress) -> Iterator[Staged]:
         """Write the file of a plan that encodes; what the port promises."""
-        if plan.takes_row_groups:
+        if plan.copies_row_groups:
             raise ValueError("what is only copied is no work for a cluster")
         limits = self._limits()
         upload = self._exports.store.begin(key, content_type=plan.request.format.content_type)
         try:
             if plan.sort is None:
-                most = task_bytes(sum(range_.bytes for range_ in plan.scan), self._least_bytes)
+                most = task_bytes(sum(range_.bytes for range_ in plan.scan_ranges), self._least_bytes)
                 groups = list(grouped(plan.ranges, lambda range_: range_.bytes, most))
                 session = self._pool.session(self._job(plan, key, upload.handle, limits, len(groups)))
                 tasks = self._tasks(plan, groups)
