@@ -27,15 +27,15 @@ class OrderedSink:
         self._waiting: dict[int, list[Chunk]] = {}
         self._waiting_bytes = 0
         self._ended: set[int] = set()
-        self._stopped: BaseException | None = None
+        self._failure: BaseException | None = None
 
     def write(self, ordinal: int, data: Chunk) -> None:
-        """Take bytes of one range. Raises what `stop` was given, if it was called."""
+        """Take bytes of one range. Raises what `fail` was given, if it was called."""
         with self._changed:
             while ordinal != self._front and self._waiting_bytes + len(data) > self._max_waiting_bytes:
-                self._raise_if_stopped()
+                self._raise_if_failed()
                 self._changed.wait()
-            self._raise_if_stopped()
+            self._raise_if_failed()
             if ordinal != self._front:
                 self._waiting.setdefault(ordinal, []).append(data)
                 self._waiting_bytes += len(data)
@@ -61,16 +61,16 @@ class OrderedSink:
         if ordinal == self._count:
             self._emit(self._assembler.finish())
 
-    def stop(self, reason: BaseException) -> None:
+    def fail(self, reason: BaseException) -> None:
         """Make every writer raise, those that wait included. The first reason counts."""
         with self._changed:
-            self._stopped = self._stopped or reason
+            self._failure = self._failure or reason
             self._changed.notify_all()
 
     @property
-    def stopped(self) -> BaseException | None:
-        """What `stop` was given first, or None."""
-        return self._stopped
+    def failure(self) -> BaseException | None:
+        """What `fail` was given first, or None."""
+        return self._failure
 
     def _flush(self, ordinal: int) -> None:
         with self._changed:
@@ -85,6 +85,6 @@ class OrderedSink:
             if data:
                 self._forward(data)
 
-    def _raise_if_stopped(self) -> None:
-        if self._stopped is not None:
-            raise Cancelled("The export was stopped.") from self._stopped
+    def _raise_if_failed(self) -> None:
+        if self._failure is not None:
+            raise Cancelled("The export was stopped.") from self._failure

@@ -7,8 +7,9 @@ from engine.common.cancellation import CancelToken
 from engine.common.chunk import Chunk
 from engine.common.malloc import set_heaps
 from engine.common.progress import Progress
-from engine.execute.executor import run_ranges
+from engine.execute.executor import ExecutionContext, run_ranges
 from engine.execute.row_group_copy import copy_row_groups
+from engine.execute.run_files import RunFiles
 from engine.plan.planner import ExportPlan
 from engine.runners.port import Staged
 from engine.settings import DuckDBSettings
@@ -43,4 +44,5 @@ class LocalRunner:
 
         if plan.copies_row_groups:
             return copy_row_groups(plan, self._results, forward, cancel=cancel, progress=progress)
-        return run_ranges(plan, self._results, forward, settings=self._settings, cancel=cancel, progress=progress)
+        files = RunFiles(self._results, plan.run.parts, plan.run.published_at)
+        return run_ranges(plan, files, forward, ExecutionContext(self._settings, cancel, progress))

@@ -44,7 +44,7 @@ def _run(ranges: list[list[bytes]], workers: int, limit: int, seed: int) -> list
                 future.result(timeout=20)
         finally:
             # A sink that stalled fails the test instead of holding it.
-            sink.stop(RuntimeError("over"))
+            sink.fail(RuntimeError("over"))
     return forwarded
 
 
@@ -84,11 +84,11 @@ def test_a_stop_wakes_who_waits_and_its_first_reason_counts() -> None:
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(sink.write, 1, b"x")
         time.sleep(0.02)
-        sink.stop(first)
-        sink.stop(ValueError("second"))
+        sink.fail(first)
+        sink.fail(ValueError("second"))
         with pytest.raises(Cancelled) as raised:
             waiting.result(timeout=10)
-    assert sink.stopped is first
+    assert sink.failure is first
     assert raised.value.__cause__ is first
     with pytest.raises(Cancelled):
         sink.write(0, b"y")

@@ -119,8 +119,8 @@ class Inspection:
         except duckdb.InterruptException as error:
             raise Cancelled("The query was cancelled.") from error
         except duckdb.Error as error:
-            if sink is not None and sink.stopped is not None:
-                raise sink.stopped from error
+            if sink is not None and sink.failure is not None:
+                raise sink.failure from error
             if isinstance(self._parts.failure, StoreUnavailable):
                 raise self._parts.failure from error
             if self._parts.failure is not None:

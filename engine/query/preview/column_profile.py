@@ -12,9 +12,9 @@ from engine.catalog.schema import Reference
 from engine.catalog.types import Family
 from engine.common.cancellation import CancelToken
 from engine.errors import InvalidRequest, shown
-from engine.execute.executor import source_of
 from engine.execute.file_assembler import FileAssembler
 from engine.execute.ordered_sink import OrderedSink
+from engine.execute.run_files import source_of
 from engine.plan.planner import ExportPlan
 from engine.query.preview.session import opened, read_parts
 from engine.settings import DuckDBSettings

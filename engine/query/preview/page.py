@@ -10,9 +10,9 @@ from engine.catalog.manifest import Part
 from engine.common.cancellation import CancelToken
 from engine.common.chunk import Chunk
 from engine.errors import LimitExceeded
-from engine.execute.executor import source_of, target_of
 from engine.execute.file_assembler import assembler_for
 from engine.execute.ordered_sink import OrderedSink
+from engine.execute.run_files import source_of, target_of
 from engine.plan.planner import ExportPlan
 from engine.plan.ranges import Range
 from engine.query.preview.session import opened, read_parts

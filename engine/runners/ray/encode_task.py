@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from fsspec import AbstractFileSystem
-
 from engine.catalog.manifest import Part
 from engine.common.progress import Progress
-from engine.execute.executor import Source, run_statements
+from engine.execute.executor import Copies, ExecutionContext, run_copies
 from engine.execute.file_assembler import assembler_for
+from engine.execute.run_files import RunFiles
 from engine.runners.ray.messages import Job, Piece
 from engine.runners.ray.staged_blocks import PieceStream
 from engine.runners.ray.worker_context import cancel_token, exports_of, results_of
@@ -28,38 +27,20 @@ class RangesTask:
 
     def run(self, job: Job, _: Sequence[object]) -> Piece:
         """Encode and stage. Raises LimitExceeded, SourceDamaged, Cancelled or StoreError."""
-        source = Source(results_of(job), self.parts, job.published_at)
-        statements = (Statement(one.sql, {**job.parameters, **one.parameters}) for one in self.statements)
-        return encode(job, list(statements), source, first=self.first)
+        files = RunFiles(results_of(job), self.parts, job.published_at)
+        statements = [Statement(one.sql, {**job.parameters, **one.parameters}) for one in self.statements]
+        return encode(job, statements, files, first=self.first)
 
 
-def encode(
-    job: Job,
-    statements: Sequence[Statement],
-    source: Source,
-    *,
-    first: bool,
-    others: Sequence[AbstractFileSystem] = (),
-    allowed: Sequence[str] = (),
-) -> Piece:
+def encode(job: Job, statements: Sequence[Statement], files: RunFiles, *, first: bool) -> Piece:
     """Run COPYs into the targets of their places, and stage what they give as a piece of the file.
 
-    ``others`` and ``allowed`` are as in `run_statements`, and so is what is raised.
+    Raises LimitExceeded, SourceDamaged, Cancelled or StoreError.
     """
     # The driver ends the file.
     assembler = assembler_for(job.format, bom=job.bom, first=first, last=False)
+    context = ExecutionContext(job.settings, cancel_token(), Progress())
     with PieceStream(exports_of(job).join(job.key, job.handle), job.block_sizes) as stream:
-        rows = run_statements(
-            statements,
-            len(statements),
-            source,
-            assembler,
-            stream.append,
-            settings=job.settings,
-            threads=1,
-            cancel=cancel_token(),
-            progress=Progress(),
-            others=others,
-            allowed=allowed,
-        )
+        copies = Copies(len(statements), statements.__getitem__)
+        rows = run_copies(copies, files, assembler, stream.append, context)
         return stream.finish(rows, assembler.footers)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from engine.common.cancellation import CancelToken
 from engine.common.progress import Progress
 from engine.errors import LimitExceeded
-from engine.execute.executor import Source, target_of
 from engine.execute.file_assembler import assembler_for
+from engine.execute.run_files import RunFiles, target_of
 from engine.plan.planner import ExportPlan
 from engine.plan.ranges import Range
 from engine.runners.port import Staged
@@ -105,8 +105,8 @@ class ClusterRunner:
         own = {name: value for name, value in statement.parameters.items() if name not in shared}
         return Statement(statement.sql, own)
 
-    def _source(self, plan: ExportPlan) -> Source:
-        return Source(self._results.store, plan.run.parts, plan.run.published_at)
+    def _source(self, plan: ExportPlan) -> RunFiles:
+        return RunFiles(self._results.store, plan.run.parts, plan.run.published_at)
 
     def _limits(self) -> DuckDBSettings:
         """Those of one task."""

@@ -5,7 +5,7 @@ from contextlib import closing
 from math import ceil, isqrt
 
 from engine.common.cancellation import CancelToken
-from engine.execute.executor import Source, target_of
+from engine.execute.run_files import RunFiles, target_of
 from engine.plan.planner import ExportPlan
 from engine.plan.ranges import Range
 from engine.runners.ray.encode_task import RangesTask
@@ -31,7 +31,7 @@ def sort_task_bytes(total_bytes: int, least: int = SORT_TASK_BYTES) -> int:
 class SortScan:
     """The rows of a sorted export in ``groups`` of ranges, each what one task reads."""
 
-    def __init__(self, plan: ExportPlan, source: Source, *, least_bytes: int = SORT_TASK_BYTES) -> None:
+    def __init__(self, plan: ExportPlan, source: RunFiles, *, least_bytes: int = SORT_TASK_BYTES) -> None:
         self.plan = plan
         most = sort_task_bytes(sum(range_.bytes for range_ in plan.scan_ranges), least_bytes)
         self.groups = list(grouped(plan.scan_ranges, lambda range_: range_.bytes, most))
