@@ -21,9 +21,8 @@ from web.auth.jwt import Tokens
 from web.auth.key_file import KeyFile
 from web.auth.signed_urls import UrlSigner, parse_signing_keys
 from web.jobs.admission import Admission
-from web.jobs.later import LaterExports
+from web.jobs.export_jobs import ExportJobs
 from web.jobs.query_jobs import Queries
-from web.jobs.running import RunningExports
 from web.settings import (
     AdmissionSettings,
     AuthSettings,
@@ -45,8 +44,7 @@ class Services:
     authenticator: Authenticator
     signer: UrlSigner
     signing: SigningSettings
-    running: RunningExports
-    later: LaterExports
+    jobs: ExportJobs
     tickets: Tickets
     queries: Queries
     read_urls: ReadUrls | None
@@ -57,7 +55,7 @@ class Services:
 
     async def close(self) -> None:
         """Let what runs come to its end within the grace, then cancel it."""
-        await self.running.close()
+        await self.jobs.close()
         self.queries.cancel()
 
 
@@ -82,15 +80,13 @@ def make_services(
         queue_length=admission.queue_length,
         longest_wait_seconds=admission.deadline_seconds,
     )
-    running = RunningExports(exporter, places, admission)
     tickets = Tickets(exporter.exports)
     return Services(
         exporter=exporter,
         authenticator=_authenticator(auth),
         signer=_signer(server, signing),
         signing=signing,
-        running=running,
-        later=LaterExports(exporter, tickets, running, places),
+        jobs=ExportJobs(exporter, tickets, places, admission),
         tickets=tickets,
         queries=Queries(query, duckdb),
         read_urls=_read_urls(signing, exporter.exports),

@@ -28,7 +28,7 @@ class Sink(Protocol):
     def write(self, ordinal: int, data: memoryview) -> None:
         """Take bytes of one target, which stay as they are."""
 
-    def stop(self, reason: BaseException) -> None:
+    def fail(self, reason: BaseException) -> None:
         """Taking them failed: DuckDB keeps only the text of an error."""
 
 
@@ -49,7 +49,7 @@ class Target(io.RawIOBase):
             for start in range(0, len(view), _PIECE_BYTES):
                 self._sink.write(self._ordinal, view[start : start + _PIECE_BYTES])
         except Exception as error:  # DuckDB would keep only the text of it
-            self._sink.stop(error)
+            self._sink.fail(error)
             raise
         self._size += len(view)
         return len(view)

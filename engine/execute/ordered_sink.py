@@ -9,14 +9,16 @@ from threading import Condition
 
 from engine.common.chunk import Chunk
 from engine.errors import Cancelled
-from engine.execute.framing import Frame
+from engine.execute.file_assembler import FileAssembler
 
 
 class OrderedSink:
-    """Writers by range ordinal; what they write reaches ``forward`` in the order of the ordinals, framed."""
+    """Writers by range ordinal; what they write reaches ``forward`` in the order of the ordinals, as one file."""
 
-    def __init__(self, frame: Frame, forward: Callable[[Chunk], None], *, count: int, max_waiting_bytes: int) -> None:
-        self._frame = frame
+    def __init__(
+        self, assembler: FileAssembler, forward: Callable[[Chunk], None], *, count: int, max_waiting_bytes: int
+    ) -> None:
+        self._assembler = assembler
         self._forward = forward
         self._count = count
         self._max_waiting_bytes = max_waiting_bytes
@@ -25,22 +27,22 @@ class OrderedSink:
         self._waiting: dict[int, list[Chunk]] = {}
         self._waiting_bytes = 0
         self._ended: set[int] = set()
-        self._stopped: BaseException | None = None
+        self._failure: BaseException | None = None
 
     def write(self, ordinal: int, data: Chunk) -> None:
-        """Take bytes of one range. Raises what `stop` was given, if it was called."""
+        """Take bytes of one range. Raises what `fail` was given, if it was called."""
         with self._changed:
             while ordinal != self._front and self._waiting_bytes + len(data) > self._max_waiting_bytes:
-                self._raise_if_stopped()
+                self._raise_if_failed()
                 self._changed.wait()
-            self._raise_if_stopped()
+            self._raise_if_failed()
             if ordinal != self._front:
                 self._waiting.setdefault(ordinal, []).append(data)
                 self._waiting_bytes += len(data)
                 return
         # Only the writer of the front gets here, so the bytes need no lock of their own.
         self._flush(ordinal)
-        self._emit(self._frame.content(data))
+        self._emit(self._assembler.feed(data))
 
     def end(self, ordinal: int) -> None:
         """The range has written all; the ranges behind it that have ended as well follow at once."""
@@ -50,25 +52,25 @@ class OrderedSink:
                 return
         while True:
             self._flush(ordinal)
-            self._emit(self._frame.end_of_range())
+            self._emit(self._assembler.end_range())
             with self._changed:
                 ordinal = self._front = self._front + 1
                 self._changed.notify_all()
                 if ordinal not in self._ended:
                     break
         if ordinal == self._count:
-            self._emit(self._frame.end())
+            self._emit(self._assembler.finish())
 
-    def stop(self, reason: BaseException) -> None:
+    def fail(self, reason: BaseException) -> None:
         """Make every writer raise, those that wait included. The first reason counts."""
         with self._changed:
-            self._stopped = self._stopped or reason
+            self._failure = self._failure or reason
             self._changed.notify_all()
 
     @property
-    def stopped(self) -> BaseException | None:
-        """What `stop` was given first, or None."""
-        return self._stopped
+    def failure(self) -> BaseException | None:
+        """What `fail` was given first, or None."""
+        return self._failure
 
     def _flush(self, ordinal: int) -> None:
         with self._changed:
@@ -76,13 +78,13 @@ class OrderedSink:
             self._waiting_bytes -= sum(map(len, waiting))
             self._changed.notify_all()
         for data in waiting:
-            self._emit(self._frame.content(data))
+            self._emit(self._assembler.feed(data))
 
     def _emit(self, chunks: Iterable[Chunk]) -> None:
         for data in chunks:
             if data:
                 self._forward(data)
 
-    def _raise_if_stopped(self) -> None:
-        if self._stopped is not None:
-            raise Cancelled("The export was stopped.") from self._stopped
+    def _raise_if_failed(self) -> None:
+        if self._failure is not None:
+            raise Cancelled("The export was stopped.") from self._failure

@@ -18,8 +18,8 @@ from engine.errors import (
 )
 from engine.exports.export import Export, ExportFile, export_key, export_of, file_of, metadata_of
 from engine.exports.leases import Leases
-from engine.plan.bloom_filters import held
-from engine.plan.planner import ExportPlan, make_plan, narrowed
+from engine.plan.bloom_filters import prune_by_bloom
+from engine.plan.planner import ExportPlan, make_plan, with_row_groups
 from engine.plan.ranges import TARGET_BYTES
 from engine.request.formats import FORMATS
 from engine.request.request import ExportRequest
@@ -62,18 +62,18 @@ class Exporter:
         run = self.results.resolve(request.workflow, request.run, team)
         return make_plan(request, run, now=self._clock().replace(microsecond=0), range_bytes=self._range_bytes)
 
-    def narrowed(self, plan: ExportPlan, cancel: CancelToken) -> ExportPlan:
-        """The plan without the row groups that have none of its row ids, as far as filters of these tell.
+    def prune_by_bloom(self, plan: ExportPlan, cancel: CancelToken) -> ExportPlan:
+        """The plan without the row groups whose Bloom filter has none of its row ids.
 
         Raises SourceDamaged, Cancelled or StoreUnavailable.
         """
         if plan.request.row_ids is None or all(part.row_id_filters is None for part in plan.run.parts):
             return plan
         try:
-            kept = held(plan, self.results.store, cancel)
+            mask = prune_by_bloom(plan, self.results.store, cancel)
         except (ObjectMissing, ObjectChanged) as error:
             raise SourceDamaged(PART_CHANGED) from error
-        return narrowed(plan, kept, range_bytes=self._range_bytes)
+        return with_row_groups(plan, mask, range_bytes=self._range_bytes)
 
     def finished(self, plan: ExportPlan) -> Export | None:
         """The export of a plan if its object is there already, and can be read.
@@ -163,7 +163,7 @@ class Exporter:
 
     def _write(self, plan: ExportPlan, key: str, cancel: CancelToken, progress: Progress) -> ObjectInfo:
         self.results.check_parts(plan.run)
-        plan = self.narrowed(plan, cancel)
+        plan = self.prune_by_bloom(plan, cancel)
         try:
             with self._runner.stage(plan, key, cancel, progress) as staged:
                 return self._commit(plan, key, staged, cancel)
@@ -171,7 +171,7 @@ class Exporter:
             raise SourceDamaged(PART_CHANGED) from error
 
     def _commit(self, plan: ExportPlan, key: str, staged: Staged, cancel: CancelToken) -> ObjectInfo:
-        if plan.keeps_all and staged.rows != plan.run.rows:
+        if plan.is_full_run and staged.rows != plan.run.rows:
             raise SourceDamaged("The run holds another number of rows than its description says.")
         # Reads of a store are pinned to the version; files of a directory can be replaced while they are read.
         self.results.check_parts(plan.run)

@@ -22,7 +22,7 @@ from engine.common.concurrency import read_all
 from engine.common.table_functions import read_parquet
 from engine.errors import SourceDamaged
 from engine.plan.planner import ExportPlan
-from engine.plan.ranges import Kept
+from engine.plan.ranges import RowGroupMask
 from engine.stores.port import ObjectStore
 
 _BITS_OF_A_ROW = 16
@@ -66,23 +66,23 @@ def make_filters(connection: duckdb.DuckDBPyConnection, path: Path, groups: Sequ
         first += group.rows
 
 
-def held(plan: ExportPlan, store: ObjectStore, cancel: CancelToken) -> Kept:
-    """What a plan keeps, without the row groups that have none of its row ids.
+def prune_by_bloom(plan: ExportPlan, store: ObjectStore, cancel: CancelToken) -> RowGroupMask:
+    """The row groups of a plan that may have one of its row ids.
 
     Raises SourceDamaged, ObjectMissing or ObjectChanged for filters that are not those of the run, Cancelled, and
     StoreUnavailable.
     """
     ids = plan.request.row_ids or ()
-    groups = sum(map(sum, plan.kept))
+    groups = sum(map(sum, plan.row_group_mask))
     if len(ids) * groups > MOST_LOOKS or groups > MOST_FILTERS:
-        return plan.kept
+        return plan.row_group_mask
     numbers = [_numbers(row_id) for row_id in ids]
 
     def look(part: Part, flags: Sequence[bool]) -> Sequence[bool]:
         cancel.raise_if_cancelled()
         return _held(part, flags, numbers, store)
 
-    return tuple(read_all(lambda one: look(*one), list(zip(plan.run.parts, plan.kept, strict=True))))
+    return tuple(read_all(lambda one: look(*one), list(zip(plan.run.parts, plan.row_group_mask, strict=True))))
 
 
 def _held(part: Part, flags: Sequence[bool], ids: Sequence[_Numbers], store: ObjectStore) -> Sequence[bool]:

@@ -1,4 +1,4 @@
-"""An export request held against a run: everything that decides the bytes, checked, before any is written."""
+"""From a request and a run to a plan: everything that decides the bytes of an export, checked before any is written."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -8,118 +8,122 @@ from engine.catalog.schema import ROW_ID, Field, Reference
 from engine.catalog.types import TEXT, Family
 from engine.common.ids import export_id
 from engine.errors import InvalidFilter, InvalidRequest, shown
-from engine.plan.predicate import Parameters, compile_filter
-from engine.plan.pruning import Wanted, condition_of, keep
-from engine.plan.ranges import MOST_PIECES, TARGET_BYTES, Kept, Range, cut, pick, whole
+from engine.plan.conditions import Condition, read_condition
+from engine.plan.pruning import Bounds, ValueBounds, bounds_of, prune
+from engine.plan.ranges import (
+    MAX_PIECES,
+    TARGET_BYTES,
+    Range,
+    RowGroupMask,
+    ranges_for_rows,
+    single_range,
+    split_into_ranges,
+)
 from engine.plan.row_ids import rows_of
 from engine.request.operators import Kind
 from engine.request.request import ExportRequest
 
-OUTPUT_VERSION = 8
-"""Raised with every change of the bytes that a request leads to, so that older objects are not taken for the new."""
+OUTPUT_VERSION = 9
+"""Raised with every change of the bytes that a request gives, so that an older export is not reused for a new one."""
 
 PARQUET_RANGE_BYTES = 32 * 1024 * 1024
-"""Parquet bytes whose kept rows begin a new row group of a filtered Parquet export."""
+"""Parquet bytes of a range of a filtered Parquet export: what is kept of them becomes one or more row groups."""
 
-MOST_BOUND = 100_000
-"""Values that the pieces of a sort bind together: 50,000 ids in each of eight took 72 MB, in one 9."""
+MAX_BOUND_VALUES = 100_000
+"""Values that all pieces of a sort bind together: 50,000 ids in each of eight pieces took 72 MB, in one 9 MB."""
 
-PICKED_RANGES = 8
-"""How many ranges' bytes a range of picked rows may touch: little comes out of it, and each opens its part anew."""
+PICKED_ROWS_FACTOR = 8
+"""How many times `TARGET_BYTES` a range of picked rows may touch: it gives few rows, and each range opens its part."""
 
 _SORTABLE = frozenset(Family) - {Family.LIST, Family.OBJECT, Family.MAP, Family.JSON, Family.INTERVAL}
 
 
 @dataclass(frozen=True, slots=True)
 class ExportPlan:
-    """What to read, keep, order and write. ``predicate`` is SQL or empty; ``parameters`` are what it binds.
-
-    ``sought`` are row ids that the predicate does not speak of: how they are found differs between ranges.
-    """
+    """What to read, keep, order and write. Rows have to match all ``conditions`` and, if any, the request's row ids."""
 
     export_id: str
     request: ExportRequest
     run: Run
     fields: tuple[Field, ...]
-    predicate: str
-    parameters: dict[str, object]
-    sought: tuple[str, ...] | None
+    conditions: tuple[Condition, ...]
     sort: Reference | None
-    kept: Kept
+    row_group_mask: RowGroupMask
     ranges: tuple[Range, ...]
-    scan: tuple[Range, ...]
-    """The rows to read as ranges in run order; a sorted file is a single range of ``ranges``."""
+    """What is written, one COPY each; a sorted export is a single range."""
+    scan_ranges: tuple[Range, ...]
+    """What is read, in run order: the same as ``ranges`` unless there is a sort."""
 
     @property
-    def keeps_all(self) -> bool:
+    def is_full_run(self) -> bool:
         """Whether every row of the run is delivered."""
-        return not self.predicate and self.sought is None
+        return not self.conditions and self.request.row_ids is None
 
     @property
-    def takes_row_groups(self) -> bool:
-        """Whether the file is the run's own row groups, all of them, in the order and the types that they have."""
-        return self.keeps_all and self.sort is None and self.request.format.name == "parquet" and bool(self.run.parts)
+    def copies_row_groups(self) -> bool:
+        """Whether the file consists of the run's own row groups, all of them, unchanged and in their order."""
+        return self.is_full_run and self.sort is None and self.request.format.name == "parquet" and bool(self.run.parts)
+
+    @property
+    def bounds(self) -> tuple[tuple[str, Bounds], ...]:
+        """What decides about row groups, each with its place in the request."""
+        found = [
+            (f"{one.place} ({one.column.path} {one.operator.name})", bounds)
+            for one in self.conditions
+            if (bounds := bounds_of(one)) is not None
+        ]
+        if self.request.row_ids is not None:
+            found.append(("rowIds", ValueBounds(ROW_ID, TEXT, points=tuple(sorted(self.request.row_ids)))))
+        return tuple(found)
 
 
 def make_plan(request: ExportRequest, run: Run, *, now: datetime, range_bytes: int = TARGET_BYTES) -> ExportPlan:
     """Plan an export at a moment in UTC. Raises InvalidRequest for what the run's schema does not allow."""
-    parameters = Parameters()
     columns = [_found(run, entry.field, InvalidFilter, "filters", entry.place) for entry in request.filters]
-    filters = list(zip(request.filters, columns, strict=True))
-    predicates = [compile_filter(entry, column, parameters, now) for entry, column in filters]
-    conditions = [condition_of(entry, column, now) for entry, column in filters]
-    sort = _sort(request, run)
-    if request.row_ids is not None:
-        conditions.append(Wanted(ROW_ID, TEXT, points=tuple(sorted(request.row_ids))))
-        if sort is not None:
-            predicates.append(has_id(parameters.bind(list(request.row_ids), "VARCHAR[]")))
-    kept = [keep(part.row_groups, [condition for condition in conditions if condition]) for part in run.parts]
-    scan, ranges = _cut(request, run, kept, range_bytes)
-    return ExportPlan(
+    conditions = tuple(
+        read_condition(entry, column, now) for entry, column in zip(request.filters, columns, strict=True)
+    )
+    plan = ExportPlan(
         export_id=export_id(_canonical(request, run, now)),
         request=request,
         run=run,
         fields=run.table.written(row_ids=request.include_row_ids),
-        predicate=" AND ".join(predicates),
-        parameters=parameters.values,
-        sought=request.row_ids if sort is None else None,
-        sort=sort,
-        kept=kept,
-        ranges=ranges,
-        scan=scan,
+        conditions=conditions,
+        sort=_sort(request, run),
+        row_group_mask=(),
+        ranges=(),
+        scan_ranges=(),
     )
+    bounds = [one for _, one in plan.bounds]
+    return with_row_groups(plan, [prune(part.row_groups, bounds) for part in run.parts], range_bytes=range_bytes)
 
 
-def narrowed(plan: ExportPlan, kept: Kept, *, range_bytes: int = TARGET_BYTES) -> ExportPlan:
-    """The plan of the same file from fewer row groups: the others have no row of it."""
-    scan, ranges = _cut(plan.request, plan.run, kept, range_bytes)
-    return replace(plan, kept=kept, scan=scan, ranges=ranges)
+def with_row_groups(plan: ExportPlan, mask: RowGroupMask, *, range_bytes: int = TARGET_BYTES) -> ExportPlan:
+    """The plan of the same file that reads only these row groups: the others have no row of it."""
+    scan_ranges = _scan_ranges(plan.request, plan.run, mask, range_bytes)
+    if plan.sort is None:
+        return replace(plan, row_group_mask=mask, scan_ranges=scan_ranges, ranges=scan_ranges)
+    # Each piece has conditions of its own, with what these bind.
+    bound = len(plan.request.row_ids or ()) + sum(_bound(entry.value) for entry in plan.request.filters)
+    ranges = single_range(plan.run.parts, mask, min(MAX_PIECES, MAX_BOUND_VALUES // max(1, bound)))
+    return replace(plan, row_group_mask=mask, scan_ranges=scan_ranges, ranges=ranges)
 
 
-def _cut(request: ExportRequest, run: Run, kept: Kept, range_bytes: int) -> tuple[tuple[Range, ...], tuple[Range, ...]]:
-    """What is read, and what is written: the same, unless there is an order."""
+def _scan_ranges(request: ExportRequest, run: Run, mask: RowGroupMask, range_bytes: int) -> tuple[Range, ...]:
     ordered = request.sort_by is not None
     rows = None if request.row_ids is None or ordered else rows_of(run, request.row_ids)
     # Row groups end where a range does, so the ranges of a Parquet file are a part of what it is.
     if request.format.name == "parquet" and not ordered:
         range_bytes = PARQUET_RANGE_BYTES
     elif rows is not None:
-        range_bytes *= PICKED_RANGES
-    scan = cut(run.parts, range_bytes, kept) if rows is None else pick(run.parts, rows, range_bytes, kept)
-    if not ordered:
-        return scan, scan
-    # Each piece has conditions of its own, with what these bind.
-    bound = len(request.row_ids or ()) + sum(_bound(entry.value) for entry in request.filters)
-    return scan, whole(run.parts, kept, min(MOST_PIECES, MOST_BOUND // max(1, bound)))
+        range_bytes *= PICKED_ROWS_FACTOR
+    if rows is None:
+        return split_into_ranges(run.parts, range_bytes, mask)
+    return ranges_for_rows(run.parts, rows, range_bytes, mask)
 
 
 def _bound(value: object) -> int:
     return len(value) if isinstance(value, tuple) else 1
-
-
-def has_id(ids: str) -> str:
-    """The SQL that is true for rows whose id is one of a list."""
-    return f"{ROW_ID} IN (SELECT unnest({ids}))"
 
 
 def _found(run: Run, path: str, error: type[InvalidRequest], parameter: str, entry: str) -> Reference:
@@ -174,7 +178,7 @@ def _told_by_day(column: Reference, run: Run, now: datetime) -> bool:
     """Whether the same cells lie before any later moment of the day."""
     if column.type.family is not Family.TIMESTAMP:
         return column.type.family is Family.DATE
-    later = Wanted(column.path, column.type, low=now)
+    later = ValueBounds(column.path, column.type, low=now)
     return not any(later.possible_in(group) for part in run.parts for group in part.row_groups)
 
 

@@ -1,34 +1,18 @@
-"""Where a filter becomes SQL: one boolean expression over the cells of one column (contract section 4).
+"""Conditions as SQL: one boolean expression over the cells of one column each (contract section 4).
 
 Values are bound, never written into the text; the templates of `engine.request.operators` are filled with expressions
 that this module made itself.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from math import isfinite
-from typing import TypeVar
 
-from engine.catalog.schema import Reference
-from engine.catalog.types import TIMESTAMP, ColumnType, Family
-from engine.errors import InvalidFilter
-from engine.request.literals import (
-    Point,
-    float_value,
-    instant_point,
-    number_point,
-    read_boolean,
-    read_instant,
-    read_number,
-    read_text,
-    window,
-)
-from engine.request.operators import ELEMENTWISE, FAMILIES_OF, OPERATORS, Kind, Operator, operators_of
-from engine.request.request import Filter
+from engine.catalog.types import ColumnType, Family
+from engine.plan.conditions import Condition
+from engine.request.literals import Point
+from engine.request.operators import Kind, Operator
 from engine.request.text_casts import instant_in, number_in
-
-_Read = TypeVar("_Read")
 
 
 @dataclass
@@ -44,43 +28,46 @@ class Parameters:
         return f"CAST(${name} AS {type_})"
 
 
-def compile_filter(entry: Filter, column: Reference, parameters: Parameters, now: datetime) -> str:
-    """The SQL that is true for the rows which the filter keeps. Raises InvalidFilter for what means nothing."""
-    operator = OPERATORS[entry.operator.complement_of or entry.operator.name]
-    compiler = _Compiler(entry, column, parameters, now)
-    positive = compiler.compile(operator)
-    return f"NOT coalesce({positive}, FALSE)" if entry.operator.complement_of else f"({positive})"
+@dataclass(frozen=True, slots=True)
+class Predicate:
+    """SQL that is true for the rows to keep, and what it binds; empty if all rows are kept."""
+
+    sql: str
+    parameters: dict[str, object]
+
+
+def compile_predicate(conditions: Sequence[Condition]) -> Predicate:
+    """The SQL of all conditions together."""
+    parameters = Parameters()
+    return Predicate(" AND ".join(_compile(condition, parameters) for condition in conditions), parameters.values)
+
+
+def _compile(condition: Condition, parameters: Parameters) -> str:
+    positive = _Compiler(condition, parameters).compile()
+    # A null cell is in the complement.
+    return f"NOT coalesce({positive}, FALSE)" if condition.negated else f"({positive})"
 
 
 @dataclass(frozen=True, slots=True)
 class _Compiler:
-    entry: Filter
-    column: Reference
+    condition: Condition
     parameters: Parameters
-    now: datetime
 
-    def compile(self, operator: Operator) -> str:
-        kind, type_, cell = operator.kind, self.column.type, self.column.sql
-        if type_.family is Family.LIST and kind in ELEMENTWISE:
-            type_ = type_.item
-            self._check_family(kind, type_)
-            if kind is not Kind.SUBSTRING:
-                return self._any_equal(type_, cell)
-            sql = self._cell_predicate(operator, type_, _as_text("element", type_))
-            return f"len(list_filter({cell}, lambda element: {sql})) > 0"
-        self._check_family(kind, type_)
-        return self._cell_predicate(operator, type_, _as_text(cell, type_))
+    def compile(self) -> str:
+        operator, type_, cell = self.condition.positive, self.condition.type, self.condition.column.sql
+        if not self.condition.elementwise:
+            return self._cell_predicate(operator, _as_text(cell, type_))
+        if operator.kind is not Kind.SUBSTRING:
+            read_as = f"{_equality_type(type_)}[]"
+            return f"list_has_any(CAST({cell} AS {read_as}), {self.parameters.bind(self._values(), read_as)})"
+        sql = self._cell_predicate(operator, _as_text("element", type_))
+        return f"len(list_filter({cell}, lambda element: {sql})) > 0"
 
-    def _check_family(self, kind: Kind, type_: ColumnType) -> None:
-        if type_.family not in FAMILIES_OF[kind]:
-            names = ", ".join(row.name for row in operators_of(self.column.type))
-            within = "name a field within it by a dotted path, or " if self.column.type.family is Family.OBJECT else ""
-            raise self._invalid(
-                f"{self.entry.operator.name} means nothing on {self._described()}; {within}use one of {names}"
-            )
+    def _values(self) -> list[object]:
+        value = self.condition.value
+        return list(value) if isinstance(value, tuple) else []
 
-    def _cell_predicate(self, operator: Operator, type_: ColumnType, cell: str) -> str:
-        value = self.entry.value
+    def _cell_predicate(self, operator: Operator, cell: str) -> str:
         match operator.kind:
             case Kind.NULLNESS:
                 return operator.sql.format(x=cell)
@@ -91,18 +78,19 @@ class _Compiler:
                     Family.LIST: f" OR len({cell}) = 0",
                     Family.JSON: f" OR ({cell} ->> '$') = '' OR {array}",
                 }
-                return operator.sql.format(x=cell) + empty.get(type_.family, "")
+                return operator.sql.format(x=cell) + empty.get(self.condition.type.family, "")
             case Kind.SUBSTRING:
-                return operator.sql.format(x=cell, v=self.parameters.bind(value, "VARCHAR"))
+                return operator.sql.format(x=cell, v=self.parameters.bind(self.condition.value, "VARCHAR"))
             case Kind.EQUALITY | Kind.MEMBERSHIP:
-                return self._equal(type_, cell)
+                return self._equal(cell)
             case Kind.COMPARISON | Kind.SEQUENCE:
-                return self._comparison(operator, type_, cell)
+                return self._comparison(operator, cell)
             case Kind.WINDOW:
-                return self._window(operator, type_, cell)
+                return self._window(operator, cell)
 
-    def _equal(self, type_: ColumnType, cell: str) -> str:
-        values, read_as = self._exact_values(type_), _equality_type(type_)
+    def _equal(self, cell: str) -> str:
+        type_, values = self.condition.type, self._values()
+        read_as = _equality_type(type_)
         if not values:
             return "FALSE"
         if type_.name == "FLOAT":
@@ -119,114 +107,51 @@ class _Compiler:
             choices.append(f"{cell} IN (SELECT unnest({self.parameters.bind(values, f'{read_as}[]')}))")
         return f"({' OR '.join(choices)})"
 
-    def _any_equal(self, type_: ColumnType, cells: str) -> str:
-        read_as = f"{_equality_type(type_)}[]"
-        return f"list_has_any(CAST({cells} AS {read_as}), {self.parameters.bind(self._exact_values(type_), read_as)})"
+    def _comparison(self, operator: Operator, cell: str) -> str:
+        value, of_text = self.condition.value, self.condition.column.type.family is Family.TEXT
+        if isinstance(value, Point):
+            return self._grid_comparison(operator, value, instant_in(cell) if of_text else cell)
+        if of_text:
+            return operator.sql.format(x=number_in(cell), v=self.parameters.bind(value, "DOUBLE"))
+        if not isinstance(value, float):
+            raise TypeError("a comparison has a float or a point")
+        return self._float_comparison(operator, value, cell)
 
-    def _exact_values(self, type_: ColumnType) -> list[object]:
-        """The values, to be read as `_equality_type`, without those that no cell of the type can equal."""
-        value = self.entry.value
-        values = value if isinstance(value, tuple) else (value,)
-        return [exact for exact in (self._exact(value, type_) for value in values) if exact is not None]
-
-    def _exact(self, value: object, type_: ColumnType) -> object | None:
-        match type_.family:
-            case Family.TEXT:
-                return read_text(value)
-            case Family.BOOLEAN:
-                return self._read(read_boolean, value)
-            case Family.FLOAT:
-                number = float_value(self._read(read_number, value), type_)
-                # Beyond the type's end there is no number: an infinite cell is none.
-                return number if isfinite(number) else None
-            case _:
-                point = self._point(value, type_)
-                return point.text if point.exact else None
-
-    def _comparison(self, operator: Operator, type_: ColumnType, cell: str) -> str:
-        value = self.entry.value
-        if type_.family is Family.TEXT:
-            return self._text_comparison(operator, cell)
-        if type_.family is Family.FLOAT:
-            return self._float_comparison(operator, type_, cell)
-        return self._grid_comparison(operator, self._point(value, type_), type_, cell)
-
-    def _float_comparison(self, operator: Operator, type_: ColumnType, cell: str) -> str:
+    def _float_comparison(self, operator: Operator, value: float, cell: str) -> str:
         above = ">" in operator.sql
-        value = float_value(self._read(read_number, self.entry.value), type_)
-        wide = f"CAST({cell} AS DOUBLE)" if type_.name == "FLOAT" else cell
+        wide = f"CAST({cell} AS DOUBLE)" if self.condition.type.name == "FLOAT" else cell
         if isfinite(value):
             compared = operator.sql.format(x=wide, v=self.parameters.bind(value, "DOUBLE"))
         elif value > 0:
-            # Beyond the type's end, but not beyond infinity.
+            # Beyond the end of the type, but not beyond infinity.
             compared = f"{wide} {'=' if above else '<'} CAST('Infinity' AS DOUBLE)"
         else:
             compared = f"{wide} {'>' if above else '='} CAST('-Infinity' AS DOUBLE)"
-        # DuckDB orders NaN above all numbers; no number is above another by being none.
+        # DuckDB orders NaN above all numbers, but NaN is not greater than a number.
         return f"{compared} AND NOT isnan({cell})" if above else compared
 
-    def _grid_comparison(self, operator: Operator, point: Point, type_: ColumnType, cell: str) -> str:
+    def _grid_comparison(self, operator: Operator, point: Point, cell: str) -> str:
         above = ">" in operator.sql
         if point.text is None:
             return f"{cell} IS NOT NULL" if above == (point.sign < 0) else "FALSE"
-        bound = self.parameters.bind(point.text, type_.sql())
+        bound = self.parameters.bind(point.text, self.condition.type.sql())
         if point.exact:
             return operator.sql.format(x=cell, v=bound)
         # Between two points of the grid: above the value is above the point below it, all else is at most that point.
         return f"{cell} > {bound}" if above else f"{cell} <= {bound}"
 
-    def _text_comparison(self, operator: Operator, cell: str) -> str:
-        value = self.entry.value
-        number = None if operator.kind is Kind.SEQUENCE else read_number(value)
-        if number is not None:
-            return operator.sql.format(x=number_in(cell), v=self.parameters.bind(float(number), "DOUBLE"))
-        instant = read_instant(value)
-        if instant is None:
-            number_too = "" if operator.kind is Kind.SEQUENCE else "a number, or "
-            raise self._unreadable(f"give {number_too}{_A_DATE}")
-        return self._grid_comparison(operator, instant_point(instant, TIMESTAMP), TIMESTAMP, instant_in(cell))
-
-    def _window(self, operator: Operator, type_: ColumnType, cell: str) -> str:
-        days = self.entry.value
-        if not isinstance(days, int):
-            raise self._invalid("the value is a positive integer")
-        if type_.family is Family.TEXT:
-            type_, cell = TIMESTAMP, instant_in(cell)
-        first, last = (instant_point(instant, type_) for instant in window(days, self.now))
+    def _window(self, operator: Operator, cell: str) -> str:
+        type_ = self.condition.type
+        if self.condition.column.type.family is Family.TEXT:
+            cell = instant_in(cell)
+        first, last = self._values()
+        if not isinstance(first, Point) or not isinstance(last, Point):
+            raise TypeError("a window has two points")
         return operator.sql.format(
             x=cell,
             v=self.parameters.bind(first.text, type_.sql()),
             now=self.parameters.bind(last.text, type_.sql()),
         )
-
-    def _point(self, value: object, type_: ColumnType) -> Point:
-        if type_.family in (Family.DATE, Family.TIMESTAMP):
-            return instant_point(self._read(read_instant, value), type_)
-        return number_point(self._read(read_number, value), type_)
-
-    def _read(self, reader: Callable[[object], _Read | None], value: object) -> _Read:
-        read = reader(value)
-        if read is None:
-            raise self._unreadable(_EXPECTED[reader])
-        return read
-
-    def _unreadable(self, expected: str) -> InvalidFilter:
-        return self._invalid(f"the value cannot be read for {self._described()}: {expected}")
-
-    def _described(self) -> str:
-        return f"{self.column.path}, which is {self.column.data_type} ({self.column.type.sql()})"
-
-    def _invalid(self, text: str) -> InvalidFilter:
-        place = self.entry.place
-        return InvalidFilter(f"{place}: {text}.", parameter="filters", entry=place, field=self.entry.field)
-
-
-_A_DATE = "an ISO 8601 date such as 2026-01-31 or 2026-01-31T10:00:00Z"
-_EXPECTED: dict[Callable[[object], object], str] = {
-    read_number: "give a number",
-    read_instant: f"give {_A_DATE}",
-    read_boolean: "give true or false",
-}
 
 
 def _as_text(cell: str, type_: ColumnType) -> str:

@@ -1,7 +1,7 @@
-"""Row groups that a request cannot match, by the bounds in the run's manifest: they are never opened.
+"""Row groups that cannot hold a match, by the statistics in the run's manifest: they are never opened.
 
-Wherever a bound does not tell, a row group is kept; the filter itself decides on rows. So this may forget a chance,
-but never a row.
+Where the statistics cannot decide, a row group is kept, and the predicate decides about its rows: pruning may read too
+much, but it never loses a row.
 """
 
 from bisect import bisect_left
@@ -9,25 +9,29 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from math import isfinite
 from typing import Any
 
 from engine.catalog.manifest import ColumnStatistics, RowGroup
-from engine.catalog.schema import Reference
 from engine.catalog.types import ColumnType, Family
-from engine.request.literals import Instant, float_value, read_boolean, read_instant, read_number, read_text, window
+from engine.plan.conditions import Condition
+from engine.request.literals import Point
 from engine.request.operators import Kind
-from engine.request.request import Filter
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What cells must be: one of ``points``, which are in order, or between ``low`` and ``high`` where they are set."""
+class ValueBounds:
+    """What a matching cell is: one of ``points`` (sorted), or between ``low`` and ``high`` where these are not None.
+
+    The ends themselves match unless ``open``.
+    """
 
     path: str
     type: ColumnType
     points: tuple[Any, ...] | None = None
     low: Any = None
     high: Any = None
+    open: bool = False
 
     def possible_in(self, group: RowGroup) -> bool:
         """Whether the row group may hold such a cell."""
@@ -42,13 +46,15 @@ class Wanted:
         minimum, maximum = bounds
         if self.points is not None:
             place = bisect_left(self.points, minimum)
-            return place < len(self.points) and self.points[place] <= maximum
+            return place < len(self.points) and bool(self.points[place] <= maximum)
+        if self.open and (maximum == self.low or minimum == self.high):
+            return False
         return (self.low is None or maximum >= self.low) and (self.high is None or minimum <= self.high)
 
 
 @dataclass(frozen=True, slots=True)
-class Nullness:
-    """Only nulls are wanted, or none."""
+class NullBounds:
+    """Whether matching cells are null, or not null."""
 
     path: str
     null: bool
@@ -61,63 +67,61 @@ class Nullness:
         return found.nulls > 0 if self.null else found.nulls < group.rows
 
 
-Condition = Wanted | Nullness
+Bounds = ValueBounds | NullBounds
 
 
-def keep(groups: Sequence[RowGroup], conditions: Sequence[Condition]) -> tuple[bool, ...]:
-    """Which row groups may match all conditions."""
-    return tuple(all(condition.possible_in(group) for condition in conditions) for group in groups)
+def prune(groups: Sequence[RowGroup], bounds: Sequence[Bounds]) -> tuple[bool, ...]:
+    """For each row group, whether it may hold rows that match all bounds."""
+    return tuple(all(one.possible_in(group) for one in bounds) for group in groups)
 
 
-def condition_of(entry: Filter, column: Reference, now: datetime) -> Condition | None:
-    """What a filter asks of the cells of its column, or None where bounds do not tell."""
-    operator, family = entry.operator, column.type.family
-    if operator.kind is Kind.NULLNESS and family not in (Family.LIST, Family.OBJECT, Family.MAP):
-        return Nullness(column.path, null=operator.complement_of is None)
-    reader = _READERS.get(family)
-    if reader is None or operator.complement_of or column.type.name == "UUID":
+def bounds_of(condition: Condition) -> Bounds | None:
+    """What a condition says about the statistics of its column, or None where they cannot decide."""
+    column, kind = condition.column, condition.operator.kind
+    if kind is Kind.NULLNESS and column.type.family not in (Family.LIST, Family.OBJECT, Family.MAP):
+        return NullBounds(column.path, null=not condition.negated)
+    read = _STATISTICS.get(column.type.family)
+    if read is None or condition.negated or condition.elementwise or column.type.name == "UUID":
         return None
-    values = entry.value if isinstance(entry.value, tuple) else (entry.value,)
-    match operator.kind:
-        case Kind.EQUALITY | Kind.MEMBERSHIP:
-            points = sorted(value for value in (reader(value, column.type) for value in values) if value is not None)
-            return Wanted(column.path, column.type, points=tuple(points))
-        case Kind.COMPARISON | Kind.SEQUENCE if family is not Family.TEXT:
-            value = reader(entry.value, column.type)
-            side = "low" if ">" in operator.sql else "high"
-            return Wanted(column.path, column.type, **{side: value})
-        case Kind.WINDOW if family is not Family.TEXT and isinstance(entry.value, int):
-            first, last = (_moment(instant) for instant in window(entry.value, now))
-            return Wanted(column.path, column.type, low=first, high=last)
+    if kind in (Kind.EQUALITY, Kind.MEMBERSHIP):
+        points = sorted(read(value) for value in _values(condition))
+        return ValueBounds(column.path, column.type, points=tuple(points))
+    if column.type.family is Family.TEXT:
+        # Texts are compared as the numbers or moments that they spell, and bounds of texts say nothing about these.
+        return None
+    match kind:
+        case Kind.COMPARISON | Kind.SEQUENCE:
+            return _comparison(condition, read)
+        case Kind.WINDOW:
+            low, high = (None if point.text is None else read(point.text) for point in _values(condition))
+            return ValueBounds(column.path, column.type, low=low, high=high)
         case _:
             return None
 
 
-def _instant(value: object, _: ColumnType) -> datetime | None:
-    read = read_instant(value)
-    return None if read is None else _moment(read)
+def _comparison(condition: Condition, read: Callable[[Any], Any]) -> ValueBounds:
+    column, sql = condition.column, condition.operator.sql
+    above, inclusive = ">" in sql, "=" in sql
+    value = condition.value
+    if isinstance(value, Point):
+        if value.text is None:
+            # Outside of all that the type can hold: all cells match, or none.
+            points = None if above == (value.sign < 0) else ()
+            return ValueBounds(column.path, column.type, points=points)
+        if not value.exact:
+            # The point is below the value.
+            inclusive = not above
+        value = value.text
+    elif isinstance(value, float) and not isfinite(value):
+        # A number beyond the end of the type, which infinite cells are compared with (`engine.plan.predicate`).
+        inclusive = True
+    end = read(value)
+    low, high = (end, None) if above else (None, end)
+    return ValueBounds(column.path, column.type, low=low, high=high, open=not inclusive)
 
 
-def _moment(instant: Instant) -> datetime:
-    # Digits below the microsecond are dropped from a value, never from a cell: that is a lower bound either way.
-    return instant.moment
-
-
-def _float(value: object, type_: ColumnType) -> float | None:
-    number = read_number(value)
-    return None if number is None else float_value(number, type_)
-
-
-_READERS: dict[Family, Callable[[object, ColumnType], Any]] = {
-    Family.TEXT: lambda value, _: read_text(value),
-    Family.BOOLEAN: lambda value, _: read_boolean(value),
-    Family.INTEGER: lambda value, _: read_number(value),
-    Family.DECIMAL: lambda value, _: read_number(value),
-    Family.FLOAT: _float,
-    Family.DATE: _instant,
-    Family.TIMESTAMP: _instant,
-}
-"""How a filter's value is read, by the family of its column."""
+def _values(condition: Condition) -> tuple[Any, ...]:
+    return condition.value if isinstance(condition.value, tuple) else ()
 
 
 def _midnight(text: str) -> datetime:
@@ -125,20 +129,20 @@ def _midnight(text: str) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
-_BOUNDS: dict[Family, Callable[[str], Any]] = {
+_STATISTICS: dict[Family, Callable[[Any], Any]] = {
     Family.TEXT: str,
-    Family.BOOLEAN: lambda text: text == "True",
+    Family.BOOLEAN: lambda value: value in (True, "True"),
     Family.INTEGER: Decimal,
     Family.DECIMAL: Decimal,
     Family.FLOAT: float,
     Family.DATE: _midnight,
     Family.TIMESTAMP: datetime.fromisoformat,
 }
-"""How a bound in a manifest is read back."""
+"""How the statistics of a manifest, and the values of a condition, become values that can be compared."""
 
 
 def _bounds(found: ColumnStatistics, type_: ColumnType) -> tuple[Any, Any] | None:
     if found.minimum is None or found.maximum is None:
         return None
-    read = _BOUNDS[type_.family]
+    read = _STATISTICS[type_.family]
     return read(found.minimum), read(found.maximum)

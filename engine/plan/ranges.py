@@ -10,10 +10,10 @@ from engine.catalog.manifest import Part
 TARGET_BYTES = 4 * 1024 * 1024
 """Parquet bytes of a range. A constant, since an object's bytes must not depend on a machine's settings."""
 
-MOST_PICKED = 50
+MAX_PICKED_ROWS = 50
 """Rows of a range that leaps over row groups: DuckDB skips these by a list of rows no longer than this."""
 
-MOST_PIECES = 32
+MAX_PIECES = 32
 """Pieces of a range: each is a scan within one statement, which reads the footer of its first part before it begins."""
 
 
@@ -49,52 +49,56 @@ class Range:
         return size
 
 
-Kept = Sequence[Sequence[bool]]
-"""By part and row group: whether it is read at all."""
+RowGroupMask = Sequence[Sequence[bool]]
+"""For each part, for each of its row groups: whether it is read at all."""
 
 
-def cut(parts: Sequence[Part], target_bytes: int = TARGET_BYTES, kept: Kept | None = None) -> tuple[Range, ...]:
+def split_into_ranges(
+    parts: Sequence[Part], target_bytes: int = TARGET_BYTES, mask: RowGroupMask | None = None
+) -> tuple[Range, ...]:
     """Ranges in run order that hold every kept row once, cut between row groups; at least one, even of no rows."""
-    found = list(_cut(parts, target_bytes, kept or _all(parts))) or [((), None, None)]
+    found = list(_cut(parts, target_bytes, mask or _all(parts))) or [((), None, None)]
     return tuple(Range(ordinal, taken, first, end) for ordinal, (taken, first, end) in enumerate(found))
 
 
-def pick(
-    parts: Sequence[Part], rows: Sequence[Sequence[int]], target_bytes: int, kept: Kept | None = None
+def ranges_for_rows(
+    parts: Sequence[Part], rows: Sequence[Sequence[int]], target_bytes: int, mask: RowGroupMask | None = None
 ) -> tuple[Range, ...]:
     """Ranges in run order that hold those of the given rows, by part, which are in kept row groups; at least one."""
     found = [
         Range(0, (part,), taken[0], taken[-1] + 1, tuple(taken))
-        for part, wanted, flags in zip(parts, rows, kept or _all(parts), strict=True)
+        for part, wanted, flags in zip(parts, rows, mask or _all(parts), strict=True)
         for taken in _pick(part, wanted, target_bytes, flags)
     ]
     return tuple(replace(range_, ordinal=ordinal) for ordinal, range_ in enumerate(found)) or (Range(0, ()),)
 
 
-def whole(parts: Sequence[Part], kept: Kept | None = None, most_pieces: int = MOST_PIECES) -> tuple[Range, ...]:
+def single_range(
+    parts: Sequence[Part], mask: RowGroupMask | None = None, max_pieces: int = MAX_PIECES
+) -> tuple[Range, ...]:
     """One range of all kept row groups, for what cannot be joined from ranges.
 
     Where that takes too many pieces, it is all row groups of the parts of which something is kept.
     """
-    flags = kept or _all(parts)
+    flags = mask or _all(parts)
     pieces = tuple(Range(number, *piece) for number, piece in enumerate(_cut(parts, sys.maxsize, flags)))
     if len(pieces) == 1:
         return pieces
     taken = tuple(part for part, wanted in zip(parts, flags, strict=True) if any(wanted))
-    return (Range(0, taken, pieces=pieces if len(pieces) <= most_pieces else ()),)
+    return (Range(0, taken, pieces=pieces if len(pieces) <= max_pieces else ()),)
 
 
-def _all(parts: Sequence[Part]) -> Kept:
+def _all(parts: Sequence[Part]) -> RowGroupMask:
     return [[True] * len(part.row_groups) for part in parts]
 
 
 _Slice = tuple[tuple[Part, ...], int | None, int | None]
 
 
-def _cut(parts: Sequence[Part], target_bytes: int, kept: Kept) -> Iterator[_Slice]:
+def _cut(parts: Sequence[Part], target_bytes: int, mask: RowGroupMask) -> Iterator[_Slice]:
     small: list[Part] = []
     size = 0
-    for part, flags in zip(parts, kept, strict=True):
+    for part, flags in zip(parts, mask, strict=True):
         if not any(flags):
             continue
         fits = all(flags) and part.bytes <= target_bytes
@@ -136,7 +140,7 @@ def _pick(part: Part, rows: Sequence[int], target_bytes: int, flags: Sequence[bo
         hits = rows[bisect_left(rows, start) : bisect_left(rows, end)] if wanted else ()
         if hits:
             leaps = bool(taken) and (leaps or read < start)
-            if taken and (size + group.bytes > target_bytes or (leaps and len(taken) + len(hits) > MOST_PICKED)):
+            if taken and (size + group.bytes > target_bytes or (leaps and len(taken) + len(hits) > MAX_PICKED_ROWS)):
                 yield taken
                 taken, size, leaps = [], 0, False
             taken += hits

@@ -7,8 +7,9 @@ from engine.common.cancellation import CancelToken
 from engine.common.chunk import Chunk
 from engine.common.malloc import set_heaps
 from engine.common.progress import Progress
-from engine.execute.executor import run_ranges
+from engine.execute.executor import ExecutionContext, run_ranges
 from engine.execute.row_group_copy import copy_row_groups
+from engine.execute.run_files import RunFiles
 from engine.plan.planner import ExportPlan
 from engine.runners.port import Staged
 from engine.settings import DuckDBSettings
@@ -28,7 +29,7 @@ class LocalRunner:
     @contextmanager
     def stage(self, plan: ExportPlan, key: str, cancel: CancelToken, progress: Progress) -> Iterator[Staged]:
         """Write the file of a plan; what the port promises."""
-        at_once = COPIED_AT_ONCE if plan.takes_row_groups else ENCODED_AT_ONCE
+        at_once = COPIED_AT_ONCE if plan.copies_row_groups else ENCODED_AT_ONCE
         content_type = plan.request.format.content_type
         with BlockStream(self._exports, key, content_type=content_type, at_once=at_once) as stream:
             rows = self._write(plan, stream, cancel, progress)
@@ -41,6 +42,7 @@ class LocalRunner:
             stream.append(data)
             progress.add_bytes(len(data))
 
-        if plan.takes_row_groups:
+        if plan.copies_row_groups:
             return copy_row_groups(plan, self._results, forward, cancel=cancel, progress=progress)
-        return run_ranges(plan, self._results, forward, settings=self._settings, cancel=cancel, progress=progress)
+        files = RunFiles(self._results, plan.run.parts, plan.run.published_at)
+        return run_ranges(plan, files, forward, ExecutionContext(self._settings, cancel, progress))

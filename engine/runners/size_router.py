@@ -66,4 +66,8 @@ def spreads(plan: ExportPlan, min_bytes: int) -> bool:
 
     A file of the run's own row groups is not, however large: nothing is encoded, and the hash needs all bytes here.
     """
-    return not plan.takes_row_groups and len(plan.scan) > 1 and sum(range_.bytes for range_ in plan.scan) >= min_bytes
+    return (
+        not plan.copies_row_groups
+        and len(plan.scan_ranges) > 1
+        and sum(range_.bytes for range_ in plan.scan_ranges) >= min_bytes
+    )

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from engine.catalog.schema import Reference
+from engine.catalog.schema import ROW_ID, Reference
 from engine.common.quoting import identifier, literal
 from engine.common.table_functions import read_parquet
-from engine.plan.planner import ExportPlan, has_id
+from engine.plan.planner import ExportPlan
+from engine.plan.predicate import compile_predicate
 from engine.plan.ranges import Range
 from engine.request.formats import DELIMITERS
 from engine.sql.projection import project
@@ -35,7 +36,7 @@ class Window:
 
 def compile_copy(plan: ExportPlan, range_: Range, sources: list[str], target: str) -> Statement:
     """The COPY of one range: ``sources`` are what DuckDB opens for the range's parts, ``target`` is what it writes."""
-    parameters = dict(plan.parameters)
+    parameters: dict[str, object] = {}
     select = _select(plan, range_, sources, parameters)
     parameters["target"] = target
     # Without USE_TMP_FILE false DuckDB writes to another name first, and renames.
@@ -54,13 +55,16 @@ def place_of(part: str) -> str:
 
 def shared_parameters(plan: ExportPlan) -> dict[str, object]:
     """What the COPY of every range binds, and to the same."""
-    by_ids = plan.sought is not None and all(range_.rows is None for range_ in plan.ranges)
-    return {**plan.parameters, "row_ids": list(plan.sought or ())} if by_ids else dict(plan.parameters)
+    parameters = compile_predicate(plan.conditions).parameters
+    ids = plan.request.row_ids
+    if ids is not None and all(range_.rows is None for range_ in plan.ranges):
+        parameters["row_ids"] = list(ids)
+    return parameters
 
 
 def compile_page(plan: ExportPlan, window: Window, sources: list[str], target: str) -> Statement:
     """The COPY of some of the rows that an export of the plan would have, in its order."""
-    parameters = dict(plan.parameters)
+    parameters: dict[str, object] = {}
     select = _select(plan, window.range, sources, parameters, window)
     parameters["target"] = target
     options = copy_options(plan, first=window.range.ordinal == 0)
@@ -69,17 +73,17 @@ def compile_page(plan: ExportPlan, window: Window, sources: list[str], target: s
 
 def compile_count(plan: ExportPlan, sources: list[str]) -> Statement:
     """How many rows an export of the plan would have."""
-    parameters = dict(plan.parameters)
+    parameters: dict[str, object] = {}
     source = _source(plan, sources, parameters)
-    where = _where(plan, Range(0, ()), parameters)
+    where = where_clause(plan, Range(0, ()), parameters)
     return Statement(f"SELECT count(*) FROM {source}{where}", parameters)  # noqa: S608  # quoted names, bound values
 
 
 def compile_cells(plan: ExportPlan, column: Reference, sources: list[str]) -> Statement:
     """The cells of one column, as ``x``, in the rows that an export of the plan would have."""
-    parameters = dict(plan.parameters)
+    parameters: dict[str, object] = {}
     source = _source(plan, sources, parameters)
-    where = _where(plan, Range(0, ()), parameters)
+    where = where_clause(plan, Range(0, ()), parameters)
     return Statement(f"SELECT {column.sql} AS x FROM {source}{where}", parameters)  # noqa: S608  # quoted names, bound values
 
 
@@ -88,7 +92,7 @@ def _select(
 ) -> str:
     names = ", ".join(identifier(field.name) for field in plan.fields)
     if plan.sort is None:
-        source, order = f"{_source(plan, sources, parameters)}{_where(plan, range_, parameters)}", ""
+        source, order = f"{_source(plan, sources, parameters)}{where_clause(plan, range_, parameters)}", ""
     else:
         # Sorted below the projection: beside it, ORDER BY would see the texts that the projection makes of the cells.
         source, order = f"({_placed(plan, range_, sources, names, parameters)})", f" ORDER BY {order_of(plan)}"
@@ -138,7 +142,7 @@ def _placed_piece(
     """``first`` is a number for the first part of the piece, with which the parts of all pieces are in run order."""
     place = place_of(f"(CAST(file_index AS BIGINT) + {first})")
     source = _source(plan, sources, parameters, suffix)
-    where = _where(plan, piece, parameters, suffix)
+    where = where_clause(plan, piece, parameters, suffix)
     return f"SELECT {names}, {place} AS {PLACE} FROM {source}{where}"  # noqa: S608  # quoted names, bound values
 
 
@@ -153,25 +157,30 @@ def span(range_: Range, parameters: dict[str, object], suffix: str = "") -> list
     return [f"file_row_number >= $first_row{suffix} AND file_row_number < $end_row{suffix}"]
 
 
-def _where(plan: ExportPlan, range_: Range, parameters: dict[str, object], suffix: str = "") -> str:
-    """Which rows of a range are kept; what it binds goes into ``parameters``."""
+def where_clause(plan: ExportPlan, range_: Range, parameters: dict[str, object], suffix: str = "") -> str:
+    """The WHERE clause of a range, or nothing.
+
+    What it binds goes into ``parameters``; the range's own names have the ``suffix``.
+    """
     within = span(range_, parameters, suffix)
     conditions = [*within]
     if range_.rows is not None:
         if len(range_.rows) < (range_.end or 0) - (range_.first or 0):
             conditions.append("file_row_number IN (SELECT unnest(CAST($rows AS BIGINT[])))")
             parameters["rows"] = list(range_.rows)
-    elif plan.sought is not None:
-        wanted = has_id("CAST($row_ids AS VARCHAR[])")
-        parameters["row_ids"] = list(plan.sought)
-        if within:
+    elif plan.request.row_ids is not None:
+        wanted = f"{ROW_ID} IN (SELECT unnest(CAST($row_ids AS VARCHAR[])))"
+        parameters["row_ids"] = list(plan.request.row_ids)
+        if within and plan.sort is None:
             # Beside other columns ids are compared when those are decoded; so only what is near a hit is.
             condition = " AND ".join([*within, wanted])
             found = f"SELECT file_row_number FROM {read_parquet('$sources')} WHERE {condition}"  # noqa: S608  # our own SQL
             wanted = f"file_row_number IN ({found})"
         conditions.append(wanted)
-    if plan.predicate:
-        conditions.append(plan.predicate)
+    predicate = compile_predicate(plan.conditions)
+    parameters |= predicate.parameters
+    if predicate.sql:
+        conditions.append(predicate.sql)
     return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
 

@@ -126,11 +126,11 @@ def simulate(ranges: int, sort_by: str | None = None) -> list[str]:
     grown = memory - manifest
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return [
-        f"{len(plan.scan):,} ranges ({size:.2f} TB of Parquet) in {pool.submitted:,} tasks{kind}: "
+        f"{len(plan.scan_ranges):,} ranges ({size:.2f} TB of Parquet) in {pool.submitted:,} tasks{kind}: "
         f"planned in {planned - started:.1f} s, driven in {driven - planned:.1f} s",
         f"order to the driver: {order / 1e6:,.1f} MB, packed in {packed:.1f} s",
         f"memory: manifest {(manifest - before) / 1e6:,.0f} MB, plan and driver {grown / 1e6:,.0f} MB, "
-        f"that is {grown / len(plan.scan):,.0f} bytes a range; peak {peak:,.0f} MB",
+        f"that is {grown / len(plan.scan_ranges):,.0f} bytes a range; peak {peak:,.0f} MB",
     ]
 
 

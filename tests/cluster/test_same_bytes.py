@@ -100,7 +100,7 @@ def test_tasks_of_several_blocks(
     where = (f"az://cluster-{uuid.uuid4().hex}/x", azurite.connection_string) if place == "azure" else (None, None)
     spread = spread_on(cluster, *where, large, least_bytes=10_000_000)
     plan = large.plan(spread.exporter, "csv", sort_by=sort_by)
-    tasks = 1 + sum(range_.bytes for range_ in plan.scan) // 10_000_000
+    tasks = 1 + sum(range_.bytes for range_ in plan.scan_ranges) // 10_000_000
     assert len(spread.check(plan)) > (tasks + 1) * 8 * 1024 * 1024, "no task had more than a block"
 
 
@@ -148,7 +148,7 @@ def test_generated_runs(
             plan = spread.exporter.plan(request_for(chance, data, format_name).request(run), TEAM)
         except InvalidRequest:
             return 1
-        if len(plan.scan) > 1 and not plan.takes_row_groups:
+        if len(plan.scan_ranges) > 1 and not plan.copies_row_groups:
             # Each range is a task.
             spreads.append(plan.sort is not None)
         spread.check(plan)

@@ -14,7 +14,8 @@ from engine.catalog.manifest import Part
 from engine.common.cancellation import CancelToken
 from engine.common.progress import Progress
 from engine.errors import Cancelled, EngineError, SourceDamaged, StoreError, StoreUnavailable
-from engine.execute.executor import run_ranges
+from engine.execute.executor import ExecutionContext, run_ranges
+from engine.execute.run_files import RunFiles
 from engine.exports.export import export_key
 from engine.stores import DirectoryStore, ObjectStore, Upload, block_stream
 from tests.helpers.engine import NOW, Engine, entry
@@ -149,8 +150,9 @@ def test_bytes_that_are_not_taken_fail_the_export(engine: Engine, asked: dict[st
         raise StoreUnavailable("gone")
 
     plan = engine.plan(engine.exporter(), "csv", **asked)
+    files = RunFiles(engine.store, plan.run.parts, plan.run.published_at)
     with pytest.raises(StoreUnavailable):
-        run_ranges(plan, engine.store, refuse, settings=engine.settings(3), cancel=CancelToken(), progress=Progress())
+        run_ranges(plan, files, refuse, ExecutionContext(engine.settings(3), CancelToken(), Progress()))
 
 
 def test_the_same_request_is_answered_by_the_same_object(engine: Engine) -> None:

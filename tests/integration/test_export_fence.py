@@ -9,10 +9,10 @@ import pytest
 
 from engine.catalog.manifest import Part, Run
 from engine.common.chunk import Chunk
-from engine.execute.executor import Source, source_of
+from engine.execute.file_assembler import FileAssembler
 from engine.execute.filesystems import StageFileSystem
-from engine.execute.framing import PlainFrame
 from engine.execute.ordered_sink import OrderedSink
+from engine.execute.run_files import RunFiles, source_of
 from engine.execute.session import open_session
 from engine.stores import open_store
 from tests.helpers.engine import Engine
@@ -41,8 +41,8 @@ def other(engine: Engine) -> Part:
 @contextmanager
 def opened(engine: Engine, run: Run, staged: list[Chunk]) -> Iterator[duckdb.DuckDBPyConnection]:
     """A session as an export opens it: the parts of a run, and the one target."""
-    source = Source(engine.store, run.parts, run.published_at)
-    sink = OrderedSink(PlainFrame(), staged.append, count=1, max_waiting_bytes=0)
+    source = RunFiles(engine.store, run.parts, run.published_at)
+    sink = OrderedSink(FileAssembler(), staged.append, count=1, max_waiting_bytes=0)
     with open_session(
         engine.settings(1),
         threads=1,

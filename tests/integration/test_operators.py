@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from engine.errors import InvalidFilter
+from engine.plan.predicate import compile_predicate
 from engine.request.operators import OPERATORS
 from tests.helpers.engine import NOW, Engine, entry
 from tests.helpers.operator_oracle import COMPARISONS, COMPLEMENTS, SUBSTRINGS, TEMPORAL, matches
@@ -107,8 +108,9 @@ def test_an_operator_keeps_what_the_oracle_keeps(engine: Engine, column: str) ->
         for operator, value in _cases(column):
             plan = engine.plan(exporter, filters=[entry(column, operator, value)])
             parts = [str(engine.store.local_path(part.key)) for part in plan.run.parts]
-            sql = f"SELECT n FROM read_parquet($parts) WHERE {plan.predicate} ORDER BY n"
-            found = [n for (n,) in connection.execute(sql, {**plan.parameters, "parts": parts}).fetchall()]
+            predicate = compile_predicate(plan.conditions)
+            sql = f"SELECT n FROM read_parquet($parts) WHERE {predicate.sql} ORDER BY n"
+            found = [n for (n,) in connection.execute(sql, {**predicate.parameters, "parts": parts}).fetchall()]
             wanted = [n for n, row in enumerate(ROWS) if matches(operator, row[column], value, NOW)]
             if found != wanted:
                 wrong.append((operator, value, found, wanted))

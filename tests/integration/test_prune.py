@@ -225,7 +225,7 @@ def test_a_sort_reads_only_what_can_match(
             found = pa.parquet.read_table(path)["n"].to_pylist()
     assert found == sorted(APART, key=lambda n: (n >= ROWS // 2) is not descending)
     # The same from whole parts.
-    monkeypatch.setattr("engine.plan.planner.MOST_PIECES", 2)
+    monkeypatch.setattr("engine.plan.planner.MAX_PIECES", 2)
     other = Engine(tmp_path / "whole", engine.store)
     assert _read(other, **asked) == GROUPS
     plan = other.plan(other.exporter(), format_name, **asked)

@@ -44,9 +44,9 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     return engine
 
 
-def _narrowed(engine: Engine, **asked: Any) -> ExportPlan:
+def _pruned(engine: Engine, **asked: Any) -> ExportPlan:
     exporter = engine.exporter()
-    return exporter.narrowed(engine.plan(exporter, "csv", **asked), CancelToken())
+    return exporter.prune_by_bloom(engine.plan(exporter, "csv", **asked), CancelToken())
 
 
 def _of(numbers: list[int]) -> int:
@@ -56,7 +56,7 @@ def _of(numbers: list[int]) -> int:
 @pytest.mark.parametrize("numbers", [[0], [ROWS - 1], [5, 2_047, 2_048, 9_000], list(range(100, 140))])
 def test_only_row_groups_that_have_an_id_are_read(engine: Engine, numbers: list[int]) -> None:
     ids = [_id(n) for n in reversed(numbers)]
-    assert groups_read(_narrowed(engine, row_ids=ids)) == _of(numbers)
+    assert groups_read(_pruned(engine, row_ids=ids)) == _of(numbers)
     assert [row["n"] for row in engine.export_rows(row_ids=ids)] == numbers
 
 
@@ -64,7 +64,7 @@ def test_only_row_groups_that_have_an_id_are_read(engine: Engine, numbers: list[
 def test_a_sort_of_rows_by_id_reads_no_more(engine: Engine, descending: bool) -> None:
     numbers = [7, 3_000, 3_001, 12_345, 19_999]
     asked: dict[str, Any] = {"row_ids": [_id(n) for n in numbers], "sort_by": "third", "descending": descending}
-    assert groups_read(_narrowed(engine, **asked)) == _of(numbers)
+    assert groups_read(_pruned(engine, **asked)) == _of(numbers)
     expected = sorted(numbers, key=lambda n: -(n % 3) if descending else n % 3)
     assert [row["n"] for row in engine.export_rows(**asked)] == expected
 
@@ -72,23 +72,23 @@ def test_a_sort_of_rows_by_id_reads_no_more(engine: Engine, descending: bool) ->
 def test_many_ids_are_not_bound_for_each_piece_of_a_sort(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = [5, 5_000, 19_000]
     asked: dict[str, Any] = {"row_ids": [_id(n) for n in numbers], "sort_by": "third"}
-    monkeypatch.setattr("engine.plan.planner.MOST_BOUND", 9)
-    assert len(_narrowed(engine, **asked).ranges[0].pieces) == 3
-    monkeypatch.setattr("engine.plan.planner.MOST_BOUND", 8)
-    assert _narrowed(engine, **asked).ranges[0].pieces == ()
+    monkeypatch.setattr("engine.plan.planner.MAX_BOUND_VALUES", 9)
+    assert len(_pruned(engine, **asked).ranges[0].pieces) == 3
+    monkeypatch.setattr("engine.plan.planner.MAX_BOUND_VALUES", 8)
+    assert _pruned(engine, **asked).ranges[0].pieces == ()
     assert [row["n"] for row in engine.export_rows(**asked)] == sorted(numbers, key=lambda n: n % 3)
 
 
 def test_ids_and_filters_narrow_together(engine: Engine) -> None:
     ids = [_id(n) for n in (5, 9_000, 19_000)]
     filters = [entry("n", "LESS_THAN", 9_001)]
-    assert groups_read(_narrowed(engine, row_ids=ids, filters=filters)) == 2
+    assert groups_read(_pruned(engine, row_ids=ids, filters=filters)) == 2
     assert [row["n"] for row in engine.export_rows(row_ids=ids, filters=filters)] == [5, 9_000]
 
 
 def test_of_unknown_ids_hardly_any_is_looked_for(engine: Engine) -> None:
     """Each of 1,000 is asked of ten row groups: six of 10,000 by the filters' size, hundreds if they were wrong."""
-    asked = [_narrowed(engine, row_ids=[_id(n)]) for n in range(ROWS, ROWS + 1_000)]
+    asked = [_pruned(engine, row_ids=[_id(n)]) for n in range(ROWS, ROWS + 1_000)]
     assert sum(map(groups_read, asked)) < 40
     assert engine.export_rows(row_ids=["nothing", "é", "\U0001f600", " "]) == []
 
@@ -110,10 +110,10 @@ def test_more_ids_than_are_worth_a_look_are_all_found(engine: Engine, monkeypatc
     ids = [_id(n) for n in (5, 19_000)]
     with monkeypatch.context() as patch:
         patch.setattr(bloom_filters, "MOST_LOOKS", 2 * GROUPS - 1)
-        assert groups_read(_narrowed(engine, row_ids=ids)) == GROUPS
-        assert groups_read(_narrowed(engine, row_ids=ids[:1])) == 1
+        assert groups_read(_pruned(engine, row_ids=ids)) == GROUPS
+        assert groups_read(_pruned(engine, row_ids=ids[:1])) == 1
     monkeypatch.setattr(bloom_filters, "MOST_FILTERS", GROUPS - 1)
-    assert groups_read(_narrowed(engine, row_ids=ids[:1])) == GROUPS
+    assert groups_read(_pruned(engine, row_ids=ids[:1])) == GROUPS
     assert [row["n"] for row in engine.export_rows(row_ids=ids)] == [5, 19_000]
 
 
@@ -145,7 +145,7 @@ def own(tmp_path: Path, store: ObjectStore) -> Engine:
 
 
 def test_filters_are_read_from_where_the_run_is(own: Engine) -> None:
-    assert groups_read(_narrowed(own, row_ids=[_id(4_999)])) == 1
+    assert groups_read(_pruned(own, row_ids=[_id(4_999)])) == 1
     assert [row["n"] for row in own.export_rows(row_ids=[_id(4_999), _id(0)])] == [0, 4_999]
 
 
@@ -181,7 +181,7 @@ def test_a_cancelled_look_ends(own: Engine) -> None:
     cancel.cancel()
     exporter = own.exporter()
     with pytest.raises(Cancelled):
-        exporter.narrowed(own.plan(exporter, row_ids=[_id(1)]), cancel)
+        exporter.prune_by_bloom(own.plan(exporter, row_ids=[_id(1)]), cancel)
 
 
 def test_a_sweep_keeps_filters_of_runs_and_removes_others(own: Engine) -> None:

@@ -10,8 +10,8 @@ import duckdb
 import pytest
 
 from engine.common.chunk import Chunk
+from engine.execute.file_assembler import FileAssembler
 from engine.execute.filesystems import StageFileSystem
-from engine.execute.framing import PlainFrame
 from engine.execute.ordered_sink import OrderedSink
 from engine.execute.session import SPARES, open_session
 from engine.settings import DuckDBSettings
@@ -63,7 +63,7 @@ class Place:
     @contextmanager
     def session(self, way: str, **options: Any) -> Iterator[duckdb.DuckDBPyConnection]:
         """A session of one of two workers, in either way."""
-        sink = OrderedSink(PlainFrame(), self.written.append, count=1, max_waiting_bytes=0)
+        sink = OrderedSink(FileAssembler(), self.written.append, count=1, max_waiting_bytes=0)
         kept: AbstractContextManager[None] = SPARES.kept() if way == "ahead" else nullcontext()
         with kept:
             before = ready() if way == "ahead" else 0

@@ -181,7 +181,7 @@ def test_generated_requests_on_generated_runs(
                 plan = spread.exporter.plan(request_for(chance, data, format_name).request(run), TEAM)
             except InvalidRequest:
                 continue
-            if len(plan.scan) > 1:
+            if len(plan.scan_ranges) > 1:
                 spread.check(plan)
         return 4
 

@@ -150,9 +150,9 @@ def test_an_order_has_the_limits_and_the_ranges_of_its_export_and_no_bounds(tmp_
     assert service.run() == 3
     (found,) = orders
     assert (found.key, found.tasks_at_once, found.settings) == (service.key, 3, service.engine.settings(1))
-    assert [one.bytes for one in found.plan.scan] == [one.bytes for one in service.plan.scan]
+    assert [one.bytes for one in found.plan.scan_ranges] == [one.bytes for one in service.plan.scan_ranges]
     assert found.plan.export_id == service.plan.export_id
-    assert found.plan.kept == ()
+    assert found.plan.row_group_mask == ()
     assert {str(group.statistics) for part in found.plan.run.parts for group in part.row_groups} == {"{}"}
     assert service.plan.run.parts[0].row_groups[0].statistics != {}
     (range_,) = found.plan.ranges

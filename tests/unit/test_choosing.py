@@ -52,7 +52,7 @@ def test_small_plans_stay_here(tmp_path: Path) -> None:
     exporter = engine.exporter(range_bytes=1)
     plan = engine.plan(exporter, "csv")
     size = sum(group.bytes for part in run.parts for group in part.row_groups)
-    read = sum(range_.bytes for range_ in plan.scan)
+    read = sum(range_.bytes for range_ in plan.scan_ranges)
     assert abs(read - size) < 100_000
     assert spreads(plan, read)
     assert not spreads(plan, read + 1)

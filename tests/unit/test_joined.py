@@ -7,7 +7,8 @@ import pytest
 from xxhash import xxh3_64_intdigest
 
 from engine.errors import StoreError
-from engine.runners.ray.joined_file import JoinedFile, PlainJoin
+from engine.execute.file_assembler import FileAssembler
+from engine.runners.ray.joined_file import JoinedFile
 from engine.runners.ray.messages import Block, Piece
 from engine.stores import DirectoryStore
 
@@ -24,7 +25,7 @@ def test_bytes_that_come_with_their_ids_have_to_be_those_that_were_staged(
     monkeypatch.setattr(type(upload), "readable", False)
     block_id = store.join("w/x.csv", upload.handle).stage(7, CONTENT)
     piece = Piece((Block(block_id, len(CONTENT), xxh3_64_intdigest(CONTENT)),), (memoryview(told),), rows=3)
-    file = JoinedFile(upload, PlainJoin())
+    file = JoinedFile(upload, FileAssembler())
     if told != CONTENT:
         with pytest.raises(StoreError, match="is not what its task has staged"):
             file.add(piece)

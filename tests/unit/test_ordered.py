@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from engine.common.chunk import Chunk
 from engine.errors import Cancelled
-from engine.execute.framing import PlainFrame
+from engine.execute.file_assembler import FileAssembler
 from engine.execute.ordered_sink import OrderedSink
 
 PIECES = st.lists(st.lists(st.binary(max_size=20), max_size=6), min_size=1, max_size=12)
@@ -20,7 +20,7 @@ PIECES = st.lists(st.lists(st.binary(max_size=20), max_size=6), min_size=1, max_
 def _run(ranges: list[list[bytes]], workers: int, limit: int, seed: int) -> list[Chunk]:
     """Workers take ranges in order and write them at their own pace, as an export's do."""
     forwarded: list[Chunk] = []
-    sink = OrderedSink(PlainFrame(), forwarded.append, count=len(ranges), max_waiting_bytes=limit)
+    sink = OrderedSink(FileAssembler(), forwarded.append, count=len(ranges), max_waiting_bytes=limit)
     left, lock = iter(enumerate(ranges)), threading.Lock()
     pace = random.Random(seed)
     pauses = [pace.choice([0, 0, 0.0002]) for _ in range(64)]
@@ -44,7 +44,7 @@ def _run(ranges: list[list[bytes]], workers: int, limit: int, seed: int) -> list
                 future.result(timeout=20)
         finally:
             # A sink that stalled fails the test instead of holding it.
-            sink.stop(RuntimeError("over"))
+            sink.fail(RuntimeError("over"))
     return forwarded
 
 
@@ -58,14 +58,14 @@ def test_any_interleaving_yields_the_concatenation(
 
 def test_the_front_passes_straight_through() -> None:
     forwarded: list[Chunk] = []
-    sink = OrderedSink(PlainFrame(), forwarded.append, count=2, max_waiting_bytes=0)
+    sink = OrderedSink(FileAssembler(), forwarded.append, count=2, max_waiting_bytes=0)
     sink.write(0, b"much more than may wait")
     assert forwarded == [b"much more than may wait"]
 
 
 def test_what_waits_is_bounded_and_goes_on_when_its_turn_comes() -> None:
     forwarded: list[Chunk] = []
-    sink = OrderedSink(PlainFrame(), forwarded.append, count=2, max_waiting_bytes=4)
+    sink = OrderedSink(FileAssembler(), forwarded.append, count=2, max_waiting_bytes=4)
     sink.write(1, b"1234")
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(sink.write, 1, b"5")
@@ -79,16 +79,16 @@ def test_what_waits_is_bounded_and_goes_on_when_its_turn_comes() -> None:
 
 
 def test_a_stop_wakes_who_waits_and_its_first_reason_counts() -> None:
-    sink = OrderedSink(PlainFrame(), lambda _: None, count=2, max_waiting_bytes=0)
+    sink = OrderedSink(FileAssembler(), lambda _: None, count=2, max_waiting_bytes=0)
     first = ValueError("first")
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(sink.write, 1, b"x")
         time.sleep(0.02)
-        sink.stop(first)
-        sink.stop(ValueError("second"))
+        sink.fail(first)
+        sink.fail(ValueError("second"))
         with pytest.raises(Cancelled) as raised:
             waiting.result(timeout=10)
-    assert sink.stopped is first
+    assert sink.failure is first
     assert raised.value.__cause__ is first
     with pytest.raises(Cancelled):
         sink.write(0, b"y")

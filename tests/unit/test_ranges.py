@@ -4,7 +4,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.catalog.manifest import Part, RowGroup
-from engine.plan.ranges import MOST_PICKED, MOST_PIECES, Range, cut, pick, whole
+from engine.plan.ranges import (
+    MAX_PICKED_ROWS,
+    MAX_PIECES,
+    Range,
+    ranges_for_rows,
+    single_range,
+    split_into_ranges,
+)
 
 GROUPS = st.lists(st.tuples(st.integers(1, 50), st.integers(1, 100)), min_size=1, max_size=6)
 RUNS = st.lists(GROUPS, max_size=8).map(lambda runs: tuple(_part(index, groups) for index, groups in enumerate(runs)))
@@ -41,7 +48,7 @@ def _rows(range_: Range) -> list[tuple[str, int]]:
 
 @given(RUNS, st.integers(1, 500))
 def test_ranges_hold_every_row_once_in_run_order(parts: tuple[Part, ...], target: int) -> None:
-    ranges = cut(parts, target)
+    ranges = split_into_ranges(parts, target)
     assert [range_.ordinal for range_ in ranges] == list(range(len(ranges)))
     assert [row for range_ in ranges for row in _rows(range_)] == [
         (part.key, row) for part in parts for row in range(part.rows)
@@ -50,7 +57,7 @@ def test_ranges_hold_every_row_once_in_run_order(parts: tuple[Part, ...], target
 
 @given(RUNS, st.integers(1, 500))
 def test_a_range_is_above_the_target_only_by_a_single_row_group(parts: tuple[Part, ...], target: int) -> None:
-    for range_ in cut(parts, target):
+    for range_ in split_into_ranges(parts, target):
         if range_.first is None:
             assert sum(part.bytes for part in range_.parts) <= target
             continue
@@ -76,7 +83,7 @@ def test_picked_rows_are_in_ranges_once_in_run_order(
         for row in numbers
         if flags[group_of[part.key][row]]
     ]
-    ranges = pick(parts, rows, target, kept)
+    ranges = ranges_for_rows(parts, rows, target, kept)
     assert [range_.ordinal for range_ in ranges] == list(range(len(ranges)))
     assert [(part.key, row) for range_ in ranges for part in range_.parts for row in range_.rows or ()] == wanted
     if not wanted:
@@ -89,16 +96,16 @@ def test_picked_rows_are_in_ranges_once_in_run_order(
         groups = sorted({group_of[part.key][row] for row in range_.rows})
         assert range_.bytes == sum(part.row_groups[group].bytes for group in groups)
         assert len(groups) == 1 or range_.bytes <= target
-        assert len(range_.rows) <= MOST_PICKED or groups == list(range(groups[0], groups[-1] + 1))
+        assert len(range_.rows) <= MAX_PICKED_ROWS or groups == list(range(groups[0], groups[-1] + 1))
 
 
 def test_an_empty_run_is_one_range_of_nothing() -> None:
-    assert cut(()) == (Range(0, ()),) == whole(())
+    assert split_into_ranges(()) == (Range(0, ()),) == single_range(())
 
 
 @given(RUNS)
 def test_the_whole_is_one_range(parts: tuple[Part, ...]) -> None:
-    assert whole(parts) == (Range(0, parts),)
+    assert single_range(parts) == (Range(0, parts),)
 
 
 @given(PICKS)
@@ -106,7 +113,7 @@ def test_the_whole_of_what_is_kept_is_that_and_no_more(
     picks: tuple[tuple[Part, ...], object, tuple[list[bool], ...]],
 ) -> None:
     parts, _, kept = picks
-    (range_,) = whole(parts, kept)
+    (range_,) = single_range(parts, kept)
     pieces = range_.pieces or (range_,)
     wanted = []
     for part, flags in zip(parts, kept, strict=True):
@@ -121,10 +128,10 @@ def test_the_whole_of_what_is_kept_is_that_and_no_more(
 
 
 def test_too_many_pieces_are_whole_parts() -> None:
-    part = _part(0, [(10, 7)] * (2 * MOST_PIECES + 1))
-    flags = [number % 2 == 0 for number in range(2 * MOST_PIECES + 1)]
-    assert whole((part,), [flags]) == (Range(0, (part,)),)
+    part = _part(0, [(10, 7)] * (2 * MAX_PIECES + 1))
+    flags = [number % 2 == 0 for number in range(2 * MAX_PIECES + 1)]
+    assert single_range((part,), [flags]) == (Range(0, (part,)),)
     flags[0] = False
-    (range_,) = whole((part,), [flags])
-    assert len(range_.pieces) == MOST_PIECES
-    assert range_.bytes == 7 * MOST_PIECES
+    (range_,) = single_range((part,), [flags])
+    assert len(range_.pieces) == MAX_PIECES
+    assert range_.bytes == 7 * MAX_PIECES

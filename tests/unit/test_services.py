@@ -16,7 +16,7 @@ from engine.request.formats import FORMATS
 from tests.helpers.services import services_in
 from tests.helpers.still_time import pass_time, run_still, settled
 from web.jobs.admission import Busy
-from web.jobs.running import Shared
+from web.jobs.export_job import ExportJob
 from web.settings import AdmissionSettings
 
 
@@ -26,12 +26,13 @@ class House:
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch, admission: AdmissionSettings) -> None:
         exporter = SimpleNamespace(export=self._export, exports=None)
         patch.setattr("web.container.open_exporter", lambda *_, **__: exporter)
-        patch.setattr("web.jobs.running.time", SimpleNamespace(monotonic=asyncio.get_running_loop().time))
+        for module in ("export_job", "export_jobs"):
+            patch.setattr(f"web.jobs.{module}.time", SimpleNamespace(monotonic=asyncio.get_running_loop().time))
         services = services_in(folder, admission)
-        self._running = services.running
+        self._jobs = services.jobs
         self._over: dict[str, threading.Event] = {}
 
-    async def ask(self, team: str) -> Shared:
+    async def ask(self, team: str) -> ExportJob:
         """An export that nobody else has asked for."""
         export_id = f"00000000-0000-0000-0000-{len(self._over):012}"
         self._over[export_id] = threading.Event()
@@ -40,9 +41,9 @@ class House:
             run=SimpleNamespace(workflow_id="w", run_id="r"),
             request=SimpleNamespace(format=FORMATS["csv"]),
         )
-        shared = self._running.joined(cast("ExportPlan", plan), team)
+        job = self._jobs.join(cast("ExportPlan", plan), team)
         await settled()
-        return shared
+        return job
 
     def end(self, number: int) -> None:
         """Let the export go that was asked for after so many others."""

@@ -12,8 +12,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from engine.execute.file_assembler import FileAssembler
 from engine.execute.filesystems import StageFileSystem
-from engine.execute.framing import PlainFrame
 from engine.execute.instance_pool import Spares
 from engine.execute.ordered_sink import OrderedSink
 
@@ -156,7 +156,7 @@ def test_what_a_retired_one_held_is_let_go() -> None:
     spares = Spares(duckdb.connect, most=MOST)
     with spares.kept():
         taken = spares.take()
-        file_system = StageFileSystem(OrderedSink(PlainFrame(), lambda _: None, count=1, max_waiting_bytes=0))
+        file_system = StageFileSystem(OrderedSink(FileAssembler(), lambda _: None, count=1, max_waiting_bytes=0))
         held = weakref.ref(file_system)
         taken.register_filesystem(file_system)
         spares.retire(taken)

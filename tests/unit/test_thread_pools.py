@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from engine.exports.exporter import Exporter
+from engine.exports.status import Tickets
 from engine.plan.planner import ExportPlan
 from engine.request.formats import FORMATS
 from engine.settings import DuckDBSettings
@@ -21,8 +22,8 @@ from web.auth.request_auth import identify
 from web.http import thread_limits
 from web.http.streaming import FileStream
 from web.jobs.admission import Admission
+from web.jobs.export_jobs import ExportJobs
 from web.jobs.query_jobs import Queries
-from web.jobs.running import RunningExports
 from web.settings import AdmissionSettings, QuerySettings
 
 HANGING = 50
@@ -56,11 +57,12 @@ async def _never() -> None:
 def _exports(hanging: Hanging) -> list[Awaitable[object]]:
     places = Admission(at_once=HANGING + 1, queue_length=0, longest_wait_seconds=60)
     exporter = cast("Exporter", SimpleNamespace(export=hanging.hang, finished=lambda _: None))
-    running = RunningExports(exporter, places, AdmissionSettings(exports_at_once=HANGING + 1))
+    settings = AdmissionSettings(exports_at_once=HANGING + 1)
+    jobs = ExportJobs(exporter, cast("Tickets", None), places, settings)
     run = SimpleNamespace(workflow_id="w", run_id="r")
     request = SimpleNamespace(format=FORMATS["csv"])
     plans = [SimpleNamespace(export_id=str(n), run=run, request=request) for n in range(HANGING)]
-    return [running.export(cast("ExportPlan", plan), "acme", _never) for plan in plans]
+    return [jobs.export(cast("ExportPlan", plan), "acme", _never) for plan in plans]
 
 
 def _queries(hanging: Hanging) -> list[Awaitable[object]]:

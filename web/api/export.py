@@ -28,9 +28,9 @@ async def export(request: Request) -> Response:
     gone = partial(disconnected, request)
     while True:
         if preference.wait is None:
-            made: Export | Ticket = await services.running.export(plan, principal.team, gone)
+            made: Export | Ticket = await services.jobs.export(plan, principal.team, gone)
         else:
-            made = await services.later.export(plan, principal.team, gone, preference.wait)
+            made = await services.jobs.export_async(plan, principal.team, gone, preference.wait)
         if isinstance(made, Ticket):
             return answer_ticket(services, made, applied=preference.applied)
         answer = await anyio.to_thread.run_sync(answer_export, services, made)

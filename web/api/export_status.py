@@ -29,7 +29,7 @@ async def status(request: Request) -> Response:
         return found
     headers = {"cache-control": "no-store"} | ({} if found.over else {"retry-after": "1"})
     if found.cancel_requested:
-        services.later.cancel(found)
+        services.jobs.cancel(found)
     code = 202 if request.method == "DELETE" and not found.over else 200
     return Response(ticket_answer(found), code, headers=headers, media_type="application/json")
 

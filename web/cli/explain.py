@@ -2,7 +2,6 @@
 
 import string
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from itertools import groupby
 from urllib.parse import quote
 
@@ -45,11 +44,10 @@ def explain(workflow: str, request: str, team: str | None, ordinal: int) -> None
         if found is None:
             raise NotFound(f"There is no workflow {workflow}: `tailrace runs` lists what is published.")
         team = found.team
-    now = datetime.now(UTC)
-    plan = exporter.narrowed(exporter.plan(wanted, team), CancelToken())
+    plan = exporter.prune_by_bloom(exporter.plan(wanted, team), CancelToken())
     if ordinal >= len(plan.ranges):
         raise click.BadParameter(f"there are {len(plan.ranges)}, from 0.", param_hint="--range")
-    sections = (_head(plan), _ranges(plan), _sql(plan, plan.ranges[ordinal]), _files(list(decisions(plan, now))))
+    sections = (_head(plan), _ranges(plan), _sql(plan, plan.ranges[ordinal]), _files(list(decisions(plan))))
     click.echo("\n\n".join("\n".join(lines) for lines in sections))
 
 
@@ -80,7 +78,7 @@ def _rows(range_: Range) -> str:
 
 
 def _sql(plan: ExportPlan, range_: Range) -> Iterator[str]:
-    if plan.takes_row_groups:
+    if plan.copies_row_groups:
         yield "SQL: none. The file is the run's own row groups, copied as they are."
         return
     statement = compile_copy(plan, range_, [part.key for part in range_.parts], f"stage://{range_.ordinal}")

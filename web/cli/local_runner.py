@@ -64,7 +64,7 @@ def _export(exporter: Exporter, plan: ExportPlan, bar: ProgressBar) -> Export:
     cancel, progress = CancelToken(), Progress()
     progress.phase = Phase.RUNNING
     # How many rows a filter keeps is known in the end only.
-    total = plan.run.rows if plan.keeps_all else None
+    total = plan.run.rows if plan.is_full_run else None
     with ThreadPoolExecutor(1, thread_name_prefix="export") as pool:
         try:
             running = pool.submit(exporter.export, plan, cancel, progress)

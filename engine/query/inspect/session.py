@@ -17,8 +17,8 @@ from engine.catalog.schema import Field, data_type_of
 from engine.common.chunk import Chunk
 from engine.common.quoting import identifier, literal
 from engine.errors import Cancelled, InvalidRequest, LimitExceeded, SourceDamaged, StoreUnavailable
+from engine.execute.file_assembler import ArrayAssembler, FileAssembler
 from engine.execute.filesystems import PART, STAGE, PartFileSystem, StageFileSystem
-from engine.execute.framing import ArrayFrame, PlainFrame
 from engine.execute.ordered_sink import OrderedSink
 from engine.execute.session import fence, open_session
 from engine.query.inspect.snapshot import take_snapshot
@@ -73,8 +73,8 @@ class Inspection:
 
         Returns its columns and the number of its rows. Raises as `table` does.
         """
-        frame = ArrayFrame() if format_.name == "json" else PlainFrame()
-        sink = OrderedSink(frame, forward, count=1, max_waiting_bytes=0)
+        assembler = ArrayAssembler() if format_.name == "json" else FileAssembler()
+        sink = OrderedSink(assembler, forward, count=1, max_waiting_bytes=0)
         self._connection.unregister_filesystem(STAGE)
         self._connection.register_filesystem(StageFileSystem(sink))
         self.check(query)
@@ -123,8 +123,8 @@ class Inspection:
         except duckdb.InterruptException as error:
             raise Cancelled("The query was cancelled.") from error
         except duckdb.Error as error:
-            if sink is not None and sink.stopped is not None:
-                raise sink.stopped from error
+            if sink is not None and sink.failure is not None:
+                raise sink.failure from error
             if isinstance(self._parts.failure, StoreUnavailable):
                 raise self._parts.failure from error
             if self._parts.failure is not None:
@@ -145,7 +145,7 @@ def open_inspection(
     snapshot = take_snapshot(results, exports)
     parts = PartFileSystem(results.store, snapshot.parts, datetime.now(UTC))
     # A path is allowed only if its file system is known by then; `Inspection.write` puts a sink of its own there.
-    nowhere = StageFileSystem(OrderedSink(PlainFrame(), lambda _: None, count=1, max_waiting_bytes=0))
+    nowhere = StageFileSystem(OrderedSink(FileAssembler(), lambda _: None, count=1, max_waiting_bytes=0))
     with open_session(settings, threads=settings.threads, file_systems=(parts, nowhere), locked=False) as connection:
         # Exports need the order of their joins; people's queries need the optimizer's.
         connection.execute("RESET disabled_optimizers")

@@ -12,9 +12,9 @@ from engine.catalog.schema import Reference
 from engine.catalog.types import Family
 from engine.common.cancellation import CancelToken
 from engine.errors import InvalidRequest, shown
-from engine.execute.executor import source_of
-from engine.execute.framing import PlainFrame
+from engine.execute.file_assembler import FileAssembler
 from engine.execute.ordered_sink import OrderedSink
+from engine.execute.run_files import source_of
 from engine.plan.planner import ExportPlan
 from engine.query.preview.session import opened, read_parts
 from engine.settings import DuckDBSettings
@@ -77,7 +77,7 @@ def read_column(
     if column is None:
         names = ", ".join(field.name for field in plan.run.table.delivered[:50])
         raise InvalidRequest(f"There is no field {shown(path)}. Fields: {names}.", parameter="field")
-    nowhere = OrderedSink(PlainFrame(), lambda _: None, count=1, max_waiting_bytes=0)
+    nowhere = OrderedSink(FileAssembler(), lambda _: None, count=1, max_waiting_bytes=0)
     with opened(plan, results, settings, cancel, nowhere) as connection:
         sources = [source_of(results.store, part.key) for part in read_parts(plan)]
         return _Column(connection, column, compile_cells(plan, column, sources)).facts()

@@ -10,9 +10,9 @@ from engine.catalog.manifest import Part
 from engine.common.cancellation import CancelToken
 from engine.common.chunk import Chunk
 from engine.errors import LimitExceeded
-from engine.execute.executor import source_of, target_of
-from engine.execute.framing import ArrayFrame, Frame, PlainFrame
+from engine.execute.file_assembler import assembler_for
 from engine.execute.ordered_sink import OrderedSink
+from engine.execute.run_files import source_of, target_of
 from engine.plan.planner import ExportPlan
 from engine.plan.ranges import Range
 from engine.query.preview.session import opened, read_parts
@@ -50,8 +50,7 @@ def read_page(
             )
         taken.append(data)
 
-    frame: Frame = ArrayFrame() if plan.request.format.name == "json" else PlainFrame()
-    sink = OrderedSink(frame, forward, count=1, max_waiting_bytes=0)
+    sink = OrderedSink(assembler_for(plan.request.format.name), forward, count=1, max_waiting_bytes=0)
     store = results.store
     with opened(plan, results, settings, cancel, sink) as connection:
         total = _count(connection, plan, store)
@@ -64,7 +63,7 @@ def read_page(
 
 
 def _count(connection: duckdb.DuckDBPyConnection, plan: ExportPlan, store: ObjectStore) -> int:
-    if plan.keeps_all:
+    if plan.is_full_run:
         return plan.run.rows
     parts = read_parts(plan)
     if not parts:
@@ -81,7 +80,7 @@ def _window(plan: ExportPlan, offset: int, limit: int) -> Window:
     if not limit:
         # The header, or an empty array: no part has to be opened.
         return Window(Range(0, ()), 0, 0)
-    if not plan.keeps_all or plan.sort is not None:
+    if not plan.is_full_run or plan.sort is not None:
         return Window(Range(0, read_parts(plan)), offset, limit)
     first, parts = _holding(plan.run.parts, offset, offset + limit)
     if len(parts) == 1:

@@ -9,9 +9,10 @@ from engine.catalog.catalog import PART_CHANGED, ResultStore
 from engine.catalog.manifest import Part
 from engine.common.cancellation import CancelToken
 from engine.errors import ObjectChanged, ObjectMissing, SourceDamaged
-from engine.execute.executor import failure_of, source_of, target_of
-from engine.execute.filesystems import PartFileSystem, StageFileSystem
+from engine.execute.duckdb_errors import export_error
+from engine.execute.filesystems import StageFileSystem
 from engine.execute.ordered_sink import OrderedSink
+from engine.execute.run_files import RunFiles, target_of
 from engine.execute.session import open_session
 from engine.plan.planner import ExportPlan
 from engine.settings import DuckDBSettings
@@ -30,15 +31,14 @@ def opened(
     Its errors are told as exports tell them.
     """
     results.check_parts(plan.run)
-    store = results.store
-    parts = PartFileSystem(store, {part.key: part for part in plan.run.parts}, plan.run.published_at)
-    sources = [source_of(store, part.key) for part in plan.run.parts]
+    files = RunFiles(results.store, plan.run.parts, plan.run.published_at)
+    parts = files.file_system()
     try:
         with (
             open_session(
                 settings,
                 threads=settings.threads,
-                allowed=[*sources, target_of(0)],
+                allowed=[*files.allowed, target_of(0)],
                 file_systems=(StageFileSystem(sink), parts),
             ) as connection,
             cancel.watching(connection),
@@ -47,7 +47,7 @@ def opened(
             cancel.raise_if_cancelled()
             results.check_parts(plan.run)
     except duckdb.Error as error:
-        failure = sink.stopped or failure_of(error, parts, cancel)
+        failure = sink.failure or export_error(error, parts, cancel)
         if isinstance(failure, ObjectMissing | ObjectChanged):
             failure = SourceDamaged(PART_CHANGED)
         raise failure from error

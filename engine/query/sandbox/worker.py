@@ -15,8 +15,8 @@ from engine.common.quoting import identifier, literal
 from engine.common.redaction import stack_of
 from engine.common.table_functions import read_parquet
 from engine.errors import EngineError, InvalidRequest, LimitExceeded
+from engine.execute.file_assembler import FileAssembler
 from engine.execute.filesystems import PART, STAGE, PartFileSystem, StageFileSystem
-from engine.execute.framing import PlainFrame
 from engine.execute.ordered_sink import OrderedSink
 from engine.execute.session import FENCE, fence
 from engine.query.inspect.session import Inspection
@@ -107,7 +107,7 @@ def run(job: Job, requests: IO[bytes], answers: IO[bytes]) -> None:
         # Its threads run by now.
         start_no_more()
         # A path is allowed only if its file system is known by then; `Inspection.write` puts a sink of its own there.
-        nowhere = OrderedSink(PlainFrame(), lambda _: None, count=1, max_waiting_bytes=0)
+        nowhere = OrderedSink(FileAssembler(), lambda _: None, count=1, max_waiting_bytes=0)
         connection.register_filesystem(parts)
         connection.register_filesystem(StageFileSystem(nowhere))
         for statement in FENCE:

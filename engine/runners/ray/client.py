@@ -89,9 +89,9 @@ def without_bounds(plan: ExportPlan) -> ExportPlan:
         )
 
     run = plan.run.model_copy(update={"parts": tuple(parts.values())})
-    scan = lean(plan.scan)
-    ranges = scan if plan.ranges is plan.scan else lean(plan.ranges)
-    return replace(plan, run=run, kept=(), ranges=ranges, scan=scan)
+    scan = lean(plan.scan_ranges)
+    ranges = scan if plan.ranges is plan.scan_ranges else lean(plan.ranges)
+    return replace(plan, run=run, row_group_mask=(), ranges=ranges, scan_ranges=scan)
 
 
 def _without_bounds(part: Part) -> Part:

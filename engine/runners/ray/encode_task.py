@@ -4,18 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from fsspec import AbstractFileSystem
-
 from engine.catalog.manifest import Part
 from engine.common.progress import Progress
-from engine.execute.executor import Source, run_statements
-from engine.execute.framing import ArrayFrame, Frame, ParquetFrame, PlainFrame
+from engine.execute.executor import Copies, ExecutionContext, run_copies
+from engine.execute.file_assembler import assembler_for
+from engine.execute.run_files import RunFiles
 from engine.runners.ray.messages import Job, Piece
 from engine.runners.ray.staged_blocks import PieceStream
 from engine.runners.ray.worker_context import cancel_token, exports_of, results_of
 from engine.sql.statements import Statement
-
-BOM = "\ufeff".encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,47 +27,20 @@ class RangesTask:
 
     def run(self, job: Job, _: Sequence[object]) -> Piece:
         """Encode and stage. Raises LimitExceeded, SourceDamaged, Cancelled or StoreError."""
-        source = Source(results_of(job), self.parts, job.published_at)
-        statements = (Statement(one.sql, {**job.parameters, **one.parameters}) for one in self.statements)
-        return encode(job, list(statements), source, first=self.first)
+        files = RunFiles(results_of(job), self.parts, job.published_at)
+        statements = [Statement(one.sql, {**job.parameters, **one.parameters}) for one in self.statements]
+        return encode(job, statements, files, first=self.first)
 
 
-def encode(
-    job: Job,
-    statements: Sequence[Statement],
-    source: Source,
-    *,
-    first: bool,
-    others: Sequence[AbstractFileSystem] = (),
-    allowed: Sequence[str] = (),
-) -> Piece:
+def encode(job: Job, statements: Sequence[Statement], files: RunFiles, *, first: bool) -> Piece:
     """Run COPYs into the targets of their places, and stage what they give as a piece of the file.
 
-    ``others`` and ``allowed`` are as in `run_statements`, and so is what is raised.
+    Raises LimitExceeded, SourceDamaged, Cancelled or StoreError.
     """
-    frame = _frame(job, first=first)
+    # The driver ends the file.
+    assembler = assembler_for(job.format, bom=job.bom, first=first, last=False)
+    context = ExecutionContext(job.settings, cancel_token(), Progress())
     with PieceStream(exports_of(job).join(job.key, job.handle), job.block_sizes) as stream:
-        rows = run_statements(
-            statements,
-            len(statements),
-            source,
-            frame,
-            stream.append,
-            settings=job.settings,
-            threads=1,
-            cancel=cancel_token(),
-            progress=Progress(),
-            others=others,
-            allowed=allowed,
-        )
-        return stream.finish(rows, frame.footers if isinstance(frame, ParquetFrame) else ())
-
-
-def _frame(job: Job, *, first: bool) -> Frame:
-    """The frame of the ranges of one task; the driver adds the end of the file."""
-    match job.format:
-        case "json":
-            return ArrayFrame(first=first, last=False)
-        case "parquet":
-            return ParquetFrame(first=first, last=False)
-    return PlainFrame(BOM if job.bom and first else b"")
+        copies = Copies(len(statements), statements.__getitem__)
+        rows = run_copies(copies, files, assembler, stream.append, context)
+        return stream.finish(rows, assembler.footers)

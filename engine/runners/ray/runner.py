@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from engine.common.cancellation import CancelToken
 from engine.common.progress import Progress
 from engine.errors import LimitExceeded
-from engine.execute.executor import Source, target_of
+from engine.execute.file_assembler import assembler_for
+from engine.execute.run_files import RunFiles, target_of
 from engine.plan.planner import ExportPlan
 from engine.plan.ranges import Range
 from engine.runners.port import Staged
 from engine.runners.ray.encode_task import RangesTask
-from engine.runners.ray.joined_file import ArrayJoin, Join, JoinedFile, PlainJoin, RowGroupJoin
+from engine.runners.ray.joined_file import JoinedFile
 from engine.runners.ray.messages import Job, Piece, Task, versions
 from engine.runners.ray.pool_port import Pool, Ticket
 from engine.runners.ray.sort.sampling import SORT_TASK_BYTES, SortScan
@@ -66,13 +67,13 @@ class ClusterRunner:
     @contextmanager
     def stage(self, plan: ExportPlan, key: str, cancel: CancelToken, progress: Progress) -> Iterator[Staged]:
         """Write the file of a plan that encodes; what the port promises."""
-        if plan.takes_row_groups:
+        if plan.copies_row_groups:
             raise ValueError("what is only copied is no work for a cluster")
         limits = self._limits()
         upload = self._exports.store.begin(key, content_type=plan.request.format.content_type)
         try:
             if plan.sort is None:
-                most = task_bytes(sum(range_.bytes for range_ in plan.scan), self._least_bytes)
+                most = task_bytes(sum(range_.bytes for range_ in plan.scan_ranges), self._least_bytes)
                 groups = list(grouped(plan.ranges, lambda range_: range_.bytes, most))
                 session = self._pool.session(self._job(plan, key, upload.handle, limits, len(groups)))
                 tasks = self._tasks(plan, groups)
@@ -80,7 +81,7 @@ class ClusterRunner:
                 exchange = Exchange(SortScan(plan, self._source(plan), least_bytes=self._least_bytes_of_sort))
                 session = self._pool.session(self._job(plan, key, upload.handle, limits, exchange.pieces))
                 tasks = exchange.merges(session, cancel)
-            file = JoinedFile(upload, _join_of(plan))
+            file = JoinedFile(upload, assembler_for(plan.request.format.name))
             with closing(Window(session, cancel).results(tasks)) as results:
                 for piece, _ in results:
                     _add(file, piece, progress)
@@ -104,8 +105,8 @@ class ClusterRunner:
         own = {name: value for name, value in statement.parameters.items() if name not in shared}
         return Statement(statement.sql, own)
 
-    def _source(self, plan: ExportPlan) -> Source:
-        return Source(self._results.store, plan.run.parts, plan.run.published_at)
+    def _source(self, plan: ExportPlan) -> RunFiles:
+        return RunFiles(self._results.store, plan.run.parts, plan.run.published_at)
 
     def _limits(self) -> DuckDBSettings:
         """Those of one task."""
@@ -142,15 +143,6 @@ def _add(file: JoinedFile, piece: object, progress: Progress) -> None:
     file.add(piece)
     progress.add_rows(piece.rows)
     progress.add_bytes(sum(block.length for block in piece.blocks))
-
-
-def _join_of(plan: ExportPlan) -> Join:
-    match plan.request.format.name:
-        case "json":
-            return ArrayJoin()
-        case "parquet":
-            return RowGroupJoin()
-    return PlainJoin()
 
 
 def _share(size: str, by: int, *, least: int = 1) -> str:

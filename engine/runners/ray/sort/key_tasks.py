@@ -9,7 +9,8 @@ import duckdb
 from fsspec import AbstractFileSystem
 
 from engine.catalog.manifest import Part
-from engine.execute.executor import Source, failure_of
+from engine.execute.duckdb_errors import export_error
+from engine.execute.run_files import RunFiles
 from engine.execute.session import open_session
 from engine.runners.ray.messages import Job
 from engine.runners.ray.worker_context import cancel_token, results_of
@@ -49,7 +50,7 @@ def open_parts(
 
     Raises LimitExceeded, SourceDamaged, Cancelled or StoreError for what DuckDB raised in the meantime.
     """
-    source = Source(results_of(job), parts, job.published_at)
+    source = RunFiles(results_of(job), parts, job.published_at)
     readable, cancel = source.file_system(), cancel_token()
     try:
         with (
@@ -63,4 +64,4 @@ def open_parts(
         ):
             yield connection
     except duckdb.Error as error:
-        raise failure_of(error, readable, cancel) from error
+        raise export_error(error, readable, cancel) from error

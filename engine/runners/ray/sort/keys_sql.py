@@ -10,7 +10,7 @@ from engine.common.quoting import identifier
 from engine.common.table_functions import read_parquet
 from engine.plan.planner import ExportPlan
 from engine.plan.ranges import Range
-from engine.sql.statements import PLACE, Statement, direction_of, place_of, span
+from engine.sql.statements import PLACE, Statement, direction_of, place_of, shared_parameters, where_clause
 
 KEY = "_key"
 """As `PLACE`, a name that no column of a run has."""
@@ -31,12 +31,14 @@ def rows_by_key(
     for number, (range_, opened, numbers) in enumerate(zip(ranges, sources, places, strict=True)):
         suffix = str(number)
         parameters |= {f"sources{suffix}": opened, f"places{suffix}": numbers}
-        conditions = [*([plan.predicate] if plan.predicate else []), *span(range_, parameters, suffix)]
-        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        kept = where_clause(plan, range_, parameters, suffix)
         place = place_of(f"list_extract(CAST($places{suffix} AS BIGINT[]), CAST(file_index AS BIGINT) + 1)")
         key = f"create_sort_key({plan.sort.sql}, '{direction_of(plan)} NULLS LAST', {place}, 'ASC NULLS LAST')"
-        source = f"{read_parquet(f'$sources{suffix}')}{where}"
+        source = f"{read_parquet(f'$sources{suffix}')}{kept}"
         selects.append(f"SELECT {names}, {place} AS {PLACE}, {key} AS {KEY} FROM {source}")
+    # The job carries what all statements bind, once for all tasks.
+    for name in shared_parameters(plan):
+        parameters.pop(name, None)
     return Statement(" UNION ALL ".join(selects), parameters)
 
 

@@ -5,7 +5,7 @@ from contextlib import closing
 from math import ceil, isqrt
 
 from engine.common.cancellation import CancelToken
-from engine.execute.executor import Source, target_of
+from engine.execute.run_files import RunFiles, target_of
 from engine.plan.planner import ExportPlan
 from engine.plan.ranges import Range
 from engine.runners.ray.encode_task import RangesTask
@@ -31,10 +31,10 @@ def sort_task_bytes(total_bytes: int, least: int = SORT_TASK_BYTES) -> int:
 class SortScan:
     """The rows of a sorted export in ``groups`` of ranges, each what one task reads."""
 
-    def __init__(self, plan: ExportPlan, source: Source, *, least_bytes: int = SORT_TASK_BYTES) -> None:
+    def __init__(self, plan: ExportPlan, source: RunFiles, *, least_bytes: int = SORT_TASK_BYTES) -> None:
         self.plan = plan
-        most = sort_task_bytes(sum(range_.bytes for range_ in plan.scan), least_bytes)
-        self.groups = list(grouped(plan.scan, lambda range_: range_.bytes, most))
+        most = sort_task_bytes(sum(range_.bytes for range_ in plan.scan_ranges), least_bytes)
+        self.groups = list(grouped(plan.scan_ranges, lambda range_: range_.bytes, most))
         self._source = source
         self._places = {part.key: number for number, part in enumerate(plan.run.parts)}
 
@@ -46,7 +46,7 @@ class SortScan:
 
     def empty(self) -> RangesTask:
         """A range without its rows: the file has what it has without any."""
-        one = self.plan.scan[0]
+        one = self.plan.scan_ranges[0]
         copy = compile_copy(self.plan, one, self._source.names(one.parts), target_of(0))
         return RangesTask(True, parts_of([one]), (copy,))
 

@@ -7,7 +7,7 @@ from itertools import accumulate, pairwise
 from math import ceil
 
 from engine.common.cancellation import CancelToken
-from engine.execute.executor import target_of
+from engine.execute.run_files import target_of
 from engine.plan.ranges import Range
 from engine.request.formats import ROW_GROUP_ROWS
 from engine.runners.ray.messages import Task

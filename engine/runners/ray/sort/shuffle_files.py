@@ -26,7 +26,7 @@ class Slices:
         """The next bytes of a file."""
         self._pieces[bucket].append(data)
 
-    def stop(self, reason: BaseException) -> None:
+    def fail(self, reason: BaseException) -> None:
         """Nothing can fail."""
 
     def taken(self, bucket: int) -> PickleBuffer:

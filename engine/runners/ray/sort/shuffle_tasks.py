@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.catalog.manifest import Part
-from engine.execute.executor import Source, target_of
 from engine.execute.filesystems import StageFileSystem
+from engine.execute.run_files import RunFiles, target_of
 from engine.runners.ray.encode_task import encode
 from engine.runners.ray.messages import Job, Piece
 from engine.runners.ray.sort.key_tasks import open_parts
@@ -58,14 +58,14 @@ class MergeTask:
 
     def run(self, job: Job, inputs: Sequence[object]) -> Piece:
         """Sort, encode and stage. Raises LimitExceeded, Cancelled or StoreError."""
-        return encode(
-            job,
-            [self.statement],
-            Source(results_of(job), (), job.published_at),
-            first=self.first,
+        files = RunFiles(
+            results_of(job),
+            (),
+            job.published_at,
             others=(SliceFileSystem(inputs, job.published_at),),
-            allowed=slice_names(len(inputs)),
+            other_names=slice_names(len(inputs)),
         )
+        return encode(job, [self.statement], files, first=self.first)
 
 
 def _write_at_once(

@@ -18,10 +18,9 @@ from engine.exports.status import Ticket, Tickets
 from engine.plan.planner import ExportPlan
 from engine.request.formats import FORMATS
 from engine.stores import open_store
-from web.jobs import later
+from web.jobs import export_jobs
 from web.jobs.admission import Admission
-from web.jobs.later import LaterExports
-from web.jobs.running import RunningExports
+from web.jobs.export_jobs import ExportJobs
 from web.settings import AdmissionSettings
 
 
@@ -73,8 +72,7 @@ class Replica:
         settings = AdmissionSettings(exports_at_once=at_once, grace_seconds=grace_seconds)
         admission = Admission(at_once=at_once, queue_length=8, longest_wait_seconds=60)
         exporter = cast("Exporter", self)
-        self.running = RunningExports(exporter, admission, settings)
-        self.later = LaterExports(exporter, self.tickets, self.running, admission)
+        self.jobs = ExportJobs(exporter, self.tickets, admission, settings)
 
     def finished(self, plan: ExportPlan) -> None:
         return None
@@ -86,13 +84,13 @@ class Replica:
         async def left() -> None:
             await (gone or _never)()
 
-        found = await self.later.export(PLAN, "acme", left, wait_seconds)
+        found = await self.jobs.export_async(PLAN, "acme", left, wait_seconds)
         assert isinstance(found, Ticket)
         return found
 
     def delete(self) -> None:
         """What a DELETE does where it is answered."""
-        self.later.cancel(self.tickets.change("w", PLAN.export_id, _ending))
+        self.jobs.cancel(self.tickets.change("w", PLAN.export_id, _ending))
 
     def ticket(self) -> Ticket:
         found = self.tickets.find("w", PLAN.export_id)
@@ -120,7 +118,7 @@ def _dead(ticket: Ticket) -> Ticket:
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(later, "_REPORT_SECONDS", 0.02)
+    monkeypatch.setattr(export_jobs, "_REPORT_SECONDS", 0.02)
 
 
 def test_the_last_word_of_a_cancelled_export_is_not_of_the_next(tmp_path: Path) -> None:
@@ -129,7 +127,7 @@ def test_the_last_word_of_a_cancelled_export_is_not_of_the_next(tmp_path: Path) 
         replica = Replica(tmp_path, [cancelled, again], at_once=3)
         await replica.ask()
         await cancelled.began.wait()
-        first = replica.running.find(PLAN.export_id)
+        first = replica.jobs.find(PLAN.export_id)
         assert first is not None
         assert first.reporter is not None
         replica.delete()
@@ -152,10 +150,10 @@ def test_a_delete_ends_it_for_all_tickets_and_for_nobody_who_waits_for_the_answe
         replica = Replica(tmp_path, [export])
         await replica.ask()
         await replica.ask()
-        wait = [asyncio.create_task(replica.running.export(PLAN, "acme", _never)) for _ in range(callers)]
+        wait = [asyncio.create_task(replica.jobs.export(PLAN, "acme", _never)) for _ in range(callers)]
         await export.began.wait()
         # Its tickets count as one.
-        while not (shared := replica.running.find(PLAN.export_id)) or shared.waiting < 1 + callers:
+        while not (shared := replica.jobs.find(PLAN.export_id)) or shared.waiting < 1 + callers:
             await asyncio.sleep(0)
         replica.delete()
         export.end()
@@ -198,7 +196,7 @@ def test_one_that_leaves_ends_nothing_that_another_has_a_ticket_of(tmp_path: Pat
         leave.set()
         with pytest.raises(Cancelled):
             await leaving
-        assert replica.running.find(PLAN.export_id) is not None
+        assert replica.jobs.find(PLAN.export_id) is not None
         export.end()
         # It came to an end of its own.
         assert (await replica.until(Phase.FAILED)).code == "limit_exceeded"
@@ -215,7 +213,7 @@ def test_of_two_that_wait_one_leaves_and_the_other_has_its_ticket(tmp_path: Path
         with pytest.raises(Cancelled):
             await leaving
         await staying
-        assert replica.running.find(PLAN.export_id) is not None
+        assert replica.jobs.find(PLAN.export_id) is not None
         replica.delete()
         export.end()
         await replica.until(Phase.CANCELLED)
@@ -227,10 +225,10 @@ def test_the_place_is_that_of_the_export(tmp_path: Path) -> None:
     async def work() -> None:
         exports = [Export() for _ in range(4)]
         replica = Replica(tmp_path, exports, at_once=1)
-        running = [asyncio.create_task(replica.running.export(make_plan(n), "acme", _never)) for n in (1, 2)]
+        running = [asyncio.create_task(replica.jobs.export(make_plan(n), "acme", _never)) for n in (1, 2)]
         await exports[0].began.wait()
         await replica.ask()
-        running.append(asyncio.create_task(replica.running.export(make_plan(3), "acme", _never)))
+        running.append(asyncio.create_task(replica.jobs.export(make_plan(3), "acme", _never)))
         async with asyncio.timeout(20):
             # 2 is ahead, and 3 behind it.
             while (place := replica.ticket().queue_place) is None:
@@ -256,8 +254,8 @@ def test_the_last_word_is_said_before_the_service_stops(tmp_path: Path, grace_se
         replica = Replica(tmp_path, [export], grace_seconds=grace_seconds)
         await replica.ask()
         await export.began.wait()
-        closing = asyncio.create_task(replica.running.close())
-        while not grace_seconds and replica.running.find(PLAN.export_id):
+        closing = asyncio.create_task(replica.jobs.close())
+        while not grace_seconds and replica.jobs.find(PLAN.export_id):
             await asyncio.sleep(0)
         export.end()
         await closing
@@ -275,9 +273,9 @@ def test_what_was_cancelled_cleans_up_before_the_service_stops(tmp_path: Path) -
             await export.began.wait()
 
         with pytest.raises(Cancelled):
-            await replica.running.export(PLAN, "acme", leave)
+            await replica.jobs.export(PLAN, "acme", leave)
         asyncio.get_running_loop().call_later(0.05, export.end)
-        await replica.running.close()
+        await replica.jobs.close()
         assert export.ended
 
     run(work())
@@ -298,7 +296,7 @@ def test_a_replica_that_works_on_takes_the_ticket_over(
         if left == "failed":
             exports[1].end()
         else:
-            shared = there.running.find(PLAN.export_id)
+            shared = there.jobs.find(PLAN.export_id)
             assert shared is not None
             assert shared.reporter is not None
             shared.reporter.cancel()

@@ -11,12 +11,13 @@ import pytest
 
 from engine.exports.export import Export
 from engine.exports.exporter import Exporter
+from engine.exports.status import Tickets
 from engine.plan.planner import ExportPlan
 from engine.stores import DirectoryStore
 from tests.helpers.engine import Engine
-from web.jobs import running
+from web.jobs import export_jobs
 from web.jobs.admission import Admission
-from web.jobs.running import RunningExports
+from web.jobs.export_jobs import ExportJobs
 from web.settings import AdmissionSettings
 
 
@@ -51,7 +52,7 @@ def house(engine: Engine) -> SimpleNamespace:
     exporter = engine.exporter()
     watched = Watched(exporter)
     admission = Admission(at_once=1, queue_length=4, longest_wait_seconds=60)
-    exports = RunningExports(cast("Exporter", watched), admission, AdmissionSettings())
+    exports = ExportJobs(cast("Exporter", watched), Tickets(engine.store), admission, AdmissionSettings())
     return SimpleNamespace(
         plan=engine.plan(exporter, "csv"), other=engine.plan(exporter, "json"), watched=watched, exports=exports
     )
@@ -95,7 +96,7 @@ def test_whoever_waited_in_the_queue_looks_again(house: SimpleNamespace, monkeyp
         first = asyncio.ensure_future(house.exports.export(house.plan, "acme", stays))
         while "export" not in house.watched.asked:
             await asyncio.sleep(0.001)
-        monkeypatch.setattr(running, "_LOOKED_SECONDS", 0)
+        monkeypatch.setattr(export_jobs, "_FRESH_SECONDS", 0)
         second = asyncio.ensure_future(house.exports.export(house.other, "acme", stays))
         while house.exports.find(house.other.export_id) is None:
             await asyncio.sleep(0.001)

@@ -1,0 +1,107 @@
+"""One export that runs in this process: its state, and what is reported about it."""
+
+import asyncio
+import time
+import uuid
+from dataclasses import dataclass, field
+
+from engine.common.cancellation import CancelToken
+from engine.common.progress import Phase, Progress
+from engine.errors import Cancelled, EngineError
+from engine.exports.export import Export
+from engine.plan.planner import ExportPlan
+from web.jobs.admission import Busy, Turn
+from web.telemetry.log_context import asker
+
+
+def new_nonce() -> str:
+    """A mark that tells an export job from others that work, or worked, for the same file."""
+    return uuid.uuid4().hex
+
+
+@dataclass(eq=False)
+class ExportJob:
+    """One export, from the queue to its end. `ExportJobs` alone changes its state.
+
+    It goes on as long as somebody waits for it. Each caller counts once; all who were given its status resource count
+    once together.
+    """
+
+    plan: ExportPlan
+    team: str
+    nonce: str = field(default_factory=new_nonce)
+    turn: Turn = field(init=False)
+    cancel: CancelToken = field(default_factory=CancelToken)
+    progress: Progress = field(default_factory=Progress)
+    task: "asyncio.Task[Export]" = field(init=False)
+    reporter: "asyncio.Task[None] | None" = None
+    """Writes the status document, from the first request for it on."""
+    waiting: int = 0
+    status_held: bool = False
+    requested_at: float = field(default_factory=time.monotonic)
+    admitted_at: float | None = None
+    requested_by: dict[str, object] = field(default_factory=asker)
+    """The log fields of the first caller; others may have joined."""
+
+    def __post_init__(self) -> None:
+        self.turn = Turn(self.team)
+
+    @property
+    def error(self) -> BaseException | None:
+        """Why a job that is over has no result; None if it has one."""
+        return Cancelled("The export was cancelled.") if self.task.cancelled() else self.task.exception()
+
+    @property
+    def outcome(self) -> str:
+        """How a job that is over ended: ``done``, or an error's code."""
+        error = self.error
+        if error is None:
+            return "done"
+        return "busy" if isinstance(error, Busy) else error.code if isinstance(error, EngineError) else "internal"
+
+    def status(self, queue_place: int | None) -> dict[str, object]:
+        """The members of the status document while the job runs."""
+        progress = self.progress
+        return {
+            "phase": progress.phase,
+            "rows": progress.rows,
+            "bytes": progress.bytes,
+            "queue_place": queue_place,
+            "code": None,
+            "message": None,
+        }
+
+    def final_status(self) -> dict[str, object]:
+        """The members of the status document of a job that is over."""
+        error = self.error
+        if error is None:
+            return finished_status(self.task.result())
+        if isinstance(error, Cancelled):
+            return {"phase": Phase.CANCELLED, "queue_place": None}
+        message = "Something went wrong on our side."
+        if isinstance(error, Busy):
+            message = str(error)
+        elif isinstance(error, EngineError):
+            message = error.message
+        return {"phase": Phase.FAILED, "queue_place": None, "code": self.outcome, "message": message}
+
+    def log_fields(self) -> dict[str, object]:
+        """What the log says about the export; times in seconds."""
+        now = time.monotonic()
+        admitted_at = now if self.admitted_at is None else self.admitted_at
+        return {
+            "team": self.team,
+            "workflow_id": self.plan.run.workflow_id,
+            "run": self.plan.run.run_id,
+            "export_id": self.plan.export_id,
+            "format": self.plan.request.format.name,
+            "rows": self.progress.rows,
+            "bytes": self.progress.bytes,
+            "queued": round(admitted_at - self.requested_at, 4),
+            "running": round(now - admitted_at, 4),
+        }
+
+
+def finished_status(export: Export) -> dict[str, object]:
+    """The members of the status document of a finished export."""
+    return {"phase": Phase.DONE, "rows": export.rows, "bytes": export.size, "queue_place": None}
