@@ -8,7 +8,7 @@ from threading import Timer
 from engine.catalog.catalog import PART_CHANGED, ResultStore
 from engine.catalog.manifest import Run
 from engine.common.cancellation import CancelToken
-from engine.errors import InvalidRequest, LimitExceeded, ObjectChanged, ObjectMissing, SourceDamaged
+from engine.errors import InvalidStatement, LimitExceeded, ObjectChanged, ObjectMissing, SourceDamaged
 from engine.query.sandbox.fork_server import Child, ForkServer
 from engine.query.sandbox.protocol import MOST_READ_BYTES, Kind, receive, send, unpack_read
 from engine.query.sandbox.worker import Job, Told
@@ -59,10 +59,10 @@ def prepare() -> None:
 def ask(sql: str, run: Run, results: ResultStore, *, limits: Limits, most_rows: int, cancel: CancelToken) -> Answer:
     """The rows that a statement finds in a run, at most so many of them.
 
-    Raises InvalidRequest for what cannot be asked, LimitExceeded, Cancelled, SourceDamaged or StoreError.
+    Raises InvalidStatement for what is not allowed, LimitExceeded, Cancelled, SourceDamaged or StoreError.
     """
     if len(sql.encode(errors="replace")) > LONGEST_SQL_BYTES:
-        raise InvalidRequest(f"sql is longer than {LONGEST_SQL_BYTES} bytes.", parameter="sql")
+        raise InvalidStatement(f"sql is longer than {LONGEST_SQL_BYTES} bytes.")
     job = Job(
         sql=sql,
         table=run.table,
@@ -109,7 +109,7 @@ def _serve(child: Child, job: Job, run: Run, results: ResultStore) -> Answer:
             case Kind.TOO_MUCH:
                 raise LimitExceeded(body.decode(errors="replace"))
             case _:
-                raise InvalidRequest(body.decode(errors="replace"), parameter="sql")
+                raise InvalidStatement(body.decode(errors="replace"))
 
 
 def _read(run: Run, results: ResultStore, number: int, start: int, length: int) -> bytes:

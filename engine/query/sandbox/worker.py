@@ -21,6 +21,7 @@ from engine.execute.session import FENCE, fence
 from engine.query.inspect.session import Inspection
 from engine.query.sandbox.landlock import confine, start_no_more
 from engine.query.sandbox.protocol import MOST_READ_BYTES, Kind, pack_read, receive, send
+from engine.query.sandbox.statement_check import STORAGE_VERSION, check_statement
 from engine.request.formats import FORMATS
 
 VIEW = "data"
@@ -101,6 +102,8 @@ def run(job: Job, requests: IO[bytes], answers: IO[bytes]) -> None:
         "memory_limit": f"{job.memory_megabytes}MB",
         "temp_directory": "",
         "python_enable_replacements": False,
+        # Nothing is stored: the check asks for trees in which nothing is left out.
+        "storage_compatibility_version": STORAGE_VERSION,
     }
     with duckdb.connect(config=config) as connection:
         # Its threads run by now.
@@ -115,9 +118,9 @@ def run(job: Job, requests: IO[bytes], answers: IO[bytes]) -> None:
         connection.execute(f"CREATE VIEW {VIEW} AS {_select(job)}")
         for statement in fence([f"{STAGE}://0", *(f"{PART}://{part.key}" for part in job.parts)]):
             connection.execute(statement)
+        check_statement(connection, job.sql, VIEW)
         inspection = Inspection(connection, parts)
-        inspection.check(job.sql)
-        # What is bound by query() can only read, whatever it is.
+        # The text that was checked, parsed by the same parser; what query() binds can only read, whatever it is.
         limited = f"FROM query({literal(job.sql)}) LIMIT {job.most_rows}"
         fields, rows = inspection.write(limited, FORMATS["json"], forward)
     told = Told(columns=tuple((field.name, field.data_type) for field in fields), rows=rows)
