@@ -19,7 +19,7 @@ from engine.execute.framing import Chunk, PlainFrame
 from engine.execute.ordered_sink import OrderedSink
 from engine.execute.session import FENCE, fence
 from engine.query.inspect.session import Inspection
-from engine.query.sandbox.landlock import confine, start_no_more
+from engine.query.sandbox.confinement import confine, start_no_more
 from engine.query.sandbox.protocol import MOST_READ_BYTES, Kind, pack_read, receive, send
 from engine.query.sandbox.statement_check import STORAGE_VERSION, check_statement
 from engine.request.formats import FORMATS
@@ -77,11 +77,11 @@ class _Pipe:
 
 def run(job: Job, requests: IO[bytes], answers: IO[bytes]) -> None:
     """Run the job's statement and send what came of it."""
-    confined = confine(
+    missing = confine(
         memory_bytes=job.memory_megabytes * 1_000_000 + room_bytes(job.threads),
         cpu_seconds=job.seconds * job.threads + 1,
     )
-    if job.confined and not confined:
+    if job.confined and missing:
         raise InvalidRequest("SQL is not served here: the kernel cannot confine it. Use filters.", parameter="sql")
     size = 0
 
