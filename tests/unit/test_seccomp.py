@@ -20,6 +20,14 @@ TABLES = {
 """Calls that are not allowed, from the kernel's own tables."""
 
 
+JUDGED = {
+    **{name: numbers for name, (numbers, *_) in MASKED.items()},
+    **{name: numbers for name, (numbers, *_) in CHOSEN.items()},
+    **{name: numbers for name, (numbers, _) in OWN_PROCESS.items()},
+}
+"""Calls whose arguments decide."""
+
+
 def run(machine: str, number: int, arguments: dict[int, int] | None = None, audit: int | None = None) -> int:
     """What the kernel would do with a call: an independent reading of classic BPF."""
     words = {0: number, 4: MACHINES[machine][1] if audit is None else audit}
@@ -47,7 +55,7 @@ def run(machine: str, number: int, arguments: dict[int, int] | None = None, audi
 def test_what_is_allowed_passes_and_nothing_else(machine: str) -> None:
     column = MACHINES[machine][0]
     plain = {pair[column] for pair in ALLOWED.values()} - {None}
-    special = {table[0][column] for group in (MASKED, CHOSEN, OWN_PROCESS) for table in group.values()} - {None}  # type: ignore[attr-defined]
+    special = {pair[column] for pair in JUDGED.values()} - {None}
     fatal = {pair[column] for pair in FATAL.values()}
     absent = {pair[column] for pair in NOT_IMPLEMENTED.values()}
     for number in range(600):
@@ -66,10 +74,8 @@ def test_what_is_allowed_passes_and_nothing_else(machine: str) -> None:
 @pytest.mark.parametrize("machine", MACHINES)
 def test_no_number_stands_twice(machine: str) -> None:
     column = MACHINES[machine][0]
-    groups = [list(ALLOWED.values()), list(FATAL.values()), list(NOT_IMPLEMENTED.values())]
-    groups += [[table[0] for table in MASKED.values()], [table[0] for table in CHOSEN.values()]]
-    groups += [[table[0] for table in OWN_PROCESS.values()]]
-    numbers = [pair[column] for group in groups for pair in group if pair[column] is not None]
+    groups = (ALLOWED, FATAL, NOT_IMPLEMENTED, JUDGED)
+    numbers = [pair[column] for group in groups for pair in group.values() if pair[column] is not None]
     assert len(numbers) == len(set(numbers))
 
 
@@ -78,8 +84,7 @@ def test_arguments_decide(machine: str) -> None:
     column = MACHINES[machine][0]
 
     def passes(name: str, **arguments: int) -> bool:
-        tables = {**MASKED, **CHOSEN, **OWN_PROCESS}
-        number = tables[name][0][column]
+        number = JUDGED[name][column]
         assert number is not None
         return run(machine, number, {int(place[1:]): value for place, value in arguments.items()}) == PASS
 
