@@ -2,6 +2,8 @@
 
 EngineError
 ├── InvalidRequest      what the caller asked for cannot be read        (parameter, entry, remedy)
+│   ├── InvalidFilter
+│   └── InvalidStatement
 ├── NotFound            no such workflow, run or export for this team
 ├── InvalidInput        what a publisher brought is refused             (reason, remedy)
 ├── Conflict            the name is taken, or someone else was faster
@@ -59,6 +61,15 @@ class InvalidFilter(InvalidRequest):
     """An entry of ``filters`` cannot be honoured; ``details["entry"]`` is its place, as ``filters[2]``."""
 
     code = "invalid_filter"
+
+
+class InvalidStatement(InvalidRequest):
+    """A caller's SQL is not one statement that reads the run, or calls what is not allowed."""
+
+    code = "invalid_sql"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, parameter="sql")
 
 
 class NotFound(EngineError):

@@ -112,7 +112,8 @@ class QuerySettings(BaseSettings):
     )
     sql: Literal["confined", "limited", "off"] = Field(
         "confined",
-        description="SQL of callers: `confined` needs Linux 6.7 with Landlock, `limited` does without, `off` is none",
+        description="SQL of callers: `confined` needs Linux 6.7 with Landlock and seccomp, `limited` does without, "
+        "`off` is none",
     )
 
 

@@ -13,8 +13,8 @@ import pytest
 
 from engine.catalog.manifest import Run
 from engine.common.cancellation import CancelToken
-from engine.errors import Cancelled
-from engine.query.sandbox.client import ChildFailed
+from engine.errors import Cancelled, LimitExceeded
+from engine.query.sandbox.client import ChildCrashed, ChildFailed
 from engine.query.sandbox.fork_server import ForkServer
 from engine.query.sandbox.protocol import Kind, receive, send
 from engine.stores import ObjectStore, open_store
@@ -42,6 +42,7 @@ def servers() -> set[int]:
 def test_the_child_knows_no_credentials(engine: Engine, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", "a-secret")
     monkeypatch.setenv("TAILRACE_SIGNING_KEYS", "k1=another-secret")
+    before = servers()
     forks = ForkServer()
     monkeypatch.setattr("engine.query.sandbox.client._FORKS", forks)
     seen: list[str] = []
@@ -49,9 +50,10 @@ def test_the_child_knows_no_credentials(engine: Engine, run: Run, monkeypatch: p
     cancel = CancelToken()
 
     def look() -> None:
-        while not (found := children()):
+        while not children():
             time.sleep(0.01)
-        seen.extend(Path(f"/proc/{child}/environ").read_text() for child in found)
+        # Of what forked it: the child itself lets no other process of its user look into it.
+        seen.extend(Path(f"/proc/{server}/environ").read_text() for server in servers() - before)
         cancel.cancel()
 
     threading.Thread(target=look).start()
@@ -84,6 +86,54 @@ def test_a_fork_server_that_was_killed_is_started_again(
     assert len(after - before) == 1
     forks.close()
     assert not after & servers()
+
+
+@pytest.mark.parametrize("died_of", [signal.SIGSEGV, signal.SIGSYS, signal.SIGBUS, signal.SIGILL, signal.SIGABRT])
+def test_a_crash_is_no_limit(
+    engine: Engine, run: Run, monkeypatch: pytest.MonkeyPatch, died_of: signal.Signals
+) -> None:
+    forks = ForkServer()
+    monkeypatch.setattr("engine.query.sandbox.client._FORKS", forks)
+    with pytest.raises(ChildCrashed, match=died_of.name) as crashed:
+        _rows_while_it_dies(engine, run, died_of)
+    assert crashed.value.signal is died_of
+    assert rows(engine, run, "SELECT 2 AS two") == [{"two": 2}]
+    forks.close()
+
+
+@pytest.mark.parametrize("died_of", [signal.SIGKILL, signal.SIGXCPU])
+def test_what_the_kernel_ends_at_a_limit_is_no_crash(
+    engine: Engine, run: Run, monkeypatch: pytest.MonkeyPatch, died_of: signal.Signals
+) -> None:
+    forks = ForkServer()
+    monkeypatch.setattr("engine.query.sandbox.client._FORKS", forks)
+    with pytest.raises(LimitExceeded):
+        _rows_while_it_dies(engine, run, died_of)
+    forks.close()
+
+
+def test_a_child_that_was_killed_has_no_death_of_its_own() -> None:
+    forks = ForkServer()
+    child = forks.start()
+    child.kill()
+    assert child.death_signal() is None
+    child.close()
+    forks.close()
+
+
+def _rows_while_it_dies(engine: Engine, run: Run, died_of: signal.Signals) -> None:
+    """Ask for something endless whose process gets a signal from outside as soon as it is there."""
+
+    def end() -> None:
+        assert until(lambda: len(children()) == 1)
+        os.kill(children()[0], died_of)
+
+    ending = threading.Thread(target=end)
+    ending.start()
+    try:
+        rows(engine, run, ENDLESS)
+    finally:
+        ending.join()
 
 
 def test_a_child_that_breaks_down_tells_no_value() -> None:

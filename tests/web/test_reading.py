@@ -156,7 +156,7 @@ WRONG_SQL: dict[str, tuple[Json, str, str]] = {
     "a write": ({"sql": "COPY data TO 'x.csv'"}, "sql", "One statement that reads"),
     "a syntax error": ({"sql": "SELEC 1"}, "sql", "syntax error"),
     "an unknown column": ({"sql": "SELECT nme FROM data"}, "sql", 'Candidate bindings: "name"'),
-    "a file": ({"sql": "FROM read_text('/etc/passwd')"}, "sql", "disabled by configuration"),
+    "a file": ({"sql": "FROM read_text('/etc/passwd')"}, "sql", "'read_text' is not allowed: it reads files"),
     "too long": ({"sql": f"SELECT '{'x' * 70_000}'"}, "sql", "longer than 65536 bytes"),
 }
 
@@ -169,6 +169,14 @@ def test_sql_that_cannot_be_asked(people: Server, name: str) -> None:
     assert answer.json()["details"]["parameter"] == parameter
     assert reason in answer.json()["message"]
     assert str(people.folder) not in answer.body.decode()
+
+
+def test_a_statement_that_is_not_allowed_has_its_code(people: Server) -> None:
+    for sql in ("FROM query('SELECT 1')", "FROM 'x.csv'", "SELECT 1; SELECT 2", "SELEC 1", "SELECT nme FROM data"):
+        answer = post(people, sql=sql)
+        assert (answer.status, answer.json()["code"], answer.json()["details"]) == (
+            400, "invalid_sql", {"parameter": "sql"},
+        )  # fmt: skip
 
 
 def test_a_query_has_its_time(people: Server, tmp_path: Any) -> None:

@@ -9,11 +9,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.errors import InvalidRequest
-from engine.query.sandbox import MOST_ROWS, ask, prepare
+from engine.query.sandbox import MOST_ROWS, ChildCrashed, ask, prepare
 from web.api.models import AnswerField
 from web.api.row_models import QueryAnswer, with_rows
 from web.auth.request_auth import disconnected, identify, read_posted
 from web.container import Services
+from web.telemetry import metrics
 from web.telemetry.log_context import note
 
 
@@ -39,19 +40,24 @@ async def query(request: Request) -> Response:
         results.resolve, request.path_params["workflow_id"], asked.run_id, principal.team
     )
     note(request.scope, run=run.run_id)
-    answer = await services.queries.run(
-        principal.team,
-        partial(disconnected, request),
-        lambda cancel: ask(
-            asked.sql,
-            run,
-            results,
-            limits=services.queries.limits,
-            most_rows=asked.limit,
-            cancel=cancel,
-        ),
-        prepare=prepare,
-    )
+    try:
+        answer = await services.queries.run(
+            principal.team,
+            partial(disconnected, request),
+            lambda cancel: ask(
+                asked.sql,
+                run,
+                results,
+                limits=services.queries.limits,
+                most_rows=asked.limit,
+                cancel=cancel,
+            ),
+            prepare=prepare,
+        )
+    except ChildCrashed as crash:
+        # The error is logged where all are that are no caller's fault.
+        metrics.CRASHES.labels(crash.signal.name).inc()
+        raise
     note(request.scope, rows=answer.count, bytes=len(answer.rows))
     body = QueryAnswer(
         workflow_id=run.workflow_id,

@@ -21,6 +21,12 @@ BYTES = Counter("tailrace_export_bytes", "Bytes of exports that were written", [
 RUNNING = Gauge("tailrace_exports_running", "Exports that run now", registry=REGISTRY)
 QUEUED = Gauge("tailrace_exports_queued", "Exports that wait for their turn", registry=REGISTRY)
 QUERIES_QUEUED = Gauge("tailrace_queries_queued", "Pages, facts and statements that wait", registry=REGISTRY)
+CRASHES = Counter(
+    "tailrace_statement_crashes",
+    "Processes of SQL statements that died of a signal that no limit sent",
+    ["signal"],
+    registry=REGISTRY,
+)
 
 
 async def metrics(_: Request) -> Response:

@@ -5,6 +5,6 @@ the process has limits of the kernel, reads the parts of the run through a pipe 
 up.
 """
 
-from engine.query.sandbox.client import LONGEST_SQL_BYTES, MOST_ROWS, Answer, Limits, ask, prepare
+from engine.query.sandbox.client import LONGEST_SQL_BYTES, MOST_ROWS, Answer, ChildCrashed, Limits, ask, prepare
 
-__all__ = ["LONGEST_SQL_BYTES", "MOST_ROWS", "Answer", "Limits", "ask", "prepare"]
+__all__ = ["LONGEST_SQL_BYTES", "MOST_ROWS", "Answer", "ChildCrashed", "Limits", "ask", "prepare"]

@@ -1,5 +1,6 @@
 """The parent: it starts the child, hands it the bytes of parts, and kills it when its time is up."""
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from threading import Timer
 from engine.catalog.catalog import PART_CHANGED, ResultStore
 from engine.catalog.manifest import Run
 from engine.common.cancellation import CancelToken
-from engine.errors import InvalidRequest, LimitExceeded, ObjectChanged, ObjectMissing, SourceDamaged
+from engine.errors import InvalidStatement, LimitExceeded, ObjectChanged, ObjectMissing, SourceDamaged
 from engine.query.sandbox.fork_server import Child, ForkServer
 from engine.query.sandbox.protocol import MOST_READ_BYTES, Kind, receive, send, unpack_read
 from engine.query.sandbox.worker import Job, Told
@@ -24,8 +25,20 @@ _TOO_MUCH = (
 _FORKS = ForkServer()
 
 
+_LIMIT_SIGNALS = frozenset({signal.SIGKILL, signal.SIGXCPU, signal.SIGXFSZ})
+"""What the kernel sends when a limit of ours is reached: processor time, the machine's memory, the size of a file."""
+
+
 class ChildFailed(Exception):
     """The child broke down; the text is for operators."""
+
+
+class ChildCrashed(ChildFailed):
+    """The child died of a signal that no limit of ours sent: a fault of DuckDB, or an attack on it."""
+
+    def __init__(self, signal_: signal.Signals) -> None:
+        super().__init__(f"the process of a statement died of {signal_.name}")
+        self.signal = signal_
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +72,11 @@ def prepare() -> None:
 def ask(sql: str, run: Run, results: ResultStore, *, limits: Limits, most_rows: int, cancel: CancelToken) -> Answer:
     """The rows that a statement finds in a run, at most so many of them.
 
-    Raises InvalidRequest for what cannot be asked, LimitExceeded, Cancelled, SourceDamaged or StoreError.
+    Raises InvalidStatement for what is not allowed, LimitExceeded, Cancelled, SourceDamaged or StoreError;
+    ChildCrashed or ChildFailed if the process broke down.
     """
     if len(sql.encode(errors="replace")) > LONGEST_SQL_BYTES:
-        raise InvalidRequest(f"sql is longer than {LONGEST_SQL_BYTES} bytes.", parameter="sql")
+        raise InvalidStatement(f"sql is longer than {LONGEST_SQL_BYTES} bytes.")
     job = Job(
         sql=sql,
         table=run.table,
@@ -83,6 +97,9 @@ def ask(sql: str, run: Run, results: ResultStore, *, limits: Limits, most_rows: 
             cancel.raise_if_cancelled()
             if child.orphaned:
                 raise ChildFailed("the process that forks the statements' ended") from error
+            died_of = child.death_signal()
+            if died_of is not None and died_of not in _LIMIT_SIGNALS:
+                raise ChildCrashed(died_of) from error
             raise LimitExceeded(_TOO_MUCH) from None
     results.check_parts(run)
     return answer
@@ -109,7 +126,7 @@ def _serve(child: Child, job: Job, run: Run, results: ResultStore) -> Answer:
             case Kind.TOO_MUCH:
                 raise LimitExceeded(body.decode(errors="replace"))
             case _:
-                raise InvalidRequest(body.decode(errors="replace"), parameter="sql")
+                raise InvalidStatement(body.decode(errors="replace"))
 
 
 def _read(run: Run, results: ResultStore, number: int, start: int, length: int) -> bytes:

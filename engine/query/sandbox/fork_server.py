@@ -26,7 +26,8 @@ from engine.query.sandbox.protocol import Kind, send
 from engine.query.sandbox.worker import serve
 
 _ORDER = struct.Struct("<cI")
-_START, _END = b"S", b"E"
+_START, _END, _STATUS = b"S", b"E", b"T"
+_WAIT_STATUS = struct.Struct("<i")
 _READY = b"R"
 _PATIENCE_SECONDS = 30
 _NOT_READY = "the process that forks the statements' ended before it was ready"
@@ -59,6 +60,10 @@ class Child:
     def kill(self) -> None:
         """End it, whatever it does; nothing if it has ended."""
         self._server.end(self._number)
+
+    def death_signal(self) -> signal.Signals | None:
+        """The signal that it died of; None if it exited, or was ended by `kill`. Ends it if it still runs."""
+        return self._server.death_signal(self._number)
 
     def close(self) -> None:
         """End it and close the pipes."""
@@ -131,6 +136,20 @@ class ForkServer:
         """Kill a child and take its status; nothing if it was ended before."""
         with suppress(OSError):
             self._order(_END, number)
+
+    def death_signal(self, number: int) -> signal.Signals | None:
+        """The signal that a child died of; None if it exited, or was ended before by `end`."""
+        ours, theirs = os.pipe()
+        with os.fdopen(ours, "rb") as answer:
+            try:
+                self._order(_STATUS, number, theirs)
+            except OSError:
+                return None
+            finally:
+                os.close(theirs)
+            data = answer.read()
+        status = _WAIT_STATUS.unpack(data)[0] if data else 0
+        return signal.Signals(os.WTERMSIG(status)) if os.WIFSIGNALED(status) else None
 
     def close(self) -> None:
         """End the process and its children; another one starts if somebody asks for a child."""
@@ -205,10 +224,18 @@ def _serve(orders: socket.socket) -> None:
                 if pid == 0:
                     _be_child(orders, told, said)
                 children[number] = pid
+        elif order == _STATUS:
+            with os.fdopen(pipes[0], "wb") as answer:
+                if number in children:
+                    answer.write(_WAIT_STATUS.pack(_end(children.pop(number))))
         elif number in children:
-            pid = children.pop(number)
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
+            _end(children.pop(number))
+
+
+def _end(pid: int) -> int:
+    """Kill a child. Returns its wait status: what it died of before that, if it did."""
+    os.kill(pid, signal.SIGKILL)
+    return os.waitpid(pid, 0)[1]
 
 
 def _be_child(orders: socket.socket, told: IO[bytes], said: IO[bytes]) -> NoReturn:

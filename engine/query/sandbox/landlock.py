@@ -1,78 +1,80 @@
-"""What a process gives up for good before it runs a stranger's SQL: files, hosts, memory, time.
+"""Landlock: no file but those that are named, no TCP, no signal to other processes, as far as the kernel has it.
 
-Limits are the kernel's (``setrlimit``), and Landlock where the kernel has it (files from Linux 5.13, TCP from 6.7).
-Landlock binds the thread that asks and those that it starts, so it is asked for before DuckDB is opened.
+It binds the thread that asks and those that it starts, so it is asked for before DuckDB is opened.
+The rights are those of ``linux/landlock.h``; each version of the interface adds some.
 """
 
 import ctypes
 import os
-import resource
+import stat
 import struct
-import sys
 from collections.abc import Iterable
-from pathlib import Path
 
 _CREATE, _ADD, _RESTRICT = 444, 445, 446
 _CREATE_VERSION = 1
 _PATH_BENEATH = 1
-_NO_NEW_PRIVILEGES = 38
 _READ_FILE, _READ_FOLDER = 1 << 2, 1 << 3
-_FILE_RIGHTS = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1}
-_ALL_FILE_RIGHTS = (1 << 16) - 1
-_NET_RIGHTS = 3
-_NET_SINCE = 4
 
-_OURS = str(Path(__file__).parents[2])
-_SYSTEM = ("/proc/self", "/proc/meminfo", "/proc/cpuinfo", "/sys/fs/cgroup", "/sys/devices/system/cpu", "/usr/lib")
-"""What DuckDB and Python look at to know the machine and themselves; nobody's data."""
+_FILE_RIGHTS = ((5, (1 << 16) - 1), (3, (1 << 15) - 1), (2, (1 << 14) - 1), (1, (1 << 13) - 1))
+"""Since version 2 links between folders, since 3 truncation, since 5 control of devices."""
+_NET_SINCE, _NET_RIGHTS = 4, 3
+"""Binding and connecting TCP."""
+_SCOPES_SINCE, _SCOPES = 6, 3
+"""Abstract Unix sockets and signals."""
 
-
-def confine(*, memory_bytes: int, cpu_seconds: int) -> bool:
-    """Give up everything but reading the interpreter's own files. True if Landlock closes files and TCP as well."""
-    for limit, value in (
-        (resource.RLIMIT_AS, memory_bytes),
-        (resource.RLIMIT_CPU, cpu_seconds),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NOFILE, 64),
-    ):
-        resource.setrlimit(limit, (value, value))
-    return sys.platform == "linux" and _landlock({sys.prefix, sys.base_prefix, _OURS, *_SYSTEM})
+ENOUGH = 4
+"""The version from which files and TCP are closed: Linux 6.7."""
 
 
-def start_no_more() -> None:
-    """Start neither processes nor threads from now on; those that run go on. The kernel does not hold root to it."""
-    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+def landlock_version() -> int:
+    """The version of the kernel's interface; below 1 there is none."""
+    return int(ctypes.CDLL(None, use_errno=True).syscall(_CREATE, None, ctypes.c_size_t(0), _CREATE_VERSION))
 
 
-def _landlock(readable: Iterable[str]) -> bool:
-    libc = ctypes.CDLL(None, use_errno=True)
-    version = libc.syscall(_CREATE, None, ctypes.c_size_t(0), _CREATE_VERSION)
-    if version < 1:
-        return False
-    rights = _FILE_RIGHTS.get(version, _ALL_FILE_RIGHTS)
+class Landlock:
+    """Rules that are made while the paths can be opened, and enforced later, maybe as another user."""
+
+    def __init__(self, readable: Iterable[str]) -> None:
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self.version = landlock_version()
+        self._rules = -1
+        if self.version >= 1:
+            attributes = _attributes(self.version)
+            self._rules = self._libc.syscall(_CREATE, attributes, ctypes.c_size_t(len(attributes)), 0)
+        if self._rules >= 0:
+            for path in readable:
+                self._allow_reading(path)
+
+    def enforce(self) -> bool:
+        """Bind this thread and those that it starts; the process must have given up new privileges.
+
+        True if files and TCP are closed. An older kernel closes what it can.
+        """
+        if self._rules < 0:
+            return False
+        try:
+            return bool(self._libc.syscall(_RESTRICT, self._rules, 0) == 0) and self.version >= ENOUGH
+        finally:
+            os.close(self._rules)
+
+    def _allow_reading(self, path: str) -> None:
+        try:
+            opened = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        except OSError:
+            # What is not there, or not for this user, is not read anyway.
+            return
+        try:
+            rights = _READ_FILE | (_READ_FOLDER if stat.S_ISDIR(os.fstat(opened).st_mode) else 0)
+            self._libc.syscall(_ADD, self._rules, _PATH_BENEATH, struct.pack("<Qi", rights, opened), 0)
+        finally:
+            os.close(opened)
+
+
+def _attributes(version: int) -> bytes:
+    rights = next(rights for since, rights in _FILE_RIGHTS if version >= since)
     attributes = struct.pack("<Q", rights)
     if version >= _NET_SINCE:
         attributes += struct.pack("<Q", _NET_RIGHTS)
-    rules = libc.syscall(_CREATE, attributes, ctypes.c_size_t(len(attributes)), 0)
-    if rules < 0:
-        return False
-    try:
-        for path in readable:
-            _allow_reading(libc, rules, path)
-        libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
-        # An older kernel closes what it can; hosts stay open there, and that is not enough.
-        return bool(libc.syscall(_RESTRICT, rules, 0) == 0) and version >= _NET_SINCE
-    finally:
-        os.close(rules)
-
-
-def _allow_reading(libc: ctypes.CDLL, rules: int, path: str) -> None:
-    if not path or not Path(path).exists():
-        return
-    folder = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    try:
-        rights = _READ_FILE | (_READ_FOLDER if Path(path).is_dir() else 0)
-        libc.syscall(_ADD, rules, _PATH_BENEATH, struct.pack("<Qi", rights, folder), 0)
-    finally:
-        os.close(folder)
+    if version >= _SCOPES_SINCE:
+        attributes += struct.pack("<Q", _SCOPES)
+    return attributes

@@ -20,8 +20,9 @@ from engine.execute.filesystems import PART, STAGE, PartFileSystem, StageFileSys
 from engine.execute.ordered_sink import OrderedSink
 from engine.execute.session import FENCE, fence
 from engine.query.inspect.session import Inspection
-from engine.query.sandbox.landlock import confine, start_no_more
+from engine.query.sandbox.confinement import confine, start_no_more
 from engine.query.sandbox.protocol import MOST_READ_BYTES, Kind, pack_read, receive, send
+from engine.query.sandbox.statement_check import STORAGE_VERSION, check_statement
 from engine.request.formats import FORMATS
 
 VIEW = "data"
@@ -77,11 +78,11 @@ class _Pipe:
 
 def run(job: Job, requests: IO[bytes], answers: IO[bytes]) -> None:
     """Run the job's statement and send what came of it."""
-    confined = confine(
+    missing = confine(
         memory_bytes=job.memory_megabytes * 1_000_000 + room_bytes(job.threads),
         cpu_seconds=job.seconds * job.threads + 1,
     )
-    if job.confined and not confined:
+    if job.confined and missing:
         raise InvalidRequest("SQL is not served here: the kernel cannot confine it. Use filters.", parameter="sql")
     size = 0
 
@@ -102,6 +103,8 @@ def run(job: Job, requests: IO[bytes], answers: IO[bytes]) -> None:
         "memory_limit": f"{job.memory_megabytes}MB",
         "temp_directory": "",
         "python_enable_replacements": False,
+        # Nothing is stored: the check asks for trees in which nothing is left out.
+        "storage_compatibility_version": STORAGE_VERSION,
     }
     with duckdb.connect(config=config) as connection:
         # Its threads run by now.
@@ -116,9 +119,9 @@ def run(job: Job, requests: IO[bytes], answers: IO[bytes]) -> None:
         connection.execute(f"CREATE VIEW {VIEW} AS {_select(job)}")
         for statement in fence([f"{STAGE}://0", *(f"{PART}://{part.key}" for part in job.parts)]):
             connection.execute(statement)
+        check_statement(connection, job.sql, VIEW)
         inspection = Inspection(connection, parts)
-        inspection.check(job.sql)
-        # What is bound by query() can only read, whatever it is.
+        # The text that was checked, parsed by the same parser; what query() binds can only read, whatever it is.
         limited = f"FROM query({literal(job.sql)}) LIMIT {job.most_rows}"
         fields, rows = inspection.write(limited, FORMATS["json"], forward)
     told = Told(columns=tuple((field.name, field.data_type) for field in fields), rows=rows)

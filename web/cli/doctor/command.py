@@ -11,10 +11,10 @@ import click
 from engine.settings import DuckDBSettings, StorageSettings
 from web.cli.doctor.access import check_auth, check_base_url, check_signing
 from web.cli.doctor.findings import Finding, Level
-from web.cli.doctor.machine import check_clock, check_duckdb, check_memory, check_spill
+from web.cli.doctor.machine import check_clock, check_duckdb, check_memory, check_spill, check_sql
 from web.cli.doctor.settings import Configured
 from web.cli.doctor.stores import check_stores
-from web.settings import AdmissionSettings, AuthSettings, ServerSettings, SigningSettings
+from web.settings import AdmissionSettings, AuthSettings, QuerySettings, ServerSettings, SigningSettings
 
 
 @click.command()
@@ -57,6 +57,7 @@ def _checks(configured: Configured, *, write: bool) -> Iterator[Finding]:
     storage, duckdb = configured.get(StorageSettings), configured.get(DuckDBSettings)
     server, signing = configured.get(ServerSettings), configured.get(SigningSettings)
     auth, admission = configured.get(AuthSettings), configured.get(AdmissionSettings)
+    queries = configured.get(QuerySettings)
     if storage is not None and duckdb is not None:
         yield from check_stores(storage, duckdb, signing, write=write)
     if duckdb is not None:
@@ -64,6 +65,8 @@ def _checks(configured: Configured, *, write: bool) -> Iterator[Finding]:
         yield check_duckdb(duckdb)
         yield from check_spill(duckdb, at_once, write=write)
         yield check_memory(duckdb, at_once)
+    if queries is not None:
+        yield check_sql(queries)
     if auth is not None:
         yield from check_auth(auth)
     if signing is not None and server is not None:

@@ -3,15 +3,18 @@
 import importlib.metadata
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 from engine.execute.session import open_session
+from engine.query.sandbox.confinement import probe
 from engine.settings import DuckDBSettings
 from web.cli.doctor.findings import Finding, note, ok, problem
 from web.cli.progress_bar import human_bytes
+from web.settings import QuerySettings
 
 _EXTENSIONS = ("core_functions", "json", "parquet")
 """What an export needs; all of them are a part of the Python package, none is ever fetched."""
@@ -101,6 +104,30 @@ def _memory() -> int:
         return min(has, int(_CGROUP_LIMIT.read_text("ascii")))
     except (OSError, ValueError):
         return has
+
+
+def check_sql(settings: QuerySettings) -> Finding:
+    """Whether the kernel can confine callers' SQL, as the setting asks."""
+    if settings.sql == "off":
+        return ok("sql", "SQL of callers is off")
+    try:
+        missing = probe()
+    except (OSError, subprocess.SubprocessError) as error:
+        return problem(
+            "sql", f"no process for a statement can be started: {error}", "see the error above, or free memory"
+        )
+    lacks = " and ".join(missing)
+    if not missing and settings.sql == "confined":
+        return ok("sql", "SQL of callers is confined by Landlock and seccomp")
+    if not missing:
+        return note("sql", "SQL of callers is limited, but this kernel can confine it", "set TAILRACE_SQL=confined")
+    if settings.sql == "confined":
+        return problem(
+            "sql",
+            f"SQL of callers is refused: the kernel lacks {lacks}",
+            "use a kernel that has it, or set TAILRACE_SQL=limited (without it) or TAILRACE_SQL=off",
+        )
+    return note("sql", f"SQL of callers runs without {lacks}", "use a kernel that has it; DuckDB's own fence is left")
 
 
 def check_clock() -> Finding:

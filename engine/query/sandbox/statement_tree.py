@@ -1,0 +1,192 @@
+"""The shapes of a parsed statement, as ``json_serialize_sql`` writes them.
+
+One entry for each kind of node, with the members it may have and what each of them holds. A node or a member that is
+not here is refused: a new DuckDB may mean anything by it.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+PLAIN: Final = "plain"
+"""Text, numbers, booleans and lists of them: nothing that can name a function, table or type."""
+
+VALUE: Final = "value"
+"""The content of a constant whose type is checked beside it."""
+
+Members = Mapping[str, str]
+
+_ANY: Members = {"class": PLAIN, "type": PLAIN, "alias": PLAIN, "query_location": PLAIN}
+_TABLE: Members = {**_ANY, "sample": "sample", "column_name_alias": PLAIN}
+_NODE: Members = {"type": PLAIN, "modifiers": "modifier", "cte_map": "ctes"}
+_CALL: Members = {"function_name": PLAIN, "schema": PLAIN, "catalog": PLAIN, "distinct": PLAIN}
+
+SHAPES: Mapping[str, Members] = {
+    # A member of the kind "expression" is one of these, by its "class".
+    "expression BETWEEN": {**_ANY, "input": "expression", "lower": "expression", "upper": "expression"},
+    "expression CASE": {**_ANY, "case_checks": "case", "else_expr": "expression"},
+    "expression CAST": {**_ANY, "child": "expression", "cast_type": "type", "try_cast": PLAIN},
+    "expression COLLATE": {**_ANY, "child": "expression", "collation": PLAIN},
+    "expression COLUMN_REF": {**_ANY, "column_names": PLAIN},
+    "expression COMPARISON": {**_ANY, "left": "expression", "right": "expression"},
+    "expression CONJUNCTION": {**_ANY, "children": "expression"},
+    "expression CONSTANT": {**_ANY, "value": "constant"},
+    "expression FUNCTION": {
+        **_ANY,
+        **_CALL,
+        "children": "expression",
+        "filter": "expression",
+        "order_bys": "modifier",
+        "is_operator": PLAIN,
+    },
+    "expression LAMBDA": {**_ANY, "lhs": "expression", "expr": "expression", "syntax_type": PLAIN},
+    "expression OPERATOR": {**_ANY, "children": "expression"},
+    "expression POSITIONAL_REFERENCE": {**_ANY, "index": PLAIN},
+    "expression STAR": {
+        **_ANY,
+        "relation_name": PLAIN,
+        "exclude_list": PLAIN,
+        "qualified_exclude_list": "column name",
+        "replace_list": "replaced column",
+        "rename_list": "renamed column",
+        "columns": PLAIN,
+        "expr": "expression",
+    },
+    "expression SUBQUERY": {
+        **_ANY,
+        "subquery_type": PLAIN,
+        "subquery": "select",
+        "child": "expression",
+        "comparison_type": PLAIN,
+    },
+    "expression TYPE": {**_ANY, "type_name": PLAIN, "schema": PLAIN, "catalog": PLAIN, "children": "expression"},
+    "expression WINDOW": {
+        **_ANY,
+        **_CALL,
+        "children": "expression",
+        "partitions": "expression",
+        "orders": "order",
+        "arg_orders": "order",
+        "start": PLAIN,
+        "end": PLAIN,
+        "start_expr": "expression",
+        "end_expr": "expression",
+        "offset_expr": "expression",
+        "default_expr": "expression",
+        "filter_expr": "expression",
+        "ignore_nulls": PLAIN,
+        "exclude_clause": PLAIN,
+    },
+    "case": {"when_expr": "expression", "then_expr": "expression"},
+    "column name": {"column": PLAIN, "table": PLAIN, "schema": PLAIN, "catalog": PLAIN},
+    "replaced column": {"key": PLAIN, "value": "expression"},
+    "renamed column": {"key": "column name", "value": PLAIN},
+    # What a member of the kind "table" is, by its "type".
+    "table BASE_TABLE": {**_TABLE, "table_name": PLAIN, "schema_name": PLAIN, "catalog_name": PLAIN},
+    "table EMPTY": _TABLE,
+    "table EXPRESSION_LIST": {
+        **_TABLE,
+        "expected_names": PLAIN,
+        "expected_types": "type",
+        "values": "expression",
+    },
+    "table JOIN": {
+        **_TABLE,
+        "left": "table",
+        "right": "table",
+        "condition": "expression",
+        "join_type": PLAIN,
+        "ref_type": PLAIN,
+        "using_columns": PLAIN,
+        "is_implicit": PLAIN,
+    },
+    "table PIVOT": {
+        **_TABLE,
+        "source": "table",
+        "aggregates": "expression",
+        "unpivot_names": PLAIN,
+        "pivots": "pivot",
+        "groups": PLAIN,
+        "include_nulls": PLAIN,
+    },
+    "table SHOW_REF": {
+        **_TABLE,
+        "table_name": PLAIN,
+        "query": "node",
+        "show_type": PLAIN,
+        "catalog_name": PLAIN,
+        "schema_name": PLAIN,
+    },
+    "table SUBQUERY": {**_TABLE, "subquery": "select"},
+    "table TABLE_FUNCTION": {**_TABLE, "function": "table function", "with_ordinality": PLAIN},
+    "pivot": {"pivot_expressions": "expression", "unpivot_names": PLAIN, "entries": "pivot entry"},
+    "pivot entry": {"values": "constant", "star_expr": "expression", "alias": PLAIN},
+    "sample": {"sample_size": "constant", "is_percentage": PLAIN, "method": PLAIN, "seed": PLAIN},
+    # What a member of the kind "node", a query, is by its "type".
+    "node SELECT_NODE": {
+        **_NODE,
+        "select_list": "expression",
+        "from_table": "table",
+        "where_clause": "expression",
+        "group_expressions": "expression",
+        "group_sets": PLAIN,
+        "aggregate_handling": PLAIN,
+        "having": "expression",
+        "sample": "sample",
+        "qualify": "expression",
+    },
+    "node SET_OPERATION_NODE": {
+        **_NODE,
+        "setop_type": PLAIN,
+        "setop_all": PLAIN,
+        "left": "node",
+        "right": "node",
+        "children": "node",
+    },
+    "node RECURSIVE_CTE_NODE": {
+        **_NODE,
+        "cte_name": PLAIN,
+        "union_all": PLAIN,
+        "left": "node",
+        "right": "node",
+        "aliases": PLAIN,
+        "key_targets": "expression",
+    },
+    "select": {"node": "node"},
+    "ctes": {"map": "cte"},
+    "cte": {"key": PLAIN, "value": "cte body"},
+    "cte body": {"aliases": PLAIN, "query": "select", "materialized": PLAIN, "key_targets": "expression"},
+    "modifier DISTINCT_MODIFIER": {"type": PLAIN, "distinct_on_targets": "expression"},
+    "modifier LIMIT_MODIFIER": {"type": PLAIN, "limit": "expression", "offset": "expression"},
+    "modifier LIMIT_PERCENT_MODIFIER": {"type": PLAIN, "limit": "expression", "offset": "expression"},
+    "modifier ORDER_MODIFIER": {"type": PLAIN, "orders": "order"},
+    "order": {"type": PLAIN, "null_order": PLAIN, "expression": "expression"},
+    "constant": {"type": "type", "is_null": PLAIN, "value": VALUE},
+    # A type, and what DuckDB knows of it beyond its id.
+    "type": {"id": PLAIN, "type_info": "type info"},
+    "type info GENERIC_TYPE_INFO": {"type": PLAIN, "alias": PLAIN},
+    "type info DECIMAL_TYPE_INFO": {"type": PLAIN, "alias": PLAIN, "width": PLAIN, "scale": PLAIN},
+    "type info LIST_TYPE_INFO": {"type": PLAIN, "alias": PLAIN, "child_type": "type"},
+    "type info UNBOUND_TYPE_INFO": {"type": PLAIN, "alias": PLAIN, "expr": "expression"},
+}
+"""The members of each node: those of its kind and, where kinds differ by it, of its "class" or "type"."""
+
+DIVIDED: Mapping[str, str] = {
+    "expression": "class",
+    "table": "type",
+    "node": "type",
+    "modifier": "type",
+    "type info": "type",
+}
+"""Which member divides a kind."""
+
+OPERATORS = frozenset(
+    {
+        "ARRAY_CONSTRUCTOR", "ARRAY_EXTRACT", "ARRAY_SLICE", "COMPARE_IN", "COMPARE_NOT_IN", "GROUPING_FUNCTION",
+        "OPERATOR_COALESCE", "OPERATOR_IS_NOT_NULL", "OPERATOR_IS_NULL", "OPERATOR_NOT", "OPERATOR_TRY",
+        "OPERATOR_UNPACK", "STRUCT_EXTRACT",
+    }
+)  # fmt: skip
+"""The types of an expression of the class OPERATOR."""
+
+SHOWN = frozenset({'"databases"', '"schemas"', '"tables"', "__show_tables_expanded"})
+"""What SHOW lists beside the columns of a query: names of databases, schemas and tables."""

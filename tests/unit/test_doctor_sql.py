@@ -1,0 +1,36 @@
+"""What `tailrace doctor` says about callers' SQL: which fence is missing, and what to do."""
+
+from typing import Literal
+
+import pytest
+
+from engine.query.sandbox.confinement import FILES_AND_HOSTS, SYSTEM_CALLS
+from web.cli.doctor.findings import Level
+from web.cli.doctor.machine import check_sql
+from web.settings import QuerySettings
+
+
+@pytest.mark.parametrize(
+    ("setting", "missing", "level"),
+    [
+        ("confined", (), Level.OK),
+        ("confined", (FILES_AND_HOSTS,), Level.PROBLEM),
+        ("confined", (FILES_AND_HOSTS, SYSTEM_CALLS), Level.PROBLEM),
+        ("limited", (SYSTEM_CALLS,), Level.NOTE),
+        ("limited", (FILES_AND_HOSTS, SYSTEM_CALLS), Level.NOTE),
+        ("limited", (), Level.NOTE),
+        ("off", (FILES_AND_HOSTS,), Level.OK),
+    ],
+)
+def test_a_missing_fence_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+    setting: Literal["confined", "limited", "off"],
+    missing: tuple[str, ...],
+    level: Level,
+) -> None:
+    monkeypatch.setattr("web.cli.doctor.machine.probe", lambda: missing)
+    finding = check_sql(QuerySettings(sql=setting))
+    assert finding.level is level
+    if setting != "off":
+        assert [fence for fence in (FILES_AND_HOSTS, SYSTEM_CALLS) if fence in finding.text] == list(missing)
+    assert bool(finding.remedy) is (level is not Level.OK)

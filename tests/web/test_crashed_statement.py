@@ -1,0 +1,32 @@
+"""A statement whose process crashes is the service's fault: answered as one, logged with the signal, and counted."""
+
+import json
+import os
+import signal
+import threading
+from pathlib import Path
+
+from tests.helpers.server import KEY, Server
+from tests.helpers.statements import ENDLESS, children, until
+from tests.web.conftest import publish_people
+
+
+def test_a_crash_is_answered_logged_and_counted(tmp_path: Path) -> None:
+    with Server((str(tmp_path / "store"), {}), tmp_path) as server:
+        publish_people(server, tmp_path)
+        crashing = threading.Thread(target=_end_statement, args=[server.pid])
+        crashing.start()
+        body = json.dumps({"sql": ENDLESS}).encode()
+        answer = server.request("/v4/workflows/people/data/query", "POST", {"x-api-key": KEY}, body)
+        crashing.join()
+        metrics = server.request("/metrics").body.decode()
+    assert (answer.status, answer.json()["code"]) == (500, "internal")
+    assert "SIGSEGV" not in answer.body.decode()
+    assert 'tailrace_statement_crashes_total{signal="SIGSEGV"} 1.0' in metrics
+    logged = [line for line in server.log.read_text().splitlines() if "SIGSEGV" in line]
+    assert any(answer.json()["requestId"] in line for line in logged)
+
+
+def _end_statement(server: int) -> None:
+    assert until(lambda: len(children(server)) == 1)
+    os.kill(children(server)[0], signal.SIGSEGV)
