@@ -1,4 +1,4 @@
-"""One measured process: wall time, processor time and peak memory of a program from its start to its end."""
+"""One measured process: the time and processor time of its work, and its peak memory."""
 
 import contextlib
 import json
@@ -17,16 +17,17 @@ LONGEST_SECONDS = 1800.0
 
 @dataclass(frozen=True)
 class Sample:
-    """What one process took. ``work`` is without its start and imports, as it says itself; an error means no figures.
+    """What one process took; an error means that there are no figures.
 
-    The peak counts the largest process of its family. It cannot be below the memory of the program that started it,
-    so that one is kept small: it holds no data and loads no engine.
+    ``work`` and ``cpu`` are seconds of wall time and of processor time, without its start and imports, as the program
+    itself reports them. ``store_cpu`` is the processor time of the store meanwhile. The peak counts the largest process
+    of its family. It cannot be below the memory of the program that started it, so that one is kept small: it holds no
+    data and loads no engine.
     """
 
-    wall: float = 0.0
     work: float = 0.0
     cpu: float = 0.0
-    emulator_cpu: float = 0.0
+    store_cpu: float = 0.0
     peak_mb: float = 0.0
     size: int = 0
     error: str = ""
@@ -43,9 +44,9 @@ def environment() -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(ROOT)}
 
 
-def run_measured(command: Sequence[str], *, emulator: int | None = None, longest: float = LONGEST_SECONDS) -> Sample:
-    """Run a program and measure it; ``emulator`` is the process whose processor time is told beside."""
-    before = cpu_seconds(emulator)
+def run_measured(command: Sequence[str], *, store: int | None = None, longest: float = LONGEST_SECONDS) -> Sample:
+    """Run a program and measure it; ``store`` is the process whose processor time is told beside."""
+    before = cpu_seconds(store)
     started = time.perf_counter()
     process = subprocess.Popen(
         command,
@@ -81,10 +82,9 @@ def run_measured(command: Sequence[str], *, emulator: int | None = None, longest
     if process.returncode != 0 or told is None:
         return Sample(error=_reason(process.returncode, errors[0], timed_out=wall >= longest))
     return Sample(
-        wall=wall,
-        work=float(str(told.get("work", wall))),
-        cpu=usage.ru_utime + usage.ru_stime,
-        emulator_cpu=cpu_seconds(emulator) - before,
+        work=float(str(told.get("work", 0.0))),
+        cpu=float(str(told.get("cpu", 0.0))),
+        store_cpu=cpu_seconds(store) - before,
         peak_mb=usage.ru_maxrss / 1024,
         told=told,
     )
