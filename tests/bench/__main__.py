@@ -48,7 +48,7 @@ def main() -> None:
             # After each, so that a run that is broken off leaves what it has.
             all_lines = report.write(settings, found, lines, before, took=progress.seconds)
             store.empty()
-        bench.clean()
+        bench.close()
     _plot(settings)
     told = f"The ideal store {ceiling}."
     tables = f"{report.table(all_lines)}\n\n{report.everyone(all_lines)}\n\n{told}"

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -12,7 +11,7 @@ from tests.bench.data import RESULTS, Dataset, dataset, publish
 from tests.bench.ideal import CONTAINER, Ideal
 from tests.bench.job import Job
 from tests.bench.memory import MemoryInUse
-from tests.bench.process import Sample, run_measured
+from tests.bench.process import Helper, Sample, run_measured
 from tests.bench.progress import Progress, cost_of
 from tests.bench.series import Series
 from tests.bench.settings import FOLDER, Settings
@@ -32,6 +31,12 @@ class Bench:
         self.store = store
         self.memory = memory
         self.progress = progress
+        self._verifier = Helper("tests.bench.verify")
+        self.clean()
+
+    def close(self) -> None:
+        """End what helps, and remove what is left."""
+        self._verifier.close()
         self.clean()
 
     def data(self, rows: int) -> Dataset:
@@ -122,10 +127,7 @@ class Bench:
             self._forget()
 
     def _wrong(self, job: Job) -> str:
-        checked = run_measured([sys.executable, "-m", "tests.bench.verify", job.text()])
-        if checked.error:
-            return f"its output cannot be read: {checked.error}"
-        wrong = (checked.told or {}).get("wrong", "was not checked")
+        wrong = json.loads(self._verifier.ask(job.text()))
         return f"its output {wrong}" if wrong else ""
 
     def _forget(self) -> None:

@@ -5,15 +5,13 @@ As a program (``python -m tests.bench.ideal PORT BYTES``) it sends that many byt
 
 import http.client
 import json
-import subprocess
 import sys
 import threading
 import time
 from typing import Any, Self
 
-from tests.bench.process import Sample, environment, run_measured
-from tests.bench.settings import ROOT
-from tests.helpers.azurite import ACCOUNT, KEY, connection_string
+from tests.bench.process import Helper, Sample, run_measured
+from tests.helpers.azurite import ACCOUNT, connection_string
 
 CONTAINER = "bench"
 _CEILING_BYTES = 4 * 1024**3
@@ -24,35 +22,19 @@ _CONNECTIONS = 2
 class Ideal:
     """The store's process; it ends with the ``with``."""
 
-    account = ACCOUNT
-    key = KEY
-
     def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.bench.ideal_store"],
-            env=environment(),
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        if self._process.stdout is None:
-            raise RuntimeError("the ideal store has no output")
-        self.port = int(self._process.stdout.readline())
+        self._server = Helper("tests.bench.ideal_store")
+        self.port = int(self._server.line())
         self._ask("PUT", f"/{ACCOUNT}/{CONTAINER}?restype=container")
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._process.terminate()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
+        self._server.close()
 
     @property
     def pid(self) -> int:
         """Its process."""
-        return self._process.pid
+        return self._server.pid
 
     @property
     def connection_string(self) -> str:

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -88,6 +89,48 @@ def run_measured(command: Sequence[str], *, store: int | None = None, longest: f
         peak_mb=usage.ru_maxrss / 1024,
         told=told,
     )
+
+
+class Helper:
+    """A program beside the bench that answers a line with a line, from construction to `close`."""
+
+    def __init__(self, module: str, *arguments: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            env=environment(),
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
+    def line(self) -> str:
+        """The next line of its output. Raises RuntimeError if it ended."""
+        text = self._process.stdout.readline() if self._process.stdout is not None else ""
+        if not text:
+            raise RuntimeError("a program that helps the bench has ended")
+        return text
+
+    def ask(self, text: str) -> str:
+        """Its answer to a line."""
+        if self._process.stdin is None:
+            raise RuntimeError("a program that helps the bench has no input")
+        self._process.stdin.write(f"{text}\n")
+        self._process.stdin.flush()
+        return self.line()
+
+    def close(self) -> None:
+        """End it; it ends by itself, too, when the bench does."""
+        self._process.terminate()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
 
 
 def cpu_seconds(pid: int | None) -> float:

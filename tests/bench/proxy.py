@@ -7,7 +7,6 @@ on, and ends with its parent. The rate is that of each connection in each direct
 import contextlib
 import select
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -16,8 +15,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from tests.bench.process import environment
-from tests.bench.settings import ROOT
+from tests.bench.process import Helper
 
 DELAY_SECONDS = 0.015
 BYTES_PER_SECOND = 50_000_000
@@ -34,23 +32,14 @@ class Proxy:
         self._arguments = (str(upstream), str(rate), "all" if shared else "each")
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "tests.bench.proxy", *self._arguments]
-        self._process = subprocess.Popen(
-            command, env=environment(), cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        if self._process.stdout is None:
-            raise RuntimeError("the proxy has no output")
-        self.port = int(self._process.stdout.readline())
+        self._process = Helper("tests.bench.proxy", *self._arguments)
+        self.port = int(self._process.line())
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._process.terminate()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
+        self._process.close()
 
 
 class _Rate:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from engine.stores import ObjectStore, open_store
 from tests.bench.bench import SCRATCH, Bench
 from tests.bench.data import RESULTS, Dataset
 from tests.bench.emulator import Emulator
@@ -42,7 +41,7 @@ def run(bench: Bench) -> list[Line]:
 
 def _line(bench: Bench, where: str, results: str, connection_string: str) -> Line:
     count = bench.settings.workflows
-    objects = _fill(open_store(results, connection_string=connection_string or None), bench.data(SMALL_ROWS), count)
+    objects = _fill(results, connection_string, bench.data(SMALL_ROWS), count)
     bench.progress.step(f"lists, {where} | {objects:,} objects are there", count * _OBJECTS_COST)
     service = Service(connection_string, results=results)
     service.start()
@@ -71,11 +70,15 @@ def _line(bench: Bench, where: str, results: str, connection_string: str) -> Lin
     )
 
 
-def _fill(store: ObjectStore, data: Dataset, count: int) -> int:
+def _fill(results: str, connection_string: str, data: Dataset, count: int) -> int:
     """Copies of a published workflow by other names, and the number of objects. Parts are empty: a list reads none.
 
     They are written as objects, not published; an index that publishing keeps has to be rebuilt after this.
     """
+    # Here, because the program that measures has to stay small.
+    from engine.stores import open_store
+
+    store = open_store(results, connection_string=connection_string or None)
     objects = dict(_objects(RESULTS / f"workflow={data.workflow}", RESULTS))
 
     def copy(number: int) -> None:

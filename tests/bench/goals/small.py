@@ -2,17 +2,14 @@
 
 import signal
 import statistics
-import subprocess
-import sys
 from collections.abc import Iterator
 
 from tests.bench.bench import Bench
-from tests.bench.job import Job
 from tests.bench.outcome import Line, spread_of
-from tests.bench.process import cpu_seconds, environment
+from tests.bench.process import Helper, cpu_seconds
 from tests.bench.progress import cost_of
 from tests.bench.service import Client, Service, export_path
-from tests.bench.settings import ROOT, SMALL_ROWS, Settings
+from tests.bench.settings import SMALL_ROWS, Settings
 
 GOALS = (9,)
 _MOST = 2.0
@@ -39,19 +36,20 @@ def _against_bare(bench: Bench) -> Iterator[Line]:
     data = bench.data(SMALL_ROWS)
     service = Service(bench.store.connection_string)
     service.start()
+    least = Helper("tests.bench.bare", bench.job(data, "csv").text())
     ours: list[float] = []
     bare: list[float] = []
     try:
         client = Client(service)
-        with _bare(bench.job(data, "csv")) as process:
-            for turn in range(_WARM + _TIMES * bench.settings.rounds):
-                took = _export(client, data.workflow, turn)
-                other = _ask(process, -1 - turn)
-                if turn >= _WARM:
-                    ours.append(took)
-                    bare.append(other)
+        for turn in range(_WARM + _TIMES * bench.settings.rounds):
+            took = _export(client, data.workflow, turn)
+            other = float(least.ask(str(-1 - turn)))
+            if turn >= _WARM:
+                ours.append(took)
+                bare.append(other)
         client.close()
     finally:
+        least.close()
         service.stop(signal.SIGTERM)
         bench.store.empty()
     ratio = statistics.median(ours) / statistics.median(bare)
@@ -130,18 +128,3 @@ def _export(client: Client, workflow: str, turn: int) -> float:
     if answer["rowCount"] != SMALL_ROWS:
         raise RuntimeError(f"the service exported {answer['rowCount']} rows")
     return took
-
-
-def _bare(job: Job) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.bench.bare", job.text()]
-    return subprocess.Popen(
-        command, env=environment(), cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-
-
-def _ask(process: subprocess.Popen[str], number: int) -> float:
-    if process.stdin is None or process.stdout is None:
-        raise RuntimeError("the other process has no pipes")
-    process.stdin.write(f"{number}\n")
-    process.stdin.flush()
-    return float(process.stdout.readline())
