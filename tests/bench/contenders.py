@@ -1,7 +1,7 @@
 """Who is measured: we, the peers, and parts of our own work."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.bench.job import Job
 from tests.bench.settings import PEERS_PYTHON
@@ -24,6 +24,8 @@ class Contender:
 
 
 OURS = Contender("tailrace", "Tailrace", "ours", peer=False)
+FROM_DISK = replace(OURS, title="Tailrace, results on a disk")
+FROM_STORE = replace(OURS, name="from-store", title="Tailrace, results in the store")
 ENCODE_ONLY = Contender("encode", "encode only", "encode_only", peer=False, output=False)
 STATEMENT_ONLY = Contender("statement", "our statement, one thread", "statement_only", peer=False, output=False)
 DUCKDB_AZURE = Contender("duckdb-az", "DuckDB COPY TO az://", "peers.duckdb_azure")

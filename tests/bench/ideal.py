@@ -13,7 +13,8 @@ from typing import Any, Self
 from tests.bench.process import Helper, Sample, run_measured
 from tests.helpers.azurite import ACCOUNT, connection_string
 
-CONTAINER = "bench"
+CONTAINER, RESULTS_CONTAINER = "bench", "results"
+"""What contenders write into; and runs that are read from the store, if a goal puts them there."""
 _CEILING_BYTES = 4 * 1024**3
 _BLOCK_BYTES = 8 * 1024**2
 _CONNECTIONS = 2
@@ -25,7 +26,8 @@ class Ideal:
     def __enter__(self) -> Self:
         self._server = Helper("tests.bench.ideal_store")
         self.port = int(self._server.line())
-        self._ask("PUT", f"/{ACCOUNT}/{CONTAINER}?restype=container")
+        for container in (CONTAINER, RESULTS_CONTAINER):
+            self._ask("PUT", f"/{ACCOUNT}/{container}?restype=container")
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -45,13 +47,14 @@ class Ideal:
         """Keep bodies from now on, or drop them."""
         self._ask("POST", f"/-/keep?on={int(on)}")
 
-    def empty(self) -> None:
-        """Forget all blobs and blocks."""
-        self._ask("POST", "/-/empty")
+    def empty(self, container: str = CONTAINER) -> None:
+        """Forget all blobs and blocks of a container."""
+        self._ask("POST", f"/-/empty?container={container}")
 
     def largest(self) -> tuple[str, int]:
-        """The name and the size of the largest blob; ``("", 0)`` if there is none."""
-        sizes: dict[str, int] = json.loads(self._ask("GET", "/-/stats"))["blobs"]
+        """The name and the size of the largest blob that was written; ``("", 0)`` if there is none."""
+        blobs: dict[str, int] = json.loads(self._ask("GET", "/-/stats"))["blobs"]
+        sizes = {name: size for name, size in blobs.items() if name.startswith(f"{CONTAINER}/")}
         name, size = max(sizes.items(), key=lambda item: item[1], default=("", 0))
         return name.removeprefix(f"{CONTAINER}/"), size
 

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from http import HTTPStatus
 from itertools import count
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
@@ -27,23 +28,6 @@ KEPT_BYTES = 64 * 1024
 _PIECE_BYTES = 1024 * 1024
 _LIST_RESULTS = 5_000
 _BLOCK_ID = re.compile(rb"<(?:Latest|Uncommitted|Committed)>([^<]*)<")
-_REASONS = {
-    100: "Continue",
-    200: "OK",
-    201: "Created",
-    202: "Accepted",
-    206: "Partial Content",
-    304: "Not Modified",
-    400: "Bad Request",
-    404: "Not Found",
-    409: "Conflict",
-    410: "Gone",
-    411: "Length Required",
-    412: "Precondition Failed",
-    416: "Range Not Satisfiable",
-    501: "Not Implemented",
-}
-
 _CONTAINER = {
     "ETag": '"0x1"',
     "x-ms-lease-state": "available",
@@ -151,8 +135,9 @@ class IdealStore:
             if request.name == "keep":
                 self.keeping = request.query["on"] == "1"
             elif request.name == "empty":
-                self._blobs.clear()
-                self._blocks.clear()
+                wanted = request.query["container"]
+                self._blobs = {key: blob for key, blob in self._blobs.items() if key[0] != wanted}
+                self._blocks = {key: blocks for key, blocks in self._blocks.items() if key[0] != wanted}
                 self._received = 0
             sizes = {"/".join(key): blob.size for key, blob in self._blobs.items()}
             told = {"received": self._received, "blobs": sizes}
@@ -206,7 +191,9 @@ class IdealStore:
             raise Refused(404, "ContainerNotFound")
         key, comp = (request.container, request.name), request.query.get("comp", "")
         if request.method == "PUT" and comp == "block":
-            self._blocks.setdefault(key, {})[request.query["blockid"]] = request.block
+            source = request.headers.get("x-ms-copy-source")
+            block = self._copied(request, source) if source else request.block
+            self._blocks.setdefault(key, {})[request.query["blockid"]] = block
             return Response(201)
         blob = self._blobs.get(key)
         if request.method == "PUT" and comp in ("", "blocklist"):
@@ -221,6 +208,17 @@ class IdealStore:
         if comp or request.method not in ("GET", "HEAD"):
             raise Refused(501, "NotImplemented")
         return _read(request, blob)
+
+    def _copied(self, request: Request, source: str) -> Block:
+        """The block of a Put Block From URL, whose source is another blob of this store."""
+        named = _parsed(f"GET {urlsplit(source).path} HTTP/1.1".encode())
+        blob = self._blobs.get((named.container, named.name))
+        if blob is None:
+            raise Refused(404, "CannotVerifyCopySource")
+        first, _, last = request.headers.get("x-ms-source-range", "bytes=0-").removeprefix("bytes=").partition("-")
+        start, end = int(first), min(int(last) + 1, blob.size) if last else blob.size
+        body = bytearray(b"".join(blob.pieces(start, end))) if self.keeping else None
+        return Block(end - start, body)
 
     def _write(self, key: tuple[str, str], request: Request) -> Blob:
         blocks: tuple[Block, ...] = (request.block,)
@@ -362,7 +360,10 @@ class Connection:
             **response.headers,
             "Content-Length": str(length),
         }
-        lines = [f"HTTP/1.1 {response.status} {_REASONS[response.status]}", *(f"{k}: {v}" for k, v in headers.items())]
+        lines = [
+            f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}",
+            *(f"{k}: {v}" for k, v in headers.items()),
+        ]
         head = "\r\n".join([*lines, "", ""]).encode("latin-1")
         small = length <= KEPT_BYTES
         self._client.sendall(head + b"".join(response.body) if small else head)

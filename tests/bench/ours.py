@@ -35,7 +35,7 @@ def prepare(job: Job) -> Callable[[], None]:
 def export_into(exports: ObjectStore, job: Job) -> Callable[[], None]:
     """The export of a job into a store."""
     settings = DuckDBSettings(spill_directory=Path(job.scratch) / "spill")
-    results = ResultStore(open_store(job.results))
+    results = ResultStore(open_store(job.results, connection_string=job.connection_string or None))
     request = request_of(job)
 
     def work() -> None:

@@ -88,7 +88,7 @@ def against_peers(goal: int, what: str, series: Iterable[Series], *, least: floa
 
 def against_other(goal: int, what: str, ours: Series, other: Series, *, most: float) -> Line:
     """The line of a goal "ours / other <= most", where the other is a part of our own work."""
-    line = Line(goal, what, f"ours / {other.contender.title} <= {most:g}", series=(ours, other))
+    line = Line(goal, what, f"ours <= {most:g} x {other.contender.title}", series=(ours, other))
     failed = next((found for found in (ours, other) if not found.usable), None)
     if failed is not None:
         return replace(line, ours=FAILED, met=False if failed is ours else None, note=failed.error)
