@@ -25,7 +25,7 @@ _WORK: tuple[ModuleType, ...] = (full, line, growth, selected, again, small, dow
 
 
 def main() -> None:
-    """Run the goals that were asked for; what fails stands in the table, and the rest goes on."""
+    """Run the goals that were selected; a failure stands in the table, and the others go on."""
     settings = _settings()
     reason = available()
     if reason is not None:
@@ -50,8 +50,8 @@ def main() -> None:
             store.empty()
         bench.close()
     _plot(settings)
-    told = f"The ideal store {ceiling}."
-    tables = f"{report.table(all_lines)}\n\n{report.everyone(all_lines)}\n\n{told}"
+    about = f"The ideal store {ceiling}."
+    tables = f"{report.table(all_lines)}\n\n{report.everyone(all_lines)}\n\n{about}"
     sys.stdout.write(f"\n{tables}\n\nAll figures: {settings.folder / 'report.md'}\n")
 
 
@@ -93,23 +93,23 @@ def _settings() -> Settings:
     parser.add_argument("--workflows", type=int, default=10_000, help="for goal 13")
     parser.add_argument("--cold", action="store_true", help="take memory as it is found: for a short run")
     parser.add_argument("--into", default=".", help="the folder of the report, below .tailrace/bench/")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     # The figures are for a machine that does nothing else.
     load = os.getloadavg()[0]
     if load > 0.5:
         sys.stdout.write(f"Note: the load of this machine is {load:.1f} before the start.\n")
     try:
-        goals = tuple(sorted({int(goal) for goal in asked.goals.split(",")}))
-        formats = tuple(asked.formats.split(","))
+        goals = tuple(sorted({int(goal) for goal in options.goals.split(",")}))
+        formats = tuple(options.formats.split(","))
         return Settings(
-            asked.rows,
-            asked.rounds,
+            options.rows,
+            options.rounds,
             goals,
-            asked.large,
+            options.large,
             formats,
-            asked.workflows,
-            cold=asked.cold,
-            into=asked.into,
+            options.workflows,
+            cold=options.cold,
+            into=options.into,
         )
     except ValueError as error:
         raise SystemExit(f"{parser.prog}: {error}") from error

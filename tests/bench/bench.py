@@ -82,8 +82,8 @@ class Bench:
         for found, (contender, job, measure) in zip(series, entries, strict=True):
             if contender.output:
                 self._verify(found, job, measure)
-                told = found.error or "its output is right"
-                self.progress.step(f"{what} | verified | {contender.title}: {told}", cost_of(rows, 1))
+                result = found.error or "its output is right"
+                self.progress.step(f"{what} | verified | {contender.title}: {result}", cost_of(rows, 1))
         for number in range(self.settings.rounds):
             for step in range(len(entries)):
                 place = (step + number) % len(entries)
@@ -92,8 +92,8 @@ class Bench:
                 if not series[place].error:
                     self._measure(series[place], entries[place][2])
                 turn = f"{number + 1}/{self.settings.rounds}"
-                title, told = series[place].contender.title, _told(series[place])
-                self.progress.step(f"{what} | round {turn} | {title}: {told}", cost_of(rows, 1))
+                title, result = series[place].contender.title, _result(series[place])
+                self.progress.step(f"{what} | round {turn} | {title}: {result}", cost_of(rows, 1))
         return series
 
     def measure(self, command: Sequence[str]) -> Sample:
@@ -137,7 +137,7 @@ class Bench:
         self.memory.bring()
 
 
-def _told(series: Series) -> str:
+def _result(series: Series) -> str:
     if series.error:
         return f"FAILED ({json.dumps(series.error, ensure_ascii=False)})"
     sample = series.samples[-1]

@@ -21,25 +21,25 @@ def main() -> None:
     parser.add_argument("url")
     parser.add_argument("--key")
     parser.add_argument("--to")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     started, cpu = time.perf_counter(), time.process_time()
-    url = asked.url
-    if asked.key:
-        request = urllib.request.Request(url, headers={"x-api-key": asked.key})
+    url = options.url
+    if options.key:
+        request = urllib.request.Request(url, headers={"x-api-key": options.key})
         with urllib.request.urlopen(request, timeout=_PATIENCE_SECONDS) as answer:
             url = json.load(answer)["url"]
     size = 0
     buffer = memoryview(bytearray(_CHUNK_BYTES))
     with (
         urllib.request.urlopen(url, timeout=_PATIENCE_SECONDS) as answer,
-        open(asked.to, "wb") if asked.to else nullcontext() as file,  # noqa: PTH123  # either of two contexts
+        open(options.to, "wb") if options.to else nullcontext() as file,  # noqa: PTH123  # either of two contexts
     ):
         while count := answer.readinto(buffer):
             size += count
             if file is not None:
                 file.write(buffer[:count])
-    told = {"work": time.perf_counter() - started, "cpu": time.process_time() - cpu, "bytes": size}
-    sys.stdout.write(json.dumps(told) + "\n")
+    result = {"work": time.perf_counter() - started, "cpu": time.process_time() - cpu, "bytes": size}
+    sys.stdout.write(json.dumps(result) + "\n")
 
 
 if __name__ == "__main__":

@@ -99,7 +99,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """One response; ``length`` is told for HEAD, whose body is left out."""
+    """One response; ``length`` is set for HEAD, whose body is left out."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -140,8 +140,8 @@ class IdealStore:
                 self._blocks = {key: blocks for key, blocks in self._blocks.items() if key[0] != wanted}
                 self._received = 0
             sizes = {"/".join(key): blob.size for key, blob in self._blobs.items()}
-            told = {"received": self._received, "blobs": sizes}
-        return Response(200, {"Content-Type": "application/json"}, (json.dumps(told).encode(),))
+            stats = {"received": self._received, "blobs": sizes}
+        return Response(200, {"Content-Type": "application/json"}, (json.dumps(stats).encode(),))
 
     def _of_container(self, request: Request) -> Response:
         there = request.container in self._containers

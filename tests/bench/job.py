@@ -1,4 +1,4 @@
-"""What one measured process is told on its command line, and what it tells when it has done it.
+"""What one measured process gets on its command line, and what it prints at its end.
 
 Read by the interpreters of both environments, so it imports nothing but the standard library.
 """
@@ -89,9 +89,9 @@ class Job:
 def without_pandas() -> None:
     """Hide pandas from DuckDB's client, which loads it with the first value that is bound, where it is installed.
 
-    That is a third of a second and 60 MB, which nobody pays whose environment has no need of it.
+    That is a third of a second and 60 MB, which an environment without pandas does not pay.
     """
-    sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]  # None is how Python is told to find none
+    sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]  # None makes an import fail
 
 
 def run(prepare: Callable[[Job], Callable[[], None]]) -> None:
@@ -99,5 +99,5 @@ def run(prepare: Callable[[Job], Callable[[], None]]) -> None:
     work = prepare(Job.read(sys.argv[1]))
     started, cpu = time.perf_counter(), time.process_time()
     work()
-    told = {"work": time.perf_counter() - started, "cpu": time.process_time() - cpu}
-    sys.stdout.write(json.dumps(told) + "\n")
+    result = {"work": time.perf_counter() - started, "cpu": time.process_time() - cpu}
+    sys.stdout.write(json.dumps(result) + "\n")

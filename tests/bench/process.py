@@ -32,21 +32,21 @@ class Sample:
     peak_mb: float = 0.0
     size: int = 0
     error: str = ""
-    told: Mapping[str, object] | None = None
+    printed: Mapping[str, object] | None = None
 
 
 _NOT_INHERITED = ("TAILRACE_", "AZURE_", "PYTHONDONTWRITEBYTECODE")
-"""Settings of whoever runs the benchmark; and where nothing compiled is kept, every start would compile us anew."""
+"""Settings of the caller; without compiled files, every start would compile our modules again."""
 
 
 def environment() -> dict[str, str]:
-    """The environment of every measured process: nobody's settings are inherited."""
+    """The environment of every measured process: settings of the caller are not inherited."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
     return {**kept, "PYTHONPATH": str(ROOT)}
 
 
 def run_measured(command: Sequence[str], *, store: int | None = None, longest: float = LONGEST_SECONDS) -> Sample:
-    """Run a program and measure it; ``store`` is the process whose processor time is told beside."""
+    """Run a program and measure it; ``store`` is the process whose processor time is measured as well."""
     before = cpu_seconds(store)
     started = time.perf_counter()
     process = subprocess.Popen(
@@ -79,15 +79,15 @@ def run_measured(command: Sequence[str], *, store: int | None = None, longest: f
     for pipe in (process.stdout, process.stderr):
         if pipe is not None:
             pipe.close()
-    told = _told(output)
-    if process.returncode != 0 or told is None:
+    printed = _printed(output)
+    if process.returncode != 0 or printed is None:
         return Sample(error=_reason(process.returncode, errors[0], timed_out=wall >= longest))
     return Sample(
-        work=float(str(told.get("work", 0.0))),
-        cpu=float(str(told.get("cpu", 0.0))),
+        work=float(str(printed.get("work", 0.0))),
+        cpu=float(str(printed.get("cpu", 0.0))),
         store_cpu=cpu_seconds(store) - before,
         peak_mb=usage.ru_maxrss / 1024,
-        told=told,
+        printed=printed,
     )
 
 
@@ -154,13 +154,13 @@ def _kill_family(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def _told(output: str) -> dict[str, object] | None:
+def _printed(output: str) -> dict[str, object] | None:
     lines = output.strip().splitlines()
     try:
-        told = json.loads(lines[-1]) if lines else None
+        printed = json.loads(lines[-1]) if lines else None
     except ValueError:
         return None
-    return told if isinstance(told, dict) else None
+    return printed if isinstance(printed, dict) else None
 
 
 def _reason(code: int, errors: str, *, timed_out: bool) -> str:

@@ -12,11 +12,11 @@ from tests.bench.contenders import OURS
 from tests.bench.outcome import Line, seconds, seconds_between
 from tests.bench.settings import Settings
 
-Told = Mapping[str, Any]
+LineJson = Mapping[str, Any]
 """A line as the JSON report has it."""
 
 _JSON = "report.json"
-_TOLD = {*Line(0, "", "").summary(), "code"}
+_MEMBERS = {*Line(0, "", "").summary(), "code"}
 _CODE = "tailrace"
 """What may differ between the machine of a report and of what is added to it."""
 _MEMORY_GOAL, _MOST_MB = 4, 300
@@ -26,7 +26,7 @@ _SUMMARY = "all"
 """The format of a line that sums the others up, so it is made anew each time."""
 
 
-def table(lines: Sequence[Told]) -> str:
+def table(lines: Sequence[LineJson]) -> str:
     """The compact table: where peers are faster, then one line a goal and kind of work."""
     rows = ["| # | work | ours | best peer, or what it is held against | figure | goal | met |"]
     rows.append("|---|---|---|---|---|---|---|")
@@ -37,17 +37,17 @@ def table(lines: Sequence[Told]) -> str:
     return "\n".join([faster(lines), "", *rows])
 
 
-def faster(lines: Sequence[Told]) -> str:
+def faster(lines: Sequence[LineJson]) -> str:
     """Where a peer is faster than we are, by how much, the furthest first."""
     compared = [line for line in lines if "peer" in line["facts"]]
     lost = sorted((line for line in compared if line["facts"]["ratio"] < 1), key=lambda line: line["facts"]["ratio"])
-    told = "; ".join(
+    where = "; ".join(
         f"{line['work']}: {line['facts']['peer']}, {1 / line['facts']['ratio']:.2f} times as fast" for line in lost
     )
-    return f"**A peer is faster in {len(lost)} of {len(compared)} comparisons**{': ' * bool(lost)}{told}."
+    return f"**A peer is faster in {len(lost)} of {len(compared)} comparisons**{': ' * bool(lost)}{where}."
 
 
-def everyone(lines: Sequence[Told]) -> str:
+def everyone(lines: Sequence[LineJson]) -> str:
     """The medians of all who were compared, in seconds: one line a goal and kind of work."""
     compared = [line for line in lines if len(line["series"]) > 1 and "rows" not in line["facts"]]
     titles = list(dict.fromkeys(series["title"] for line in compared for series in line["series"]))
@@ -59,24 +59,28 @@ def everyone(lines: Sequence[Told]) -> str:
     return "\n".join(rows)
 
 
-def _median(series: Told) -> str:
+def _median(series: LineJson) -> str:
     return "failed" if "error" in series else seconds(series["work"]["median"])
 
 
-def earlier(settings: Settings, machine: Told) -> list[Told]:
-    """The lines of the last report for goals and formats that are not asked for now, if it is of such a run."""
+def earlier(settings: Settings, machine: LineJson) -> list[LineJson]:
+    """The lines of the last report for goals and formats that are not measured now, if it is of such a run."""
     try:
         found = json.loads((settings.folder / _JSON).read_text(encoding="utf-8"))
-        same = found["settings"] == _told(settings) and _but_code(found["machine"]) == _but_code(machine)
+        same = found["settings"] == _settings_json(settings) and _but_code(found["machine"]) == _but_code(machine)
         # Of older code, lines may say less.
-        return [line for line in found["lines"] if same and line.keys() == _TOLD and not _asked(line, settings)]
+        return [
+            line
+            for line in found["lines"]
+            if same and line.keys() == _MEMBERS and not _is_measured_again(line, settings)
+        ]
     except (FileNotFoundError, ValueError, KeyError):
         return []
 
 
 def write(
-    settings: Settings, machine: Told, lines: Sequence[Line], before: Sequence[Told], *, took: float
-) -> list[Told]:
+    settings: Settings, machine: LineJson, lines: Sequence[Line], before: Sequence[LineJson], *, took: float
+) -> list[LineJson]:
     """Write report.md and report.json with the lines that came ``before``; returns all in the order of the goals."""
     all_lines = [*before, *({**line.summary(), "code": machine[_CODE]} for line in lines)]
     memory = of_memory(all_lines)
@@ -98,12 +102,12 @@ def write(
             parts += [f"## {line['goal']}: {line['work']}", "", *_figures(line["series"]), ""]
     settings.folder.mkdir(parents=True, exist_ok=True)
     (settings.folder / "report.md").write_text("\n".join(parts), encoding="utf-8")
-    told = {"settings": _told(settings), "seconds": took, "machine": dict(machine), "lines": all_lines}
-    (settings.folder / _JSON).write_text(json.dumps(told, indent=1, ensure_ascii=False), encoding="utf-8")
+    report = {"settings": _settings_json(settings), "seconds": took, "machine": dict(machine), "lines": all_lines}
+    (settings.folder / _JSON).write_text(json.dumps(report, indent=1, ensure_ascii=False), encoding="utf-8")
     return all_lines
 
 
-def of_memory(lines: Sequence[Told]) -> Line | None:
+def of_memory(lines: Sequence[LineJson]) -> Line | None:
     """Our largest peak in all exports that were measured, and in which; None if there is none."""
     peaks = [
         (series["peakMb"], line["work"])
@@ -126,12 +130,12 @@ def of_memory(lines: Sequence[Told]) -> Line | None:
     )
 
 
-def _asked(line: Told, settings: Settings) -> bool:
+def _is_measured_again(line: LineJson, settings: Settings) -> bool:
     again = line["goal"] in settings.goals and line["format"] in ("", *settings.formats)
     return again or line["format"] == _SUMMARY
 
 
-def _told(settings: Settings) -> dict[str, int]:
+def _settings_json(settings: Settings) -> dict[str, int]:
     return {
         "rows": settings.rows,
         "rounds": settings.rounds,
@@ -140,11 +144,11 @@ def _told(settings: Settings) -> dict[str, int]:
     }
 
 
-def _but_code(machine: Told) -> dict[str, Any]:
+def _but_code(machine: LineJson) -> dict[str, Any]:
     return {name: value for name, value in machine.items() if name != _CODE}
 
 
-def _figures(series: Sequence[Told]) -> list[str]:
+def _figures(series: Sequence[LineJson]) -> list[str]:
     rows = ["| | work | CPU s | the store's CPU s | peak MB | MB written | output |", "|---|---|---|---|---|---|---|"]
     for one in series:
         cells = f"- | - | - | - | - | {_plain(one['error'])}" if "error" in one else _cells(one)
@@ -152,7 +156,7 @@ def _figures(series: Sequence[Told]) -> list[str]:
     return rows
 
 
-def _cells(series: Told) -> str:
+def _cells(series: LineJson) -> str:
     work = series["work"]
     cells = (
         seconds_between(work["median"], work["min"], work["max"]),

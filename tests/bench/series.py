@@ -50,11 +50,11 @@ class Series:
 
     def summary(self) -> dict[str, object]:
         """All of it, for the JSON report."""
-        told: dict[str, object] = {"contender": self.contender.name, "title": self.contender.title}
+        summary: dict[str, object] = {"contender": self.contender.name, "title": self.contender.title}
         if self.error:
-            told["error"] = self.error
+            summary["error"] = self.error
         if self.samples:
-            told |= {
+            summary |= {
                 "work": {"median": self.median(), "min": self.spread()[0], "max": self.spread()[1]},
                 "cpu": self.median(cpu),
                 "storeCpu": self.median(lambda sample: sample.store_cpu),
@@ -63,7 +63,7 @@ class Series:
                 "checked": self.checked,
                 "works": [sample.work for sample in self.samples],
             }
-        return told
+        return summary
 
 
 def best_peer(series: Iterable[Series]) -> Series | None:

@@ -35,9 +35,9 @@ class Service(Server):
         file.write_text(json.dumps(paths), encoding="utf-8")
         command = [sys.executable, "-m", "tests.bench.clients", str(self.port), str(file), KEY, str(clients)]
         sample = run_measured(command)
-        if sample.error or sample.told is None:
+        if sample.error or sample.printed is None:
             raise RuntimeError(f"the clients failed: {sample.error}")
-        times: Any = sample.told["times"]
+        times: Any = sample.printed["times"]
         return sample.work, times
 
 

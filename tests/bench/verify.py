@@ -1,4 +1,4 @@
-"""Whether an output holds the rows that were asked for: counts and checksums of what is read back.
+"""Whether an output holds the requested rows: counts and checksums of what is read back.
 
 The expected figures come from the run's parts. A program of its own, so that the one that measures stays small: it
 reads a job a line, and prints what is wrong with its output as a line of JSON, an empty text if nothing is.
@@ -62,7 +62,7 @@ def compare(job: Job, path: Path) -> str:
     if found != expected:
         return f"holds {found}, expected {expected}"
     if "_row_id" in columns:
-        return "holds the row ids, which nobody asked for"
+        return "holds the row ids, which were not requested"
     if job.sort:
         values = connection.execute(f"SELECT CAST({job.sort} AS DOUBLE) AS v FROM {reader}", {"path": str(path)})
         if bool(np.any(np.diff(values.fetchnumpy()["v"]) < 0)):

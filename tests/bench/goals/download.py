@@ -53,9 +53,9 @@ def _measured(bench: Bench, emulator: Emulator) -> list[Line]:
                 through.append(_fetch(url, size))
             peaks.append(watch.peak_mb)
             direct.append(_fetch(straight, size))
-            told = f"service {size / through[-1] / 1e6:.0f} MB/s, straight {size / direct[-1] / 1e6:.0f} MB/s"
+            rates = f"service {size / through[-1] / 1e6:.0f} MB/s, straight {size / direct[-1] / 1e6:.0f} MB/s"
             bench.progress.step(
-                f"download | round {number + 1}/{bench.settings.rounds} | {told}, service's memory {peaks[-1]:.0f} MB",
+                f"download | round {number + 1}/{bench.settings.rounds} | {rates}, service's memory {peaks[-1]:.0f} MB",
                 cost_of(data.rows // 4, 2),
             )
     finally:
@@ -92,8 +92,8 @@ def _export(service: Service, workflow: str) -> str:
 
 def _fetch(url: str, size: int) -> float:
     sample: Sample = run_measured([sys.executable, "-m", "tests.bench.fetch", url])
-    if sample.error or (sample.told or {}).get("bytes") != size:
-        raise RuntimeError(f"the download is not {size} bytes: {sample.error or sample.told}")
+    if sample.error or (sample.printed or {}).get("bytes") != size:
+        raise RuntimeError(f"the download is not {size} bytes: {sample.error or sample.printed}")
     return sample.work
 
 

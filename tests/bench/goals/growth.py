@@ -73,7 +73,7 @@ def of_time(found: dict[int, Series], note: str) -> Line:
         math.log(walls[place + 1] / walls[place]) / math.log(list(found)[place + 1] / list(found)[place])
         for place in range(len(walls) - 1)
     ]
-    told = "from size to size " + ", ".join(f"{step:.3f}" for step in steps)
+    steps_text = "from size to size " + ", ".join(f"{step:.3f}" for step in steps)
     return Line(
         11,
         f"growth of time, {_sizes(found)}",
@@ -82,7 +82,7 @@ def of_time(found: dict[int, Series], note: str) -> Line:
         figure=f"{exponent:.3f}",
         # The last step counts as well: what does not grow flattens the first one.
         met=max(exponent, steps[-1]) <= _EXPONENT,
-        note="; ".join(filter(None, (told, note))),
+        note="; ".join(filter(None, (steps_text, note))),
         series=tuple(found.values()),
         facts={"rows": list(found), "walls": walls, "exponent": exponent, "steps": steps},
     )

@@ -101,7 +101,7 @@ def _peer(bench: Bench, contender: Contender, job: Job, exported: Job, port: int
             return sample
         name, size = bench.store.largest()
         fetched = _fetch(f"http://127.0.0.1:{port}/{ACCOUNT}/{CONTAINER}/{name}")
-        if not fetched.error and (fetched.told or {}).get("bytes") != size:
+        if not fetched.error and (fetched.printed or {}).get("bytes") != size:
             return replace(fetched, error="the download has another size than the blob")
         return replace(sample, work=sample.work + fetched.work, error=fetched.error)
 

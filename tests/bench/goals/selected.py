@@ -61,7 +61,7 @@ def cost(settings: Settings) -> int:
 
 
 def run(bench: Bench) -> list[Line]:
-    """Those of the goals that are asked for."""
+    """The selected ones of these goals."""
     data = bench.data(bench.settings.rows)
     wanted = works(data.rows, bench.settings.seed)
     return [_line(bench, data, work) for work in wanted if work.goal in bench.settings.goals]

@@ -53,8 +53,8 @@ def _against_bare(bench: Bench) -> Iterator[Line]:
         service.stop(signal.SIGTERM)
         bench.store.empty()
     ratio = statistics.median(ours) / statistics.median(bare)
-    told = f"{spread_of(ours)} against {spread_of(bare)}"
-    bench.progress.step(f"small, ideal store | {len(ours)} requests | {told}", cost_of(0, 3 * bench.settings.rounds))
+    status = f"{spread_of(ours)} against {spread_of(bare)}"
+    bench.progress.step(f"small, ideal store | {len(ours)} requests | {status}", cost_of(0, 3 * bench.settings.rounds))
     yield Line(
         9,
         f"different exports of {SMALL_ROWS:,} rows over HTTP, CSV, one client, ideal store",
@@ -71,7 +71,7 @@ def _against_bare(bench: Bench) -> Iterator[Line]:
 def _into_directory(bench: Bench) -> Iterator[Line]:
     data = bench.data(SMALL_ROWS)
     service = Service()
-    # More than may wait of one team, unless told otherwise.
+    # The default queue holds fewer requests of one team.
     service.environment["TAILRACE_QUEUE_LENGTH"] = str(4 * _CLIENTS)
     service.start()
     alone, rates, costs = [], [], []
@@ -89,8 +89,8 @@ def _into_directory(bench: Bench) -> Iterator[Line]:
             took, _ = service.load(paths, _CLIENTS)
             rates.append(_REQUESTS / took)
             costs.append((cpu_seconds(service.pid) - before) / _REQUESTS)
-            told = f"{rates[-1]:.0f} a second, {costs[-1] * 1000:.0f} ms of CPU each"
-            bench.progress.step(f"small, directory | round {number + 1} | {told}", cost_of(0, 7))
+            status = f"{rates[-1]:.0f} a second, {costs[-1] * 1000:.0f} ms of CPU each"
+            bench.progress.step(f"small, directory | round {number + 1} | {status}", cost_of(0, 7))
     finally:
         service.stop(signal.SIGTERM)
         bench.clean()

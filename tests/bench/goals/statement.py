@@ -32,5 +32,5 @@ def run(bench: Bench) -> list[Line]:
     if not series.usable:
         return [line]
     median = series.median(cpu)
-    told = {"ours": spread(series, cpu), "figure": f"{median:.2f} s", "met": median <= _MOST_SECONDS}
-    return [Line(**{**line.__dict__, **told})]
+    measured = {"ours": spread(series, cpu), "figure": f"{median:.2f} s", "met": median <= _MOST_SECONDS}
+    return [Line(**{**line.__dict__, **measured})]
