@@ -85,7 +85,7 @@ def _ours(bench: Bench, base: str, data: Dataset, job: Job) -> Entry:
 
     def measure() -> Sample:
         bench.store.keep(on=True)
-        return _fetch(url, "--key", KEY)
+        return _fetch(bench, url, "--key", KEY)
 
     return OURS, job, measure
 
@@ -99,15 +99,16 @@ def _peer(bench: Bench, contender: Contender, job: Job, exported: Job, port: int
         sample = export()
         if sample.error:
             return sample
-        name, size = bench.store.largest()
-        fetched = _fetch(f"http://127.0.0.1:{port}/{ACCOUNT}/{CONTAINER}/{name}")
-        if not fetched.error and (fetched.printed or {}).get("bytes") != size:
-            return replace(fetched, error="the download has another size than the blob")
+        fetched = _fetch(bench, f"http://127.0.0.1:{port}/{ACCOUNT}/{CONTAINER}/{bench.store.largest()[0]}")
         return replace(sample, work=sample.work + fetched.work, error=fetched.error)
 
     return contender, job, measure
 
 
-def _fetch(url: str, *options: str) -> Sample:
+def _fetch(bench: Bench, url: str, *options: str) -> Sample:
+    """A download by a client; the store still has the blob, so that sizes can be compared."""
     command = ["-m", "tests.bench.fetch", url, "--to", str(SCRATCH / "client.out"), *options]
-    return run_measured([sys.executable, *command])
+    sample = run_measured([sys.executable, *command])
+    if not sample.error and (sample.printed or {}).get("bytes") != bench.store.largest()[1]:
+        return replace(sample, error="the download has another size than the blob")
+    return sample
