@@ -68,14 +68,16 @@ screenshots: install ## Make the README's pictures anew (needs Chromium)
 
 BENCH = $(BIN)/python -m tests.bench $(if $(GOALS),--goals $(GOALS)) $(if $(FORMATS),--formats $(FORMATS)) \
 	$(if $(ROWS),--rows $(ROWS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(LARGE),--large $(LARGE)) \
+	$(if $(WORKFLOWS),--workflows $(WORKFLOWS)) \
 	$(if $(COLD),--cold) $(if $(INTO),--into $(INTO))
 
-bench: install azurite-install .venv-bench/installed ## Measure against the peers (GOALS=1,6 FORMATS=csv ROWS= ROUNDS= LARGE=0 COLD=1)
+bench: install azurite-install .venv-bench/installed ## Measure against the peers (GOALS=1,6 FORMATS=csv ROWS= ROUNDS= LARGE=0 WORKFLOWS= COLD=1)
 	$(BENCH)
 
 bench-quick: ROWS ?= 100000
 bench-quick: ROUNDS ?= 1
 bench-quick: LARGE ?= 2
+bench-quick: WORKFLOWS ?= 300
 bench-quick: COLD ?= 1
 bench-quick: INTO ?= quick
 bench-quick: bench ## The same in three minutes: it shows that all works, not who is faster

@@ -11,8 +11,8 @@ from types import ModuleType
 
 from tests.bench import report
 from tests.bench.bench import Bench
-from tests.bench.emulator import Emulator
-from tests.bench.goals import again, download, far, full, growth, selected, small
+from tests.bench.goals import account, again, download, full, growth, line, lists, selected, small, statement
+from tests.bench.ideal import Ideal
 from tests.bench.machine import machine
 from tests.bench.memory import MemoryInUse
 from tests.bench.outcome import FAILED, Line
@@ -21,11 +21,11 @@ from tests.bench.progress import Progress
 from tests.bench.settings import ALL_GOALS, FOLDER, FORMATS, PEERS_PYTHON, Settings
 from tests.helpers.azurite import available
 
-_WORK: tuple[ModuleType, ...] = (full, far, growth, selected, again, small, download)
+_WORK: tuple[ModuleType, ...] = (full, line, growth, selected, again, small, download, statement, account, lists)
 
 
 def main() -> None:
-    """Run the goals that were asked for; what fails is told in the table, and the rest goes on."""
+    """Run the goals that were selected; a failure stands in the table, and the others go on."""
     settings = _settings()
     reason = available()
     if reason is not None:
@@ -37,18 +37,21 @@ def main() -> None:
     goals = ", ".join(map(str, settings.goals))
     progress.note(f"{settings.rows:,} rows, {settings.rounds} rounds, goals {goals}")
     lines: list[Line] = []
-    with _alone(), Emulator() as emulator, MemoryInUse(kept=not settings.cold) as memory:
+    with _alone(), Ideal() as store, MemoryInUse(kept=not settings.cold) as memory:
+        ceiling = store.ceiling()
+        progress.note(f"the ideal store {ceiling}")
         found = machine(memory)
         all_lines = before = report.earlier(settings, found)
-        bench = Bench(settings, emulator, memory, progress)
+        bench = Bench(settings, store, memory, progress)
         for module in work:
             lines += _run(bench, module)
             # After each, so that a run that is broken off leaves what it has.
             all_lines = report.write(settings, found, lines, before, took=progress.seconds)
-            emulator.empty()
-        bench.clean()
+            store.empty()
+        bench.close()
     _plot(settings)
-    tables = f"{report.table(all_lines)}\n\n{report.everyone(all_lines)}"
+    about = f"The ideal store {ceiling}."
+    tables = f"{report.table(all_lines)}\n\n{report.everyone(all_lines)}\n\n{about}"
     sys.stdout.write(f"\n{tables}\n\nAll figures: {settings.folder / 'report.md'}\n")
 
 
@@ -87,17 +90,27 @@ def _settings() -> Settings:
     parser.add_argument("--goals", default=",".join(map(str, ALL_GOALS)), help="for example 1,6")
     parser.add_argument("--formats", default=",".join(FORMATS), help="for goals 1 to 3, for example csv")
     parser.add_argument("--large", type=int, default=5, help="the largest size in multiples of ROWS; 0 skips it")
+    parser.add_argument("--workflows", type=int, default=10_000, help="for goal 13")
     parser.add_argument("--cold", action="store_true", help="take memory as it is found: for a short run")
     parser.add_argument("--into", default=".", help="the folder of the report, below .tailrace/bench/")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     # The figures are for a machine that does nothing else.
     load = os.getloadavg()[0]
     if load > 0.5:
         sys.stdout.write(f"Note: the load of this machine is {load:.1f} before the start.\n")
     try:
-        goals = tuple(sorted({int(goal) for goal in asked.goals.split(",")}))
-        formats = tuple(asked.formats.split(","))
-        return Settings(asked.rows, asked.rounds, goals, asked.large, formats, cold=asked.cold, into=asked.into)
+        goals = tuple(sorted({int(goal) for goal in options.goals.split(",")}))
+        formats = tuple(options.formats.split(","))
+        return Settings(
+            options.rows,
+            options.rounds,
+            goals,
+            options.large,
+            formats,
+            options.workflows,
+            cold=options.cold,
+            into=options.into,
+        )
     except ValueError as error:
         raise SystemExit(f"{parser.prog}: {error}") from error
 

@@ -1,34 +1,42 @@
-"""One run of the benchmark: data, emulator, and rounds in which all contenders take turns."""
+"""One run of the benchmark: data, stores, and rounds in which all contenders take turns."""
 
 import json
 import shutil
-import sys
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 
 from tests.bench.contenders import Contender
 from tests.bench.data import RESULTS, Dataset, dataset, publish
-from tests.bench.emulator import CONTAINER, Emulator
+from tests.bench.ideal import CONTAINER, Ideal
 from tests.bench.job import Job
 from tests.bench.memory import MemoryInUse
-from tests.bench.process import Sample, run_measured
+from tests.bench.process import Helper, Sample, run_measured
 from tests.bench.progress import Progress, cost_of
-from tests.bench.proxy import Proxy
 from tests.bench.series import Series
 from tests.bench.settings import FOLDER, Settings
-from tests.helpers.azurite import ACCOUNT, KEY
+from tests.helpers.azurite import ACCOUNT, KEY, connection_string
 
 SCRATCH = FOLDER / "scratch"
+
+Entry = tuple[Contender, Job, Callable[[], Sample]]
+"""Who is measured, the job by which its output is verified, and one measurement of it."""
 
 
 class Bench:
     """What the goals work with."""
 
-    def __init__(self, settings: Settings, emulator: Emulator, memory: MemoryInUse, progress: Progress) -> None:
+    def __init__(self, settings: Settings, store: Ideal, memory: MemoryInUse, progress: Progress) -> None:
         self.settings = settings
-        self.emulator = emulator
+        self.store = store
         self.memory = memory
         self.progress = progress
+        self._verifier = Helper("tests.bench.verify")
+        self.clean()
+
+    def close(self) -> None:
+        """End what helps, and remove what is left."""
+        self._verifier.close()
         self.clean()
 
     def data(self, rows: int) -> Dataset:
@@ -40,7 +48,7 @@ class Bench:
         return found
 
     def job(self, data: Dataset, format_name: str, **options: object) -> Job:
-        """A job on a run, against the emulator as it is now."""
+        """A job on a run, against the ideal store."""
         job = Job(
             format=format_name,
             parts=data.parts,
@@ -54,77 +62,83 @@ class Bench:
             scratch=str(SCRATCH),
             exports=f"az://{CONTAINER}",
         )
-        return self.at_port(job.but(**options), self.emulator.port)
+        return self.at_port(job.but(**options), self.store.port)
 
     def at_port(self, job: Job, port: int) -> Job:
-        """The same job through another port: the emulator's, or a proxy's before it."""
+        """The same job through another port: that of a proxy before the store."""
         endpoint = f"http://127.0.0.1:{port}/{ACCOUNT}"
-        text = f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};BlobEndpoint={endpoint};"
-        return job.but(endpoint=endpoint, connection_string=text)
+        return job.but(endpoint=endpoint, connection_string=connection_string(port))
 
-    def compare(
-        self, what: str, entries: Sequence[tuple[Contender, Job]], rows: int, *, far: bool = False
-    ) -> list[Series]:
-        """Measure all in turns, each round beginning with another one; the first round checks the outputs.
+    def entry(self, contender: Contender, job: Job) -> Entry:
+        """A contender that does a job in a process of its own."""
+        return contender, job, partial(self.measure, contender.command(job))
 
-        ``far``: they reach the emulator through the proxy.
+    def compare(self, what: str, entries: Sequence[Entry], rows: int) -> list[Series]:
+        """Measure all in turns, each round beginning with another one.
+
+        Before the first round, each output is verified once, in a run that is not counted.
         """
-        series = [Series(contender) for contender, _ in entries]
+        series = [Series(contender) for contender, _, _ in entries]
+        for found, (contender, job, measure) in zip(series, entries, strict=True):
+            if contender.output:
+                self._verify(found, job, measure)
+                result = found.error or "its output is right"
+                self.progress.step(f"{what} | verified | {contender.title}: {result}", cost_of(rows, 1))
         for number in range(self.settings.rounds):
             for step in range(len(entries)):
                 place = (step + number) % len(entries)
-                contender, job = entries[place]
+                if series[place].samples[number:]:
+                    continue
                 if not series[place].error:
-                    self._measure(series[place], job, far=far)
-                    told = _told(series[place])
-                else:
-                    told = "left out"
+                    self._measure(series[place], entries[place][2])
                 turn = f"{number + 1}/{self.settings.rounds}"
-                self.progress.step(f"{what} | round {turn} | {contender.title}: {told}", cost_of(rows, 1))
+                title, result = series[place].contender.title, _result(series[place])
+                self.progress.step(f"{what} | round {turn} | {title}: {result}", cost_of(rows, 1))
         return series
 
     def measure(self, command: Sequence[str]) -> Sample:
-        """Run a program and measure it, and the emulator beside it."""
+        """Run a program and measure it, and the store beside it."""
         self.memory.bring()
-        return run_measured(command, emulator=self.emulator.pid)
+        return run_measured(command, store=self.store.pid)
 
     def clean(self) -> None:
         """Empty the folder for files that are only used within a measurement."""
         shutil.rmtree(SCRATCH, ignore_errors=True)
         SCRATCH.mkdir(parents=True)
 
-    def _measure(self, series: Series, job: Job, *, far: bool) -> None:
-        contender = series.contender
-        with Proxy(self.emulator.port) if far else nullcontext() as proxy:
-            near = self.at_port(job, self.emulator.port)
-            sample = self.measure(contender.command(near if proxy is None else self.at_port(job, proxy.port)))
-        if sample.error:
-            series.error = sample.error
-        else:
-            series.samples.append(_sized(sample, self.emulator.largest()[1]))
-            if contender.output and not series.checked:
-                series.error = self._check(near)
-                series.checked = not series.error
-        self.emulator.empty()
-        if job.file is None:
-            self.clean()
+    def _measure(self, series: Series, measure: Callable[[], Sample]) -> None:
+        sample = measure()
+        series.error = sample.error
+        if not sample.error:
+            series.samples.append(replace(sample, size=self.store.largest()[1]))
+        self._forget()
+
+    def _verify(self, series: Series, job: Job, measure: Callable[[], Sample]) -> None:
+        """Note what is wrong with a contender's output, from a run in which the store keeps bodies."""
+        self.store.keep(on=True)
+        try:
+            sample = measure()
+            series.error = sample.error or self._wrong(job)
+            series.checked = not series.error
+            if self.settings.quick and series.checked:
+                series.samples.append(replace(sample, size=self.store.largest()[1]))
+        finally:
+            self.store.keep(on=False)
+            self._forget()
+
+    def _wrong(self, job: Job) -> str:
+        wrong = json.loads(self._verifier.ask(job.text()))
+        return f"its output {wrong}" if wrong else ""
+
+    def _forget(self) -> None:
+        self.store.empty()
+        self.clean()
         # At once: for a second the pages that were left are as good as new.
         self.memory.bring()
 
-    def _check(self, job: Job) -> str:
-        sample = run_measured([sys.executable, "-m", "tests.bench.verify", job.text()])
-        if sample.error:
-            return f"its output cannot be read: {sample.error}"
-        wrong = (sample.told or {}).get("wrong", "was not checked")
-        return f"its output {wrong}" if wrong else ""
 
-
-def _sized(sample: Sample, size: int) -> Sample:
-    return Sample(**{**sample.__dict__, "size": size})
-
-
-def _told(series: Series) -> str:
+def _result(series: Series) -> str:
     if series.error:
         return f"FAILED ({json.dumps(series.error, ensure_ascii=False)})"
     sample = series.samples[-1]
-    return f"{sample.wall:.2f} s, {sample.cpu:.1f} s of CPU, {sample.peak_mb:.0f} MB"
+    return f"{sample.work:.2f} s, {sample.cpu:.1f} s of CPU, {sample.peak_mb:.0f} MB"

@@ -1,7 +1,7 @@
-"""Who is measured: we, the peers, and the two halves of our own work."""
+"""Who is measured: we, the peers, and parts of our own work."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.bench.job import Job
 from tests.bench.settings import PEERS_PYTHON
@@ -24,13 +24,14 @@ class Contender:
 
 
 OURS = Contender("tailrace", "Tailrace", "ours", peer=False)
+FROM_DISK = replace(OURS, title="Tailrace, results on a disk")
+FROM_STORE = replace(OURS, name="from-store", title="Tailrace, results in the store")
 ENCODE_ONLY = Contender("encode", "encode only", "encode_only", peer=False, output=False)
-UPLOAD_ONLY = Contender("upload", "upload only", "upload_only", peer=False)
+STATEMENT_ONLY = Contender("statement", "our statement, one thread", "statement_only", peer=False, output=False)
 DUCKDB_AZURE = Contender("duckdb-az", "DuckDB COPY TO az://", "peers.duckdb_azure")
 DUCKDB_UPLOAD = Contender("duckdb-file", "DuckDB, local file, upload", "peers.duckdb_upload")
 POLARS = Contender("polars", "Polars sink", "peers.polars_sink")
 CHDB = Contender("chdb", "chDB azureBlobStorage()", "peers.chdb_insert")
 DATAFUSION = Contender("datafusion", "DataFusion COPY TO az://", "peers.datafusion_copy")
-PANDAS = Contender("pandas", "pandas, local file, upload", "peers.pandas_upload")
 
 PEERS = (DUCKDB_AZURE, DUCKDB_UPLOAD, POLARS, CHDB, DATAFUSION)

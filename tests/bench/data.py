@@ -85,6 +85,15 @@ def dataset(rows: int, seed: int) -> Dataset | None:
 def publish(rows: int, seed: int) -> Dataset:
     """Make the rows and publish them, in the place of an older run of as many rows."""
     shutil.rmtree(RESULTS / f"workflow=rows-{rows}", ignore_errors=True)
+    publish_into(str(RESULTS), rows, seed)
+    made = dataset(rows, seed)
+    if made is None:
+        raise RuntimeError("the run was published and is not there")
+    return made
+
+
+def publish_into(results: str, rows: int, seed: int, connection_string: str = "") -> None:
+    """Make the rows and publish them into a directory or store."""
     source = FOLDER / f"source-{rows}"
     shutil.rmtree(source, ignore_errors=True)
     source.mkdir(parents=True)
@@ -93,14 +102,14 @@ def publish(rows: int, seed: int) -> Dataset:
         subprocess.run(make, env=environment(), cwd=ROOT, check=True)
         command = [sys.executable, "-c", "from web.cli import main; main()", "publish", "--team", TEAM]
         command += ["--workflow", f"rows-{rows}", "--run", _run_id(seed), *map(str, sorted(source.iterdir()))]
-        settings = {"TAILRACE_RESULTS": str(RESULTS), "TAILRACE_SPILL_DIRECTORY": str(FOLDER / "spill")}
+        settings = {
+            "TAILRACE_RESULTS": results,
+            "AZURE_STORAGE_CONNECTION_STRING": connection_string,
+            "TAILRACE_SPILL_DIRECTORY": str(FOLDER / "spill"),
+        }
         subprocess.run(command, env=environment() | settings, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     finally:
         shutil.rmtree(source, ignore_errors=True)
-    made = dataset(rows, seed)
-    if made is None:
-        raise RuntimeError("the run was published and is not there")
-    return made
 
 
 def _run_id(seed: int) -> str:

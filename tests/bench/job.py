@@ -1,4 +1,4 @@
-"""What one measured process is told on its command line, and what it tells when it has done it.
+"""What one measured process gets on its command line, and what it prints at its end.
 
 Read by the interpreters of both environments, so it imports nothing but the standard library.
 """
@@ -23,16 +23,16 @@ COLUMNS = (
     "scraped_at",
     "details",
 )
-"""The columns of the data; ``details`` is nested, ``batch`` is clustered, ``rating`` is what is sorted by."""
+"""The columns of the data; ``details`` is nested, ``id`` and ``batch`` are clustered, ``quantity`` is not, and
+``rating`` is what is sorted by."""
 
 
 @dataclass(frozen=True)
 class Job:
     """One export: from Parquet parts of this disk into one blob.
 
-    ``ids`` are the only rows to keep, ``batches`` the first and the last batch to keep. ``exports`` is where we write,
-    ``container`` and ``blob`` where the peers do. ``served``: what a service has open before the first request, and a
-    peer's session, is no part of the work.
+    ``ids`` are the only rows to keep; ``between`` is a column and the lowest and highest value to keep. ``exports`` is
+    where we write, ``container`` and ``blob`` where the peers do.
     """
 
     format: str
@@ -48,11 +48,8 @@ class Job:
     exports: str
     blob: str = "peer.out"
     ids: Sequence[int] | None = None
-    batches: tuple[int, int] | None = None
+    between: tuple[str, int, int] | None = None
     sort: str | None = None
-    memory: str | None = None
-    file: str | None = None
-    served: bool = False
 
     @classmethod
     def read(cls, text: str) -> "Job":
@@ -72,8 +69,9 @@ class Job:
         """What rows to keep, in SQL that every engine takes."""
         if self.ids is not None:
             return f"id IN ({', '.join(map(str, self.ids))})"
-        if self.batches is not None:
-            return f"batch >= {self.batches[0]} AND batch <= {self.batches[1]}"
+        if self.between is not None:
+            column, low, high = self.between
+            return f"{column} >= {low} AND {column} <= {high}"
         return "1 = 1"
 
     def select(self, source: str, *, details: str = "details") -> str:
@@ -91,14 +89,15 @@ class Job:
 def without_pandas() -> None:
     """Hide pandas from DuckDB's client, which loads it with the first value that is bound, where it is installed.
 
-    That is a third of a second and 60 MB, which nobody pays whose environment has no need of it.
+    That is a third of a second and 60 MB, which an environment without pandas does not pay.
     """
-    sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]  # None is how Python is told to find none
+    sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]  # None makes an import fail
 
 
 def run(prepare: Callable[[Job], Callable[[], None]]) -> None:
     """Do the job of the command line: ``prepare`` imports and connects, what it returns is timed as the work."""
     work = prepare(Job.read(sys.argv[1]))
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
     work()
-    sys.stdout.write(json.dumps({"work": time.perf_counter() - started}) + "\n")
+    result = {"work": time.perf_counter() - started, "cpu": time.process_time() - cpu}
+    sys.stdout.write(json.dumps(result) + "\n")

@@ -24,21 +24,18 @@ ROW_ID_DIGITS = 12
 
 def prepare(job: Job) -> Callable[[], None]:
     """Open the stores, and the instances that a service has open ahead."""
-    if job.served:
-        kept = SPARES.kept()
-        kept.__enter__()
-        atexit.register(kept.__exit__, None, None, None)
-        while SPARES.ready < SPARES.most:
-            time.sleep(0.001)
+    kept = SPARES.kept()
+    kept.__enter__()
+    atexit.register(kept.__exit__, None, None, None)
+    while SPARES.ready < SPARES.most:
+        time.sleep(0.001)
     return export_into(open_store(job.exports, connection_string=job.connection_string), job)
 
 
 def export_into(exports: ObjectStore, job: Job) -> Callable[[], None]:
     """The export of a job into a store."""
     settings = DuckDBSettings(spill_directory=Path(job.scratch) / "spill")
-    if job.memory:
-        settings = settings.model_copy(update={"memory_limit": job.memory})
-    results = ResultStore(open_store(job.results))
+    results = ResultStore(open_store(job.results, connection_string=job.connection_string or None))
     request = request_of(job)
 
     def work() -> None:
@@ -61,11 +58,12 @@ def request_of(job: Job) -> ExportRequest:
 
 def filters_of(job: Job) -> list[dict[str, object]]:
     """The filters of a job as JSON values."""
-    if job.batches is None:
+    if job.between is None:
         return []
+    column, low, high = job.between
     return [
-        {"field": "batch", "operator": "GREATER_THAN_OR_EQUAL", "value": job.batches[0]},
-        {"field": "batch", "operator": "LESS_THAN_OR_EQUAL", "value": job.batches[1]},
+        {"field": column, "operator": "GREATER_THAN_OR_EQUAL", "value": low},
+        {"field": column, "operator": "LESS_THAN_OR_EQUAL", "value": high},
     ]
 
 

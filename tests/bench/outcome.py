@@ -1,10 +1,10 @@
 """What came of one goal: one line of the table, and the series behind it."""
 
-from collections.abc import Iterable
+import statistics
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from tests.bench.series import Series, Value, best_peer, wall
-from tests.bench.series import work as work_alone
+from tests.bench.series import Series, Value, best_peer, work
 
 FAILED = "failed"
 NO_PEER = "no peer finished"
@@ -12,10 +12,7 @@ NO_PEER = "no peer finished"
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the table. ``met`` None: not measured, and ``note`` says why. ``format``, if there are several.
-
-    ``alone``: the times are of the work, without the start of a process.
-    """
+    """One line of the table. ``met`` None: not measured, and ``note`` says why. ``format``, if there are several."""
 
     goal: int
     work: str
@@ -28,14 +25,12 @@ class Line:
     series: tuple[Series, ...] = ()
     facts: dict[str, object] = field(default_factory=dict)
     format: str = ""
-    alone: bool = False
 
     def summary(self) -> dict[str, object]:
         """All of it, for the JSON report."""
         return {
             "goal": self.goal,
             "format": self.format,
-            "alone": self.alone,
             "work": self.work,
             "target": self.target,
             "ours": self.ours,
@@ -53,7 +48,7 @@ def seconds(value: float) -> str:
     return f"{value * 1000:.0f} ms" if value < 0.9995 else f"{value:.2f} s" if value < 10 else f"{value:.1f} s"
 
 
-def spread(series: Series, value: Value = wall) -> str:
+def spread(series: Series, value: Value = work) -> str:
     """A median and its spread."""
     return seconds_between(series.median(value), *series.spread(value))
 
@@ -63,33 +58,46 @@ def seconds_between(median: float, low: float, high: float) -> str:
     return f"{seconds(median)} ({seconds(low)} - {seconds(high)})"
 
 
-def against_peers(
-    goal: int,
-    work: str,
-    series: Iterable[Series],
-    *,
-    least: float,
-    alone: bool = False,
-    note: str = "",
-) -> Line:
-    """The line of a goal "best peer / ours >= least"; the first series is ours. ``alone``: by the work alone."""
-    all_series, value = tuple(series), work_alone if alone else wall
+def spread_of(values: Sequence[float]) -> str:
+    """The same, of seconds."""
+    return seconds_between(statistics.median(values), min(values), max(values))
+
+
+def against_peers(goal: int, what: str, series: Iterable[Series], *, least: float) -> Line:
+    """The line of a goal "best peer / ours >= least"; the first series is ours."""
+    all_series = tuple(series)
     failed = [
         f"{found.contender.title} could not be measured: {found.error}" for found in all_series[1:] if found.error
     ]
-    note = "; ".join(filter(None, (note, *failed)))
-    ours, target = all_series[0], f"best peer / ours >= {least:g}"
+    ours, target, note = all_series[0], f"best peer / ours >= {least:g}", "; ".join(failed)
     if not ours.usable:
-        return Line(goal, work, target, ours=FAILED, met=False, note=ours.error, series=all_series, alone=alone)
-    line = Line(goal, work, target, spread(ours, value), NO_PEER, note=note, series=all_series, alone=alone)
-    best = best_peer(all_series, value)
+        return Line(goal, what, target, ours=FAILED, met=False, note=ours.error, series=all_series)
+    line = Line(goal, what, target, spread(ours), NO_PEER, note=note, series=all_series)
+    best = best_peer(all_series)
     if best is None:
         return line
-    ratio = best.median(value) / ours.median(value)
+    ratio = best.median() / ours.median()
     return replace(
         line,
-        best=f"{best.contender.title}: {spread(best, value)}",
+        best=f"{best.contender.title}: {spread(best)}",
         figure=f"{ratio:.2f}x",
         met=ratio >= least,
+        facts={"ratio": ratio, "peer": best.contender.title},
+    )
+
+
+def against_other(goal: int, what: str, ours: Series, other: Series, *, most: float) -> Line:
+    """The line of a goal "ours / other <= most", where the other is a part of our own work."""
+    line = Line(goal, what, f"ours <= {most:g} x {other.contender.title}", series=(ours, other))
+    failed = next((found for found in (ours, other) if not found.usable), None)
+    if failed is not None:
+        return replace(line, ours=FAILED, met=False if failed is ours else None, note=failed.error)
+    ratio = ours.median() / other.median()
+    return replace(
+        line,
+        ours=spread(ours),
+        best=f"{other.contender.title}: {spread(other)}",
+        figure=f"{ratio:.2f}x",
+        met=ratio <= most,
         facts={"ratio": ratio},
     )

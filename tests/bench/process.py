@@ -1,10 +1,11 @@
-"""One measured process: wall time, processor time and peak memory of a program from its start to its end."""
+"""One measured process: the time and processor time of its work, and its peak memory."""
 
 import contextlib
 import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -17,35 +18,36 @@ LONGEST_SECONDS = 1800.0
 
 @dataclass(frozen=True)
 class Sample:
-    """What one process took. ``work`` is without its start and imports, as it says itself; an error means no figures.
+    """What one process took; an error means that there are no figures.
 
-    The peak counts the largest process of its family. It cannot be below the memory of the program that started it,
-    so that one is kept small: it holds no data and loads no engine.
+    ``work`` and ``cpu`` are seconds of wall time and of processor time, without its start and imports, as the program
+    itself reports them. ``store_cpu`` is the processor time of the store meanwhile. The peak counts the largest process
+    of its family. It cannot be below the memory of the program that started it, so that one is kept small: it holds no
+    data and loads no engine.
     """
 
-    wall: float = 0.0
     work: float = 0.0
     cpu: float = 0.0
-    emulator_cpu: float = 0.0
+    store_cpu: float = 0.0
     peak_mb: float = 0.0
     size: int = 0
     error: str = ""
-    told: Mapping[str, object] | None = None
+    printed: Mapping[str, object] | None = None
 
 
 _NOT_INHERITED = ("TAILRACE_", "AZURE_", "PYTHONDONTWRITEBYTECODE")
-"""Settings of whoever runs the benchmark; and where nothing compiled is kept, every start would compile us anew."""
+"""Settings of the caller; without compiled files, every start would compile our modules again."""
 
 
 def environment() -> dict[str, str]:
-    """The environment of every measured process: nobody's settings are inherited."""
+    """The environment of every measured process: settings of the caller are not inherited."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
     return {**kept, "PYTHONPATH": str(ROOT)}
 
 
-def run_measured(command: Sequence[str], *, emulator: int | None = None, longest: float = LONGEST_SECONDS) -> Sample:
-    """Run a program and measure it; ``emulator`` is the process whose processor time is told beside."""
-    before = cpu_seconds(emulator)
+def run_measured(command: Sequence[str], *, store: int | None = None, longest: float = LONGEST_SECONDS) -> Sample:
+    """Run a program and measure it; ``store`` is the process whose processor time is measured as well."""
+    before = cpu_seconds(store)
     started = time.perf_counter()
     process = subprocess.Popen(
         command,
@@ -77,17 +79,58 @@ def run_measured(command: Sequence[str], *, emulator: int | None = None, longest
     for pipe in (process.stdout, process.stderr):
         if pipe is not None:
             pipe.close()
-    told = _told(output)
-    if process.returncode != 0 or told is None:
+    printed = _printed(output)
+    if process.returncode != 0 or printed is None:
         return Sample(error=_reason(process.returncode, errors[0], timed_out=wall >= longest))
     return Sample(
-        wall=wall,
-        work=float(str(told.get("work", wall))),
-        cpu=usage.ru_utime + usage.ru_stime,
-        emulator_cpu=cpu_seconds(emulator) - before,
+        work=float(str(printed.get("work", 0.0))),
+        cpu=float(str(printed.get("cpu", 0.0))),
+        store_cpu=cpu_seconds(store) - before,
         peak_mb=usage.ru_maxrss / 1024,
-        told=told,
+        printed=printed,
     )
+
+
+class Helper:
+    """A program beside the bench that answers a line with a line, from construction to `close`."""
+
+    def __init__(self, module: str, *arguments: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            env=environment(),
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
+    def line(self) -> str:
+        """The next line of its output. Raises RuntimeError if it ended."""
+        text = self._process.stdout.readline() if self._process.stdout is not None else ""
+        if not text:
+            raise RuntimeError("a program that helps the bench has ended")
+        return text
+
+    def ask(self, text: str) -> str:
+        """Its answer to a line."""
+        if self._process.stdin is None:
+            raise RuntimeError("a program that helps the bench has no input")
+        self._process.stdin.write(f"{text}\n")
+        self._process.stdin.flush()
+        return self.line()
+
+    def close(self) -> None:
+        """End it; it ends by itself, too, when the bench does."""
+        self._process.terminate()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
 
 
 def cpu_seconds(pid: int | None) -> float:
@@ -111,13 +154,13 @@ def _kill_family(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def _told(output: str) -> dict[str, object] | None:
+def _printed(output: str) -> dict[str, object] | None:
     lines = output.strip().splitlines()
     try:
-        told = json.loads(lines[-1]) if lines else None
+        printed = json.loads(lines[-1]) if lines else None
     except ValueError:
         return None
-    return told if isinstance(told, dict) else None
+    return printed if isinstance(printed, dict) else None
 
 
 def _reason(code: int, errors: str, *, timed_out: bool) -> str:

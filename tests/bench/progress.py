@@ -8,7 +8,7 @@ FIXED_COST = 300_000
 
 
 class Progress:
-    """Counts cost in exported rows; the rest is told from the pace so far."""
+    """Counts cost in exported rows; the remaining time is estimated from the pace so far."""
 
     def __init__(self, total: int) -> None:
         self._total = max(total, 1)

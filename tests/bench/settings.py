@@ -6,18 +6,18 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / ".tailrace" / "bench"
 PEERS_PYTHON = ROOT / ".venv-bench" / "bin" / "python"
-ALL_GOALS = tuple(range(1, 12))
+ALL_GOALS = tuple(range(1, 15))
 FORMATS = ("csv", "json", "parquet")
 SMALL_ROWS = 1_000
-PANDAS_MOST_ROWS = 1_000_000
+STATEMENT_ROWS = 1_000_000
 
 
 @dataclass(frozen=True)
 class Settings:
     """``large`` 0 leaves out the largest size of the goals about growth; ``formats`` are for goals 1 to 3.
 
-    ``cold``: memory is taken as it is found (`tests.bench.memory`). ``into``: where the report goes, below the folder
-    of all: a short run must not take the place of one of hours.
+    ``workflows`` are those of the lists. ``cold``: memory is taken as it is found (`tests.bench.memory`). ``into``: the
+    folder of the report, so that a short run does not replace the report of a long one.
     """
 
     rows: int
@@ -25,15 +25,26 @@ class Settings:
     goals: tuple[int, ...]
     large: int = 5
     formats: tuple[str, ...] = FORMATS
+    workflows: int = 10_000
     seed: int = 7
     cold: bool = False
     into: str = "."
 
     def __post_init__(self) -> None:
         if self.rows < 10_000 or self.rounds < 1 or not set(self.goals) <= set(ALL_GOALS):
-            raise ValueError("at least 10,000 rows, one round, and goals from 1 to 11")
+            raise ValueError(f"at least 10,000 rows, one round, and goals from 1 to {ALL_GOALS[-1]}")
         if not self.formats or not set(self.formats) <= set(FORMATS):
             raise ValueError(f"formats are {', '.join(FORMATS)}")
+
+    @property
+    def quick(self) -> bool:
+        """A single round shows that all of it works: the run that is verified is the one that is counted."""
+        return self.rounds == 1
+
+    @property
+    def runs(self) -> int:
+        """Runs of a contender, with the one that is verified."""
+        return self.rounds + (not self.quick)
 
     @property
     def folder(self) -> Path:
@@ -46,6 +57,6 @@ class Settings:
         return (self.rows // 10, self.rows, *([self.rows * self.large] if self.large else []))
 
     @property
-    def pandas_rows(self) -> int:
-        """As many rows as pandas is asked for: it holds all of them in memory."""
-        return min(self.rows, PANDAS_MOST_ROWS)
+    def line_rows(self) -> int:
+        """The rows of the goals about a line, which takes minutes for each GB."""
+        return max(self.rows // 5, 10_000)

@@ -1,6 +1,7 @@
-"""Whether an output holds the rows that were asked for: counts and checksums of what is read back.
+"""Whether an output holds the requested rows: counts and checksums of what is read back.
 
-A program of its own, so that the one that measures stays small. The expected figures come from the run's parts.
+The expected figures come from the run's parts. A program of its own, so that the one that measures stays small: it
+reads a job a line, and prints what is wrong with its output as a line of JSON, an empty text if nothing is.
 """
 
 import json
@@ -25,18 +26,27 @@ _READERS = {
 
 
 def main() -> None:
-    """Download the largest blob of the container, compare, and say what is wrong with it (nothing: an empty text)."""
-    job = Job.read(sys.argv[1])
+    """Answer until standard input ends."""
+    for line in sys.stdin:
+        try:
+            wrong = check(Job.read(line))
+        except Exception as error:  # noqa: BLE001  # whatever keeps an output from being read is wrong with it
+            wrong = f"cannot be read: {type(error).__name__}: {error}"
+        sys.stdout.write(json.dumps(wrong) + "\n")
+        sys.stdout.flush()
+
+
+def check(job: Job) -> str:
+    """Download the largest blob of the container and compare it with the job."""
     container = BlobServiceClient.from_connection_string(job.connection_string).get_container_client(job.container)
     blob = max(container.list_blobs(), key=lambda found: found.size)
     path = Path(job.scratch) / f"check.{job.format}"
     with path.open("wb") as file:
         container.download_blob(blob.name, max_concurrency=4).readinto(file)
     try:
-        wrong = compare(job, path)
+        return compare(job, path)
     finally:
         path.unlink()
-    sys.stdout.write(json.dumps({"wrong": wrong}) + "\n")
 
 
 def compare(job: Job, path: Path) -> str:
@@ -52,7 +62,7 @@ def compare(job: Job, path: Path) -> str:
     if found != expected:
         return f"holds {found}, expected {expected}"
     if "_row_id" in columns:
-        return "holds the row ids, which nobody asked for"
+        return "holds the row ids, which were not requested"
     if job.sort:
         values = connection.execute(f"SELECT CAST({job.sort} AS DOUBLE) AS v FROM {reader}", {"path": str(path)})
         if bool(np.any(np.diff(values.fetchnumpy()["v"]) < 0)):

@@ -11,10 +11,10 @@ import pyarrow.parquet
 import pytest
 
 from tests.bench import report
-from tests.bench.contenders import CHDB, DUCKDB_AZURE, ENCODE_ONLY, OURS, POLARS, UPLOAD_ONLY, Contender
-from tests.bench.goals import full, growth
+from tests.bench.contenders import CHDB, DUCKDB_AZURE, ENCODE_ONLY, OURS, POLARS, Contender
+from tests.bench.goals import growth
 from tests.bench.job import Job
-from tests.bench.outcome import FAILED, NO_PEER, Line, against_peers
+from tests.bench.outcome import FAILED, NO_PEER, Line, against_other, against_peers
 from tests.bench.process import Sample
 from tests.bench.series import Series
 from tests.bench.settings import Settings
@@ -23,9 +23,8 @@ from tests.bench.verify import compare
 ROWS = 50
 
 
-def series(contender: Contender, *walls: float, error: str = "", cpu: float = 0.0, emulator_cpu: float = 0.0) -> Series:
-    samples = [Sample(wall=wall, work=wall / 10, cpu=cpu, emulator_cpu=emulator_cpu) for wall in walls]
-    return Series(contender, samples, error)
+def series(contender: Contender, *works: float, error: str = "", peak_mb: float = 0.0) -> Series:
+    return Series(contender, [Sample(work=work, peak_mb=peak_mb) for work in works], error)
 
 
 def test_the_best_peer_is_the_one_with_the_least_median() -> None:
@@ -49,16 +48,6 @@ def test_we_are_not_met_by_failing() -> None:
     assert (line.ours, line.met, line.note) == (FAILED, False, "exit 1")
 
 
-def test_work_alone_is_without_the_start() -> None:
-    line = against_peers(6, "work", [series(OURS, 2), series(POLARS, 3)], least=1.0, alone=True)
-    assert (line.ours, line.figure) == ("200 ms (200 ms - 200 ms)", "1.50x")
-    assert report.everyone([{**line.summary(), "code": ""}]).splitlines() == [
-        "| # | work | Tailrace | Polars sink |",
-        "|---|---|---|---|",
-        "| 6 | work | 200 ms | 300 ms |",
-    ]
-
-
 def test_every_peer_has_a_place_in_each_line() -> None:
     first = against_peers(1, "a", [series(OURS, 1), series(POLARS, 3)], least=1.0)
     second = against_peers(3, "b", [series(OURS, 1), series(DUCKDB_AZURE, error="gone")], least=1.0)
@@ -67,16 +56,39 @@ def test_every_peer_has_a_place_in_each_line() -> None:
     assert rows[2:] == ["| 1 | a | 1.00 s | 3.00 s | - |", "| 3 | b | 1.00 s | - | failed |"]
 
 
-def test_the_limit_counts_the_emulator_only_where_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
-    halves = series(ENCODE_ONLY, 4, cpu=3.0), series(UPLOAD_ONLY, 5, cpu=2.0, emulator_cpu=9.0)
-    strict, shared = full.against_limits("csv", series(OURS, 6), *halves)
-    assert (strict.facts["limit"], strict.figure, strict.met) == (5, "1.20x", False)
-    assert (shared.facts["limit"], shared.figure, shared.met) == (7, "0.86x", True)
-    (failed, _) = full.against_limits("csv", series(OURS, error="exit 1"), *halves)
+def test_our_own_parts_are_an_upper_bound() -> None:
+    line = against_other(2, "work", series(OURS, 6), series(ENCODE_ONLY, 5), most=1.2)
+    assert (line.figure, line.met) == ("1.20x", True)
+    assert against_other(2, "work", series(OURS, 6), series(ENCODE_ONLY, 5), most=1.19).met is False
+    failed = against_other(2, "work", series(OURS, error="exit 1"), series(ENCODE_ONLY, 5), most=1.2)
     assert (failed.ours, failed.met) == (FAILED, False)
-    (unknown, _) = full.against_limits("csv", series(OURS, 6), series(ENCODE_ONLY, error="exit 1"), halves[1])
-    assert unknown.met is None
+    assert against_other(2, "work", series(OURS, 6), series(ENCODE_ONLY, error="exit 1"), most=1.2).met is None
+
+
+def test_the_first_line_says_where_peers_are_faster() -> None:
+    lines = [
+        against_peers(1, "a", [series(OURS, 2), series(POLARS, 1)], least=0.1),
+        against_peers(1, "b", [series(OURS, 4), series(CHDB, 1)], least=0.1),
+        against_peers(1, "c", [series(OURS, 1), series(CHDB, 1)], least=0.1),
+        against_other(2, "d", series(OURS, 6), series(ENCODE_ONLY, 5), most=1.15),
+    ]
+    first = report.table([{**line.summary(), "code": ""} for line in lines]).splitlines()[0]
+    assert first == (
+        "**A peer is faster in 2 of 3 comparisons**: b: chDB azureBlobStorage(), 4.00 times as fast; "
+        "a: Polars sink, 2.00 times as fast."
+    )
+
+
+def test_the_largest_peak_is_of_ours_and_of_exports() -> None:
+    lines = [
+        against_peers(1, "a", [series(OURS, 2, peak_mb=200), series(POLARS, 1, peak_mb=900)], least=1),
+        against_peers(3, "client", [series(OURS, 2, peak_mb=800), series(POLARS, 1)], least=1),
+        against_peers(5, "b", [series(OURS, 2, peak_mb=301), series(POLARS, 1)], least=1),
+    ]
+    line = report.of_memory([one.summary() for one in lines])
+    assert line is not None
+    assert (line.ours, line.met, line.note) == ("301 MB", False, "in: b")
+    assert report.of_memory([lines[1].summary()]) is None
 
 
 @pytest.mark.parametrize(("walls", "exponent", "met"), [((1, 10, 50), "1.000", True), ((1, 100, 2500), "2.000", False)])
@@ -119,7 +131,7 @@ def test_lines_of_other_code_that_say_less_are_not_kept(
     tmp_path: Path, kept: Callable[..., list[tuple[int, str]]]
 ) -> None:
     told = json.loads((tmp_path / "report.json").read_text())
-    del told["lines"][3]["alone"]
+    del told["lines"][3]["facts"]
     (tmp_path / "report.json").write_text(json.dumps(told))
     assert kept() == [(1, "json")]
 
@@ -157,7 +169,7 @@ def _verdict(folder: Path, output: pa.Table, **options: Any) -> str:
 
 def test_an_output_that_is_right_passes(tmp_path: Path) -> None:
     assert _verdict(tmp_path, _table()) == ""
-    assert _verdict(tmp_path, _table().slice(10, 20), batches=(1, 2)) == ""
+    assert _verdict(tmp_path, _table().slice(10, 20), between=("batch", 1, 2)) == ""
     assert _verdict(tmp_path, _table().take([3, 7]), ids=[3, 7]) == ""
     assert _verdict(tmp_path, _table(), sort="rating") == ""
 

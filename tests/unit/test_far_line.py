@@ -47,3 +47,27 @@ def test_a_round_trip_has_the_delay_and_bytes_have_the_rate(echo: int) -> None:
         # But for what it may catch up with.
         assert time.monotonic() - began >= len(sent) / BYTES_PER_SECOND - 0.02
         assert got == sent
+
+
+def test_all_connections_share_a_rate_in_all() -> None:
+    """Two clients that send half each take as long as one that sends all."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    half, rate = 1_000_000, 10_000_000
+
+    def sink() -> None:
+        with listener.accept()[0] as client:
+            while client.recv(65_536):
+                pass
+
+    sinks = [threading.Thread(target=sink) for _ in range(2)]
+    for thread in sinks:
+        thread.start()
+    began = time.monotonic()
+    with Proxy(listener.getsockname()[1], rate=rate, shared=True) as proxy:
+        for _ in range(2):
+            with socket.create_connection(("127.0.0.1", proxy.port)) as line:
+                line.sendall(bytes(half))
+        for thread in sinks:
+            thread.join(30)
+    assert time.monotonic() - began >= 2 * half / rate - 0.02
+    listener.close()

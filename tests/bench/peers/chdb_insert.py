@@ -7,11 +7,10 @@ from typing import Any
 from tests.bench.job import Job, run
 
 _FORMATS = {"csv": "CSVWithNames", "json": "JSONEachRow", "parquet": "Parquet"}
-_UNITS = {"MB": 1_000_000, "GB": 1_000_000_000}
 
 
 def prepare(job: Job) -> Callable[[], None]:
-    """Open a session; a sort with a memory limit spills at half of it."""
+    """Open a session."""
     # By name, since only the environment of the peers has it.
     chdb: Any = import_module("chdb.session")
     session = chdb.Session()
@@ -19,14 +18,9 @@ def prepare(job: Job) -> Callable[[], None]:
     names = ",".join(part.rsplit("/", 1)[1] for part in job.parts)
     folder = job.parts[0].rsplit("/", 1)[0]
     select = job.select(f"file('{folder}/{{{names}}}', Parquet)", details=details)
-    limit = ""
-    if job.memory:
-        # A hard max_memory_usage of the same size made the sort of 2 M rows fail, so only the spilling is asked for.
-        size = int(job.memory[:-2]) * _UNITS[job.memory[-2:]]
-        limit = f" SETTINGS max_bytes_before_external_sort = {size // 2}"
     sql = (
         f"INSERT INTO FUNCTION azureBlobStorage('{job.connection_string}', '{job.container}', '{job.blob}', "
-        f"'{_FORMATS[job.format]}') {select}{limit}"
+        f"'{_FORMATS[job.format]}') {select}"
     )
 
     def work() -> None:

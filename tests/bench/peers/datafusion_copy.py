@@ -8,22 +8,19 @@ from typing import Any
 
 from tests.bench.job import Job, run
 
-_UNITS = {"MB": 1_000_000, "GB": 1_000_000_000}
 _STORED_AS = {"csv": "CSV", "json": "JSON", "parquet": "PARQUET"}
 _DETAILS_AS_TEXT = "concat(details['color'], ' ', array_to_string(details['tags'], '|'), ' ', details['grams'])"
 """Its CSV has no nested columns, and it has no function that makes JSON."""
 
 
 def prepare(job: Job) -> Callable[[], None]:
-    """Open a context, with the memory limit of the job, if it has one, and the disk to spill to."""
+    """Open a context that may spill to the disk."""
     # Where its emulator mode looks for the emulator.
     os.environ["AZURITE_BLOB_STORAGE_URL"] = job.endpoint.rsplit("/", 1)[0]
     # By name, since only the environment of the peers has it.
     datafusion: Any = import_module("datafusion")
     stores: Any = import_module("datafusion.object_store")
     runtime = datafusion.RuntimeEnvBuilder().with_disk_manager_os()
-    if job.memory:
-        runtime = runtime.with_fair_spill_pool(int(job.memory[:-2]) * _UNITS[job.memory[-2:]])
     # Off by default, and documented as what spares it decoding rows that a filter drops.
     config = datafusion.SessionConfig().set("datafusion.execution.parquet.pushdown_filters", "true")
     context = datafusion.SessionContext(config, runtime)

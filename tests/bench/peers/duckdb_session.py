@@ -12,13 +12,11 @@ OPTIONS = {"csv": "FORMAT csv", "json": "FORMAT json, ARRAY true", "parquet": "F
 
 
 def connect(job: Job) -> duckdb.DuckDBPyConnection:
-    """An instance in UTC; with the memory limit of the job, if it has one."""
+    """An instance in UTC."""
     connection = duckdb.connect()
     connection.execute("SET TimeZone='UTC'")
     connection.execute("SET enable_progress_bar=false")
     connection.execute(f"SET temp_directory='{job.scratch}/duckdb'")
-    if job.memory:
-        connection.execute(f"SET memory_limit='{job.memory}'")
     return connection
 
 

@@ -16,8 +16,9 @@ def prepare(job: Job) -> Callable[[], None]:
     frame = pl.scan_parquet(list(job.parts)).select(COLUMNS)
     if job.ids is not None:
         frame = frame.filter(pl.col("id").is_in(list(job.ids)))
-    if job.batches is not None:
-        frame = frame.filter((pl.col("batch") >= job.batches[0]) & (pl.col("batch") <= job.batches[1]))
+    if job.between is not None:
+        column, low, high = job.between
+        frame = frame.filter((pl.col(column) >= low) & (pl.col(column) <= high))
     if job.sort:
         frame = frame.sort(job.sort)
     if job.format == "csv":
