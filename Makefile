@@ -80,7 +80,7 @@ bench-quick: LARGE ?= 2
 bench-quick: WORKFLOWS ?= 300
 bench-quick: COLD ?= 1
 bench-quick: INTO ?= quick
-bench-quick: bench ## The same in three minutes: it shows that all works, not who is faster
+bench-quick: bench ## The same in a few minutes: it shows that all works, not who is faster
 
 bench-lock: # the peers' lock anew (needs uv)
 	$(subst pyproject.toml,tests/bench/requirements.in,$(subst $(EXTRAS),,$(COMPILE))) -o tests/bench/peers.lock
