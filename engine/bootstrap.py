@@ -4,8 +4,10 @@ from datetime import timedelta
 from functools import cache, partial
 
 from engine.catalog.catalog import ResultStore
+from engine.execute.instance_pool import InstancePool
 from engine.exports.exporter import Exporter
 from engine.exports.store_pair import StorePair
+from engine.runners import LocalRunner, Runner
 from engine.runners.size_router import make_runner
 from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
 from engine.stores import located, open_store
@@ -25,15 +27,19 @@ def open_exporter(
     runner: RunnerSettings | None = None,
     *,
     keep: timedelta = timedelta(days=1),
+    instances: InstancePool | None = None,
 ) -> Exporter:
-    """The exporter from the results to the exports; ``keep`` is how long a file stays without a word of anyone.
+    """The exporter from the results to the exports; a file is retained for ``keep`` after its last use.
 
-    Both stores raise StoreUnavailable while they have no marker (`initialise`). Raises InvalidInput for a runner that
-    cannot be had.
+    Sessions of exports use ``instances`` if there is a pool. Both stores raise StoreUnavailable while they have no
+    marker (`initialise`). Raises InvalidInput for a runner that is not available.
     """
     pair = open_pair(storage)
     results, exports = ResultStore(_marked(storage, pair, "results")), _marked(storage, pair, "exports")
-    made = None if runner is None else make_runner(runner, storage, duckdb, results.store, exports)
+    if runner is None:
+        made: Runner = LocalRunner(results.store, exports, duckdb, instances)
+    else:
+        made = make_runner(runner, storage, duckdb, results.store, exports, instances)
     return Exporter(results, exports, duckdb, keep=keep, runner=made)
 
 

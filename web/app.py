@@ -17,7 +17,6 @@ from starlette.routing import Route
 
 from engine.common.ids import is_id
 from engine.errors import EngineError
-from engine.execute.session import SPARES
 from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
 from web.api.column import column
 from web.api.download import EXPOSED_HEADERS, download
@@ -67,7 +66,7 @@ def create_app_with(services: Services) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        with SPARES.kept():
+        with services.instances.running():
             async with assistants.running() if assistants else nullcontext():
                 yield
                 await services.close()

@@ -7,6 +7,8 @@ from typing import TypeVar
 import anyio.to_thread
 
 from engine.bootstrap import open_exporter
+from engine.execute.instance_pool import InstancePool
+from engine.execute.session import open_instance
 from engine.exports.exporter import Exporter
 from engine.exports.status import Tickets
 from engine.plan.planner import ExportPlan
@@ -48,6 +50,8 @@ class Services:
     tickets: Tickets
     queries: Queries
     read_urls: ReadUrls | None
+    instances: InstancePool
+    """Runs while the application does: see `web.app`."""
 
     async def plan(self, wanted: ExportRequest, team: str) -> ExportPlan:
         """The plan of a request of a team. Raises NotFound or InvalidRequest."""
@@ -74,7 +78,8 @@ def make_services(
     Without ``runner`` every export runs in this process. Raises InvalidInput for a runner that cannot be had.
     """
     # A quarter more than a URL lives, so that giving out another one is rarely a write.
-    exporter = open_exporter(storage, duckdb, runner, keep=signing.url_ttl * 1.25)
+    instances = InstancePool(open_instance)
+    exporter = open_exporter(storage, duckdb, runner, keep=signing.url_ttl * 1.25, instances=instances)
     places = Admission(
         at_once=admission.exports_at_once,
         queue_length=admission.queue_length,
@@ -90,6 +95,7 @@ def make_services(
         tickets=tickets,
         queries=Queries(query, duckdb),
         read_urls=_read_urls(signing, exporter.exports),
+        instances=instances,
     )
 
 

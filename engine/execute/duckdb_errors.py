@@ -1,4 +1,4 @@
-"""What an error of DuckDB means for an export."""
+"""Translates errors of DuckDB into those of the engine."""
 
 import errno
 import os
@@ -8,30 +8,30 @@ import duckdb
 from engine.common.cancellation import CancelToken
 from engine.errors import Cancelled, LimitExceeded, SourceDamaged
 from engine.execute.filesystems import PartFileSystem
-from engine.execute.spill_limit import TOO_LARGE
+from engine.execute.spill_limit import OUT_OF_MEMORY
 
 _DISK_FULL = os.strerror(errno.ENOSPC)
 
 _UNREADABLE = (
     duckdb.IOException,
     duckdb.InvalidInputException,
-    # DuckDB looks for a part whose file is gone as a folder, which the fence refuses.
+    # DuckDB tries a missing file as a folder, which is not on the allow-list.
     duckdb.PermissionException,
-    # The part lacks a column of the manifest, or has it with another type.
+    # A column of the manifest is missing in the part, or has another type.
     duckdb.BinderException,
 )
-"""What DuckDB raises for a damaged part; for a bad footer it raises its bare Error."""
+"""What DuckDB raises for a damaged part; for a bad footer it raises the base class itself."""
 
 
 def export_error(error: duckdb.Error, parts: PartFileSystem, cancel: CancelToken) -> BaseException:
-    """The error of ours that DuckDB's stands for; one that nobody else has caused is returned as it is."""
+    """The engine's error for an error of DuckDB, or that error itself if it has no cause outside the engine."""
     if parts.failure is not None:
         return parts.failure
     if cancel.cancelled:
         return Cancelled("The export was cancelled.")
-    # DuckDB itself writes to a disk only when it spills.
+    # DuckDB writes to disk only when it spills.
     if isinstance(error, duckdb.OutOfMemoryException) or _DISK_FULL in str(error):
-        return LimitExceeded(TOO_LARGE)
+        return LimitExceeded(OUT_OF_MEMORY)
     if isinstance(error, _UNREADABLE) or type(error) is duckdb.Error:
         return SourceDamaged("A part of the run cannot be read.")
     return error

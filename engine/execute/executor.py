@@ -1,4 +1,4 @@
-"""Where ranges run: a few DuckDB instances side by side, each range one COPY into the ordered sink."""
+"""Runs the ranges of a plan on a few DuckDB instances in parallel: each range is one COPY into the ordered sink."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +16,7 @@ from engine.execute.duckdb_errors import export_error
 from engine.execute.fifo import Pipe, open_pipe
 from engine.execute.file_assembler import FileAssembler, assembler_for
 from engine.execute.filesystems import PartFileSystem, StageFileSystem
+from engine.execute.instance_pool import InstancePool
 from engine.execute.ordered_sink import OrderedSink
 from engine.execute.run_files import RunFiles, target_of
 from engine.execute.session import open_session
@@ -28,22 +29,23 @@ _MAX_WAITING_BYTES = 64 * 1024 * 1024
 
 
 def waiting_bytes(workers: int) -> int:
-    """How many encoded bytes may wait for the ranges before them: 16 MiB for each worker but the first, at most 64."""
+    """Encoded bytes that may wait for the ranges before them: 16 MiB for each worker but the first, at most 64 MiB."""
     return min(_MAX_WAITING_BYTES, _WAITING_BYTES * max(1, workers - 1))
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutionContext:
-    """The limits of an execution, what ends it early, and whom it tells how far it is."""
+    """The limits of an execution, its cancel token, and its progress; sessions use ``instances`` if there are any."""
 
     settings: DuckDBSettings
     cancel: CancelToken
     progress: Progress
+    instances: InstancePool | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Copies:
-    """``count`` COPY statements, each made when its turn comes; the n-th writes to ``target_of(n)``."""
+    """``count`` COPY statements, each made just before it runs; the n-th writes to ``target_of(n)``."""
 
     count: int
     statement: Callable[[int], Statement]
@@ -54,9 +56,9 @@ def run_ranges(plan: ExportPlan, files: RunFiles, forward: Callable[[Chunk], Non
 
     Raises LimitExceeded, SourceDamaged, Cancelled, or whatever ``forward`` raised; bytes may have been forwarded then.
     """
-    # A single thread over its own range keeps order for free; a sort is one range and takes all threads.
+    # A single thread preserves the order of its range at no cost; a sort is one range that uses all threads.
     threads = context.settings.threads if plan.sort is not None else 1
-    # Several threads hand over a batch as one piece; through a file system of ours that would hold Python's lock.
+    # Several threads write a batch at once, during which a Python file system would hold the interpreter lock.
     with open_pipe(context.settings.spill_directory) if threads > 1 else nullcontext() as pipe:
 
         def copy(ordinal: int) -> Statement:
@@ -69,7 +71,7 @@ def run_ranges(plan: ExportPlan, files: RunFiles, forward: Callable[[Chunk], Non
 
 def _assembler(plan: ExportPlan) -> FileAssembler:
     if len(plan.ranges) == 1 and plan.request.format.name == "parquet":
-        # The one file that DuckDB writes is the export.
+        # The file that DuckDB writes is the export.
         return FileAssembler()
     return assembler_for(plan.request.format.name, bom=plan.request.csv.bom)
 
@@ -88,13 +90,13 @@ def run_copies(
     threads: int = 1,
     pipe: Pipe | None = None,
 ) -> int:
-    """Run COPYs side by side on instances of ``threads`` threads each, and return the number of rows written.
+    """Run COPYs in parallel on instances of ``threads`` threads each, and return the number of rows written.
 
-    With a ``pipe`` there is one COPY, and the pipe is its target. Raises what `run_ranges` raises.
+    A ``pipe`` is the target of a single COPY. Raises what `run_ranges` raises.
     """
     workers = min(context.settings.threads, copies.count)
     sink = OrderedSink(assembler, forward, count=copies.count, max_waiting_bytes=waiting_bytes(workers))
-    work = _Work(copies, files, sink, context, workers=workers, threads=threads, pipe=pipe)
+    work = _CopyQueue(copies, files, sink, context, workers=workers, threads=threads, pipe=pipe)
     if workers == 1:
         return work.run()
     with ThreadPoolExecutor(workers, thread_name_prefix="range") as pool:
@@ -107,8 +109,8 @@ def run_copies(
     return sum(future.result() for future in futures)
 
 
-class _Work:
-    """The ranges of one export, taken in order by its workers."""
+class _CopyQueue:
+    """The COPYs of one export, which its workers run in order."""
 
     def __init__(
         self,
@@ -133,7 +135,7 @@ class _Work:
         self._lock = Lock()
 
     def run(self) -> int:
-        """Run ranges until none is left, and return the number of rows that this worker wrote."""
+        """Run COPYs until none is left, and return the number of rows that this worker wrote."""
         parts = self._files.file_system()
         try:
             with (
@@ -143,14 +145,15 @@ class _Work:
                     workers=self._workers,
                     allowed=self._allowed,
                     file_systems=(StageFileSystem(self._sink), parts, *self._files.others),
+                    instances=self._context.instances,
                 ) as connection,
                 self._context.cancel.watching(connection),
             ):
                 return self._run(connection)
         except duckdb.Error as error:
-            raise self._fail(self._meaning(error, parts)) from error
+            raise self._fail(self._translated(error, parts)) from error
         except BaseException as error:
-            # Whatever it is, no worker may wait for a range that will never end.
+            # No other worker may wait for a range that will never end.
             self._fail(error)
             raise
 
@@ -158,11 +161,11 @@ class _Work:
         rows = 0
         while (ordinal := self._next()) is not None:
             statement = self._copies.statement(ordinal)
-            with nullcontext() if self._pipe is None else self._pipe.drained(partial(self._take, ordinal)):
+            with nullcontext() if self._pipe is None else self._pipe.draining(partial(self._write, ordinal)):
                 written = connection.execute(statement.sql, statement.parameters).fetchone()
             self._context.cancel.raise_if_cancelled()
             if self._sink.failure is not None:
-                # DuckDB may have written the last bytes before the pipe broke.
+                # DuckDB may have written its last bytes before the reading end of the pipe was closed.
                 raise self._sink.failure
             if written:
                 rows += written[0]
@@ -170,7 +173,7 @@ class _Work:
             self._sink.end(ordinal)
         return rows
 
-    def _take(self, ordinal: int, data: bytes) -> None:
+    def _write(self, ordinal: int, data: bytes) -> None:
         try:
             self._sink.write(ordinal, data)
         except Exception as error:
@@ -185,9 +188,9 @@ class _Work:
             return self._next_ordinal - 1
 
     def _fail(self, error: BaseException) -> BaseException:
-        """Stop the other workers; the first failure of all is the one to raise."""
+        """Stop the other workers, and return the first failure of all, which is the one to raise."""
         self._sink.fail(error)
         return self._sink.failure or error
 
-    def _meaning(self, error: duckdb.Error, parts: PartFileSystem) -> BaseException:
+    def _translated(self, error: duckdb.Error, parts: PartFileSystem) -> BaseException:
         return self._sink.failure or export_error(error, parts, self._context.cancel)

@@ -1,7 +1,7 @@
-"""A pipe that DuckDB writes as a file, read by a thread piece by piece.
+"""A named pipe that DuckDB writes as a file, and that a thread reads.
 
-A file system of ours is handed whole batches of a sort, 43 MB and more, which DuckDB copies twice while it holds
-Python's lock; into a pipe it writes without it.
+For a Python file system, DuckDB copies whole batches of a sort twice, 43 MB and more, while it holds the interpreter
+lock; it writes to a pipe without the lock.
 """
 
 import fcntl
@@ -13,54 +13,54 @@ from threading import Thread
 
 from engine.common.temp_folders import spill_folder
 
-_PIECE_BYTES = 512 * 1024
+_READ_BYTES = 512 * 1024
 _PIPE_BYTES = 1024 * 1024
-"""The most that Linux gives to users without rights."""
+"""The maximum for unprivileged users of Linux (pipe-max-size, pipe(7))."""
 
 
 class Pipe:
-    """Bytes on their way from ``path`` to whoever drains it."""
+    """A named pipe at ``path``."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         os.mkfifo(path, 0o600)
 
     @contextmanager
-    def drained(self, take: Callable[[bytes], None]) -> Iterator[None]:
-        """While inside, whatever is written to the path goes to ``take``, on a thread of its own; all of it at the end.
+    def draining(self, consume: Callable[[bytes], None]) -> Iterator[None]:
+        """Within the block, a thread passes everything that is written to the path to ``consume``.
 
-        If ``take`` raises, the writer finds the pipe broken, and nothing more is taken; who has to know of the error
-        sees to it in ``take``.
+        Leaving the block waits until all of it is consumed. If ``consume`` raises, the error is dropped and the writer
+        gets a broken pipe; ``consume`` has to report the error itself.
         """
-        # Without waiting for each other: a writer that fails before it opens the pipe must keep nobody.
+        # Opened without blocking: a writer may fail before it opens the pipe.
         reading = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
         writing = os.open(self.path, os.O_WRONLY)
         os.set_blocking(reading, True)
         with suppress(OSError, AttributeError):
-            # Only Linux knows it, and a user who has very many pipes may not have larger ones.
+            # Linux only, and refused to a user with very many pipes.
             fcntl.fcntl(reading, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-        thread = Thread(target=_drain, args=(reading, take), name="pipe")
+        thread = Thread(target=_drain, args=(reading, consume), name="pipe")
         thread.start()
         try:
             yield
         finally:
-            # The last writer's end is what the reader sees as the end of the file.
+            # The reader sees the end of the file when the last writer has closed it.
             os.close(writing)
             thread.join()
 
 
 @contextmanager
 def open_pipe(parent: Path) -> Iterator[Pipe]:
-    """A pipe in a folder of its own below ``parent``, gone at the end."""
+    """Create a pipe in a temporary folder below ``parent``, which is removed at the end."""
     with spill_folder(parent) as folder:
         yield Pipe(folder.absolute() / "pipe")
 
 
-def _drain(reading: int, take: Callable[[bytes], None]) -> None:
+def _drain(reading: int, consume: Callable[[bytes], None]) -> None:
     try:
-        while data := os.read(reading, _PIECE_BYTES):
-            take(data)
-    except Exception:  # noqa: BLE001  # the sink knows, and the writer finds the pipe broken
+        while data := os.read(reading, _READ_BYTES):
+            consume(data)
+    except Exception:  # noqa: BLE001  # `consume` has reported it, and the writer gets a broken pipe
         return
     finally:
         os.close(reading)

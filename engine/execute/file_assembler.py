@@ -1,26 +1,26 @@
-"""How the files that DuckDB writes for single ranges become one file: one assembler for each format.
+"""Assembles the files that DuckDB writes for single ranges into one file; each format has an assembler.
 
-The same assembler works in three places: the whole file in this process, the part of it that one task of a cluster
-encodes, and the file that the driver of a cluster puts together from such parts.
+The same assemblers make the whole file in this process, the segment of it that one task of a cluster encodes, and the
+file that the driver of a cluster joins from such segments.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from engine.common.chunk import Chunk
-from engine.parquet.footer_merge import MAGIC, TAIL_BYTES, FooterJoin
+from engine.parquet.footer_merge import MAGIC, TAIL_BYTES, FooterMerger
 
 BOM = "\ufeff".encode()
 
 ARRAY_OPEN, _ARRAY_CLOSE = b"[\n\t", b"\n]\n"
 ROW_SEPARATOR = b",\n\t"
-"""Between two rows of a JSON array; as long as what opens the array, so that one can take the other's place."""
+"""Separates two rows of a JSON array; as long as `ARRAY_OPEN`, so that one can replace the other."""
 
 
 class FileAssembler:
-    """Lines: ranges follow each other as they are, behind one ``head``. The base of the other formats.
+    """Concatenates ranges unchanged after a ``head``; the base class of the other formats.
 
-    Its methods are called in the order of the ranges and return what goes into the file. Bytes are passed on as views
-    of what DuckDB wrote, because Python's lock is held while any of them are copied.
+    The methods are called in the order of the ranges, and return what goes into the file. They return views of what
+    DuckDB wrote, because copying bytes would hold the interpreter lock.
     """
 
     def __init__(self, head: bytes = b"") -> None:
@@ -38,10 +38,10 @@ class FileAssembler:
         """End the file."""
         return ()
 
-    def replace_head(self, _head_of_part: Callable[[int], bytes]) -> bytes | None:
-        """Take a part that another assembler made, without the ``last`` one's end.
+    def replace_head(self, _head_of_segment: Callable[[int], bytes]) -> bytes | None:
+        """Add a segment that another assembler has made.
 
-        ``head_of_part(n)`` gives the first ``n`` bytes of the part. Returns what has to stand in their place, or None.
+        ``head_of_segment(n)`` returns its first ``n`` bytes. Returns the bytes that have to replace them, or None.
         """
         return None
 
@@ -51,7 +51,7 @@ class FileAssembler:
         return ()
 
     def add_footers(self, footers: Sequence[bytes]) -> None:
-        """Take the footers of a part that another assembler made. Raises ValueError if the schemas differ."""
+        """Take the footers of a segment that another assembler has made. Raises ValueError if the schemas differ."""
 
     def _take_head(self) -> bytes:
         head, self._head = self._head, b""
@@ -59,10 +59,10 @@ class FileAssembler:
 
 
 class ArrayAssembler(FileAssembler):
-    """JSON: the arrays of the ranges become one array.
+    """Joins the JSON arrays of the ranges into one array.
 
     DuckDB writes ``[\\n\\t{...},\\n\\t{...}\\n]\\n``, and ``[\\n\\t\\n]\\n`` for no rows, which becomes ``[]``.
-    A part that is not the ``first`` begins with a separator, as if rows came before; the ``last`` closes the array.
+    A segment that is not the ``first`` begins with a separator, as if it followed rows; the ``last`` closes the array.
     """
 
     def __init__(self, *, first: bool = True, last: bool = True) -> None:
@@ -73,11 +73,11 @@ class ArrayAssembler(FileAssembler):
         self._range_started = False
 
     def feed(self, data: Chunk) -> Iterable[Chunk]:
-        """Pass on the bytes before these, which may have the end of the array."""
+        """Return the bytes before these, which may contain the end of the array."""
         if self._range_started and len(data) > len(_ARRAY_CLOSE):
             pending, self._pending = self._pending, data
             return (pending,)
-        # The beginning of a range, or very few bytes.
+        # The beginning of a range, or too few bytes to contain the end.
         self._pending = bytes(self._pending) + bytes(data)
         if self._range_started or len(self._pending) <= len(ARRAY_OPEN) + len(_ARRAY_CLOSE):
             return ()
@@ -88,7 +88,7 @@ class ArrayAssembler(FileAssembler):
         return (lead,)
 
     def end_range(self) -> Iterable[Chunk]:
-        """Pass on the last rows of the range, without its closing bracket."""
+        """Return the last rows of the range, without its closing bracket."""
         rows, started = memoryview(self._pending), self._range_started
         if rows[-len(_ARRAY_CLOSE) :] != _ARRAY_CLOSE:
             raise AssertionError("DuckDB's JSON array does not end as expected")
@@ -96,63 +96,63 @@ class ArrayAssembler(FileAssembler):
         return (rows[: -len(_ARRAY_CLOSE)],) if started else ()
 
     def finish(self) -> Iterable[Chunk]:
-        """The one closing bracket, or the whole of an array without rows."""
+        """Return the closing bracket, or an empty array."""
         if not self._last:
             return ()
         return (b"\n]" if self._any_rows else b"[]",)
 
-    def replace_head(self, head_of_part: Callable[[int], bytes]) -> bytes | None:
-        """The opening bracket in the place of the separator, if no row came before."""
+    def replace_head(self, head_of_segment: Callable[[int], bytes]) -> bytes | None:
+        """Replace the separator by the opening bracket if no row came before."""
         if self._any_rows:
             return None
         self._any_rows = True
-        return ARRAY_OPEN if head_of_part(len(ROW_SEPARATOR)) == ROW_SEPARATOR else None
+        return ARRAY_OPEN if head_of_segment(len(ROW_SEPARATOR)) == ROW_SEPARATOR else None
 
 
 class ParquetAssembler(FileAssembler):
-    """Parquet: the row groups of the ranges follow each other, and their footers become one."""
+    """Concatenates the row groups of the ranges, and merges their footers."""
 
     def __init__(self, *, first: bool = True, last: bool = True) -> None:
         super().__init__(MAGIC if first else b"")
-        self._join = FooterJoin()
+        self._merger = FooterMerger()
         self._pending: list[Chunk] = []
         self._last = last
         self._footers: list[bytes] = []
 
     def feed(self, data: Chunk) -> Iterable[Chunk]:
-        """Keep the bytes: only a file's end says where its row groups are."""
+        """Buffer the bytes: the footer at the end of a file locates its row groups."""
         self._pending.append(data)
         return ()
 
     def end_range(self) -> Iterable[Chunk]:
-        """Pass on the row groups of the range."""
+        """Return the row groups of the range."""
         file, self._pending = self._pending, []
         end = sum(map(len, file)) - TAIL_BYTES
         length = int.from_bytes(b"".join(_cut(file, end, 4)), "little")
         footer = b"".join(_cut(file, end - length, length))
         self._footers.append(footer)
         yield self._take_head()
-        for span in self._join.add(footer):
-            yield from _cut(file, span.start, span.length)
+        for byte_range in self._merger.add(footer):
+            yield from _cut(file, byte_range.start, byte_range.length)
 
     def finish(self) -> Iterable[Chunk]:
-        """The footer. Raises ValueError if there was none to make it of."""
-        return (self._join.footer(),) if self._last else ()
+        """Return the footer. Raises ValueError if no range was added."""
+        return (self._merger.footer(),) if self._last else ()
 
     @property
     def footers(self) -> Sequence[bytes]:
-        """Those of the ranges so far."""
+        """The footers of the ranges so far."""
         return self._footers
 
     def add_footers(self, footers: Sequence[bytes]) -> None:
-        """Count the row groups of a part as following those before."""
+        """Add the row groups of a segment after those before."""
         for footer in footers:
-            for _ in self._join.add(footer):
+            for _ in self._merger.add(footer):
                 pass
 
 
 def assembler_for(format_name: str, *, bom: bool = False, first: bool = True, last: bool = True) -> FileAssembler:
-    """The assembler of a format, for a part of a file that is the ``first`` or the ``last``, or both."""
+    """The assembler of a format, for a segment of a file that is the ``first``, the ``last``, or both."""
     match format_name:
         case "json":
             return ArrayAssembler(first=first, last=last)
@@ -162,12 +162,12 @@ def assembler_for(format_name: str, *, bom: bool = False, first: bool = True, la
 
 
 def _cut(chunks: Iterable[Chunk], start: int, length: int) -> Iterator[Chunk]:
-    """``length`` bytes from ``start`` on of what the chunks are together."""
+    """Cut ``length`` bytes, from ``start`` on, out of the concatenated chunks."""
     for chunk in chunks:
         if length <= 0:
             return
         if start < len(chunk):
-            taken = chunk[start : start + length]
-            yield taken
-            length -= len(taken)
+            cut = chunk[start : start + length]
+            yield cut
+            length -= len(cut)
         start = max(0, start - len(chunk))

@@ -1,6 +1,6 @@
-"""What DuckDB sees of stores: parts that it may read, targets that it may write, and no other file.
+"""File systems through which DuckDB reads the parts of a run and writes the ranges of an export.
 
-DuckDB takes file systems by fsspec's interface and calls a few of its methods: open, glob, size, modified, isfile.
+DuckDB accepts fsspec file systems, and calls a few of their methods: open, glob, size, modified, isfile.
 """
 
 import io
@@ -17,23 +17,22 @@ from engine.errors import SourceDamaged, StoreError
 STAGE = "stage"
 PART = "part"
 
-
-_PIECE_BYTES = 512 * 1024
-"""DuckDB hands over up to 44 MB at once (a batch of a sort), and Python's lock is held while a piece is copied."""
+_WRITE_BYTES = 512 * 1024
+"""DuckDB writes up to 44 MB at once (a batch of a sort); the interpreter lock is held while bytes are copied."""
 
 
 class Sink(Protocol):
-    """Where the bytes of targets go, by their number."""
+    """Receives the bytes of output files by their number."""
 
     def write(self, ordinal: int, data: memoryview) -> None:
-        """Take bytes of one target, which stay as they are."""
+        """Take bytes of one file; they are not changed afterwards."""
 
     def fail(self, reason: BaseException) -> None:
-        """Taking them failed: DuckDB keeps only the text of an error."""
+        """Record why a write failed: DuckDB reports only the text of an error."""
 
 
-class Target(io.RawIOBase):
-    """A write-only file: closing it commits nothing, so that a broken COPY leaves nothing."""
+class RangeOutputFile(io.RawIOBase):
+    """A write-only file. Closing it does not end the range, so a failed COPY leaves nothing."""
 
     def __init__(self, sink: Sink, ordinal: int) -> None:
         self._sink = sink
@@ -46,9 +45,9 @@ class Target(io.RawIOBase):
     def write(self, data: Any) -> int:
         view = memoryview(data)
         try:
-            for start in range(0, len(view), _PIECE_BYTES):
-                self._sink.write(self._ordinal, view[start : start + _PIECE_BYTES])
-        except Exception as error:  # DuckDB would keep only the text of it
+            for start in range(0, len(view), _WRITE_BYTES):
+                self._sink.write(self._ordinal, view[start : start + _WRITE_BYTES])
+        except Exception as error:
             self._sink.fail(error)
             raise
         self._size += len(view)
@@ -59,7 +58,7 @@ class Target(io.RawIOBase):
 
 
 class StageFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is untyped
-    """``stage://{ordinal}``: what a COPY writes there goes into the sink as that range."""
+    """``stage://{ordinal}``: a COPY to it writes that range into the sink."""
 
     protocol = STAGE
     cachable = False
@@ -68,19 +67,19 @@ class StageFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is un
         super().__init__()
         self._sink = sink
 
-    def open(self, path: str, mode: str = "rb", **_: object) -> Target:
-        """Open a target for writing."""
+    def open(self, path: str, mode: str = "rb", **_: object) -> RangeOutputFile:
+        """Open the file of a range for writing."""
         if "w" not in mode:
-            raise PermissionError("targets are written only")
-        return Target(self._sink, int(path.rpartition("/")[2]))
+            raise PermissionError("the file of a range is write-only")
+        return RangeOutputFile(self._sink, int(path.rpartition("/")[2]))
 
     def isfile(self, _path: str) -> bool:
-        """No target is there before it is written."""
+        """False: the file of a range does not exist before it is written."""
         return False
 
 
 class _ReadOnlyFile(io.RawIOBase):
-    """A file of which each read is one ranged read, so that nothing is held of it."""
+    """A file in which every read is one ranged read; nothing is buffered."""
 
     def __init__(self, size: int, read_range: Callable[[int, int], bytes]) -> None:
         self._size = size
@@ -102,14 +101,14 @@ class _ReadOnlyFile(io.RawIOBase):
         return self._position
 
     def read(self, size: int = -1) -> bytes:
-        left = self._size - self._position
-        data = self._read_range(self._position, left if size < 0 else min(size, left))
+        remaining = self._size - self._position
+        data = self._read_range(self._position, remaining if size < 0 else min(size, remaining))
         self._position += len(data)
         return data
 
 
 class ReadOnlyFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is untyped
-    """Files to read; whoever extends it says which there are, how long they are, and what is in them."""
+    """Read-only files; subclasses define their names, sizes and content."""
 
     cachable = False
 
@@ -120,55 +119,55 @@ class ReadOnlyFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is
     def open(self, path: str, mode: str = "rb", **_: object) -> _ReadOnlyFile:
         """Open a file for reading."""
         if mode != "rb":
-            raise PermissionError("these files are read only")
+            raise PermissionError("the file is read-only")
         return _ReadOnlyFile(self.size(path), partial(self.read_range, path))
 
     def glob(self, path: str, **_: object) -> list[str]:
-        """The file itself: names are no patterns."""
+        """The path itself: names are not patterns."""
         return [path]
 
     def modified(self, _path: str) -> datetime:
-        """The same for all, and always."""
+        """When the run was published."""
         return self._modified
 
     def size(self, path: str) -> int:
-        """Bytes of a file."""
+        """Size of a file in bytes."""
         raise NotImplementedError
 
     def read_range(self, path: str, start: int, length: int) -> bytes:
-        """So many bytes of a file; they are there."""
+        """Exactly ``length`` bytes of a file, within its size."""
         raise NotImplementedError
 
 
-class Parts(Protocol):
-    """Where the bytes of parts come from: of an object store, no more than this."""
+class PartReader(Protocol):
+    """Reads the bytes of parts: the one method of an object store that is needed."""
 
     def read(self, key: str, *, start: int = 0, length: int | None = None, etag: str | None = None) -> bytes:
-        """Bytes of one version, as `ObjectStore.read` gives them."""
+        """Read bytes of one version, like `ObjectStore.read`."""
 
 
 class PartFileSystem(ReadOnlyFileSystem):
-    """``part://{key}``: the parts of one run in a store that has no local paths."""
+    """``part://{key}``: the parts of one run in a store without local paths."""
 
     protocol = PART
 
-    def __init__(self, store: Parts, parts: Mapping[str, Part], modified: datetime) -> None:
+    def __init__(self, store: PartReader, parts: Mapping[str, Part], modified: datetime) -> None:
         super().__init__(modified)
         self._store = store
         self._parts = parts
         self.failure: StoreError | None = None
-        """Why a read failed: DuckDB keeps only the text of an error."""
+        """Why a read failed: DuckDB reports only the text of an error."""
 
     def size(self, path: str) -> int:
-        """Bytes, as published."""
+        """Size in bytes, according to the manifest."""
         return self._part(path).bytes
 
     def isfile(self, path: str) -> bool:
-        """Whether the run has that part."""
+        """Whether the part is in the run."""
         return path.partition("://")[2] in self._parts
 
     def read_range(self, path: str, start: int, length: int) -> bytes:
-        """Bytes of the published version of a part, which the run's manifest names."""
+        """Read bytes of the published version of a part."""
         part = self._part(path)
         try:
             return self._store.read(part.key, start=start, length=length, etag=part.etag)

@@ -1,7 +1,7 @@
-"""Bytes of ranges that run side by side, brought into order under a bound of memory.
+"""Puts the bytes of ranges that run in parallel into order, within a memory limit.
 
-The range at the front passes straight through; those behind it wait in memory, and once that is full, their writers
-wait. The front never waits for anyone behind it, so the whole cannot stall.
+Bytes of the front range pass straight through. Bytes of later ranges wait in memory, and their writers block when the
+limit is reached. The front range never waits for a later one, so there is no deadlock.
 """
 
 from collections.abc import Callable, Iterable
@@ -13,7 +13,10 @@ from engine.execute.file_assembler import FileAssembler
 
 
 class OrderedSink:
-    """Writers by range ordinal; what they write reaches ``forward`` in the order of the ordinals, as one file."""
+    """Passes what is written for each range to ``forward``, in the order of the ordinals, as one file.
+
+    Each range has one writer; different writers may be different threads.
+    """
 
     def __init__(
         self, assembler: FileAssembler, forward: Callable[[Chunk], None], *, count: int, max_waiting_bytes: int
@@ -30,7 +33,7 @@ class OrderedSink:
         self._failure: BaseException | None = None
 
     def write(self, ordinal: int, data: Chunk) -> None:
-        """Take bytes of one range. Raises what `fail` was given, if it was called."""
+        """Take bytes of one range. Raises Cancelled if `fail` was called."""
         with self._changed:
             while ordinal != self._front and self._waiting_bytes + len(data) > self._max_waiting_bytes:
                 self._raise_if_failed()
@@ -40,12 +43,12 @@ class OrderedSink:
                 self._waiting.setdefault(ordinal, []).append(data)
                 self._waiting_bytes += len(data)
                 return
-        # Only the writer of the front gets here, so the bytes need no lock of their own.
+        # Only the writer of the front range gets here, so no lock is needed.
         self._flush(ordinal)
         self._emit(self._assembler.feed(data))
 
     def end(self, ordinal: int) -> None:
-        """The range has written all; the ranges behind it that have ended as well follow at once."""
+        """End a range; if it is at the front, later ranges that have ended follow at once."""
         with self._changed:
             self._ended.add(ordinal)
             if ordinal != self._front:
@@ -62,14 +65,14 @@ class OrderedSink:
             self._emit(self._assembler.finish())
 
     def fail(self, reason: BaseException) -> None:
-        """Make every writer raise, those that wait included. The first reason counts."""
+        """Make every writer raise, including those that wait. Only the first reason is recorded."""
         with self._changed:
             self._failure = self._failure or reason
             self._changed.notify_all()
 
     @property
     def failure(self) -> BaseException | None:
-        """What `fail` was given first, or None."""
+        """The first reason given to `fail`, or None."""
         return self._failure
 
     def _flush(self, ordinal: int) -> None:

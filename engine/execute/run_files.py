@@ -1,4 +1,4 @@
-"""The files of a run as DuckDB opens them: by path where they are local, else through a file system of ours."""
+"""The files of a run as DuckDB opens them: by path where they are local, otherwise through a file system."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from engine.stores.port import ObjectStore
 
 @dataclass(frozen=True, slots=True)
 class RunFiles:
-    """Parts of one run that were published at that moment.
+    """Parts of one run.
 
-    ``others`` are more file systems that statements may read, and ``other_names`` the names in them that are allowed.
+    ``others`` are further file systems that statements may read, and ``other_names`` the allowed paths in them.
     """
 
     store: ObjectStore
@@ -25,25 +25,25 @@ class RunFiles:
     other_names: Sequence[str] = ()
 
     def names(self, parts: Sequence[Part]) -> list[str]:
-        """What DuckDB opens for these parts."""
+        """The paths at which DuckDB opens these parts."""
         return [source_of(self.store, part.key) for part in parts]
 
     @property
     def allowed(self) -> list[str]:
-        """All that may be read."""
+        """All paths that may be read."""
         return [*self.names(self.parts), *self.other_names]
 
     def file_system(self) -> PartFileSystem:
-        """The parts as DuckDB reads them where they are not local files."""
+        """A file system for the parts that are not local files."""
         return PartFileSystem(self.store, {part.key: part for part in self.parts}, self.published_at)
 
 
 def source_of(store: ObjectStore, key: str) -> str:
-    """What DuckDB opens for a part: its path, or a URL that leads to the store."""
+    """The path at which DuckDB opens a part: a local file, or a URL of `PartFileSystem`."""
     path = store.local_path(key)
     return f"{PART}://{key}" if path is None else str(path.absolute())
 
 
 def target_of(ordinal: int) -> str:
-    """What DuckDB writes for a range."""
+    """The path to which a COPY writes the range with that ordinal."""
     return f"{STAGE}://{ordinal}"

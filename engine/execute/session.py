@@ -1,6 +1,6 @@
-"""One locked DuckDB instance: it reads the files that it is given, writes the targets it is given, and nothing else.
+"""A session with a locked DuckDB instance, which opens only the files on its allow-list.
 
-Limits and allow-lists belong to the instance, so each worker of each export has one of its own.
+Limits and allow-lists belong to an instance, so every worker of an export has a separate one.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,12 +11,12 @@ from fsspec import AbstractFileSystem
 
 from engine.common.quoting import literal
 from engine.common.temp_folders import spill_folder
-from engine.execute.instance_pool import Spares
-from engine.execute.spill_limit import bounded_spill
+from engine.execute.instance_pool import InstancePool
+from engine.execute.spill_limit import limit_spill
 from engine.settings import DuckDBSettings, megabytes
 
 _COUNTED_PERCENT = 80
-"""What DuckDB counts of the memory that it takes: the text that its writers hold comes on top."""
+"""DuckDB's share of the memory limit: the text that its writers buffer is not counted by its own limit."""
 
 FENCE = (
     "SET allow_persistent_secrets=false",
@@ -25,33 +25,29 @@ FENCE = (
     "SET allow_community_extensions=false",
     "SET TimeZone='UTC'",
     "SET enable_progress_bar=false",
-    # Where a COPY writes a file for each value of a column: four times as many, as it has them, take longer.
+    # Rows buffered by a COPY that writes a file for each value of a column; the default, four times as many, is slower.
     "SET partitioned_write_flush_threshold=122880",
-    # A list of values is a join, and rows keep their order only while the run is on the side that streams.
+    # A list of values is a join, and the order of rows is preserved only while the run is on the probe side.
     "SET disabled_optimizers='join_order,build_side_probe_side'",
 )
-"""What every instance is told first."""
+"""Settings of every instance."""
 
 
-def _unlimited() -> duckdb.DuckDBPyConnection:
-    """An instance as all are in the beginning, which knows of nothing to read or to write yet."""
+def open_instance() -> duckdb.DuckDBPyConnection:
+    """An instance without the limits and the allow-list of a session; see `InstancePool`."""
     connection = duckdb.connect(
         config={
-            # More would be threads that wait; without a folder it can spill nothing.
+            # One thread until a session needs more; no spilling without the folder of a session.
             "threads": 1,
             "temp_directory": "",
             "preserve_insertion_order": True,
             "python_enable_replacements": False,
-            # It would keep the ends of all parts to the end, to spare each range one small read.
+            # It would cache the footers of all parts until the end, to avoid one small read for each range.
             "enable_external_file_cache": False,
         }
     )
     connection.execute("; ".join(FENCE))
     return connection
-
-
-SPARES = Spares(_unlimited, most=2)
-"""Instances of this process that are open ahead, for services; sessions are the same with and without them."""
 
 
 @contextmanager
@@ -63,11 +59,13 @@ def open_session(
     allowed: Sequence[str] = (),
     file_systems: Sequence[AbstractFileSystem] = (),
     locked: bool = True,
+    instances: InstancePool | None = None,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """An instance with ``threads`` threads and the memory of one of ``workers``.
+    """Open a session with ``threads`` threads and the share of memory and spill space of one of ``workers``.
 
-    ``allowed`` are the exact paths that it may open, for reading and for writing (DuckDB knows no difference).
-    A session that is not ``locked`` is for publishers, who name files of their own machine.
+    It may open exactly the paths in ``allowed``, for reading and for writing (DuckDB does not distinguish). Pass
+    ``locked=False`` only where the caller chooses the files: the session may then open any file of this machine. The
+    instance is taken from ``instances``, or opened and closed here without a pool.
     """
     limits = {
         "threads": str(threads),
@@ -75,7 +73,7 @@ def open_session(
         "max_temp_directory_size": _share(settings.spill_limit, workers),
     }
     with spill_folder(settings.spill_directory) as spill:
-        connection = SPARES.take()
+        connection = open_instance() if instances is None else instances.acquire()
         try:
             for file_system in file_systems:
                 connection.register_filesystem(file_system)
@@ -84,19 +82,22 @@ def open_session(
             if locked:
                 statements += fence(allowed)
             connection.execute("; ".join(statements))
-            with bounded_spill(connection, spill, megabytes(settings.spill_limit) * 1_000_000 // workers):
+            with limit_spill(connection, spill, megabytes(settings.spill_limit) * 1_000_000 // workers):
                 yield connection
         except BaseException:
-            # What it may have spilled goes before the folder.
+            # Its spill files have to be removed before the folder.
             connection.close()
             raise
         finally:
-            SPARES.retire(connection)
+            if instances is None:
+                connection.close()
+            else:
+                instances.release(connection)
 
 
 def fence(paths: Iterable[str], *, locked: bool = True) -> list[str]:
-    """What makes an instance open these paths alone, for good; ``locked`` keeps its other options as they are."""
-    # The allow-list goes before the fence, the fence before the lock.
+    """Statements that limit an instance to these paths for good; ``locked`` also freezes its other settings."""
+    # The order matters: the second statement freezes the allow-list, the third freezes all settings.
     allowed = f"SET allowed_paths=[{', '.join(map(literal, paths))}]"
     lock = ["SET lock_configuration=true"] if locked else []
     return [allowed, "SET enable_external_access=false", *lock]

@@ -1,7 +1,7 @@
-"""The bound on what one DuckDB instance may spill.
+"""Limits what one DuckDB instance may spill to disk.
 
-DuckDB's own ``max_temp_directory_size`` does not count the blocks of a sort: with 1 MB allowed, 3 M rows spilled 469 MB
-(1.5.5). So the folder is looked at while the instance works, and a statement that goes beyond is interrupted.
+DuckDB's ``max_temp_directory_size`` does not count the blocks of a sort: with a limit of 1 MB, 3 M rows spilled 469 MB
+(1.5.5). So a thread polls the size of the folder, and interrupts a statement that exceeds the limit.
 """
 
 import threading
@@ -13,33 +13,33 @@ import duckdb
 
 from engine.errors import LimitExceeded
 
-_LOOK_SECONDS = 0.1
-TOO_LARGE = (
-    "The export needs more memory or spill space than one export may take: narrow it by filters, or leave out sortBy."
+_POLL_INTERVAL_SECONDS = 0.1
+OUT_OF_MEMORY = (
+    "The export exceeds the limit of memory or spill space for one export: narrow it by filters, or leave out sortBy."
 )
 
 
 @contextmanager
-def bounded_spill(connection: duckdb.DuckDBPyConnection, folder: Path, limit_bytes: int) -> Iterator[None]:
-    """Interrupt the connection when the files in its folder are larger than that; then raise LimitExceeded."""
-    over, exceeded = threading.Event(), threading.Event()
+def limit_spill(connection: duckdb.DuckDBPyConnection, folder: Path, limit_bytes: int) -> Iterator[None]:
+    """Interrupt the connection when its spill folder exceeds ``limit_bytes``, and raise LimitExceeded."""
+    done, exceeded = threading.Event(), threading.Event()
 
-    def look() -> None:
-        while not over.wait(_LOOK_SECONDS):
+    def poll() -> None:
+        while not done.wait(_POLL_INTERVAL_SECONDS):
             if _size(folder) > limit_bytes:
                 exceeded.set()
                 connection.interrupt()
 
-    watcher = threading.Thread(target=look, name="spill", daemon=True)
+    watcher = threading.Thread(target=poll, name="spill", daemon=True)
     watcher.start()
     try:
         yield
     except duckdb.Error as error:
         if exceeded.is_set():
-            raise LimitExceeded(TOO_LARGE) from error
+            raise LimitExceeded(OUT_OF_MEMORY) from error
         raise
     finally:
-        over.set()
+        done.set()
         watcher.join()
 
 

@@ -1,7 +1,7 @@
-"""Thrift's compact protocol, as far as Parquet's footers need it: any struct is read and written back field for field.
+"""Decodes and encodes structs in Thrift's compact protocol, as far as Parquet footers need it.
 
-Source: the protocol's specification (thrift-compact-protocol.md). No schema is compiled in, so that fields which a
-later version of Parquet adds are kept.
+Source: the protocol's specification (thrift-compact-protocol.md). It works without a schema, so fields that a later
+version of Parquet adds are preserved.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ _LONG_LIST = 15
 
 @dataclass(slots=True)
 class Struct:
-    """Fields by id, in the order of the text: the type of each, and its value."""
+    """The type and the value of each field by its id, in the encoded order."""
 
     fields: dict[int, tuple[int, Any]] = field(default_factory=dict)
 
@@ -23,11 +23,11 @@ class Struct:
         return self.fields[number][1]
 
     def get(self, number: int, default: Any = None) -> Any:
-        """The value of a field, or the default where it is absent."""
+        """The value of a field, or the default if it is absent."""
         return self.fields[number][1] if number in self.fields else default
 
     def put(self, number: int, value: Any) -> None:
-        """Change the value of a field that is there; its type stays."""
+        """Change the value of a field that is present; its type stays the same."""
         self.fields[number] = (self.fields[number][0], value)
 
     def drop(self, *numbers: int) -> None:
@@ -38,14 +38,14 @@ class Struct:
 
 @dataclass(slots=True)
 class List:
-    """Items of one type; a ``bytes`` item of a list of structs is a struct that is encoded already."""
+    """Items of one type; in a list of structs, a ``bytes`` item is an encoded struct."""
 
     kind: int
     items: list[Any]
 
 
 def decode(data: bytes) -> Struct:
-    """The struct that these bytes begin with. Raises ValueError for what is no compact protocol."""
+    """Decode the struct at the beginning of the data. Raises ValueError if it is malformed."""
     try:
         return _Reader(data).struct()
     except (IndexError, KeyError, RecursionError) as error:
@@ -53,7 +53,7 @@ def decode(data: bytes) -> Struct:
 
 
 def encode(struct: Struct) -> bytes:
-    """The bytes of a struct."""
+    """Encode a struct."""
     out = bytearray()
     _write_struct(out, struct)
     return bytes(out)
@@ -62,7 +62,7 @@ def encode(struct: Struct) -> bytes:
 class _Reader:
     def __init__(self, data: bytes) -> None:
         self._data = data
-        self._at = 0
+        self._position = 0
 
     def struct(self) -> Struct:
         fields: dict[int, tuple[int, Any]] = {}
@@ -77,7 +77,7 @@ class _Reader:
         if kind in (I16, I32, I64):
             return _unzigzag(self._varint())
         if kind == BINARY:
-            return self._take(self._varint())
+            return self._bytes(self._varint())
         if kind == STRUCT:
             return self.struct()
         if kind in (LIST, SET):
@@ -85,9 +85,9 @@ class _Reader:
         if kind == MAP:
             return self._map()
         if kind in (TRUE, FALSE):
-            # Within a list a boolean is a byte of its own.
-            return self._take(1)
-        return self._take(_FIXED[kind])
+            # In a list, a boolean is a separate byte.
+            return self._bytes(1)
+        return self._bytes(_FIXED[kind])
 
     def _list(self) -> List:
         header = self._byte()
@@ -103,14 +103,14 @@ class _Reader:
         return kinds, [(self._value(kinds >> 4), self._value(kinds & 0x0F)) for _ in range(size)]
 
     def _byte(self) -> int:
-        self._at += 1
-        return self._data[self._at - 1]
+        self._position += 1
+        return self._data[self._position - 1]
 
-    def _take(self, size: int) -> bytes:
-        self._at += size
-        if self._at > len(self._data):
-            raise IndexError(self._at)
-        return self._data[self._at - size : self._at]
+    def _bytes(self, size: int) -> bytes:
+        self._position += size
+        if self._position > len(self._data):
+            raise IndexError(self._position)
+        return self._data[self._position - size : self._position]
 
     def _varint(self) -> int:
         value = shift = 0

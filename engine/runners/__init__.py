@@ -1,4 +1,4 @@
-"""Where the ranges of an export run: one port, this machine and a cluster as its adapters."""
+"""Runners write the file of a plan: in this process, or on a Ray cluster."""
 
 from engine.runners.local import LocalRunner
 from engine.runners.port import Runner, Staged

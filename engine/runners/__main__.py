@@ -1,4 +1,4 @@
-"""Where the driver of a cluster's exports begins; see `engine.runners.ray.driver`."""
+"""Entry point of the driver process; see `engine.runners.ray.driver`."""
 
 import socket
 import sys

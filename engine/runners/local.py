@@ -1,4 +1,4 @@
-"""The ranges of an export on this machine, in this process."""
+"""Runs exports in this process."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,32 +8,40 @@ from engine.common.chunk import Chunk
 from engine.common.malloc import set_heaps
 from engine.common.progress import Progress
 from engine.execute.executor import ExecutionContext, run_ranges
+from engine.execute.instance_pool import InstancePool
 from engine.execute.row_group_copy import copy_row_groups
 from engine.execute.run_files import RunFiles
 from engine.plan.planner import ExportPlan
 from engine.runners.port import Staged
 from engine.settings import DuckDBSettings
-from engine.stores.block_stream import COPIED_AT_ONCE, ENCODED_AT_ONCE, BlockStream
+from engine.stores.block_stream import COPYING_IN_FLIGHT, ENCODING_IN_FLIGHT, BlockStream
 from engine.stores.port import ObjectStore
 
 
 class LocalRunner:
-    """DuckDB instances side by side, their bytes brought into order and cut into blocks here."""
+    """Runs the ranges of a plan on parallel DuckDB instances, taken from ``instances`` if there is a pool."""
 
-    def __init__(self, results: ObjectStore, exports: ObjectStore, settings: DuckDBSettings) -> None:
+    def __init__(
+        self,
+        results: ObjectStore,
+        exports: ObjectStore,
+        settings: DuckDBSettings,
+        instances: InstancePool | None = None,
+    ) -> None:
         self._results = results
         self._exports = exports
         self._settings = settings
+        self._instances = instances
         set_heaps()
 
     @contextmanager
     def stage(self, plan: ExportPlan, key: str, cancel: CancelToken, progress: Progress) -> Iterator[Staged]:
-        """Write the file of a plan; what the port promises."""
-        at_once = COPIED_AT_ONCE if plan.copies_row_groups else ENCODED_AT_ONCE
+        """Implements `Runner.stage`."""
+        max_in_flight = COPYING_IN_FLIGHT if plan.copies_row_groups else ENCODING_IN_FLIGHT
         content_type = plan.request.format.content_type
-        with BlockStream(self._exports, key, content_type=content_type, at_once=at_once) as stream:
+        with BlockStream(self._exports, key, content_type=content_type, max_in_flight=max_in_flight) as stream:
             rows = self._write(plan, stream, cancel, progress)
-            # The last blocks may take long, and a cancel counts until they are there.
+            # Staging the last blocks may take long, and the export can still be cancelled meanwhile.
             stream.flush()
             yield Staged(rows, stream.size, stream.sha256, stream.commit)
 
@@ -45,4 +53,5 @@ class LocalRunner:
         if plan.copies_row_groups:
             return copy_row_groups(plan, self._results, forward, cancel=cancel, progress=progress)
         files = RunFiles(self._results, plan.run.parts, plan.run.published_at)
-        return run_ranges(plan, files, forward, ExecutionContext(self._settings, cancel, progress))
+        context = ExecutionContext(self._settings, cancel, progress, self._instances)
+        return run_ranges(plan, files, forward, context)

@@ -1,6 +1,6 @@
-"""The runner port: from a plan to a file that is staged whole and waits for its commit.
+"""The runner port: writes the file of a plan, staged completely and ready to be committed.
 
-Two adapters (`engine.runners.local`, `engine.runners.ray.runner`) pass one suite and give the same bytes.
+Two adapters (`engine.runners.local`, `engine.runners.ray.runner`) pass the same tests and write the same bytes.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,9 +16,9 @@ from engine.stores.port import ObjectInfo
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A file of ``size`` bytes that nobody sees before ``commit`` is called with its metadata.
+    """A file of ``size`` bytes that becomes visible when ``commit`` is called with its metadata.
 
-    ``sha256`` is of its bytes, in hexadecimal. ``commit`` raises ObjectExists if the key is taken.
+    ``sha256`` is the hash of its bytes, in hexadecimal. ``commit`` raises ObjectExists if the key is taken.
     """
 
     rows: int
@@ -28,12 +28,12 @@ class Staged:
 
 
 class Runner(Protocol):
-    """Runs plans of published runs into one object store. Safe to use from many threads."""
+    """Writes the files of plans into one object store. Safe to use from many threads."""
 
     def stage(
         self, plan: ExportPlan, key: str, cancel: CancelToken, progress: Progress
     ) -> AbstractContextManager[Staged]:
-        """Write the file of a plan for an object of that key. Leaving without a commit leaves nothing visible.
+        """Write the file of a plan for the object ``key``. Leaving the block without a commit leaves nothing visible.
 
         Raises LimitExceeded, SourceDamaged, Cancelled, StoreError or ClusterUnavailable.
         """

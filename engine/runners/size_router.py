@@ -1,4 +1,4 @@
-"""Which runner an export gets: small ones never wait for a cluster."""
+"""Chooses the runner of an export, so that a small one never waits for a cluster."""
 
 from contextlib import AbstractContextManager
 from importlib.util import find_spec
@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from engine.common.cancellation import CancelToken
 from engine.common.progress import Progress
 from engine.errors import InvalidInput
+from engine.execute.instance_pool import InstancePool
 from engine.plan.planner import ExportPlan
 from engine.runners.local import LocalRunner
 from engine.runners.port import Runner, Staged
@@ -19,34 +20,35 @@ def make_runner(
     duckdb: DuckDBSettings,
     results: ObjectStore,
     exports: ObjectStore,
+    instances: InstancePool | None = None,
 ) -> Runner:
-    """The runner that the settings ask for; nothing is connected yet.
+    """Make the runner that the settings select; it connects to a cluster when an export needs it.
 
-    Raises InvalidInput if Ray is asked for and not installed, or has no address.
+    Raises InvalidInput if Ray is selected but not installed, or has no address.
     """
-    local = LocalRunner(results, exports, duckdb)
+    local = LocalRunner(results, exports, duckdb, instances)
     if settings.runner == "local":
         return local
     if find_spec("ray") is None:
         raise InvalidInput("TAILRACE_RUNNER=ray needs the package ray.", remedy="pip install 'tailrace[ray]'")
     if not settings.ray_address:
         raise InvalidInput("TAILRACE_RUNNER=ray needs a cluster.", remedy="Set RAY_ADDRESS to host:port of its head.")
-    # Here, since most services do without a driver, which is a fifteenth of what they import.
-    from engine.runners.ray.client import DrivenRunner
+    # Imported here: most services need no driver, and it is a fifteenth of what they import.
+    from engine.runners.ray.client import RayClientRunner
     from engine.runners.ray.driver_process import Driver
 
-    driven = DrivenRunner(
+    cluster = RayClientRunner(
         Driver(settings.ray_address),
         exports,
         storage,
         duckdb,
-        tasks_at_once=settings.runner_tasks_at_once,
+        max_tasks=settings.runner_tasks_at_once,
     )
-    return SizedRunner(local, driven, settings.runner_min_bytes)
+    return SizeRouter(local, cluster, settings.runner_min_bytes)
 
 
-class SizedRunner:
-    """``large`` for plans that read ``min_bytes`` or more and can be spread, ``small`` for the others."""
+class SizeRouter:
+    """Uses ``large`` for plans that are `worth_a_cluster`, and ``small`` for the others."""
 
     def __init__(self, small: Runner, large: Runner, min_bytes: int) -> None:
         self._small = small
@@ -56,15 +58,15 @@ class SizedRunner:
     def stage(
         self, plan: ExportPlan, key: str, cancel: CancelToken, progress: Progress
     ) -> AbstractContextManager[Staged]:
-        """Write the file of a plan; what the port promises."""
-        runner = self._large if spreads(plan, self._min_bytes) else self._small
+        """Implements `Runner.stage`."""
+        runner = self._large if worth_a_cluster(plan, self._min_bytes) else self._small
         return runner.stage(plan, key, cancel, progress)
 
 
-def spreads(plan: ExportPlan, min_bytes: int) -> bool:
-    """Whether a plan is worth a cluster.
+def worth_a_cluster(plan: ExportPlan, min_bytes: int) -> bool:
+    """Whether a plan reads at least ``min_bytes`` in several ranges, and encodes them.
 
-    A file of the run's own row groups is not, however large: nothing is encoded, and the hash needs all bytes here.
+    Copying row groups is not worth it at any size: nothing is encoded, and the hash needs all bytes in this process.
     """
     return (
         not plan.copies_row_groups

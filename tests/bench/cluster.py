@@ -23,10 +23,10 @@ from engine.exports.export import export_key
 from engine.exports.exporter import Exporter
 from engine.plan.planner import ExportPlan
 from engine.runners import LocalRunner, Runner
-from engine.runners.ray.client import DrivenRunner
+from engine.runners.ray.client import RayClientRunner
 from engine.runners.ray.driver_process import Driver
-from engine.runners.ray.runner import Place
-from engine.runners.size_router import SizedRunner
+from engine.runners.ray.runner import LocatedStore
+from engine.runners.size_router import SizeRouter
 from engine.settings import DuckDBSettings, StorageSettings
 from engine.stores import DirectoryStore
 from tests.bench.cluster_driver import exchanged, measured, simulate
@@ -84,9 +84,9 @@ def compare(rows: int, rounds: int, names: list[str]) -> None:
         storage = StorageSettings(results=str(RESULTS), exports=str(FOLDER / "exports-cluster"))
 
         def on_cluster(store: DirectoryStore) -> Runner:
-            spread = DrivenRunner(driver, store, storage, settings)
+            client = RayClientRunner(driver, store, storage, settings)
             # As a service has it; no export is too small.
-            return SizedRunner(LocalRunner(_results().store, store, settings), spread, 0)
+            return SizeRouter(LocalRunner(_results().store, store, settings), client, 0)
 
         there = _side(FOLDER / "exports-cluster", settings, on_cluster)
         first = here.exporter.plan(request("csv", workflow=data.workflow, **_FEW), TEAM)
@@ -113,7 +113,10 @@ def compare(rows: int, rounds: int, names: list[str]) -> None:
             )
         say("\nEvery pair of files has the same SHA-256.")
         plan = here.exporter.plan(request("parquet", workflow=data.workflow, sort_by="quantity"), TEAM)
-        places = Place(str(RESULTS), _results().store), Place(str(FOLDER / "exports-cluster"), there.store)
+        places = (
+            LocatedStore(str(RESULTS), _results().store),
+            LocatedStore(str(FOLDER / "exports-cluster"), there.store),
+        )
         say(exchanged(*places, settings, plan))
         say("\n".join(measured(cluster.address, cluster.raylets)))
 

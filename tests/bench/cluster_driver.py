@@ -24,13 +24,13 @@ from engine.common.progress import Progress
 from engine.plan.planner import ExportPlan, make_plan
 from engine.request.formats import FORMATS
 from engine.request.request import ExportRequest
-from engine.runners.ray.client import without_bounds
-from engine.runners.ray.messages import Block, Job, Piece, Task, versions
-from engine.runners.ray.pool_port import Session, Ticket
-from engine.runners.ray.runner import ClusterRunner, Place
-from engine.runners.ray.sort.key_tasks import Keys, SampleTask
+from engine.runners.ray.client import without_statistics
+from engine.runners.ray.messages import Block, Job, Segment, Task, versions
+from engine.runners.ray.pool_port import ResultRef, TaskSession
+from engine.runners.ray.runner import ClusterRunner, LocatedStore
+from engine.runners.ray.sort.key_tasks import KeySample, SampleTask
 from engine.runners.ray.sort.shuffle_tasks import SplitTask
-from engine.runners.ray.worker import work
+from engine.runners.ray.worker import run_task
 from engine.settings import DuckDBSettings
 from tests.bench.null_store import NullStore
 from tests.bench.settings import ROOT
@@ -112,14 +112,14 @@ def simulate(ranges: int, sort_by: str | None = None) -> list[str]:
     planned = time.perf_counter()
     pool = ThreadPool(2, _answer)
     settings = DuckDBSettings(threads=2)
-    runner = ClusterRunner(Place("az://r/x", NullStore()), Place("az://e/x", NullStore()), settings, pool)
+    runner = ClusterRunner(LocatedStore("az://r/x", NullStore()), LocatedStore("az://e/x", NullStore()), settings, pool)
     with runner.stage(plan, "w/x.csv", CancelToken(), Progress()) as staged:
         driven = time.perf_counter()
         memory = _resident()
         staged.commit({})
     pool.threads.shutdown()
     unpacked = time.perf_counter()
-    order = len(pickle.dumps(without_bounds(plan)))
+    order = len(pickle.dumps(without_statistics(plan)))
     packed = time.perf_counter() - unpacked
     kind = " of a sort" if sort_by else ""
     size = groups * 2**20 / 1e12
@@ -134,12 +134,12 @@ def simulate(ranges: int, sort_by: str | None = None) -> list[str]:
     ]
 
 
-def exchanged(results: Place, exports: Place, settings: DuckDBSettings, plan: ExportPlan) -> str:
+def exchanged(results: LocatedStore, exports: LocatedStore, settings: DuckDBSettings, plan: ExportPlan) -> str:
     """A line of what the slices of a sort take. Its tasks run here, and nothing is committed."""
     sizes: list[int] = []
 
     def runs(job: Job, task: Task, *inputs: object) -> object:
-        found = work(job, task, *inputs)
+        found = run_task(job, task, *inputs)
         if isinstance(task, SplitTask) and isinstance(found, list):
             sizes.extend(one.raw().nbytes for one in found[1:])
         return found
@@ -158,11 +158,11 @@ def _answer(job: Job, task: Task, *inputs: object) -> object:
     del job, inputs
     block = b"row"
     if isinstance(task, SampleTask):
-        return Keys(tuple(os.urandom(16) for _ in range(100)), 1_000)
+        return KeySample(tuple(os.urandom(16) for _ in range(100)), 1_000)
     if isinstance(task, SplitTask):
         return [[1] * task.buckets, *(PickleBuffer(block) for _ in range(task.buckets))]
     staged = Block(f"{id(task):017x}"[-17:], len(block), xxh3_64_intdigest(block))
-    return Piece((staged,) * 4, (PickleBuffer(block),) * 4, 1)
+    return Segment((staged,) * 4, (PickleBuffer(block),) * 4, 1)
 
 
 def _resident() -> int:
@@ -176,7 +176,7 @@ def _own(pids: Sequence[int]) -> int:
     return sum(int(one[1]) * 1024 for one in found if one)
 
 
-def _run(session: Session, task: Task, count: int) -> list[Ticket]:
+def _run(session: TaskSession, task: Task, count: int) -> list[ResultRef]:
     """So many of the task; their tickets when all have ended."""
     tickets = [one for _ in range(count) for one in session.submit(task)]
     left = tickets

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from engine.catalog.catalog import ResultStore
 from engine.common.cancellation import CancelToken
-from engine.execute.session import SPARES
+from engine.execute.instance_pool import InstancePool
+from engine.execute.session import open_instance
 from engine.exports.exporter import Exporter
 from engine.request.formats import FORMATS
 from engine.request.request import ExportRequest, read_filters, read_row_ids
+from engine.runners import LocalRunner
 from engine.settings import DuckDBSettings
 from engine.stores import ObjectStore, open_store
 from tests.bench.job import Job, run, without_pandas
@@ -23,23 +25,25 @@ ROW_ID_DIGITS = 12
 
 
 def prepare(job: Job) -> Callable[[], None]:
-    """Open the stores, and the instances that a service has open ahead."""
-    kept = SPARES.kept()
-    kept.__enter__()
-    atexit.register(kept.__exit__, None, None, None)
-    while SPARES.ready < SPARES.most:
+    """Open the stores, and an instance pool like that of a service."""
+    instances = InstancePool(open_instance)
+    running = instances.running()
+    running.__enter__()
+    atexit.register(running.__exit__, None, None, None)
+    while instances.ready < instances.size:
         time.sleep(0.001)
-    return export_into(open_store(job.exports, connection_string=job.connection_string), job)
+    return export_into(open_store(job.exports, connection_string=job.connection_string), job, instances)
 
 
-def export_into(exports: ObjectStore, job: Job) -> Callable[[], None]:
+def export_into(exports: ObjectStore, job: Job, instances: InstancePool | None = None) -> Callable[[], None]:
     """The export of a job into a store."""
     settings = DuckDBSettings(spill_directory=Path(job.scratch) / "spill")
     results = ResultStore(open_store(job.results, connection_string=job.connection_string or None))
     request = request_of(job)
 
     def work() -> None:
-        exporter = Exporter(results, exports, settings)
+        runner = LocalRunner(results.store, exports, settings, instances)
+        exporter = Exporter(results, exports, settings, runner=runner)
         exporter.export(exporter.plan(request, TEAM), CancelToken())
 
     return work

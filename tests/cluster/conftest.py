@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from engine.publishing import publisher
-from engine.runners.ray.client import DrivenRunner
+from engine.runners.ray.client import RayClientRunner
 from engine.runners.ray.driver_process import Driver
 from engine.settings import StorageSettings
 from engine.stores import DirectoryStore, open_store
@@ -109,7 +109,7 @@ def spread_on(
         location: str | None = None,
         connection_string: str | None = None,
         engine: Engine = engine,
-        least_bytes: int = 100_000,
+        min_task_bytes: int = 100_000,
         results: str | None = None,
         memory_limit: str = "500MB",
     ) -> Spread:
@@ -124,7 +124,7 @@ def spread_on(
         store = open_store(exports, connection_string=connection_string) if location else DirectoryStore(Path(exports))
         settings = engine.settings(2).model_copy(update={"memory_limit": memory_limit})
         driver = drivers.of(cluster)
-        runner = DrivenRunner(driver, store, storage, settings, least_bytes=least_bytes)
+        runner = RayClientRunner(driver, store, storage, settings, min_task_bytes=min_task_bytes)
         return Spread(engine, store, runner)
 
     return made
@@ -133,4 +133,4 @@ def spread_on(
 @pytest.fixture
 def spread_large(spread_on: Callable[..., Spread], large: Engine) -> Callable[..., Spread]:
     """The same of the larger run."""
-    return lambda *places, **limits: spread_on(*places, engine=large, least_bytes=2_000_000, **limits)
+    return lambda *places, **limits: spread_on(*places, engine=large, min_task_bytes=2_000_000, **limits)

@@ -168,7 +168,7 @@ def test_tasks_that_a_node_has_no_memory_for_are_a_limit(
     """Ray ends a task whose node has too little memory, and by itself starts it again for ever."""
     no_memory = {"RAY_memory_usage_threshold": "0.01", "RAY_memory_monitor_refresh_ms": "50"}
     with RayCluster(nodes=1, environment=no_memory) as starved:
-        spread = spread_on(starved, engine=large, least_bytes=10_000_000)
+        spread = spread_on(starved, engine=large, min_task_bytes=10_000_000)
         with pytest.raises(LimitExceeded):
             spread.exporter.export(large.plan(spread.exporter, "csv"), CancelToken())
         assert spread.visible() == []
@@ -192,7 +192,7 @@ def test_a_node_with_another_version_is_told_with_both(
             if running.error is not None:
                 break
         assert isinstance(running.error, ClusterUnavailable)
-        assert re.search(r"tailrace 9 .* there, tailrace 0.*Install the same", running.error.message)
+        assert re.search(r"it has tailrace 9 .*, the service has tailrace 0.*Install the same", running.error.message)
         assert spread.exporter.finished(plan) is None
         assert staged(tmp_path / "exports") == []
     finally:
@@ -224,7 +224,7 @@ def test_a_cancel_ends_the_tasks(
 def test_a_sort_beyond_the_memory_of_its_tasks_is_refused(
     cluster: RayCluster, spread_on: Callable[..., Spread], large: Engine, tmp_path: Path
 ) -> None:
-    spread = spread_on(cluster, engine=large, least_bytes=10_000_000, memory_limit="20MB")
+    spread = spread_on(cluster, engine=large, min_task_bytes=10_000_000, memory_limit="20MB")
     before = spilled(spread)
     plan = large.plan(spread.exporter, "csv", sort_by="text")
     with pytest.raises(LimitExceeded):
@@ -304,7 +304,7 @@ def test_the_store_fails_under_a_task(
     monkeypatch.setattr(publisher, "_COPY_OPTIONS", SMALL.replace("2048", "32768"))
     engine.publish(engine.write_parquet(pa.table({"text": text})))
     places = (f"{location}/x", azurite.connection_string)
-    limits = {"least_bytes": 1_000_000}
+    limits = {"min_task_bytes": 1_000_000}
     spread = spread_on(cluster, *places, engine, results=f"{location}/results", **limits)
     plan = spread.engine.plan(spread.exporter, "csv", sort_by=sort_by)
     proxy.inject(fault)

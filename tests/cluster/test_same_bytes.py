@@ -98,7 +98,7 @@ def test_tasks_of_several_blocks(
     sort_by: str | None,
 ) -> None:
     where = (f"az://cluster-{uuid.uuid4().hex}/x", azurite.connection_string) if place == "azure" else (None, None)
-    spread = spread_on(cluster, *where, large, least_bytes=10_000_000)
+    spread = spread_on(cluster, *where, large, min_task_bytes=10_000_000)
     plan = large.plan(spread.exporter, "csv", sort_by=sort_by)
     tasks = 1 + sum(range_.bytes for range_ in plan.scan_ranges) // 10_000_000
     assert len(spread.check(plan)) > (tasks + 1) * 8 * 1024 * 1024, "no task had more than a block"
@@ -138,7 +138,7 @@ def test_generated_runs(
     format_name: str,
 ) -> None:
     monkeypatch.setattr(publisher, "_COPY_OPTIONS", SMALL.replace("2048", "7"))
-    spread, numbers = spread_on(cluster, least_bytes=1), itertools.count()
+    spread, numbers = spread_on(cluster, min_task_bytes=1), itertools.count()
     spreads: list[bool] = []
 
     def property_(chance: Random) -> int:

@@ -23,7 +23,7 @@ from engine.publishing.publisher import Publication, Publisher
 from engine.request.formats import FORMATS
 from engine.request.request import CsvOptions, ExportRequest, read_filters, read_row_ids
 from engine.runners import LocalRunner, Runner
-from engine.runners.size_router import SizedRunner
+from engine.runners.size_router import SizeRouter
 from engine.settings import DuckDBSettings
 from engine.stores import DirectoryStore, ObjectStore
 from tests.helpers.files import Row, read_json
@@ -101,7 +101,7 @@ class Engine:
         exports, settings = exports or self.store, self.settings(threads)
         runner: Runner = LocalRunner(self.store, exports, settings)
         if self.pool is not None:
-            runner = SizedRunner(runner, tasks_of(self.pool, self.store, exports, settings), 0)
+            runner = SizeRouter(runner, tasks_of(self.pool, self.store, exports, settings), 0)
         return Exporter(self.results, exports, settings, clock=clock, range_bytes=range_bytes, runner=runner)
 
     def plan(self, exporter: Exporter, format_name: str = "json", **asked: Any) -> ExportPlan:

@@ -59,14 +59,14 @@ def main() -> None:
     from engine.exports.exporter import Exporter
     from engine.plan import planner
     from engine.publishing import publisher
-    from engine.runners.ray.client import DrivenRunner
+    from engine.runners.ray.client import RayClientRunner
     from web.cli import main as command
 
     publisher._COPY_OPTIONS = SMALL.replace("2048", "512").replace("PER_FILE 3", "PER_FILE 100")
     planner.PARQUET_RANGE_BYTES = _RANGE_BYTES
     for made, changed in (
         (Exporter.__init__, {"range_bytes": _RANGE_BYTES}),
-        (DrivenRunner.__init__, {"least_bytes": _TASK_BYTES}),
+        (RayClientRunner.__init__, {"min_task_bytes": _TASK_BYTES}),
     ):
         made.__kwdefaults__ = {**(made.__kwdefaults__ or {}), **changed}
     command()

@@ -9,8 +9,8 @@ from engine.exports.export import export_key
 from engine.exports.exporter import Exporter
 from engine.plan.planner import ExportPlan
 from engine.runners import LocalRunner, Runner
-from engine.runners.ray.pool_port import Pool
-from engine.runners.size_router import SizedRunner
+from engine.runners.ray.pool_port import TaskPool
+from engine.runners.size_router import SizeRouter
 from engine.stores import DirectoryStore, ObjectStore
 from tests.helpers.engine import NOW, Engine
 from tests.helpers.tasks import tasks_of
@@ -31,7 +31,7 @@ class Spread:
             engine.settings(2),
             clock=lambda: NOW,
             range_bytes=1,
-            runner=SizedRunner(LocalRunner(engine.store, exports, engine.settings(2)), runner, 0),
+            runner=SizeRouter(LocalRunner(engine.store, exports, engine.settings(2)), runner, 0),
         )
 
     def check(self, plan: ExportPlan, cancel: CancelToken | None = None) -> bytes:
@@ -54,16 +54,16 @@ class Spread:
 
 
 def spread_over(
-    pool: Pool,
+    pool: TaskPool,
     engine: Engine,
     folder: Path,
     *,
-    least_bytes: int = 1,
-    tasks_at_once: int | None = None,
+    min_task_bytes: int = 1,
+    max_tasks: int | None = None,
 ) -> Spread:
     """Over a pool, into a directory; the engine's own store has to be one too."""
     exports, settings = DirectoryStore(folder), engine.settings(2)
-    limits: dict[str, Any] = {"least_bytes": least_bytes, "tasks_at_once": tasks_at_once}
+    limits: dict[str, Any] = {"min_task_bytes": min_task_bytes, "max_tasks": max_tasks}
     runner = tasks_of(pool, engine.store, exports, settings, **limits)
     return Spread(engine, exports, runner)
 

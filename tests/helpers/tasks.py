@@ -2,27 +2,27 @@
 
 from typing import Any
 
-from engine.runners.ray.pool_port import Pool
-from engine.runners.ray.runner import ClusterRunner, Place
+from engine.runners.ray.pool_port import TaskPool
+from engine.runners.ray.runner import ClusterRunner, LocatedStore
 from engine.settings import DuckDBSettings
 from engine.stores import ObjectStore
 
 
 def tasks_of(
-    pool: Pool,
+    pool: TaskPool,
     results: ObjectStore,
     exports: ObjectStore,
     settings: DuckDBSettings,
     *,
-    least_bytes: int = 1,
+    min_task_bytes: int = 1,
     **limits: Any,
 ) -> ClusterRunner:
     """The cluster's runner on a pool whose tasks see the same directories, each of at least so many bytes."""
-    return ClusterRunner(_place(results), _place(exports), settings, pool, least_bytes=least_bytes, **limits)
+    return ClusterRunner(_place(results), _place(exports), settings, pool, min_task_bytes=min_task_bytes, **limits)
 
 
-def _place(store: ObjectStore) -> Place:
+def _place(store: ObjectStore) -> LocatedStore:
     path = store.local_path("x")
     if path is None:
         raise ValueError("tasks of this pool have no credentials for a store elsewhere")
-    return Place(str(path.parent), store)
+    return LocatedStore(str(path.parent), store)

@@ -6,13 +6,13 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from engine.runners.ray.messages import Job, Task
-from engine.runners.ray.worker import work
+from engine.runners.ray.worker import run_task
 
 
 class ThreadPool:
     """Sessions of ``slots`` threads. ``runs`` stands for the function that a cluster would run."""
 
-    def __init__(self, slots: int = 2, runs: Callable[..., object] = work) -> None:
+    def __init__(self, slots: int = 2, runs: Callable[..., object] = run_task) -> None:
         self.slots = slots
         self._runs = runs
         self.threads = ThreadPoolExecutor(slots, thread_name_prefix="pool")
@@ -36,7 +36,7 @@ class ThreadSession:
         self._pool = pool
         self._job = job
         self.slots = pool.slots
-        self.most = job.tasks_at_once
+        self.max_tasks = job.max_tasks
 
     def submit(self, task: Task, inputs: Sequence[Any] = ()) -> list[Any]:
         """Queue a task."""

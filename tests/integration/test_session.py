@@ -1,8 +1,7 @@
-"""A session is the same whether its instance was open ahead or not: the same limits, the same fence, the same lock."""
+"""A session has the same limits, allow-list and lock, whether its instance comes from a pool or not."""
 
-import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,13 @@ import pytest
 from engine.common.chunk import Chunk
 from engine.execute.file_assembler import FileAssembler
 from engine.execute.filesystems import StageFileSystem
+from engine.execute.instance_pool import InstancePool
 from engine.execute.ordered_sink import OrderedSink
-from engine.execute.session import SPARES, open_session
+from engine.execute.session import open_instance, open_session
 from engine.settings import DuckDBSettings
+from tests.helpers.running import wait_for
 
-WAYS = ["anew", "ahead"]
+POOLED = [False, True]
 
 REFUSED = [
     "FROM read_text('{other}')",
@@ -47,52 +48,52 @@ REFUSED = [
 ]
 
 
-class Place:
-    """A folder with a file that the session may read, one that it may not, and its settings."""
+class Workspace:
+    """A folder with a file on the allow-list, another file, and the settings of sessions."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.file, self.other = folder / "file.txt", folder / "other.txt"
         self.file.write_text("allowed")
-        self.other.write_text("another's")
+        self.other.write_text("other")
         self.settings = DuckDBSettings(
             threads=2, memory_limit="500MB", spill_directory=folder / "spill", spill_limit="2GB"
         )
         self.written: list[Chunk] = []
 
     @contextmanager
-    def session(self, way: str, **options: Any) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A session of one of two workers, in either way."""
+    def session(self, pooled: bool, **options: Any) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A session of one of two workers, with an instance of a pool or without."""
         sink = OrderedSink(FileAssembler(), self.written.append, count=1, max_waiting_bytes=0)
-        kept: AbstractContextManager[None] = SPARES.kept() if way == "ahead" else nullcontext()
-        with kept:
-            before = ready() if way == "ahead" else 0
-            with open_session(
+        with (
+            running_pool() if pooled else nullcontext() as instances,
+            open_session(
                 self.settings,
                 threads=2,
                 workers=2,
                 allowed=[str(self.file), "stage://0"],
                 file_systems=[StageFileSystem(sink)],
+                instances=instances,
                 **options,
-            ) as connection:
-                # It is one of those that were ready, and the place of it stays empty until the end.
-                assert SPARES.ready == max(before - 1, 0)
-                yield connection
+            ) as connection,
+        ):
+            # Its instance was ready, and is replaced after the session.
+            assert instances is None or instances.ready == instances.size - 1
+            yield connection
 
 
-def ready() -> int:
-    """How many are open ahead, once there are any."""
-    deadline = time.monotonic() + 30
-    while SPARES.ready < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    return SPARES.ready
+@contextmanager
+def running_pool() -> Iterator[InstancePool]:
+    """A full pool."""
+    instances = InstancePool(open_instance)
+    with instances.running():
+        wait_for(lambda: instances.ready == instances.size)
+        yield instances
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    """A fresh folder."""
-    return Place(tmp_path)
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path)
 
 
 STATE = {
@@ -112,7 +113,7 @@ STATE = {
 
 
 def state(connection: duckdb.DuckDBPyConnection) -> dict[str, list[Any]]:
-    """All that an instance tells of itself, but for the name of its own spill folder."""
+    """Everything that an instance reports about itself, except the name of its spill folder."""
     found = {what: connection.execute(sql).fetchall() for what, sql in STATE.items()}
     (folder,) = (value for name, value, _ in found["settings"] if name == "temp_directory")
     found["settings"] = [(name, value.replace(folder, "SPILL"), scope) for name, value, scope in found["settings"]]
@@ -120,28 +121,28 @@ def state(connection: duckdb.DuckDBPyConnection) -> dict[str, list[Any]]:
 
 
 @pytest.mark.parametrize("locked", [True, False])
-def test_both_are_in_the_same_state(place: Place, locked: bool) -> None:
-    with place.session("anew", locked=locked) as connection:
-        anew = state(connection)
-    with place.session("ahead", locked=locked) as connection:
-        ahead = state(connection)
-    assert ahead == anew
-    assert all(anew[what] for what in ("settings", "functions", "types", "file systems"))
+def test_a_session_has_the_same_state_with_and_without_a_pool(workspace: Workspace, locked: bool) -> None:
+    with workspace.session(False, locked=locked) as connection:
+        unpooled = state(connection)
+    with workspace.session(True, locked=locked) as connection:
+        pooled = state(connection)
+    assert pooled == unpooled
+    assert all(unpooled[what] for what in ("settings", "functions", "types", "file systems"))
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_what_a_locked_session_is_held_to(place: Place, way: str) -> None:
-    with place.session(way) as connection:
+@pytest.mark.parametrize("pooled", POOLED)
+def test_the_settings_of_a_locked_session(workspace: Workspace, pooled: bool) -> None:
+    with workspace.session(pooled) as connection:
         found = {name: value for name, value, _ in connection.execute(STATE["settings"]).fetchall()}
     spill = found["temp_directory"]
-    assert Path(spill).parent == place.settings.spill_directory
+    assert Path(spill).parent == workspace.settings.spill_directory
     expected = {
         "allow_community_extensions": "false",
         "allow_persistent_secrets": "false",
         "allow_unsigned_extensions": "false",
         "allowed_configs": "[]",
         "allowed_directories": f"[{spill}/]",
-        "allowed_paths": f"['stage:/0', {place.file}]",
+        "allowed_paths": f"['stage:/0', {workspace.file}]",
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
         "enable_external_access": "false",
@@ -156,61 +157,61 @@ def test_what_a_locked_session_is_held_to(place: Place, way: str) -> None:
     assert {name: found.get(name) for name in expected} == expected
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("pooled", POOLED)
 @pytest.mark.parametrize("statement", REFUSED)
-def test_what_a_locked_session_refuses(place: Place, way: str, statement: str) -> None:
-    statement = statement.format(file=place.file, other=place.other, folder=place.folder)
-    before = sorted(path for path in place.folder.rglob("*") if "spill" not in path.parts)
-    with place.session(way) as connection, pytest.raises(duckdb.Error):
+def test_a_locked_session_refuses_everything_else(workspace: Workspace, pooled: bool, statement: str) -> None:
+    statement = statement.format(file=workspace.file, other=workspace.other, folder=workspace.folder)
+    before = sorted(path for path in workspace.folder.rglob("*") if "spill" not in path.parts)
+    with workspace.session(pooled) as connection, pytest.raises(duckdb.Error):
         connection.execute(statement).fetchall()
-    assert sorted(path for path in place.folder.rglob("*") if "spill" not in path.parts) == before
-    assert place.other.read_text() == "another's"
-    assert place.written == []
+    assert sorted(path for path in workspace.folder.rglob("*") if "spill" not in path.parts) == before
+    assert workspace.other.read_text() == "other"
+    assert workspace.written == []
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_what_a_locked_session_may_do(place: Place, way: str) -> None:
-    with place.session(way) as connection:
-        assert connection.execute("SELECT content FROM read_text($file)", {"file": str(place.file)}).fetchall() == [
+@pytest.mark.parametrize("pooled", POOLED)
+def test_a_locked_session_reads_and_writes_what_is_allowed(workspace: Workspace, pooled: bool) -> None:
+    with workspace.session(pooled) as connection:
+        assert connection.execute("SELECT content FROM read_text($file)", {"file": str(workspace.file)}).fetchall() == [
             ("allowed",)
         ]
         connection.execute("COPY (SELECT 1 AS one) TO 'stage://0' (FORMAT csv, USE_TMP_FILE false)")
-    assert b"".join(place.written) == b"one\n1\n"
+    assert b"".join(workspace.written) == b"one\n1\n"
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_it_spills_into_its_own_folder_and_leaves_nothing(place: Place, way: str) -> None:
-    with place.session(way) as connection:
-        (folder,) = place.settings.spill_directory.iterdir()
+@pytest.mark.parametrize("pooled", POOLED)
+def test_a_session_spills_into_a_private_folder_that_is_removed(workspace: Workspace, pooled: bool) -> None:
+    with workspace.session(pooled) as connection:
+        (folder,) = workspace.settings.spill_directory.iterdir()
         assert folder.stat().st_mode & 0o777 == 0o700
         connection.execute(
             "CREATE TEMP TABLE t AS SELECT range AS n, hash(range) AS h, md5(range::VARCHAR) AS m FROM range(5000000)"
         )
         assert any(folder.iterdir())
-    assert list(place.settings.spill_directory.iterdir()) == []
+    assert list(workspace.settings.spill_directory.iterdir()) == []
 
 
-def test_a_session_finds_nothing_of_an_earlier_one(place: Place) -> None:
-    with SPARES.kept():
+def test_sessions_do_not_share_state(workspace: Workspace) -> None:
+    with running_pool() as instances:
         for _ in range(4):
-            ready()
-            with open_session(place.settings, threads=1, locked=False) as connection:
+            wait_for(lambda: instances.ready == instances.size)
+            with open_session(workspace.settings, threads=1, locked=False, instances=instances) as connection:
                 assert connection.execute("SELECT count(*) FROM duckdb_tables()").fetchall() == [(0,)]
                 connection.execute("CREATE TABLE left_behind AS SELECT 1")
                 connection.execute("SET VARIABLE left_behind = 1")
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_an_error_closes_the_instance_as_well(place: Place, way: str) -> None:
-    taken: list[duckdb.DuckDBPyConnection] = []
+@pytest.mark.parametrize("pooled", POOLED)
+def test_an_error_closes_the_instance(workspace: Workspace, pooled: bool) -> None:
+    opened: list[duckdb.DuckDBPyConnection] = []
 
     def fail() -> None:
-        with place.session(way) as connection:
-            taken.append(connection)
+        with workspace.session(pooled) as connection:
+            opened.append(connection)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail()
     with pytest.raises(duckdb.ConnectionException):
-        taken[0].execute("SELECT 1")
-    assert list(place.settings.spill_directory.iterdir()) == []
+        opened[0].execute("SELECT 1")
+    assert list(workspace.settings.spill_directory.iterdir()) == []

@@ -19,7 +19,7 @@ from engine.request.request import CsvOptions
 from engine.runners.ray.encode_task import RangesTask
 from engine.runners.ray.messages import Job, Task
 from engine.runners.ray.sort.shuffle_tasks import MergeTask, SplitTask
-from engine.runners.ray.worker import work
+from engine.runners.ray.worker import run_task
 from tests.helpers.engine import TEAM, Engine, entry
 from tests.helpers.spread import SMALL, Spread, spread_over, staged
 from tests.helpers.thread_pool import ThreadPool
@@ -89,8 +89,8 @@ def test_every_byte_is_the_same(spread: Spread, name: str, format_name: str) -> 
 def test_so_it_is_where_there_are_too_many_buckets_to_write_them_at_once(
     spread: Spread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, format_name: str
 ) -> None:
-    monkeypatch.setattr("engine.runners.ray.sort.shuffle._MOST_AT_ONCE", 0)
-    monkeypatch.delattr("engine.runners.ray.sort.shuffle_tasks._write_at_once")
+    monkeypatch.setattr("engine.runners.ray.sort.shuffle._MAX_BUCKET_COLUMNS", 0)
+    monkeypatch.delattr("engine.runners.ray.sort.shuffle_tasks._write_in_one_pass")
     # In a store of its own, so that nothing is there already.
     pool = ThreadPool()
     other = spread_over(pool, spread.engine, tmp_path / "exports")
@@ -111,7 +111,7 @@ def test_sorted_parquet_files_of_many_row_groups_are_the_same(
 
     def runs(job: Job, task: Task, *inputs: object) -> object:
         seen.append(type(task))
-        return work(job, task, *inputs)
+        return run_task(job, task, *inputs)
 
     pool = ThreadPool(5, runs)
     other = spread_over(pool, spread.engine, tmp_path / "exports")
@@ -139,7 +139,7 @@ def test_row_groups_of_a_sorted_file_lie_where_one_machine_puts_them(tmp_path: P
     table = {"k": [chance.choice([None, *range(300)]) for _ in range(rows)], "bucket": pa.array(range(rows))}
     engine.publish(engine.write_parquet(pa.table(table)))
     pool = ThreadPool(2)
-    spread = spread_over(pool, engine, tmp_path / "exports", least_bytes=1_000_000)
+    spread = spread_over(pool, engine, tmp_path / "exports", min_task_bytes=1_000_000)
     plan = engine.plan(spread.exporter, "parquet", sort_by="k")
     content = spread.check(plan)
     pool.threads.shutdown()
@@ -153,13 +153,13 @@ def test_a_split_of_many_rows_into_more_buckets_than_duckdb_has_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows, buckets = 300_000, 120
-    monkeypatch.setattr("engine.runners.ray.sort.shuffle._PIECE_BUCKETS", buckets)
+    monkeypatch.setattr("engine.runners.ray.sort.shuffle._BUCKETS_PER_SEGMENT", buckets)
     engine, chance = Engine(tmp_path / "engine"), Random(2)
     keys = list(range(rows))
     chance.shuffle(keys)
     engine.publish(engine.write_parquet(pa.table({"k": keys, "n": pa.array(range(rows))})))
     pool = ThreadPool()
-    spread = spread_over(pool, engine, tmp_path / "exports", least_bytes=1_000_000_000)
+    spread = spread_over(pool, engine, tmp_path / "exports", min_task_bytes=1_000_000_000)
     spread.check(engine.plan(spread.exporter, "parquet", sort_by="k"))
     pool.threads.shutdown()
 

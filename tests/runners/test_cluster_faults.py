@@ -26,8 +26,8 @@ from engine.errors import (
 from engine.publishing import publisher
 from engine.runners.ray import task_window, worker
 from engine.runners.ray.encode_task import RangesTask
-from engine.runners.ray.messages import Job, Piece, Task
-from engine.runners.ray.runner import ClusterRunner, Place
+from engine.runners.ray.messages import Job, Segment, Task
+from engine.runners.ray.runner import ClusterRunner, LocatedStore
 from engine.runners.ray.sort.key_tasks import SampleTask
 from engine.runners.ray.sort.shuffle_tasks import MergeTask, SplitTask
 from engine.stores import open_store
@@ -80,7 +80,7 @@ def spread(
         except EngineError as error:
             failure = worker.failure_of(error)
             return failure if task.returns == 1 else [failure] * task.returns
-        found = worker.work(job, task, *inputs)
+        found = worker.run_task(job, task, *inputs)
         for withhold in withholding:
             withhold(number, task, found)
         return found
@@ -193,7 +193,7 @@ def test_stragglers_get_twins_before_any_task_has_ended(
             first.wait(1)
 
     monkeypatch.setattr(task_window, "STRAGGLER_SECONDS", 0.2)
-    monkeypatch.setattr(task_window, "_UNKNOWN_SECONDS", 0.1)
+    monkeypatch.setattr(task_window, "_ASSUMED_MEDIAN_SECONDS", 0.1)
     interfering.append(hang)
     started = time.monotonic()
     spread.check(spread.engine.plan(spread.exporter, "csv"))
@@ -214,7 +214,7 @@ def test_of_two_attempts_that_staged_the_same_bytes_one_counts(
     free, seen = threading.Event(), []
 
     def withhold(number: int, task: Task, found: object) -> None:
-        if isinstance(task, kind) and number == 1 and isinstance(found, Piece):
+        if isinstance(task, kind) and number == 1 and isinstance(found, Segment):
             seen.append((task, {block.id for block in found.blocks}))
             free.wait(30)
 
@@ -249,7 +249,7 @@ def test_a_block_that_changed_after_it_was_staged_is_told(
     monkeypatch.setattr("engine.plan.planner.PARQUET_RANGE_BYTES", 1)
 
     def flip(number: int, task: Task, found: object) -> None:
-        if isinstance(task, kind) and number == 0 and isinstance(found, Piece):
+        if isinstance(task, kind) and number == 0 and isinstance(found, Segment):
             name = found.blocks[0].id
             (path,) = (one / name for one in staged(tmp_path / "exports") if (one / name).exists())
             content = bytearray(path.read_bytes())
@@ -259,7 +259,7 @@ def test_a_block_that_changed_after_it_was_staged_is_told(
     withholding.append(flip)
     filters = [entry("n", "LESS_THAN", ROWS)]
     plan = spread.engine.plan(spread.exporter, format_name, filters=filters, sort_by=sort_by)
-    with pytest.raises(StoreError, match="is not what its task has staged"):
+    with pytest.raises(StoreError, match="Checksum mismatch"):
         spread.exporter.export(plan, CancelToken())
     assert spread.visible() == []
     assert staged(tmp_path / "exports") == []
@@ -283,13 +283,13 @@ def test_no_more_tasks_run_at_once_than_an_export_may_have(
             peak = max(peak, running)
         time.sleep(0.02)
         try:
-            return worker.work(job, task, *inputs)
+            return worker.run_task(job, task, *inputs)
         finally:
             with lock:
                 running -= 1
 
     pool = ThreadPool(6, runs)
-    spread = spread_over(pool, engine, tmp_path / "exports", tasks_at_once=most)
+    spread = spread_over(pool, engine, tmp_path / "exports", max_tasks=most)
     spread.check(spread.engine.plan(spread.exporter, "csv", sort_by=sort_by))
     pool.threads.shutdown()
     assert peak == most
@@ -304,12 +304,12 @@ def test_a_straggler_gets_its_twin_beyond_that_limit(
         tasks.append(task)
         if len(tasks) == 1:
             free.wait(30)
-        return worker.work(job, task, *inputs)
+        return worker.run_task(job, task, *inputs)
 
     monkeypatch.setattr(task_window, "STRAGGLER_SECONDS", 0.2)
-    monkeypatch.setattr(task_window, "_UNKNOWN_SECONDS", 0.1)
+    monkeypatch.setattr(task_window, "_ASSUMED_MEDIAN_SECONDS", 0.1)
     pool = ThreadPool(6, runs)
-    spread = spread_over(pool, engine, tmp_path / "exports", tasks_at_once=1)
+    spread = spread_over(pool, engine, tmp_path / "exports", max_tasks=1)
     started = time.monotonic()
     spread.check(spread.engine.plan(spread.exporter, "csv"))
     assert time.monotonic() - started < 25
@@ -370,7 +370,7 @@ def test_a_task_has_what_a_sort_wants_however_many_processors_the_service_has(
 
 def test_another_version_is_told_with_both(spread: Spread, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "versions", lambda: "tailrace 9")
-    with pytest.raises(ClusterUnavailable, match=r"tailrace 9 there, tailrace 0.*Install the same"):
+    with pytest.raises(ClusterUnavailable, match=r"it has tailrace 9, the service has tailrace 0.*Install the same"):
         spread.exporter.export(spread.engine.plan(spread.exporter, "csv"), CancelToken())
     assert spread.visible() == []
 
@@ -397,14 +397,14 @@ def test_what_goes_to_a_task_holds_no_credential(
 
     def runs(job: Job, task: Task, *inputs: object) -> object:
         sent.append(pickle.dumps((job, task)))
-        return worker.work(job, task, *inputs)
+        return worker.run_task(job, task, *inputs)
 
     # A task finds them where it runs.
     monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", azurite.connection_string)
     location, pool = f"az://runners-{uuid.uuid4().hex}/x", ThreadPool(2, runs)
     exports = open_store(location, connection_string=azurite.connection_string)
-    results = Place(str(engine.folder / "store"), engine.store)
-    runner = ClusterRunner(results, Place(location, exports), engine.settings(2), pool, least_bytes=1)
+    results = LocatedStore(str(engine.folder / "store"), engine.store)
+    runner = ClusterRunner(results, LocatedStore(location, exports), engine.settings(2), pool, min_task_bytes=1)
     spread = Spread(engine, exports, runner)
     spread.check(engine.plan(spread.exporter, "csv", sort_by=sort_by))
     pool.threads.shutdown()

@@ -1,7 +1,8 @@
-"""A stream of bytes cut into blocks of one object."""
+"""A stream of bytes cut into the blocks of one object."""
 
 import hashlib
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.errors import LimitExceeded, ObjectExists, StoreUnavailable
-from engine.stores import DirectoryStore, Upload, block_stream, in_flight
-from engine.stores.block_stream import BLOCK_TIERS, MIB, BlockStream, block_bytes
+from engine.runners.ray.staged_blocks import SegmentWriter
+from engine.stores import DirectoryStore, Upload, block_stream, block_writer, in_flight
+from engine.stores.block_stream import BLOCK_TIERS, BlockStream
+from engine.stores.block_writer import MIB, block_bytes, shared_block_tiers
 from engine.stores.validation import MAX_BLOCKS
 from tests.helpers.running import wait_for
+
+TIB = 1024**4
+CHUNKS = st.lists(st.binary(max_size=40), max_size=12)
 
 
 @pytest.fixture
@@ -20,35 +26,83 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(block_stream, "BLOCK_TIERS", ((2, 4), (49_998, 16)))
 
 
-def test_the_tiers_fill_the_largest_object() -> None:
+def test_the_blocks_of_one_writer_fill_the_largest_object() -> None:
     assert sum(count for count, _ in BLOCK_TIERS) == MAX_BLOCKS
-    assert sum(count * size for count, size in BLOCK_TIERS) > 13 * 2**40
-    assert [block_bytes(ordinal) for ordinal in (0, 9_999, 10_000, MAX_BLOCKS - 1)] == [
+    assert sum(count * size for count, size in BLOCK_TIERS) > 13 * TIB
+    assert [block_bytes(ordinal, BLOCK_TIERS) for ordinal in (0, 9_999, 10_000, MAX_BLOCKS - 1)] == [
         size * MIB for size in (8, 8, 16, 1024)
     ]
     with pytest.raises(LimitExceeded, match="narrow the export by filters"):
-        block_bytes(MAX_BLOCKS)
+        block_bytes(MAX_BLOCKS, BLOCK_TIERS)
+
+
+@pytest.mark.parametrize("writers", [1, 2, 100, 781, 782, 5_000, 10_001, 20_000])
+def test_several_writers_share_the_blocks_of_one_object(writers: int) -> None:
+    sizes = [size for count, size in shared_block_tiers(writers) for _ in range(count)]
+    # The driver of a cluster adds two blocks.
+    assert writers * len(sizes) + 2 <= MAX_BLOCKS < writers * (len(sizes) + 1) + 2
+    assert sizes == sorted(sizes)
+    assert sizes[0] == 8 * MIB
+    assert sizes[-1] == 4000 * MIB
+    assert set(sizes[:-1]) <= {size * MIB for size in (8, 16, 64, 256, 1024)}
+    assert writers * sum(sizes) > 10 * TIB
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(pieces=st.lists(st.binary(max_size=40), max_size=12))
+@given(chunks=CHUNKS)
 def test_the_object_is_the_concatenation(
-    tmp_path_factory: pytest.TempPathFactory, small_blocks: None, pieces: list[bytes]
+    tmp_path_factory: pytest.TempPathFactory, small_blocks: None, chunks: list[bytes]
 ) -> None:
     store = DirectoryStore(tmp_path_factory.mktemp("blocks"))
     with BlockStream(store, "a/b", content_type="text/plain") as stream:
-        for piece in pieces:
-            stream.append(piece)
+        for chunk in chunks:
+            stream.append(chunk)
         info = stream.commit({"k": "v"})
-    content = b"".join(pieces)
+    content = b"".join(chunks)
     assert store.read("a/b") == content
     assert (stream.size, info.size) == (len(content), len(content))
     assert stream.sha256 == hashlib.sha256(content).hexdigest()
     assert (info.content_type, dict(info.metadata)) == ("text/plain", {"k": "v"})
 
 
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(chunks=CHUNKS, readable=st.booleans())
+def test_the_blocks_of_a_task_are_the_concatenation(
+    tmp_path_factory: pytest.TempPathFactory, chunks: list[bytes], readable: bool
+) -> None:
+    store = DirectoryStore(tmp_path_factory.mktemp("blocks"))
+    upload = store.begin("a/b", content_type="text/plain")
+    staging = store.join("a/b", upload.handle)
+    staging.readable = readable
+    with SegmentWriter(staging, [(2, 4), (3, 16), (1, 4_000)]) as writer:
+        for chunk in chunks:
+            writer.append(chunk)
+        segment = writer.finish(0)
+    content = b"".join(chunks)
+    assert [block.length for block in segment.blocks[:-1]] == [4, 4, 16, 16, 16][: max(0, len(segment.blocks) - 1)]
+    assert b"".join(map(bytes, segment.content)) == (b"" if readable else content)
+    for block in segment.blocks:
+        upload.adopt(block.id, block.length)
+    upload.commit([block.id for block in segment.blocks], metadata={})
+    assert store.read("a/b") == content
+
+
+def test_a_large_block_grows_as_it_is_filled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last block of a task may hold 4,000 MiB, and usually holds little."""
+    monkeypatch.setattr(block_writer, "_INITIAL_BYTES", 2)
+    monkeypatch.setattr(block_writer, "_MAX_GROWTH_BYTES", 8)
+    writer = block_writer.BlockWriter(lambda: pytest.fail("no block is full"), [(1, 1_000)], max_in_flight=1)
+    content = bytes(range(200))
+    buffer_bytes = 0
+    for byte in content:
+        writer.append(bytes([byte]))
+        buffer_bytes = len(writer._block)
+    assert bytes(writer.pending) == content
+    assert buffer_bytes <= len(content) + 8
+
+
 @pytest.mark.parametrize("content", [b"ab", b"x" * 100])
-def test_without_a_commit_nothing_is_visible(tmp_path: Path, small_blocks: None, content: bytes) -> None:
+def test_nothing_is_visible_without_a_commit(tmp_path: Path, small_blocks: None, content: bytes) -> None:
     store = DirectoryStore(tmp_path)
     with BlockStream(store, "a", content_type="text/plain") as stream:
         stream.append(content)
@@ -59,7 +113,7 @@ def test_without_a_commit_nothing_is_visible(tmp_path: Path, small_blocks: None,
 
 
 @pytest.mark.parametrize("content", [b"ab", b"x" * 100])
-def test_an_object_that_is_there_stays(tmp_path: Path, small_blocks: None, content: bytes) -> None:
+def test_an_existing_object_is_not_replaced(tmp_path: Path, small_blocks: None, content: bytes) -> None:
     store = DirectoryStore(tmp_path)
     store.create("a", b"first", content_type="text/plain", metadata={})
     with BlockStream(store, "a", content_type="text/plain") as stream:
@@ -73,7 +127,7 @@ def test_a_block_that_cannot_be_staged_fails_the_stream(
     tmp_path: Path, small_blocks: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = DirectoryStore(tmp_path)
-    _wrap_stage(monkeypatch, store, lambda ordinal: _fail() if ordinal == 3 else None)
+    _before_stage(monkeypatch, store, lambda ordinal: _fail() if ordinal == 3 else None)
     with pytest.raises(StoreUnavailable), BlockStream(store, "a", content_type="text/plain") as stream:  # noqa: PT012
         for _ in range(1000):
             stream.append(b"x" * 10)
@@ -81,9 +135,9 @@ def test_a_block_that_cannot_be_staged_fails_the_stream(
     assert list(store.list("")) == []
 
 
-@pytest.mark.parametrize(("takes", "at_once"), [(2, 4), (4, 2)])
-def test_no_more_blocks_are_under_way_than_the_store_takes_and_were_asked_for(
-    tmp_path: Path, small_blocks: None, monkeypatch: pytest.MonkeyPatch, takes: int, at_once: int
+@pytest.mark.parametrize(("parallel_blocks", "max_in_flight"), [(2, 4), (4, 2)])
+def test_blocks_in_flight_are_limited_by_the_store_and_by_the_caller(
+    tmp_path: Path, small_blocks: None, monkeypatch: pytest.MonkeyPatch, parallel_blocks: int, max_in_flight: int
 ) -> None:
     store = DirectoryStore(tmp_path)
     release, staged = threading.Event(), set()
@@ -92,8 +146,8 @@ def test_no_more_blocks_are_under_way_than_the_store_takes_and_were_asked_for(
         staged.add(ordinal)
         release.wait(10)
 
-    _wrap_stage(monkeypatch, store, wait, parallel=takes)
-    with BlockStream(store, "a", content_type="text/plain", at_once=at_once) as stream:
+    _before_stage(monkeypatch, store, wait, parallel_blocks)
+    with BlockStream(store, "a", content_type="text/plain", max_in_flight=max_in_flight) as stream:
         done = threading.Event()
 
         def append() -> None:
@@ -112,35 +166,33 @@ def test_no_more_blocks_are_under_way_than_the_store_takes_and_were_asked_for(
     assert store.read("a") == b"x" * 80
 
 
-@pytest.mark.parametrize(("size", "wanted"), [(4, 8), (8, 8), (16, 4), (32, 2), (64, 1), (128, 1)])
-def test_the_larger_blocks_are_the_fewer_are_under_way(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, wanted: int
+@pytest.mark.parametrize(("size", "in_flight_blocks"), [(4, 8), (8, 8), (16, 4), (32, 2), (64, 1), (128, 1)])
+def test_fewer_blocks_are_in_flight_if_they_are_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, in_flight_blocks: int
 ) -> None:
     monkeypatch.setattr(block_stream, "BLOCK_TIERS", ((50_000, size),))
-    monkeypatch.setattr(in_flight, "UNDER_WAY_BYTES", 64)
-    store, release, begun = DirectoryStore(tmp_path), threading.Event(), []
+    monkeypatch.setattr(in_flight, "MAX_IN_FLIGHT_BYTES", 64)
+    store, release, started = DirectoryStore(tmp_path), threading.Event(), []
 
     def wait(ordinal: int) -> None:
-        begun.append(ordinal)
+        started.append(ordinal)
         release.wait(10)
 
-    _wrap_stage(monkeypatch, store, wait, parallel=8)
+    _before_stage(monkeypatch, store, wait, parallel_blocks=8)
     content = b"x" * size * 20
-    with BlockStream(store, "a", content_type="text/plain", at_once=8) as stream:
+    with BlockStream(store, "a", content_type="text/plain", max_in_flight=8) as stream:
         thread = threading.Thread(target=stream.append, args=(content,))
         thread.start()
-        wait_for(lambda: len(begun) == wanted)
+        wait_for(lambda: len(started) == in_flight_blocks)
         assert not release.wait(0.05)
-        assert len(begun) == wanted
+        assert len(started) == in_flight_blocks
         release.set()
         thread.join(10)
         stream.commit({})
     assert store.read("a") == content
 
 
-def test_an_object_that_would_be_too_large_is_told_while_it_is_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_object_that_is_too_large_fails_while_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(block_stream, "BLOCK_TIERS", ((3, 4),))
     store = DirectoryStore(tmp_path)
     with pytest.raises(LimitExceeded), BlockStream(store, "a", content_type="text/plain") as stream:
@@ -149,10 +201,12 @@ def test_an_object_that_would_be_too_large_is_told_while_it_is_written(
 
 
 def _fail() -> None:
-    raise StoreUnavailable("gone")
+    raise StoreUnavailable("unreachable")
 
 
-def _wrap_stage(monkeypatch: pytest.MonkeyPatch, store: DirectoryStore, before: object, parallel: int = 1) -> None:
+def _before_stage(
+    monkeypatch: pytest.MonkeyPatch, store: DirectoryStore, before: Callable[[int], None], parallel_blocks: int = 1
+) -> None:
     begin = store.begin
 
     def wrapped(key: str, *, content_type: str) -> Upload:
@@ -160,11 +214,10 @@ def _wrap_stage(monkeypatch: pytest.MonkeyPatch, store: DirectoryStore, before: 
         stage = upload.stage
 
         def staging(ordinal: int, data: bytes | memoryview) -> str:
-            assert callable(before)
             before(ordinal)
             return stage(ordinal, data)
 
-        upload.parallel_blocks = parallel
+        upload.parallel_blocks = parallel_blocks
         upload.stage = staging  # type: ignore[method-assign]
         return upload
 

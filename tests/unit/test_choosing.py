@@ -7,7 +7,7 @@ import pytest
 from engine.errors import InvalidInput
 from engine.runners import LocalRunner, size_router
 from engine.runners.ray import client
-from engine.runners.size_router import SizedRunner, make_runner, spreads
+from engine.runners.size_router import SizeRouter, make_runner, worth_a_cluster
 from engine.settings import RunnerSettings, StorageSettings
 from tests.helpers.engine import Engine
 
@@ -35,15 +35,15 @@ def test_a_missing_address_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         _made(tmp_path, RunnerSettings(runner="ray"))
     assert "RAY_ADDRESS" in str(told.value.details["remedy"])
     made = _made(tmp_path, RunnerSettings(runner="ray", ray_address="h:1"))
-    assert isinstance(made, SizedRunner)
+    assert isinstance(made, SizeRouter)
 
 
 def test_limits_of_tasks_reach_whoever_drives_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
     monkeypatch.setattr(size_router, "find_spec", lambda _: object())
-    monkeypatch.setattr(client, "DrivenRunner", lambda *_, **options: found.append(options))
+    monkeypatch.setattr(client, "RayClientRunner", lambda *_, **options: found.append(options))
     _made(tmp_path, RunnerSettings(runner="ray", ray_address="h:1", runner_tasks_at_once=7))
-    assert found == [{"tasks_at_once": 7}]
+    assert found == [{"max_tasks": 7}]
 
 
 def test_small_plans_stay_here(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_small_plans_stay_here(tmp_path: Path) -> None:
     size = sum(group.bytes for part in run.parts for group in part.row_groups)
     read = sum(range_.bytes for range_ in plan.scan_ranges)
     assert abs(read - size) < 100_000
-    assert spreads(plan, read)
-    assert not spreads(plan, read + 1)
-    assert spreads(engine.plan(exporter, "csv", sort_by="n"), read)
-    assert not spreads(engine.plan(engine.exporter(), "csv"), 0), "a single range cannot be spread"
+    assert worth_a_cluster(plan, read)
+    assert not worth_a_cluster(plan, read + 1)
+    assert worth_a_cluster(engine.plan(exporter, "csv", sort_by="n"), read)
+    assert not worth_a_cluster(engine.plan(engine.exporter(), "csv"), 0), "a single range cannot be spread"

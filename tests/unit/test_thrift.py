@@ -1,4 +1,4 @@
-"""Footers survive being read and written back, to the byte; what is no footer is told."""
+"""Structs and footers survive decoding and encoding, byte for byte; malformed bytes raise ValueError."""
 
 import io
 
@@ -65,12 +65,12 @@ STRUCTS = st.recursive(st.just(Struct()), _structs, max_leaves=8)
 
 
 @given(STRUCTS)
-def test_what_is_written_is_read_back(struct: Struct) -> None:
+def test_an_encoded_struct_decodes_to_itself(struct: Struct) -> None:
     assert decoded(encoded(struct)) == struct
 
 
 @given(st.binary(max_size=60))
-def test_bytes_that_are_none_are_told(data: bytes) -> None:
+def test_malformed_bytes_raise_value_error(data: bytes) -> None:
     try:
         struct = decoded(data)
     except ValueError:
@@ -79,7 +79,7 @@ def test_bytes_that_are_none_are_told(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("compression", ["zstd", "none"])
-def test_a_footer_comes_back_to_the_byte(compression: str) -> None:
+def test_a_footer_is_encoded_byte_for_byte(compression: str) -> None:
     out = io.BytesIO()
     table = pa.table({"a": list(range(1000)), "s": [{"x": [n], "y": None} for n in range(1000)]})
     pq.write_table(table, out, row_group_size=100, compression=compression, write_page_index=True)

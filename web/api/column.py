@@ -27,7 +27,12 @@ async def column(request: Request) -> Response:
         principal.team,
         partial(disconnected, request),
         lambda cancel: read_column(
-            plan, path, services.exporter.results, settings=services.queries.duckdb, cancel=cancel
+            plan,
+            path,
+            services.exporter.results,
+            settings=services.queries.duckdb,
+            cancel=cancel,
+            instances=services.instances,
         ),
     )
     note(request.scope, run=plan.run.run_id)

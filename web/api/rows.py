@@ -35,6 +35,7 @@ async def rows(request: Request) -> Response:
             offset=paging.offset,
             limit=paging.limit,
             settings=services.queries.duckdb,
+            instances=services.instances,
             cancel=cancel,
         ),
     )

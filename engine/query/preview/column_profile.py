@@ -13,6 +13,7 @@ from engine.catalog.types import Family
 from engine.common.cancellation import CancelToken
 from engine.errors import InvalidRequest, shown
 from engine.execute.file_assembler import FileAssembler
+from engine.execute.instance_pool import InstancePool
 from engine.execute.ordered_sink import OrderedSink
 from engine.execute.run_files import source_of
 from engine.plan.planner import ExportPlan
@@ -67,7 +68,13 @@ class ColumnFacts:
 
 
 def read_column(
-    plan: ExportPlan, path: str, results: ResultStore, *, settings: DuckDBSettings, cancel: CancelToken
+    plan: ExportPlan,
+    path: str,
+    results: ResultStore,
+    *,
+    settings: DuckDBSettings,
+    cancel: CancelToken,
+    instances: InstancePool | None = None,
 ) -> ColumnFacts:
     """The facts of a column, or of a member that a dotted path reaches.
 
@@ -78,7 +85,7 @@ def read_column(
         names = ", ".join(field.name for field in plan.run.table.delivered[:50])
         raise InvalidRequest(f"There is no field {shown(path)}. Fields: {names}.", parameter="field")
     nowhere = OrderedSink(FileAssembler(), lambda _: None, count=1, max_waiting_bytes=0)
-    with opened(plan, results, settings, cancel, nowhere) as connection:
+    with opened(plan, results, settings, cancel, nowhere, instances) as connection:
         sources = [source_of(results.store, part.key) for part in read_parts(plan)]
         return _Column(connection, column, compile_cells(plan, column, sources)).facts()
 

@@ -11,6 +11,7 @@ from engine.common.cancellation import CancelToken
 from engine.common.chunk import Chunk
 from engine.errors import LimitExceeded
 from engine.execute.file_assembler import assembler_for
+from engine.execute.instance_pool import InstancePool
 from engine.execute.ordered_sink import OrderedSink
 from engine.execute.run_files import source_of, target_of
 from engine.plan.planner import ExportPlan
@@ -32,7 +33,14 @@ class Page:
 
 
 def read_page(
-    plan: ExportPlan, results: ResultStore, *, offset: int, limit: int, settings: DuckDBSettings, cancel: CancelToken
+    plan: ExportPlan,
+    results: ResultStore,
+    *,
+    offset: int,
+    limit: int,
+    settings: DuckDBSettings,
+    cancel: CancelToken,
+    instances: InstancePool | None = None,
 ) -> Page:
     """At most ``limit`` rows after ``offset`` rows of what an export of the plan (CSV or JSON) would hold.
 
@@ -52,7 +60,7 @@ def read_page(
 
     sink = OrderedSink(assembler_for(plan.request.format.name), forward, count=1, max_waiting_bytes=0)
     store = results.store
-    with opened(plan, results, settings, cancel, sink) as connection:
+    with opened(plan, results, settings, cancel, sink, instances) as connection:
         total = _count(connection, plan, store)
         window = _window(plan, offset, min(limit, max(0, total - offset)))
         sources = [source_of(store, part.key) for part in window.range.parts]

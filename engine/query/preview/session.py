@@ -11,6 +11,7 @@ from engine.common.cancellation import CancelToken
 from engine.errors import ObjectChanged, ObjectMissing, SourceDamaged
 from engine.execute.duckdb_errors import export_error
 from engine.execute.filesystems import StageFileSystem
+from engine.execute.instance_pool import InstancePool
 from engine.execute.ordered_sink import OrderedSink
 from engine.execute.run_files import RunFiles, target_of
 from engine.execute.session import open_session
@@ -25,6 +26,7 @@ def opened(
     settings: DuckDBSettings,
     cancel: CancelToken,
     sink: OrderedSink,
+    instances: InstancePool | None = None,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A locked instance that reads the parts of the plan's run, and writes into the sink alone.
 
@@ -40,6 +42,7 @@ def opened(
                 threads=settings.threads,
                 allowed=[*files.allowed, target_of(0)],
                 file_systems=(StageFileSystem(sink), parts),
+                instances=instances,
             ) as connection,
             cancel.watching(connection),
         ):

@@ -1,4 +1,4 @@
-"""The cluster's runner as the service sees it: exports that another process drives, which may die without harm."""
+"""The service's side of an export on a cluster: another process drives it, and may die without harm."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,19 +13,19 @@ from engine.errors import ClusterUnavailable
 from engine.plan.planner import ExportPlan
 from engine.plan.ranges import Range
 from engine.runners.port import Staged
-from engine.runners.ray.driver import Order, Told
-from engine.runners.ray.driver_process import DIED, Driver
+from engine.runners.ray.driver import DriverReply, DriverRequest
+from engine.runners.ray.driver_process import DRIVER_DIED, Driver
 from engine.runners.ray.worker import error_of
 from engine.settings import DuckDBSettings, StorageSettings
 from engine.stores import located
 from engine.stores.port import ObjectInfo, ObjectStore
 
-_LOOK_SECONDS = 0.2
-_END_SECONDS = 20
+_POLL_INTERVAL_SECONDS = 0.2
+_CLOSE_TIMEOUT_SECONDS = 20
 
 
-class DrivenRunner:
-    """Each export is an order to one driver, by a connection of its own."""
+class RayClientRunner:
+    """Sends each export to one driver process, over a separate connection."""
 
     def __init__(
         self,
@@ -34,29 +34,29 @@ class DrivenRunner:
         storage: StorageSettings,
         settings: DuckDBSettings,
         *,
-        least_bytes: int | None = None,
-        tasks_at_once: int | None = None,
+        min_task_bytes: int | None = None,
+        max_tasks: int | None = None,
     ) -> None:
         self._driver = driver
         self._exports = exports
         self._storage = storage
         self._settings = settings
-        self._least_bytes = least_bytes
-        self._tasks_at_once = tasks_at_once
+        self._min_task_bytes = min_task_bytes
+        self._max_tasks = max_tasks
 
     @contextmanager
     def stage(self, plan: ExportPlan, key: str, cancel: CancelToken, progress: Progress) -> Iterator[Staged]:
-        """Write the file of a plan; what the port promises."""
-        with self._driver.connected() as connection, closing(_Talk(connection)) as talk:
-            talk.say(self._order(plan, key))
-            rows, size, sha256 = talk.staged(cancel, progress)
+        """Implements `Runner.stage`."""
+        with self._driver.connected() as connection, closing(DriverConnection(connection)) as driver:
+            driver.send(self._request(plan, key))
+            rows, size, sha256 = driver.receive_staged(cancel, progress)
 
             def commit(metadata: Mapping[str, str]) -> ObjectInfo:
-                talk.say(dict(metadata))
+                driver.send(dict(metadata))
                 try:
-                    return talk.committed()
+                    return driver.receive_committed()
                 except ClusterUnavailable:
-                    # The driver may have died behind the commit. Equal requests give equal bytes, whoever wrote them.
+                    # The driver may have died after its commit. Equal requests give equal bytes, whoever wrote them.
                     info = self._exports.head(key)
                     if info is None:
                         raise
@@ -64,100 +64,100 @@ class DrivenRunner:
 
             yield Staged(rows, size, sha256, commit)
 
-    def _order(self, plan: ExportPlan, key: str) -> Order:
+    def _request(self, plan: ExportPlan, key: str) -> DriverRequest:
         storage = self._storage
-        return Order(
-            plan=without_bounds(plan),
+        return DriverRequest(
+            plan=without_statistics(plan),
             key=key,
             results=located(storage.results),
             exports=located(storage.exports),
             connection_string=storage.azure_connection_string,
             account_url=storage.azure_account_url,
             settings=self._settings,
-            least_bytes=self._least_bytes,
-            tasks_at_once=self._tasks_at_once,
+            min_task_bytes=self._min_task_bytes,
+            max_tasks=self._max_tasks,
         )
 
 
-def without_bounds(plan: ExportPlan) -> ExportPlan:
-    """A plan that was pruned already: most of a manifest are bounds, which its driver has no use for."""
-    parts = {part.key: _without_bounds(part) for part in plan.run.parts}
+def without_statistics(plan: ExportPlan) -> ExportPlan:
+    """The plan without column statistics, the largest part of a manifest: once it is pruned, nothing reads them."""
+    parts = {part.key: _without_statistics(part) for part in plan.run.parts}
 
-    def lean(ranges: Sequence[Range]) -> tuple[Range, ...]:
+    def replace_parts(ranges: Sequence[Range]) -> tuple[Range, ...]:
         return tuple(
-            replace(one, parts=tuple(parts[part.key] for part in one.parts), pieces=lean(one.pieces)) for one in ranges
+            replace(range_, parts=tuple(parts[part.key] for part in range_.parts), pieces=replace_parts(range_.pieces))
+            for range_ in ranges
         )
 
     run = plan.run.model_copy(update={"parts": tuple(parts.values())})
-    scan = lean(plan.scan_ranges)
-    ranges = scan if plan.ranges is plan.scan_ranges else lean(plan.ranges)
+    scan = replace_parts(plan.scan_ranges)
+    ranges = scan if plan.ranges is plan.scan_ranges else replace_parts(plan.ranges)
     return replace(plan, run=run, row_group_mask=(), ranges=ranges, scan_ranges=scan)
 
 
-def _without_bounds(part: Part) -> Part:
-    # Without the checks, which were made when the manifest was read: there may be millions.
+def _without_statistics(part: Part) -> Part:
+    # model_construct skips the validation, which was done when the manifest was read: there may be millions.
     groups = (RowGroup.model_construct(rows=one.rows, bytes=one.bytes, statistics={}) for one in part.row_groups)
     return part.model_copy(update={"row_groups": tuple(groups), "row_id_filters": None})
 
 
-class _Talk:
-    """What is said of one export. Raises what the driver failed with, or ClusterUnavailable if it died."""
+class DriverConnection:
+    """The messages of one export. Raises what the driver failed with, or ClusterUnavailable if it died."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._over = False
+        self._ended = False
 
-    def say(self, word: object) -> None:
-        """The next word to the driver."""
+    def send(self, message: object) -> None:
+        """Send the next message to the driver."""
         try:
-            self._connection.send(word)
+            self._connection.send(message)
         except OSError as error:
-            raise ClusterUnavailable(DIED) from error
+            raise ClusterUnavailable(DRIVER_DIED) from error
 
-    def staged(self, cancel: CancelToken, progress: Progress) -> tuple[int, int, str]:
-        """Rows, bytes and hash of the file, once it is whole. Raises Cancelled."""
+    def receive_staged(self, cancel: CancelToken, progress: Progress) -> tuple[int, int, str]:
+        """Wait until the file is staged; returns its rows, its bytes and its hash. Raises Cancelled."""
         while True:
-            # Between any two words: on a large cluster there is always one.
+            # Checked before each message: on a large cluster there is always another one.
             cancel.raise_if_cancelled()
-            told = self._next(_LOOK_SECONDS)
-            if told is None:
+            reply = self._receive(_POLL_INTERVAL_SECONDS)
+            if reply is None:
                 continue
-            if told.staged is not None:
-                return told.staged
-            progress.add_rows(told.rows - progress.rows)
-            progress.add_bytes(told.bytes - progress.bytes)
+            if reply.staged is not None:
+                return reply.staged
+            progress.add_rows(reply.rows - progress.rows)
+            progress.add_bytes(reply.bytes - progress.bytes)
 
-    def committed(self) -> ObjectInfo:
-        """The object, once it is visible: what is asked for by then is not taken back."""
-        told = self._next(None)
-        if told is None or told.committed is None:
-            raise ClusterUnavailable(DIED)
-        return told.committed
+    def receive_committed(self) -> ObjectInfo:
+        """Wait until the object is visible; a cancel no longer counts."""
+        reply = self._receive(None)
+        if reply is None or reply.committed is None:
+            raise ClusterUnavailable(DRIVER_DIED)
+        return reply.committed
 
     def close(self) -> None:
-        """Nothing more is wanted: wait until the driver has removed what was staged."""
+        """Tell the driver to stop, and wait until it has removed what was staged."""
         with self._connection:
             try:
                 self._connection.send(None)
-                deadline = time.monotonic() + _END_SECONDS
-                while not self._over and self._connection.poll(max(0, deadline - time.monotonic())):
-                    self._hear()
+                deadline = time.monotonic() + _CLOSE_TIMEOUT_SECONDS
+                while not self._ended and self._connection.poll(max(0, deadline - time.monotonic())):
+                    self._read()
             except (EOFError, OSError):
                 return
 
-    def _next(self, seconds: float | None) -> Told | None:
-        """The next word of the driver; None if there is none for so long."""
+    def _receive(self, timeout_seconds: float | None) -> DriverReply | None:
         try:
-            if not self._connection.poll(seconds):
+            if not self._connection.poll(timeout_seconds):
                 return None
-            told = self._hear()
+            reply = self._read()
         except (EOFError, OSError) as error:
-            raise ClusterUnavailable(DIED) from error
-        if told.failure is not None:
-            raise error_of(told.failure)
-        return told
+            raise ClusterUnavailable(DRIVER_DIED) from error
+        if reply.failure is not None:
+            raise error_of(reply.failure)
+        return reply
 
-    def _hear(self) -> Told:
-        told: Told = self._connection.recv()
-        self._over = told.failure is not None or told.committed is not None
-        return told
+    def _read(self) -> DriverReply:
+        reply: DriverReply = self._connection.recv()
+        self._ended = reply.failure is not None or reply.committed is not None
+        return reply

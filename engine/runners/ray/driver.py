@@ -1,10 +1,10 @@
-"""The driver's own process: it connects to the cluster, and runs exports until the service is gone.
+"""The driver process: connects to the cluster, and runs exports until the service has ended.
 
-A process of its own, because Ray ends its driver 60 s after the cluster is gone, and because it changes signals and
-logging of the process that it lives in.
+It is a separate process because Ray ends a driver 60 s after its cluster is gone, and because Ray changes the signal
+handlers and the logging of the process in which it runs.
 
-Run as ``python -m engine.runners FD ADDRESS``, with a socket at that descriptor by which descriptors of connections
-come, one for each export; on those go pickles.
+Run as ``python -m engine.runners FD ADDRESS``. The socket with that descriptor delivers one more descriptor for each
+export, of a connection on which pickles are exchanged.
 """
 
 import gc
@@ -22,22 +22,22 @@ from engine.common.progress import Progress
 from engine.errors import Cancelled
 from engine.plan.planner import ExportPlan
 from engine.runners.ray.messages import Failure
-from engine.runners.ray.pool_port import Pool
-from engine.runners.ray.runner import ClusterRunner, Place
+from engine.runners.ray.pool_port import TaskPool
+from engine.runners.ray.runner import ClusterRunner, LocatedStore
 from engine.runners.ray.worker import failure_of
 from engine.settings import DuckDBSettings
 from engine.stores import open_store
 from engine.stores.port import ObjectInfo
 
-_GRACE_SECONDS = 15
-"""For exports that run when the service ends: they are cancelled, and remove what they staged."""
+_SHUTDOWN_GRACE_SECONDS = 15
+"""For exports in progress when the service ends: they are cancelled, and remove what they staged."""
 
-_EXPORT = "export"
+_EXPORT_THREAD = "export"
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """What the driver is to do. It goes through a pipe and nowhere else, since it has credentials."""
+class DriverRequest:
+    """One export. It contains credentials, so it goes through the connection and nowhere else."""
 
     plan: ExportPlan
     key: str
@@ -46,13 +46,16 @@ class Order:
     connection_string: str | None
     account_url: str | None
     settings: DuckDBSettings
-    least_bytes: int | None
-    tasks_at_once: int | None
+    min_task_bytes: int | None
+    max_tasks: int | None
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What the driver says: progress in between, ``staged``, and at the end ``committed`` or ``failure``."""
+class DriverReply:
+    """A message of the driver: progress so far, then ``staged``, and at the end ``committed`` or ``failure``.
+
+    ``staged`` is the number of rows, the number of bytes, and the hash.
+    """
 
     rows: int = 0
     bytes: int = 0
@@ -61,29 +64,30 @@ class Told:
     failure: Failure | None = None
 
 
-Words = queue.Queue[dict[str, str] | None]
+CommitRequests = queue.Queue[dict[str, str] | None]
+"""The metadata to commit with, or None to stop."""
 
 
-class _Telling(Progress):
+class _ReportedProgress(Progress):
     def __init__(self, connection: Connection) -> None:
         super().__init__()
         self._connection = connection
 
     def add_bytes(self, size: int) -> None:
         super().add_bytes(size)
-        self._connection.send(Told(self.rows, self.bytes))
+        self._connection.send(DriverReply(self.rows, self.bytes))
 
 
-def main(control: socket.socket, pool: Pool) -> None:
-    """Run what orders come, side by side, until the other end of the socket is closed."""
+def main(control: socket.socket, pool: TaskPool) -> None:
+    """Run the requested exports in parallel, until the other end of the socket is closed."""
     control.set_inheritable(False)
     for connection in _connections(control):
-        threading.Thread(target=_serve, args=(connection, pool), name=_EXPORT).start()
-    late = threading.Timer(_GRACE_SECONDS, os._exit, (1,))
-    late.daemon = True
-    late.start()
+        threading.Thread(target=_serve, args=(connection, pool), name=_EXPORT_THREAD).start()
+    timeout = threading.Timer(_SHUTDOWN_GRACE_SECONDS, os._exit, (1,))
+    timeout.daemon = True
+    timeout.start()
     for thread in threading.enumerate():
-        if thread.name == _EXPORT:
+        if thread.name == _EXPORT_THREAD:
             thread.join()
 
 
@@ -96,58 +100,60 @@ def _connections(control: socket.socket) -> Iterator[Connection]:
         if not data:
             return
         for descriptor in descriptors:
-            # No child may hold it open: its end tells the service that this process has ended.
+            # No child may inherit it: the end of the connection tells the service that this process has ended.
             os.set_inheritable(descriptor, False)
             yield Connection(descriptor)
 
 
-def _serve(connection: Connection, pool: Pool) -> None:
-    """Do one order. Its last word comes when nothing of it is left but a committed object."""
+def _serve(connection: Connection, pool: TaskPool) -> None:
+    """Run one export. The last reply is sent when nothing of it is left but a committed object."""
     with connection, suppress(EOFError, OSError):
-        order = connection.recv()
-        cancel, words = CancelToken(), Words()
-        listener = threading.Thread(target=_listen, args=(connection, cancel, words), name="listen")
+        request = connection.recv()
+        cancel, commits = CancelToken(), CommitRequests()
+        listener = threading.Thread(target=_listen, args=(connection, cancel, commits), name="listen")
         listener.start()
         try:
-            told = Told(committed=_run(order, pool, connection, cancel, words))
-        except Exception as error:  # noqa: BLE001  # told to whoever ordered
-            told = Told(failure=failure_of(error))
-        # The cluster keeps results as long as anything here names them.
+            reply = DriverReply(committed=_run(request, pool, connection, cancel, commits))
+        except Exception as error:  # noqa: BLE001  # sent to the service
+            reply = DriverReply(failure=failure_of(error))
+        # The cluster stores results for as long as this process has references to them.
         gc.collect()
         with suppress(OSError):
-            connection.send(told)
-        # It reads the connection until the other side has no more to say.
+            connection.send(reply)
+        # The listener reads until the service closes the connection.
         listener.join()
 
 
-def _run(order: Order, pool: Pool, connection: Connection, cancel: CancelToken, words: Words) -> ObjectInfo:
-    def place(location: str) -> Place:
-        access = {"connection_string": order.connection_string, "account_url": order.account_url}
-        return Place(location, open_store(location, **access, create=False))
+def _run(
+    request: DriverRequest, pool: TaskPool, connection: Connection, cancel: CancelToken, commits: CommitRequests
+) -> ObjectInfo:
+    def open_located(location: str) -> LocatedStore:
+        access = {"connection_string": request.connection_string, "account_url": request.account_url}
+        return LocatedStore(location, open_store(location, **access, create=False))
 
     runner = ClusterRunner(
-        place(order.results),
-        place(order.exports),
-        order.settings,
+        open_located(request.results),
+        open_located(request.exports),
+        request.settings,
         pool,
-        least_bytes=order.least_bytes,
-        tasks_at_once=order.tasks_at_once,
+        min_task_bytes=request.min_task_bytes,
+        max_tasks=request.max_tasks,
     )
-    with runner.stage(order.plan, order.key, cancel, _Telling(connection)) as staged:
-        connection.send(Told(staged=(staged.rows, staged.size, staged.sha256)))
-        metadata = words.get()
+    with runner.stage(request.plan, request.key, cancel, _ReportedProgress(connection)) as staged:
+        connection.send(DriverReply(staged=(staged.rows, staged.size, staged.sha256)))
+        metadata = commits.get()
         if metadata is None:
             raise Cancelled("The export was cancelled.")
         return staged.commit(metadata)
 
 
-def _listen(connection: Connection, cancel: CancelToken, words: Words) -> None:
-    """The words of the other side: metadata to commit with; None, or its end, to stop."""
-    word: dict[str, str] | None = {}
-    while word is not None:
+def _listen(connection: Connection, cancel: CancelToken, commits: CommitRequests) -> None:
+    """Read messages until None or the end of the connection, which cancel the export."""
+    metadata: dict[str, str] | None = {}
+    while metadata is not None:
         try:
-            word = connection.recv()
+            metadata = connection.recv()
         except (EOFError, OSError):
-            word = None
-        words.put(word)
+            metadata = None
+        commits.put(metadata)
     cancel.cancel()

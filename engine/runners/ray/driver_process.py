@@ -1,4 +1,4 @@
-"""The driver's process as the service holds it: started by the first export that needs it, and kept for the others."""
+"""The service's handle of its driver process: started for the first export that needs it, and reused for the others."""
 
 import os
 import socket
@@ -12,26 +12,26 @@ from threading import Lock, Thread
 
 from engine.errors import ClusterUnavailable
 
-DIED = "The process that drove the export on the cluster has ended: the cluster is gone, or the process was killed."
-_END_SECONDS = 20
-_SETTINGS = ("TAILRACE_", "AZURE_STORAGE_")
-_ENVIRONMENT = {
-    # How long a driver looks for a head that is gone before it gives up.
+DRIVER_DIED = "The driver process of the export has ended: the cluster is unreachable, or the process was killed."
+_END_TIMEOUT_SECONDS = 20
+_SERVICE_VARIABLES = ("TAILRACE_", "AZURE_STORAGE_")
+_DRIVER_VARIABLES = {
+    # How long a driver waits for a head node that is gone.
     "RAY_gcs_rpc_server_reconnect_timeout_s": "20",
-    # Without it, Ray starts a task for ever that is ended for its node's memory.
+    # By default, Ray restarts a task without limit that was killed because its node ran out of memory.
     "RAY_task_oom_retries": "3",
     "RAY_DISABLE_IMPORT_WARNING": "1",
 }
 
 
 class DriverProcess:
-    """One driver. It ends when this is closed or dropped, and when this process ends, however that comes about."""
+    """One driver process. It ends when this object is closed or garbage-collected, and when this process ends."""
 
     def __init__(self, address: str) -> None:
         control, theirs = socket.socketpair()
         with theirs:
             command = [sys.executable, "-m", "engine.runners", str(theirs.fileno()), address]
-            # In a session of its own: a Ctrl-C is for the service, which lets exports come to their end.
+            # A new session, since a Ctrl-C is for the service, which lets its exports finish.
             process = subprocess.Popen(  # noqa: S603  # a fixed command, and the operator's address
                 command,
                 pass_fds=(theirs.fileno(),),
@@ -42,20 +42,20 @@ class DriverProcess:
             )
         self.pid = process.pid
         self.exports = 0
-        """How many it has under way; who holds it counts."""
+        """Exports in progress; `Driver` counts them."""
         self._process = process
         self._control = control
-        # The driver reads the other end: it sees us end even by SIGKILL. A signal at the parent's death would be sent
-        # at the end of the thread that started it, which is one of many.
+        # The driver notices the end of the socket, even after a SIGKILL of this process. PR_SET_PDEATHSIG would signal
+        # the end of the thread that started the driver instead.
         self.close = weakref.finalize(self, _end, control, process)
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended yet."""
+        """Whether the process has not ended."""
         return self._process.poll() is None
 
     def connect(self) -> Connection:
-        """A connection for one export. Raises OSError if the driver has ended."""
+        """Open a connection for one export. Raises OSError if the driver has ended."""
         ours, theirs = socket.socketpair()
         with ours, theirs:
             socket.send_fds(self._control, [b"."], [theirs.fileno()])
@@ -63,7 +63,7 @@ class DriverProcess:
 
 
 class Driver:
-    """The driver for the cluster at ``address``, started when it is needed, and anew when it died or was retired."""
+    """The driver for the cluster at ``address``: started on demand, and again after it has died or was retired."""
 
     def __init__(self, address: str) -> None:
         self._address = address
@@ -72,9 +72,10 @@ class Driver:
 
     @contextmanager
     def connected(self) -> Iterator[Connection]:
-        """A connection for one export. Raises ClusterUnavailable if the process just died.
+        """Open a connection for one export. Raises ClusterUnavailable if the process has just died.
 
-        After ClusterUnavailable within, that process begins no more exports, and ends with those that it has.
+        If the block raises ClusterUnavailable, the process is retired: it gets no more exports, and ends when those in
+        progress have ended.
         """
         process, connection = self._connect()
         try:
@@ -85,10 +86,10 @@ class Driver:
                     self._process = None
             raise
         finally:
-            self._leave(process)
+            self._release(process)
 
     def process(self) -> DriverProcess:
-        """The one that the next export gets."""
+        """The process that the next export uses; starts one if there is none."""
         with self._lock:
             return self._running()
 
@@ -110,29 +111,29 @@ class Driver:
             try:
                 connection = process.connect()
             except OSError as error:
-                raise ClusterUnavailable(DIED) from error
+                raise ClusterUnavailable(DRIVER_DIED) from error
             process.exports += 1
             return process, connection
 
-    def _leave(self, process: DriverProcess) -> None:
+    def _release(self, process: DriverProcess) -> None:
         with self._lock:
             process.exports -= 1
-            over = process is not self._process and not process.exports
-        if over:
-            # Its end takes seconds, for which nobody should wait.
+            retired = process is not self._process and not process.exports
+        if retired:
+            # Ending it takes seconds; no export waits for that.
             Thread(target=process.close, name="retired driver").start()
 
 
 def _environment() -> dict[str, str]:
-    """Ours without the service's settings: what the driver needs comes with its orders, and keys of callers do not."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)}
-    return inherited | _ENVIRONMENT
+    """The environment without the service's settings: requests carry what the driver needs, and no caller's key."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_SERVICE_VARIABLES)}
+    return inherited | _DRIVER_VARIABLES
 
 
 def _end(control: socket.socket, process: "subprocess.Popen[bytes]") -> None:
     control.close()
     try:
-        process.wait(_END_SECONDS)
+        process.wait(_END_TIMEOUT_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

@@ -1,4 +1,4 @@
-"""The task of what DuckDB encodes by itself: ranges, or of a sort all rows between two keys."""
+"""The task that lets DuckDB encode a segment of the file, and stages it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,15 +9,15 @@ from engine.common.progress import Progress
 from engine.execute.executor import Copies, ExecutionContext, run_copies
 from engine.execute.file_assembler import assembler_for
 from engine.execute.run_files import RunFiles
-from engine.runners.ray.messages import Job, Piece
-from engine.runners.ray.staged_blocks import PieceStream
+from engine.runners.ray.messages import Job, Segment
+from engine.runners.ray.staged_blocks import SegmentWriter
 from engine.runners.ray.worker_context import cancel_token, exports_of, results_of
 from engine.sql.statements import Statement
 
 
 @dataclass(frozen=True, slots=True)
 class RangesTask:
-    """Consecutive ranges, each a COPY into the target of its place. ``first`` says that the file begins with them."""
+    """Consecutive ranges: the n-th COPY writes to ``target_of(n)``. ``first`` if the file begins with them."""
 
     returns: ClassVar[int] = 1
 
@@ -25,22 +25,22 @@ class RangesTask:
     parts: tuple[Part, ...]
     statements: tuple[Statement, ...]
 
-    def run(self, job: Job, _: Sequence[object]) -> Piece:
+    def run(self, job: Job, _: Sequence[object]) -> Segment:
         """Encode and stage. Raises LimitExceeded, SourceDamaged, Cancelled or StoreError."""
         files = RunFiles(results_of(job), self.parts, job.published_at)
         statements = [Statement(one.sql, {**job.parameters, **one.parameters}) for one in self.statements]
         return encode(job, statements, files, first=self.first)
 
 
-def encode(job: Job, statements: Sequence[Statement], files: RunFiles, *, first: bool) -> Piece:
-    """Run COPYs into the targets of their places, and stage what they give as a piece of the file.
+def encode(job: Job, statements: Sequence[Statement], files: RunFiles, *, first: bool) -> Segment:
+    """Run COPYs, the n-th into ``target_of(n)``, and stage what they write as a segment of the file.
 
     Raises LimitExceeded, SourceDamaged, Cancelled or StoreError.
     """
-    # The driver ends the file.
+    # The driver writes the end of the file.
     assembler = assembler_for(job.format, bom=job.bom, first=first, last=False)
     context = ExecutionContext(job.settings, cancel_token(), Progress())
-    with PieceStream(exports_of(job).join(job.key, job.handle), job.block_sizes) as stream:
+    with SegmentWriter(exports_of(job).join(job.key, job.handle), job.block_tiers) as writer:
         copies = Copies(len(statements), statements.__getitem__)
-        rows = run_copies(copies, files, assembler, stream.append, context)
-        return stream.finish(rows, assembler.footers)
+        rows = run_copies(copies, files, assembler, writer.append, context)
+        return writer.finish(rows, assembler.footers)

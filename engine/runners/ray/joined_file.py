@@ -1,4 +1,4 @@
-"""The file as the driver sees it: pieces in order, hashed, and what belongs between and behind them."""
+"""Joins the segments that tasks have staged into one file: hashes them in order, and adds what belongs between them."""
 
 import hashlib
 
@@ -6,13 +6,13 @@ from xxhash import xxh3_64_intdigest
 
 from engine.errors import StoreError
 from engine.execute.file_assembler import FileAssembler
-from engine.execute.row_group_copy import told_as_damage
-from engine.runners.ray.messages import Piece
+from engine.execute.row_group_copy import raising_source_damaged
+from engine.runners.ray.messages import Segment
 from engine.stores.port import Upload
 
 
-class JoinedFile:
-    """Takes pieces in order, each one once; `finish` makes the file whole."""
+class SegmentJoiner:
+    """Takes every segment once, in order; `finish` completes the file."""
 
     def __init__(self, upload: Upload, assembler: FileAssembler) -> None:
         self._upload = upload
@@ -28,44 +28,43 @@ class JoinedFile:
         """The hash of the bytes so far, in hexadecimal."""
         return self._hash.hexdigest()
 
-    def add(self, piece: Piece) -> None:
-        """The next bytes. Raises SourceDamaged or StoreError."""
-        with told_as_damage():
-            self._assembler.add_footers(piece.footers)
+    def add(self, segment: Segment) -> None:
+        """Take the next segment. Raises SourceDamaged or StoreError."""
+        with raising_source_damaged():
+            self._assembler.add_footers(segment.footers)
         head = None
-        if piece.blocks:
-            head = self._assembler.replace_head(lambda length: bytes(self._content(piece, 0)[:length]))
-        self.rows += piece.rows
-        for number, block in enumerate(piece.blocks):
-            content = self._content(piece, number)
+        if segment.blocks:
+            head = self._assembler.replace_head(lambda length: bytes(self._content(segment, 0)[:length]))
+        self.rows += segment.rows
+        for number, block in enumerate(segment.blocks):
+            content = self._content(segment, number)
             if xxh3_64_intdigest(content) != block.xxh3:
-                raise StoreError("A block of the file is not what its task has staged: try again.")
+                raise StoreError("Checksum mismatch: a staged block differs from what its task wrote. Try again.")
             if head is not None:
                 self._stage(head + bytes(content[len(head) :]))
                 head = None
                 continue
-            self._take(block.id, content)
+            self._append(block.id, content)
             self._upload.adopt(block.id, block.length)
 
     def finish(self) -> None:
         """Add the end of the file."""
-        with told_as_damage():
+        with raising_source_damaged():
             end = b"".join(self._assembler.finish())
         if end:
             self._stage(end)
 
-    def _content(self, piece: Piece, number: int) -> memoryview:
-        """The bytes of one block, from where they are."""
+    def _content(self, segment: Segment, number: int) -> memoryview:
         if self._upload.readable:
-            block = piece.blocks[number]
+            block = segment.blocks[number]
             return self._upload.block(block.id, block.length)
-        return memoryview(piece.content[number])
+        return memoryview(segment.content[number])
 
     def _stage(self, data: bytes) -> None:
-        self._take(self._upload.stage(self._staged, data), data)
+        self._append(self._upload.stage(self._staged, data), data)
         self._staged += 1
 
-    def _take(self, block_id: str, content: bytes | memoryview) -> None:
+    def _append(self, block_id: str, content: bytes | memoryview) -> None:
         self.block_ids.append(block_id)
         self._hash.update(content)
         self.size += len(content)

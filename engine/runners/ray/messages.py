@@ -1,6 +1,6 @@
-"""What goes to a task of a cluster and what comes back: plain values, whose pickles are small.
+"""What goes to a task of a cluster and what comes back: plain values with small pickles.
 
-Credentials are no part of them. A task opens stores by their location, with what the environment of its node says.
+They hold no credentials. A task opens stores by their location, with the credentials in the environment of its node.
 """
 
 import sys
@@ -13,10 +13,11 @@ from typing import Protocol
 
 from engine.plan.planner import OUTPUT_VERSION
 from engine.settings import DuckDBSettings
+from engine.stores.block_writer import BlockTiers
 
 
 def versions() -> str:
-    """All that decides the bytes of a file, and has to be the same on every node."""
+    """The versions that decide the bytes of a file, and so must be the same on every node."""
     python = ".".join(map(str, sys.version_info[:2]))
     return (
         f"tailrace {version('tailrace')} (output {OUTPUT_VERSION}), duckdb {version('duckdb')}, "
@@ -28,8 +29,8 @@ def versions() -> str:
 class Job:
     """What the tasks of one export share. ``results`` and ``exports`` are locations, ``handle`` is of the upload.
 
-    ``settings`` are the limits of one task, of which ``tasks_at_once`` run at most, if that is not None;
-    ``block_sizes`` are the bytes of a task's blocks, the last takes what is left.
+    ``settings`` are the limits of one task, ``block_tiers`` the sizes of its blocks. At most ``max_tasks`` tasks run at
+    the same time; None means no limit.
     """
 
     versions: str
@@ -42,13 +43,13 @@ class Job:
     parameters: Mapping[str, object]
     published_at: datetime
     settings: DuckDBSettings
-    block_sizes: Sequence[int]
-    tasks_at_once: int | None = None
+    block_tiers: BlockTiers
+    max_tasks: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A staged block as its task made it: id, bytes, and the 64 bits of XXH3 of these."""
+    """A staged block: its id, its length in bytes, and their XXH3 checksum (64 bits)."""
 
     id: str
     length: int
@@ -56,12 +57,12 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """Consecutive bytes of the file, staged as blocks.
+class Segment:
+    """Consecutive bytes of the file, staged as blocks by one run of a task.
 
-    ``content`` has the bytes again, a buffer a block, unless the store can read them back. Ids and bytes come together,
-    so that what is hashed is what is committed, whichever attempt of a task it is from. ``footers`` are those of its
-    Parquet files.
+    ``content`` has a buffer for each block, or none at all if the store can read staged blocks back. Ids and bytes
+    travel together, so that the bytes that are hashed are those that are committed, whichever run of the task they are
+    from. ``footers`` are the footers of the Parquet files that DuckDB wrote.
     """
 
     blocks: tuple[Block, ...]
@@ -72,7 +73,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a task ended without a result: an error's class in `engine.errors`, its sentence, and details."""
+    """Why a task has no result: the name of a class of `engine.errors`, its message and details, and the cause."""
 
     kind: str
     message: str
@@ -85,10 +86,10 @@ class Task(Protocol):
 
     @property
     def returns(self) -> int:
-        """How many results it has; each is kept by the cluster until it is used."""
+        """Number of results; the cluster stores each of them separately until it is used."""
 
     def run(self, job: Job, inputs: Sequence[object]) -> object:
-        """Do it, in whatever process of the cluster: one result, or a list of ``returns``.
+        """Do the work, in any process of the cluster. Returns one result, or a list of ``returns`` results.
 
         ``inputs`` are results of other tasks.
         """

@@ -1,4 +1,4 @@
-"""The pool port: the few words that a driver needs of a cluster engine.
+"""The task pool port: what a driver needs of a cluster engine.
 
 Two adapters: Ray (`engine.runners.ray.ray_pool`), and threads of one process for tests and simulations.
 """
@@ -8,43 +8,43 @@ from typing import Protocol
 
 from engine.runners.ray.messages import Job, Task
 
-Ticket = object
-"""One result of a submitted task, before and after it is there; opaque, and usable as an input of another task."""
+ResultRef = object
+"""A reference to one result of a submitted task, finished or not; opaque, and usable as an input of another task."""
 
 
-class Session(Protocol):
-    """The tasks of one export. Raises ClusterUnavailable where the engine gave up; its own retries come before that."""
+class TaskSession(Protocol):
+    """The tasks of one export. Methods raise ClusterUnavailable once the engine's own retries have failed."""
 
     slots: int
-    """Tasks that the cluster runs at once."""
+    """Tasks that the cluster can run at the same time."""
 
-    most: int | None
-    """Tasks that the export may have queued or running, if there is a limit."""
+    max_tasks: int | None
+    """Tasks that the export may have queued or running; None means no limit."""
 
-    def submit(self, task: Task, inputs: Sequence[Ticket] = ()) -> list[Ticket]:
-        """Queue a task, which gets the results of ``inputs``; returns a ticket for each of its results."""
+    def submit(self, task: Task, inputs: Sequence[ResultRef] = ()) -> list[ResultRef]:
+        """Queue a task that gets the results of ``inputs``; returns a reference to each of its results."""
 
-    def ready(self, tickets: Sequence[Ticket], seconds: float) -> list[Ticket]:
-        """Those whose results are there, waiting at most so long for one of them."""
+    def ready(self, refs: Sequence[ResultRef], seconds: float) -> list[ResultRef]:
+        """Wait up to ``seconds`` for one of the results, and return the references of all that are finished."""
 
     def check(self) -> None:
-        """Raise ClusterUnavailable if nothing in the cluster can run a task any more."""
+        """Raise ClusterUnavailable if the cluster has no slot left."""
 
-    def result(self, ticket: Ticket) -> object:
-        """What is there for a ticket that is ready. The cluster keeps it until the ticket is dropped."""
+    def result(self, ref: ResultRef) -> object:
+        """The value of a result that is ready. The cluster stores it for as long as a reference exists."""
 
-    def cancel(self, tickets: Sequence[Ticket]) -> None:
-        """Stop what runs and drop what waits. Returns at once, and never raises."""
+    def cancel(self, refs: Sequence[ResultRef]) -> None:
+        """Stop the tasks of these results, or remove them from the queue. Returns at once, and never raises."""
 
 
-class Pool(Protocol):
+class TaskPool(Protocol):
     """A cluster."""
 
-    def session(self, job: Job) -> Session:
-        """Begin the tasks of one export. Raises ClusterUnavailable."""
+    def session(self, job: Job) -> TaskSession:
+        """Start a session for the tasks of one export. Raises ClusterUnavailable."""
 
 
-def at_once(session: Session) -> int:
-    """Tasks of the export that run at once: one, where nothing can run yet."""
+def max_running(session: TaskSession) -> int:
+    """Tasks of the export that can run at the same time, at least one."""
     slots = max(1, session.slots)
-    return slots if session.most is None else min(slots, session.most)
+    return slots if session.max_tasks is None else min(slots, session.max_tasks)

@@ -1,4 +1,4 @@
-"""Tasks in order under a bound: some ahead of the one that is awaited, and a twin for a straggler."""
+"""Runs tasks ahead of the one whose result is awaited, within a bound, and runs stragglers a second time."""
 
 import time
 from collections import deque
@@ -8,47 +8,47 @@ from statistics import median
 
 from engine.common.cancellation import CancelToken
 from engine.runners.ray.messages import Failure, Task
-from engine.runners.ray.pool_port import Session, Ticket, at_once
+from engine.runners.ray.pool_port import ResultRef, TaskSession, max_running
 from engine.runners.ray.worker import error_of
 
-_LOOK_SECONDS = 0.2
-_AHEAD = 2
-"""Tasks that may be done or under way before the awaited one, by slot."""
+_POLL_INTERVAL_SECONDS = 0.2
+_TASKS_PER_SLOT = 2
+"""Tasks in the window for each slot, finished or not, besides the awaited one."""
 STRAGGLER_SECONDS = 60.0
-"""No task is one before."""
-_LATE = 4
-"""A task is a straggler after so many times the usual, if nothing has ended for as long."""
-_UNKNOWN_SECONDS = 150.0
-"""What is taken for the usual before any task has ended."""
-_MOST_TRIES = 3
+"""No task is a straggler earlier than this."""
+_STRAGGLER_FACTOR = 4
+"""A task that takes this many times the median is a straggler, if no task has finished for as long."""
+_ASSUMED_MEDIAN_SECONDS = 150.0
+"""Used as the median until a task has finished."""
+_MAX_ATTEMPTS = 3
 
 
 @dataclass(slots=True)
 class _Entry:
     task: Task
-    inputs: Sequence[Ticket]
-    tries: list[Sequence[Ticket]]
-    """The results of each run of it; they are there when the first of them is."""
-    begun: float = field(default_factory=time.monotonic)
-    """Of the last of them."""
+    inputs: Sequence[ResultRef]
+    attempts: list[Sequence[ResultRef]]
+    """The results of each attempt; all results of an attempt are ready when the first of them is."""
+    started: float = field(default_factory=time.monotonic)
+    """When the latest attempt was submitted."""
     done: bool = False
 
 
-class Window:
-    """Results of tasks in their order. Closing it cancels what is under way."""
+class TaskWindow:
+    """Results of tasks, in their order. Closing the generator cancels the tasks in progress."""
 
-    def __init__(self, session: Session, cancel: CancelToken) -> None:
+    def __init__(self, session: TaskSession, cancel: CancelToken) -> None:
         self._session = session
         self._cancel = cancel
         self._entries: deque[_Entry] = deque()
-        self._took: deque[float] = deque(maxlen=50)
-        self._moved = time.monotonic()
-        """When one ended last, or was given a twin."""
+        self._durations: deque[float] = deque(maxlen=50)
+        self._last_progress = time.monotonic()
+        """When a task last finished, or was submitted again."""
 
     def results(
-        self, tasks: Iterator[tuple[Task, Sequence[Ticket]]]
-    ) -> Generator[tuple[object, Sequence[Ticket]], None, None]:
-        """Run tasks with their inputs; yields the first result of each, and tickets of its others.
+        self, tasks: Iterator[tuple[Task, Sequence[ResultRef]]]
+    ) -> Generator[tuple[object, Sequence[ResultRef]], None, None]:
+        """Run tasks with their inputs; yields the first result of each, and references to its other results.
 
         Raises what a task raised, ClusterUnavailable, or Cancelled.
         """
@@ -56,61 +56,66 @@ class Window:
             while self._fill(tasks):
                 yield self._first(tasks)
         finally:
-            self._drop(one for entry in self._entries for one in entry.tries)
+            self._drop(attempt for entry in self._entries for attempt in entry.attempts)
             self._entries.clear()
 
-    def _fill(self, tasks: Iterator[tuple[Task, Sequence[Ticket]]]) -> bool:
-        while len(self._entries) < _AHEAD * at_once(self._session) + 1 and self._has_room():
-            found = next(tasks, None)
-            if found is None:
+    def _fill(self, tasks: Iterator[tuple[Task, Sequence[ResultRef]]]) -> bool:
+        while len(self._entries) < _TASKS_PER_SLOT * max_running(self._session) + 1 and self._has_room():
+            following = next(tasks, None)
+            if following is None:
                 break
-            task, inputs = found
+            task, inputs = following
             self._entries.append(_Entry(task, inputs, [self._session.submit(task, inputs)]))
         return bool(self._entries)
 
     def _has_room(self) -> bool:
-        # Without a limit of its own, an export has tasks queued wherever a slot may be free next.
-        most = self._session.most
-        return most is None or sum(len(entry.tries) for entry in self._entries if not entry.done) < most
+        # Without a limit, tasks queue ahead, so that a slot that becomes free never idles.
+        limit = self._session.max_tasks
+        return limit is None or sum(len(entry.attempts) for entry in self._unfinished()) < limit
 
-    def _first(self, tasks: Iterator[tuple[Task, Sequence[Ticket]]]) -> tuple[object, Sequence[Ticket]]:
+    def _unfinished(self) -> list[_Entry]:
+        return [entry for entry in self._entries if not entry.done]
+
+    def _first(self, tasks: Iterator[tuple[Task, Sequence[ResultRef]]]) -> tuple[object, Sequence[ResultRef]]:
         front = self._entries[0]
-        # Also if nothing has to be waited for: on a large cluster that may be so for minutes.
+        # Checked even if the result is ready: on a large cluster that may be so for minutes.
         self._cancel.raise_if_cancelled()
         while not front.done:
-            waiting = {id(one[0]): entry for entry in self._entries if not entry.done for one in entry.tries}
-            tickets = [one[0] for entry in self._entries if not entry.done for one in entry.tries]
-            for ticket in self._session.ready(tickets, _LOOK_SECONDS):
-                entry = waiting[id(ticket)]
+            entries = {id(attempt[0]): entry for entry in self._unfinished() for attempt in entry.attempts}
+            refs = [attempt[0] for entry in self._unfinished() for attempt in entry.attempts]
+            for ref in self._session.ready(refs, _POLL_INTERVAL_SECONDS):
+                entry = entries[id(ref)]
                 entry.done = True
-                self._moved = time.monotonic()
-                self._took.append(self._moved - entry.begun)
+                self._last_progress = time.monotonic()
+                self._durations.append(self._last_progress - entry.started)
             self._fill(tasks)
-            self._help()
+            self._retry_stragglers()
             self._cancel.raise_if_cancelled()
         self._entries.popleft()
-        won = next((one for one in front.tries if self._session.ready(one[:1], 0)), front.tries[0])
-        self._drop(one for one in front.tries if one is not won)
-        result = self._session.result(won[0])
+        finished = (attempt for attempt in front.attempts if self._session.ready(attempt[:1], 0))
+        winner = next(finished, front.attempts[0])
+        self._drop(attempt for attempt in front.attempts if attempt is not winner)
+        result = self._session.result(winner[0])
         if isinstance(result, Failure):
             raise error_of(result)
-        return result, won[1:]
+        return result, winner[1:]
 
-    def _help(self) -> None:
-        """If nothing has ended for long, whoever is late may be on a machine that hangs."""
+    def _retry_stragglers(self) -> None:
+        """Submit late tasks once more, if no task has finished for long: they may run on a node that hangs."""
         now = time.monotonic()
-        late = now - max(STRAGGLER_SECONDS, _LATE * (median(self._took) if self._took else _UNKNOWN_SECONDS))
-        if self._moved > late:
+        usual = median(self._durations) if self._durations else _ASSUMED_MEDIAN_SECONDS
+        late = now - max(STRAGGLER_SECONDS, _STRAGGLER_FACTOR * usual)
+        if self._last_progress > late:
             return
         self._session.check()
-        # Those behind the first slots have hardly begun.
-        for entry in [entry for entry in self._entries if not entry.done][: self._session.slots]:
-            if entry.begun < late and len(entry.tries) < _MOST_TRIES:
-                entry.tries.append(self._session.submit(entry.task, entry.inputs))
-                entry.begun = now
-        self._moved = now
+        # Tasks beyond the number of slots have hardly started.
+        for entry in self._unfinished()[: self._session.slots]:
+            if entry.started < late and len(entry.attempts) < _MAX_ATTEMPTS:
+                entry.attempts.append(self._session.submit(entry.task, entry.inputs))
+                entry.started = now
+        self._last_progress = now
 
-    def _drop(self, tries: Iterable[Sequence[Ticket]]) -> None:
-        # One ticket of a run stands for the whole of it.
-        if found := [one[0] for one in tries]:
-            self._session.cancel(found)
+    def _drop(self, attempts: Iterable[Sequence[ResultRef]]) -> None:
+        # The first result stands for the whole attempt.
+        if refs := [attempt[0] for attempt in attempts]:
+            self._session.cancel(refs)

@@ -1,4 +1,4 @@
-"""The function that a cluster runs: one task, from plain values to plain values, whatever goes wrong."""
+"""The function that a cluster runs: one task, from plain values to plain values, even where it fails."""
 
 from collections.abc import Sequence
 from threading import Thread
@@ -10,32 +10,32 @@ from engine.errors import ClusterUnavailable, EngineError
 from engine.runners.ray.messages import Failure, Job, Task, versions
 from engine.runners.ray.worker_context import set_cancel_token
 
-_LOOK_SECONDS = 0.1
+_POLL_INTERVAL_SECONDS = 0.1
 
 
-def work(job: Job, task: Task, *inputs: object) -> object:
-    """Run a task; what it raised is a `Failure` in the place of its first result.
+def run_task(job: Job, task: Task, *inputs: object) -> object:
+    """Run a task. If it raises, each of its results is a `Failure`.
 
-    The engine of the cluster may interrupt the main thread (KeyboardInterrupt): then the task is told to stop, and has
-    stopped when that is raised again.
+    A cluster engine may interrupt the main thread (KeyboardInterrupt): then the task is cancelled, and has ended when
+    the interrupt is raised again.
     """
     cancel = CancelToken()
-    found: list[object] = []
-    thread = Thread(target=_run, args=(job, task, inputs, cancel, found), name="task")
+    results: list[object] = []
+    thread = Thread(target=_run, args=(job, task, inputs, cancel, results), name="task")
     thread.start()
     try:
-        # DuckDB does not hear of signals while it runs in the main thread.
+        # Python handles no signal while DuckDB runs in the main thread.
         while thread.is_alive():
-            thread.join(_LOOK_SECONDS)
+            thread.join(_POLL_INTERVAL_SECONDS)
     except BaseException:
         cancel.cancel()
         thread.join()
         raise
-    return found[0]
+    return results[0]
 
 
 def failure_of(error: BaseException) -> Failure:
-    """What is told of an error: sentences of ours, and for operators its cause, without values of rows."""
+    """An error as plain values: its message for callers, and its redacted cause for operators."""
     if isinstance(error, EngineError):
         cause = "" if error.__cause__ is None else named(error.__cause__)
         return Failure(type(error).__name__, error.message, error.details, cause)
@@ -43,7 +43,7 @@ def failure_of(error: BaseException) -> Failure:
 
 
 def error_of(failure: Failure) -> Exception:
-    """The error that a failure tells of, as if it had been raised here."""
+    """The error that a failure stands for, ready to be raised."""
     kind = getattr(errors, failure.kind, None)
     if not (isinstance(kind, type) and issubclass(kind, EngineError)):
         return RuntimeError(failure.cause)
@@ -53,28 +53,28 @@ def error_of(failure: Failure) -> Exception:
     return error
 
 
-def _run(job: Job, task: Task, inputs: Sequence[object], cancel: CancelToken, found: list[object]) -> None:
+def _run(job: Job, task: Task, inputs: Sequence[object], cancel: CancelToken, results: list[object]) -> None:
     set_cancel_token(cancel)
     try:
         _check_versions(job)
         _raise_failures(inputs)
         result = task.run(job, inputs)
-    except BaseException as error:  # noqa: BLE001  # told to whoever asked, in another process
+    except BaseException as error:  # noqa: BLE001  # returned to the driver, in another process
         failure = failure_of(error)
         result = failure if task.returns == 1 else [failure] * task.returns
-    found.append(result)
+    results.append(result)
 
 
 def _check_versions(job: Job) -> None:
     here = versions()
     if here != job.versions:
         raise ClusterUnavailable(
-            f"A node of the cluster has other versions, which could give other bytes: {here} there, {job.versions} "
-            "here. Install the same on every node."
+            f"Version mismatch on a node of the cluster: it has {here}, the service has {job.versions}. Install the "
+            "same versions on every node: others could write other bytes."
         )
 
 
 def _raise_failures(inputs: Sequence[object]) -> None:
-    for one in inputs:
-        if isinstance(one, Failure):
-            raise error_of(one)
+    for value in inputs:
+        if isinstance(value, Failure):
+            raise error_of(value)

@@ -1,4 +1,4 @@
-"""What a process of the cluster has of its own: stores by their location, and the cancel of its running task."""
+"""The state of a worker process: stores by location, and the cancel token of the running task."""
 
 from contextvars import ContextVar
 from functools import lru_cache
@@ -13,28 +13,28 @@ _CANCEL: ContextVar[CancelToken] = ContextVar("cancel")
 
 
 def results_of(job: Job) -> ObjectStore:
-    """Where the run is read. Raises InvalidInput if this node's environment has no credentials for it."""
+    """The store of the run. Raises InvalidInput if the environment of this node has no credentials for it."""
     return _open(job.results)
 
 
 def exports_of(job: Job) -> ObjectStore:
-    """Where the file is staged. Raises InvalidInput if this node's environment has no credentials for it."""
+    """The store of the export. Raises InvalidInput if the environment of this node has no credentials for it."""
     return _open(job.exports)
 
 
 def cancel_token() -> CancelToken:
-    """The cancel of the task that runs in this thread."""
+    """The cancel token of the task that runs in this thread."""
     return _CANCEL.get()
 
 
 def set_cancel_token(token: CancelToken) -> None:
-    """A task begins in this thread."""
+    """Set the cancel token of the task that runs in this thread."""
     _CANCEL.set(token)
 
 
 @lru_cache(maxsize=16)
 def _open(location: str) -> ObjectStore:
-    # A process of the cluster serves one job after another; connections and their handshakes are worth keeping.
+    # A worker process serves one job after another, and reuses the connections.
     storage = StorageSettings()
     return open_store(
         location,

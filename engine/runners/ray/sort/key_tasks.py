@@ -18,8 +18,8 @@ from engine.sql.statements import Statement
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
-    """Some keys of the rows of one task, and the number of all of these."""
+class KeySample:
+    """Sampled sort keys of the rows of one task, and the number of all its rows."""
 
     keys: tuple[bytes, ...]
     rows: int
@@ -27,41 +27,41 @@ class Keys:
 
 @dataclass(frozen=True, slots=True)
 class SampleTask:
-    """Keys of some ranges: the statement gives keys, each with the number of rows."""
+    """Samples keys of some ranges: the statement returns keys, each with the number of all rows."""
 
     returns: ClassVar[int] = 1
 
     parts: tuple[Part, ...]
     statement: Statement
 
-    def run(self, job: Job, _: Sequence[object]) -> Keys:
-        """The sample. Raises LimitExceeded, SourceDamaged, Cancelled or StoreError."""
+    def run(self, job: Job, _: Sequence[object]) -> KeySample:
+        """Sample the keys. Raises LimitExceeded, SourceDamaged, Cancelled or StoreError."""
         with open_parts(job, self.parts) as connection:
             parameters = {**job.parameters, **self.statement.parameters}
             rows = connection.execute(self.statement.sql, parameters).fetchall()
-        return Keys(tuple(key for key, _ in rows), rows[0][1] if rows else 0)
+        return KeySample(tuple(key for key, _ in rows), rows[0][1] if rows else 0)
 
 
 @contextmanager
 def open_parts(
     job: Job, parts: Sequence[Part], targets: Sequence[str] = (), *others: AbstractFileSystem
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """DuckDB with one thread that reads these parts, and ``targets`` by file systems of ours.
+    """Open DuckDB with one thread; it reads these parts, and ``targets`` through the file systems ``others``.
 
-    Raises LimitExceeded, SourceDamaged, Cancelled or StoreError for what DuckDB raised in the meantime.
+    An error of DuckDB within the block becomes LimitExceeded, SourceDamaged, Cancelled or StoreError.
     """
-    source = RunFiles(results_of(job), parts, job.published_at)
-    readable, cancel = source.file_system(), cancel_token()
+    files = RunFiles(results_of(job), parts, job.published_at)
+    file_system, cancel = files.file_system(), cancel_token()
     try:
         with (
             open_session(
                 job.settings,
                 threads=1,
-                allowed=[*source.names(parts), *targets],
-                file_systems=(*others, readable),
+                allowed=[*files.names(parts), *targets],
+                file_systems=(*others, file_system),
             ) as connection,
             cancel.watching(connection),
         ):
             yield connection
     except duckdb.Error as error:
-        raise export_error(error, readable, cancel) from error
+        raise export_error(error, file_system, cancel) from error

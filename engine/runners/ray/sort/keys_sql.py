@@ -1,7 +1,7 @@
-"""The statements that see the rows of a sort by their keys.
+"""The statements that compute the sort key of each row.
 
-Rows are ordered by the sort field, then by their place in the run: no two are alike, so any number of equal values can
-be cut anywhere. ``create_sort_key`` spells that as bytes whose order is DuckDB's own.
+Rows are ordered by the sort field, then by their position in the run. So no two keys are equal, and rows with equal
+values can be divided anywhere. DuckDB's ``create_sort_key`` encodes both as bytes that compare in its own order.
 """
 
 from collections.abc import Sequence
@@ -13,49 +13,51 @@ from engine.plan.ranges import Range
 from engine.sql.statements import PLACE, Statement, direction_of, place_of, shared_parameters, where_clause
 
 KEY = "_key"
-"""As `PLACE`, a name that no column of a run has."""
+"""Like `PLACE`, a name that no column of a run can have."""
 
 
 def rows_by_key(
     plan: ExportPlan, ranges: Sequence[Range], sources: Sequence[list[str]], places: Sequence[list[int]]
 ) -> Statement:
-    """The rows of some ranges, with their `PLACE` and their `KEY`, in no order.
+    """The rows of some ranges, unordered, with their `PLACE` and their `KEY`.
 
-    ``sources`` are what DuckDB opens for the parts of each range, ``places`` the numbers of these within the run.
+    ``sources`` are the files that DuckDB opens for the parts of each range, ``places`` the positions of these parts in
+    the run.
     """
     if plan.sort is None:
-        raise ValueError("a plan without an order has no keys")
+        raise ValueError("a plan without a sort field has no keys")
     parameters: dict[str, object] = {}
     names = ", ".join(identifier(field.name) for field in plan.fields)
     selects = []
-    for number, (range_, opened, numbers) in enumerate(zip(ranges, sources, places, strict=True)):
+    for number, (range_, files, numbers) in enumerate(zip(ranges, sources, places, strict=True)):
         suffix = str(number)
-        parameters |= {f"sources{suffix}": opened, f"places{suffix}": numbers}
-        kept = where_clause(plan, range_, parameters, suffix)
+        parameters |= {f"sources{suffix}": files, f"places{suffix}": numbers}
+        where = where_clause(plan, range_, parameters, suffix)
         place = place_of(f"list_extract(CAST($places{suffix} AS BIGINT[]), CAST(file_index AS BIGINT) + 1)")
         key = f"create_sort_key({plan.sort.sql}, '{direction_of(plan)} NULLS LAST', {place}, 'ASC NULLS LAST')"
-        source = f"{read_parquet(f'$sources{suffix}')}{kept}"
+        source = f"{read_parquet(f'$sources{suffix}')}{where}"
         selects.append(f"SELECT {names}, {place} AS {PLACE}, {key} AS {KEY} FROM {source}")
-    # The job carries what all statements bind, once for all tasks.
+    # The job carries the shared parameters once for all tasks.
     for name in shared_parameters(plan):
         parameters.pop(name, None)
     return Statement(" UNION ALL ".join(selects), parameters)
 
 
 def sample(rows: Statement, keys: int, *, seed: int) -> Statement:
-    """A random sample of up to ``keys`` keys, each with the number of all rows; equal seeds sample equal places."""
+    """A random sample of up to ``keys`` keys, each with the number of all rows. Equal seeds sample equal positions."""
     sql = f"SELECT k, (SELECT count(*) FROM found) FROM found USING SAMPLE reservoir({keys} ROWS) REPEATABLE ({seed})"
     return Statement(f"WITH found AS MATERIALIZED (SELECT {KEY} AS k FROM ({rows.sql})) {sql}", rows.parameters)
 
 
 def bucket_of(cuts: Sequence[bytes]) -> Statement:
-    """The number of cuts that are not above a row's key."""
-    return Statement(_tree(0, len(cuts)), {f"cut{number}": cut for number, cut in enumerate(cuts)})
+    """The number of cuts that are not greater than a row's key."""
+    return Statement(_binary_search(0, len(cuts)), {f"cut{number}": cut for number, cut in enumerate(cuts)})
 
 
-def _tree(low: int, high: int) -> str:
-    """By a binary search."""
+def _binary_search(low: int, high: int) -> str:
     if low == high:
         return str(low)
     middle = (low + high) // 2
-    return f"CASE WHEN {KEY} < $cut{middle} THEN {_tree(low, middle)} ELSE {_tree(middle + 1, high)} END"
+    return (
+        f"CASE WHEN {KEY} < $cut{middle} THEN {_binary_search(low, middle)} ELSE {_binary_search(middle + 1, high)} END"
+    )

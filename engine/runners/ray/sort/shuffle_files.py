@@ -1,4 +1,4 @@
-"""Slices of an exchange as DuckDB sees them: Parquet files that lie in memory, and later in the cluster's."""
+"""The slices of a shuffle as DuckDB sees them: Parquet files in memory, later in that of the cluster."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -6,84 +6,84 @@ from datetime import datetime
 from pickle import PickleBuffer
 from typing import Any
 
-from engine.execute.filesystems import ReadOnlyFileSystem, StageFileSystem, Target
+from engine.execute.filesystems import RangeOutputFile, ReadOnlyFileSystem, StageFileSystem
 
 _SLICE = "slice"
 _BUCKETS = "buckets"
 BUCKET = "_bucket"
 ALL_BUCKETS = f"{_BUCKETS}://all"
 SLICE_NAME = "slice"
-"""The name of the file in the folder of each bucket; DuckDB puts a number behind it."""
+"""The name of the file in the folder of each bucket; DuckDB appends a number."""
 
 
-class Slices:
-    """Takes files by the number of their bucket."""
+class SliceBuffers:
+    """Collects the bytes of files by the number of their bucket."""
 
     def __init__(self) -> None:
-        self._pieces: defaultdict[int, list[memoryview]] = defaultdict(list)
+        self._chunks: defaultdict[int, list[memoryview]] = defaultdict(list)
 
     def write(self, bucket: int, data: memoryview) -> None:
-        """The next bytes of a file."""
-        self._pieces[bucket].append(data)
+        """Append bytes to a file."""
+        self._chunks[bucket].append(data)
 
     def fail(self, reason: BaseException) -> None:
-        """Nothing can fail."""
+        """Do nothing: writing into memory cannot fail."""
 
-    def taken(self, bucket: int) -> PickleBuffer:
-        """The whole file, which is no longer held here; empty if there was none."""
-        return PickleBuffer(b"".join(self._pieces.pop(bucket, [])))
+    def pop(self, bucket: int) -> PickleBuffer:
+        """Remove and return a file; empty if nothing was written."""
+        return PickleBuffer(b"".join(self._chunks.pop(bucket, [])))
 
 
 class BucketFileSystem(StageFileSystem):
-    """``buckets://all``: a folder in which a COPY makes a folder and a file for each bucket."""
+    """``buckets://all``: a folder in which a COPY creates a folder and a file for each bucket."""
 
     protocol = _BUCKETS
 
-    def open(self, path: str, mode: str = "rb", **options: object) -> Target:
+    def open(self, path: str, mode: str = "rb", **options: object) -> RangeOutputFile:
         """Open the file of a bucket for writing."""
         # .../_bucket={number}/slice0.parquet
         return super().open(path.rpartition("/")[0].rpartition("=")[2], mode, **options)
 
     def isdir(self, _path: str) -> bool:
-        """Every folder is there."""
+        """Every folder exists."""
         return True
 
 
 class SliceFileSystem(ReadOnlyFileSystem):
-    """``slice://{number}``: results of other tasks. Raises TypeError if one is no file."""
+    """``slice://{number}``: results of other tasks. Raises TypeError if one is not a buffer."""
 
     protocol = _SLICE
 
     def __init__(self, slices: Sequence[object], modified: datetime) -> None:
         super().__init__(modified)
-        self._slices = [_view(one) for one in slices]
+        self._slices = [_view(buffer) for buffer in slices]
 
     def size(self, path: str) -> int:
-        """Bytes."""
+        """Length of a slice in bytes."""
         return len(self._slices[_number(path)])
 
     def isfile(self, path: str) -> bool:
-        """Whether there are so many."""
+        """Whether the slice exists."""
         return _number(path) < len(self._slices)
 
     def read_range(self, path: str, start: int, length: int) -> bytes:
-        """A copy of so many bytes."""
+        """A copy of ``length`` bytes."""
         return bytes(self._slices[_number(path)][start : start + length])
 
 
 def bucket_paths(count: int) -> list[str]:
-    """What DuckDB opens to write so many buckets: the folder, which is the target, then all within it."""
+    """The paths that DuckDB opens to write that many buckets: the target, which is a folder, then its content."""
     folders = [f"{ALL_BUCKETS}/{BUCKET}={bucket}" for bucket in range(count)]
     return [ALL_BUCKETS, *folders, *(f"{folder}/{SLICE_NAME}0.parquet" for folder in folders)]
 
 
 def slice_names(count: int) -> list[str]:
-    """What DuckDB opens for so many slices."""
+    """The paths at which DuckDB opens that many slices."""
     return [f"{_SLICE}://{number}" for number in range(count)]
 
 
 def _view(result: Any) -> memoryview:
-    # Any: a cluster gives buffers of its own types, and Python 3.11 has no name for what they have in common.
+    # Any: a cluster returns its own types of buffers, and Python 3.11 has no type for all of them.
     return memoryview(result)
 
 

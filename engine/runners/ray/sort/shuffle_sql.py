@@ -1,4 +1,4 @@
-"""The statements of an exchange: rows into slices by bucket, slices into a part of the file."""
+"""The statements of a shuffle: rows into slices by bucket, and slices into a segment of the file."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ from engine.runners.ray.sort.shuffle_files import ALL_BUCKETS, BUCKET, SLICE_NAM
 from engine.sql.statements import PLACE, Statement, copy_options, order_of, select_of
 
 _NUMBER = "_number"
-"""As `PLACE`, a name that no column of a run has."""
+"""Like `PLACE`, a name that no column of a run can have."""
 
-_TABLE = "exchange"
+_TABLE = "shuffle"
 _SLICE = "FORMAT parquet, COMPRESSION snappy, WRITE_BLOOM_FILTER false, DICTIONARY_SIZE_LIMIT 0"
-"""Without dictionaries, since in one 0.0 and -0.0 are the same."""
+"""Without dictionaries, since a dictionary does not distinguish 0.0 and -0.0."""
 
 
 @dataclass(frozen=True, slots=True)
-class Edges:
-    """Slices of buckets in which a piece of the file begins or ends: ``rows`` of theirs are its own, after ``skip``."""
+class EdgeSlices:
+    """Slices of the buckets in which a segment begins or ends: it takes ``rows`` of their rows, after ``skip``."""
 
     sources: list[str]
     skip: int
@@ -28,7 +28,7 @@ class Edges:
 
 
 def split(plan: ExportPlan, rows: Statement, cuts: Sequence[bytes]) -> Statement:
-    """The rows, each with the number of its bucket."""
+    """The rows with the number of their bucket."""
     bucket = bucket_of(cuts)
     names = ", ".join([*(identifier(field.name) for field in plan.fields), PLACE])
     sql = f"SELECT {names}, {bucket.sql} AS {BUCKET} FROM ({rows.sql})"
@@ -36,7 +36,7 @@ def split(plan: ExportPlan, rows: Statement, cuts: Sequence[bytes]) -> Statement
 
 
 def write_slices(rows: Statement) -> Statement:
-    """A file of each bucket that has rows, in one pass."""
+    """Write a file for each bucket that has rows, in one pass."""
     sql = (
         f"COPY ({rows.sql}) TO $target ({_SLICE}, PARTITION_BY ({BUCKET}), FILENAME_PATTERN '{SLICE_NAME}', "
         "OVERWRITE_OR_IGNORE)"
@@ -44,20 +44,20 @@ def write_slices(rows: Statement) -> Statement:
     return Statement(sql, {**rows.parameters, "target": ALL_BUCKETS})
 
 
-def keep_rows(rows: Statement) -> Statement:
-    """A table of the rows, in the order of their buckets, so that writing one skips most vectors of the others."""
+def create_bucket_table(rows: Statement) -> Statement:
+    """Create a table of the rows in the order of their buckets: writing a bucket then skips most vectors of others."""
     return Statement(f"CREATE TEMP TABLE {_TABLE} AS {rows.sql} ORDER BY {BUCKET}", rows.parameters)
 
 
 def write_slice(bucket: int, target: str) -> Statement:
-    """The rows of one bucket of the table as a file."""
+    """Write the rows of one bucket of the table to a file."""
     select = f"SELECT * EXCLUDE {BUCKET} FROM {_TABLE} WHERE {BUCKET} = $bucket"
     sql = f"COPY ({select}) TO $target ({_SLICE}, USE_TMP_FILE false)"
     return Statement(sql, {"bucket": bucket, "target": target})
 
 
-def merge(plan: ExportPlan, *, first: bool, edges: Edges, sources: list[str], target: str) -> Statement:
-    """All rows of ``sources`` and some of those of ``edges``, in their order, as a part of the file."""
+def merge(plan: ExportPlan, *, first: bool, edges: EdgeSlices, sources: list[str], target: str) -> Statement:
+    """Write all rows of ``sources`` and some rows of ``edges``, sorted, as a segment of the file."""
     names = ", ".join(identifier(field.name) for field in plan.fields)
     parameters: dict[str, object] = {"target": target}
     selects = []
@@ -65,8 +65,8 @@ def merge(plan: ExportPlan, *, first: bool, edges: Edges, sources: list[str], ta
         selects.append(f"SELECT {names}, {PLACE} FROM {read_parquet('$sources')}")
         parameters["sources"] = sources
     if edges.sources:
-        # Not by LIMIT or a filter behind the sort: row groups end where full vectors do, and only a sort that comes
-        # last gives those. Also, a sort turns -0.0 of its key into 0.0, and what DuckDB does for small limits does not.
+        # No LIMIT and no filter after the sort: row groups end where full vectors do, and only a sort as the last
+        # operator emits full vectors. Also, a sort turns -0.0 of its key into 0.0, and DuckDB's top-N does not.
         number = f"row_number() OVER (ORDER BY {order_of(plan)})"
         numbered = f"SELECT {PLACE}, {number} AS {_NUMBER} FROM {read_parquet('$edges')}"
         wanted = f"SELECT {PLACE} FROM ({numbered}) WHERE {_NUMBER} > $skip AND {_NUMBER} <= $end"

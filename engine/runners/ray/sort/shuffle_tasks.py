@@ -1,4 +1,4 @@
-"""The two tasks of an exchange: rows cut by key, and slices put in order."""
+"""The two tasks of a shuffle: one splits rows into slices by key, the other merges slices."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,50 +13,57 @@ from engine.catalog.manifest import Part
 from engine.execute.filesystems import StageFileSystem
 from engine.execute.run_files import RunFiles, target_of
 from engine.runners.ray.encode_task import encode
-from engine.runners.ray.messages import Job, Piece
+from engine.runners.ray.messages import Job, Segment
 from engine.runners.ray.sort.key_tasks import open_parts
-from engine.runners.ray.sort.shuffle_files import BucketFileSystem, SliceFileSystem, Slices, bucket_paths, slice_names
-from engine.runners.ray.sort.shuffle_sql import keep_rows, write_slice, write_slices
+from engine.runners.ray.sort.shuffle_files import (
+    BucketFileSystem,
+    SliceBuffers,
+    SliceFileSystem,
+    bucket_paths,
+    slice_names,
+)
+from engine.runners.ray.sort.shuffle_sql import create_bucket_table, write_slice, write_slices
 from engine.runners.ray.worker_context import results_of
 from engine.sql.statements import Statement
 
 
 @dataclass(frozen=True, slots=True)
 class SplitTask:
-    """Rows of some ranges by bucket. Results: the number of rows in each bucket, then a Parquet file of each.
+    """Splits the rows of some ranges by bucket. Results: the row counts of the buckets, then a Parquet file of each.
 
-    ``at_once``: in one pass, else they are put in order first. A bucket without rows may have an empty file.
+    ``one_pass`` writes all files in one pass, otherwise the rows are first ordered by bucket. The result of a bucket
+    without rows may have no bytes.
     """
 
     parts: tuple[Part, ...]
     rows: Statement
     buckets: int
-    at_once: bool
+    one_pass: bool
 
     @property
     def returns(self) -> int:
-        """One for the counts, one for each bucket."""
+        """One for the counts, and one for each bucket."""
         return 1 + self.buckets
 
     def run(self, job: Job, _: Sequence[object]) -> list[object]:
-        """Counts and files. Raises LimitExceeded, SourceDamaged, Cancelled or StoreError."""
-        slices = Slices()
+        """Split the rows. Raises LimitExceeded, SourceDamaged, Cancelled or StoreError."""
+        slices = SliceBuffers()
         rows = Statement(self.rows.sql, {**job.parameters, **self.rows.parameters})
-        write = _write_at_once if self.at_once else _write_in_turn
+        write = _write_in_one_pass if self.one_pass else _write_by_bucket
         files = list(write(job, self.parts, rows, slices, self.buckets))
         return [[_rows_of(file) for file in files], *files]
 
 
 @dataclass(frozen=True, slots=True)
 class MergeTask:
-    """Slices in their order, as one piece of the file. ``first`` says that the file begins with it."""
+    """Merges slices into one segment of the file. ``first`` if the file begins with it."""
 
     returns: ClassVar[int] = 1
 
     first: bool
     statement: Statement
 
-    def run(self, job: Job, inputs: Sequence[object]) -> Piece:
+    def run(self, job: Job, inputs: Sequence[object]) -> Segment:
         """Sort, encode and stage. Raises LimitExceeded, Cancelled or StoreError."""
         files = RunFiles(
             results_of(job),
@@ -68,23 +75,23 @@ class MergeTask:
         return encode(job, [self.statement], files, first=self.first)
 
 
-def _write_at_once(
-    job: Job, parts: Sequence[Part], rows: Statement, slices: Slices, buckets: int
+def _write_in_one_pass(
+    job: Job, parts: Sequence[Part], rows: Statement, slices: SliceBuffers, buckets: int
 ) -> Iterator[PickleBuffer]:
     with open_parts(job, parts, bucket_paths(buckets), BucketFileSystem(slices)) as connection:
         _execute(connection, write_slices(rows))
-    yield from map(slices.taken, range(buckets))
+    yield from map(slices.pop, range(buckets))
 
 
-def _write_in_turn(
-    job: Job, parts: Sequence[Part], rows: Statement, slices: Slices, buckets: int
+def _write_by_bucket(
+    job: Job, parts: Sequence[Part], rows: Statement, slices: SliceBuffers, buckets: int
 ) -> Iterator[PickleBuffer]:
     targets = [target_of(bucket) for bucket in range(buckets)]
     with open_parts(job, parts, targets, StageFileSystem(slices)) as connection:
-        _execute(connection, keep_rows(rows))
+        _execute(connection, create_bucket_table(rows))
         for bucket, target in enumerate(targets):
             _execute(connection, write_slice(bucket, target))
-            yield slices.taken(bucket)
+            yield slices.pop(bucket)
 
 
 def _execute(connection: duckdb.DuckDBPyConnection, statement: Statement) -> None:

@@ -14,8 +14,8 @@ from engine.common.cancellation import CancelToken
 from engine.common.progress import Progress
 from engine.errors import Cancelled, ClusterUnavailable, ObjectExists
 from engine.exports.export import export_key
-from engine.runners.ray.client import DrivenRunner
-from engine.runners.ray.driver import Order, Told
+from engine.runners.ray.client import RayClientRunner
+from engine.runners.ray.driver import DriverReply, DriverRequest
 from engine.runners.ray.driver_process import Driver
 from engine.runners.ray.messages import Failure
 from engine.settings import StorageSettings
@@ -24,7 +24,7 @@ from tests.helpers.engine import Engine, entry
 from tests.helpers.running import wait_for
 from tests.helpers.small_parts import publish_small_parts
 
-Playing = Callable[[Connection, Order], None]
+Playing = Callable[[Connection, DriverRequest], None]
 
 
 class Played:
@@ -61,7 +61,7 @@ class Service:
         self.cancel, self.progress = CancelToken(), Progress()
         storage = StorageSettings(results=str(folder / "engine" / "store"), exports=str(folder / "exports"))
         driver = cast("Driver", Played(playing))
-        self._runner = DrivenRunner(driver, self.exports, storage, self.engine.settings(1), tasks_at_once=3)
+        self._runner = RayClientRunner(driver, self.exports, storage, self.engine.settings(1), max_tasks=3)
 
     def run(self, before_commit: Callable[[], None] = lambda: None) -> int:
         """The size that the store tells."""
@@ -70,18 +70,18 @@ class Service:
             return staged.commit({"by": "us"}).size
 
 
-STAGED = Told(staged=(1, 3, "hash"))
+STAGED = DriverReply(staged=(1, 3, "hash"))
 
 
-def commit(service: Service) -> Told:
+def commit(service: Service) -> DriverReply:
     """What a driver does at the end."""
-    return Told(committed=service.exports.create(service.key, b"abc", content_type="text/csv", metadata={}))
+    return DriverReply(committed=service.exports.create(service.key, b"abc", content_type="text/csv", metadata={}))
 
 
 def test_a_cancel_is_heard_among_many_words(tmp_path: Path) -> None:
     stopped = threading.Event()
 
-    def flood(connection: Connection, _: Order) -> None:
+    def flood(connection: Connection, _: DriverRequest) -> None:
         def listen() -> None:
             assert connection.recv() is None
             stopped.set()
@@ -91,9 +91,9 @@ def test_a_cancel_is_heard_among_many_words(tmp_path: Path) -> None:
         rows = 0
         while not stopped.is_set():
             rows += 1
-            connection.send(Told(rows, rows))
+            connection.send(DriverReply(rows, rows))
         listener.join()
-        connection.send(Told(failure=Failure("Cancelled", "c", {})))
+        connection.send(DriverReply(failure=Failure("Cancelled", "c", {})))
 
     service = Service(tmp_path, flood)
 
@@ -108,7 +108,7 @@ def test_a_cancel_is_heard_among_many_words(tmp_path: Path) -> None:
 
 
 def test_a_commit_that_is_under_way_is_not_cancelled(tmp_path: Path) -> None:
-    def play(connection: Connection, _: Order) -> None:
+    def play(connection: Connection, _: DriverRequest) -> None:
         connection.send(STAGED)
         assert connection.recv() == {"by": "us"}
         threading.Event().wait(0.6)
@@ -119,7 +119,7 @@ def test_a_commit_that_is_under_way_is_not_cancelled(tmp_path: Path) -> None:
 
 
 def test_a_driver_that_died_behind_the_commit_has_made_the_file(tmp_path: Path) -> None:
-    def play(connection: Connection, _: Order) -> None:
+    def play(connection: Connection, _: DriverRequest) -> None:
         connection.send(STAGED)
         connection.recv()
         commit(service)
@@ -129,7 +129,7 @@ def test_a_driver_that_died_behind_the_commit_has_made_the_file(tmp_path: Path) 
 
 
 def test_one_that_died_before_it_has_not(tmp_path: Path) -> None:
-    def play(connection: Connection, _: Order) -> None:
+    def play(connection: Connection, _: DriverRequest) -> None:
         connection.send(STAGED)
         connection.recv()
 
@@ -138,9 +138,9 @@ def test_one_that_died_before_it_has_not(tmp_path: Path) -> None:
 
 
 def test_an_order_has_the_limits_and_the_ranges_of_its_export_and_no_bounds(tmp_path: Path) -> None:
-    orders: list[Order] = []
+    orders: list[DriverRequest] = []
 
-    def play(connection: Connection, order: Order) -> None:
+    def play(connection: Connection, order: DriverRequest) -> None:
         orders.append(order)
         connection.send(STAGED)
         connection.recv()
@@ -149,7 +149,7 @@ def test_an_order_has_the_limits_and_the_ranges_of_its_export_and_no_bounds(tmp_
     service = Service(tmp_path, play)
     assert service.run() == 3
     (found,) = orders
-    assert (found.key, found.tasks_at_once, found.settings) == (service.key, 3, service.engine.settings(1))
+    assert (found.key, found.max_tasks, found.settings) == (service.key, 3, service.engine.settings(1))
     assert [one.bytes for one in found.plan.scan_ranges] == [one.bytes for one in service.plan.scan_ranges]
     assert found.plan.export_id == service.plan.export_id
     assert found.plan.row_group_mask == ()
@@ -160,10 +160,10 @@ def test_an_order_has_the_limits_and_the_ranges_of_its_export_and_no_bounds(tmp_
 
 
 def test_what_it_failed_with_is_raised(tmp_path: Path) -> None:
-    def play(connection: Connection, _: Order) -> None:
+    def play(connection: Connection, _: DriverRequest) -> None:
         connection.send(STAGED)
         connection.recv()
-        connection.send(Told(failure=Failure("ObjectExists", "taken", {})))
+        connection.send(DriverReply(failure=Failure("ObjectExists", "taken", {})))
 
     with pytest.raises(ObjectExists, match="taken"):
         Service(tmp_path, play).run()
