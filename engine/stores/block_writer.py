@@ -21,10 +21,6 @@ BlockTiers = Sequence[tuple[int, int]]
 
 _DRIVER_BLOCKS = 2
 """Blocks that the driver of a cluster adds to those of its tasks: a rewritten first block, and the end of the file."""
-_INITIAL_BYTES = 64 * 1024
-"""Initial size of the buffer of the first block, which may be all of a small object."""
-_MAX_INITIAL_BYTES = 8 * MIB
-_MAX_GROWTH_BYTES = 64 * MIB
 
 OBJECT_TOO_LARGE = "The file exceeds the maximum size of one object: narrow the export by filters."
 
@@ -73,6 +69,7 @@ class BlockWriter:
         self._max_in_flight = max_in_flight
         self._reuse_buffers = reuse_buffers
         self._block = bytearray()
+        self._size = 0
         self._filled = 0
         self._free: list[bytearray] = []
         self._staging: Staging | None = None
@@ -97,17 +94,17 @@ class BlockWriter:
         rest = memoryview(data)
         while rest:
             if not self._filled:
-                self._block = self._next_block()
-            fitting = rest[: len(self._block) - self._filled]
-            self._block[self._filled : self._filled + len(fitting)] = fitting
+                self._size = block_bytes(self._ordinal, self._tiers)
+                self._block = self._next_buffer()
+            fitting = rest[: self._size - self._filled]
+            if self._filled < len(self._block):
+                self._block[self._filled : self._filled + len(fitting)] = fitting
+            else:
+                self._block += fitting
             self._filled += len(fitting)
             rest = rest[len(fitting) :]
-            if self._filled == len(self._block):
-                missing = block_bytes(self._ordinal, self._tiers) - self._filled
-                if missing:
-                    self._block.extend(bytes(min(missing, self._filled, _MAX_GROWTH_BYTES)))
-                else:
-                    self._stage_block()
+            if self._filled == self._size:
+                self._stage_block()
 
     def finish(self) -> list[str]:
         """Stage the rest, wait for all blocks, and return their ids in order. Raises what staging a block raised."""
@@ -126,21 +123,20 @@ class BlockWriter:
     def _ordinal(self) -> int:
         return 0 if self._uploads is None else len(self._uploads)
 
-    def _next_block(self) -> bytearray:
-        """A buffer of a staged block if there is one: the system would first zero each page of a new one."""
-        size = block_bytes(self._ordinal, self._tiers)
+    def _next_buffer(self) -> bytearray:
+        """A full buffer of a staged block, whose pages need not be zeroed again, or an empty one that grows."""
         while self._free:
             block = self._free.pop()
-            if len(block) == size:
+            if len(block) == self._size:
                 return block
-        return bytearray(min(size, _MAX_INITIAL_BYTES if self._ordinal else _INITIAL_BYTES))
+        return bytearray()
 
     def _stage_block(self) -> None:
         if self._staging is None or self._uploads is None:
             self._staging = self._begin()
             self._uploads = InFlightUploads(min(self._max_in_flight, self._staging.parallel_blocks))
         block, filled, self._filled = self._block, self._filled, 0
-        self._uploads.submit(partial(self._stage, self._staging, self._ordinal, block, filled), len(block))
+        self._uploads.submit(partial(self._stage, self._staging, self._ordinal, block, filled), filled)
 
     def _stage(self, staging: Staging, ordinal: int, block: bytearray, filled: int) -> str:
         block_id = staging.stage(ordinal, memoryview(block)[:filled])

@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,9 +12,9 @@ from hypothesis import strategies as st
 
 from engine.errors import LimitExceeded, ObjectExists, StoreUnavailable
 from engine.runners.ray.staged_blocks import SegmentWriter
-from engine.stores import DirectoryStore, Upload, block_stream, block_writer, in_flight
+from engine.stores import DirectoryStore, Upload, block_stream, in_flight
 from engine.stores.block_stream import BLOCK_TIERS, BlockStream
-from engine.stores.block_writer import MIB, block_bytes, shared_block_tiers
+from engine.stores.block_writer import MIB, BlockWriter, block_bytes, shared_block_tiers
 from engine.stores.validation import MAX_BLOCKS
 from tests.helpers.running import wait_for
 
@@ -87,18 +88,42 @@ def test_the_blocks_of_a_task_are_the_concatenation(
     assert store.read("a/b") == content
 
 
-def test_a_large_block_grows_as_it_is_filled(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_grows_with_the_bytes_of_a_block_and_not_with_its_maximum_size() -> None:
     """The last block of a task may hold 4,000 MiB, and usually holds little."""
-    monkeypatch.setattr(block_writer, "_INITIAL_BYTES", 2)
-    monkeypatch.setattr(block_writer, "_MAX_GROWTH_BYTES", 8)
-    writer = block_writer.BlockWriter(lambda: pytest.fail("no block is full"), [(1, 1_000)], max_in_flight=1)
-    content = bytes(range(200))
-    buffer_bytes = 0
-    for byte in content:
-        writer.append(bytes([byte]))
-        buffer_bytes = len(writer._block)
+    content = bytes(range(200)) * 1_000
+    tracemalloc.start()
+    writer = BlockWriter(lambda: pytest.fail("no block is full"), [(1, 4000 * MIB)], max_in_flight=1)
+    for start in range(0, len(content), 7_000):
+        writer.append(content[start : start + 7_000])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
     assert bytes(writer.pending) == content
-    assert buffer_bytes <= len(content) + 8
+    assert peak < 3 * len(content)
+
+
+def test_the_buffer_of_a_staged_block_is_filled_again() -> None:
+    """Each buffer is seen by the store, which keeps it alive, so that addresses are not reused by chance."""
+    staged: list[memoryview] = []
+
+    class Recorder:
+        parallel_blocks = 1
+        readable = True
+
+        def stage(self, ordinal: int, data: bytes | memoryview) -> str:
+            staged.append(memoryview(data))
+            return str(ordinal)
+
+    for reuse_buffers in (True, False):
+        staged.clear()
+        writer = BlockWriter(Recorder, [(20, 16)], max_in_flight=1, reuse_buffers=reuse_buffers)
+        for number in range(20):
+            writer.append(bytes([number]) * 16)
+        assert writer.finish() == [str(number) for number in range(20)]
+        buffers = {id(view.obj) for view in staged}
+        assert len(buffers) <= 3 if reuse_buffers else len(buffers) == 20
+        if not reuse_buffers:
+            assert [bytes(view) for view in staged] == [bytes([number]) * 16 for number in range(20)]
+        writer.close()
 
 
 @pytest.mark.parametrize("content", [b"ab", b"x" * 100])
