@@ -1,4 +1,4 @@
-"""A real two-node Ray cluster, and exports that are driven on it. Skips where Ray is not installed."""
+"""A real Ray cluster of two nodes, and exports that run on it. Skips where Ray is not installed."""
 
 from collections.abc import Callable, Iterator
 from hashlib import sha256
@@ -32,37 +32,37 @@ def _ray() -> None:
 
 @pytest.fixture(scope="session")
 def proxy(azurite: Azurite) -> Iterator[FaultProxy]:
-    """The tasks' way to the emulator; nothing goes wrong unless a test says so."""
+    """The proxy between tasks and the emulator; it injects no fault unless a test does."""
     with FaultProxy(azurite.port) as proxy:
         yield proxy
 
 
 @pytest.fixture(scope="session")
 def cluster(proxy: FaultProxy) -> Iterator[RayCluster]:
-    """Two nodes whose environment has the credentials for Azure, by way of the proxy."""
+    """Two nodes whose environment has the credentials for Azure, through the proxy."""
     with RayCluster(environment={"AZURE_STORAGE_CONNECTION_STRING": proxy.connection_string}) as cluster:
         yield cluster
 
 
 class Drivers:
-    """The driver that all tests on one cluster share, as all exports of a service do."""
+    """One driver for each cluster, shared by all tests as it is by all exports of a service."""
 
     def __init__(self) -> None:
         self._found: dict[str, Driver] = {}
 
     def of(self, cluster: RayCluster) -> Driver:
-        """The one for that cluster."""
+        """The driver for a cluster."""
         return self._found.setdefault(cluster.address, Driver(cluster.address))
 
     def close(self) -> None:
-        """End all of them."""
+        """End all drivers."""
         for driver in self._found.values():
             driver.close()
 
 
 @pytest.fixture(scope="session")
 def drivers() -> Iterator[Drivers]:
-    """One for each cluster."""
+    """One driver for each cluster."""
     drivers = Drivers()
     yield drivers
     drivers.close()
@@ -70,7 +70,7 @@ def drivers() -> Iterator[Drivers]:
 
 @pytest.fixture(scope="session")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    """A run of some thirty ranges in ten parts, in a directory that all nodes see."""
+    """A run of some thirty ranges in ten parts, in a directory that all nodes share."""
     chance = Random(5)
     engine = Engine(tmp_path_factory.mktemp("cluster"))
     table = pa.table(
@@ -88,7 +88,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 @pytest.fixture(scope="session")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    """A run whose tasks take long enough for something to happen to them."""
+    """A run whose tasks take long enough to inject faults."""
     engine = Engine(tmp_path_factory.mktemp("large"))
     text = [sha256(str(n).encode()).hexdigest() for n in range(LARGE_ROWS)]
     with pytest.MonkeyPatch.context() as patch:
@@ -101,7 +101,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 def spread_on(
     engine: Engine, drivers: Drivers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Spread]:
-    """Exports of the run into a directory or a location in Azure, driven on a cluster."""
+    """Exports of the run into a directory or Azure, on a cluster."""
     monkeypatch.setattr("engine.plan.planner.PARQUET_RANGE_BYTES", 1)
 
     def made(
@@ -132,5 +132,5 @@ def spread_on(
 
 @pytest.fixture
 def spread_large(spread_on: Callable[..., Spread], large: Engine) -> Callable[..., Spread]:
-    """The same of the larger run."""
+    """Exports of the larger run."""
     return lambda *places, **limits: spread_on(*places, engine=large, min_task_bytes=2_000_000, **limits)

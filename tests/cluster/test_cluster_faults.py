@@ -1,4 +1,4 @@
-"""Workers, nodes and lines that die: the file is exact, or there is none and it is told why."""
+"""Faults of workers, nodes and connections: the file is exact, or there is none and the error says why."""
 
 import os
 import re
@@ -28,9 +28,9 @@ from tests.helpers.running import Running, wait_for
 from tests.helpers.spread import SMALL, Spread, staged
 
 PHASES = {"RangesTask": None, "SampleTask": "text", "SplitTask": "text", "MergeTask": "text"}
-"""Tasks, and what an export is sorted by that has them: if rows are exchanged, but for counts."""
+"""Tasks, and the sort field of an export that has them."""
 STAGING = [("RangesTask", None), ("MergeTask", "text")]
-"""Tasks that stage; the last are of a sort whose two tasks read the whole run each."""
+"""Tasks that stage blocks."""
 
 
 def working(cluster: RayCluster) -> list[int]:
@@ -39,7 +39,7 @@ def working(cluster: RayCluster) -> list[int]:
 
 
 def spilled(spread: Spread) -> set[Path]:
-    """Folders of sessions; those of tasks that were killed stay until a sweep."""
+    """Spill folders of sessions; those of killed tasks remain until a sweep."""
     folder = spread.engine.folder / "spill"
     return set(folder.iterdir()) if folder.exists() else set()
 
@@ -48,12 +48,12 @@ def blocks_lie_in(folder: Path) -> bool:
     try:
         return any(path.stat().st_size for path in files_below(folder / ".staging"))
     except FileNotFoundError:
-        # It has just been taken.
+        # It has just been adopted.
         return True
 
 
 def kill_worker(cluster: RayCluster, task: str, running: Running) -> bool:
-    """One that is at a task of that kind for certain: it is stopped before it is looked at. False if there was none."""
+    """Kill a worker that certainly runs such a task: it is stopped before it is checked. False if there was none."""
     while running.alive:
         for pid in (pid for node in range(2) for pid in cluster.pids(node, f"ray::{task}")):
             with suppress(ProcessLookupError):
@@ -66,7 +66,7 @@ def kill_worker(cluster: RayCluster, task: str, running: Running) -> bool:
 
 
 def at_work(cluster: RayCluster, node: int, task: str, running: Running) -> bool:
-    """Whether the node is at a task of that kind before the export is over."""
+    """Wait until the node runs such a task; False if the export ended before."""
     while running.alive:
         if cluster.pids(node, f"ray::{task}"):
             return True
@@ -75,15 +75,15 @@ def at_work(cluster: RayCluster, node: int, task: str, running: Running) -> bool
 
 
 def plans_of(spread: Spread, sort_by: str | None = None, format_name: str = "csv") -> Iterator[ExportPlan]:
-    """The same work thirty times, each time as another export; nothing may come in time for the first of them."""
+    """Thirty equivalent exports, since a fault may come too late for the first of them."""
     for number in range(30):
         filters = [{"field": "n", "operator": "GREATER_THAN", "value": number}]
         yield spread.engine.plan(spread.exporter, format_name, filters=filters, sort_by=sort_by)
-    pytest.fail("no export had such a task for long enough")
+    pytest.fail("no export ran such a task for long enough")
 
 
 def check_afterwards(spread: Spread, plan: ExportPlan, folder: Path) -> None:
-    """The file is whole, and nothing else is left."""
+    """The file is complete, and nothing else is left."""
     spread.check(plan)
     assert staged(folder) == []
 
@@ -96,7 +96,7 @@ def check_afterwards(spread: Spread, plan: ExportPlan, folder: Path) -> None:
         ("MergeTask", "azure", "parquet"),
     ],
 )
-def test_a_worker_is_killed(
+def test_a_file_is_exact_after_a_worker_was_killed(
     cluster: RayCluster,
     spread_large: Callable[..., Spread],
     azurite: Azurite,
@@ -118,7 +118,7 @@ def test_a_worker_is_killed(
 
 
 @pytest.mark.parametrize(("task", "sort_by"), STAGING)
-def test_a_worker_is_killed_when_blocks_are_staged(
+def test_a_file_is_exact_after_a_worker_was_killed_that_had_staged_blocks(
     cluster: RayCluster,
     spread_large: Callable[..., Spread],
     tmp_path: Path,
@@ -139,7 +139,7 @@ def test_a_worker_is_killed_when_blocks_are_staged(
 
 
 @pytest.mark.parametrize(("task", "sort_by"), STAGING)
-def test_a_node_is_lost(
+def test_a_file_is_exact_after_a_node_was_lost(
     cluster: RayCluster,
     spread_large: Callable[..., Spread],
     tmp_path: Path,
@@ -147,7 +147,7 @@ def test_a_node_is_lost(
     sort_by: str | None,
 ) -> None:
     spread = spread_large(cluster)
-    # The node has work as soon as the others have heard of it.
+    # The node gets tasks once the cluster has registered it.
     for plan in plans_of(spread, sort_by=sort_by):
         running = Running(spread, plan)
         if at_work(cluster, 1, task, running):
@@ -162,10 +162,10 @@ def test_a_node_is_lost(
         cluster.start_node(1)
 
 
-def test_tasks_that_a_node_has_no_memory_for_are_a_limit(
+def test_tasks_that_exceed_the_memory_of_a_node_are_refused(
     large: Engine, tmp_path: Path, spread_on: Callable[..., Spread]
 ) -> None:
-    """Ray ends a task whose node has too little memory, and by itself starts it again for ever."""
+    """Ray kills a task whose node has too little memory, and by default restarts it without limit."""
     no_memory = {"RAY_memory_usage_threshold": "0.01", "RAY_memory_monitor_refresh_ms": "50"}
     with RayCluster(nodes=1, environment=no_memory) as starved:
         spread = spread_on(starved, engine=large, min_task_bytes=10_000_000)
@@ -175,7 +175,7 @@ def test_tasks_that_a_node_has_no_memory_for_are_a_limit(
         assert staged(tmp_path / "exports") == []
 
 
-def test_a_node_with_another_version_is_told_with_both(
+def test_a_version_mismatch_of_a_node_names_both_versions(
     cluster: RayCluster, spread_large: Callable[..., Spread], tmp_path: Path
 ) -> None:
     other = tmp_path / "packages" / "tailrace-9.dist-info"
@@ -185,7 +185,7 @@ def test_a_node_with_another_version_is_told_with_both(
     cluster.kill_node(1)
     try:
         cluster.start_node(1, before=other.parent)
-        # The node has work as soon as the others have heard of it.
+        # The node gets tasks once the cluster has registered it.
         for plan in plans_of(spread):
             running = Running(spread, plan)
             running.end()
@@ -216,7 +216,7 @@ def test_a_cancel_ends_the_tasks(
             break
     assert isinstance(running.error, Cancelled)
     assert spread.exporter.finished(plan) is None
-    # Also what a task has spilled that was cancelled.
+    # The spill folders of cancelled tasks are removed, too.
     wait_for(lambda: not working(cluster) and spilled(spread) <= before)
     check_afterwards(spread, plan, tmp_path / "exports")
 
@@ -231,11 +231,13 @@ def test_a_sort_beyond_the_memory_of_its_tasks_is_refused(
         spread.exporter.export(plan, CancelToken())
     assert spread.visible() == []
     assert staged(tmp_path / "exports") == []
-    # A task that was queued may begin before it hears that it is cancelled.
+    # A queued task may start before it is cancelled.
     wait_for(lambda: not working(cluster) and spilled(spread) <= before)
 
 
-def test_a_straggler_is_waited_for(cluster: RayCluster, spread_large: Callable[..., Spread], tmp_path: Path) -> None:
+def test_a_worker_that_was_stopped_for_seconds_finishes_its_task(
+    cluster: RayCluster, spread_large: Callable[..., Spread], tmp_path: Path
+) -> None:
     spread = spread_large(cluster)
     plan = spread.engine.plan(spread.exporter, "csv")
     running = Running(spread, plan)
@@ -250,7 +252,7 @@ def test_a_straggler_is_waited_for(cluster: RayCluster, spread_large: Callable[.
 
 @pytest.mark.long
 @pytest.mark.parametrize("task", ["RangesTask", "SplitTask", "MergeTask"])
-def test_a_straggler_that_never_ends_has_a_twin(
+def test_a_worker_that_is_stopped_for_good_is_replaced(
     cluster: RayCluster, spread_large: Callable[..., Spread], tmp_path: Path, task: str
 ) -> None:
     spread = spread_large(cluster)
@@ -262,7 +264,7 @@ def test_a_straggler_that_never_ends_has_a_twin(
     try:
         running.end(STRAGGLER_SECONDS + 60)
         assert running.error is None
-        assert time.monotonic() - began > STRAGGLER_SECONDS, "whoever was stopped had nothing to do"
+        assert time.monotonic() - began > STRAGGLER_SECONDS, "the worker that was stopped ran no task of the export"
         check_afterwards(spread, plan, tmp_path / "exports")
     finally:
         os.kill(pid, signal.SIGKILL)
@@ -272,7 +274,7 @@ def test_a_straggler_that_never_ends_has_a_twin(
 @pytest.mark.long
 @pytest.mark.parametrize("sort_by", [None, "text"])
 @pytest.mark.parametrize(
-    ("fault", "told"),
+    ("fault", "error"),
     [
         (Fault(BLOCK, "reset", times=1), None),
         (Fault(BLOCK, "lost", times=1), None),
@@ -286,7 +288,7 @@ def test_a_straggler_that_never_ends_has_a_twin(
         *("a read is reset", "the first reads are refused", "later reads are refused"),
     ],
 )
-def test_the_store_fails_under_a_task(
+def test_faults_of_the_store_under_a_task_are_retried_or_raised(
     cluster: RayCluster,
     spread_on: Callable[..., Spread],
     azurite: Azurite,
@@ -294,10 +296,10 @@ def test_the_store_fails_under_a_task(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     fault: Fault,
-    told: type[EngineError] | None,
+    error: type[EngineError] | None,
     sort_by: str | None,
 ) -> None:
-    # The driver has the good line here, and the nodes have the proxy.
+    # The driver connects directly, and the nodes through the proxy.
     location = f"az://cluster-{uuid.uuid4().hex}"
     engine = Engine(tmp_path, open_store(f"{location}/results", connection_string=azurite.connection_string))
     text = [sha256(str(n).encode()).hexdigest() for n in range(200_000)]
@@ -315,6 +317,6 @@ def test_the_store_fails_under_a_task(
         hit = proxy.hit
         proxy.inject(None)
     assert hit > 0
-    assert type(running.error) is (told or type(None))
-    assert len(spread.visible()) == (told is None)
+    assert type(running.error) is (error or type(None))
+    assert len(spread.visible()) == (error is None)
     spread.check(plan)

@@ -1,4 +1,4 @@
-"""The process that drives exports: one for all of them, and what happens when it, its cluster or its service dies."""
+"""The driver process: one for all exports, and what happens when it, its cluster or its service dies."""
 
 import os
 import signal
@@ -19,11 +19,11 @@ from tests.helpers.spread import Spread, staged
 
 
 def pid_of(driver: Driver) -> int:
-    """The process that the next export gets."""
+    """The process that the next export uses."""
     return driver.process().pid
 
 
-def test_exports_share_one_process_one_after_the_other_and_side_by_side(
+def test_exports_share_one_driver_process_in_sequence_and_in_parallel(
     cluster: RayCluster, spread_on: Callable[..., Spread], drivers: Drivers, tmp_path: Path
 ) -> None:
     spread = spread_on(cluster)
@@ -40,7 +40,7 @@ def test_exports_share_one_process_one_after_the_other_and_side_by_side(
 
 
 @pytest.mark.parametrize(("task", "sort_by"), [("RangesTask", None), ("SplitTask", "text"), ("MergeTask", "text")])
-def test_it_is_killed(
+def test_a_killed_driver_is_an_error_and_the_next_export_starts_another(
     cluster: RayCluster, spread_large: Callable[..., Spread], drivers: Drivers, task: str, sort_by: str | None
 ) -> None:
     spread = spread_large(cluster)
@@ -56,7 +56,7 @@ def test_it_is_killed(
     assert pid_of(drivers.of(cluster)) != killed
 
 
-def test_it_is_killed_between_two_exports(
+def test_a_driver_that_was_killed_between_two_exports_is_replaced(
     cluster: RayCluster, spread_on: Callable[..., Spread], drivers: Drivers
 ) -> None:
     spread, driver = spread_on(cluster), drivers.of(cluster)
@@ -66,10 +66,9 @@ def test_it_is_killed_between_two_exports(
     spread.check(spread.engine.plan(spread.exporter, "csv"))
 
 
-def test_the_service_is_killed(
+def test_the_driver_ends_and_cleans_up_after_its_service_was_killed(
     cluster: RayCluster, spread_large: Callable[..., Spread], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It ends by itself, and what it had begun is gone."""
     spread = spread_large(cluster)
     settings = {
         "RUNNER": "ray",
@@ -93,7 +92,9 @@ def test_the_service_is_killed(
 
 
 @pytest.mark.long
-def test_the_head_is_lost_and_comes_back(spread_large: Callable[..., Spread], drivers: Drivers) -> None:
+def test_exports_work_again_after_the_head_node_was_lost_and_restarted(
+    spread_large: Callable[..., Spread], drivers: Drivers
+) -> None:
     with RayCluster() as cluster:
         spread = spread_large(cluster)
         plan = spread.engine.plan(spread.exporter, "csv", sort_by="text")
@@ -109,22 +110,24 @@ def test_the_head_is_lost_and_comes_back(spread_large: Callable[..., Spread], dr
         spread_large(again).check(plan)
 
 
-def test_nobody_is_at_the_address(spread_large: Callable[..., Spread], cluster: RayCluster) -> None:
+def test_an_unreachable_cluster_is_an_error_and_retires_the_driver(
+    spread_large: Callable[..., Spread], cluster: RayCluster
+) -> None:
     spread = spread_large(cluster)
-    large = spread.exporter._runner._large  # type: ignore[attr-defined]  # a choosing runner's, which this one is
+    large = spread.exporter._runner._large  # type: ignore[attr-defined]  # of a SizeRouter, which this runner is
     driver = large._driver = Driver("127.0.0.2:9")
     plan = spread.engine.plan(spread.exporter, "csv")
     before = driver.process()
     with pytest.raises(ClusterUnavailable, match="RAY_ADDRESS"):
         spread.exporter.export(plan, CancelToken())
     assert spread.visible() == []
-    assert pid_of(driver) != before.pid, "a process that could not connect is not asked again"
-    # It is still held here: its end does not wait for whoever forgets it last.
+    assert pid_of(driver) != before.pid, "a process that could not connect is not used again"
+    # It ends although it is still referenced here.
     wait_for(lambda: not before.running)
     driver.close()
 
 
-def test_it_inherits_no_key(cluster: RayCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_driver_inherits_no_secrets(cluster: RayCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in cluster.access.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("TAILRACE_SIGNING_KEYS", "k1=a-secret-that-signs-urls-0123456789abcdef")

@@ -1,4 +1,4 @@
-"""On two nodes every byte is the one that a single process writes."""
+"""The files of a cluster of two nodes are those that a single process writes."""
 
 import itertools
 import uuid
@@ -34,7 +34,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("format_name", FORMATS)
 @pytest.mark.parametrize("name", REQUESTS)
-def test_into_a_directory(
+def test_a_file_in_a_directory_is_the_same(
     cluster: RayCluster,
     spread_on: Callable[..., Spread],
     tmp_path: Path,
@@ -48,7 +48,7 @@ def test_into_a_directory(
 
 @pytest.mark.parametrize("format_name", FORMATS)
 @pytest.mark.parametrize("name", ["filtered", "sorted"])
-def test_into_azure_with_the_credentials_of_the_nodes(
+def test_a_file_in_azure_is_the_same_with_the_credentials_of_the_nodes(
     cluster: RayCluster,
     spread_on: Callable[..., Spread],
     azurite: Azurite,
@@ -62,7 +62,7 @@ def test_into_azure_with_the_credentials_of_the_nodes(
 
 @pytest.mark.parametrize("format_name", FORMATS)
 @pytest.mark.parametrize("name", ["filtered", "sorted with ties"])
-def test_from_azure_into_azure(
+def test_a_file_from_azure_into_azure_is_the_same(
     cluster: RayCluster,
     spread_on: Callable[..., Spread],
     azurite: Azurite,
@@ -89,7 +89,7 @@ def test_from_azure_into_azure(
 
 @pytest.mark.parametrize("place", ["directory", "azure"])
 @pytest.mark.parametrize("sort_by", [None, "text"])
-def test_tasks_of_several_blocks(
+def test_tasks_that_stage_several_blocks_give_the_same_file(
     cluster: RayCluster,
     spread_on: Callable[..., Spread],
     large: Engine,
@@ -101,11 +101,11 @@ def test_tasks_of_several_blocks(
     spread = spread_on(cluster, *where, large, min_task_bytes=10_000_000)
     plan = large.plan(spread.exporter, "csv", sort_by=sort_by)
     tasks = 1 + sum(range_.bytes for range_ in plan.scan_ranges) // 10_000_000
-    assert len(spread.check(plan)) > (tasks + 1) * 8 * 1024 * 1024, "no task had more than a block"
+    assert len(spread.check(plan)) > (tasks + 1) * 8 * 1024 * 1024, "no task staged more than one block"
 
 
 class Steps(Progress):
-    """Progress that remembers how it came about."""
+    """Progress that records its steps."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -126,11 +126,13 @@ def test_progress_counts_every_row_once(
         spread.engine.plan(spread.exporter, "csv", row_ids=ids, sort_by=sort_by), CancelToken(), progress
     )
     assert (progress.rows, progress.bytes) == (made.rows, made.size)
-    assert len([rows for rows in progress.steps if rows]) >= 3, "told while tasks end, and not all at once"
+    assert len([rows for rows in progress.steps if rows]) >= 3, (
+        "progress is reported while tasks end, and not all at once"
+    )
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
-def test_generated_runs(
+def test_generated_requests_on_generated_runs_give_the_same_bytes(
     cluster: RayCluster,
     spread_on: Callable[..., Spread],
     engine: Engine,
@@ -139,7 +141,7 @@ def test_generated_runs(
 ) -> None:
     monkeypatch.setattr(publisher, "_COPY_OPTIONS", SMALL.replace("2048", "7"))
     spread, numbers = spread_on(cluster, min_task_bytes=1), itertools.count()
-    spreads: list[bool] = []
+    sorted_exports: list[bool] = []
 
     def property_(chance: Random) -> int:
         data, run = dataset(chance), f"{format_name}-{next(numbers)}"
@@ -150,15 +152,15 @@ def test_generated_runs(
             return 1
         if len(plan.scan_ranges) > 1 and not plan.copies_row_groups:
             # Each range is a task.
-            spreads.append(plan.sort is not None)
+            sorted_exports.append(plan.sort is not None)
         spread.check(plan)
         return 1
 
     Cases(f"ray-{format_name}", 0.01).explore(property_, per_example=1)
-    assert set(spreads) == {False, True}, "sorted and unsorted ones have to be among them"
+    assert set(sorted_exports) == {False, True}, "both sorted and unsorted exports have to run on the cluster"
 
 
-def test_no_log_of_the_cluster_has_a_key(
+def test_the_logs_of_the_cluster_contain_no_secrets(
     cluster: RayCluster, spread_on: Callable[..., Spread], azurite: Azurite
 ) -> None:
     spread = spread_on(cluster, f"az://cluster-{uuid.uuid4().hex}/x", azurite.connection_string)

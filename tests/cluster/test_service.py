@@ -1,4 +1,4 @@
-"""A service whose exports run on the cluster, as its callers see it."""
+"""A service whose exports run on a cluster, as its clients see it."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -9,14 +9,14 @@ from tests.helpers.ray_cluster import RayCluster, drivers_of
 from tests.helpers.running import wait_for
 from tests.helpers.server import Server
 
-ASKED: list[tuple[dict[str, Any], dict[str, Any]]] = [
+REQUESTS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"format": "csv"}, {}),
     ({"format": "parquet", "sortBy": "text", "order": "desc"}, {"sort_by": "text", "descending": True}),
     ({"format": "parquet"}, {}),
 ]
 
 
-def test_its_files_are_those_of_a_service_without_a_cluster_and_its_driver_ends_with_it(
+def test_a_service_on_a_cluster_delivers_the_same_files_and_ends_its_driver(
     cluster: RayCluster, large: Engine, tmp_path: Path
 ) -> None:
     settings = {
@@ -27,18 +27,18 @@ def test_its_files_are_those_of_a_service_without_a_cluster_and_its_driver_ends_
         **cluster.access,
     }
     with Server((str(tmp_path), {}), tmp_path, **settings) as server:
-        assert drivers_of(server.pid) == [], "no export needed one yet"
-        for parameters, asked in ASKED:
+        assert drivers_of(server.pid) == [], "no export has needed a driver yet"
+        for parameters, request in REQUESTS:
             answer = server.export("w", **parameters)
             assert answer.status == 200, answer.body
             content = server.request(answer.json()["url"]).body
-            assert content == large.export_bytes(parameters["format"], **asked)
+            assert content == large.export_bytes(parameters["format"], **request)
             assert answer.json()["sha256"] == sha256(content).hexdigest()
         (driver,) = drivers_of(server.pid)
     wait_for(lambda: not Path(f"/proc/{driver}").exists())
 
 
-def test_a_cluster_that_is_not_there_is_told_and_small_exports_do_without(large: Engine, tmp_path: Path) -> None:
+def test_an_unreachable_cluster_is_an_error_and_small_exports_still_work(large: Engine, tmp_path: Path) -> None:
     settings = {
         "TAILRACE_RESULTS": str(large.folder / "store"),
         "TAILRACE_RUNNER": "ray",

@@ -17,7 +17,7 @@ def tasks_of(
     min_task_bytes: int = 1,
     **limits: Any,
 ) -> ClusterRunner:
-    """The cluster's runner on a pool whose tasks see the same directories, each of at least so many bytes."""
+    """The cluster's runner on a pool whose tasks see the same directories."""
     return ClusterRunner(_place(results), _place(exports), settings, pool, min_task_bytes=min_task_bytes, **limits)
 
 

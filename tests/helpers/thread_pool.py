@@ -1,4 +1,4 @@
-"""A pool of the cluster's port that is threads of this process: what a driver does, without an engine."""
+"""A task pool of threads of this process: a driver without a cluster engine."""
 
 import pickle
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ from engine.runners.ray.worker import run_task
 
 
 class ThreadPool:
-    """Sessions of ``slots`` threads. ``runs`` stands for the function that a cluster would run."""
+    """A pool of ``slots`` threads. ``runs`` is the function that a cluster would run."""
 
     def __init__(self, slots: int = 2, runs: Callable[..., object] = run_task) -> None:
         self.slots = slots
@@ -23,14 +23,14 @@ class ThreadPool:
         return ThreadSession(self, pickle.loads(pickle.dumps(job)))
 
     def run(self, job: Job, task: Task, inputs: Sequence[Any]) -> list[object]:
-        """One task, with the tickets of others in their results' place."""
-        values = [number.result()[place] for number, place in inputs]
+        """Run one task, with the results of others as inputs."""
+        values = [future.result()[index] for future, index in inputs]
         result = self._runs(job, pickle.loads(pickle.dumps(task)), *values)
         return [result] if task.returns == 1 else result  # type: ignore[return-value]
 
 
 class ThreadSession:
-    """Tickets are a future and the place of a result in it."""
+    """A result reference is a future, and the index of the result."""
 
     def __init__(self, pool: ThreadPool, job: Job) -> None:
         self._pool = pool
@@ -42,23 +42,23 @@ class ThreadSession:
         """Queue a task."""
         self._pool.submitted += 1
         future = self._pool.threads.submit(self._pool.run, self._job, task, inputs)
-        return [(future, place) for place in range(task.returns)]
+        return [(future, index) for index in range(task.returns)]
 
-    def ready(self, tickets: Sequence[Any], seconds: float) -> list[Any]:
-        """Those that are done, or were dropped."""
-        futures: set[Future[list[object]]] = {future for future, _ in tickets}
+    def ready(self, refs: Sequence[Any], seconds: float) -> list[Any]:
+        """The results that are finished, or were cancelled."""
+        futures: set[Future[list[object]]] = {future for future, _ in refs}
         done = wait(futures, seconds, FIRST_COMPLETED).done
-        return [ticket for ticket in tickets if ticket[0] in done]
+        return [ref for ref in refs if ref[0] in done]
 
     def check(self) -> None:
-        """Threads do not go away."""
+        """Do nothing: threads are not lost."""
 
-    def result(self, ticket: Any) -> object:
-        """What is there."""
-        future, place = ticket
-        return future.result()[place]
+    def result(self, ref: Any) -> object:
+        """The value."""
+        future, index = ref
+        return future.result()[index]
 
-    def cancel(self, tickets: Sequence[Any]) -> None:
-        """Drop what waits; what runs goes on, as a ghost."""
-        for future, _ in tickets:
+    def cancel(self, refs: Sequence[Any]) -> None:
+        """Drop queued tasks; running ones continue."""
+        for future, _ in refs:
             future.cancel()

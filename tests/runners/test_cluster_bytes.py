@@ -1,4 +1,4 @@
-"""The driver and its tasks, on threads in place of a cluster: every byte is the one that this process writes alone."""
+"""The driver and its tasks on threads instead of a cluster: the files are those that a single process writes."""
 
 import io
 import itertools
@@ -33,7 +33,7 @@ ROWS = 12_000
 
 @pytest.fixture(scope="module")
 def spread(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Spread]:
-    """Two parts of three row groups each, whose first rows and last rows are of their own kinds."""
+    """Two parts of three row groups each, with columns that are hard to sort."""
     folder = tmp_path_factory.mktemp("spread")
     engine = Engine(folder / "engine")
     chance = Random(7)
@@ -79,19 +79,19 @@ SORTED = [name for name, request in REQUESTS.items() if "sort_by" in request]
 
 @pytest.mark.parametrize("format_name", FORMATS)
 @pytest.mark.parametrize("name", REQUESTS)
-def test_every_byte_is_the_same(spread: Spread, name: str, format_name: str) -> None:
+def test_the_file_is_the_one_that_a_single_process_writes(spread: Spread, name: str, format_name: str) -> None:
     spread.check(spread.engine.plan(spread.exporter, format_name, **REQUESTS[name]))
     assert staged(Path(spread.exporter._runner._large._exports.location)) == []  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
 @pytest.mark.parametrize("name", SORTED)
-def test_so_it_is_where_there_are_too_many_buckets_to_write_them_at_once(
+def test_the_file_is_the_same_if_there_are_too_many_buckets_for_one_pass(
     spread: Spread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, format_name: str
 ) -> None:
     monkeypatch.setattr("engine.runners.ray.sort.shuffle._MAX_BUCKET_COLUMNS", 0)
     monkeypatch.delattr("engine.runners.ray.sort.shuffle_tasks._write_in_one_pass")
-    # In a store of its own, so that nothing is there already.
+    # A separate store, so that no export exists yet.
     pool = ThreadPool()
     other = spread_over(pool, spread.engine, tmp_path / "exports")
     other.check(spread.engine.plan(other.exporter, format_name, **REQUESTS[name]))
@@ -115,7 +115,7 @@ def test_sorted_parquet_files_of_many_row_groups_are_the_same(
 
     pool = ThreadPool(5, runs)
     other = spread_over(pool, spread.engine, tmp_path / "exports")
-    # Files of its own: the others have row groups of the usual size.
+    # Another filter makes other exports: those of the fixture have row groups of the usual size.
     filters = [*REQUESTS[name].get("filters", ()), entry("n", "LESS_THAN", ROWS + 1)]
     content = other.check(spread.engine.plan(other.exporter, "parquet", **{**REQUESTS[name], "filters": filters}))
     pool.threads.shutdown()
@@ -124,18 +124,18 @@ def test_sorted_parquet_files_of_many_row_groups_are_the_same(
     assert SplitTask in seen
 
 
-def test_the_byte_order_mark_is_there_once(spread: Spread) -> None:
+def test_the_byte_order_mark_is_written_once(spread: Spread) -> None:
     plan = spread.engine.plan(spread.exporter, "csv", csv_options=CsvOptions(bom=True, delimiter="tab"), sort_by="few")
     content = spread.check(plan)
     assert content.startswith("\ufeffn\t".encode())
     assert content.count("\ufeff".encode()) == 1
 
 
-def test_row_groups_of_a_sorted_file_lie_where_one_machine_puts_them(tmp_path: Path) -> None:
-    """Pieces of several row groups, which begin and end in the midst of a bucket."""
+def test_row_groups_of_a_sorted_file_end_where_those_of_a_single_process_do(tmp_path: Path) -> None:
+    """Segments of several row groups, which begin and end in the middle of a bucket."""
     rows = 700_000
     engine, chance = Engine(tmp_path / "engine"), Random(1)
-    # Columns may be called what a statement of ours calls something.
+    # "bucket" is also a name in the statements of a shuffle.
     table = {"k": [chance.choice([None, *range(300)]) for _ in range(rows)], "bucket": pa.array(range(rows))}
     engine.publish(engine.write_parquet(pa.table(table)))
     pool = ThreadPool(2)
@@ -143,13 +143,13 @@ def test_row_groups_of_a_sorted_file_lie_where_one_machine_puts_them(tmp_path: P
     plan = engine.plan(spread.exporter, "parquet", sort_by="k")
     content = spread.check(plan)
     pool.threads.shutdown()
-    assert 2 * 3 <= pool.submitted < 3 * 5, "pieces of a single row group would show nothing"
+    assert 2 * 3 <= pool.submitted < 3 * 5, "segments of a single row group would prove nothing"
     metadata = pyarrow.parquet.ParquetFile(io.BytesIO(content)).metadata
     groups = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
     assert groups == [122_880] * 5 + [rows - 5 * 122_880]
 
 
-def test_a_split_of_many_rows_into_more_buckets_than_duckdb_has_files(
+def test_a_split_into_more_buckets_than_duckdb_can_have_open_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows, buckets = 300_000, 120
@@ -165,7 +165,7 @@ def test_a_split_of_many_rows_into_more_buckets_than_duckdb_has_files(
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
-def test_generated_requests_on_generated_runs(
+def test_generated_requests_on_generated_runs_give_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format_name: str
 ) -> None:
     monkeypatch.setattr(publisher, "_COPY_OPTIONS", SMALL.replace("2048", "7"))

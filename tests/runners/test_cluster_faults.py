@@ -1,4 +1,4 @@
-"""What goes wrong under the driver: each time the file is right, or there is none and it is told why."""
+"""Faults of tasks, on threads instead of a cluster: the file is exact, or there is none and the error says why."""
 
 import pickle
 import re
@@ -64,9 +64,9 @@ def spread(
     interfering: list[Interfering],
     withholding: list[Withholding],
 ) -> Iterator[Spread]:
-    """What is put into ``interfering`` gets every task before it runs, and its number among those of its kind.
+    """Functions in ``interfering`` are called with every task before it runs, and its number among those of its class.
 
-    What is put into ``withholding`` gets it, and its result, when it has run, before anyone else has that.
+    Functions in ``withholding`` are called with every task and its result before the result is returned.
     """
     seen: dict[type, int] = {}
     lock = threading.Lock()
@@ -80,10 +80,10 @@ def spread(
         except EngineError as error:
             failure = worker.failure_of(error)
             return failure if task.returns == 1 else [failure] * task.returns
-        found = worker.run_task(job, task, *inputs)
+        result = worker.run_task(job, task, *inputs)
         for withhold in withholding:
-            withhold(number, task, found)
-        return found
+            withhold(number, task, result)
+        return result
 
     pool = ThreadPool(6, runs)
     yield spread_over(pool, engine, tmp_path / "exports")
@@ -91,7 +91,7 @@ def spread(
 
 
 def blocks(folder: Path) -> set[str]:
-    """Names of what was staged and not committed."""
+    """Names of blocks that are staged and not committed."""
     return {path.name for path in files_below(folder / ".staging")}
 
 
@@ -109,7 +109,7 @@ def withholding() -> list[Withholding]:
 @pytest.mark.parametrize(
     "error", [StoreUnavailable("gone"), LimitExceeded("full"), SourceDamaged("bad"), ClusterUnavailable("lost")]
 )
-def test_what_a_task_raised_is_told_and_nothing_is_visible(
+def test_the_error_of_a_task_is_raised_and_nothing_is_visible(
     spread: Spread,
     interfering: list[Interfering],
     tmp_path: Path,
@@ -131,16 +131,16 @@ def test_what_a_task_raised_is_told_and_nothing_is_visible(
 
 
 @pytest.mark.parametrize(("sort_by", "kind"), PHASES)
-def test_a_cancel_is_heard_in_every_phase(
+def test_an_export_can_be_cancelled_in_every_phase(
     spread: Spread, interfering: list[Interfering], tmp_path: Path, sort_by: str | None, kind: type
 ) -> None:
     cancel = CancelToken()
 
-    def asked(number: int, _: Job, task: Task) -> None:
+    def cancel_second(number: int, _: Job, task: Task) -> None:
         if isinstance(task, kind) and number == 1:
             cancel.cancel()
 
-    interfering.append(asked)
+    interfering.append(cancel_second)
     with pytest.raises(Cancelled):
         spread.exporter.export(spread.engine.plan(spread.exporter, "csv", sort_by=sort_by), cancel)
     assert spread.visible() == []
@@ -149,7 +149,7 @@ def test_a_cancel_is_heard_in_every_phase(
 
 @pytest.mark.parametrize("hung", [(0,), (0, 1, 2), (3, 4)])
 @pytest.mark.parametrize(("sort_by", "kind"), PHASES)
-def test_stragglers_get_twins_and_what_they_write_later_is_left_out(
+def test_stragglers_are_retried_and_what_they_write_later_is_ignored(
     spread: Spread,
     interfering: list[Interfering],
     tmp_path: Path,
@@ -158,11 +158,11 @@ def test_stragglers_get_twins_and_what_they_write_later_is_left_out(
     kind: type,
     hung: tuple[int, ...],
 ) -> None:
-    late, free = [], threading.Event()
+    hanging, free = [], threading.Event()
 
     def hang(number: int, _: Job, task: Task) -> None:
         if isinstance(task, kind) and number in hung:
-            late.append(task)
+            hanging.append(task)
             free.wait(30)
 
     monkeypatch.setattr(task_window, "STRAGGLER_SECONDS", 0.2)
@@ -171,8 +171,8 @@ def test_stragglers_get_twins_and_what_they_write_later_is_left_out(
     started = time.monotonic()
     content = spread.check(plan)
     assert time.monotonic() - started < 25
-    assert len(late) == len(hung)
-    # The ghosts write when all is over: into nothing.
+    assert len(hanging) == len(hung)
+    # The first attempts go on after the export has ended.
     free.set()
     wait_for(lambda: not any(thread.name == "task" for thread in threading.enumerate()))
     assert spread.content(plan) == content
@@ -180,10 +180,10 @@ def test_stragglers_get_twins_and_what_they_write_later_is_left_out(
     assert staged(tmp_path / "exports") == []
 
 
-def test_stragglers_get_twins_before_any_task_has_ended(
+def test_stragglers_are_retried_before_any_task_has_finished(
     spread: Spread, interfering: list[Interfering], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of all slots but one; nobody knows yet how long a task takes."""
+    """All slots but one hang, and the usual duration of a task is not known yet."""
     free, first = threading.Event(), threading.Event()
 
     def hang(number: int, _: Job, _task: Task) -> None:
@@ -202,7 +202,7 @@ def test_stragglers_get_twins_before_any_task_has_ended(
 
 
 @pytest.mark.parametrize(("sort_by", "kind"), STAGING)
-def test_of_two_attempts_that_staged_the_same_bytes_one_counts(
+def test_only_one_of_two_attempts_that_staged_the_same_bytes_is_committed(
     spread: Spread,
     interfering: list[Interfering],
     withholding: list[Withholding],
@@ -213,9 +213,9 @@ def test_of_two_attempts_that_staged_the_same_bytes_one_counts(
 ) -> None:
     free, seen = threading.Event(), []
 
-    def withhold(number: int, task: Task, found: object) -> None:
-        if isinstance(task, kind) and number == 1 and isinstance(found, Segment):
-            seen.append((task, {block.id for block in found.blocks}))
+    def withhold(number: int, task: Task, result: object) -> None:
+        if isinstance(task, kind) and number == 1 and isinstance(result, Segment):
+            seen.append((task, {block.id for block in result.blocks}))
             free.wait(30)
 
     def twin(number: int, _: Job, task: Task) -> None:
@@ -231,12 +231,12 @@ def test_of_two_attempts_that_staged_the_same_bytes_one_counts(
     assert left == []
     (_, of_first), (_, before_twin) = seen
     assert of_first
-    assert of_first <= before_twin, "what the first attempt staged lay there when the second one began"
+    assert of_first <= before_twin, "the blocks of the first attempt have to exist when the second one starts"
 
 
 @pytest.mark.parametrize(("sort_by", "kind"), STAGING)
 @pytest.mark.parametrize("format_name", ["csv", "json", "parquet"])
-def test_a_block_that_changed_after_it_was_staged_is_told(
+def test_a_block_that_changed_after_it_was_staged_is_an_error(
     spread: Spread,
     withholding: list[Withholding],
     tmp_path: Path,
@@ -245,12 +245,12 @@ def test_a_block_that_changed_after_it_was_staged_is_told(
     kind: type,
     format_name: str,
 ) -> None:
-    """One bit, in the middle of a block of the first task, which the driver of an array stages anew."""
+    """One bit in the middle of the first block, which the driver of a JSON export stages again."""
     monkeypatch.setattr("engine.plan.planner.PARQUET_RANGE_BYTES", 1)
 
-    def flip(number: int, task: Task, found: object) -> None:
-        if isinstance(task, kind) and number == 0 and isinstance(found, Segment):
-            name = found.blocks[0].id
+    def flip(number: int, task: Task, result: object) -> None:
+        if isinstance(task, kind) and number == 0 and isinstance(result, Segment):
+            name = result.blocks[0].id
             (path,) = (one / name for one in staged(tmp_path / "exports") if (one / name).exists())
             content = bytearray(path.read_bytes())
             content[len(content) // 2] ^= 1
@@ -268,11 +268,11 @@ def test_a_block_that_changed_after_it_was_staged_is_told(
 
 
 @pytest.mark.parametrize("sort_by", [None, "n"])
-@pytest.mark.parametrize("most", [1, 2, 3])
-def test_no_more_tasks_run_at_once_than_an_export_may_have(
-    engine: Engine, tmp_path: Path, sort_by: str | None, most: int
+@pytest.mark.parametrize("max_tasks", [1, 2, 3])
+def test_the_limit_of_tasks_is_reached_and_not_exceeded(
+    engine: Engine, tmp_path: Path, sort_by: str | None, max_tasks: int
 ) -> None:
-    """Six could; and as many do, so that the limit is no idleness."""
+    """There are six slots."""
     running, peak = 0, 0
     lock = threading.Lock()
 
@@ -289,13 +289,13 @@ def test_no_more_tasks_run_at_once_than_an_export_may_have(
                 running -= 1
 
     pool = ThreadPool(6, runs)
-    spread = spread_over(pool, engine, tmp_path / "exports", max_tasks=most)
+    spread = spread_over(pool, engine, tmp_path / "exports", max_tasks=max_tasks)
     spread.check(spread.engine.plan(spread.exporter, "csv", sort_by=sort_by))
     pool.threads.shutdown()
-    assert peak == most
+    assert peak == max_tasks
 
 
-def test_a_straggler_gets_its_twin_beyond_that_limit(
+def test_the_retry_of_a_straggler_does_not_count_against_the_limit(
     engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free, tasks = threading.Event(), list[Task]()
@@ -318,7 +318,7 @@ def test_a_straggler_gets_its_twin_beyond_that_limit(
     pool.threads.shutdown()
 
 
-def test_a_cluster_without_processors_is_told(
+def test_a_cluster_that_has_lost_all_its_processors_is_an_error(
     spread: Spread, interfering: list[Interfering], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free = threading.Event()
@@ -339,7 +339,7 @@ def test_a_cluster_without_processors_is_told(
     assert spread.visible() == []
 
 
-def test_a_cancel_is_heard_where_every_task_is_done_before_it_is_asked_for(spread: Spread, tmp_path: Path) -> None:
+def test_an_export_can_be_cancelled_when_all_its_tasks_have_finished(spread: Spread, tmp_path: Path) -> None:
     cancel, progress = CancelToken(), Progress()
     plan = spread.engine.plan(spread.exporter, "csv")
 
@@ -348,7 +348,7 @@ def test_a_cancel_is_heard_where_every_task_is_done_before_it_is_asked_for(sprea
         wait_for(lambda: not any(thread.name == "task" for thread in threading.enumerate()))
         cancel.cancel()
 
-    progress.add_rows = stop  # type: ignore[method-assign]  # called by the driver when it took a piece
+    progress.add_rows = stop  # type: ignore[method-assign]  # called by the driver after each segment
     with pytest.raises(Cancelled):
         spread.exporter.export(plan, cancel, progress)
     assert staged(tmp_path / "exports") == []
@@ -357,25 +357,25 @@ def test_a_cancel_is_heard_where_every_task_is_done_before_it_is_asked_for(sprea
 @pytest.mark.parametrize(
     ("limit", "threads", "wanted"), [("1GB", 2, "500MB"), ("1GB", 16, "125MB"), ("100MB", 16, "100MB")]
 )
-def test_a_task_has_what_a_sort_wants_however_many_processors_the_service_has(
+def test_the_memory_of_a_task_suffices_for_a_sort_whatever_the_number_of_processors(
     spread: Spread, interfering: list[Interfering], limit: str, threads: int, wanted: str
 ) -> None:
     jobs: list[Job] = []
     interfering.append(lambda _number, job, _task: jobs.append(job))
-    large = spread.exporter._runner._large  # type: ignore[attr-defined]  # a choosing runner's, which this one is
+    large = spread.exporter._runner._large  # type: ignore[attr-defined]  # of a SizeRouter, which this runner is
     large._settings = large._settings.model_copy(update={"memory_limit": limit, "threads": threads})
     spread.check(spread.engine.plan(spread.exporter, "csv", sort_by="n"))
     assert {job.settings.memory_limit for job in jobs} == {wanted}
 
 
-def test_another_version_is_told_with_both(spread: Spread, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_version_mismatch_names_both_versions(spread: Spread, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "versions", lambda: "tailrace 9")
     with pytest.raises(ClusterUnavailable, match=r"it has tailrace 9, the service has tailrace 0.*Install the same"):
         spread.exporter.export(spread.engine.plan(spread.exporter, "csv"), CancelToken())
     assert spread.visible() == []
 
 
-def test_a_part_replaced_meanwhile_is_told(spread: Spread, interfering: list[Interfering]) -> None:
+def test_a_part_that_is_replaced_during_an_export_is_an_error(spread: Spread, interfering: list[Interfering]) -> None:
     plan = spread.engine.plan(spread.exporter, "csv")
     part = plan.run.parts[1]
 
@@ -390,7 +390,7 @@ def test_a_part_replaced_meanwhile_is_told(spread: Spread, interfering: list[Int
 
 
 @pytest.mark.parametrize("sort_by", [None, "n"])
-def test_what_goes_to_a_task_holds_no_credential(
+def test_jobs_and_tasks_contain_no_credentials(
     engine: Engine, azurite: Azurite, monkeypatch: pytest.MonkeyPatch, sort_by: str | None
 ) -> None:
     sent: list[bytes] = []
@@ -399,7 +399,7 @@ def test_what_goes_to_a_task_holds_no_credential(
         sent.append(pickle.dumps((job, task)))
         return worker.run_task(job, task, *inputs)
 
-    # A task finds them where it runs.
+    # A task takes credentials from the environment of its node.
     monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", azurite.connection_string)
     location, pool = f"az://runners-{uuid.uuid4().hex}/x", ThreadPool(2, runs)
     exports = open_store(location, connection_string=azurite.connection_string)

@@ -1,4 +1,4 @@
-"""What the service hears of its driver, played by a thread at the other end of the connection."""
+"""The client of the driver, which a thread plays at the other end of the connection."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -24,18 +24,18 @@ from tests.helpers.engine import Engine, entry
 from tests.helpers.running import wait_for
 from tests.helpers.small_parts import publish_small_parts
 
-Playing = Callable[[Connection, DriverRequest], None]
+Script = Callable[[Connection, DriverRequest], None]
 
 
-class Played:
-    """In the place of a process."""
+class ScriptedDriver:
+    """Takes the place of `Driver`: a thread runs a script instead of a process."""
 
-    def __init__(self, playing: Playing) -> None:
-        self._playing = playing
+    def __init__(self, script: Script) -> None:
+        self._script = script
 
     @contextmanager
     def connected(self) -> Iterator[Connection]:
-        """A connection whose other end is played."""
+        """A connection to the script."""
         ours, theirs = Pipe()
         thread = threading.Thread(target=self._play, args=(theirs,))
         thread.start()
@@ -45,13 +45,13 @@ class Played:
 
     def _play(self, connection: Connection) -> None:
         with connection, suppress(EOFError, OSError):
-            self._playing(connection, connection.recv())
+            self._script(connection, connection.recv())
 
 
 class Service:
-    """One runner and what it is asked for."""
+    """One runner and one export."""
 
-    def __init__(self, folder: Path, playing: Playing) -> None:
+    def __init__(self, folder: Path, script: Script) -> None:
         self.engine = Engine(folder / "engine")
         publish_small_parts(self.engine, [{"n": n} for n in range(10_000)])
         self.exports = DirectoryStore(folder / "exports")
@@ -60,11 +60,11 @@ class Service:
         self.key = export_key("w", self.plan.export_id, self.plan.request.format)
         self.cancel, self.progress = CancelToken(), Progress()
         storage = StorageSettings(results=str(folder / "engine" / "store"), exports=str(folder / "exports"))
-        driver = cast("Driver", Played(playing))
+        driver = cast("Driver", ScriptedDriver(script))
         self._runner = RayClientRunner(driver, self.exports, storage, self.engine.settings(1), max_tasks=3)
 
     def run(self, before_commit: Callable[[], None] = lambda: None) -> int:
-        """The size that the store tells."""
+        """Run the export; returns the size of its object."""
         with self._runner.stage(self.plan, self.key, self.cancel, self.progress) as staged:
             before_commit()
             return staged.commit({"by": "us"}).size
@@ -74,11 +74,11 @@ STAGED = DriverReply(staged=(1, 3, "hash"))
 
 
 def commit(service: Service) -> DriverReply:
-    """What a driver does at the end."""
+    """Commit as a driver does."""
     return DriverReply(committed=service.exports.create(service.key, b"abc", content_type="text/csv", metadata={}))
 
 
-def test_a_cancel_is_heard_among_many_words(tmp_path: Path) -> None:
+def test_a_cancel_is_noticed_while_the_driver_sends_many_messages(tmp_path: Path) -> None:
     stopped = threading.Event()
 
     def flood(connection: Connection, _: DriverRequest) -> None:
@@ -107,7 +107,7 @@ def test_a_cancel_is_heard_among_many_words(tmp_path: Path) -> None:
     assert stopped.is_set()
 
 
-def test_a_commit_that_is_under_way_is_not_cancelled(tmp_path: Path) -> None:
+def test_a_commit_in_progress_is_not_cancelled(tmp_path: Path) -> None:
     def play(connection: Connection, _: DriverRequest) -> None:
         connection.send(STAGED)
         assert connection.recv() == {"by": "us"}
@@ -118,7 +118,7 @@ def test_a_commit_that_is_under_way_is_not_cancelled(tmp_path: Path) -> None:
     assert service.run(service.cancel.cancel) == 3
 
 
-def test_a_driver_that_died_behind_the_commit_has_made_the_file(tmp_path: Path) -> None:
+def test_a_driver_that_died_after_its_commit_has_written_the_file(tmp_path: Path) -> None:
     def play(connection: Connection, _: DriverRequest) -> None:
         connection.send(STAGED)
         connection.recv()
@@ -128,7 +128,7 @@ def test_a_driver_that_died_behind_the_commit_has_made_the_file(tmp_path: Path) 
     assert service.run() == 3
 
 
-def test_one_that_died_before_it_has_not(tmp_path: Path) -> None:
+def test_a_driver_that_died_before_its_commit_is_an_error(tmp_path: Path) -> None:
     def play(connection: Connection, _: DriverRequest) -> None:
         connection.send(STAGED)
         connection.recv()
@@ -137,7 +137,7 @@ def test_one_that_died_before_it_has_not(tmp_path: Path) -> None:
         Service(tmp_path, play).run()
 
 
-def test_an_order_has_the_limits_and_the_ranges_of_its_export_and_no_bounds(tmp_path: Path) -> None:
+def test_a_request_has_the_limits_and_ranges_of_its_export_but_no_column_statistics(tmp_path: Path) -> None:
     orders: list[DriverRequest] = []
 
     def play(connection: Connection, order: DriverRequest) -> None:
@@ -159,7 +159,7 @@ def test_an_order_has_the_limits_and_the_ranges_of_its_export_and_no_bounds(tmp_
     assert [piece.parts for piece in range_.pieces] == [(part,) for part in found.plan.run.parts]
 
 
-def test_what_it_failed_with_is_raised(tmp_path: Path) -> None:
+def test_the_failure_of_the_driver_is_raised(tmp_path: Path) -> None:
     def play(connection: Connection, _: DriverRequest) -> None:
         connection.send(STAGED)
         connection.recv()

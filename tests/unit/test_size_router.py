@@ -1,4 +1,4 @@
-"""Which runner an export gets, and what is said where there is none."""
+"""Which runner an export gets, and the errors where there is none."""
 
 from pathlib import Path
 
@@ -17,28 +17,28 @@ def _made(folder: Path, settings: RunnerSettings) -> object:
     return make_runner(settings, StorageSettings(), engine.settings(1), engine.store, engine.store)
 
 
-def test_nothing_is_asked_of_ray_unless_it_is_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ray_is_not_needed_for_the_local_runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(size_router, "find_spec", lambda _: None)
     assert isinstance(_made(tmp_path, RunnerSettings()), LocalRunner)
 
 
-def test_a_missing_package_is_told_with_its_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_an_error_with_a_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(size_router, "find_spec", lambda _: None)
-    with pytest.raises(InvalidInput, match="needs the package ray") as told:
+    with pytest.raises(InvalidInput, match="needs the package ray") as raised:
         _made(tmp_path, RunnerSettings(runner="ray", ray_address="h:1"))
-    assert told.value.details["remedy"] == "pip install 'tailrace[ray]'"
+    assert raised.value.details["remedy"] == "pip install 'tailrace[ray]'"
 
 
-def test_a_missing_address_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_address_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(size_router, "find_spec", lambda _: object())
-    with pytest.raises(InvalidInput, match="needs a cluster") as told:
+    with pytest.raises(InvalidInput, match="needs a cluster") as raised:
         _made(tmp_path, RunnerSettings(runner="ray"))
-    assert "RAY_ADDRESS" in str(told.value.details["remedy"])
+    assert "RAY_ADDRESS" in str(raised.value.details["remedy"])
     made = _made(tmp_path, RunnerSettings(runner="ray", ray_address="h:1"))
     assert isinstance(made, SizeRouter)
 
 
-def test_limits_of_tasks_reach_whoever_drives_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_limit_of_tasks_is_passed_to_the_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
     monkeypatch.setattr(size_router, "find_spec", lambda _: object())
     monkeypatch.setattr(client, "RayClientRunner", lambda *_, **options: found.append(options))
@@ -46,7 +46,7 @@ def test_limits_of_tasks_reach_whoever_drives_them(tmp_path: Path, monkeypatch: 
     assert found == [{"max_tasks": 7}]
 
 
-def test_small_plans_stay_here(tmp_path: Path) -> None:
+def test_plans_below_the_limit_or_with_one_range_run_locally(tmp_path: Path) -> None:
     engine = Engine(tmp_path)
     run = engine.publish_rows([{"n": n} for n in range(300_000)])
     exporter = engine.exporter(range_bytes=1)
@@ -57,4 +57,4 @@ def test_small_plans_stay_here(tmp_path: Path) -> None:
     assert worth_a_cluster(plan, read)
     assert not worth_a_cluster(plan, read + 1)
     assert worth_a_cluster(engine.plan(exporter, "csv", sort_by="n"), read)
-    assert not worth_a_cluster(engine.plan(engine.exporter(), "csv"), 0), "a single range cannot be spread"
+    assert not worth_a_cluster(engine.plan(engine.exporter(), "csv"), 0), "a single range needs no cluster"
