@@ -96,11 +96,11 @@ def run_copies(
     """
     workers = min(context.settings.threads, copies.count)
     sink = OrderedSink(assembler, forward, count=copies.count, max_waiting_bytes=waiting_bytes(workers))
-    work = _CopyQueue(copies, files, sink, context, workers=workers, threads=threads, pipe=pipe)
+    queue = _CopyQueue(copies, files, sink, context, workers=workers, threads=threads, pipe=pipe)
     if workers == 1:
-        return work.run()
+        return queue.run()
     with ThreadPoolExecutor(workers, thread_name_prefix="range") as pool:
-        futures = [pool.submit(work.run) for _ in range(workers)]
+        futures = [pool.submit(queue.run) for _ in range(workers)]
         errors = [error for future in futures if (error := future.exception()) is not None]
     if sink.failure is not None:
         raise sink.failure

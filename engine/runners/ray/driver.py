@@ -120,7 +120,7 @@ def _serve(connection: Connection, pool: TaskPool) -> None:
         gc.collect()
         with suppress(OSError):
             connection.send(reply)
-        # The listener reads until the service closes the connection.
+        # The listener reads until the service has no more to send.
         listener.join()
 
 

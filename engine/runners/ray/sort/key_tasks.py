@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import duckdb
-from fsspec import AbstractFileSystem
 
 from engine.catalog.manifest import Part
 from engine.execute.duckdb_errors import export_error
+from engine.execute.filesystems import StageFileSystem
 from engine.execute.run_files import RunFiles
 from engine.execute.session import open_session
 from engine.runners.ray.messages import Job
@@ -44,9 +44,9 @@ class SampleTask:
 
 @contextmanager
 def open_parts(
-    job: Job, parts: Sequence[Part], targets: Sequence[str] = (), *others: AbstractFileSystem
+    job: Job, parts: Sequence[Part], targets: Sequence[str] = (), *others: StageFileSystem
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open DuckDB with one thread; it reads these parts, and ``targets`` through the file systems ``others``.
+    """Open DuckDB with one thread; it reads these parts, and writes ``targets`` through ``others``.
 
     An error of DuckDB within the block becomes LimitExceeded, SourceDamaged, Cancelled or StoreError.
     """
