@@ -10,13 +10,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from engine.common.private_files import make_folders
+
 _PREFIX = "tailrace-spill-"
 
 
 @contextmanager
 def spill_folder(parent: Path) -> Iterator[Path]:
     """A new folder below ``parent``, gone at the end with all that is in it."""
-    parent.mkdir(parents=True, exist_ok=True)
+    make_folders(parent)
     folder = tempfile.mkdtemp(dir=parent, prefix=_PREFIX)
     try:
         yield Path(folder)

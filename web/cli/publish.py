@@ -7,6 +7,7 @@ import click
 
 from engine.bootstrap import open_results
 from engine.catalog.manifest import State
+from engine.common.private_files import restrict_umask
 from engine.publishing.publisher import Publication, Publisher
 from engine.settings import DuckDBSettings, StorageSettings
 
@@ -59,6 +60,7 @@ def publish(
 
     Exit codes: 0 done, 1 refused or failed, 2 the command line was wrong, 130 interrupted.
     """
+    restrict_umask()
     publisher = Publisher(open_results(StorageSettings()), DuckDBSettings())
     published = publisher.publish(
         Publication(

@@ -49,6 +49,7 @@ STATUSES: dict[type[Exception], int] = {
 
 _CODES_OF_STATUS = {
     400: "invalid_request",
+    403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
     413: "too_large",

@@ -4,10 +4,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
+from engine.common.json_depth import loads_within
 from engine.errors import StoreError
 from engine.stores.local.durable_files import make_directory, sync_directory, write_new
+
+_MAX_DEPTH = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,7 @@ class Sidecar:
         except FileNotFoundError:
             return cls()
         try:
-            fields = json.loads(content)
+            fields: Any = loads_within(content, _MAX_DEPTH)
             return cls(fields["content_type"], fields["metadata"], tuple(fields["sizes"]))
         except (ValueError, TypeError, KeyError) as error:
             raise StoreError("The description of an object is damaged.") from error
