@@ -35,7 +35,14 @@ from web.jobs.admission import Busy
 from web.openapi import openapi, openapi_older
 from web.pages.docs import docs
 from web.pages.explorer import asset, explorer
-from web.settings import AdmissionSettings, AuthSettings, QuerySettings, ServerSettings, SigningSettings
+from web.settings import (
+    AdmissionSettings,
+    AuthSettings,
+    HousekeepingSettings,
+    QuerySettings,
+    ServerSettings,
+    SigningSettings,
+)
 from web.telemetry.access_log import Watch
 from web.telemetry.log_context import note
 from web.telemetry.metrics import metrics
@@ -59,6 +66,7 @@ def create_app() -> Starlette:
             AdmissionSettings(),
             QuerySettings(),
             RunnerSettings(),
+            HousekeepingSettings(),
         )
     )
 
@@ -68,7 +76,7 @@ def create_app_with(services: Services) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        with SPARES.kept():
+        with SPARES.kept(), services.sweeping.running():
             async with assistants.running() if assistants else nullcontext():
                 yield
                 await services.close()

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
+from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings, megabytes
 
 
 class MissingSetting(Exception):
@@ -141,6 +141,28 @@ class QuerySettings(BaseSettings):
     )
 
 
+class HousekeepingSettings(BaseSettings):
+    """What the service does to keep its store of exports in bounds."""
+
+    model_config = SettingsConfigDict(env_prefix="TAILRACE_", env_ignore_empty=True)
+
+    sweep_seconds: int = Field(
+        3600,
+        ge=0,
+        description="How often the service does what `tailrace sweep` does; 0 leaves it to a timer",
+    )
+    team_exports_limit: str | None = Field(
+        None,
+        pattern=r"^[0-9]+(MB|GB)$",
+        description="The most that finished exports of one team may take; more get a 429. No limit if unset",
+    )
+
+    @property
+    def team_limit_bytes(self) -> int | None:
+        """The limit in bytes, or None."""
+        return None if self.team_exports_limit is None else megabytes(self.team_exports_limit) * 1_000_000
+
+
 SETTINGS = (
     StorageSettings,
     ServerSettings,
@@ -148,6 +170,7 @@ SETTINGS = (
     SigningSettings,
     AdmissionSettings,
     QuerySettings,
+    HousekeepingSettings,
     DuckDBSettings,
     RunnerSettings,
 )

@@ -10,6 +10,7 @@ from engine.common.progress import Progress
 from engine.errors import NotFound, ObjectChanged, ObjectExists, ObjectMissing, SourceDamaged
 from engine.exports.export import Export, ExportFile, export_key, export_of, file_of, metadata_of
 from engine.exports.leases import Leases
+from engine.exports.quota import TeamQuota
 from engine.plan.bloom_filters import held
 from engine.plan.planner import ExportPlan, make_plan, narrowed
 from engine.plan.ranges import TARGET_BYTES
@@ -39,6 +40,7 @@ class Exporter:
         range_bytes: int = TARGET_BYTES,
         keep: timedelta = timedelta(days=1),
         runner: Runner | None = None,
+        quota: TeamQuota | None = None,
     ) -> None:
         self.results = results
         self._exports = exports
@@ -47,6 +49,7 @@ class Exporter:
         self._range_bytes = range_bytes
         self._keep = keep
         self._leases = Leases(exports)
+        self._quota = quota
 
     def plan(self, request: ExportRequest, team: str) -> ExportPlan:
         """Hold a request against the run that it names. Raises NotFound or InvalidRequest."""
@@ -77,7 +80,8 @@ class Exporter:
         """The finished export of a plan: the object that is there already, or a new one.
 
         ``looked``: `finished` has just said that there is none, and one that comes meanwhile is found by the commit.
-        Raises LimitExceeded, SourceDamaged, Cancelled, ClusterUnavailable or StoreError; then nothing of it is visible.
+        Raises LimitExceeded, QuotaExceeded, SourceDamaged, Cancelled, ClusterUnavailable or StoreError; then nothing
+        of it is visible.
         """
         key = export_key(plan.run.workflow_id, plan.export_id, plan.request.format)
         info = None if looked else self._exports.head(key)
@@ -122,6 +126,8 @@ class Exporter:
         return self._exports
 
     def _write(self, plan: ExportPlan, key: str, cancel: CancelToken, progress: Progress) -> ObjectInfo:
+        if self._quota is not None:
+            self._quota.check(plan.run.workflow_id)
         self.results.check_parts(plan.run)
         plan = self.narrowed(plan, cancel)
         try:
@@ -135,6 +141,8 @@ class Exporter:
             raise SourceDamaged("The run holds another number of rows than its description says.")
         # Reads of a store are pinned to the version; files of a directory can be replaced while they are read.
         self.results.check_parts(plan.run)
+        if self._quota is not None:
+            self._quota.check(plan.run.workflow_id, staged.size)
         cancel.raise_if_cancelled()
         metadata = metadata_of(plan, rows=staged.rows, sha256=staged.sha256, until=self._clock() + self._keep)
         try:

@@ -16,6 +16,7 @@ from engine.errors import (
     InvalidRequest,
     LimitExceeded,
     NotFound,
+    QuotaExceeded,
     SourceDamaged,
     StoreError,
     StoreUnavailable,
@@ -36,6 +37,7 @@ STATUSES: dict[type[Exception], int] = {
     LimitExceeded: 400,
     Denied: 401,
     NotFound: 404,
+    QuotaExceeded: 429,
     Busy: 503,
     Cancelled: 503,
     StoreUnavailable: 503,
@@ -56,6 +58,8 @@ _CODES_OF_STATUS = {
     414: "uri_too_long",
 }
 _RETRY_SECONDS = 5
+_QUOTA_RETRY_SECONDS = 600
+"""Room comes from a sweep or a removal; nobody knows when."""
 
 
 def status_of(error: Exception) -> int:
@@ -104,6 +108,8 @@ async def answer_error(request: Request, error: Exception) -> Response:
     headers = {}
     if status == 503:
         headers["retry-after"] = str(error.retry_after_seconds if isinstance(error, Busy) else _RETRY_SECONDS)
+    if status == 429:
+        headers["retry-after"] = str(_QUOTA_RETRY_SECONDS)
     if isinstance(error, Denied):
         return _answer_denied(request, error)
     if isinstance(error, NotFound):

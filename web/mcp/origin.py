@@ -27,11 +27,7 @@ def allows_origin(headers: Iterable[tuple[bytes, bytes]], base_url: str) -> bool
         return True
     hosts = [value.lower() for name, value in found if name == b"host"]
     # A proxy may have ended TLS, so the scheme of the request is not known here.
-    return (
-        len(hosts) == 1
-        and origin in (f"http://{hosts[0]}", f"https://{hosts[0]}")
-        and _is_address(urlsplit(origin).hostname)
-    )
+    return len(hosts) == 1 and origin in (f"http://{hosts[0]}", f"https://{hosts[0]}") and _is_address(origin)
 
 
 def _origin_of(base_url: str) -> str:
@@ -43,8 +39,11 @@ def _origin_of(base_url: str) -> str:
     return f"{parts.scheme}://{host}{port}"
 
 
-def _is_address(host: str | None) -> bool:
+def _is_address(origin: str) -> bool:
     with suppress(ValueError):
-        ip_address(host or "")
+        host = urlsplit(origin).hostname or ""
+        if host == "localhost":
+            return True
+        ip_address(host)
         return True
-    return host == "localhost"
+    return False
