@@ -51,12 +51,14 @@ STATUSES: dict[type[Exception], int] = {
 
 _CODES_OF_STATUS = {
     400: "invalid_request",
-    403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
     413: "too_large",
     414: "uri_too_long",
 }
+_UNDOCUMENTED = {403: "forbidden"}
+"""Of `/mcp`, which the OpenAPI document leaves to its own protocol."""
+
 _RETRY_SECONDS = 5
 _QUOTA_RETRY_SECONDS = 600
 """Room comes from a sweep or a removal; nobody knows when."""
@@ -124,7 +126,7 @@ def _answer_http(request: Request, error: HTTPException) -> Response:
     if error.status_code == 404 and any(f"{name}=".encode() in query for name in PARAMETERS - {"format"}):
         # A signed URL whose path was tampered with beyond recognition.
         return _answer_denied(request, BadSignature())
-    code = _CODES_OF_STATUS.get(error.status_code, "invalid_request")
+    code = {**_CODES_OF_STATUS, **_UNDOCUMENTED}.get(error.status_code, "invalid_request")
     return _answer(request, error.status_code, f"{error.detail}.", code, {}, error.headers)
 
 

@@ -39,7 +39,6 @@ _OF_BYTES = (*_OF_A_VERSION, "Content-Length", "Content-Disposition", "Last-Modi
 _ERRORS: dict[int, tuple[str, tuple[str, ...]]] = {
     400: ("The request cannot be honoured; the message names the parameter, the entry, and what would be right", ()),
     401: ("No valid credentials, or a signed URL that is not ours or has expired", ("WWW-Authenticate",)),
-    403: ("A web page of a foreign origin, at `/mcp`", ()),
     404: ("Not there, not finished, or of another team; which of these is not told", ()),
     405: ("Any other method of this path", ("Allow",)),
     413: ("The body is too long", ()),
