@@ -13,7 +13,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test test-long lint format sql azurite azurite-install locks clean screenshots bench bench-quick \
-	bench-lock bench-clean types cluster test-cluster test-cluster-quick bench-cluster cluster-clean
+	bench-lock bench-clean types audit cluster test-cluster test-cluster-quick bench-cluster cluster-clean
 
 help: ## Say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -126,5 +126,13 @@ locks: ## Write the hashed requirement locks anew (needs uv)
 	$(COMPILE) --group dev -o requirements-dev.lock
 	$(COMPILE) --extra ray --group dev -c requirements-dev.lock -o requirements-ray.lock
 
+.venv-audit/installed:
+	test -x .venv-audit/bin/python || $(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+	touch $@
+
+audit: ## Look up known vulnerabilities of the locked packages (needs pypi.org)
+	@.ci/audit
+
 clean: ## Remove everything that was installed or made
-	rm -rf .venv .tailrace tests/azurite/node_modules .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-audit .tailrace tests/azurite/node_modules .mypy_cache .ruff_cache .pytest_cache

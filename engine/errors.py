@@ -8,6 +8,7 @@ EngineError
 ├── InvalidInput        what a publisher brought is refused             (reason, remedy)
 ├── Conflict            the name is taken, or someone else was faster
 ├── LimitExceeded       memory or spill space ran out
+├── QuotaExceeded       the finished exports of the team leave no room
 ├── Cancelled           the caller went away or asked to stop
 ├── SourceDamaged       a part of a run is not what its manifest says
 │   └── DocumentDamaged a stored document cannot be read                (key, reason)
@@ -100,6 +101,12 @@ class Cancelled(EngineError):
     """The work was stopped on request; nothing of it is visible."""
 
     code = "cancelled"
+
+
+class QuotaExceeded(EngineError):
+    """The team's finished exports leave no room for another within its quota."""
+
+    code: ClassVar[str] = "quota_exceeded"
 
 
 class SourceDamaged(EngineError):

@@ -6,14 +6,15 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route, Router
 
 from engine.common.ids import is_id
 from engine.errors import EngineError
@@ -34,7 +35,14 @@ from web.jobs.admission import Busy
 from web.openapi import openapi, openapi_older
 from web.pages.docs import docs
 from web.pages.explorer import asset, explorer
-from web.settings import AdmissionSettings, AuthSettings, QuerySettings, ServerSettings, SigningSettings
+from web.settings import (
+    AdmissionSettings,
+    AuthSettings,
+    HousekeepingSettings,
+    QuerySettings,
+    ServerSettings,
+    SigningSettings,
+)
 from web.telemetry.access_log import Watch
 from web.telemetry.log_context import note
 from web.telemetry.metrics import metrics
@@ -58,6 +66,7 @@ def create_app() -> Starlette:
             AdmissionSettings(),
             QuerySettings(),
             RunnerSettings(),
+            HousekeepingSettings(),
         )
     )
 
@@ -67,7 +76,7 @@ def create_app_with(services: Services) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        with SPARES.kept():
+        with SPARES.kept(), services.sweeping.running():
             async with assistants.running() if assistants else nullcontext():
                 yield
                 await services.close()
@@ -106,10 +115,31 @@ def create_app_with(services: Services) -> Starlette:
         exception_handlers=dict.fromkeys(_HANDLED, answer_error),
     )
     assistants = _assistants(app, services)
+    app.router.routes.extend(_below_base(app.router.routes, services.signer.base))
     # A redirect would repeat the URL, signature and all.
     app.router.redirect_slashes = False
     app.state.services = services
     return app
+
+
+def _below_base(routes: list[BaseRoute], base_url: str) -> list[BaseRoute]:
+    """The same routes below the path of the base URL, for proxies that pass the path on unchanged.
+
+    Routes without it stay, for proxies that strip it, and are matched first.
+    """
+    # Routes match the decoded path.
+    prefix = unquote(urlsplit(base_url).path)
+    if not prefix:
+        return []
+
+    async def page(_: Request) -> Response:
+        """The page's relative addresses need the slash."""
+        return RedirectResponse(f"{base_url}/", 307)
+
+    return [
+        _route(prefix, page, "GET", "HEAD"),
+        Mount(prefix, app=Router(list(routes), redirect_slashes=False)),
+    ]
 
 
 def _assistants(app: Starlette, services: Services) -> "Endpoint | None":
@@ -118,7 +148,7 @@ def _assistants(app: Starlette, services: Services) -> "Endpoint | None":
         from web.mcp.endpoint import PATH, Endpoint  # of the extra mcp
     except ImportError:
         return None
-    endpoint = Endpoint(app, services.authenticator)
+    endpoint = Endpoint(app, services.authenticator, services.signer.base)
     app.router.routes.append(Route(PATH, endpoint))
     return endpoint
 

@@ -23,9 +23,11 @@ from web.auth.signed_urls import UrlSigner, parse_signing_keys
 from web.jobs.admission import Admission
 from web.jobs.export_jobs import ExportJobs
 from web.jobs.query_jobs import Queries
+from web.jobs.sweeping import Sweeping
 from web.settings import (
     AdmissionSettings,
     AuthSettings,
+    HousekeepingSettings,
     MissingSetting,
     QuerySettings,
     ServerSettings,
@@ -48,6 +50,7 @@ class Services:
     tickets: Tickets
     queries: Queries
     read_urls: ReadUrls | None
+    sweeping: Sweeping
 
     async def plan(self, wanted: ExportRequest, team: str) -> ExportPlan:
         """The plan of a request of a team. Raises NotFound or InvalidRequest."""
@@ -68,13 +71,17 @@ def make_services(
     admission: AdmissionSettings,
     query: QuerySettings,
     runner: RunnerSettings | None = None,
+    housekeeping: HousekeepingSettings | None = None,
 ) -> Services:
     """Check the settings and build the services. Raises MissingSetting for those without which nobody is safe.
 
     Without ``runner`` every export runs in this process. Raises InvalidInput for a runner that cannot be had.
     """
     # A quarter more than a URL lives, so that giving out another one is rarely a write.
-    exporter = open_exporter(storage, duckdb, runner, keep=signing.url_ttl * 1.25)
+    housekeeping = housekeeping or HousekeepingSettings()
+    exporter = open_exporter(
+        storage, duckdb, runner, keep=signing.url_ttl * 1.25, team_limit_bytes=housekeeping.team_limit_bytes
+    )
     places = Admission(
         at_once=admission.exports_at_once,
         queue_length=admission.queue_length,
@@ -90,6 +97,7 @@ def make_services(
         tickets=tickets,
         queries=Queries(query, duckdb),
         read_urls=_read_urls(signing, exporter.exports),
+        sweeping=Sweeping(exporter, duckdb, housekeeping.sweep_seconds),
     )
 
 

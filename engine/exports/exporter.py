@@ -18,6 +18,7 @@ from engine.errors import (
 )
 from engine.exports.export import Export, ExportFile, export_key, export_of, file_of, metadata_of
 from engine.exports.leases import Leases
+from engine.exports.quota import TeamQuota
 from engine.plan.bloom_filters import prune_by_bloom
 from engine.plan.planner import ExportPlan, make_plan, with_row_groups
 from engine.plan.ranges import TARGET_BYTES
@@ -48,6 +49,7 @@ class Exporter:
         range_bytes: int = TARGET_BYTES,
         keep: timedelta = timedelta(days=1),
         runner: Runner | None = None,
+        quota: TeamQuota | None = None,
     ) -> None:
         self.results = results
         self._exports = exports
@@ -56,6 +58,7 @@ class Exporter:
         self._range_bytes = range_bytes
         self._keep = keep
         self._leases = Leases(exports)
+        self._quota = quota
 
     def plan(self, request: ExportRequest, team: str) -> ExportPlan:
         """Hold a request against the run that it names. Raises NotFound or InvalidRequest."""
@@ -101,7 +104,8 @@ class Exporter:
         """The finished export of a plan: the object that is there already, or a new one.
 
         ``looked``: `finished` has just said that there is none, and one that comes meanwhile is found by the commit.
-        Raises LimitExceeded, SourceDamaged, Cancelled, ClusterUnavailable or StoreError; then nothing of it is visible.
+        Raises LimitExceeded, QuotaExceeded, SourceDamaged, Cancelled, ClusterUnavailable or StoreError; then nothing
+        of it is visible.
         """
         found = None if looked else self.finished(plan)
         if found is not None:
@@ -162,6 +166,8 @@ class Exporter:
         self._exports.read(info.key, length=1, etag=info.etag)
 
     def _write(self, plan: ExportPlan, key: str, cancel: CancelToken, progress: Progress) -> ObjectInfo:
+        if self._quota is not None:
+            self._quota.check(plan.run.workflow_id)
         self.results.check_parts(plan.run)
         plan = self.prune_by_bloom(plan, cancel)
         try:
@@ -175,6 +181,8 @@ class Exporter:
             raise SourceDamaged("The run holds another number of rows than its description says.")
         # Reads of a store are pinned to the version; files of a directory can be replaced while they are read.
         self.results.check_parts(plan.run)
+        if self._quota is not None:
+            self._quota.check(plan.run.workflow_id, staged.size)
         cancel.raise_if_cancelled()
         metadata = metadata_of(plan, rows=staged.rows, sha256=staged.sha256, until=self._clock() + self._keep)
         try:

@@ -1,6 +1,5 @@
 """Bearer tokens: JWTs of one fixed family of algorithms per source of keys, with a team in them."""
 
-import json
 import time
 from base64 import urlsafe_b64decode
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from joserfc.jwk import KeySet, OctKey
 from joserfc.jws import JWSRegistry
 
 from engine.common.ids import is_id
+from engine.common.json_depth import loads_within
 from web.auth.errors import Denied
 from web.auth.principal import Principal
 
@@ -20,6 +20,8 @@ JWKS_ALGORITHMS = ("RS256", "ES256", "EdDSA", "Ed25519")
 SHORTEST_SECRET_BYTES = 32
 LONGEST_TOKEN_BYTES = 8 * 1024
 LEEWAY_SECONDS = 60
+MAX_CLAIM_DEPTH = 16
+"""Nesting of a token's header and claims; what issuers write has three or four levels."""
 _LAST_SECOND = 253_402_300_799
 """The end of the year 9999: a later time is a mistake (milliseconds, say), and would never be over."""
 
@@ -94,7 +96,7 @@ class Tokens:
             raise BadToken from error
 
     def _verified(self, token: str) -> Principal:
-        header = _header(token)
+        header = _read_unverified(token)
         key, algorithms = self._verifier(header)
         registry = _FixedAlgorithms(algorithms=algorithms)
         claims = jwt.decode(token, key, algorithms=algorithms, registry=registry).claims
@@ -128,12 +130,20 @@ class Tokens:
             raise BadToken
 
 
-def _header(token: str) -> dict[str, Any]:
-    """The header of a compact JWS, unverified: it only chooses which fixed family of algorithms is tried."""
+def _read_unverified(token: str) -> dict[str, Any]:
+    """The header of a compact JWS: it only chooses which fixed family of algorithms is tried.
+
+    The payload is checked for its nesting, since the library reads it with Python's own limit.
+    """
     parts = token.split(".")
     if len(parts) != 3:
         raise BadToken
-    header = json.loads(urlsafe_b64decode(parts[0] + "=" * (-len(parts[0]) % 4)))
+    header = loads_within(_decoded(parts[0]), MAX_CLAIM_DEPTH)
+    loads_within(_decoded(parts[1]), MAX_CLAIM_DEPTH)
     if not isinstance(header, dict) or not _REFUSED_HEADERS.isdisjoint(header):
         raise BadToken
     return header
+
+
+def _decoded(part: str) -> bytes:
+    return urlsafe_b64decode(part + "=" * (-len(part) % 4))

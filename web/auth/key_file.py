@@ -17,6 +17,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from pydantic.alias_generators import to_camel
 
 from engine.common.ids import ID
+from engine.common.private_files import FILE_MODE, make_folders
 from engine.stores.local.durable_files import write_all
 from web.auth.api_keys import DUMMY
 from web.auth.principal import Principal
@@ -111,9 +112,9 @@ def read_key_file(path: Path) -> dict[str, StoredKey]:
 
 def append_key(path: Path, key: StoredKey) -> None:
     """Add a line, in one write; a file that is made for it is readable for its owner alone. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folders(path.parent)
     line = key.model_dump_json(by_alias=True, exclude_none=True) + "\n"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, FILE_MODE)
     try:
         # An editor may have left the last line open.
         end = os.fstat(descriptor).st_size

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from engine.bootstrap import open_results
+from engine.common.private_files import FILE_MODE, make_folders, restrict_umask
 from engine.publishing.publisher import Publication, Publisher
 from engine.publishing.sample import write_sample
 from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
@@ -26,6 +27,7 @@ _SECRETS = Path(".tailrace/demo.json")
 @click.command()
 def demo() -> None:
     """Publish a sample run if there is none, and serve it with keys made for this checkout."""
+    restrict_umask()
     storage, duckdb, server, admission = StorageSettings(), DuckDBSettings(), ServerSettings(), AdmissionSettings()
     kept = _kept_secrets(_SECRETS)
     initialise_new(storage)
@@ -54,8 +56,8 @@ def demo() -> None:
 def _kept_secrets(path: Path) -> dict[str, str]:
     """The demo's secrets: made once, so that a URL outlives a restart, and readable by their owner only."""
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
+        make_folders(path.parent)
+        path.touch(FILE_MODE)
         path.write_text(json.dumps({"apiKey": new_key()[0], "signingSecret": secrets.token_urlsafe(32)}))
     kept: dict[str, str] = json.loads(path.read_text())
     return kept

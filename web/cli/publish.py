@@ -7,6 +7,7 @@ import click
 
 from engine.bootstrap import open_results
 from engine.catalog.manifest import State
+from engine.common.private_files import restrict_umask
 from engine.publishing.publisher import Publication, Publisher
 from engine.settings import DuckDBSettings, StorageSettings
 from web.cli.init import initialise_new
@@ -61,6 +62,7 @@ def publish(
 
     Exit codes: 0 done, 1 refused or failed, 2 the command line was wrong, 130 interrupted.
     """
+    restrict_umask()
     storage = StorageSettings()
     initialise_new(storage)
     publisher = Publisher(open_results(storage), DuckDBSettings())

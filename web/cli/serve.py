@@ -8,6 +8,7 @@ import click
 import uvicorn
 from starlette.applications import Starlette
 
+from engine.common.private_files import restrict_umask
 from web.app import create_app
 from web.container import Services
 from web.http.protocol import LONGEST_HEAD_BYTES, Connection
@@ -51,6 +52,7 @@ class _Server(uvicorn.Server):
 
 def run_server(app: Starlette, server: ServerSettings, admission: AdmissionSettings) -> None:
     """Serve until a signal ends it; what runs then has its grace to come to an end."""
+    restrict_umask()
     set_up()
     try:
         tracing.set_up()

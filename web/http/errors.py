@@ -16,6 +16,7 @@ from engine.errors import (
     InvalidRequest,
     LimitExceeded,
     NotFound,
+    QuotaExceeded,
     SourceDamaged,
     StoreError,
     StoreUnavailable,
@@ -36,6 +37,7 @@ STATUSES: dict[type[Exception], int] = {
     LimitExceeded: 400,
     Denied: 401,
     NotFound: 404,
+    QuotaExceeded: 429,
     Busy: 503,
     Cancelled: 503,
     StoreUnavailable: 503,
@@ -54,7 +56,12 @@ _CODES_OF_STATUS = {
     413: "too_large",
     414: "uri_too_long",
 }
+_UNDOCUMENTED = {403: "forbidden"}
+"""Of `/mcp`, which the OpenAPI document leaves to its own protocol."""
+
 _RETRY_SECONDS = 5
+_QUOTA_RETRY_SECONDS = 600
+"""Room comes from a sweep or a removal; nobody knows when."""
 
 
 def status_of(error: Exception) -> int:
@@ -103,6 +110,8 @@ async def answer_error(request: Request, error: Exception) -> Response:
     headers = {}
     if status == 503:
         headers["retry-after"] = str(error.retry_after_seconds if isinstance(error, Busy) else _RETRY_SECONDS)
+    if status == 429:
+        headers["retry-after"] = str(_QUOTA_RETRY_SECONDS)
     if isinstance(error, Denied):
         return _answer_denied(request, error)
     if isinstance(error, NotFound):
@@ -117,7 +126,7 @@ def _answer_http(request: Request, error: HTTPException) -> Response:
     if error.status_code == 404 and any(f"{name}=".encode() in query for name in PARAMETERS - {"format"}):
         # A signed URL whose path was tampered with beyond recognition.
         return _answer_denied(request, BadSignature())
-    code = _CODES_OF_STATUS.get(error.status_code, "invalid_request")
+    code = {**_CODES_OF_STATUS, **_UNDOCUMENTED}.get(error.status_code, "invalid_request")
     return _answer(request, error.status_code, f"{error.detail}.", code, {}, error.headers)
 
 

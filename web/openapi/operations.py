@@ -59,7 +59,7 @@ def _export() -> Json:
         "that opens without any header. The same request on the same run gives the same bytes.",
         "security": _KEY_OR_TOKEN,
         "parameters": [*query_parameters(), PREFER, REQUEST_ID],
-        "responses": _export_answers() | errors(400, 401, 404, 405, 414, 500, 503),
+        "responses": _export_answers() | errors(400, 401, 404, 405, 414, 429, 500, 503),
     }
 
 
@@ -71,7 +71,7 @@ def _export_by_body() -> Json:
         "security": _KEY_OR_TOKEN,
         "parameters": [PREFER, REQUEST_ID],
         "requestBody": {"required": False, "content": {"application/json": {"schema": ref("ExportRequest")}}},
-        "responses": _export_answers() | errors(400, 401, 404, 405, 413, 414, 500, 503),
+        "responses": _export_answers() | errors(400, 401, 404, 405, 413, 414, 429, 500, 503),
     }
 
 

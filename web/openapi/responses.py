@@ -43,6 +43,7 @@ _ERRORS: dict[int, tuple[str, tuple[str, ...]]] = {
     405: ("Any other method of this path", ("Allow",)),
     413: ("The body is too long", ()),
     414: ("The query is too long: send its parameters as the body of a POST", ()),
+    429: ("The team's finished exports take all of its quota", ("Retry-After",)),
     500: ("Our fault; the `requestId` finds it in our logs", ()),
     503: ("The service is full, or its store is away: come back", ("Retry-After",)),
 }

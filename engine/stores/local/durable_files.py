@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from engine.common.private_files import FOLDER_MODE, open_private
 from engine.errors import ObjectUnreadable, StoreUnavailable
 
 _SENTENCES = {
@@ -44,7 +45,7 @@ def make_directory(path: Path) -> None:
     if path.is_dir():
         return
     make_directory(path.parent)
-    path.mkdir(exist_ok=True)
+    path.mkdir(FOLDER_MODE, exist_ok=True)
     sync_directory(path.parent)
 
 
@@ -59,7 +60,7 @@ def sync_directory(path: Path) -> None:
 
 def write_new(path: Path, data: bytes) -> None:
     """Write a file that must not exist yet; it survives a crash."""
-    with path.open("xb") as file:
+    with open_private(path, "xb") as file:
         file.write(data)
     seal(path)
 
