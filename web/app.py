@@ -20,21 +20,30 @@ from engine.errors import EngineError
 from engine.execute.session import SPARES
 from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
 from web.api.column import column
+from web.api.delete import delete_run, delete_workflow
 from web.api.download import EXPOSED_HEADERS, download
 from web.api.export import export
 from web.api.export_status import status
 from web.api.health import health, ready
+from web.api.publish import publish
 from web.api.query import query
 from web.api.rows import rows
 from web.api.workflows import workflow, workflows
-from web.auth.errors import Denied
+from web.auth.errors import Denied, Forbidden
 from web.container import Services, make_services
 from web.http.errors import answer_error
 from web.jobs.admission import Busy
 from web.openapi import openapi, openapi_older
 from web.pages.docs import docs
 from web.pages.explorer import asset, explorer
-from web.settings import AdmissionSettings, AuthSettings, QuerySettings, ServerSettings, SigningSettings
+from web.settings import (
+    AdmissionSettings,
+    AuthSettings,
+    PublishSettings,
+    QuerySettings,
+    ServerSettings,
+    SigningSettings,
+)
 from web.telemetry.access_log import Watch
 from web.telemetry.log_context import note
 from web.telemetry.metrics import metrics
@@ -43,7 +52,7 @@ from web.telemetry.request_id import RequestIds
 if TYPE_CHECKING:
     from web.mcp.endpoint import Endpoint
 
-_HANDLED = (EngineError, Denied, Busy, HTTPException, Exception)
+_HANDLED = (EngineError, Denied, Forbidden, Busy, HTTPException, Exception)
 
 
 def create_app() -> Starlette:
@@ -58,6 +67,7 @@ def create_app() -> Starlette:
             AdmissionSettings(),
             QuerySettings(),
             RunnerSettings(),
+            PublishSettings(),
         )
     )
 
@@ -76,7 +86,9 @@ def create_app_with(services: Services) -> Starlette:
         lifespan=lifespan,
         routes=[
             _route("/v4/workflows", workflows, "GET"),
-            _route("/v4/workflows/{workflow_id}", workflow, "GET"),
+            _route("/v4/workflows/{workflow_id}", _workflow, "GET", "DELETE"),
+            _route("/v4/workflows/{workflow_id}/runs", publish, "POST"),
+            _route("/v4/workflows/{workflow_id}/runs/{run_id}", delete_run, "DELETE"),
             _route("/v4/workflows/{workflow_id}/data", rows, "GET"),
             _route("/v4/workflows/{workflow_id}/data/column", column, "GET"),
             _route("/v4/workflows/{workflow_id}/data/query", query, "POST"),
@@ -121,6 +133,10 @@ def _assistants(app: Starlette, services: Services) -> "Endpoint | None":
     endpoint = Endpoint(app, services.authenticator)
     app.router.routes.append(Route(PATH, endpoint))
     return endpoint
+
+
+async def _workflow(request: Request) -> Response:
+    return await (delete_workflow if request.method == "DELETE" else workflow)(request)
 
 
 def _route(path: str, endpoint: Callable[[Request], Awaitable[Response]], *methods: str) -> Route:

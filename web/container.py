@@ -1,5 +1,6 @@
 """What the routes work with, made once per process from settings."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -22,12 +23,14 @@ from web.auth.key_file import KeyFile
 from web.auth.signed_urls import UrlSigner, parse_signing_keys
 from web.jobs.admission import Admission
 from web.jobs.later import LaterExports
+from web.jobs.publish_jobs import PublishJobs
 from web.jobs.query_jobs import Queries
 from web.jobs.running import RunningExports
 from web.settings import (
     AdmissionSettings,
     AuthSettings,
     MissingSetting,
+    PublishSettings,
     QuerySettings,
     ServerSettings,
     SigningSettings,
@@ -49,6 +52,8 @@ class Services:
     later: LaterExports
     tickets: Tickets
     queries: Queries
+    publishing: PublishJobs
+    grace_seconds: float
     read_urls: ReadUrls | None
 
     async def plan(self, wanted: ExportRequest, team: str) -> ExportPlan:
@@ -57,7 +62,7 @@ class Services:
 
     async def close(self) -> None:
         """Let what runs come to its end within the grace, then cancel it."""
-        await self.running.close()
+        await asyncio.gather(self.running.close(), self.publishing.close(self.grace_seconds))
         self.queries.cancel()
 
 
@@ -70,6 +75,7 @@ def make_services(
     admission: AdmissionSettings,
     query: QuerySettings,
     runner: RunnerSettings | None = None,
+    publish: PublishSettings | None = None,
 ) -> Services:
     """Check the settings and build the services. Raises MissingSetting for those without which nobody is safe.
 
@@ -93,6 +99,8 @@ def make_services(
         later=LaterExports(exporter, tickets, running, places),
         tickets=tickets,
         queries=Queries(query, duckdb),
+        grace_seconds=admission.grace_seconds,
+        publishing=PublishJobs(exporter.results, publish or PublishSettings(), duckdb),
         read_urls=_read_urls(signing, exporter.exports),
     )
 

@@ -35,7 +35,7 @@ class Commits:
             return
         if workflow.team != team:
             raise Conflict(
-                f"The workflow {workflow_id} belongs to another team: publish with its --team, or to another id."
+                f"The workflow {workflow_id} belongs to another team: publish to another id, or for that team."
             )
         if workflow.deleted:
             raise Conflict(

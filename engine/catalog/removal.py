@@ -6,6 +6,7 @@ and whoever comes after a deleter that was killed completes the deletion.
 
 import random
 import time
+from contextlib import suppress
 
 from engine.catalog.catalog import NOT_FOUND, ResultStore, manifest_key, parsed, workflow_key
 from engine.catalog.manifest import Run, Workflow
@@ -48,7 +49,8 @@ class Removal:
                 return
             try:
                 workflow = parsed(Workflow, self._store.read(key, etag=info.etag))
-                if workflow.latest is None or self._results.run(workflow_id, workflow.latest.run_id) is not None:
+                latest = workflow.latest
+                if latest is None or self._store.head(manifest_key(workflow_id, latest.run_id)) is not None:
                     return
                 left = self._results.newest_finished(workflow)
                 bare = workflow.model_copy(update={"latest": None})
@@ -88,5 +90,7 @@ class Removal:
             if run is not None:
                 self.remove_run(run)
         info = self._store.head(workflow_key(workflow_id))
-        if info is not None and parsed(Workflow, self._store.read(info.key, etag=info.etag)).deleted:
-            self._store.delete(info.key, etag=info.etag)
+        # Another deleter may have been faster.
+        with suppress(ObjectMissing, ObjectChanged):
+            if info is not None and parsed(Workflow, self._store.read(info.key, etag=info.etag)).deleted:
+                self._store.delete(info.key, etag=info.etag)

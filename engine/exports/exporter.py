@@ -8,6 +8,7 @@ from engine.common.cancellation import CancelToken
 from engine.common.ids import is_export_id, is_id
 from engine.common.progress import Progress
 from engine.errors import NotFound, ObjectChanged, ObjectExists, ObjectMissing, SourceDamaged
+from engine.exports.deletion import is_exportable
 from engine.exports.export import Export, ExportFile, export_key, export_of, file_of, metadata_of
 from engine.exports.leases import Leases
 from engine.plan.bloom_filters import held
@@ -19,6 +20,7 @@ from engine.runners import LocalRunner, Runner, Staged
 from engine.settings import DuckDBSettings
 from engine.stores.port import ObjectInfo, ObjectStore
 
+_RUN_DELETED = "The run was deleted while it was exported."
 _NO_EXPORT = "There is no such export: it expired, was never made, or belongs to another team."
 
 
@@ -122,13 +124,20 @@ class Exporter:
         return self._exports
 
     def _write(self, plan: ExportPlan, key: str, cancel: CancelToken, progress: Progress) -> ObjectInfo:
-        self.results.check_parts(plan.run)
-        plan = self.narrowed(plan, cancel)
         try:
+            self.results.check_parts(plan.run)
+            plan = self.narrowed(plan, cancel)
             with self._runner.stage(plan, key, cancel, progress) as staged:
-                return self._commit(plan, key, staged, cancel)
-        except (ObjectMissing, ObjectChanged) as error:
-            raise SourceDamaged(PART_CHANGED) from error
+                info = self._commit(plan, key, staged, cancel)
+        except (ObjectMissing, ObjectChanged, SourceDamaged) as error:
+            if not is_exportable(self.results, plan.run):
+                raise NotFound(_RUN_DELETED) from error
+            raise error if isinstance(error, SourceDamaged) else SourceDamaged(PART_CHANGED) from error
+        if not is_exportable(self.results, plan.run):
+            # Deleted since the request was planned: who deleted it may have looked for its exports before this one.
+            self._exports.delete(key)
+            raise NotFound(_RUN_DELETED)
+        return info
 
     def _commit(self, plan: ExportPlan, key: str, staged: Staged, cancel: CancelToken) -> ObjectInfo:
         if plan.keeps_all and staged.rows != plan.run.rows:
