@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from engine.common.ids import is_id
+from engine.common.malloc import set_heaps
 from engine.errors import EngineError
 from engine.execute.session import SPARES
 from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
@@ -57,6 +58,7 @@ _HANDLED = (EngineError, Denied, Forbidden, Busy, HTTPException, Exception)
 
 def create_app() -> Starlette:
     """The application as the environment configures it. Raises MissingSetting."""
+    set_heaps()
     return create_app_with(
         make_services(
             StorageSettings(),

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from engine.common.cancellation import CancelToken
-from engine.common.malloc import set_heaps
 from engine.common.progress import Progress
 from engine.execute.executor import run_ranges
 from engine.execute.framing import Chunk
@@ -23,7 +22,6 @@ class LocalRunner:
         self._results = results
         self._exports = exports
         self._settings = settings
-        set_heaps()
 
     @contextmanager
     def stage(self, plan: ExportPlan, key: str, cancel: CancelToken, progress: Progress) -> Iterator[Staged]:

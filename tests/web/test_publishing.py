@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -44,8 +44,8 @@ def send(
     body: bytes,
     content_type: str = "application/json",
     key: str = PUBLISH_KEY,
-    headers: dict[str, str] | None = None,
-    **parameters: str,
+    headers: Mapping[str, str] | None = None,
+    **parameters: Any,
 ) -> Answer:
     path = f"/v4/workflows/{workflow}/runs" + (f"?{urlencode(parameters)}" if parameters else "")
     given = {"x-api-key": key, "content-type": content_type, **(headers or {})}
@@ -144,7 +144,7 @@ def test_another_teams_workflow_is_a_conflict_for_publishers_alone(server: Serve
     ] * 2
 
 
-REFUSED: dict[str, tuple[bytes, str, dict[str, str], int, str]] = {
+REFUSED: dict[str, tuple[bytes, str, dict[str, Any], int, str]] = {
     "no JSON": (b"[{", "application/json", {}, 400, "body.json"),
     "a value that does not fit": (
         b"a,b\n1,x\nnine,y\n",
