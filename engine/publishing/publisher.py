@@ -30,6 +30,7 @@ from engine.errors import AlreadyPublished, Conflict, EngineError, InvalidInput
 from engine.execute.session import open_session
 from engine.plan.bloom_filters import make_filters
 from engine.plan.row_ids import ROW_ID_DIGITS
+from engine.publishing.misfit import MAX_SEARCH_BYTES, row_that_does_not_fit
 from engine.publishing.options import ReadOptions
 from engine.publishing.progress import PublishPhase, PublishProgress
 from engine.publishing.schema_file import read_schema_file
@@ -171,7 +172,7 @@ class Publisher:
             with _interruptible(connection, cancel):
                 try:
                     with progress.watching(connection):
-                        connection.execute(sql, {**source.parameters, "target": str(target)})
+                        self._write(connection, sql, source, target, publication, cancel)
                     spool = sorted(target.glob("*.parquet"), key=lambda path: int(path.stem))
                     _check_row_ids(connection, spool, publication.row_id)
                 except duckdb.Error as error:
@@ -181,6 +182,26 @@ class Publisher:
             # A single row group is read anyway.
             several = sum(map(len, parts.values())) > 1
             yield _Spooled(source, parts, connection if several and publication.row_id is not None else None)
+
+    def _write(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        sql: str,
+        source: Source,
+        target: Path,
+        publication: Publication,
+        cancel: CancelToken,
+    ) -> None:
+        try:
+            connection.execute(sql, {**source.parameters, "target": str(target)})
+        except duckdb.InvalidInputException as error:
+            cancel.raise_if_cancelled()
+            if _size_of(publication.files) > MAX_SEARCH_BYTES:
+                raise
+            row = row_that_does_not_fit(connection, source, cancel.raise_if_cancelled)
+            if not row:
+                raise
+            raise InvalidInput(f"A value does not fit its field, in row {row:,}: {first_line(error)}") from error
 
     @contextmanager
     def _undone_on_failure(self) -> Iterator[list[str]]:

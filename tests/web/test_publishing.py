@@ -18,7 +18,10 @@ import pyarrow.parquet
 import pytest
 
 from tests.helpers.server import KEY, OTHER_PUBLISH_KEY, PUBLISH_KEY, Answer, Server
+from tests.web.test_openapi_answers import check
+from web.openapi import make_document
 
+DOCUMENT = make_document("http://x")
 LIMIT = 2_000_000
 ROWS: list[dict[str, Any]] = [{"id": "a", "n": 1, "t": "é\n"}, {"id": "b", "n": None, "t": ""}]
 
@@ -49,7 +52,9 @@ def send(
 ) -> Answer:
     path = f"/v4/workflows/{workflow}/runs" + (f"?{urlencode(parameters)}" if parameters else "")
     given = {"x-api-key": key, "content-type": content_type, **(headers or {})}
-    return server.request(path, "POST", given, body)
+    answer = server.request(path, "POST", given, body)
+    check(DOCUMENT, "post", "/v4/workflows/{workflowId}/runs", answer)
+    return answer
 
 
 def spilled(server: Server) -> list[str]:
@@ -151,7 +156,7 @@ REFUSED: dict[str, tuple[bytes, str, dict[str, Any], int, str]] = {
         "text/csv",
         {"schema": '[{"name":"a","dataType":"NUMBER"},{"name":"b","dataType":"STRING"}]', "types": "text"},
         400,
-        "a is NUMBER",
+        "in row 2: Invalid Input Error: a is NUMBER",
     ),
     "an unknown row id": (b'[{"a": 1}]', "application/json", {"rowId": "b"}, 400, "'b'"),
     "an unknown parameter": (b'[{"a": 1}]', "application/json", {"runID": "b"}, 400, "runId"),
@@ -253,6 +258,30 @@ def test_a_key_of_a_file_may_publish_if_it_was_made_so(tmp_path: Path) -> None:
     assert [row[-1] for row in rows] == ["may", "read", "publish"]
     printed = Server((str(tmp_path / "s"), {}), tmp_path).command("keys", "new", "--team", "acme", "--publish").stdout
     assert "=acme:publish\n" in printed
+
+
+def test_a_run_and_a_workflow_are_deleted(server: Server, workflow: str) -> None:
+    for run in ("r1", "r2"):
+        assert send(server, workflow, b'[{"a": 1}]', runId=run).status == 201
+    urls = [server.export(workflow, runId=run).json()["url"] for run in ("r1", "r2")]
+    path = f"/v4/workflows/{workflow}"
+
+    def delete(path: str, key: str = PUBLISH_KEY) -> int:
+        answer = server.request(path, "DELETE", {"x-api-key": key})
+        known = "/v4/workflows/{workflowId}" + ("/runs/{runId}" if "/runs/" in path else "")
+        check(DOCUMENT, "delete", known, answer)
+        return answer.status
+
+    assert [delete(f"{path}/runs/r2", key) for key in (KEY, OTHER_PUBLISH_KEY)] == [403, 404]
+    assert delete(f"{path}/runs/r2?force=true") == 400
+    assert [server.request(url).status for url in urls] == [200, 200]
+    assert [delete(f"{path}/runs/r2"), delete(f"{path}/runs/r2")] == [204, 404]
+    assert [server.request(url).status for url in urls] == [200, 404]
+    assert server.export(workflow).json()["runId"] == "r1"
+    assert server.export(workflow, runId="r2").status == 404
+    assert [delete(path, OTHER_PUBLISH_KEY), delete(path), delete(path)] == [404, 204, 404]
+    assert [server.request(url).status for url in urls] == [404, 404]
+    assert server.export(workflow).status == 404
 
 
 def until(condition: Any, seconds: float = 30) -> None:
