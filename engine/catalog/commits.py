@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from engine.catalog.catalog import ResultStore, manifest_key, parsed, workflow_key
 from engine.catalog.manifest import Run, Workflow
 from engine.catalog.removal import Removal
-from engine.errors import AlreadyPublished, Conflict, ObjectChanged, ObjectExists, ObjectMissing
+from engine.errors import AlreadyPublished, Conflict, ObjectChanged, ObjectExists, ObjectMissing, StoreUnavailable
 
 _JSON = "application/json"
 _SWAP_ATTEMPTS = 20
@@ -80,7 +80,8 @@ class Commits:
         """Make a run its workflow's latest, if it is; a workflow begins with its first run.
 
         A compare-and-swap, so concurrent publishers lose nothing: of two teams that begin a workflow, one wins.
-        Raises Conflict if the workflow is another team's, or is being deleted, or if the run was deleted meanwhile.
+        Raises Conflict if the workflow is another team's, or is being deleted, or if the run was deleted meanwhile;
+        StoreError if the run is there, and may not be the latest: publishing it again completes that.
         """
         key = workflow_key(run.workflow_id)
         begun = Workflow(workflow_id=run.workflow_id, team=run.team or "", name=name)
@@ -107,7 +108,7 @@ class Commits:
                     self._removal.repoint(run.workflow_id)
                     raise _deleted_meanwhile(run)
                 return
-        raise Conflict(
+        raise StoreUnavailable(
             f"The run {run.run_id} is published, but too many publishers were busy to make it the latest: "
             "publish it again."
         )
