@@ -4,6 +4,7 @@ from datetime import timedelta
 from functools import cache, partial
 
 from engine.catalog.catalog import ResultStore
+from engine.errors import StoreError, StoreNotInitialised
 from engine.exports.exporter import Exporter
 from engine.exports.quota import TeamQuota
 from engine.exports.store_pair import StorePair
@@ -47,6 +48,25 @@ def initialise(storage: StorageSettings, *, replace: bool = False) -> list[Role]
     Returns the roles of the markers that were written. See `StorePair.initialise` for ``replace`` and what is raised.
     """
     return open_pair(storage, create=True).initialise(replace=replace)
+
+
+def initialise_if_new(storage: StorageSettings) -> list[Role] | None:
+    """`initialise` both stores unless the results have their marker, for whoever publishes.
+
+    Returns None if nothing was to be done; else the roles of the markers that were written, which are none if the
+    exports cannot be reached from here. Raises StoreError.
+    """
+    results = open_results(storage).store
+    try:
+        results.head("workflow")
+    except StoreNotInitialised:
+        try:
+            return initialise(storage)
+        except StoreError:
+            # The results may have been initialised by a publisher who cannot reach the exports.
+            results.head("workflow")
+            return []
+    return None
 
 
 def open_pair(storage: StorageSettings, *, create: bool = False) -> StorePair:

@@ -7,6 +7,7 @@ EngineError
 ├── NotFound            no such workflow, run or export for this team
 ├── InvalidInput        what a publisher brought is refused             (reason, remedy)
 ├── Conflict            the name is taken, or someone else was faster
+│   └── AlreadyPublished    a run of that id is there
 ├── LimitExceeded       memory or spill space ran out
 ├── QuotaExceeded       the finished exports of the team leave no room
 ├── Cancelled           the caller went away or asked to stop
@@ -89,6 +90,10 @@ class Conflict(EngineError):
     """A name is taken already, or a concurrent change won."""
 
     code = "conflict"
+
+
+class AlreadyPublished(Conflict):
+    """The team has a run of that id already, and runs never change."""
 
 
 class LimitExceeded(EngineError):

@@ -17,18 +17,21 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 
 from engine.common.ids import is_id
+from engine.common.malloc import set_heaps
 from engine.errors import EngineError
 from engine.execute.session import SPARES
 from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
 from web.api.column import column
+from web.api.delete import delete_run, delete_workflow
 from web.api.download import EXPOSED_HEADERS, download
 from web.api.export import export
 from web.api.export_status import status
 from web.api.health import health, ready
+from web.api.publish import publish
 from web.api.query import query
 from web.api.rows import rows
 from web.api.workflows import workflow, workflows
-from web.auth.errors import Denied
+from web.auth.errors import Denied, Forbidden
 from web.container import Services, make_services
 from web.http.errors import answer_error
 from web.jobs.admission import Busy
@@ -39,6 +42,7 @@ from web.settings import (
     AdmissionSettings,
     AuthSettings,
     HousekeepingSettings,
+    PublishSettings,
     QuerySettings,
     ServerSettings,
     SigningSettings,
@@ -51,11 +55,12 @@ from web.telemetry.request_id import RequestIds
 if TYPE_CHECKING:
     from web.mcp.endpoint import Endpoint
 
-_HANDLED = (EngineError, Denied, Busy, HTTPException, Exception)
+_HANDLED = (EngineError, Denied, Forbidden, Busy, HTTPException, Exception)
 
 
 def create_app() -> Starlette:
     """The application as the environment configures it. Raises MissingSetting."""
+    set_heaps()
     return create_app_with(
         make_services(
             StorageSettings(),
@@ -67,6 +72,7 @@ def create_app() -> Starlette:
             QuerySettings(),
             RunnerSettings(),
             HousekeepingSettings(),
+            PublishSettings(),
         )
     )
 
@@ -85,7 +91,9 @@ def create_app_with(services: Services) -> Starlette:
         lifespan=lifespan,
         routes=[
             _route("/v4/workflows", workflows, "GET"),
-            _route("/v4/workflows/{workflow_id}", workflow, "GET"),
+            _route("/v4/workflows/{workflow_id}", _workflow, "GET", "DELETE"),
+            _route("/v4/workflows/{workflow_id}/runs", publish, "POST"),
+            _route("/v4/workflows/{workflow_id}/runs/{run_id}", delete_run, "DELETE"),
             _route("/v4/workflows/{workflow_id}/data", rows, "GET"),
             _route("/v4/workflows/{workflow_id}/data/column", column, "GET"),
             _route("/v4/workflows/{workflow_id}/data/query", query, "POST"),
@@ -151,6 +159,10 @@ def _assistants(app: Starlette, services: Services) -> "Endpoint | None":
     endpoint = Endpoint(app, services.authenticator, services.signer.base)
     app.router.routes.append(Route(PATH, endpoint))
     return endpoint
+
+
+async def _workflow(request: Request) -> Response:
+    return await (delete_workflow if request.method == "DELETE" else workflow)(request)
 
 
 def _route(path: str, endpoint: Callable[[Request], Awaitable[Response]], *methods: str) -> Route:

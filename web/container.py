@@ -1,5 +1,6 @@
 """What the routes work with, made once per process from settings."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -22,6 +23,7 @@ from web.auth.key_file import KeyFile
 from web.auth.signed_urls import UrlSigner, parse_signing_keys
 from web.jobs.admission import Admission
 from web.jobs.export_jobs import ExportJobs
+from web.jobs.publish_jobs import PublishJobs
 from web.jobs.query_jobs import Queries
 from web.jobs.sweeping import Sweeping
 from web.settings import (
@@ -29,6 +31,7 @@ from web.settings import (
     AuthSettings,
     HousekeepingSettings,
     MissingSetting,
+    PublishSettings,
     QuerySettings,
     ServerSettings,
     SigningSettings,
@@ -49,6 +52,8 @@ class Services:
     jobs: ExportJobs
     tickets: Tickets
     queries: Queries
+    publishing: PublishJobs
+    grace_seconds: float
     read_urls: ReadUrls | None
     sweeping: Sweeping
 
@@ -58,7 +63,7 @@ class Services:
 
     async def close(self) -> None:
         """Let what runs come to its end within the grace, then cancel it."""
-        await self.jobs.close()
+        await asyncio.gather(self.jobs.close(), self.publishing.close(self.grace_seconds))
         self.queries.cancel()
 
 
@@ -72,6 +77,7 @@ def make_services(
     query: QuerySettings,
     runner: RunnerSettings | None = None,
     housekeeping: HousekeepingSettings | None = None,
+    publish: PublishSettings | None = None,
 ) -> Services:
     """Check the settings and build the services. Raises MissingSetting for those without which nobody is safe.
 
@@ -96,6 +102,8 @@ def make_services(
         jobs=ExportJobs(exporter, tickets, places, admission),
         tickets=tickets,
         queries=Queries(query, duckdb),
+        grace_seconds=admission.grace_seconds,
+        publishing=PublishJobs(exporter.results, publish or PublishSettings(), duckdb),
         read_urls=_read_urls(signing, exporter.exports),
         sweeping=Sweeping(exporter, duckdb, housekeeping.sweep_seconds),
     )

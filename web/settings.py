@@ -63,7 +63,11 @@ class AuthSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="TAILRACE_", env_ignore_empty=True)
 
-    api_keys: str = Field("", repr=False, description="`key=team`, comma-separated; or `sha256:HEX=team`")
+    api_keys: str = Field(
+        "",
+        repr=False,
+        description="`key=team`, comma-separated; or `sha256:HEX=team`; `key=team:publish` may also publish and delete",
+    )
     api_keys_file: Path | None = Field(
         None, description="File of keys by `tailrace keys new`; changes count within a second, without a restart"
     )
@@ -120,6 +124,24 @@ class AdmissionSettings(BaseSettings):
     grace_seconds: int = Field(20, ge=0, description="How long running exports are waited for when the service stops")
 
 
+class PublishSettings(BaseSettings):
+    """What publishing over HTTP may take; what is received waits in the spill directory until it is published."""
+
+    model_config = SettingsConfigDict(env_prefix="TAILRACE_", env_ignore_empty=True)
+
+    publish_limit: str = Field(
+        "10GB", pattern=r"^[0-9]+(MB|GB)$", description="The most that one `POST .../runs` may bring, uncompressed"
+    )
+    max_concurrent_publishes: int = Field(
+        2, ge=1, description="Runs that are received and published side by side, shared out as exports are"
+    )
+
+    @property
+    def limit_bytes(self) -> int:
+        """`publish_limit` in bytes."""
+        return megabytes(self.publish_limit) * 1_000_000
+
+
 class QuerySettings(BaseSettings):
     """What looking at rows may take: pages, facts of columns, and SQL that people type."""
 
@@ -170,6 +192,7 @@ SETTINGS = (
     AuthSettings,
     SigningSettings,
     AdmissionSettings,
+    PublishSettings,
     QuerySettings,
     HousekeepingSettings,
     DuckDBSettings,

@@ -16,6 +16,7 @@ from engine.errors import (
     ObjectMissing,
     SourceDamaged,
 )
+from engine.exports.deletion import is_exportable
 from engine.exports.export import Export, ExportFile, export_key, export_of, file_of, metadata_of
 from engine.exports.leases import Leases
 from engine.exports.quota import TeamQuota
@@ -29,6 +30,7 @@ from engine.settings import DuckDBSettings
 from engine.stores.documents import LOG, log_damage
 from engine.stores.port import ObjectInfo, ObjectStore
 
+_RUN_DELETED = "The run was deleted while it was exported."
 _NO_EXPORT = "There is no such export: it expired, was never made, or belongs to another team."
 
 
@@ -168,13 +170,20 @@ class Exporter:
     def _write(self, plan: ExportPlan, key: str, cancel: CancelToken, progress: Progress) -> ObjectInfo:
         if self._quota is not None:
             self._quota.check(plan.run.workflow_id)
-        self.results.check_parts(plan.run)
-        plan = self.prune_by_bloom(plan, cancel)
         try:
+            self.results.check_parts(plan.run)
+            plan = self.prune_by_bloom(plan, cancel)
             with self._runner.stage(plan, key, cancel, progress) as staged:
-                return self._commit(plan, key, staged, cancel)
-        except (ObjectMissing, ObjectChanged) as error:
-            raise SourceDamaged(PART_CHANGED) from error
+                info = self._commit(plan, key, staged, cancel)
+        except (ObjectMissing, ObjectChanged, SourceDamaged) as error:
+            if not is_exportable(self.results, plan.run):
+                raise NotFound(_RUN_DELETED) from error
+            raise error if isinstance(error, SourceDamaged) else SourceDamaged(PART_CHANGED) from error
+        if not is_exportable(self.results, plan.run):
+            # Deleted since the request was planned: who deleted it may have looked for its exports before this one.
+            self._exports.delete(key)
+            raise NotFound(_RUN_DELETED)
+        return info
 
     def _commit(self, plan: ExportPlan, key: str, staged: Staged, cancel: CancelToken) -> ObjectInfo:
         if plan.is_full_run and staged.rows != plan.run.rows:

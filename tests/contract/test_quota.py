@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from engine.catalog.manifest import Workflow, workflow_key
 from engine.common.cancellation import CancelToken
 from engine.errors import QuotaExceeded
 from engine.exports.export import Export, export_key
@@ -54,7 +55,8 @@ def test_one_that_does_not_fit_leaves_nothing(engine: Engine) -> None:
 
 def test_other_teams_and_other_files_do_not_count(engine: Engine) -> None:
     size = _export(engine, _exporter(engine, 10**9)).size
-    engine.results.claim("theirs", "rival", "Theirs")
+    theirs = Workflow(workflow_id="theirs", team="rival", name="Theirs")
+    engine.results.workflow_documents.create(workflow_key("theirs"), theirs)
     for key in (
         "theirs/0c5efbcd-8f6d-8b3e-9a5b-2f6a3f0a7a11.csv",
         "nobody/0c5efbcd-8f6d-8b3e-9a5b-2f6a3f0a7a11.csv",

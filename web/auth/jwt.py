@@ -22,6 +22,7 @@ LONGEST_TOKEN_BYTES = 8 * 1024
 LEEWAY_SECONDS = 60
 MAX_CLAIM_DEPTH = 16
 """Nesting of a token's header and claims; what issuers write has three or four levels."""
+PUBLISH_SCOPE = "publish"
 _LAST_SECOND = 253_402_300_799
 """The end of the year 9999: a later time is a mistake (milliseconds, say), and would never be over."""
 
@@ -56,7 +57,7 @@ class Tokens:
     """Verifies tokens by a shared secret, by public keys, or by either.
 
     ``clock`` gives seconds since the epoch. Every token needs ``team``, ``sub``, ``exp`` and ``iat``; audience and
-    issuer are required once they are configured.
+    issuer are required once they are configured. One whose ``scope`` has the word ``publish`` may publish and delete.
     Raises ValueError for a secret that is too short or is no secret.
     """
 
@@ -106,7 +107,7 @@ class Tokens:
         team = claims["team"]
         if not isinstance(team, str) or not is_id(team):
             raise BadToken
-        return Principal(team, "token", claims["sub"])
+        return Principal(team, "token", claims["sub"], may_publish=_may_publish(claims))
 
     def _verifier(self, header: dict[str, Any]) -> tuple[OctKey | KeySet, tuple[str, ...]]:
         """The key and the one family of algorithms that the header's ``alg`` belongs to; never both families."""
@@ -128,6 +129,12 @@ class Tokens:
         # Only a beginning may be early: what is over is over.
         if claims["exp"] <= now or max(claims["iat"], claims.get("nbf", 0)) > now + LEEWAY_SECONDS:
             raise BadToken
+
+
+def _may_publish(claims: dict[str, Any]) -> bool:
+    """Whether ``scope`` (RFC 8693, section 4.2: words with blanks between them) has the word ``publish``."""
+    scope = claims.get("scope")
+    return isinstance(scope, str) and PUBLISH_SCOPE in scope.split(" ")
 
 
 def _read_unverified(token: str) -> dict[str, Any]:

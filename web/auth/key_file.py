@@ -35,6 +35,8 @@ class StoredKey(BaseModel):
     id: str = Field(pattern=r"^[0-9a-f]{8}$")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     team: str = Field(pattern=f"^{ID.pattern}$")
+    publish: bool | None = None
+    """Whether it may also publish and delete; left out of keys that may only read."""
     created_at: AwareDatetime
     expires_at: AwareDatetime | None = None
     revoked_at: AwareDatetime | None = None
@@ -73,7 +75,9 @@ class KeyFile:
         known = DUMMY if stored is None else bytes.fromhex(stored.sha256)
         if not hmac.compare_digest(hashlib.sha256(presented).digest(), known) or stored is None:
             return None
-        return Principal(stored.team, "key", stored.id) if stored.state(self._clock()) == "good" else None
+        if stored.state(self._clock()) != "good":
+            return None
+        return Principal(stored.team, "key", stored.id, may_publish=bool(stored.publish))
 
     def _current(self) -> Mapping[str, StoredKey]:
         with self._lock:

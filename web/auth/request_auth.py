@@ -11,6 +11,7 @@ from starlette.types import Scope
 from web.api.parameters import parse_body, read_body, read_query
 from web.auth import not_found_delay
 from web.auth.authenticator import Authenticator
+from web.auth.errors import Forbidden
 from web.auth.principal import Principal
 from web.container import Services
 from web.http import thread_limits
@@ -44,6 +45,17 @@ async def identify(request: Request) -> Principal:
     """The caller. Raises Unauthorized."""
     services: Services = request.app.state.services
     return await recognised(request.scope, services.authenticator)
+
+
+async def publisher(request: Request) -> Principal:
+    """The caller, who may publish and delete. Raises Unauthorized or Forbidden, whatever the path names."""
+    principal = await identify(request)
+    if not principal.may_publish:
+        raise Forbidden(
+            "These credentials may read and not publish: use a key made by `tailrace keys new --publish`, an entry "
+            "key=team:publish of TAILRACE_API_KEYS, or a token whose scope has the word publish."
+        )
+    return principal
 
 
 async def asker(request: Request, known: Sequence[str]) -> tuple[Principal, dict[str, object]]:

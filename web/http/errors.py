@@ -22,7 +22,7 @@ from engine.errors import (
     StoreUnavailable,
 )
 from web.api.models import error_answer
-from web.auth.errors import Denied
+from web.auth.errors import Denied, Forbidden
 from web.auth.not_found_delay import settle
 from web.auth.signed_urls import PARAMETERS, BadSignature
 from web.jobs.admission import Busy
@@ -35,8 +35,11 @@ _OUR_FAULT = "Something went wrong on our side. Tell us the requestId if it goes
 STATUSES: dict[type[Exception], int] = {
     InvalidRequest: 400,
     LimitExceeded: 400,
+    InvalidInput: 400,
     Denied: 401,
+    Forbidden: 403,
     NotFound: 404,
+    Conflict: 409,
     QuotaExceeded: 429,
     Busy: 503,
     Cancelled: 503,
@@ -44,8 +47,6 @@ STATUSES: dict[type[Exception], int] = {
     ClusterUnavailable: 503,
     StoreError: 500,
     SourceDamaged: 500,
-    Conflict: 500,
-    InvalidInput: 500,
 }
 """The status of each error; a subclass goes before its base. What is not here is a 500."""
 
@@ -53,8 +54,10 @@ _CODES_OF_STATUS = {
     400: "invalid_request",
     404: "not_found",
     405: "method_not_allowed",
+    408: "request_timeout",
     413: "too_large",
     414: "uri_too_long",
+    415: "unsupported_media_type",
 }
 _UNDOCUMENTED = {403: "forbidden"}
 """Of `/mcp`, which the OpenAPI document leaves to its own protocol."""
@@ -74,7 +77,7 @@ def error_codes() -> dict[int, tuple[str, ...]]:
     codes: defaultdict[int, set[str]] = defaultdict(set)
     for status, code in _CODES_OF_STATUS.items():
         codes[status].add(code)
-    kinds: list[type[Exception]] = [Busy, *_family(EngineError), *_family(Denied)]
+    kinds: list[type[Exception]] = [Busy, Forbidden, *_family(EngineError), *_family(Denied)]
     for kind in kinds:
         codes[_status_of(kind)].add(_code_of(kind))
     return {status: tuple(sorted(codes[status])) for status in sorted(codes)}
@@ -87,7 +90,7 @@ def _status_of(kind: type[Exception]) -> int:
 def _code_of(kind: type[Exception]) -> str:
     if issubclass(kind, Busy):
         return "busy"
-    if issubclass(kind, EngineError | Denied) and _status_of(kind) != 500:
+    if issubclass(kind, EngineError | Denied | Forbidden) and _status_of(kind) != 500:
         return kind.code
     return EngineError.code
 

@@ -10,6 +10,7 @@ from web.openapi.parameters import (
     WORKFLOW_ID,
     query_parameters,
 )
+from web.openapi.publish_operations import delete_workflow, publish_paths
 from web.openapi.responses import answer, errors, errors_without_body, file_responses
 from web.openapi.row_operations import reading_paths
 from web.openapi.schemas import Json, ref
@@ -34,8 +35,11 @@ SECURITY_SCHEMES: dict[str, Json] = {
 
 def paths() -> Json:
     """Every path of the service but those that describe it."""
+    reading = reading_paths()
+    reading["/v4/workflows/{workflowId}"]["delete"] = delete_workflow()
     return {
-        **reading_paths(),
+        **reading,
+        **publish_paths(),
         EXPORT_PATH: {"parameters": [WORKFLOW_ID], "get": _export(), "post": _export_by_body()},
         _FILE_PATH: {
             "parameters": [WORKFLOW_ID, EXPORT_ID_IN_PATH],
