@@ -135,7 +135,8 @@ def export(
     """Export rows of a run (the latest if not given) into a file, which replaces one that is there when it is whole.
 
     ``format`` is ``csv``, ``json`` or ``parquet``, or what the path ends in. ``team`` is the owner if not given.
-    ``results`` and ``exports`` are directories or ``az://container/prefix``.
+    ``results`` and ``exports`` are directories or ``az://container/prefix``; exports are ``{results}-exports`` if only
+    ``results`` is given. Without either they are what the environment says (`TAILRACE_RESULTS`, `TAILRACE_EXPORTS`).
     Raises NotFound, InvalidRequest, LimitExceeded, SourceDamaged or StoreError; then the path is as it was.
     """
     target = Path(path)
@@ -209,6 +210,9 @@ def _described(run: Run) -> PublishedRun:
 
 
 def _storage(results: str | None, exports: str | None) -> StorageSettings:
+    if results is not None and exports is None:
+        # Two stores belong to each other: those of the environment belong to the environment's results.
+        exports = f"{results.rstrip('/')}-exports"
     given = {"results": results, "exports": exports}
     return StorageSettings().model_copy(update={name: value for name, value in given.items() if value is not None})
 
