@@ -95,6 +95,25 @@ class AdmissionSettings(BaseSettings):
     grace_seconds: int = Field(20, ge=0, description="How long running exports are waited for when the service stops")
 
 
+class ConnectionSettings(BaseSettings):
+    """How many clients are connected, and how slow they may be."""
+
+    model_config = SettingsConfigDict(env_prefix="TAILRACE_", env_ignore_empty=True)
+
+    max_connections: int = Field(
+        2000,
+        ge=1,
+        description="Connections at once; further clients wait. Fewer if the limit of open files (`ulimit -n`) does "
+        "not allow two for each connection and 128 for the rest",
+    )
+    stall_seconds: int = Field(
+        60,
+        ge=1,
+        description="How long a client may read nothing of a response, or send nothing of a request body, before its "
+        "connection is closed",
+    )
+
+
 class QuerySettings(BaseSettings):
     """What looking at rows may take: pages, facts of columns, and SQL that people type."""
 
@@ -122,6 +141,7 @@ SETTINGS = (
     AuthSettings,
     SigningSettings,
     AdmissionSettings,
+    ConnectionSettings,
     QuerySettings,
     DuckDBSettings,
     RunnerSettings,

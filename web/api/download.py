@@ -2,12 +2,14 @@
 
 import re
 from datetime import datetime
+from functools import lru_cache
 
 import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
-from engine.errors import InvalidRequest
+from engine.catalog.catalog import ResultStore
+from engine.errors import EngineError, InvalidRequest
 from engine.exports.export import ExportFile
 from engine.request.formats import FORMATS
 from web.api.redirect import redirect, store_can_answer
@@ -31,14 +33,14 @@ async def download(request: Request) -> Response:
     services: Services = request.app.state.services
     file, until = await anyio.to_thread.run_sync(_find, request, services)
     if services.read_urls is None:
-        return _serve(request, services, file, own_etag(file))
+        return await _serve(request, services, file, own_etag(file))
     if not store_can_answer(request, file):
         # With the store's tag: a client that was redirected before must find the version that it knows.
-        return _serve(request, services, file, store_etag(file))
+        return await _serve(request, services, file, store_etag(file))
     return await anyio.to_thread.run_sync(redirect, services.read_urls, file, until)
 
 
-def _serve(request: Request, services: Services, file: ExportFile, etag: str) -> Response:
+async def _serve(request: Request, services: Services, file: ExportFile, etag: str) -> Response:
     """The file or a range of it, unless the request's conditions say otherwise."""
     size = file.info.size
     status = refused(request.headers, etag=etag, modified=file.info.modified)
@@ -58,7 +60,7 @@ def _serve(request: Request, services: Services, file: ExportFile, etag: str) ->
     if request.method == "HEAD" or not length:
         return Response(status_code=status, headers=headers)
     chunks = services.exporter.exports.stream(file.info.key, start=wanted.start, length=length, etag=file.info.etag)
-    return FileStream(chunks, status, headers)
+    return await FileStream.open(chunks, status, headers)
 
 
 def _find(request: Request, services: Services) -> tuple[ExportFile, datetime | None]:
@@ -72,12 +74,24 @@ def _find(request: Request, services: Services) -> tuple[ExportFile, datetime | 
         # A signed URL stands alone: credentials beside it change nothing, for better or worse.
         grant = services.signer.verify(request.scope["raw_path"], query)
         note(request.scope, kid=grant.kid)
-        return services.exporter.find(grant.workflow_id, grant.export_id, grant.format), grant.expires
+        file = services.exporter.find(grant.workflow_id, grant.export_id, grant.format)
+        note(request.scope, team=_owner(services.exporter.results, grant.workflow_id))
+        return file, grant.expires
     principal = recognise(request.scope, services.authenticator)
     format_name = _checked_format(asked.group(1))
     workflow_id, export_id = request.path_params["workflow_id"], request.path_params["export_id"]
     services.exporter.check_owner(workflow_id, principal.team)
     return services.exporter.find(workflow_id, export_id, format_name), None
+
+
+@lru_cache(maxsize=4096)
+def _owner(results: ResultStore, workflow_id: str) -> str:
+    """The team that a signed download counts for, or, if that cannot be read, the workflow itself."""
+    try:
+        workflow = results.workflow(workflow_id)
+    except EngineError:
+        return workflow_id
+    return workflow_id if workflow is None else workflow.team
 
 
 def _checked_format(asked: bytes | None) -> str | None:

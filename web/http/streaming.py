@@ -12,9 +12,26 @@ from web.http import thread_limits
 class FileStream(StreamingResponse):
     """Chunks of an object as a body. The object is closed when the answer ends, whichever way it does."""
 
-    def __init__(self, chunks: Generator[bytes, None, None], status_code: int, headers: Mapping[str, str]) -> None:
-        super().__init__(_read(chunks), status_code, headers)
+    def __init__(
+        self,
+        chunks: Generator[bytes, None, None],
+        status_code: int,
+        headers: Mapping[str, str],
+        first: bytes | None = None,
+    ) -> None:
+        super().__init__(_read(chunks, first), status_code, headers)
         self._chunks = chunks
+
+    @classmethod
+    async def open(
+        cls, chunks: Generator[bytes, None, None], status_code: int, headers: Mapping[str, str]
+    ) -> "FileStream":
+        """The response, once its first chunk is there: what cannot be read is an error and not a 200 without bytes.
+
+        Raises what the chunks raise.
+        """
+        first = await anyio.to_thread.run_sync(next, chunks, None, limiter=thread_limits.DOWNLOADS)
+        return cls(chunks, status_code, headers, first)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the body, to its end or until the client hangs up."""
@@ -26,6 +43,9 @@ class FileStream(StreamingResponse):
             self._chunks.close()
 
 
-async def _read(chunks: Generator[bytes, None, None]) -> AsyncIterator[bytes]:
+async def _read(chunks: Generator[bytes, None, None], first: bytes | None) -> AsyncIterator[bytes]:
+    if first is not None:
+        yield first
+        del first
     while (chunk := await anyio.to_thread.run_sync(next, chunks, None, limiter=thread_limits.DOWNLOADS)) is not None:
         yield chunk

@@ -21,6 +21,10 @@ BYTES = Counter("tailrace_export_bytes", "Bytes of exports that were written", [
 RUNNING = Gauge("tailrace_exports_running", "Exports that run now", registry=REGISTRY)
 QUEUED = Gauge("tailrace_exports_queued", "Exports that wait for their turn", registry=REGISTRY)
 QUERIES_QUEUED = Gauge("tailrace_queries_queued", "Pages, facts and statements that wait", registry=REGISTRY)
+CONNECTIONS = Gauge("tailrace_connections", "Connections of clients that are open", registry=REGISTRY)
+CONNECTIONS_ENDED = Counter(
+    "tailrace_connections_ended", "Connections that were closed on the client, by reason", ["reason"], registry=REGISTRY
+)
 
 
 async def metrics(_: Request) -> Response:

@@ -21,7 +21,8 @@ from engine.stores.local.upload import DirectoryUpload
 from engine.stores.port import ObjectInfo, ReadUrls, Staging, Upload
 from engine.stores.validation import checked_key, checked_metadata, checked_prefix, checked_range
 
-_CHUNK_BYTES = 1024 * 1024
+_CHUNK_BYTES = 64 * 1024
+"""Of a stream. A download holds one chunk, and one on its way out."""
 
 
 class DirectoryStore:
@@ -45,7 +46,7 @@ class DirectoryStore:
     def stream(self, key: str, *, start: int, length: int, etag: str) -> Generator[bytes, None, None]:
         """The file stays open between chunks, so that a replacement or removal meanwhile does no harm."""
         checked_range(start, length)
-        with translated(), self._opened(key, etag) as file:
+        with translated(), self._opened(key, etag, buffering=0) as file:
             file.seek(start)
             while length:
                 chunk = file.read(min(length, _CHUNK_BYTES))
@@ -109,12 +110,12 @@ class DirectoryStore:
             (file.parent / "link").hardlink_to(file)
 
     @contextmanager
-    def _opened(self, key: str, etag: str | None) -> Iterator[BinaryIO]:
+    def _opened(self, key: str, etag: str | None, buffering: int = -1) -> Iterator[BinaryIO]:
         """The current version, open; what is read from it is that version, whatever happens to the name."""
         if self._tree.status(checked_key(key)) is None:
             raise ObjectMissing("The object is not there.")
         try:
-            file = self._tree.path(key).open("rb")
+            file = self._tree.path(key).open("rb", buffering)
         except FileNotFoundError:
             raise ObjectMissing("The object is not there.") from None
         with file:
