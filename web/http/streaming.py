@@ -2,10 +2,12 @@
 
 from collections.abc import AsyncIterator, Generator, Mapping
 
+import anyio.lowlevel
 import anyio.to_thread
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from engine.stores.local.file_chunks import FileChunks
 from web.http import thread_limits
 
 
@@ -44,8 +46,20 @@ class FileStream(StreamingResponse):
 
 
 async def _read(chunks: Generator[bytes, None, None], first: bytes | None) -> AsyncIterator[bytes]:
-    if first is not None:
-        yield first
-        del first
-    while (chunk := await anyio.to_thread.run_sync(next, chunks, None, limiter=thread_limits.DOWNLOADS)) is not None:
+    chunk = first if first is not None else await _next(chunks)
+    # A reference to a chunk that has been sent would double what a client costs that does not read.
+    first = None
+    while chunk is not None:
         yield chunk
+        del chunk
+        # Waits until that chunk has left, so that a client which does not read costs one chunk and not two.
+        yield b""
+        chunk = await _next(chunks)
+
+
+async def _next(chunks: Generator[bytes, None, None]) -> bytes | None:
+    if isinstance(chunks, FileChunks) and (chunk := chunks.cached()) is not None:
+        # A fast client never makes us wait: the others have their turn here.
+        await anyio.lowlevel.checkpoint()
+        return chunk
+    return await anyio.to_thread.run_sync(next, chunks, None, limiter=thread_limits.DOWNLOADS)

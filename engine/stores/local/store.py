@@ -12,17 +12,15 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import BinaryIO
 
-from engine.errors import ObjectChanged, ObjectMissing, StoreError
+from engine.errors import ObjectChanged, ObjectMissing
 from engine.stores.local.durable_files import translated, write_new
+from engine.stores.local.file_chunks import FileChunks
 from engine.stores.local.joined_upload import DirectoryStaging
 from engine.stores.local.sidecar import Sidecar
 from engine.stores.local.tree import Tree, info_of, version_of
 from engine.stores.local.upload import DirectoryUpload
 from engine.stores.port import ObjectInfo, ReadUrls, Staging, Upload
 from engine.stores.validation import checked_key, checked_metadata, checked_prefix, checked_range
-
-_CHUNK_BYTES = 64 * 1024
-"""Of a stream. A download holds one chunk, and one on its way out."""
 
 
 class DirectoryStore:
@@ -46,14 +44,7 @@ class DirectoryStore:
     def stream(self, key: str, *, start: int, length: int, etag: str) -> Generator[bytes, None, None]:
         """The file stays open between chunks, so that a replacement or removal meanwhile does no harm."""
         checked_range(start, length)
-        with translated(), self._opened(key, etag, buffering=0) as file:
-            file.seek(start)
-            while length:
-                chunk = file.read(min(length, _CHUNK_BYTES))
-                if not chunk:
-                    raise StoreError("The object ended before the requested range did.")
-                length -= len(chunk)
-                yield chunk
+        return FileChunks(self._opened(key, etag, buffering=0), start, length)
 
     def create(self, key: str, data: bytes, *, content_type: str, metadata: Mapping[str, str]) -> ObjectInfo:
         """Write a new object in one atomic step. Raises ObjectExists if the key is taken."""
