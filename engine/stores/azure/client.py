@@ -25,7 +25,7 @@ _RETRIES = {"retry_total": 3, "initial_backoff": 0.2, "increment_base": 2, "rand
 
 _CONNECTIONS = 64
 _READ_BYTES = 64 * 1024
-"""Pieces of a body. Each is one hop between threads in a download, which holds one and has one on its way out."""
+"""Pieces of a body. Each is one hop between threads in a download, which holds one as long as the client takes."""
 _LONGEST_BODY_BYTES = 2**50
 """Above any blob: left to itself, the SDK makes a request for every 32 MiB."""
 _TAKEN = ("BlobAlreadyExists", "ConditionNotMet", "TargetConditionNotMet", "BlobOverwritten")

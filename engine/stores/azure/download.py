@@ -30,6 +30,12 @@ def body_of(blob: BlobClient, start: int, length: int, etag: str) -> Generator[b
     it holds a connection.
     """
     at, end, breaks = start, start + length, 0
+
+    def counted(piece: bytes) -> bytes:
+        nonlocal at
+        at += len(piece)
+        return piece
+
     while at < end:
         began = at
         answer = _Answer(blob, start=at, length=end - at, etag=etag)
@@ -37,9 +43,8 @@ def body_of(blob: BlobClient, start: int, length: int, etag: str) -> Generator[b
             if answer.length != end - at:
                 raise StoreError("The object ended before the requested range did.")
             try:
-                for piece in answer:
-                    at += len(piece)
-                    yield piece
+                # A loop would hold on to each piece until the next one is wanted, which may be long.
+                yield from map(counted, answer)
                 if at < end:
                     raise ServiceResponseError("The body ended before the range did.")
             except AzureError:
