@@ -44,7 +44,8 @@ test-long: install azurite-install ## Run the generated cases, the random run an
 	TAILRACE_CASES=50000 TAILRACE_CASES_SCHEMATHESIS=5000 $(BIN)/python -m pytest -q -n $(WORKERS) \
 		tests/property tests/web/test_schemathesis.py
 	TAILRACE_OPERATIONS=2500 $(BIN)/python -m pytest -q tests/random
-	TAILRACE_LOAD_CLIENTS=200 TAILRACE_LOAD_SECONDS=60 TAILRACE_HEALTH_ROWS=2000000 TAILRACE_HEALTH_SECONDS=60 \
+	TAILRACE_STALLED_READERS=1000 TAILRACE_STALLED_BODIES=150 \
+		TAILRACE_LOAD_CLIENTS=200 TAILRACE_LOAD_SECONDS=60 TAILRACE_HEALTH_ROWS=2000000 TAILRACE_HEALTH_SECONDS=60 \
 		$(BIN)/python -m pytest -q tests/load
 
 lint: install ## Check style, layers, types and the container

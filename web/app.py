@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 
@@ -34,6 +34,7 @@ from web.api.workflows import workflow, workflows
 from web.auth.errors import Denied, Forbidden
 from web.container import Services, make_services
 from web.http.errors import answer_error
+from web.http.framing import UnambiguousFraming
 from web.jobs.admission import Busy
 from web.openapi import openapi, openapi_older
 from web.pages.docs import docs
@@ -55,7 +56,7 @@ from web.telemetry.request_id import RequestIds
 if TYPE_CHECKING:
     from web.mcp.endpoint import Endpoint
 
-_HANDLED = (EngineError, Denied, Forbidden, Busy, HTTPException, Exception)
+_HANDLED = (EngineError, Denied, Forbidden, Busy, HTTPException, ClientDisconnect, Exception)
 
 
 def create_app() -> Starlette:
@@ -112,6 +113,7 @@ def create_app_with(services: Services) -> Starlette:
         middleware=[
             Middleware(RequestIds),
             Middleware(Watch),
+            Middleware(UnambiguousFraming),
             Middleware(
                 CORSMiddleware,
                 allow_origins=["*"],

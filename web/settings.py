@@ -142,6 +142,25 @@ class PublishSettings(BaseSettings):
         return megabytes(self.publish_limit) * 1_000_000
 
 
+class ConnectionSettings(BaseSettings):
+    """How many clients are connected, and how slow they may be."""
+
+    model_config = SettingsConfigDict(env_prefix="TAILRACE_", env_ignore_empty=True)
+
+    max_connections: int = Field(
+        2000,
+        ge=1,
+        description="Connections at once; further clients wait. Fewer if the limit of open files (`ulimit -n`) does "
+        "not allow two for each connection and 128 for the rest",
+    )
+    stall_seconds: int = Field(
+        60,
+        ge=1,
+        description="How long a client may read nothing of a response, or send nothing of a request body, before its "
+        "connection is closed",
+    )
+
+
 class QuerySettings(BaseSettings):
     """What looking at rows may take: pages, facts of columns, and SQL that people type."""
 
@@ -193,6 +212,7 @@ SETTINGS = (
     SigningSettings,
     AdmissionSettings,
     PublishSettings,
+    ConnectionSettings,
     QuerySettings,
     HousekeepingSettings,
     DuckDBSettings,

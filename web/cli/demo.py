@@ -16,7 +16,14 @@ from web.auth.api_keys import new_key
 from web.cli.init import initialise_new
 from web.cli.serve import run_server
 from web.container import make_services
-from web.settings import AdmissionSettings, AuthSettings, QuerySettings, ServerSettings, SigningSettings
+from web.settings import (
+    AdmissionSettings,
+    AuthSettings,
+    ConnectionSettings,
+    QuerySettings,
+    ServerSettings,
+    SigningSettings,
+)
 
 WORKFLOW = "sample-products"
 RUN = "2026-11-01"
@@ -50,7 +57,7 @@ def demo() -> None:
         RunnerSettings(),
     )
     click.echo(_instructions(server.public_url, kept["apiKey"]))
-    run_server(create_app_with(services), server, admission)
+    run_server(create_app_with(services), server, admission, ConnectionSettings())
 
 
 def _kept_secrets(path: Path) -> dict[str, str]:

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from engine.errors import (
@@ -65,6 +65,8 @@ _UNDOCUMENTED = {403: "forbidden"}
 _RETRY_SECONDS = 5
 _QUOTA_RETRY_SECONDS = 600
 """Room comes from a sweep or a removal; nobody knows when."""
+_CLIENT_CLOSED_REQUEST = 499
+"""nginx's number for it; HTTP has none, since nobody gets it."""
 
 
 def status_of(error: Exception) -> int:
@@ -105,6 +107,9 @@ async def answer_error(request: Request, error: Exception) -> Response:
     """The answer to any error; only our own sentences leave the house."""
     if isinstance(error, HTTPException):
         return _answer_http(request, error)
+    if isinstance(error, ClientDisconnect):
+        # It left while its body was read. The status is for the log.
+        return Response(status_code=_CLIENT_CLOSED_REQUEST)
     status, code = status_of(error), _code_of(type(error))
     if status >= 500 and not isinstance(error, Busy | Cancelled):
         LOG.error("failed", exc_info=error, extra={"facts": {"requestId": request_id_of(request.scope)}})

@@ -9,16 +9,28 @@ from mcp.server.mcpserver import Context
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from web.auth.authenticator import Authenticator
 from web.auth.request_auth import recognised
+from web.http.request_body import received_body
 from web.mcp.origin import allows_origin
 from web.mcp.tools import make_server
 from web.telemetry.log_context import note
 
 PATH = "/mcp"
 _FORWARDED = ("x-api-key", "authorization")
+
+
+def _with_body(body: bytes, receive: Receive) -> Receive:
+    """``receive`` for a request whose body has been read."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replayed() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return replayed
 
 
 class Endpoint:
@@ -54,10 +66,12 @@ class Endpoint:
             )
         if scope["method"] != "POST":
             raise HTTPException(405, "Method Not Allowed", {"allow": "POST"})
-        await recognised(scope, self._authenticator)
+        principal = await recognised(scope, self._authenticator)
         if self._handle is None:
             raise HTTPException(503, "The service is about to start or to stop", {"retry-after": "1"})
-        await self._handle(scope, receive, _without_storing(send))
+        async with received_body(Request(scope, receive), principal.team) as body:
+            # The SDK reads bodies of any length.
+            await self._handle(scope, _with_body(body, receive), _without_storing(send))
 
     def _client(self, context: Context[Any, Any]) -> AbstractAsyncContextManager[httpx2.AsyncClient]:
         headers = context.headers or {}

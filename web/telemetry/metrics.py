@@ -28,6 +28,10 @@ CRASHES = Counter(
     ["signal"],
     registry=REGISTRY,
 )
+CONNECTIONS = Gauge("tailrace_connections", "Connections of clients that are open", registry=REGISTRY)
+CONNECTIONS_ENDED = Counter(
+    "tailrace_connections_ended", "Connections that were closed on the client, by reason", ["reason"], registry=REGISTRY
+)
 
 
 async def metrics(_: Request) -> Response:

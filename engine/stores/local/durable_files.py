@@ -15,6 +15,8 @@ from engine.errors import ObjectUnreadable, StoreUnavailable
 
 _SENTENCES = {
     errno.ENOENT: "A folder of the storage directory is missing: mount the directory, or run `tailrace init`.",
+    errno.EMFILE: "The service has too many files open: try again later, or raise its limit of open files.",
+    errno.ENFILE: "The machine has too many files open: try again later, or raise its limit of open files.",
     errno.ENOSPC: "The storage directory is full: free some space, or give it a larger disk.",
     errno.EDQUOT: "The storage directory is full: its quota is used up.",
     errno.EACCES: "The storage directory refuses access: let the service's user read and write it.",
