@@ -13,7 +13,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test test-long tables lint format sql azurite azurite-install locks clean screenshots bench bench-quick \
-	bench-lock bench-clean types cluster test-cluster test-cluster-quick bench-cluster cluster-clean
+	bench-lock bench-clean types audit cluster test-cluster test-cluster-quick bench-cluster cluster-clean
 
 help: ## Say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -44,7 +44,8 @@ test-long: install azurite-install ## Run the generated cases, the random run an
 	TAILRACE_CASES=50000 TAILRACE_CASES_SCHEMATHESIS=5000 $(BIN)/python -m pytest -q -n $(WORKERS) \
 		tests/property tests/web/test_schemathesis.py
 	TAILRACE_OPERATIONS=2500 $(BIN)/python -m pytest -q tests/random
-	TAILRACE_LOAD_CLIENTS=200 TAILRACE_LOAD_SECONDS=60 TAILRACE_HEALTH_ROWS=2000000 TAILRACE_HEALTH_SECONDS=60 \
+	TAILRACE_STALLED_READERS=1000 TAILRACE_STALLED_BODIES=150 \
+		TAILRACE_LOAD_CLIENTS=200 TAILRACE_LOAD_SECONDS=60 TAILRACE_HEALTH_ROWS=2000000 TAILRACE_HEALTH_SECONDS=60 \
 		$(BIN)/python -m pytest -q tests/load
 
 lint: install ## Check style, layers, types and the container
@@ -80,7 +81,7 @@ bench-quick: LARGE ?= 2
 bench-quick: WORKFLOWS ?= 300
 bench-quick: COLD ?= 1
 bench-quick: INTO ?= quick
-bench-quick: bench ## The same in three minutes: it shows that all works, not who is faster
+bench-quick: bench ## The same in a few minutes: it shows that all works, not who is faster
 
 bench-lock: # the peers' lock anew (needs uv)
 	$(subst pyproject.toml,tests/bench/requirements.in,$(subst $(EXTRAS),,$(COMPILE))) -o tests/bench/peers.lock
@@ -129,5 +130,13 @@ locks: ## Write the hashed requirement locks anew (needs uv)
 	$(COMPILE) --group dev -o requirements-dev.lock
 	$(COMPILE) --extra ray --group dev -c requirements-dev.lock -o requirements-ray.lock
 
+.venv-audit/installed:
+	test -x .venv-audit/bin/python || $(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+	touch $@
+
+audit: ## Look up known vulnerabilities of the locked packages (needs pypi.org)
+	@.ci/audit
+
 clean: ## Remove everything that was installed or made
-	rm -rf .venv .tailrace tests/azurite/node_modules .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-audit .tailrace tests/azurite/node_modules .mypy_cache .ruff_cache .pytest_cache

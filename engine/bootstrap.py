@@ -4,7 +4,9 @@ from datetime import timedelta
 from functools import cache, partial
 
 from engine.catalog.catalog import ResultStore
+from engine.errors import StoreError, StoreNotInitialised
 from engine.exports.exporter import Exporter
+from engine.exports.quota import TeamQuota
 from engine.exports.store_pair import StorePair
 from engine.runners.size_router import make_runner
 from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
@@ -25,8 +27,10 @@ def open_exporter(
     runner: RunnerSettings | None = None,
     *,
     keep: timedelta = timedelta(days=1),
+    team_limit_bytes: int | None = None,
 ) -> Exporter:
     """The exporter from the results to the exports; ``keep`` is how long a file stays without a word of anyone.
+    ``team_limit_bytes`` bounds the finished exports of each team.
 
     Both stores raise StoreUnavailable while they have no marker (`initialise`). Raises InvalidInput for a runner that
     cannot be had.
@@ -34,7 +38,8 @@ def open_exporter(
     pair = open_pair(storage)
     results, exports = ResultStore(_marked(storage, pair, "results")), _marked(storage, pair, "exports")
     made = None if runner is None else make_runner(runner, storage, duckdb, results.store, exports)
-    return Exporter(results, exports, duckdb, keep=keep, runner=made)
+    quota = None if team_limit_bytes is None else TeamQuota(results, exports, team_limit_bytes)
+    return Exporter(results, exports, duckdb, keep=keep, runner=made, quota=quota)
 
 
 def initialise(storage: StorageSettings, *, replace: bool = False) -> list[Role]:
@@ -43,6 +48,25 @@ def initialise(storage: StorageSettings, *, replace: bool = False) -> list[Role]
     Returns the roles of the markers that were written. See `StorePair.initialise` for ``replace`` and what is raised.
     """
     return open_pair(storage, create=True).initialise(replace=replace)
+
+
+def initialise_if_new(storage: StorageSettings) -> list[Role] | None:
+    """`initialise` both stores unless the results have their marker, for whoever publishes.
+
+    Returns None if nothing was to be done; else the roles of the markers that were written, which are none if the
+    exports cannot be reached from here. Raises StoreError.
+    """
+    results = open_results(storage).store
+    try:
+        results.head("workflow")
+    except StoreNotInitialised:
+        try:
+            return initialise(storage)
+        except StoreError:
+            # The results may have been initialised by a publisher who cannot reach the exports.
+            results.head("workflow")
+            return []
+    return None
 
 
 def open_pair(storage: StorageSettings, *, create: bool = False) -> StorePair:

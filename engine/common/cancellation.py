@@ -12,7 +12,8 @@ from engine.errors import Cancelled
 class CancelToken:
     """Set once, from any thread; running statements of watched connections are interrupted."""
 
-    def __init__(self) -> None:
+    def __init__(self, message: str = "The export was cancelled.") -> None:
+        self._message = message
         self._lock = Lock()
         self._cancelled = False
         self._stops: list[Callable[[], object]] = []
@@ -50,4 +51,4 @@ class CancelToken:
     def raise_if_cancelled(self) -> None:
         """Raise Cancelled if `cancel` was called."""
         if self._cancelled:
-            raise Cancelled("The export was cancelled.")
+            raise Cancelled(self._message)

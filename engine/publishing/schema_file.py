@@ -4,15 +4,19 @@
 an ARRAY its ``items``; what else a field says (description, example) is left alone.
 """
 
-import json
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic import Field as Member
 
 from engine.catalog.schema import DATA_TYPES
 from engine.catalog.types import JSON, ColumnType
+from engine.common.json_depth import loads_within
 from engine.errors import InvalidInput
+
+_MAX_DEPTH = 200
+"""Two brackets for each level of a type, of which `engine.catalog.types` allows fewer, and one around all."""
 
 
 class Declared(BaseModel):
@@ -45,7 +49,7 @@ _FIELDS = TypeAdapter(tuple[Declared, ...])
 def read_schema_file(path: Path) -> tuple[Declared, ...]:
     """Read a schema file. Raises InvalidInput, which names the field and what would have been right."""
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content: Any = loads_within(path.read_bytes(), _MAX_DEPTH)
     except (OSError, ValueError) as error:
         raise InvalidInput(f"The schema file {path.name} cannot be read as JSON: {error}.") from error
     try:

@@ -9,7 +9,7 @@ import duckdb
 
 from engine.catalog.field_names import check_names
 from engine.catalog.schema import Field, data_type_of
-from engine.catalog.types import ColumnType, Family
+from engine.catalog.types import MAX_DEPTH, MAX_LISTS, ColumnType, Family
 from engine.errors import InvalidInput
 from engine.publishing.csv_files import CsvFiles
 from engine.publishing.json_files import JsonFiles
@@ -138,7 +138,12 @@ def _declared_type(field: Declared, found: ColumnType | None) -> ColumnType:
 
 
 def _check_type(field: Field) -> None:
-    """JSON has no number that begins with its point, and 38 digits behind it leave no room for one before."""
+    """Refuse what could not be exported. Raises InvalidInput."""
+    if field.type.depth() > MAX_DEPTH:
+        raise InvalidInput(f"The field {field.name} is nested more than {MAX_DEPTH} levels deep: flatten it.")
+    if field.type.depth("LIST") > MAX_LISTS:
+        raise InvalidInput(f"The field {field.name} has more than {MAX_LISTS} lists within lists: flatten it.")
+    # JSON has no number that begins with its point, and 38 digits behind it leave no room for one before.
     for type_ in field.type.walk():
         if type_.name == "DECIMAL" and type_.scale == _WIDEST_DECIMAL:
             raise InvalidInput(f"The column {field.name} is DECIMAL(38,38): 37 digits behind the point are the most.")

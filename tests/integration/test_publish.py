@@ -269,3 +269,13 @@ def test_the_latest_run_is_the_one_executed_last(engine: Engine) -> None:
     engine.publish_rows([{"is": "failed"}], run="failed", executed_at=NOW + timedelta(days=9), state=State.FAILED)
     assert engine.export_rows() == [{"is": "third"}]
     assert engine.export_rows(run="first") == [{"is": "first"}]
+
+
+@pytest.mark.parametrize("row", [1, 2, 2049, 3999, 4001, 6123, 12_000, 19_999])
+def test_a_value_that_does_not_fit_is_told_with_its_row(engine: Engine, row: int) -> None:
+    cells = [["x", str(number)] for number in range(20_000)]
+    cells[row - 1][1] = "nine"
+    file = engine.write_csv(["a", "n"], cells)
+    with pytest.raises(InvalidInput, match=rf"in row {row:,}: .*n is NUMBER"):
+        engine.publish(file, schema=engine.write_schema(a="STRING", n="NUMBER"))
+    assert engine.keys() == []

@@ -1,15 +1,15 @@
 """``tailrace publish``."""
 
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from engine.bootstrap import open_results
 from engine.catalog.manifest import State
-from engine.publishing.publisher import Publication, Publisher
-from engine.settings import DuckDBSettings, StorageSettings
-from web.cli.init import initialise_new
+from engine.publishing.publisher import Publication
+from web.cli.local_publisher import described, publishing
+from web.cli.progress_bar import ProgressBar
 
 
 class Moment(click.ParamType[datetime]):
@@ -39,6 +39,7 @@ class Moment(click.ParamType[datetime]):
     "--state", type=click.Choice([*State]), default=State.FINISHED, show_default=True,
     help="Only finished runs can be exported.",
 )  # fmt: skip
+@click.option("-q", "--quiet", is_flag=True, help="No progress: only the answer, and errors.")
 def publish(
     files: tuple[Path, ...],
     workflow: str,
@@ -49,11 +50,13 @@ def publish(
     row_id: str | None,
     executed_at: datetime | None,
     state: State,
+    quiet: bool,
 ) -> None:
     """Publish FILES (CSV, JSON array, NDJSON or Parquet) as one run of a workflow.
 
-    The rows keep their order over all files. The run appears whole or not at all, and never changes. Stores that are
-    new are initialised first, as `tailrace init` does.
+    The rows keep their order over all files. The run appears whole or not at all, and never changes; a new workflow
+    begins with it. Stores that are new are initialised first, as `tailrace init` does. Standard error has a progress
+    bar if it is a terminal, and lines if it is not. Ctrl-C cancels.
 
     \b
     Examples: tailrace publish --workflow jobs --run 2026-11-23 --row-id id jobs.json
@@ -61,23 +64,20 @@ def publish(
 
     Exit codes: 0 done, 1 refused or failed, 2 the command line was wrong, 130 interrupted.
     """
-    storage = StorageSettings()
-    initialise_new(storage)
-    publisher = Publisher(open_results(storage), DuckDBSettings())
-    published = publisher.publish(
-        Publication(
-            workflow=workflow,
-            run=run,
-            files=files,
-            team=team,
-            name=name,
-            schema=schema,
-            row_id=row_id,
-            executed_at=executed_at,
-            state=state,
+    bar = ProgressBar(sys.stderr, quiet=quiet, lines=True)
+    with publishing(bar) as publish_here:
+        published = publish_here(
+            Publication(
+                workflow=workflow,
+                run=run,
+                files=files,
+                team=team,
+                name=name,
+                schema=schema,
+                row_id=row_id,
+                executed_at=executed_at,
+                state=state,
+            )
         )
-    )
-    click.echo(
-        f"Published {workflow}/{run}: {published.rows:,} rows in {len(published.parts)} parts, "
-        f"{sum(part.bytes for part in published.parts):,} bytes, {published.state}."
-    )
+        for line in described(published):
+            click.echo(line)
