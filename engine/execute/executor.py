@@ -16,6 +16,7 @@ from fsspec import AbstractFileSystem
 from engine.catalog.manifest import Part
 from engine.common.cancellation import CancelToken
 from engine.common.progress import Progress
+from engine.common.table_functions import exact_path
 from engine.errors import Cancelled, LimitExceeded, SourceDamaged
 from engine.execute.fifo import Pipe, open_pipe
 from engine.execute.filesystems import PART, STAGE, PartFileSystem, StageFileSystem
@@ -246,7 +247,7 @@ def failure_of(error: duckdb.Error, parts: PartFileSystem, cancel: CancelToken) 
 def source_of(store: ObjectStore, key: str) -> str:
     """What DuckDB opens for a part: its path, or a URL that leads to the store."""
     path = store.local_path(key)
-    return f"{PART}://{key}" if path is None else str(path.absolute())
+    return f"{PART}://{key}" if path is None else exact_path(path)
 
 
 def target_of(ordinal: int) -> str:

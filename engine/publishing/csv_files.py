@@ -10,7 +10,7 @@ from engine.catalog.field_names import check_names
 from engine.catalog.schema import Field
 from engine.catalog.types import TEXT, ColumnType, Family
 from engine.common.quoting import identifier
-from engine.common.table_functions import read_csv
+from engine.common.table_functions import exact_path, read_csv
 from engine.errors import InvalidInput
 from engine.publishing.lossless_casts import keeps_json, keeps_text
 from engine.publishing.options import ReadOptions
@@ -30,11 +30,11 @@ class CsvFiles:
         for path in paths:
             # As written: DuckDB renames what is empty or repeated.
             sql = f"SELECT * FROM {_csv_reader(header=False)} LIMIT 1"  # noqa: S608  # a constant text
-            header = connection.execute(sql, {"paths": [str(path.absolute())]}).fetchone()
+            header = connection.execute(sql, {"paths": [exact_path(path)]}).fetchone()
             if header is None:
                 raise InvalidInput(f"The file {path.name} is empty: a CSV file begins with its header.")
             check_names(header)
-        files = tuple(str(path.absolute()) for path in paths)
+        files = tuple(exact_path(path) for path in paths)
         cursor = connection.execute(f"SELECT * FROM {_csv_reader()} LIMIT 0", {"paths": list(files)})  # noqa: S608
         return cls(files, {str(column[0]): TEXT for column in cursor.description or []})
 

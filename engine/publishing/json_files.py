@@ -12,7 +12,7 @@ from engine.catalog.field_names import check_names
 from engine.catalog.schema import Field
 from engine.catalog.types import JSON, TEXT, ColumnType
 from engine.common.quoting import identifier
-from engine.common.table_functions import read_json, read_json_objects
+from engine.common.table_functions import exact_path, read_json, read_json_objects
 from engine.errors import InvalidInput
 from engine.publishing.lossless_casts import keeps_json
 from engine.publishing.options import ReadOptions
@@ -32,7 +32,7 @@ class JsonFiles:
         cls, connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], _options: ReadOptions, layout: str
     ) -> "JsonFiles":
         """Read all values for their structure; ``layout`` is DuckDB's. Raises InvalidInput or duckdb.Error."""
-        files = tuple(str(path.absolute()) for path in paths)
+        files = tuple(exact_path(path) for path in paths)
         row = connection.execute(
             "SELECT json_group_structure(json), count(*) FILTER (json_type(json) IS DISTINCT FROM 'OBJECT') "  # noqa: S608  # ours
             f"FROM {read_json_objects('$paths', 'format=$layout')}",

@@ -15,7 +15,7 @@ from engine.catalog.duckdb_types import type_of_duckdb
 from engine.catalog.schema import Field
 from engine.catalog.types import TEXT, ColumnType
 from engine.common.quoting import identifier
-from engine.common.table_functions import read_parquet
+from engine.common.table_functions import exact_path, read_parquet
 from engine.publishing.lossless_casts import keeps_column
 from engine.publishing.options import ReadOptions
 from engine.publishing.parquet_checks import check_parquet
@@ -45,7 +45,7 @@ class ParquetFiles:
         cls, connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], _options: ReadOptions
     ) -> "ParquetFiles":
         """Read the schemas. Raises InvalidInput for what cannot be exported exactly, or duckdb.Error."""
-        layouts = [(_layout(connection, path), str(path.absolute())) for path in paths]
+        layouts = [(_layout(connection, path), exact_path(path)) for path in paths]
         groups = groupby(layouts, key=lambda item: item[0])
         return cls(tuple((layout, tuple(path for _, path in items)) for layout, items in groups))
 
@@ -79,7 +79,7 @@ class ParquetFiles:
 def _layout(connection: duckdb.DuckDBPyConnection, path: Path) -> _Layout:
     nulls = check_parquet(path)
     sql = f"SELECT * FROM {read_parquet('$path')} LIMIT 0"  # noqa: S608  # our own SQL
-    relation = connection.sql(sql, params={"path": str(path.absolute())})
+    relation = connection.sql(sql, params={"path": exact_path(path)})
     return {
         name: _Column(str(type_), None if name in nulls else type_of_duckdb(name, type_))
         for name, type_ in zip(relation.columns, relation.types, strict=True)

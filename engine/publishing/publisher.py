@@ -21,7 +21,7 @@ from engine.catalog.schema import ROW_ID, Field, Schema
 from engine.catalog.types import TEXT
 from engine.common.ids import checked_id
 from engine.common.quoting import identifier
-from engine.common.table_functions import read_parquet
+from engine.common.table_functions import exact_path, read_parquet
 from engine.common.temp_folders import spill_folder
 from engine.errors import Conflict, EngineError, InvalidInput
 from engine.execute.session import open_session
@@ -208,7 +208,7 @@ def _row_id(field: str | None) -> str:
 def _check_row_ids(connection: duckdb.DuckDBPyConnection, spool: list[Path], row_id: str | None) -> None:
     if row_id is None:
         return
-    paths = {"paths": [str(path) for path in spool]}
+    paths = {"paths": [exact_path(path) for path in spool]}
     repeated = connection.execute(
         f"SELECT {ROW_ID} FROM {read_parquet('$paths')} GROUP BY {ROW_ID} "  # noqa: S608  # a constant name
         f"HAVING count(*) > 1 OR {ROW_ID} IS NULL OR {ROW_ID} = '' LIMIT 1",
