@@ -16,6 +16,7 @@ from engine.common.table_functions import exact_path, read_json, read_json_objec
 from engine.errors import InvalidInput
 from engine.publishing.lossless_casts import keeps_json
 from engine.publishing.options import ReadOptions
+from engine.publishing.renaming import renamed
 from engine.publishing.selecting import checked, from_text, missing
 
 
@@ -29,7 +30,7 @@ class JsonFiles:
 
     @classmethod
     def look(
-        cls, connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], _options: ReadOptions, layout: str
+        cls, connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], options: ReadOptions, layout: str
     ) -> "JsonFiles":
         """Read all values for their structure; ``layout`` is DuckDB's. Raises InvalidInput or duckdb.Error."""
         files = tuple(exact_path(path) for path in paths)
@@ -45,7 +46,7 @@ class JsonFiles:
         if not isinstance(structure, dict):
             # No row has any member.
             return cls(files, layout, {})
-        check_names(structure)
+        check_names(renamed(structure, options.rename))
         return cls(files, layout, {name: type_of_structure(inner) for name, inner in structure.items()})
 
     @property

@@ -41,11 +41,13 @@ class ParquetFiles:
     groups: tuple[tuple[_Layout, tuple[str, ...]], ...]
 
     @classmethod
-    def look(
-        cls, connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], _options: ReadOptions
-    ) -> "ParquetFiles":
+    def look(cls, connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], options: ReadOptions) -> "ParquetFiles":
         """Read the schemas. Raises InvalidInput for what cannot be exported exactly, or duckdb.Error."""
+<<<<<<< HEAD
         layouts = [(_layout(connection, path), exact_path(path)) for path in paths]
+=======
+        layouts = [(_layout(connection, path, options), str(path.absolute())) for path in paths]
+>>>>>>> csv
         groups = groupby(layouts, key=lambda item: item[0])
         return cls(tuple((layout, tuple(path for _, path in items)) for layout, items in groups))
 
@@ -76,8 +78,8 @@ class ParquetFiles:
         )
 
 
-def _layout(connection: duckdb.DuckDBPyConnection, path: Path) -> _Layout:
-    nulls = check_parquet(path)
+def _layout(connection: duckdb.DuckDBPyConnection, path: Path, options: ReadOptions) -> _Layout:
+    nulls = check_parquet(path, options.rename)
     sql = f"SELECT * FROM {read_parquet('$path')} LIMIT 0"  # noqa: S608  # our own SQL
     relation = connection.sql(sql, params={"path": exact_path(path)})
     return {

@@ -6,7 +6,7 @@ document names, and their names are never used again.
 
 import hashlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,29 +15,24 @@ from pathlib import Path
 import duckdb
 
 from engine.catalog.catalog import PART, ROW_ID_FILTERS, ResultStore, run_prefix
-from engine.catalog.manifest import Part, RowGroup, Run, RunObject, State
+from engine.catalog.manifest import Part, RowGroup, Run, RunObject, State, Workflow
 from engine.catalog.row_group_stats import read_row_groups
 from engine.catalog.schema import ROW_ID, Field, Schema
 from engine.catalog.types import TEXT
 from engine.common.ids import checked_id
-from engine.common.quoting import identifier
 from engine.common.table_functions import exact_path, read_parquet
 from engine.common.temp_folders import spill_folder
 from engine.errors import Conflict, EngineError, InvalidInput
 from engine.execute.session import open_session
 from engine.plan.bloom_filters import make_filters
-from engine.plan.row_ids import ROW_ID_DIGITS
 from engine.publishing.options import ReadOptions
 from engine.publishing.schema_file import read_schema_file
 from engine.publishing.sources import Source, first_line, open_source
+from engine.publishing.spooling import USUAL_ROWS, copy_options, write_parts
 from engine.settings import DuckDBSettings
 from engine.stores.block_stream import BlockStream
 
-ROW_GROUPS_PER_PART = 16
-_COPY_OPTIONS = (
-    "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880, "
-    f"ROW_GROUPS_PER_FILE {ROW_GROUPS_PER_PART}, FILENAME_PATTERN '{{i}}'"
-)
+_COPY_OPTIONS = copy_options(USUAL_ROWS)
 _READ_BYTES = 4 * 1024 * 1024
 
 
@@ -55,6 +50,17 @@ class Publication:
     executed_at: datetime | None = None
     state: State = State.FINISHED
     options: ReadOptions = field(default_factory=ReadOptions)
+    on_notes: Callable[[Sequence[str]], None] = lambda _: None
+    """Takes what was decided without being asked for, before the run becomes visible."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a publication would be, had it been published."""
+
+    fields: tuple[Field, ...]
+    rows: int
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +84,15 @@ class Publisher:
         started = datetime.now(UTC)
         workflow, run_id = checked_id("workflow", publication.workflow), checked_id("run", publication.run)
         team = checked_id("team", publication.team)
-        self._results.claim(workflow, team, publication.name or workflow)
+        claimed = self._results.claim(workflow, team, publication.name or workflow)
         existing = self._results.run(workflow, run_id)
         if existing is not None:
             # A publisher that died after its manifest leaves a run that is not the latest yet.
             self._results.advance(existing)
             raise Conflict(f"The run {run_id} is published already; runs never change: take a new id.")
         nonce = secrets.token_hex(4)
-        with self._spooled(publication) as spooled, self._undone_on_failure() as keys:
+        with self._spooled(publication, self._latest_schema(claimed)) as spooled, self._undone_on_failure() as keys:
+            publication.on_notes(spooled.source.notes)
             parts = tuple(
                 self._upload(spooled, path, f"{run_prefix(workflow, run_id)}part-{index:05d}-{nonce}", keys)
                 for index, path in enumerate(spooled.parts)
@@ -115,8 +122,13 @@ class Publisher:
         self._results.advance(run)
         return run
 
+    def _latest_schema(self, workflow: Workflow) -> Schema | None:
+        """The schema of the latest finished run, from whose types the next one starts."""
+        run = None if workflow.latest is None else self._results.run(workflow.workflow_id, workflow.latest.run_id)
+        return None if run is None else run.table
+
     @contextmanager
-    def _spooled(self, publication: Publication) -> Iterator["_Spooled"]:
+    def _spooled(self, publication: Publication, before: Schema | None) -> Iterator["_Spooled"]:
         """The run as typed Parquet files in a local folder, in order; files without rows are left out."""
         declared = None if publication.schema is None else read_schema_file(publication.schema)
         with (
@@ -124,17 +136,13 @@ class Publisher:
             # One thread keeps the order of the rows for free.
             open_session(self._settings, threads=1, locked=False) as connection,
         ):
-            source = open_source(connection, publication.files, declared, publication.options)
+            source = open_source(connection, publication.files, declared, publication.options, before)
             if not source.fields:
                 raise InvalidInput("The files have no columns and no rows: declare the fields with --schema.")
             self._check_row_id(source, publication.row_id)
             target = folder / "parts"
-            sql = (
-                f"COPY (SELECT {_row_id(publication.row_id)} AS {ROW_ID}, * "  # noqa: S608  # quoted names
-                f"FROM ({source.sql})) TO $target ({_COPY_OPTIONS})"
-            )
+            source = write_parts(connection, source, publication.row_id, target, _COPY_OPTIONS)
             try:
-                connection.execute(sql, {**source.parameters, "target": str(target)})
                 spool = sorted(target.glob("*.parquet"), key=lambda path: int(path.stem))
                 _check_row_ids(connection, spool, publication.row_id)
             except duckdb.Error as error:
@@ -144,6 +152,14 @@ class Publisher:
             # A single row group is read anyway.
             several = sum(map(len, parts.values())) > 1
             yield _Spooled(source, parts, connection if several and publication.row_id is not None else None)
+
+    def try_out(self, publication: Publication) -> Trial:
+        """Read and check all that `publish` would, and write nothing into the store. Raises InvalidInput."""
+        workflow = self._results.workflow(checked_id("workflow", publication.workflow))
+        owned = workflow if workflow is not None and workflow.team == publication.team else None
+        with self._spooled(publication, None if owned is None else self._latest_schema(owned)) as spooled:
+            rows = sum(group.rows for groups in spooled.parts.values() for group in groups)
+            return Trial(spooled.source.fields, rows, spooled.source.notes)
 
     @contextmanager
     def _undone_on_failure(self) -> Iterator[list[str]]:
@@ -196,13 +212,6 @@ class Publisher:
     def _check_row_id(self, source: Source, row_id: str | None) -> None:
         if row_id is not None and row_id not in {field.name for field in source.fields}:
             raise InvalidInput(f"There is no field {row_id!r} to take row ids from: --row-id names a column.")
-
-
-def _row_id(field: str | None) -> str:
-    if field is None:
-        # As text in the order of the rows, so that a part's bounds tell which ids it holds.
-        return f"lpad(CAST(row_number() OVER () - 1 AS VARCHAR), {ROW_ID_DIGITS}, '0')"
-    return f"CAST({identifier(field)} AS VARCHAR)"
 
 
 def _check_row_ids(connection: duckdb.DuckDBPyConnection, spool: list[Path], row_id: str | None) -> None:

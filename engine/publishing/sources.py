@@ -8,13 +8,14 @@ from typing import Protocol
 import duckdb
 
 from engine.catalog.field_names import check_names
-from engine.catalog.schema import Field, data_type_of
+from engine.catalog.schema import Field, Schema, data_type_of
 from engine.catalog.types import ColumnType, Family
 from engine.errors import InvalidInput
 from engine.publishing.csv_files import CsvFiles
 from engine.publishing.json_files import JsonFiles
 from engine.publishing.options import ReadOptions
 from engine.publishing.parquet_files import ParquetFiles
+from engine.publishing.renaming import RenamedFiles
 from engine.publishing.schema_file import Declared
 
 _WIDEST_DECIMAL = 38
@@ -48,6 +49,10 @@ class Source:
     parameters: dict[str, object]
     notes: tuple[str, ...] = ()
     """What was decided without being asked for, one sentence each, for the publisher to read."""
+    revise: Callable[[duckdb.Error], "Source | None"] = lambda _: None
+    """What to read instead after DuckDB failed on ``sql``; None if nothing else helps. May raise InvalidInput."""
+    average_row: float = 0.0
+    """Bytes of a row, roughly; 0 if that is not known."""
 
 
 _Look = Callable[[duckdb.DuckDBPyConnection, Sequence[Path], ReadOptions], Files]
@@ -58,7 +63,7 @@ def _look_at_json(layout: str) -> _Look:
 
 
 KINDS: tuple[tuple[str, tuple[str, ...], _Look], ...] = (
-    ("CSV", (".csv",), CsvFiles.look),
+    ("CSV", (".csv", ".tsv", ".tab"), CsvFiles.look),
     ("JSON", (".json",), _look_at_json("array")),
     ("NDJSON", (".ndjson", ".jsonl"), _look_at_json("newline_delimited")),
     ("Parquet", (".parquet",), ParquetFiles.look),
@@ -71,17 +76,46 @@ def open_source(
     paths: Sequence[Path],
     declared: tuple[Declared, ...] | None,
     options: ReadOptions,
+    before: Schema | None = None,
 ) -> Source:
-    """Look at a publisher's files and decide how they are read. Raises InvalidInput with the reason and the remedy."""
+    """Look at a publisher's files and decide how they are read; ``before`` is the schema of the run before.
+
+    Raises InvalidInput with the reason and the remedy.
+    """
     name, look = _kind_of(paths)
     try:
         files = look(connection, paths, options)
     except duckdb.Error as error:
         raise InvalidInput(f"The {name} files cannot be read: {first_line(error)}.") from error
-    fields = _inferred(files.found) if declared is None else _declared(files.found, declared)
+    known = {field.name: field for field in before or ()}
+    if isinstance(files, CsvFiles):
+        if declared is None and options.types == "auto":
+            files = files.typed({name: field.type for name, field in known.items()})
+        return _csv_source(connection, files, declared, known)
+    if options.rename:
+        files = RenamedFiles(files, options.rename)
+    return Source(fields := _fields(files, declared, known), files.select(fields), files.parameters, files.notes)
+
+
+def _csv_source(
+    connection: duckdb.DuckDBPyConnection,
+    files: CsvFiles,
+    declared: tuple[Declared, ...] | None,
+    known: Mapping[str, Field],
+) -> Source:
+    def revise(error: duckdb.Error) -> Source | None:
+        revised = files.revised(connection, error)
+        return None if revised is None else _csv_source(connection, revised, declared, known)
+
+    fields = _fields(files, declared, known)
+    return Source(fields, files.select(fields), files.parameters, files.notes, revise, files.average_row)
+
+
+def _fields(files: Files, declared: tuple[Declared, ...] | None, known: Mapping[str, Field]) -> tuple[Field, ...]:
+    fields = _inferred(files.found, known) if declared is None else _declared(files.found, declared)
     for field in fields:
         _check_type(field)
-    return Source(fields, files.select(fields), files.parameters, files.notes)
+    return fields
 
 
 def first_line(error: Exception) -> str:
@@ -104,10 +138,14 @@ def _kind_of(paths: Sequence[Path]) -> tuple[str, _Look]:
     return kinds.popitem()
 
 
-def _inferred(found: Mapping[str, ColumnType | None]) -> tuple[Field, ...]:
-    return tuple(
-        Field(name=name, data_type=data_type_of(type_), type=type_) for name, type_ in map(_known, found.items())
-    )
+def _inferred(found: Mapping[str, ColumnType | None], known: Mapping[str, Field]) -> tuple[Field, ...]:
+    """Fields of the types that were found; a LINK of the run before stays one while it is stored alike."""
+    fields = []
+    for name, type_ in map(_known, found.items()):
+        before = known.get(name)
+        data_type = before.data_type if before is not None and before.type == type_ else data_type_of(type_)
+        fields.append(Field(name=name, data_type=data_type, type=type_))
+    return tuple(fields)
 
 
 def _known(item: tuple[str, ColumnType | None]) -> tuple[str, ColumnType]:

@@ -1,0 +1,88 @@
+"""A CSV file written anew in the one form that DuckDB reads exactly, or refused with what is wrong in it.
+
+UTF-8 and LF, no header, each cell in quotes but nulls. It is written line by line into the session's spill folder, for
+files that `engine.publishing.csv.scan` finds or that DuckDB refuses.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from engine.errors import InvalidInput
+from engine.publishing.csv.header import Header
+from engine.publishing.csv.records import Record, read_records
+
+_SHOWN_PROBLEMS = 5
+_LOOKED_AT = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """The new file."""
+
+    path: Path
+    longest_row: int
+    """Bytes."""
+    rows: int
+
+
+def rewrite(path: Path, header: Header, target: Path, *, pad_short_rows: bool) -> Rewritten:
+    """Write the rows of a file. Raises InvalidInput, which names the lines and the option that helps."""
+    width, longest, rows = len(header.names), 0, 0
+    bad: list[Record] = []
+    with target.open("wb") as file:
+        for line, cells in read_records(path, header.dialect):
+            if line <= header.line or (not cells and width > 1):
+                continue
+            if len(cells) != width:
+                if (pad_short_rows and len(cells) < width) or not cells:
+                    cells = [*cells, *[None] * (width - len(cells))]
+                else:
+                    bad.append((line, cells))
+                    if len(bad) == _SHOWN_PROBLEMS:
+                        break
+                    continue
+            row = (
+                ",".join(["" if cell is None else f'"{cell.replace(_QUOTE, _DOUBLED)}"' for cell in cells]) + "\n"
+            ).encode()
+            file.write(row)
+            longest, rows = max(longest, len(row)), rows + 1
+    if bad:
+        raise InvalidInput(_ragged(path, header, bad))
+    return Rewritten(target, longest, rows)
+
+
+_QUOTE, _DOUBLED = '"', '""'
+
+
+def _ragged(path: Path, header: Header, bad: list[Record]) -> str:
+    (line, cells), *others = bad
+    width = len(header.names)
+    also = f" (also lines {', '.join(f'{other:,}' for other, _ in others)})" if others else ""
+    found = (
+        f"{path.name}, line {line:,}: {_cells(len(cells))} where the header in line {header.line:,} has {width}{also}."
+    )
+    first = _first_line_of_table(path, header)
+    if first is not None:
+        return f"{found} If the table begins in line {first:,}, use --skip-lines {first - 1}."
+    if all(len(cells) < width for _, cells in bad):
+        return f"{found} Use --pad-short-rows to fill short rows with nulls."
+    return (
+        f"{found} A cell that holds the delimiter has to be in quotes; if the file has another delimiter, state "
+        "it with --delimiter."
+    )
+
+
+def _first_line_of_table(path: Path, header: Header) -> int | None:
+    """The line after a preamble, if most rows are wider than what was read as the header."""
+    records = [record for record in islice(read_records(path, header.dialect), _LOOKED_AT) if record[1]]
+    widths = Counter(len(cells) for _, cells in records)
+    width, count = widths.most_common(1)[0]
+    if width <= len(header.names) or 2 * count < len(records):
+        return None
+    return next(line for line, cells in records if len(cells) == width)
+
+
+def _cells(count: int) -> str:
+    return "1 cell" if count == 1 else f"{count} cells"
