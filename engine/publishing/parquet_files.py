@@ -43,11 +43,7 @@ class ParquetFiles:
     @classmethod
     def look(cls, connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], options: ReadOptions) -> "ParquetFiles":
         """Read the schemas. Raises InvalidInput for what cannot be exported exactly, or duckdb.Error."""
-<<<<<<< HEAD
-        layouts = [(_layout(connection, path), exact_path(path)) for path in paths]
-=======
-        layouts = [(_layout(connection, path, options), str(path.absolute())) for path in paths]
->>>>>>> csv
+        layouts = [(_layout(connection, path, options), exact_path(path)) for path in paths]
         groups = groupby(layouts, key=lambda item: item[0])
         return cls(tuple((layout, tuple(path for _, path in items)) for layout, items in groups))
 

@@ -58,14 +58,14 @@ class Source:
 _Look = Callable[[duckdb.DuckDBPyConnection, Sequence[Path], ReadOptions], Files]
 
 
-def _look_at_json(layout: str) -> _Look:
-    return lambda connection, paths, options: JsonFiles.look(connection, paths, options, layout)
+def _look_at_json(kind: str) -> _Look:
+    return lambda connection, paths, options: JsonFiles.look(connection, paths, options, kind)
 
 
 KINDS: tuple[tuple[str, tuple[str, ...], _Look], ...] = (
     ("CSV", (".csv", ".tsv", ".tab"), CsvFiles.look),
-    ("JSON", (".json",), _look_at_json("array")),
-    ("NDJSON", (".ndjson", ".jsonl"), _look_at_json("newline_delimited")),
+    ("JSON", (".json",), _look_at_json("JSON")),
+    ("NDJSON", (".ndjson", ".jsonl"), _look_at_json("NDJSON")),
     ("Parquet", (".parquet",), ParquetFiles.look),
 )
 """The kinds of files: name, extensions, and who looks at them."""
