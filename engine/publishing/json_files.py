@@ -5,7 +5,7 @@ and names the row. DuckDB then reads the values, in types that are known to hold
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from engine.publishing.json.rows import RowFile, scan
 from engine.publishing.json.shapes import Kind
 from engine.publishing.json.text import JsonText
 from engine.publishing.options import ReadOptions
-from engine.publishing.renaming import renamed
+from engine.publishing.renaming import check_all_found, renamed
 from engine.publishing.selecting import missing
 
 _OBJECT_BYTES = 16 * 1024 * 1024
@@ -32,16 +32,21 @@ _OBJECT_BYTES = 16 * 1024 * 1024
 _SPACE_BYTES = 1_000
 
 
-@dataclass(frozen=True)
+@dataclass
 class JsonFiles:
     """Files of JSON objects."""
 
     files: tuple[RowFile, ...]
     columns: dict[str, Place]
+    """By their names in the run."""
+    names: dict[str, str]
+    """Their names in the files."""
     folder: Path
     """For rows that have to be written anew."""
     left_out: tuple[str, ...] = ()
-    _as_text: dict[str, None] = field(default_factory=dict)
+    """Members of documents beside their rows."""
+    read_from: tuple[RowFile, ...] = ()
+    """What `select` reads."""
 
     @classmethod
     def look(
@@ -55,8 +60,11 @@ class JsonFiles:
             left_out += [name for name in others if name not in left_out]
             files.append(scan(plain, path.name, root, may_be_document=kind == "JSON" and plain == path))
         columns = root.members or {}
-        check_names(renamed(columns, options.rename))
-        return cls(tuple(files), columns, folder, tuple(left_out))
+        check_all_found(columns, options.rename)
+        names = renamed(columns, options.rename)
+        check_names(names)
+        by_name = dict(zip(names, columns.values(), strict=True))
+        return cls(tuple(files), by_name, dict(zip(names, columns, strict=True)), folder, tuple(left_out))
 
     @property
     def found(self) -> dict[str, ColumnType | None]:
@@ -72,7 +80,8 @@ class JsonFiles:
     @property
     def parameters(self) -> dict[str, object]:
         """What `select` binds."""
-        return {f"paths{index}": [exact_path(file.path) for file in group] for index, group in enumerate(self._groups)}
+        groups = enumerate(_groups(self.read_from))
+        return {f"paths{index}": [exact_path(file.path) for file in group] for index, group in groups}
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -89,49 +98,48 @@ class JsonFiles:
 
     def select(self, fields: Sequence[Field]) -> str:
         """The fields in their stored types, row by row in the order of the files."""
-        here = [field_ for field_ in fields if field_.name in self.columns]
-        aliases = self._write_anew(here)
-        types = {field_.name: reading_type(field_, self.columns[field_.name]) for field_ in here}
-        columns = ", ".join(f"{self._value(field_, types, aliases)} AS {identifier(field_.name)}" for field_ in fields)
-        kinds = ", ".join(
-            f"{identifier(aliases.get(name, name))}: {literal(type_.sql())}" for name, type_ in types.items()
+        here = [field for field in fields if field.name in self.columns]
+        self.read_from, names = self._readable(here)
+        types = {field.name: reading_type(field, self.columns[field.name]) for field in here}
+        columns = ", ".join(
+            f"{_value(field, names.get(field.name), types.get(field.name))} AS {identifier(field.name)}"
+            for field in fields
         )
+        kinds = ", ".join(f"{identifier(names[name])}: {literal(type_.sql())}" for name, type_ in types.items())
         return " UNION ALL ".join(
             f"SELECT {columns} FROM {_reader(f'$paths{index}', group, kinds)}"  # noqa: S608  # quoted names
-            for index, group in enumerate(self._groups)
+            for index, group in enumerate(_groups(self.read_from))
         )
 
-    def _value(self, field_: Field, types: Mapping[str, ColumnType], aliases: Mapping[str, str]) -> str:
-        if field_.name not in self.columns:
-            return missing(field_)
-        return conversion(field_, identifier(aliases.get(field_.name, field_.name)), types[field_.name])
+    def _readable(self, fields: Sequence[Field]) -> tuple[tuple[RowFile, ...], dict[str, str]]:
+        """The files and the names that the columns have in them.
 
-    @property
-    def _groups(self) -> list[tuple[RowFile, ...]]:
-        """Files that are read together: one after the other, of one layout."""
-        return [tuple(group) for _, group in groupby(self.files, key=lambda file: file.layout)]
-
-    def _write_anew(self, fields: Sequence[Field]) -> dict[str, str]:
-        """Write the rows anew where DuckDB would spell a number otherwise, or cannot tell names apart.
-
-        Returns the names of the columns in the rows, where they are others.
+        The rows are written anew where DuckDB would spell a number otherwise, or cannot tell names apart.
         """
         texts = {
-            field_.name
-            for field_ in fields
-            if field_.type == TEXT and not FRACTIONS.isdisjoint(self.columns[field_.name].kinds)
+            self.names[field.name]
+            for field in fields
+            if field.type == TEXT and not FRACTIONS.isdisjoint(self.columns[field.name].kinds)
         }
-        distinct = {name.lower() for name in self.columns}
-        ambiguous = len(distinct) < len(self.columns) or "" in distinct
-        aliases = {name: f"column_{number}" for number, name in enumerate(self.columns)} if ambiguous else {}
-        if texts or aliases:
-            anew = []
-            for number, file in enumerate(self.files):
-                target = self.folder / f"anew-{number}.json"
-                longest = _rewrite(file, target, texts, aliases)
-                anew.append(RowFile(target, "array", file.rows, longest))
-            object.__setattr__(self, "files", tuple(anew))
-        return aliases
+        distinct = {name.lower() for name in self.names.values()}
+        ambiguous = len(distinct) < len(self.names) or "" in distinct
+        if not texts and not ambiguous:
+            return self.files, self.names
+        aliases = {name: f"column_{number}" for number, name in enumerate(self.names.values())} if ambiguous else {}
+        files = []
+        for number, file in enumerate(self.files):
+            target = self.folder / f"anew-{number}.json"
+            files.append(RowFile(target, "array", file.rows, _rewrite(file, target, texts, aliases)))
+        return tuple(files), {name: aliases.get(old, old) for name, old in self.names.items()}
+
+
+def _value(field: Field, name: str | None, read_as: ColumnType | None) -> str:
+    return missing(field) if name is None or read_as is None else conversion(field, identifier(name), read_as)
+
+
+def _groups(files: Sequence[RowFile]) -> list[tuple[RowFile, ...]]:
+    """Files that are read together: one after the other, of one layout."""
+    return [tuple(group) for _, group in groupby(files, key=lambda file: file.layout)]
 
 
 def spill_folder_of(connection: duckdb.DuckDBPyConnection) -> Path:
@@ -168,7 +176,7 @@ def _rewrite(file: RowFile, target: Path, texts: set[str], aliases: Mapping[str,
 
 
 def _reader(paths: str, group: Sequence[RowFile], kinds: str) -> str:
-    size = max(_OBJECT_BYTES, *(file.longest_row + _SPACE_BYTES for file in group))
+    size = max(_OBJECT_BYTES, max(file.longest_row for file in group) + _SPACE_BYTES)
     options = f"format={literal(group[0].layout)}, maximum_object_size={size}"
     # Rows that have none of the fields are rows all the same.
     return read_json(paths, f"{options}, columns={{{kinds}}}") if kinds else read_json_objects(paths, options)

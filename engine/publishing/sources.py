@@ -92,9 +92,11 @@ def open_source(
         if declared is None and options.types == "auto":
             files = files.typed({name: field.type for name, field in known.items()})
         return _csv_source(connection, files, declared, known)
-    if options.rename:
+    if options.rename and not isinstance(files, JsonFiles):
         files = RenamedFiles(files, options.rename)
-    return Source(fields := _fields(files, declared, known), files.select(fields), files.parameters, files.notes)
+    fields = _fields(files, declared, known)
+    average_row = files.average_row if isinstance(files, JsonFiles) else 0.0
+    return Source(fields, files.select(fields), files.parameters, files.notes, average_row=average_row)
 
 
 def _csv_source(

@@ -39,13 +39,13 @@ NAMES = [
 def write(path: Path, value: str) -> Path:
     match path.suffix:
         case ".csv":
-            path.write_text(f"a,b\n{value},1\n")
+            path.write_text(f"a,b\n{value},x\n")
         case ".json":
-            path.write_text(json.dumps([{"a": value, "b": "1"}]))
+            path.write_text(json.dumps([{"a": value, "b": "x"}]))
         case ".ndjson":
-            path.write_text(json.dumps({"a": value, "b": "1"}) + "\n")
+            path.write_text(json.dumps({"a": value, "b": "x"}) + "\n")
         case _:
-            pyarrow.parquet.write_table(pa.table({"a": [value], "b": ["1"]}), path)
+            pyarrow.parquet.write_table(pa.table({"a": [value], "b": ["x"]}), path)
     return path
 
 
@@ -60,7 +60,7 @@ def test_the_named_file_is_published(tmp_path: Path, kind: str) -> None:
         named = write(tmp_path / f"{number}" / f"{name}{kind}", "right")
         within = write(tmp_path / f"{number}" / name / f"f{kind}", "right")
         engine.publish(named, within, run=f"r{number}")
-        assert engine.export_rows(run=f"r{number}") == [{"a": "right", "b": "1"}] * 2, name
+        assert engine.export_rows(run=f"r{number}") == [{"a": "right", "b": "x"}] * 2, name
 
 
 def test_a_name_that_duckdb_cannot_be_given_is_refused(tmp_path: Path) -> None:

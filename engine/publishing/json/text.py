@@ -81,16 +81,18 @@ class JsonText:
             try:
                 value, end = decoder.raw_decode(self._buffer, self._at)
             except JSONDecodeError as error:
-                if not self._may_be_cut(error) or not self._fill():
+                if not self._may_be_cut(error):
                     raise self._not_json(error) from None
+                self._fill()
             except RecursionError:
                 raise self.malformed("a value is nested too deeply") from None
             else:
                 # A number at the end of the buffer may go on behind it.
-                if end < len(self._buffer) or not self._fill():
+                if end < len(self._buffer) or self._ended:
                     text = self._buffer[self._at : end]
                     self._at = end
                     return value, text
+                self._fill()
 
     def values(self) -> Iterator[str]:
         """The text of each row, of a list or one after the other."""
