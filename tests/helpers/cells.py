@@ -10,34 +10,40 @@ from typing import Any
 
 import pyarrow.parquet
 
-from tests.helpers.engine import Engine
+from tests.helpers.engine import WORKFLOW, Engine
 
 Rows = list[list[str | None]]
 
 
-def formats_of(engine: Engine, run: str = "r") -> dict[str, Rows]:
+def formats_of(engine: Engine, run: str = "r", workflow: str = WORKFLOW) -> dict[str, Rows]:
     """The header and the rows of a run, from its CSV, JSON and Parquet exports; None for a null."""
-    text = engine.export_bytes("csv", run=run).decode()
+    text = engine.export_bytes("csv", run=run, workflow=workflow).decode()
     header, *_ = csv.reader(io.StringIO(text, newline=""))
-    listed = json.loads(engine.export_bytes("json", run=run), parse_float=str, parse_int=str)
-    table = pyarrow.parquet.read_table(io.BytesIO(engine.export_bytes("parquet", run=run)))
+    listed = json.loads(engine.export_bytes("json", run=run, workflow=workflow), parse_float=str, parse_int=str)
+    table = pyarrow.parquet.read_table(io.BytesIO(engine.export_bytes("parquet", run=run, workflow=workflow)))
     columns = [column.to_pylist() for column in table.columns]
     return {
         "csv": [*csv.reader(io.StringIO(text, newline=""))],
-        "json": [header, *([_text(value) for value in row.values()] for row in listed)],
-        "parquet": [table.column_names, *([_text(value) for value in row] for row in zip(*columns, strict=True))],
+        "json": [header, *([text_of_value(value) for value in row.values()] for row in listed)],
+        "parquet": [
+            table.column_names,
+            *([text_of_value(value) for value in row] for row in zip(*columns, strict=True)),
+        ],
     }
 
 
-def differences(engine: Engine, header: Sequence[str], wanted: Rows, run: str = "r") -> list[str]:
+def differences(
+    engine: Engine, header: Sequence[str], wanted: Rows, run: str = "r", workflow: str = WORKFLOW
+) -> list[str]:
     """Where an export differs from these cells. A float of Parquet may have another spelling of the same number."""
     found = []
-    for name, (names, *rows) in formats_of(engine, run).items():
+    for name, (names, *rows) in formats_of(engine, run, workflow).items():
         if names != list(header):
             found.append(f"{name}: the header is {names}")
         # CSV read by Python's csv has no nulls, and nothing for a row of one of them.
-        expected = [[cell or "" for cell in row] for row in wanted] if name == "csv" else wanted
-        given = [row or [""] for row in rows] if name == "csv" else rows
+        plain: Rows = [[cell or "" for cell in row] for row in wanted]
+        expected = plain if name == "csv" else wanted
+        given: Rows = [row or [""] for row in rows] if name == "csv" else rows
         if len(given) != len(expected):
             found.append(f"{name}: {len(given)} rows for {len(expected)}")
         for number, (row, source) in enumerate(zip(given, expected, strict=False)):
@@ -46,7 +52,8 @@ def differences(engine: Engine, header: Sequence[str], wanted: Rows, run: str = 
     return found[:5]
 
 
-def _text(value: Any) -> str | None:
+def text_of_value(value: Any) -> str | None:
+    """A value of Python as the text that the contract has for it in a CSV file, but for some floats."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, bool):

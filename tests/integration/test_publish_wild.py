@@ -40,8 +40,7 @@ def test_a_file_is_published_exactly(entry: dict[str, Any], tmp_path: Path) -> N
         try:
             engine.publish(path, options=options)
         except InvalidInput as error:
-            assert entry["file"] in error.message
-            options = _followed(error.message, options)
+            options = _followed(entry, error.message, options)
         else:
             break
     header, rows = _read(path, entry, options)
@@ -50,9 +49,13 @@ def test_a_file_is_published_exactly(entry: dict[str, Any], tmp_path: Path) -> N
         assert len(rows) == entry["rows"]
 
 
-def _followed(message: str, options: ReadOptions) -> ReadOptions:
+_NAMED = re.compile(r"--(skip-lines (\d+)|delimiter (\$'\\t'|'.')|encoding|rename-duplicates|pad-short-rows)")
+
+
+def _followed(entry: dict[str, Any], message: str, options: ReadOptions) -> ReadOptions:
     """The options with the one that the message names."""
-    found = re.search(r"--(skip-lines (\d+)|delimiter (\$'\\t'|'.')|encoding|rename-duplicates|pad-short-rows)", message)
+    assert entry["file"] in message
+    found = _NAMED.search(message)
     assert found, message
     if found[2]:
         return replace(options, skip_lines=int(found[2]))
