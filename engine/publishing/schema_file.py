@@ -89,6 +89,7 @@ def _check(fields: tuple[Declared, ...]) -> None:
             _check((field.items,))
 
 
+_LARGEST_UNSIGNED = "DECIMAL(20,0)"
 _DECIMAL = re.compile(r"DECIMAL\(([1-9][0-9]?),([0-9]{1,2})\)")
 
 
@@ -104,15 +105,16 @@ def _number_type(text: str) -> ColumnType | None:
 
 def schema_document(fields: Iterable[Field]) -> str:
     """A schema file that declares these fields, to be edited."""
-    return (
-        json.dumps({"fields": [_described(field.type, field.data_type, field.name) for field in fields]}, indent=2)
-        + "\n"
-    )
+    described = [_described(field.type, field.data_type, field.name) for field in fields]
+    return json.dumps({"fields": described}, indent=2, ensure_ascii=False) + "\n"
 
 
 def _described(type_: ColumnType, data_type: str, name: str | None) -> dict[str, object]:
-    described: dict[str, object] = ({} if name is None else {"name": name}) | {"dataType": data_type}
-    if data_type == "NUMBER" and _number_type(type_.sql()) not in (None, DOUBLE):
+    described: dict[str, object] = {} if name is None else {"name": name}
+    described["dataType"] = data_type
+    if type_.family is Family.INTEGER:
+        described["type"] = _LARGEST_UNSIGNED if type_.name == "UBIGINT" else "BIGINT"
+    elif type_.family is Family.DECIMAL:
         described["type"] = type_.sql()
     elif data_type == "OBJECT" and type_.family is Family.OBJECT:
         described["fields"] = [_described(child, data_type_of(child), name) for name, child in type_.children]

@@ -1,13 +1,19 @@
 """``tailrace publish``."""
 
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
 from engine.bootstrap import open_results
 from engine.catalog.manifest import State
+from engine.catalog.schema import Field
+from engine.errors import InvalidInput
+from engine.publishing.options import ReadOptions
 from engine.publishing.publisher import Publication, Publisher
+from engine.publishing.schema_file import schema_document
 from engine.settings import DuckDBSettings, StorageSettings
 
 
@@ -25,6 +31,43 @@ class Moment(click.ParamType[datetime]):
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
+class Renaming(click.ParamType[tuple[str, str]]):
+    """The old and the new name of a column."""
+
+    name = "OLD=NEW"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Both names; the last ``=`` parts them, so that an old name may have one."""
+        old, sign, new = str(value).rpartition("=")
+        if not sign:
+            self.fail(f"{value!r} is not OLD=NEW", param, ctx)
+        return old, new
+
+
+_READING = (
+    click.option("--delimiter", metavar="CHAR", help="Between CSV cells: a comma, or a tab in .tsv files."),
+    click.option("--encoding", metavar="NAME", help="Of CSV files, such as cp1252, latin-1 or utf-16; else UTF-8."),
+    click.option("--skip-lines", metavar="N", type=click.IntRange(0), default=0, help="Lines before the CSV header."),
+    click.option("--escape", metavar="CHAR", default='"', help="Before a quote in a quoted CSV cell; else a quote."),
+    click.option("--pad-short-rows", is_flag=True, help="Fill CSV rows with too few cells with nulls."),
+    click.option("--rename", type=Renaming(), multiple=True, help="New name of a column; may be repeated."),
+    click.option("--rename-duplicates", is_flag=True, help="Call the second CSV column of a name NAME_2, and so on."),
+    click.option("--null", metavar="TEXT", help="Unquoted CSV cells of this text are null, as empty ones are."),
+    click.option(
+        "--types", type=click.Choice(["auto", "text"]), default="auto", show_default=True,
+        help="Whether CSV columns get a type if no cell changes by it, or stay text.",
+    ),
+)  # fmt: skip
+"""How files are read: options that become a `ReadOptions`."""
+
+
+def _reading(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with the options of `_READING`, in their order."""
+    for option in reversed(_READING):
+        command = option(command)
+    return command
+
+
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--workflow", required=True, help="Id of the workflow; made if it is new.")
@@ -34,6 +77,9 @@ class Moment(click.ParamType[datetime]):
 @click.option("--schema", type=click.Path(path_type=Path), help="JSON file that declares the fields.")
 @click.option("--row-id", metavar="FIELD", help="Field whose unique values become row ids; made if not given.")
 @click.option("--executed-at", type=Moment(), help="When the run was executed.")
+@_reading
+@click.option("--dry-run", is_flag=True, help="Read and check everything, show the fields, publish nothing.")
+@click.option("--write-schema", metavar="FILE", type=click.Path(path_type=Path), help="Write the fields for --schema.")
 @click.option(
     "--state", type=click.Choice([*State]), default=State.FINISHED, show_default=True,
     help="Only finished runs can be exported.",
@@ -48,6 +94,9 @@ def publish(
     row_id: str | None,
     executed_at: datetime | None,
     state: State,
+    dry_run: bool,
+    write_schema: Path | None,
+    **reading: Any,
 ) -> None:
     """Publish FILES (CSV, JSON array, NDJSON or Parquet) as one run of a workflow.
 
@@ -57,23 +106,62 @@ def publish(
     Examples: tailrace publish --workflow jobs --run 2026-11-23 --row-id id jobs.json
               tailrace publish --workflow prices --run r7 --team acme --schema fields.json part-*.csv
 
+    A CSV column becomes a number, a boolean, a date or a time only if every cell comes back byte for byte in a CSV
+    export; else it stays text. --schema declares the fields instead, --write-schema writes a file to begin with:
+
+    \b
+        {"fields": [{"name": "sku", "dataType": "STRING"},
+                    {"name": "price", "dataType": "NUMBER", "type": "DECIMAL(18,2)"},
+                    {"name": "listed", "dataType": "DATE"}]}
+
+    Types are STRING LINK IMAGE NUMBER BOOLEAN DATE DATETIME MONEY OBJECT ARRAY. An OBJECT may have "fields", an ARRAY
+    "items". A NUMBER is a DOUBLE unless "type" is BIGINT or DECIMAL(precision,scale).
+
     Exit codes: 0 done, 1 refused or failed, 2 the command line was wrong, 130 interrupted.
     """
     publisher = Publisher(open_results(StorageSettings()), DuckDBSettings())
-    published = publisher.publish(
-        Publication(
-            workflow=workflow,
-            run=run,
-            files=files,
-            team=team,
-            name=name,
-            schema=schema,
-            row_id=row_id,
-            executed_at=executed_at,
-            state=state,
-        )
+    publication = Publication(
+        workflow=workflow,
+        run=run,
+        files=files,
+        team=team,
+        name=name,
+        schema=schema,
+        row_id=row_id,
+        executed_at=executed_at,
+        state=state,
+        options=_options(**reading),
+        on_notes=_show_notes,
     )
+    if dry_run:
+        trial = publisher.try_out(publication)
+        _show_notes(trial.notes)
+        _write_schema(write_schema, trial.fields)
+        for field in trial.fields:
+            click.echo(f"{field.name}\t{field.data_type}\t{field.type.sql()}")
+        click.echo(f"{trial.rows:,} rows, {len(trial.fields):,} fields. Nothing was published.")
+        return
+    published = publisher.publish(publication)
+    _write_schema(write_schema, published.table.delivered)
     click.echo(
         f"Published {workflow}/{run}: {published.rows:,} rows in {len(published.parts)} parts, "
         f"{sum(part.bytes for part in published.parts):,} bytes, {published.state}."
     )
+
+
+def _options(*, rename: tuple[tuple[str, str], ...], **reading: Any) -> ReadOptions:
+    return ReadOptions(rename=dict(rename), **reading)
+
+
+def _show_notes(notes: Sequence[str]) -> None:
+    for note in notes:
+        click.echo(note, err=True)
+
+
+def _write_schema(path: Path | None, fields: Iterable[Field]) -> None:
+    if path is None:
+        return
+    try:
+        path.write_text(schema_document(fields), "utf-8")
+    except OSError as error:
+        raise InvalidInput(f"The schema file {path} cannot be written: {error.strerror}.") from error

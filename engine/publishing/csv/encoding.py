@@ -17,6 +17,8 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 """Byte order marks that decide an encoding; the marks of UTF-32 begin with one of UTF-16, so they come first."""
+_OFTEN = ("utf-8", "cp1252")
+"""What files are that are not in the encoding they should be in."""
 _READ_BYTES = 1 << 20
 
 
@@ -45,10 +47,23 @@ def undecodable(path: Path, encoding: str) -> InvalidInput:
     """The error for a file that is not in that encoding: its first line that cannot be decoded."""
     line, problem = _first_problem(path, encoding)
     name = "UTF-8" if encoding == UTF8 else encoding
+    others = (other for other in _OFTEN if other != encoding and _decodes(path, other))
+    # Every byte is a character of latin-1.
+    other = next(others, "latin-1")
     return InvalidInput(
-        f"{path.name}, line {line:,}: {problem} is not {name}. State the encoding of the file with --encoding, such as "
-        "cp1252 (Windows), latin-1 or utf-16."
+        f"{path.name}, line {line:,}: {problem} is not {name}. State the encoding of the file with --encoding; "
+        f"--encoding {other} can read it: check that its letters are right."
     )
+
+
+def _decodes(path: Path, encoding: str) -> bool:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        for chunk in _chunks(path):
+            decoder.decode(chunk, not chunk)
+    except UnicodeError:
+        return False
+    return True
 
 
 def _first_problem(path: Path, encoding: str) -> tuple[int, str]:

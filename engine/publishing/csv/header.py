@@ -95,7 +95,7 @@ def _other_delimiter(path: Path, dialect: Dialect) -> str | None:
 
     Raises InvalidInput if the header has another delimiter, but not all rows have it alike.
     """
-    if len(_header(path, dialect)) != 1:
+    if len(_header(path, dialect)) > 1:
         return None
     possible = [
         delimiter
@@ -115,13 +115,11 @@ def _other_delimiter(path: Path, dialect: Dialect) -> str | None:
 
 
 def _header(path: Path, dialect: Dialect) -> list[str | None]:
+    """The cells of the header with a delimiter that is only tried; none if it cannot be read so."""
     try:
         return next((cells for _, cells in read_records(path, dialect) if cells), [])
     except InvalidInput:
-        if dialect.delimiter in _DELIMITERS:
-            # Of a delimiter that is only tried; the file's own is read again.
-            return []
-        raise
+        return []
 
 
 def _is_regular(path: Path, dialect: Dialect) -> bool:

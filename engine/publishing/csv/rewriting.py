@@ -77,11 +77,16 @@ def _ragged(path: Path, header: Header, bad: list[Record]) -> str:
 def _first_line_of_table(path: Path, header: Header) -> int | None:
     """The line after a preamble, if most rows are wider than what was read as the header."""
     records = [record for record in islice(read_records(path, header.dialect), _LOOKED_AT) if record[1]]
-    widths = Counter(len(cells) for _, cells in records)
-    width, count = widths.most_common(1)[0]
-    if width <= len(header.names) or 2 * count < len(records):
-        return None
-    return next(line for line, cells in records if len(cells) == width)
+    widths = [len(cells) for _, cells in records]
+    # All rows from one on, or most of them.
+    last = widths[-1]
+    tail = next((index + 1 for index in range(len(widths) - 1, -1, -1) if widths[index] != last), 0)
+    width, count = Counter(widths).most_common(1)[0]
+    if last > len(header.names) and len(widths) - tail > 1:
+        return records[tail][0]
+    if width > len(header.names) and 2 * count > len(widths):
+        return records[widths.index(width)][0]
+    return None
 
 
 def _cells(count: int) -> str:
