@@ -16,6 +16,7 @@ from engine.catalog.schema import Field
 from engine.catalog.types import TEXT, ColumnType
 from engine.common.quoting import identifier, literal
 from engine.common.table_functions import exact_path, read_json, read_json_objects
+from engine.publishing.input_files import spill_folder_of
 from engine.publishing.json.casts import conversion, reading_type
 from engine.publishing.json.columns import FRACTIONS, Place, is_mixed, type_of_column
 from engine.publishing.json.document import copy_features, copy_list
@@ -53,7 +54,7 @@ class JsonFiles:
         cls, connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], options: ReadOptions, kind: str = "JSON"
     ) -> "JsonFiles":
         """Read all rows for their shapes. Raises InvalidInput that names the file and the row or line."""
-        folder, root, left_out = spill_folder_of(connection), Place(), []
+        (folder, _), root, left_out = spill_folder_of(connection), Place(), []
         files = []
         for number, path in enumerate(paths):
             plain, others = _plain_rows(path, options, kind, folder / f"plain-{number}.json")
@@ -140,12 +141,6 @@ def _value(field: Field, name: str | None, read_as: ColumnType | None) -> str:
 def _groups(files: Sequence[RowFile]) -> list[tuple[RowFile, ...]]:
     """Files that are read together: one after the other, of one layout."""
     return [tuple(group) for _, group in groupby(files, key=lambda file: file.layout)]
-
-
-def spill_folder_of(connection: duckdb.DuckDBPyConnection) -> Path:
-    """The session's own folder, which goes with it."""
-    row = connection.execute("SELECT current_setting('temp_directory')").fetchone()
-    return Path(row[0] if row else "")
 
 
 def _plain_rows(path: Path, options: ReadOptions, kind: str, target: Path) -> tuple[Path, tuple[str, ...]]:

@@ -1,7 +1,8 @@
 """The files that a publisher brings, as one SELECT per publication."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +13,8 @@ from engine.catalog.schema import Field, Schema, data_type_of
 from engine.catalog.types import ColumnType, Family
 from engine.errors import InvalidInput
 from engine.publishing.csv_files import CsvFiles
+from engine.publishing.file_kinds import kind_of
+from engine.publishing.input_files import files_of, spill_folder_of, unpacked
 from engine.publishing.json_files import JsonFiles
 from engine.publishing.options import ReadOptions
 from engine.publishing.parquet_files import ParquetFiles
@@ -57,18 +60,14 @@ class Source:
 
 _Look = Callable[[duckdb.DuckDBPyConnection, Sequence[Path], ReadOptions], Files]
 
-
-def _look_at_json(kind: str) -> _Look:
-    return lambda connection, paths, options: JsonFiles.look(connection, paths, options, kind)
-
-
-KINDS: tuple[tuple[str, tuple[str, ...], _Look], ...] = (
-    ("CSV", (".csv", ".tsv", ".tab"), CsvFiles.look),
-    ("JSON", (".json",), _look_at_json("JSON")),
-    ("NDJSON", (".ndjson", ".jsonl"), _look_at_json("NDJSON")),
-    ("Parquet", (".parquet",), ParquetFiles.look),
-)
-"""The kinds of files: name, extensions, and who looks at them."""
+KINDS: dict[str, _Look] = {
+    "CSV": CsvFiles.look,
+    "JSON": JsonFiles.look,
+    "NDJSON": partial(JsonFiles.look, kind="NDJSON"),
+    "GeoJSON": partial(JsonFiles.look, kind="GeoJSON"),
+    "Parquet": ParquetFiles.look,
+}
+"""Who looks at files, by their kind."""
 
 
 def open_source(
@@ -82,9 +81,12 @@ def open_source(
 
     Raises InvalidInput with the reason and the remedy.
     """
-    name, look = _kind_of(paths)
+    plain = _plain_files(connection, paths)
+    name = _kind_of(plain, options)
+    if options.format == "tsv" and options.delimiter is None:
+        options = replace(options, delimiter="\t")
     try:
-        files = look(connection, paths, options)
+        files = KINDS[name](connection, plain, options)
     except duckdb.Error as error:
         raise InvalidInput(f"The {name} files cannot be read: {first_line(error)}.") from error
     known = {field.name: field for field in before or ()}
@@ -125,19 +127,19 @@ def first_line(error: Exception) -> str:
     return str(error).splitlines()[0][:300].rstrip(".")
 
 
-def _kind_of(paths: Sequence[Path]) -> tuple[str, _Look]:
-    kinds = {}
-    for path in paths:
-        if not path.is_file():
-            raise InvalidInput(f"There is no file {path}.")
-        kind = next((kind for kind in KINDS if path.suffix.lower() in kind[1]), None)
-        if kind is None:
-            known = ", ".join(extension for _, extensions, _ in KINDS for extension in extensions)
-            raise InvalidInput(f"The file {path.name} is of no known kind: its name should end in one of {known}.")
-        kinds[kind[0]] = kind[2]
+def _plain_files(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> list[Path]:
+    folder, limit = spill_folder_of(connection)
+    return [unpacked(path, folder / f"input-{number}", limit) for number, path in enumerate(files_of(paths))]
+
+
+def _kind_of(paths: Sequence[Path], options: ReadOptions) -> str:
+    kinds = dict.fromkeys(kind_of(path, options.format) for path in paths)
     if len(kinds) != 1:
-        raise InvalidInput(f"Bring files of one kind: {', '.join(name for name, _, _ in KINDS)}.")
-    return kinds.popitem()
+        raise InvalidInput(f"These files are {' and '.join(kinds)}: bring files of one kind.")
+    kind = next(iter(kinds))
+    if options.json_path is not None and kind in ("CSV", "Parquet"):
+        raise InvalidInput(f"--json-path is for JSON files, and these are {kind}.")
+    return kind
 
 
 def _inferred(found: Mapping[str, ColumnType | None], known: Mapping[str, Field]) -> tuple[Field, ...]:

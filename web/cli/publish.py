@@ -1,6 +1,7 @@
 """``tailrace publish``."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,10 @@ import click
 from engine.bootstrap import open_results
 from engine.catalog.manifest import State
 from engine.catalog.schema import Field
+from engine.common.temp_folders import spill_folder
 from engine.errors import InvalidInput
+from engine.publishing.file_kinds import FORMATS
+from engine.publishing.input_files import matching, spill_limit_bytes, spool
 from engine.publishing.options import ReadOptions
 from engine.publishing.publisher import Publication, Publisher
 from engine.publishing.schema_file import schema_document
@@ -44,14 +48,18 @@ class Renaming(click.ParamType[tuple[str, str]]):
         return old, new
 
 
+_STDIN = Path("-")
+
 _READING = (
     click.option("--delimiter", metavar="CHAR", help="Between CSV cells: a comma, or a tab in .tsv files."),
-    click.option("--encoding", metavar="NAME", help="Of CSV files, such as cp1252, latin-1 or utf-16; else UTF-8."),
+    click.option("--encoding", metavar="NAME", help="Of text files, such as cp1252, latin-1 or utf-16; else UTF-8."),
     click.option("--skip-lines", metavar="N", type=click.IntRange(0), default=0, help="Lines before the CSV header."),
     click.option("--escape", metavar="CHAR", default='"', help="Before a quote in a quoted CSV cell; else a quote."),
     click.option("--pad-short-rows", is_flag=True, help="Fill CSV rows with too few cells with nulls."),
     click.option("--rename", type=Renaming(), multiple=True, help="New name of a column; may be repeated."),
     click.option("--rename-duplicates", is_flag=True, help="Call the second CSV column of a name NAME_2, and so on."),
+    click.option("--json-path", metavar="PATH", help="List of rows in a JSON document, such as data.items."),
+    click.option("--format", type=click.Choice(FORMATS), help="Of the files; else by their names or content."),
     click.option("--null", metavar="TEXT", help="Unquoted CSV cells of this text are null, as empty ones are."),
     click.option(
         "--types", type=click.Choice(["auto", "text"]), default="auto", show_default=True,
@@ -78,6 +86,7 @@ def _reading(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--row-id", metavar="FIELD", help="Field whose unique values become row ids; made if not given.")
 @click.option("--executed-at", type=Moment(), help="When the run was executed.")
 @_reading
+@click.option("--glob", is_flag=True, help="Take FILES for patterns: *, ?, [abc] and ** for any folders.")
 @click.option("--dry-run", is_flag=True, help="Read and check everything, show the fields, publish nothing.")
 @click.option("--write-schema", metavar="FILE", type=click.Path(path_type=Path), help="Write the fields for --schema.")
 @click.option(
@@ -94,13 +103,15 @@ def publish(
     row_id: str | None,
     executed_at: datetime | None,
     state: State,
+    glob: bool,
     dry_run: bool,
     write_schema: Path | None,
     **reading: Any,
 ) -> None:
-    """Publish FILES (CSV, JSON array, NDJSON or Parquet) as one run of a workflow.
+    """Publish FILES (CSV, JSON, NDJSON, GeoJSON or Parquet) as one run of a workflow.
 
-    The rows keep their order over all files. The run appears whole or not at all, and never changes.
+    The rows keep their order over all files. The run appears whole or not at all, and never changes. FILES may be
+    compressed (gzip, zstd); a folder stands for its files by name, and - for standard input.
 
     \b
     Examples: tailrace publish --workflow jobs --run 2026-11-23 --row-id id jobs.json
@@ -119,7 +130,9 @@ def publish(
 
     Exit codes: 0 done, 1 refused or failed, 2 the command line was wrong, 130 interrupted.
     """
-    publisher = Publisher(open_results(StorageSettings()), DuckDBSettings())
+    settings = DuckDBSettings()
+    publisher = Publisher(open_results(StorageSettings()), settings)
+    files = click.get_current_context().with_resource(_input_files(files, settings, glob=glob))
     publication = Publication(
         workflow=workflow,
         run=run,
@@ -147,6 +160,22 @@ def publish(
         f"Published {workflow}/{run}: {published.rows:,} rows in {len(published.parts)} parts, "
         f"{sum(part.bytes for part in published.parts):,} bytes, {published.state}."
     )
+
+
+@contextmanager
+def _input_files(files: tuple[Path, ...], settings: DuckDBSettings, *, glob: bool) -> Iterator[tuple[Path, ...]]:
+    """The files that are meant; standard input is copied into the spill directory while they are in use."""
+    if glob:
+        yield tuple(matching([str(pattern) for pattern in files]))
+    elif _STDIN not in files:
+        yield files
+    elif files.count(_STDIN) > 1:
+        raise InvalidInput("Standard input can be read once: name - once.")
+    else:
+        with spill_folder(settings.spill_directory) as folder:
+            copy = folder / "stdin"
+            spool(click.get_binary_stream("stdin"), copy, "standard input", spill_limit_bytes(settings.spill_limit))
+            yield tuple(copy if path == _STDIN else path for path in files)
 
 
 def _options(*, rename: tuple[tuple[str, str], ...], **reading: Any) -> ReadOptions:

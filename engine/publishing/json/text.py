@@ -25,7 +25,10 @@ class JsonText:
         self._file = path.open("rb")
         self.name = name
         self._encoding = encoding or "utf-8"
-        self._decoder = codecs.getincrementaldecoder(self._encoding)("strict")
+        try:
+            self._decoder = codecs.getincrementaldecoder(self._encoding)("strict")
+        except LookupError:
+            raise InvalidInput(f"There is no encoding {self._encoding!r}: use one such as utf-16 or cp1252.") from None
         self._buffer = ""
         self._at = 0
         self._lines_before = 0
