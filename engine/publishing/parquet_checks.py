@@ -37,6 +37,13 @@ def check_parquet(path: Path, new_names: Mapping[str, str]) -> frozenset[str]:
         return frozenset(field.name for field in schema if pa.types.is_null(field.type))
 
 
+def geo_metadata_of(path: Path) -> str | None:
+    """What a GeoParquet file says of its geometries, as JSON; None of other files."""
+    metadata = pyarrow.parquet.read_metadata(path).metadata or {}
+    text = metadata.get(b"geo")
+    return None if text is None else text.decode("utf-8", "replace")
+
+
 def _check_type(path: str, type_: pa.DataType) -> None:
     if pa.types.is_struct(type_):
         check_names((type_.field(index).name for index in range(type_.num_fields)), within=path)

@@ -1,5 +1,6 @@
 """``tailrace publish``."""
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -174,7 +175,7 @@ def _input_files(files: tuple[Path, ...], settings: DuckDBSettings, *, glob: boo
     else:
         with spill_folder(settings.spill_directory) as folder:
             copy = folder / "stdin"
-            spool(click.get_binary_stream("stdin"), copy, "standard input", spill_limit_bytes(settings.spill_limit))
+            spool(sys.stdin.buffer, copy, "standard input", spill_limit_bytes(settings.spill_limit))
             yield tuple(copy if path == _STDIN else path for path in files)
 
 
