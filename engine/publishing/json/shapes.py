@@ -97,10 +97,10 @@ class ShapeDecoder:
         return True
 
     def _object(self, pairs: list[tuple[str, Any]]) -> Shape:
-        seen = self.seen
+        seen, kind_of = self.seen, _KINDS.get
         key = tuple(
             [
-                (name, value if value.__class__ is Shape or value.__class__ is Kind else seen(value))
+                (name, kind_of(value.__class__) or (value if value.__class__ is Kind else seen(value)))
                 for name, value in pairs
             ]
         )

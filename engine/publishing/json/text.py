@@ -22,7 +22,6 @@ class JsonText:
     """A cursor over the values of a file. Every error is an InvalidInput that names the file and the line."""
 
     def __init__(self, path: Path, name: str, encoding: str | None = None) -> None:
-        self._file = path.open("rb")
         self.name = name
         self._encoding = encoding or "utf-8"
         try:
@@ -37,12 +36,17 @@ class JsonText:
         """Whether the file begins with a byte order mark."""
         self.line_break = False
         """Whether a line ended in what `skip_space` skipped last."""
-        self._fill()
+        self._file = path.open("rb")
+
+    def __enter__(self) -> Self:
+        try:
+            self._fill()
+        except BaseException:
+            self._file.close()
+            raise
         if self._buffer.startswith("\ufeff"):
             self.starts_with_mark = True
             self._at = 1
-
-    def __enter__(self) -> Self:
         return self
 
     def __exit__(
