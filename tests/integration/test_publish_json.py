@@ -66,7 +66,8 @@ DECLARED = {
 
 
 def test_declared_objects_may_lack_members(engine: Engine) -> None:
-    rows = [{"o": {"n": "1.5", "l": [{"ok": "true"}, {}]}}, {"o": {"days": ["2024-02-29", None]}}, {}]
+    first, second = {"n": "1.5", "l": [{"ok": "true"}, {}]}, {"days": ["2024-02-29", None]}
+    rows: list[dict[str, object]] = [{"o": first}, {"o": second}, {}]
     schema = engine.write("schema.json", json.dumps(DECLARED))
     engine.publish(engine.write_json(rows), schema=schema)
     assert engine.export_rows() == [
@@ -109,7 +110,7 @@ def test_a_column_of_scalars_of_several_kinds_is_text_as_it_is_written(engine: E
 
 @pytest.mark.parametrize("declared", [False, True])
 def test_numbers_that_are_text_keep_their_digits(engine: Engine, declared: bool) -> None:
-    options = {"schema": engine.write_schema(p="STRING")} if declared else {}
+    options: Any = {"schema": engine.write_schema(p="STRING")} if declared else {}
     engine.publish(engine.write("rows.json", '[{"p": 1.10}, {"p": "x"}]'), **options)
     assert engine.export_rows() == [{"p": "1.10"}, {"p": "x"}]
 
