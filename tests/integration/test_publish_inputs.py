@@ -140,7 +140,7 @@ def test_patterns_find_files_by_name(tmp_path: Path) -> None:
         (["--glob", "part*.csv"], b""),
         (["folder"], b""),
     ],
-    ids=str,
+    ids=["lines", "gzip", "tsv", "document", "pattern", "folder"],
 )
 def test_the_command_takes_pipes_patterns_and_folders(tmp_path: Path, arguments: list[str], content: bytes) -> None:
     (tmp_path / "part1.csv").write_text("a,n\nx,1\n")
@@ -151,8 +151,8 @@ def test_the_command_takes_pipes_patterns_and_folders(tmp_path: Path, arguments:
     environment = {**os.environ, "TAILRACE_RESULTS": str(results), "TAILRACE_SPILL_DIRECTORY": str(spill)}
     command = [
         sys.executable,
-        "-m",
-        "web.cli",
+        "-c",
+        "from web.cli import main; main()",
         "publish",
         "--workflow",
         "w",
