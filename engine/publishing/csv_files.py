@@ -55,11 +55,17 @@ class _CsvFile:
     is_rewritten: bool = False
     average_row: float = 0.0
     """Bytes, roughly."""
+    row_count: int = 0
+
+    @property
+    def width(self) -> int:
+        """Columns that DuckDB reads."""
+        return max(len(self.columns), 2 if self.is_rewritten else 1)
 
     @property
     def layout(self) -> tuple[object, ...]:
         """What files that are read together have in common."""
-        return self.columns, self.skip, self.delimiter, self.null, self.longest_row
+        return self.columns, self.width, self.skip, self.delimiter, self.null, self.longest_row
 
 
 @dataclass(frozen=True)
@@ -122,6 +128,11 @@ class CsvFiles:
             if name in self.before and type_ is not None and type_ != self.before[name]
         ]
         return (*self.header_notes, *changed)
+
+    @property
+    def row_count(self) -> int:
+        """Rows as we count them."""
+        return sum(file.row_count for file in self.files)
 
     @property
     def average_row(self) -> float:
@@ -217,7 +228,8 @@ def _prepared(path: Path, header: Header, columns: tuple[str, ...], target: Path
         skip=1,
         delimiter=header.dialect.delimiter,
         null=header.dialect.null,
-        average_row=found.bytes / max(found.lines, 1),
+        average_row=found.bytes / max(found.rows, 1),
+        row_count=found.rows,
     )
     match found.form:
         case Form.AS_IT_IS:
@@ -240,6 +252,7 @@ def _written_anew(file: _CsvFile, target: Path, *, pad: bool) -> _CsvFile:
         longest_row=new.longest_row if new.longest_row > _LINE_BYTES else 0,
         is_rewritten=True,
         average_row=target.stat().st_size / max(new.rows, 1),
+        row_count=new.rows,
     )
 
 
@@ -283,7 +296,7 @@ def _declared_value(cell: str, field_: Field) -> str:
 
 def _reader(file: _CsvFile, paths: str) -> str:
     """Everything is stated; `engine.publishing.csv.scan` says why it is stated so."""
-    columns = ", ".join(f"c{index}: 'VARCHAR'" for index in range(len(file.columns)))
+    columns = ", ".join(f"c{index}: 'VARCHAR'" for index in range(file.width))
     nulls = ", ".join(map(literal, ["", *([] if file.null is None else [file.null])]))
     line = max(_LINE_BYTES, file.longest_row + _SPACE_BYTES)
     return read_csv(

@@ -1,6 +1,7 @@
 """A CSV file written anew in the one form that DuckDB reads exactly, or refused with what is wrong in it.
 
-UTF-8 and LF, no header, each cell in quotes but nulls. It is written line by line into the session's spill folder, for
+UTF-8 and LF, no header, each cell in quotes but nulls, and a second, empty cell where there is one column, so that no
+line is blank. It is written line by line into the session's spill folder, for
 files that `engine.publishing.csv.scan` finds or that DuckDB refuses.
 """
 
@@ -43,9 +44,8 @@ def rewrite(path: Path, header: Header, target: Path, *, pad_short_rows: bool) -
                     if len(bad) == _SHOWN_PROBLEMS:
                         break
                     continue
-            row = (
-                ",".join(["" if cell is None else f'"{cell.replace(_QUOTE, _DOUBLED)}"' for cell in cells]) + "\n"
-            ).encode()
+            written = ["" if cell is None else f'"{cell.replace(_QUOTE, _DOUBLED)}"' for cell in cells]
+            row = (",".join(written if width > 1 else [*written, ""]) + "\n").encode()
             file.write(row)
             longest, rows = max(longest, len(row)), rows + 1
     if bad:
