@@ -302,7 +302,7 @@ def _reader(file: _CsvFile, paths: str) -> str:
     return read_csv(
         paths,
         f"auto_detect=false, columns={{{columns}}}, header=false, skip={file.skip}, delim={literal(file.delimiter)}, "
-        "quote='\"', escape='\"', comment='', new_line='\\n', strict_mode=true, null_padding=false, "
+        "parallel=false, quote='\"', escape='\"', comment='', new_line='\\n', strict_mode=true, null_padding=false, "
         f"nullstr=[{nulls}], allow_quoted_nulls=false, "
         f"max_line_size={line}, buffer_size={max(_BUFFER_BYTES, line)}",
     )

@@ -38,7 +38,7 @@ _SPELLINGS: tuple[tuple[ColumnType, re.Pattern[str]], ...] = tuple(
 )
 """What every cell of a type looks like; not all that looks so is one."""
 _SHORT_DECIMAL, _LONGEST_DECIMAL = 18, 38
-_IN_ONE_QUERY = 200
+_IN_ONE_QUERY = 500
 
 
 @dataclass(frozen=True, slots=True)
