@@ -24,7 +24,7 @@ def formats_of(engine: Engine, run: str = "r", workflow: str = WORKFLOW) -> dict
     columns = [column.to_pylist() for column in table.columns]
     return {
         "csv": written,
-        "json": [header, *([text_of_value(value) for value in row.values()] for row in listed)],
+        "json": [[*header], *([text_of_value(value) for value in row.values()] for row in listed)],
         "parquet": [
             table.column_names,
             *([text_of_value(value) for value in row] for row in zip(*columns, strict=True)),

@@ -9,8 +9,9 @@ DuckDB 1.5.5 with every option stated and one thread, compared with those record
   bytes, and a lone CR or LF in a quoted cell is refused. So lines that end with CRLF are copied with LF.
 - ``a,b,`` is read as two cells in a file of two columns: a cell too many is dropped if it is null, or begins with NUL.
 - Blanks around a quoted cell (``a, "x"``, ``"x" ,b``) are dropped with its quotes.
-- With ``parallel=false``, a row with an unclosed quote at the end of the file is dropped. Without it such a row is an
-  error, and so are some files that are right, for which DuckDB asks for ``parallel=false``.
+- Without ``parallel=false``, rows are lost or doubled where a buffer ends within a quoted cell of several lines. With
+  it, all buffers stay in memory up to its limit, and a row with an unclosed quote at the end of the file is dropped. So
+  it is used for files with such cells alone, and a file with an unclosed quote is never given to DuckDB.
 
 So DuckDB is given files whose quotes all stand at the edges of cells, and which have as many delimiters outside of
 quotes as their rows have to have. A row that is too short is an error of DuckDB's, so none can make up for a long one.
@@ -47,6 +48,7 @@ class Scan:
     form: Form
     rows: int
     bytes: int
+    has_multiline_cells: bool = False
 
 
 def scan(path: Path, header: Header) -> Scan:
@@ -69,7 +71,7 @@ def scan(path: Path, header: Header) -> Scan:
     if not simple or dialect.escape != QUOTE or not structure.is_exact:
         return Scan(Form.REWRITE, structure.rows, size)
     as_it_is = not structure.returns and dialect.encoding == UTF8 and header.line == 1
-    return Scan(Form.AS_IT_IS if as_it_is else Form.COPY, structure.rows, size)
+    return Scan(Form.AS_IT_IS if as_it_is else Form.COPY, structure.rows, size, structure.has_multiline_cells)
 
 
 def copy_rows(path: Path, header: Header, target: Path) -> None:
@@ -89,6 +91,7 @@ class _Structure:
     def __init__(self, delimiter: bytes, columns: int) -> None:
         self.rows = self.returns = 0
         self.regular = True
+        self.has_multiline_cells = False
         self._delimiter = delimiter
         self._columns = columns
         self._inside = False
@@ -119,6 +122,7 @@ class _Structure:
         outside = self._outside(chunk) if self._inside or b'"' in chunk else chunk
         feeds = outside.count(b"\n")
         self._feeds += feeds
+        self.has_multiline_cells = self.has_multiline_cells or feeds != chunk.count(b"\n")
         self._delimiters += outside.count(self._delimiter)
         pairs = 0
         if b"\r" in chunk:
