@@ -37,6 +37,15 @@ _LINE_BYTES = 2_000_000
 """The longest line of a file that is read in its place; one with a longer line is written anew first."""
 _BUFFER_BYTES = 8_000_000
 _SPACE_BYTES = 1_000
+_FAMILIES = {
+    Family.TEXT,
+    Family.INTEGER,
+    Family.DECIMAL,
+    Family.FLOAT,
+    Family.BOOLEAN,
+    Family.DATE,
+    Family.TIMESTAMP,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +64,27 @@ class _CsvFile:
     is_rewritten: bool = False
     average_row: float = 0.0
     """Bytes, roughly."""
+    row_count: int = 0
+    sequential: bool = False
+    """Whether DuckDB reads it from its beginning to its end (``parallel=false``)."""
+
+    @property
+    def width(self) -> int:
+        """Columns that DuckDB reads."""
+        return max(len(self.columns), 2 if self.is_rewritten else 1)
 
     @property
     def layout(self) -> tuple[object, ...]:
         """What files that are read together have in common."""
-        return self.columns, self.skip, self.delimiter, self.null, self.longest_row
+        return (
+            self.columns,
+            self.width,
+            self.skip,
+            self.delimiter,
+            self.null,
+            self.longest_row,
+            self.sequential,
+        )
 
 
 @dataclass(frozen=True)
@@ -99,7 +124,9 @@ class CsvFiles:
                 found = (row[index] for row in file.header.sample if index < len(row))
                 cells.setdefault(name, []).extend(cell for cell in found if cell is not None)
         possible = {name: candidates(known) for name, known in cells.items()}
-        return replace(self, possible=possible, before={name: before[name] for name in cells if name in before})
+        # What text can be checked to come back from; a nested column of the run before is decided anew.
+        usable = {name: type_ for name, type_ in before.items() if name in cells and type_.family in _FAMILIES}
+        return replace(self, possible=possible, before=usable)
 
     @cached_property
     def found(self) -> dict[str, ColumnType | None]:
@@ -124,6 +151,11 @@ class CsvFiles:
         return (*self.header_notes, *changed)
 
     @property
+    def row_count(self) -> int:
+        """Rows as we count them."""
+        return sum(file.row_count for file in self.files)
+
+    @property
     def average_row(self) -> float:
         """Bytes of a row, roughly: of the file with the longest rows."""
         return max((file.average_row for file in self.files), default=0.0)
@@ -143,8 +175,11 @@ class CsvFiles:
             return None
         if DOES_NOT_FIT in str(error):
             return None if self.proven else self._with_proof(connection)
-        if all(file.is_rewritten for file in self.files):
+        if all(file.is_rewritten and file.sequential for file in self.files):
             return None
+        if all(file.is_rewritten for file in self.files):
+            # Some files are right, and DuckDB asks for that.
+            return replace(self, files=tuple(replace(file, sequential=True) for file in self.files))
         return replace(self, files=tuple(map(self._rewritten, self.files, range(len(self.files)))))
 
     def _with_proof(self, connection: duckdb.DuckDBPyConnection) -> "CsvFiles":
@@ -196,11 +231,9 @@ class CsvFiles:
         known = self.possible.get(field_.name)
         if known is None:
             return _declared_value(cell, field_)
-        return (
-            checked_null(cell)
-            if not known.seen and not self.proven and field_.type == TEXT
-            else checked_cell(cell, field_.type)
-        )
+        if field_.type == TEXT and not (known.seen or self.proven) and field_.name not in self.before:
+            return checked_null(cell)
+        return checked_cell(cell, field_.type)
 
 
 _Columns = Callable[[_CsvFile], list[str]]
@@ -217,7 +250,9 @@ def _prepared(path: Path, header: Header, columns: tuple[str, ...], target: Path
         skip=1,
         delimiter=header.dialect.delimiter,
         null=header.dialect.null,
-        average_row=found.bytes / max(found.lines, 1),
+        average_row=found.bytes / max(found.rows, 1),
+        row_count=found.rows,
+        sequential=found.has_multiline_cells,
     )
     match found.form:
         case Form.AS_IT_IS:
@@ -240,6 +275,8 @@ def _written_anew(file: _CsvFile, target: Path, *, pad: bool) -> _CsvFile:
         longest_row=new.longest_row if new.longest_row > _LINE_BYTES else 0,
         is_rewritten=True,
         average_row=target.stat().st_size / max(new.rows, 1),
+        row_count=new.rows,
+        sequential=new.has_multiline_cells,
     )
 
 
@@ -283,12 +320,13 @@ def _declared_value(cell: str, field_: Field) -> str:
 
 def _reader(file: _CsvFile, paths: str) -> str:
     """Everything is stated; `engine.publishing.csv.scan` says why it is stated so."""
-    columns = ", ".join(f"c{index}: 'VARCHAR'" for index in range(len(file.columns)))
+    columns = ", ".join(f"c{index}: 'VARCHAR'" for index in range(file.width))
     nulls = ", ".join(map(literal, ["", *([] if file.null is None else [file.null])]))
     line = max(_LINE_BYTES, file.longest_row + _SPACE_BYTES)
     return read_csv(
         paths,
         f"auto_detect=false, columns={{{columns}}}, header=false, skip={file.skip}, delim={literal(file.delimiter)}, "
+        f"parallel={str(not file.sequential).lower()}, "
         "quote='\"', escape='\"', comment='', new_line='\\n', strict_mode=true, null_padding=false, "
         f"nullstr=[{nulls}], allow_quoted_nulls=false, "
         f"max_line_size={line}, buffer_size={max(_BUFFER_BYTES, line)}",

@@ -54,6 +54,8 @@ class Source:
     """What was decided without being asked for, one sentence each, for the publisher to read."""
     revise: Callable[[duckdb.Error], "Source | None"] = lambda _: None
     """What to read instead after DuckDB failed on ``sql``; None if nothing else helps. May raise InvalidInput."""
+    row_count: int | None = None
+    """How many rows there are, if that was counted before."""
     average_row: float = 0.0
     """Bytes of a row, roughly; 0 if that is not known."""
 
@@ -112,7 +114,9 @@ def _csv_source(
         return None if revised is None else _csv_source(connection, revised, declared, known)
 
     fields = _fields(files, declared, known)
-    return Source(fields, files.select(fields), files.parameters, files.notes, revise, files.average_row)
+    return Source(
+        fields, files.select(fields), files.parameters, files.notes, revise, files.row_count, files.average_row
+    )
 
 
 def _fields(files: Files, declared: tuple[Declared, ...] | None, known: Mapping[str, Field]) -> tuple[Field, ...]:

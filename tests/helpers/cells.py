@@ -17,19 +17,27 @@ Rows = list[list[str | None]]
 
 def formats_of(engine: Engine, run: str = "r", workflow: str = WORKFLOW) -> dict[str, Rows]:
     """The header and the rows of a run, from its CSV, JSON and Parquet exports; None for a null."""
-    text = engine.export_bytes("csv", run=run, workflow=workflow).decode()
-    header, *_ = csv.reader(io.StringIO(text, newline=""))
+    written = _parsed(engine.export_bytes("csv", run=run, workflow=workflow).decode())
+    header = [cell or "" for cell in written[0]]
     listed = json.loads(engine.export_bytes("json", run=run, workflow=workflow), parse_float=str, parse_int=str)
     table = pyarrow.parquet.read_table(io.BytesIO(engine.export_bytes("parquet", run=run, workflow=workflow)))
     columns = [column.to_pylist() for column in table.columns]
     return {
-        "csv": [*csv.reader(io.StringIO(text, newline=""))],
-        "json": [header, *([text_of_value(value) for value in row.values()] for row in listed)],
+        "csv": written,
+        "json": [[*header], *([text_of_value(value) for value in row.values()] for row in listed)],
         "parquet": [
             table.column_names,
             *([text_of_value(value) for value in row] for row in zip(*columns, strict=True)),
         ],
     }
+
+
+def _parsed(text: str) -> Rows:
+    usual = csv.field_size_limit(len(text) + 1)
+    try:
+        return [list(row) for row in csv.reader(io.StringIO(text, newline=""))]
+    finally:
+        csv.field_size_limit(usual)
 
 
 def differences(

@@ -1,6 +1,7 @@
 """A CSV file written anew in the one form that DuckDB reads exactly, or refused with what is wrong in it.
 
-UTF-8 and LF, no header, each cell in quotes but nulls. It is written line by line into the session's spill folder, for
+UTF-8 and LF, no header, each cell in quotes but nulls, and a second, empty cell where there is one column, so that no
+line is blank. It is written line by line into the session's spill folder, for
 files that `engine.publishing.csv.scan` finds or that DuckDB refuses.
 """
 
@@ -25,11 +26,12 @@ class Rewritten:
     longest_row: int
     """Bytes."""
     rows: int
+    has_multiline_cells: bool
 
 
 def rewrite(path: Path, header: Header, target: Path, *, pad_short_rows: bool) -> Rewritten:
     """Write the rows of a file. Raises InvalidInput, which names the lines and the option that helps."""
-    width, longest, rows = len(header.names), 0, 0
+    width, longest, rows, multiline = len(header.names), 0, 0, False
     bad: list[Record] = []
     with target.open("wb") as file:
         for line, cells in read_records(path, header.dialect):
@@ -43,14 +45,14 @@ def rewrite(path: Path, header: Header, target: Path, *, pad_short_rows: bool) -
                     if len(bad) == _SHOWN_PROBLEMS:
                         break
                     continue
-            row = (
-                ",".join(["" if cell is None else f'"{cell.replace(_QUOTE, _DOUBLED)}"' for cell in cells]) + "\n"
-            ).encode()
+            written = ["" if cell is None else f'"{cell.replace(_QUOTE, _DOUBLED)}"' for cell in cells]
+            row = (",".join(written if width > 1 else [*written, ""]) + "\n").encode()
             file.write(row)
+            multiline = multiline or row.count(b"\n") > 1
             longest, rows = max(longest, len(row)), rows + 1
     if bad:
         raise InvalidInput(_ragged(path, header, bad))
-    return Rewritten(target, longest, rows)
+    return Rewritten(target, longest, rows, multiline)
 
 
 _QUOTE, _DOUBLED = '"', '""'

@@ -3,14 +3,18 @@
 DuckDB 1.5.5 with every option stated and one thread, compared with those records over generated files:
 
 - With ``new_line='\\n'`` it reads exactly: quoted line ends, a quote within an unquoted cell, a last line without its
-  end, a byte order mark, ``#``, a blank line (a null row in a file of one column, nothing in others).
+  end, a byte order mark, NUL, ``#``, a blank line (nothing). In a file of one column a blank line is a null row, and
+  some are lost where a buffer ends.
 - ``new_line='\\r\\n'`` breaks rows. Without ``new_line``, CRLF files lose rows where a buffer ends between the two
   bytes, and a lone CR or LF in a quoted cell is refused. So lines that end with CRLF are copied with LF.
 - ``a,b,`` is read as two cells in a file of two columns: a cell too many is dropped if it is null, or begins with NUL.
 - Blanks around a quoted cell (``a, "x"``, ``"x" ,b``) are dropped with its quotes.
-- With ``parallel=false``, a row with an unclosed quote at the end of the file is dropped. Without it such a row is an
-  error, and so are some files that are right, for which DuckDB asks for ``parallel=false``.
+- Without ``parallel=false``, rows are lost or doubled where a buffer ends within a quoted cell of several lines. With
+  it, all buffers stay in memory up to its limit, and a row with an unclosed quote at the end of the file is dropped. So
+  it is used for files with such cells alone, and a file with an unclosed quote is never given to DuckDB.
 
+So DuckDB is given files whose quotes all stand at the edges of cells, and which have as many delimiters outside of
+quotes as their rows have to have. A row that is too short is an error of DuckDB's, so none can make up for a long one.
 What DuckDB refuses is read again by us, so only what it would alter in silence has to be found here.
 """
 
@@ -26,7 +30,7 @@ from engine.publishing.csv.header import Header
 from engine.publishing.csv.records import MAX_RECORD_LENGTH, QUOTE, Dialect
 
 _READ_BYTES = 2 << 20
-_QUOTED = re.compile(rb'"[^"]*"')
+_BLANK_LINE = re.compile(rb"(?<=\n)\n")
 
 
 class Form(Enum):
@@ -42,34 +46,32 @@ class Scan:
     """What the bytes of a file show."""
 
     form: Form
-    lines: int
+    rows: int
     bytes: int
+    has_multiline_cells: bool = False
 
 
 def scan(path: Path, header: Header) -> Scan:
     """Look at a whole file. Raises InvalidInput if it is not in its encoding."""
     dialect, size = header.dialect, path.stat().st_size
-    simple = not any(end in name for name in header.names for end in "\r\n")
-    suspects = _Suspects(dialect, len(header.names))
-    exact = simple and dialect.escape == QUOTE
-    lines = returns = pairs = 0
+    structure = _Structure(dialect.delimiter.encode(), len(header.names))
+    before = header.line
     for chunk in _lines_of(path, dialect):
         if len(chunk) > MAX_RECORD_LENGTH:
             # Other line ends than LF, or a line beyond the maximum: the reader of records can tell.
-            exact = False
+            structure.regular = False
+        while before and chunk:
+            line, _, chunk = chunk.partition(b"\n")
+            structure.add_header(line)
+            before -= 1
+        structure.add(chunk)
+        if not structure.regular:
             break
-        lines += chunk.count(b"\n")
-        if b"\r" in chunk:
-            returns += chunk.count(b"\r")
-            pairs += chunk.count(b"\r\n")
-        exact = exact and not suspects.any_in(chunk)
-    if not exact or suspects.quotes % 2 or (returns and not returns == pairs == lines):
-        return Scan(Form.REWRITE, lines, size)
-    if returns and suspects.odd_lines:
-        # CR or CRLF within cells.
-        return Scan(Form.REWRITE, lines, size)
-    as_it_is = not returns and dialect.encoding == UTF8 and header.line == 1
-    return Scan(Form.AS_IT_IS if as_it_is else Form.COPY, lines, size)
+    simple = not any(end in name for name in header.names for end in "\r\n")
+    if not simple or dialect.escape != QUOTE or not structure.is_exact:
+        return Scan(Form.REWRITE, structure.rows, size)
+    as_it_is = not structure.returns and dialect.encoding == UTF8 and header.line == 1
+    return Scan(Form.AS_IT_IS if as_it_is else Form.COPY, structure.rows, size, structure.has_multiline_cells)
 
 
 def copy_rows(path: Path, header: Header, target: Path) -> None:
@@ -83,50 +85,82 @@ def copy_rows(path: Path, header: Header, target: Path) -> None:
             file.write(chunk.replace(b"\r\n", b"\n"))
 
 
-class _Suspects:
-    """Bytes that DuckDB may read as something else."""
+class _Structure:
+    """What stands outside of quotes: rows, delimiters and line ends, counted chunk by chunk."""
 
-    def __init__(self, dialect: Dialect, columns: int) -> None:
-        delimiter = dialect.delimiter.encode()
-        self.quotes = 0
-        self.odd_lines = False
-        """Whether quoted cells reach over lines."""
+    def __init__(self, delimiter: bytes, columns: int) -> None:
+        self.rows = self.returns = 0
+        self.regular = True
+        self.has_multiline_cells = False
         self._delimiter = delimiter
-        self._null_ends = (delimiter, delimiter + (dialect.null or "").encode())
         self._columns = columns
-        cell, end = re.escape(delimiter), rb"(?:" + re.escape(delimiter) + rb"|[\r\n]|\Z)"
-        # Within a cell, quotes are doubled: a lone one beside blanks is at the edge of a cell.
-        self._blank_before = re.compile(rb"(?:^|\n|" + cell + rb") +\"(?:\"" + end + rb"|[^\"])")
-        self._blank_after = re.compile(rb"(?:(?<!\")\"(?:\"\")*|(?<=" + cell + rb")\"\"|(?<=\n)\"\"|^\"\") +" + end)
+        self._inside = False
+        """Whether the next chunk begins within a quoted cell."""
+        self._delimiters = self._feeds = self._pairs_inside = self._blank = 0
 
-    def any_in(self, chunk: bytes) -> bool:
-        """Whether there are some in a chunk of whole lines."""
-        if b"\0" in chunk:
-            return True
-        quotes = chunk.count(b'"')
-        if quotes:
-            self.quotes += quotes
-            if b"\r" in chunk and not self.odd_lines:
-                self.odd_lines = any(line.count(b'"') % 2 for line in chunk.split(b"\n"))
-            if b' "' in chunk and self._blank_before.search(chunk):
-                return True
-            if b'" ' in chunk and self._blank_after.search(chunk):
-                return True
-        return self._has_surplus(chunk, quotes=quotes > 0)
-
-    def _has_surplus(self, chunk: bytes, *, quotes: bool) -> bool:
-        """Whether a line that ends with a null may have one cell too many."""
-        ends = self._null_ends
-        if not any(end + b"\n" in chunk or end + b"\r" in chunk or chunk.endswith(end) for end in ends):
+    @property
+    def is_exact(self) -> bool:
+        """Whether DuckDB reads the file, or its copy with LF, as it is."""
+        if not self.regular or self._inside:
             return False
-        for line in chunk.split(b"\n"):
-            text = line.removesuffix(b"\r")
-            if text.endswith(ends):
-                bare = _QUOTED.sub(b"", text) if quotes and b'"' in text else text
-                # A quote that is left belongs to a cell of several lines.
-                if bare.count(self._delimiter) != self._columns - 1 or b'"' in bare:
-                    return True
-        return False
+        if self.returns and (self.returns, self._pairs_inside) != (self._feeds, 0):
+            # Other line ends beside CRLF, or CRLF within a cell, where the copy would have LF.
+            return False
+        if self._columns == 1 and self._blank:
+            return False
+        return self._delimiters == (self._columns - 1) * self.rows
+
+    def add_header(self, line: bytes) -> None:
+        """Count a line up to the header, without its line feed."""
+        returns = line.count(b"\r")
+        self.returns += returns
+        self._feeds += 1
+        self.regular = self.regular and returns == line.endswith(b"\r")
+
+    def add(self, chunk: bytes) -> None:
+        """Count a chunk of whole lines."""
+        outside = self._outside(chunk) if self._inside or b'"' in chunk else chunk
+        feeds = outside.count(b"\n")
+        self._feeds += feeds
+        self.has_multiline_cells = self.has_multiline_cells or feeds != chunk.count(b"\n")
+        self._delimiters += outside.count(self._delimiter)
+        pairs = 0
+        if b"\r" in chunk:
+            returns, pairs = outside.count(b"\r"), outside.count(b"\r\n")
+            self.returns += returns
+            self._pairs_inside += chunk.count(b"\r\n") - pairs
+            self.regular = self.regular and returns == pairs
+            outside = outside.replace(b"\r\n", b"\n")
+        blank = len(_BLANK_LINE.findall(outside)) if b"\n\n" in outside else 0
+        blank += outside.startswith(b"\n")
+        unfinished = bool(outside) and not outside.endswith(b"\n") and not self._inside
+        self._blank += blank
+        self.rows += feeds - blank + unfinished
+
+    def _outside(self, chunk: bytes) -> bytes:
+        """The chunk with a quote in place of each quoted cell, of one that goes on from the chunk before, too."""
+        pieces = chunk.split(b'"')
+        begins_inside = self._inside
+        outside = pieces[begins_inside::2]
+        self._inside = begins_inside ^ (len(pieces) % 2 == 0)
+        # There is nothing between two quotes within a cell.
+        kept = [piece for piece in outside if piece]
+        if not kept:
+            return b'"'
+        text = b'"'.join(kept)
+        if begins_inside or not outside[0]:
+            text = b'"' + text
+        if self._inside or not outside[-1]:
+            text += b'"'
+        self._check_edges(text)
+        return text
+
+    def _check_edges(self, text: bytes) -> None:
+        """Whether each quote, which is a cell here, stands between delimiters or line ends."""
+        cells = text.count(b'"')
+        before = text.count(self._delimiter + b'"') + text.count(b'\n"') + text.startswith(b'"')
+        after = sum(text.count(b'"' + end) for end in (self._delimiter, b"\n", b"\r")) + text.endswith(b'"')
+        self.regular = self.regular and before == after == cells
 
 
 def _lines_of(path: Path, dialect: Dialect) -> Iterator[bytes]:

@@ -38,7 +38,7 @@ _SPELLINGS: tuple[tuple[ColumnType, re.Pattern[str]], ...] = tuple(
 )
 """What every cell of a type looks like; not all that looks so is one."""
 _SHORT_DECIMAL, _LONGEST_DECIMAL = 18, 38
-_IN_ONE_QUERY = 200
+_IN_ONE_QUERY = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +106,16 @@ def checked_null(cell: str) -> str:
 
 
 def comes_back(cell: str, type_: ColumnType) -> str:
-    """SQL that is true if the text cell is the one that a CSV export has for its value."""
+    """SQL that is true if the text cell is the one that a CSV export has for its value, and false or null if not."""
     if type_ == BOOLEAN:
         return f"{cell} IN ('true', 'false')"
     value = _value(cell, type_)
-    conditions = [f"coalesce(CAST({csv_text(value, type_)} AS VARCHAR) = {cell}, FALSE)"]
+    conditions = [f"CAST({csv_text(value, type_)} AS VARCHAR) = {cell}"]
     if type_.family is Family.FLOAT:
-        conditions.append(f"coalesce(isfinite({value}), FALSE) AND {cell} <> '-0.0'")
+        conditions.append(f"isfinite({value}) AND {cell} <> '-0.0'")
     calendar = within_calendar(value, type_)
     if calendar is not None:
-        conditions.append(f"coalesce({calendar}, FALSE)")
+        conditions.append(calendar)
     return f"({' AND '.join(conditions)})"
 
 
@@ -156,7 +156,7 @@ def _measures(cell: str, known: Candidates) -> list[str]:
         f"max({scale})",
         f"max(length({cell}) - 1 - starts_with({cell}, '-')::INTEGER)",
         *(
-            f"coalesce(bool_and({comes_back(cell, type_)}) FILTER ({cell} IS NOT NULL), FALSE)"
+            f"coalesce(bool_and(coalesce({comes_back(cell, type_)}, FALSE)) FILTER ({cell} IS NOT NULL), FALSE)"
             for type_ in _possible(known)
         ),
     ]
