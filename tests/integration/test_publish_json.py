@@ -10,6 +10,8 @@ import pyarrow.parquet
 import pytest
 
 from engine.errors import InvalidInput
+from engine.publishing.json.columns import Place
+from engine.publishing.json.rows import scan
 from engine.publishing.options import ReadOptions
 from tests.helpers.engine import Engine
 from tests.helpers.files import read_parquet
@@ -310,3 +312,18 @@ def test_a_property_that_hides_a_member_of_its_feature_is_refused(engine: Engine
         engine.publish(file)
     engine.publish(file, options=ReadOptions(json_path="features"))
     assert engine.export_rows() == [{**features[0], "geometry": None}]
+
+
+@pytest.mark.parametrize(
+    ("text", "layout"),
+    [
+        ('{"a": 1}\n\n{"a": 2}\r\n', "newline_delimited"),
+        ('{"a": 1} {"a": 2}', "unstructured"),
+        ('{"a": 1}\n{"a":\n2}', "unstructured"),
+        ('[{"a": 1},\n{"a": 2}]', "array"),
+    ],
+)
+def test_the_layout_is_found(tmp_path: Path, text: str, layout: str) -> None:
+    file = tmp_path / "rows"
+    file.write_text(text)
+    assert scan(file, file.name, Place(), may_be_document=False).layout == layout

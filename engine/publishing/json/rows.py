@@ -35,14 +35,14 @@ def scan(path: Path, name: str, root: Place, *, may_be_document: bool) -> RowFil
     with JsonText(path, name) as text:
         is_list = text.peek() == "["
         try:
-            for value, row in _values(text, decoder, is_list=is_list):
+            for value, row, on_its_line in _values(text, decoder, is_list=is_list):
                 if value.__class__ is not Shape or value.members is None:
                     raise BadRow(f"the row is {_what(decoder.seen(value))}, and every row is an object")
                 if len(row) > longest:
                     longest = len(row) if len(row) < _LONG_ROW else len(row.encode("utf-8", "surrogatepass"))
                 if "\\ud" in row or "\\uD" in row:
                     check_surrogates(row)
-                one_per_line = one_per_line and (number == 0 or text.line_break) and "\n" not in row
+                one_per_line = one_per_line and (number == 0 or on_its_line) and "\n" not in row
                 if value not in known:
                     known.add(value)
                     root.add(value)
@@ -62,13 +62,15 @@ def scan(path: Path, name: str, root: Place, *, may_be_document: bool) -> RowFil
     return RowFile(path, layout, number, longest)
 
 
-def _values(text: JsonText, decoder: ShapeDecoder, *, is_list: bool) -> Iterator[tuple[Any, str]]:
+def _values(text: JsonText, decoder: ShapeDecoder, *, is_list: bool) -> Iterator[tuple[Any, str, bool]]:
+    """Each value with its text, and whether a line ended before it."""
     if is_list:
         for _ in text.items("the list of rows"):
-            yield text.value(decoder.json)
+            yield *text.value(decoder.json), False
     else:
         while text.peek():
-            yield text.value(decoder.json)
+            on_its_line = text.line_break
+            yield *text.value(decoder.json), on_its_line
 
 
 def _check_columns(root: Place) -> None:

@@ -35,7 +35,7 @@ class JsonText:
         self.starts_with_mark = False
         """Whether the file begins with a byte order mark."""
         self.line_break = False
-        """Whether a line ended in what `skip_space` skipped last."""
+        """Whether a line ended since the last value."""
         self._file = path.open("rb")
 
     def __enter__(self) -> Self:
@@ -66,7 +66,6 @@ class JsonText:
 
     def skip_space(self) -> None:
         """Move to the next character that is not white space."""
-        self.line_break = False
         while True:
             found = _SPACE.match(self._buffer, self._at)
             end = self._at if found is None else found.end()
@@ -98,6 +97,7 @@ class JsonText:
                 if end < len(self._buffer) or self._ended:
                     text = self._buffer[self._at : end]
                     self._at = end
+                    self.line_break = False
                     return value, text
                 self._fill()
 
