@@ -258,7 +258,7 @@ def _prepared(path: Path, header: Header, columns: tuple[str, ...], target: Path
         case Form.AS_IT_IS:
             return file
         case Form.COPY:
-            copy_rows(path, header, target)
+            copy_rows(path, header, target, crlf=found.crlf)
             return replace(file, rows=target, skip=0)
         case Form.REWRITE:
             return _written_anew(file, target, pad=pad)

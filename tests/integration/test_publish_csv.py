@@ -39,6 +39,8 @@ EXACT: dict[str, tuple[str | bytes, list[list[str | None]]]] = {
     "semicolons": ("a;b\n1;2\n", [["a", "b"], ["1", "2"]]),
     "a cell of 3 MB": (f"a,b\n1,{'x' * 3_000_000}\n", [["a", "b"], ["1", "x" * 3_000_000]]),
     "a header of two lines": ('"a\nb",c\n1,2\n', [["a\nb", "c"], ["1", "2"]]),
+    "CRLF in a cell of UTF-16 with LF": ('a\n"x\r\ny"\n'.encode("utf-16"), [["a"], ["x\r\ny"]]),
+    "CRLF in a cell of CRLF": ('a\r\n"x\r\ny"\r\n', [["a"], ["x\r\ny"]]),
     "UTF-16": ("a,b\né,2\n".encode("utf-16"), [["a", "b"], ["é", "2"]]),
 }
 

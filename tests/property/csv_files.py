@@ -85,8 +85,8 @@ def csv_case(chance: Random) -> CsvCase:
     skipped = chance.choice([0, 0, 0, 0, 2])
     before = "".join(f"# preamble {number}\n" for number in range(skipped)) + before
     case.content = (before + "".join(map("".join, zip(lines, ends, strict=True)))).encode(encoding)
-    # A tab is usual in one kind of file, and a header without a comma is refused without its delimiter.
-    if delimiter == "\t" and chance.random() < 0.5:
+    # A tab is usual in one kind of file; there a header of one column with a comma is refused without --delimiter.
+    if delimiter == "\t" and width > 1 and chance.random() < 0.5:
         case.extension, stated = ".tsv", None
     else:
         stated = delimiter

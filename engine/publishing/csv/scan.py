@@ -49,6 +49,8 @@ class Scan:
     rows: int
     bytes: int
     has_multiline_cells: bool = False
+    crlf: bool = False
+    """Whether rows end with CRLF; cells may hold CRLF in files that end them with LF."""
 
 
 def scan(path: Path, header: Header) -> Scan:
@@ -71,10 +73,16 @@ def scan(path: Path, header: Header) -> Scan:
     if not simple or dialect.escape != QUOTE or not structure.is_exact:
         return Scan(Form.REWRITE, structure.rows, size)
     as_it_is = not structure.returns and dialect.encoding == UTF8 and header.line == 1
-    return Scan(Form.AS_IT_IS if as_it_is else Form.COPY, structure.rows, size, structure.has_multiline_cells)
+    return Scan(
+        Form.AS_IT_IS if as_it_is else Form.COPY,
+        structure.rows,
+        size,
+        structure.has_multiline_cells,
+        structure.returns > 0,
+    )
 
 
-def copy_rows(path: Path, header: Header, target: Path) -> None:
+def copy_rows(path: Path, header: Header, target: Path, *, crlf: bool) -> None:
     """Write what follows the header as UTF-8 with LF; for files whose `Form` is COPY."""
     before = header.line
     with target.open("wb") as file:
@@ -82,7 +90,7 @@ def copy_rows(path: Path, header: Header, target: Path) -> None:
             while before and chunk:
                 chunk = chunk.partition(b"\n")[2]
                 before -= 1
-            file.write(chunk.replace(b"\r\n", b"\n"))
+            file.write(chunk.replace(b"\r\n", b"\n") if crlf else chunk)
 
 
 class _Structure:
