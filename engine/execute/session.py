@@ -10,6 +10,7 @@ import duckdb
 from fsspec import AbstractFileSystem
 
 from engine.common.quoting import literal
+from engine.common.table_functions import literal_path
 from engine.common.temp_folders import spill_folder
 from engine.execute.instance_pool import Spares
 from engine.execute.spill_limit import bounded_spill
@@ -96,8 +97,10 @@ def open_session(
 
 def fence(paths: Iterable[str], *, locked: bool = True) -> list[str]:
     """What makes an instance open these paths alone, for good; ``locked`` keeps its other options as they are."""
+    # DuckDB checks the pattern that it is given, and then each file that it finds.
+    named = dict.fromkeys(name for path in paths for name in (path, literal_path(path)))
     # The allow-list goes before the fence, the fence before the lock.
-    allowed = f"SET allowed_paths=[{', '.join(map(literal, paths))}]"
+    allowed = f"SET allowed_paths=[{', '.join(map(literal, named))}]"
     lock = ["SET lock_configuration=true"] if locked else []
     return [allowed, "SET enable_external_access=false", *lock]
 

@@ -23,26 +23,21 @@ from engine.catalog.schema import ROW_ID, Field, Schema
 from engine.catalog.types import TEXT
 from engine.common.cancellation import CancelToken
 from engine.common.ids import checked_id
-from engine.common.quoting import identifier
-from engine.common.table_functions import read_parquet
+from engine.common.table_functions import exact_path, read_parquet
 from engine.common.temp_folders import spill_folder
 from engine.errors import AlreadyPublished, Conflict, EngineError, InvalidInput
 from engine.execute.session import open_session
 from engine.plan.bloom_filters import make_filters
-from engine.plan.row_ids import ROW_ID_DIGITS
 from engine.publishing.misfit import MAX_SEARCH_BYTES, row_that_does_not_fit
 from engine.publishing.options import ReadOptions
 from engine.publishing.progress import PublishPhase, PublishProgress
 from engine.publishing.schema_file import read_schema_file
 from engine.publishing.sources import Source, first_line, open_source
+from engine.publishing.spooling import USUAL_ROWS, copy_options, write_parts
 from engine.settings import DuckDBSettings
 from engine.stores.block_stream import BlockStream
 
-ROW_GROUPS_PER_PART = 16
-_COPY_OPTIONS = (
-    "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880, "
-    f"ROW_GROUPS_PER_FILE {ROW_GROUPS_PER_PART}, FILENAME_PATTERN '{{i}}'"
-)
+_COPY_OPTIONS = copy_options(USUAL_ROWS)
 _READ_BYTES = 4 * 1024 * 1024
 
 
@@ -62,6 +57,15 @@ class Publication:
     options: ReadOptions = field(default_factory=ReadOptions)
     content_sha256: str | None = None
     """Of the files and options, from a caller who wants to recognise a retry; it is stored in the manifest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a publication would be, had it been published."""
+
+    fields: tuple[Field, ...]
+    rows: int
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +106,8 @@ class Publisher:
             self._commits.advance(existing, name)
             raise already_published(run_id)
         nonce = secrets.token_hex(4)
-        with self._spooled(publication, cancel, progress) as spooled, self._undone_on_failure() as keys:
+        before = self._latest_schema(workflow, team)
+        with self._spooled(publication, before, cancel, progress) as spooled, self._undone_on_failure() as keys:
             progress.begin(PublishPhase.UPLOADING, sum(path.stat().st_size for path in spooled.parts))
             parts = tuple(
                 self._upload(
@@ -147,9 +152,17 @@ class Publisher:
             keys.clear()
             raise
 
+    def _latest_schema(self, workflow_id: str, team: str) -> Schema | None:
+        """The schema of the team's latest finished run, from whose types the next one starts."""
+        workflow = self._results.workflow(workflow_id)
+        if workflow is None or workflow.team != team or workflow.latest is None:
+            return None
+        run = self._results.run(workflow_id, workflow.latest.run_id)
+        return None if run is None else run.table
+
     @contextmanager
     def _spooled(
-        self, publication: Publication, cancel: CancelToken, progress: PublishProgress
+        self, publication: Publication, before: Schema | None, cancel: CancelToken, progress: PublishProgress
     ) -> Iterator["_Spooled"]:
         """The run as typed Parquet files in a local folder, in order; files without rows are left out."""
         progress.begin(PublishPhase.READING, _size_of(publication.files))
@@ -160,48 +173,41 @@ class Publisher:
             open_session(self._settings, threads=1, locked=False) as connection,
         ):
             with _interruptible(connection, cancel):
-                source = open_source(connection, publication.files, declared, publication.options)
+                source = open_source(connection, publication.files, declared, publication.options, before)
             if not source.fields:
                 raise InvalidInput("The files have no columns and no rows: declare the fields with --schema.")
             self._check_row_id(source, publication.row_id)
             target = folder / "parts"
-            sql = (
-                f"COPY (SELECT {_row_id(publication.row_id)} AS {ROW_ID}, * "  # noqa: S608  # quoted names
-                f"FROM ({source.sql})) TO $target ({_COPY_OPTIONS})"
-            )
             with _interruptible(connection, cancel):
+                with progress.watching(connection):
+                    source = write_parts(
+                        connection,
+                        source,
+                        publication.row_id,
+                        target,
+                        _COPY_OPTIONS,
+                        lambda found, error: _misfit(connection, publication.files, found, error, cancel),
+                    )
+                spool = sorted(target.glob("*.parquet"), key=lambda path: int(path.stem))
                 try:
-                    with progress.watching(connection):
-                        self._write(connection, sql, source, target, publication, cancel)
-                    spool = sorted(target.glob("*.parquet"), key=lambda path: int(path.stem))
                     _check_row_ids(connection, spool, publication.row_id)
                 except duckdb.Error as error:
-                    raise InvalidInput(f"A value does not fit its field: {first_line(error)}") from error
+                    raise InvalidInput(f"The row ids cannot be checked: {first_line(error)}.") from error
             row_groups = {path: read_row_groups(path) for path in spool}
             parts = {path: groups for path, groups in row_groups.items() if any(group.rows for group in groups)}
             # A single row group is read anyway.
             several = sum(map(len, parts.values())) > 1
             yield _Spooled(source, parts, connection if several and publication.row_id is not None else None)
 
-    def _write(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        sql: str,
-        source: Source,
-        target: Path,
-        publication: Publication,
-        cancel: CancelToken,
-    ) -> None:
-        try:
-            connection.execute(sql, {**source.parameters, "target": str(target)})
-        except duckdb.InvalidInputException as error:
-            cancel.raise_if_cancelled()
-            if _size_of(publication.files) > MAX_SEARCH_BYTES:
-                raise
-            row = row_that_does_not_fit(connection, source, cancel.raise_if_cancelled)
-            if not row:
-                raise
-            raise InvalidInput(f"A value does not fit its field, in row {row:,}: {first_line(error)}") from error
+    def try_out(
+        self, publication: Publication, cancel: CancelToken | None = None, progress: PublishProgress | None = None
+    ) -> Trial:
+        """Read and check all that `publish` would, and write nothing into the store. Raises InvalidInput."""
+        before = self._latest_schema(checked_id("workflow", publication.workflow), publication.team)
+        cancel, progress = cancel or CancelToken(), progress or PublishProgress()
+        with self._spooled(publication, before, cancel, progress) as spooled:
+            rows = sum(group.rows for groups in spooled.parts.values() for group in groups)
+            return Trial(spooled.source.fields, rows, spooled.source.notes)
 
     @contextmanager
     def _undone_on_failure(self) -> Iterator[list[str]]:
@@ -282,17 +288,26 @@ def _size_of(files: Sequence[Path]) -> int:
     return sum(path.stat().st_size for path in files if path.is_file())
 
 
-def _row_id(field: str | None) -> str:
-    if field is None:
-        # As text in the order of the rows, so that a part's bounds tell which ids it holds.
-        return f"lpad(CAST(row_number() OVER () - 1 AS VARCHAR), {ROW_ID_DIGITS}, '0')"
-    return f"CAST({identifier(field)} AS VARCHAR)"
+def _misfit(
+    connection: duckdb.DuckDBPyConnection,
+    files: Sequence[Path],
+    source: Source,
+    error: duckdb.Error,
+    cancel: CancelToken,
+) -> InvalidInput:
+    """The error of a value that does not fit its field, with its row if that is found in reasonable time."""
+    cancel.raise_if_cancelled()
+    row = 0
+    if isinstance(error, duckdb.InvalidInputException) and _size_of(files) <= MAX_SEARCH_BYTES:
+        row = row_that_does_not_fit(connection, source, cancel.raise_if_cancelled)
+    where = f", in row {row:,}" if row else ""
+    return InvalidInput(f"A value does not fit its field{where}: {first_line(error)}")
 
 
 def _check_row_ids(connection: duckdb.DuckDBPyConnection, spool: list[Path], row_id: str | None) -> None:
     if row_id is None:
         return
-    paths = {"paths": [str(path) for path in spool]}
+    paths = {"paths": [exact_path(path) for path in spool]}
     repeated = connection.execute(
         f"SELECT {ROW_ID} FROM {read_parquet('$paths')} GROUP BY {ROW_ID} "  # noqa: S608  # a constant name
         f"HAVING count(*) > 1 OR {ROW_ID} IS NULL OR {ROW_ID} = '' LIMIT 1",
