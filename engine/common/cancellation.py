@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from threading import Lock
 
 import duckdb
@@ -52,3 +53,23 @@ class CancelToken:
         """Raise Cancelled if `cancel` was called."""
         if self._cancelled:
             raise Cancelled(self._message)
+
+
+_CURRENT: ContextVar[CancelToken | None] = ContextVar("current_cancel_token", default=None)
+
+
+@contextmanager
+def cancelled_by(token: CancelToken) -> Iterator[None]:
+    """Let `checkpoint` in this thread raise Cancelled once the token is cancelled."""
+    before = _CURRENT.set(token)
+    try:
+        yield
+    finally:
+        _CURRENT.reset(before)
+
+
+def checkpoint() -> None:
+    """Raise Cancelled if the work of this thread was cancelled: loops that read a file call it for each piece."""
+    token = _CURRENT.get()
+    if token is not None:
+        token.raise_if_cancelled()

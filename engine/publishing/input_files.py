@@ -13,6 +13,7 @@ from typing import IO, Protocol
 import duckdb
 import pyarrow as pa
 
+from engine.common.cancellation import checkpoint
 from engine.errors import InvalidInput
 from engine.settings import megabytes
 
@@ -74,6 +75,7 @@ def spool(source: _Readable, target: Path, name: str, limit_bytes: int) -> None:
     size = 0
     with target.open("wb") as file:
         while data := source.read(_PIECE_BYTES):
+            checkpoint()
             size += len(data)
             if size > limit_bytes:
                 raise InvalidInput(

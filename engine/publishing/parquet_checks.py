@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from engine.catalog.field_names import check_names
+from engine.common.cancellation import checkpoint
 from engine.errors import InvalidInput
 from engine.publishing.renaming import renamed
 
@@ -33,6 +34,7 @@ def check_parquet(path: Path, new_names: Mapping[str, str]) -> frozenset[str]:
         fine = [field.name for field in schema if _without_nanoseconds(field.type) != field.type]
         if fine:
             for batch in file.iter_batches(columns=fine):
+                checkpoint()
                 _check_nanoseconds(batch)
         return frozenset(field.name for field in schema if pa.types.is_null(field.type))
 

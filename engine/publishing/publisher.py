@@ -21,7 +21,7 @@ from engine.catalog.removal import Removal
 from engine.catalog.row_group_stats import read_row_groups
 from engine.catalog.schema import ROW_ID, Field, Schema
 from engine.catalog.types import TEXT
-from engine.common.cancellation import CancelToken
+from engine.common.cancellation import CancelToken, cancelled_by
 from engine.common.ids import checked_id
 from engine.common.table_functions import exact_path, read_parquet
 from engine.common.temp_folders import spill_folder
@@ -274,9 +274,9 @@ class Publisher:
 
 @contextmanager
 def _interruptible(connection: duckdb.DuckDBPyConnection, cancel: CancelToken) -> Iterator[None]:
-    """Statements of the connection end with the token. Raises Cancelled, whatever an interrupted reader raised."""
+    """Statements of the connection, and readers of files, end with the token. Raises Cancelled."""
     try:
-        with cancel.watching(connection):
+        with cancelled_by(cancel), cancel.watching(connection):
             yield
     except (duckdb.Error, InvalidInput):
         cancel.raise_if_cancelled()
@@ -285,7 +285,8 @@ def _interruptible(connection: duckdb.DuckDBPyConnection, cancel: CancelToken) -
 
 
 def _size_of(files: Sequence[Path]) -> int:
-    return sum(path.stat().st_size for path in files if path.is_file())
+    found = (inner for path in files for inner in (path.rglob("*") if path.is_dir() else (path,)))
+    return sum(path.stat().st_size for path in found if path.is_file())
 
 
 def _misfit(

@@ -13,9 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from engine.errors import InvalidInput
+from engine.common.cancellation import CancelToken
+from engine.errors import Cancelled, InvalidInput
 from engine.publishing.input_files import matching, spool
 from engine.publishing.options import ReadOptions
+from engine.publishing.publisher import Publication
 from tests.helpers.engine import Engine
 
 ROWS: list[dict[str, Any]] = [{"a": "x", "n": 1}, {"a": "é", "n": 2}]
@@ -187,3 +189,30 @@ def test_parquet_with_two_thousand_columns_comes_back(engine: Engine) -> None:
     engine.publish(engine.write_parquet(table))
     exported = pyarrow.parquet.read_table(io.BytesIO(engine.export_bytes("parquet")))
     assert exported.to_pylist() == table.to_pylist()
+
+
+class CancelledAtCheckpoint(CancelToken):
+    """Cancelled while Python reads the files, at the checkpoint of that number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.left = number
+
+    def raise_if_cancelled(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            self.cancel()
+        super().raise_if_cancelled()
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.ndjson", "rows.csv.gz"])
+def test_a_cancel_ends_the_reading_of_files_too(engine: Engine, name: str) -> None:
+    lines = ['a,b\n"x\ny",1\n'] if ".csv" in name else ['{"a": 1}\n']
+    content = "".join(lines * 500_000).encode()
+    file = engine.write(name, gzip.compress(content, 1) if name.endswith(".gz") else content)
+    # The first checkpoints are those of the statements before; the reading of several MiB has more.
+    token = CancelledAtCheckpoint(4)
+    with pytest.raises(Cancelled):
+        engine.publisher.publish(Publication("w", "r", (file,), team="acme"), token)
+    assert token.left <= 0
+    assert engine.keys() == []

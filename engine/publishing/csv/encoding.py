@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
+from engine.common.cancellation import checkpoint
 from engine.errors import InvalidInput
 
 UTF8 = "utf-8-sig"
@@ -86,6 +87,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
     """The file in pieces, and an empty one at the end."""
     with path.open("rb") as file:
         while chunk := file.read(_READ_BYTES):
+            checkpoint()
             yield chunk
     yield b""
 

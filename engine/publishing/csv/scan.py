@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from engine.common.cancellation import checkpoint
 from engine.publishing.csv.encoding import UTF8, undecodable
 from engine.publishing.csv.header import Header
 from engine.publishing.csv.records import MAX_RECORD_LENGTH, QUOTE, Dialect
@@ -201,6 +202,7 @@ def _utf8(path: Path, encoding: str) -> Iterator[bytes]:
     decoder = None if encoding == UTF8 else codecs.getincrementaldecoder(encoding)()
     with path.open("rb") as file:
         while chunk := file.read(_READ_BYTES):
+            checkpoint()
             yield chunk if decoder is None else decoder.decode(chunk).encode()
     if decoder is not None:
         yield decoder.decode(b"", final=True).encode()

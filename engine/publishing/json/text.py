@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from engine.common.cancellation import checkpoint
 from engine.errors import InvalidInput, shown
 
 MAX_VALUE_CHARACTERS = 64 * 1024 * 1024
@@ -194,6 +195,7 @@ class JsonText:
             return False
         self._lines_before += self._buffer.count("\n", 0, self._at)
         rest = self._buffer[self._at :]
+        checkpoint()
         data = self._file.read(max(_PIECE_BYTES, len(rest)))
         try:
             more = self._decoder.decode(data, final=not data)
