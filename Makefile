@@ -12,8 +12,8 @@ COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --gen
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-long lint format sql azurite azurite-install locks clean screenshots bench bench-quick \
-	bench-lock bench-clean types cluster test-cluster test-cluster-quick bench-cluster cluster-clean
+.PHONY: help install run test test-long tables lint format sql azurite azurite-install locks clean screenshots bench bench-quick \
+	bench-lock bench-clean types audit cluster test-cluster test-cluster-quick bench-cluster cluster-clean
 
 help: ## Say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -44,7 +44,8 @@ test-long: install azurite-install ## Run the generated cases, the random run an
 	TAILRACE_CASES=50000 TAILRACE_CASES_SCHEMATHESIS=5000 $(BIN)/python -m pytest -q -n $(WORKERS) \
 		tests/property tests/web/test_schemathesis.py
 	TAILRACE_OPERATIONS=2500 $(BIN)/python -m pytest -q tests/random
-	TAILRACE_LOAD_CLIENTS=200 TAILRACE_LOAD_SECONDS=60 TAILRACE_HEALTH_ROWS=2000000 TAILRACE_HEALTH_SECONDS=60 \
+	TAILRACE_STALLED_READERS=1000 TAILRACE_STALLED_BODIES=150 \
+		TAILRACE_LOAD_CLIENTS=200 TAILRACE_LOAD_SECONDS=60 TAILRACE_HEALTH_ROWS=2000000 TAILRACE_HEALTH_SECONDS=60 \
 		$(BIN)/python -m pytest -q tests/load
 
 lint: install ## Check style, layers, types and the container
@@ -57,7 +58,7 @@ format: install ## Lay the code out
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-screenshots: install ## Make the README's pictures anew (needs Chromium)
+screenshots: install ## Make the pictures of README.md anew (needs Chromium)
 	$(BIN)/python -m tests.helpers.screenshots
 
 # --- bench: the peers have an environment of their own, .venv-bench/ ---
@@ -121,10 +122,21 @@ azurite: install azurite-install ## Serve the demo against a local Azurite inste
 sql: install ## Ask SQL of what is published, at a prompt (the duckdb program if there is one)
 	@$(BIN)/tailrace sql --cli
 
+tables: install ## Write the tables of settings and operators into the documents anew
+	$(BIN)/python -m tests.helpers.document_tables
+
 locks: ## Write the hashed requirement locks anew (needs uv)
 	$(COMPILE) -o requirements.lock
 	$(COMPILE) --group dev -o requirements-dev.lock
 	$(COMPILE) --extra ray --group dev -c requirements-dev.lock -o requirements-ray.lock
 
+.venv-audit/installed:
+	test -x .venv-audit/bin/python || $(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+	touch $@
+
+audit: ## Look up known vulnerabilities of the locked packages (needs pypi.org)
+	@.ci/audit
+
 clean: ## Remove everything that was installed or made
-	rm -rf .venv .tailrace tests/azurite/node_modules .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-audit .tailrace tests/azurite/node_modules .mypy_cache .ruff_cache .pytest_cache

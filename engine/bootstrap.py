@@ -4,8 +4,10 @@ from datetime import timedelta
 from functools import cache, partial
 
 from engine.catalog.catalog import ResultStore
+from engine.errors import StoreError, StoreNotInitialised
 from engine.execute.instance_pool import InstancePool
 from engine.exports.exporter import Exporter
+from engine.exports.quota import TeamQuota
 from engine.exports.store_pair import StorePair
 from engine.runners import LocalRunner, Runner
 from engine.runners.size_router import make_runner
@@ -28,8 +30,10 @@ def open_exporter(
     *,
     keep: timedelta = timedelta(days=1),
     instances: InstancePool | None = None,
+    team_limit_bytes: int | None = None,
 ) -> Exporter:
     """The exporter from the results to the exports; a file is retained for ``keep`` after its last use.
+    ``team_limit_bytes`` limits the finished exports of each team.
 
     Sessions of exports use ``instances`` if there is a pool. Both stores raise StoreUnavailable while they have no
     marker (`initialise`). Raises InvalidInput for a runner that is not available.
@@ -40,7 +44,8 @@ def open_exporter(
         made: Runner = LocalRunner(results.store, exports, duckdb, instances)
     else:
         made = make_runner(runner, storage, duckdb, results.store, exports, instances)
-    return Exporter(results, exports, duckdb, keep=keep, runner=made)
+    quota = None if team_limit_bytes is None else TeamQuota(results, exports, team_limit_bytes)
+    return Exporter(results, exports, duckdb, keep=keep, runner=made, quota=quota)
 
 
 def initialise(storage: StorageSettings, *, replace: bool = False) -> list[Role]:
@@ -49,6 +54,25 @@ def initialise(storage: StorageSettings, *, replace: bool = False) -> list[Role]
     Returns the roles of the markers that were written. See `StorePair.initialise` for ``replace`` and what is raised.
     """
     return open_pair(storage, create=True).initialise(replace=replace)
+
+
+def initialise_if_new(storage: StorageSettings) -> list[Role] | None:
+    """`initialise` both stores unless the results have their marker, for whoever publishes.
+
+    Returns None if nothing was to be done; else the roles of the markers that were written, which are none if the
+    exports cannot be reached from here. Raises StoreError.
+    """
+    results = open_results(storage).store
+    try:
+        results.head("workflow")
+    except StoreNotInitialised:
+        try:
+            return initialise(storage)
+        except StoreError:
+            # The results may have been initialised by a publisher who cannot reach the exports.
+            results.head("workflow")
+            return []
+    return None
 
 
 def open_pair(storage: StorageSettings, *, create: bool = False) -> StorePair:

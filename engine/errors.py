@@ -7,7 +7,9 @@ EngineError
 ├── NotFound            no such workflow, run or export for this team
 ├── InvalidInput        what a publisher brought is refused             (reason, remedy)
 ├── Conflict            the name is taken, or someone else was faster
+│   └── AlreadyPublished    a run of that id is there
 ├── LimitExceeded       memory or spill space ran out
+├── QuotaExceeded       the finished exports of the team leave no room
 ├── Cancelled           the caller went away or asked to stop
 ├── SourceDamaged       a part of a run is not what its manifest says
 │   └── DocumentDamaged a stored document cannot be read                (key, reason)
@@ -90,6 +92,10 @@ class Conflict(EngineError):
     code = "conflict"
 
 
+class AlreadyPublished(Conflict):
+    """The team has a run of that id already, and runs never change."""
+
+
 class LimitExceeded(EngineError):
     """Memory or spill space ran out while an export ran; nothing of it is visible."""
 
@@ -100,6 +106,12 @@ class Cancelled(EngineError):
     """The work was stopped on request; nothing of it is visible."""
 
     code = "cancelled"
+
+
+class QuotaExceeded(EngineError):
+    """The team's finished exports leave no room for another within its quota."""
+
+    code: ClassVar[str] = "quota_exceeded"
 
 
 class SourceDamaged(EngineError):

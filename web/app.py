@@ -6,34 +6,47 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route, Router
 
 from engine.common.ids import is_id
+from engine.common.malloc import set_heaps
 from engine.errors import EngineError
 from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
 from web.api.column import column
+from web.api.delete import delete_run, delete_workflow
 from web.api.download import EXPOSED_HEADERS, download
 from web.api.export import export
 from web.api.export_status import status
 from web.api.health import health, ready
+from web.api.publish import publish
 from web.api.query import query
 from web.api.rows import rows
 from web.api.workflows import workflow, workflows
-from web.auth.errors import Denied
+from web.auth.errors import Denied, Forbidden
 from web.container import Services, make_services
 from web.http.errors import answer_error
+from web.http.framing import UnambiguousFraming
 from web.jobs.admission import Busy
 from web.openapi import openapi, openapi_older
 from web.pages.docs import docs
 from web.pages.explorer import asset, explorer
-from web.settings import AdmissionSettings, AuthSettings, QuerySettings, ServerSettings, SigningSettings
+from web.settings import (
+    AdmissionSettings,
+    AuthSettings,
+    HousekeepingSettings,
+    PublishSettings,
+    QuerySettings,
+    ServerSettings,
+    SigningSettings,
+)
 from web.telemetry.access_log import Watch
 from web.telemetry.log_context import note
 from web.telemetry.metrics import metrics
@@ -42,11 +55,12 @@ from web.telemetry.request_id import RequestIds
 if TYPE_CHECKING:
     from web.mcp.endpoint import Endpoint
 
-_HANDLED = (EngineError, Denied, Busy, HTTPException, Exception)
+_HANDLED = (EngineError, Denied, Forbidden, Busy, HTTPException, ClientDisconnect, Exception)
 
 
 def create_app() -> Starlette:
     """The application as the environment configures it. Raises MissingSetting."""
+    set_heaps()
     return create_app_with(
         make_services(
             StorageSettings(),
@@ -57,6 +71,8 @@ def create_app() -> Starlette:
             AdmissionSettings(),
             QuerySettings(),
             RunnerSettings(),
+            HousekeepingSettings(),
+            PublishSettings(),
         )
     )
 
@@ -66,7 +82,7 @@ def create_app_with(services: Services) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        with services.instances.running():
+        with services.instances.running(), services.sweeping.running():
             async with assistants.running() if assistants else nullcontext():
                 yield
                 await services.close()
@@ -75,7 +91,9 @@ def create_app_with(services: Services) -> Starlette:
         lifespan=lifespan,
         routes=[
             _route("/v4/workflows", workflows, "GET"),
-            _route("/v4/workflows/{workflow_id}", workflow, "GET"),
+            _route("/v4/workflows/{workflow_id}", _workflow, "GET", "DELETE"),
+            _route("/v4/workflows/{workflow_id}/runs", publish, "POST"),
+            _route("/v4/workflows/{workflow_id}/runs/{run_id}", delete_run, "DELETE"),
             _route("/v4/workflows/{workflow_id}/data", rows, "GET"),
             _route("/v4/workflows/{workflow_id}/data/column", column, "GET"),
             _route("/v4/workflows/{workflow_id}/data/query", query, "POST"),
@@ -94,6 +112,7 @@ def create_app_with(services: Services) -> Starlette:
         middleware=[
             Middleware(RequestIds),
             Middleware(Watch),
+            Middleware(UnambiguousFraming),
             Middleware(
                 CORSMiddleware,
                 allow_origins=["*"],
@@ -105,10 +124,31 @@ def create_app_with(services: Services) -> Starlette:
         exception_handlers=dict.fromkeys(_HANDLED, answer_error),
     )
     assistants = _assistants(app, services)
+    app.router.routes.extend(_below_base(app.router.routes, services.signer.base))
     # A redirect would repeat the URL, signature and all.
     app.router.redirect_slashes = False
     app.state.services = services
     return app
+
+
+def _below_base(routes: list[BaseRoute], base_url: str) -> list[BaseRoute]:
+    """The same routes below the path of the base URL, for proxies that pass the path on unchanged.
+
+    Routes without it stay, for proxies that strip it, and are matched first.
+    """
+    # Routes match the decoded path.
+    prefix = unquote(urlsplit(base_url).path)
+    if not prefix:
+        return []
+
+    async def page(_: Request) -> Response:
+        """The page's relative addresses need the slash."""
+        return RedirectResponse(f"{base_url}/", 307)
+
+    return [
+        _route(prefix, page, "GET", "HEAD"),
+        Mount(prefix, app=Router(list(routes), redirect_slashes=False)),
+    ]
 
 
 def _assistants(app: Starlette, services: Services) -> "Endpoint | None":
@@ -117,9 +157,13 @@ def _assistants(app: Starlette, services: Services) -> "Endpoint | None":
         from web.mcp.endpoint import PATH, Endpoint  # of the extra mcp
     except ImportError:
         return None
-    endpoint = Endpoint(app, services.authenticator)
+    endpoint = Endpoint(app, services.authenticator, services.signer.base)
     app.router.routes.append(Route(PATH, endpoint))
     return endpoint
+
+
+async def _workflow(request: Request) -> Response:
+    return await (delete_workflow if request.method == "DELETE" else workflow)(request)
 
 
 def _route(path: str, endpoint: Callable[[Request], Awaitable[Response]], *methods: str) -> Route:

@@ -1,5 +1,6 @@
 """What the routes work with, made once per process from settings."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -24,11 +25,15 @@ from web.auth.key_file import KeyFile
 from web.auth.signed_urls import UrlSigner, parse_signing_keys
 from web.jobs.admission import Admission
 from web.jobs.export_jobs import ExportJobs
+from web.jobs.publish_jobs import PublishJobs
 from web.jobs.query_jobs import Queries
+from web.jobs.sweeping import Sweeping
 from web.settings import (
     AdmissionSettings,
     AuthSettings,
+    HousekeepingSettings,
     MissingSetting,
+    PublishSettings,
     QuerySettings,
     ServerSettings,
     SigningSettings,
@@ -49,7 +54,10 @@ class Services:
     jobs: ExportJobs
     tickets: Tickets
     queries: Queries
+    publishing: PublishJobs
+    grace_seconds: float
     read_urls: ReadUrls | None
+    sweeping: Sweeping
     instances: InstancePool
     """Runs while the application does: see `web.app`."""
 
@@ -59,7 +67,7 @@ class Services:
 
     async def close(self) -> None:
         """Let what runs come to its end within the grace, then cancel it."""
-        await self.jobs.close()
+        await asyncio.gather(self.jobs.close(), self.publishing.close(self.grace_seconds))
         self.queries.cancel()
 
 
@@ -72,14 +80,24 @@ def make_services(
     admission: AdmissionSettings,
     query: QuerySettings,
     runner: RunnerSettings | None = None,
+    housekeeping: HousekeepingSettings | None = None,
+    publish: PublishSettings | None = None,
 ) -> Services:
     """Check the settings and build the services. Raises MissingSetting for those without which nobody is safe.
 
     Without ``runner`` every export runs in this process. Raises InvalidInput for a runner that cannot be had.
     """
     # A quarter more than a URL lives, so that giving out another one is rarely a write.
+    housekeeping = housekeeping or HousekeepingSettings()
     instances = InstancePool(open_instance)
-    exporter = open_exporter(storage, duckdb, runner, keep=signing.url_ttl * 1.25, instances=instances)
+    exporter = open_exporter(
+        storage,
+        duckdb,
+        runner,
+        keep=signing.url_ttl * 1.25,
+        instances=instances,
+        team_limit_bytes=housekeeping.team_limit_bytes,
+    )
     places = Admission(
         at_once=admission.exports_at_once,
         queue_length=admission.queue_length,
@@ -94,7 +112,10 @@ def make_services(
         jobs=ExportJobs(exporter, tickets, places, admission),
         tickets=tickets,
         queries=Queries(query, duckdb),
+        grace_seconds=admission.grace_seconds,
+        publishing=PublishJobs(exporter.results, publish or PublishSettings(), duckdb),
         read_urls=_read_urls(signing, exporter.exports),
+        sweeping=Sweeping(exporter, duckdb, housekeeping.sweep_seconds),
         instances=instances,
     )
 

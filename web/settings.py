@@ -3,11 +3,12 @@
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
+from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings, megabytes
 
 
 class MissingSetting(Exception):
@@ -23,14 +24,38 @@ class ServerSettings(BaseSettings):
     port: int = Field(8000, ge=1, le=65535, description="Port to listen on")
     base_url: str | None = Field(
         None,
-        pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$",
-        description="What signed URLs begin with; `http://HOST:PORT` if unset",
+        # Braces belong to no URL; in a route they would stand for any segment.
+        pattern=r"^https?://[^\s/?#]+(/[^\s?#{}]*)?$",
+        description="Public address of the service, with or without a path; `http://HOST:PORT` if unset",
     )
+
+    @field_validator("host")
+    @classmethod
+    def _without_brackets(cls, host: str) -> str:
+        """Accept ``[::1]`` for ``::1``: a socket takes only the second form."""
+        return host[1:-1] if host.startswith("[") and host.endswith("]") else host
+
+    @field_validator("base_url")
+    @classmethod
+    def _with_a_host(cls, base_url: str | None) -> str | None:
+        if base_url is not None:
+            try:
+                parts = urlsplit(base_url)
+                usable = bool(parts.hostname) and parts.port != 0
+            except ValueError:
+                usable = False
+            if not usable:
+                raise ValueError("the host or port is not valid; an IPv6 address needs brackets, http://[::1]:8000")
+        return base_url
 
     @property
     def public_url(self) -> str:
-        """What signed URLs begin with, without a slash at the end."""
-        return (self.base_url or f"http://{self.host}:{self.port}").rstrip("/")
+        """The address that links begin with, without a slash at the end."""
+        if self.base_url is not None:
+            return self.base_url.rstrip("/")
+        # A zone (fe80::1%eth0) has its percent sign escaped in a URL (RFC 6874).
+        host = "[" + self.host.replace("%", "%25") + "]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
 
 
 class AuthSettings(BaseSettings):
@@ -38,7 +63,11 @@ class AuthSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="TAILRACE_", env_ignore_empty=True)
 
-    api_keys: str = Field("", repr=False, description="`key=team`, comma-separated; or `sha256:HEX=team`")
+    api_keys: str = Field(
+        "",
+        repr=False,
+        description="`key=team`, comma-separated; or `sha256:HEX=team`; `key=team:publish` may also publish and delete",
+    )
     api_keys_file: Path | None = Field(
         None, description="File of keys by `tailrace keys new`; changes count within a second, without a restart"
     )
@@ -95,6 +124,43 @@ class AdmissionSettings(BaseSettings):
     grace_seconds: int = Field(20, ge=0, description="How long running exports are waited for when the service stops")
 
 
+class PublishSettings(BaseSettings):
+    """What publishing over HTTP may take; what is received waits in the spill directory until it is published."""
+
+    model_config = SettingsConfigDict(env_prefix="TAILRACE_", env_ignore_empty=True)
+
+    publish_limit: str = Field(
+        "10GB", pattern=r"^[0-9]+(MB|GB)$", description="The most that one `POST .../runs` may bring, uncompressed"
+    )
+    max_concurrent_publishes: int = Field(
+        2, ge=1, description="Runs that are received and published side by side, shared out as exports are"
+    )
+
+    @property
+    def limit_bytes(self) -> int:
+        """`publish_limit` in bytes."""
+        return megabytes(self.publish_limit) * 1_000_000
+
+
+class ConnectionSettings(BaseSettings):
+    """How many clients are connected, and how slow they may be."""
+
+    model_config = SettingsConfigDict(env_prefix="TAILRACE_", env_ignore_empty=True)
+
+    max_connections: int = Field(
+        2000,
+        ge=1,
+        description="Connections at once; further clients wait. Fewer if the limit of open files (`ulimit -n`) does "
+        "not allow two for each connection and 128 for the rest",
+    )
+    stall_seconds: int = Field(
+        60,
+        ge=1,
+        description="How long a client may read nothing of a response, or send nothing of a request body, before its "
+        "connection is closed",
+    )
+
+
 class QuerySettings(BaseSettings):
     """What looking at rows may take: pages, facts of columns, and SQL that people type."""
 
@@ -117,14 +183,39 @@ class QuerySettings(BaseSettings):
     )
 
 
+class HousekeepingSettings(BaseSettings):
+    """What the service does to keep its store of exports in bounds."""
+
+    model_config = SettingsConfigDict(env_prefix="TAILRACE_", env_ignore_empty=True)
+
+    sweep_seconds: int = Field(
+        3600,
+        ge=0,
+        description="How often the service does what `tailrace sweep` does; 0 leaves it to a timer",
+    )
+    team_exports_limit: str | None = Field(
+        None,
+        pattern=r"^[0-9]+(MB|GB)$",
+        description="The most that finished exports of one team may take; more get a 429. No limit if unset",
+    )
+
+    @property
+    def team_limit_bytes(self) -> int | None:
+        """The limit in bytes, or None."""
+        return None if self.team_exports_limit is None else megabytes(self.team_exports_limit) * 1_000_000
+
+
 SETTINGS = (
     StorageSettings,
     ServerSettings,
     AuthSettings,
     SigningSettings,
     AdmissionSettings,
+    PublishSettings,
+    ConnectionSettings,
     QuerySettings,
+    HousekeepingSettings,
     DuckDBSettings,
     RunnerSettings,
 )
-"""Every class of settings, in the order of the README's table."""
+"""Every class of settings, in the order of the table in .container/OPERATIONS.md."""

@@ -1,25 +1,9 @@
-"""Stored types of what a source holds: from DuckDB's own types, and from the structure of JSON values.
+"""Stored types of what DuckDB reads: those of its own types that are stored as they are, or as another."""
 
-Text stays text: a value that looks like a date, a number or a boolean is one only if the publisher declares it.
-"""
-
-from collections.abc import Mapping
 from typing import Any
 
-from engine.catalog.types import BIGINT, BOOLEAN, DOUBLE, EXACT_INTEGER, FAMILIES, JSON, TEXT, TIMESTAMP, ColumnType
+from engine.catalog.types import EXACT_INTEGER, FAMILIES, JSON, TEXT, TIMESTAMP, ColumnType
 from engine.errors import InvalidInput
-
-_JSON_SCALARS = {
-    "VARCHAR": TEXT,
-    "BOOLEAN": BOOLEAN,
-    "BIGINT": BIGINT,
-    # Every value fits a BIGINT, or the later cast refuses the file: nothing is rounded.
-    "UBIGINT": BIGINT,
-    "HUGEINT": EXACT_INTEGER,
-    "DOUBLE": DOUBLE,
-    "NULL": TEXT,
-    "JSON": JSON,
-}
 
 _BROUGHT_TO = {
     "TIMESTAMP": TIMESTAMP,
@@ -31,22 +15,6 @@ _BROUGHT_TO = {
     "ENUM": TEXT,
 }
 """Types that are stored as another one. Casts are checked, so that a value which does not fit refuses the run."""
-
-
-def type_of_structure(structure: object) -> ColumnType:
-    """The stored type of DuckDB's ``json_group_structure`` of a value."""
-    if isinstance(structure, str):
-        return _JSON_SCALARS[structure]
-    if isinstance(structure, list):
-        return ColumnType.list_of(type_of_structure(structure[0]))
-    if isinstance(structure, Mapping) and structure:
-        folded = {name.lower() for name in structure}
-        # A STRUCT has no members without a name, or of one name but for case.
-        if len(folded) == len(structure) and "" not in structure:
-            return ColumnType(
-                name="STRUCT", children=tuple((name, type_of_structure(inner)) for name, inner in structure.items())
-            )
-    return JSON
 
 
 def type_of_duckdb(name: str, type_: Any) -> ColumnType:

@@ -16,7 +16,10 @@ def check_names(names: Iterable[str | None], *, within: str = "") -> None:
         if not name or "\x00" in name:
             raise InvalidInput(f"{what} has an empty name, or one with a NUL in it: name it.")
         if not within and (name.lower() in _RESERVED or name.startswith("_")):
-            raise InvalidInput(f"The column name {name!r} is reserved: rename it.")
+            raise InvalidInput(f"The column name {name!r} is reserved: rename it with --rename {name}=NEW.")
         if name.lower() in seen:
-            raise InvalidInput(f"{what} is named {seen[name.lower()]!r}, another {name!r}: rename one.")
+            raise InvalidInput(
+                f"{what} is named {seen[name.lower()]!r}, another {name!r}, and letter case does not tell names apart: "
+                "rename one."
+            )
         seen[name.lower()] = name

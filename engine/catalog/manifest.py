@@ -92,6 +92,17 @@ class Run(Document):
     started_at: AwareDatetime
     executed_at: AwareDatetime | None
     published_at: AwareDatetime
+    team: str | None = None
+    """The team that published it; None in manifests written before this member existed: the workflow's team."""
+    content_sha256: str | None = None
+    """SHA-256 of what was published with its options, if the publisher gave one, so that a retry can be recognised."""
+    notes: tuple[str, ...] = ()
+    """What was decided without being asked for, one sentence each (`engine.publishing.sources.Source.notes`)."""
+
+    @property
+    def at(self) -> datetime:
+        """When it was executed, or published if that is not known: what decides which run is the latest."""
+        return self.executed_at or self.published_at
 
     def belongs_at(self, key: str) -> bool:
         """Whether the key is this run's; what the run consists of must lie in the run's own folder."""
@@ -117,13 +128,15 @@ class LatestRun(Document):
 
 
 class Workflow(Document):
-    """A workflow: the team that owns it and its latest finished run."""
+    """A workflow: the team that owns it and its latest finished run. It begins with its first run."""
 
     format_version: Literal[1] = FORMAT_VERSION
     workflow_id: str
     team: str
     name: str
     latest: LatestRun | None = None
+    deleted: bool = False
+    """Whether its deletion has begun: to readers it does not exist, and no run can be published into it."""
 
     def belongs_at(self, key: str) -> bool:
         """Whether the key is this workflow's."""
@@ -131,7 +144,6 @@ class Workflow(Document):
 
     def advanced(self, run: Run) -> "Workflow":
         """The workflow after that run: unchanged unless the run is finished and not older than the latest."""
-        at: datetime = run.executed_at or run.published_at
-        if run.state is not State.FINISHED or (self.latest is not None and self.latest.at > at):
+        if run.state is not State.FINISHED or (self.latest is not None and self.latest.at > run.at):
             return self
-        return self.model_copy(update={"latest": LatestRun(run_id=run.run_id, at=at)})
+        return self.model_copy(update={"latest": LatestRun(run_id=run.run_id, at=run.at)})

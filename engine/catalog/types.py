@@ -11,6 +11,12 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from engine.common.quoting import identifier
 
+MAX_DEPTH = 64
+"""Levels of a type. A run's manifest nests three brackets for each, and its reader (pydantic's) allows 200."""
+
+MAX_LISTS = 16
+"""Lists within lists: each is a lambda within a lambda in SQL, which takes DuckDB twice as long to bind as the last."""
+
 
 class Family(Enum):
     """What a column is to a filter, a sort or a projection."""
@@ -117,6 +123,11 @@ class ColumnType(BaseModel):
         yield self
         for _, child in self.children:
             yield from child.walk()
+
+    def depth(self, *names: str) -> int:
+        """Levels of nested types along the deepest path; only those of these names count, if any are given."""
+        here = not names or self.name in names
+        return here + max((child.depth(*names) for _, child in self.children), default=0)
 
     def sql(self) -> str:
         """The type as DuckDB reads it."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from threading import Lock
 
 import duckdb
@@ -12,7 +13,8 @@ from engine.errors import Cancelled
 class CancelToken:
     """Set once, from any thread; running statements of watched connections are interrupted."""
 
-    def __init__(self) -> None:
+    def __init__(self, message: str = "The export was cancelled.") -> None:
+        self._message = message
         self._lock = Lock()
         self._cancelled = False
         self._stops: list[Callable[[], object]] = []
@@ -50,4 +52,24 @@ class CancelToken:
     def raise_if_cancelled(self) -> None:
         """Raise Cancelled if `cancel` was called."""
         if self._cancelled:
-            raise Cancelled("The export was cancelled.")
+            raise Cancelled(self._message)
+
+
+_CURRENT: ContextVar[CancelToken | None] = ContextVar("current_cancel_token", default=None)
+
+
+@contextmanager
+def cancelled_by(token: CancelToken) -> Iterator[None]:
+    """Let `checkpoint` in this thread raise Cancelled once the token is cancelled."""
+    before = _CURRENT.set(token)
+    try:
+        yield
+    finally:
+        _CURRENT.reset(before)
+
+
+def checkpoint() -> None:
+    """Raise Cancelled if the work of this thread was cancelled: loops that read a file call it for each piece."""
+    token = _CURRENT.get()
+    if token is not None:
+        token.raise_if_cancelled()

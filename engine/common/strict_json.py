@@ -9,6 +9,7 @@ from collections import Counter
 from decimal import Decimal, InvalidOperation
 from typing import NoReturn
 
+from engine.common.json_depth import check_nesting
 from engine.errors import shown
 
 MAX_DEPTH = 16
@@ -18,14 +19,13 @@ _LARGEST_EXPONENT = 400
 
 def loads(text: str) -> object:
     """Read JSON text: integers as int, other numbers as Decimal, exactly. Raises ValueError with a sentence."""
+    check_nesting(text, MAX_DEPTH)
     try:
         value = json.loads(
             text, parse_float=_decimal, parse_int=_integer, parse_constant=_refuse, object_pairs_hook=_object
         )
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON: {error.msg} at character {error.pos + 1}") from None
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
     _check(value, MAX_DEPTH)
     return value
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from engine.common.private_files import make_folders
 from engine.errors import StoreUnavailable
 
 _PREFIX = "tailrace-spill-"
@@ -22,7 +23,7 @@ def spill_folder(parent: Path) -> Iterator[Path]:
     Raises StoreUnavailable if it cannot be made: ``parent`` is a file, a broken link, full or read-only.
     """
     try:
-        parent.mkdir(parents=True, exist_ok=True)
+        make_folders(parent)
         folder = tempfile.mkdtemp(dir=parent, prefix=_PREFIX)
     except OSError as error:
         raise StoreUnavailable(

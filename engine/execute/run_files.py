@@ -7,6 +7,7 @@ from datetime import datetime
 from fsspec import AbstractFileSystem
 
 from engine.catalog.manifest import Part
+from engine.common.table_functions import exact_path
 from engine.execute.filesystems import PART, STAGE, PartFileSystem
 from engine.stores.port import ObjectStore
 
@@ -41,7 +42,7 @@ class RunFiles:
 def source_of(store: ObjectStore, key: str) -> str:
     """The path at which DuckDB opens a part: a local file, or a URL of `PartFileSystem`."""
     path = store.local_path(key)
-    return f"{PART}://{key}" if path is None else str(path.absolute())
+    return f"{PART}://{key}" if path is None else exact_path(path)
 
 
 def target_of(ordinal: int) -> str:

@@ -10,6 +10,7 @@ import duckdb
 from fsspec import AbstractFileSystem
 
 from engine.common.quoting import literal
+from engine.common.table_functions import literal_path
 from engine.common.temp_folders import spill_folder
 from engine.execute.instance_pool import InstancePool
 from engine.execute.spill_limit import limit_spill
@@ -97,8 +98,10 @@ def open_session(
 
 def fence(paths: Iterable[str], *, locked: bool = True) -> list[str]:
     """Statements that limit an instance to these paths for good; ``locked`` also freezes its other settings."""
+    # DuckDB checks the pattern that it is given, and then each file that matches.
+    names = dict.fromkeys(name for path in paths for name in (path, literal_path(path)))
     # The order matters: the second statement freezes the allow-list, the third freezes all settings.
-    allowed = f"SET allowed_paths=[{', '.join(map(literal, paths))}]"
+    allowed = f"SET allowed_paths=[{', '.join(map(literal, names))}]"
     lock = ["SET lock_configuration=true"] if locked else []
     return [allowed, "SET enable_external_access=false", *lock]
 

@@ -81,6 +81,7 @@ def metadata_of(plan: ExportPlan, *, rows: int, sha256: str, until: datetime) ->
         "rows": str(rows),
         "sha256": sha256,
         "run": plan.run.run_id,
+        "version": plan.run.version,
         "format": plan.request.format.name,
         "until": until.isoformat(),
         "rowids": str(plan.request.include_row_ids).lower(),

@@ -16,8 +16,10 @@ from engine.errors import (
     ObjectMissing,
     SourceDamaged,
 )
+from engine.exports.deletion import is_exportable
 from engine.exports.export import Export, ExportFile, export_key, export_of, file_of, metadata_of
 from engine.exports.leases import Leases
+from engine.exports.quota import TeamQuota
 from engine.plan.bloom_filters import prune_by_bloom
 from engine.plan.planner import ExportPlan, make_plan, with_row_groups
 from engine.plan.ranges import TARGET_BYTES
@@ -28,6 +30,7 @@ from engine.settings import DuckDBSettings
 from engine.stores.documents import LOG, log_damage
 from engine.stores.port import ObjectInfo, ObjectStore
 
+_RUN_DELETED = "The run was deleted while it was exported."
 _NO_EXPORT = "There is no such export: it expired, was never made, or belongs to another team."
 
 
@@ -48,6 +51,7 @@ class Exporter:
         range_bytes: int = TARGET_BYTES,
         keep: timedelta = timedelta(days=1),
         runner: Runner | None = None,
+        quota: TeamQuota | None = None,
     ) -> None:
         self.results = results
         self._exports = exports
@@ -56,6 +60,7 @@ class Exporter:
         self._range_bytes = range_bytes
         self._keep = keep
         self._leases = Leases(exports)
+        self._quota = quota
 
     def plan(self, request: ExportRequest, team: str) -> ExportPlan:
         """Hold a request against the run that it names. Raises NotFound or InvalidRequest."""
@@ -101,7 +106,8 @@ class Exporter:
         """The finished export of a plan: the object that is there already, or a new one.
 
         ``looked``: `finished` has just said that there is none, and one that comes meanwhile is found by the commit.
-        Raises LimitExceeded, SourceDamaged, Cancelled, ClusterUnavailable or StoreError; then nothing of it is visible.
+        Raises LimitExceeded, QuotaExceeded, SourceDamaged, Cancelled, ClusterUnavailable or StoreError; then nothing
+        of it is visible.
         """
         found = None if looked else self.finished(plan)
         if found is not None:
@@ -162,19 +168,30 @@ class Exporter:
         self._exports.read(info.key, length=1, etag=info.etag)
 
     def _write(self, plan: ExportPlan, key: str, cancel: CancelToken, progress: Progress) -> ObjectInfo:
-        self.results.check_parts(plan.run)
-        plan = self.prune_by_bloom(plan, cancel)
+        if self._quota is not None:
+            self._quota.check(plan.run.workflow_id)
         try:
+            self.results.check_parts(plan.run)
+            plan = self.prune_by_bloom(plan, cancel)
             with self._runner.stage(plan, key, cancel, progress) as staged:
-                return self._commit(plan, key, staged, cancel)
-        except (ObjectMissing, ObjectChanged) as error:
-            raise SourceDamaged(PART_CHANGED) from error
+                info = self._commit(plan, key, staged, cancel)
+        except (ObjectMissing, ObjectChanged, SourceDamaged) as error:
+            if not is_exportable(self.results, plan.run):
+                raise NotFound(_RUN_DELETED) from error
+            raise error if isinstance(error, SourceDamaged) else SourceDamaged(PART_CHANGED) from error
+        if not is_exportable(self.results, plan.run):
+            # Deleted since the request was planned: who deleted it may have looked for its exports before this one.
+            self._exports.delete(key)
+            raise NotFound(_RUN_DELETED)
+        return info
 
     def _commit(self, plan: ExportPlan, key: str, staged: Staged, cancel: CancelToken) -> ObjectInfo:
         if plan.is_full_run and staged.rows != plan.run.rows:
             raise SourceDamaged("The run holds another number of rows than its description says.")
         # Reads of a store are pinned to the version; files of a directory can be replaced while they are read.
         self.results.check_parts(plan.run)
+        if self._quota is not None:
+            self._quota.check(plan.run.workflow_id, staged.size)
         cancel.raise_if_cancelled()
         metadata = metadata_of(plan, rows=staged.rows, sha256=staged.sha256, until=self._clock() + self._keep)
         try:

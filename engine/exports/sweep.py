@@ -1,10 +1,9 @@
 """Removes what nobody needs any more: expired exports, tickets that are over, what died left behind.
 
 Safe beside running exports, publishers and readers: exports go by `engine.exports.leases`, everything else only after
-a day in which nobody named it.
+a day in which nobody named it. Deletions that were interrupted are completed at once.
 """
 
-import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -13,14 +12,15 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from engine.catalog.catalog import PART, ROW_ID_FILTERS, ResultStore
-from engine.common.ids import EXPORT_ID, ID, is_id
+from engine.common.ids import is_id
 from engine.common.temp_folders import abandoned
 from engine.errors import SourceDamaged
+from engine.exports.deletion import EXPORT_OBJECT
 from engine.exports.export import kept_until
 from engine.exports.leases import SUFFIX as LEASE
 from engine.exports.leases import Leases
 from engine.exports.status import SUFFIX as TICKET
-from engine.request.formats import FORMATS
+from engine.exports.unfinished import RunVersions, Unfinished
 from engine.stores.port import ObjectInfo, ObjectStore
 
 LINGER = timedelta(hours=1)
@@ -28,11 +28,6 @@ LINGER = timedelta(hours=1)
 
 FORGOTTEN = timedelta(days=1)
 """How old something is that a live export or publisher would have named by now."""
-
-_EXTENSIONS = "|".join(format_.extension for format_ in FORMATS.values())
-_OURS = re.compile(
-    rf"{ID.pattern}/{EXPORT_ID.pattern}(\.({_EXTENSIONS})({re.escape(LEASE)})?|{re.escape(TICKET)})", re.ASCII
-)
 
 
 @dataclass
@@ -64,11 +59,15 @@ class Sweeper:
         self._now = now
         self._dry = dry
         self._swept = Swept()
+        self._runs = RunVersions(results)
 
     def sweep(self) -> Swept:
         """Do it. Raises StoreError; what was removed by then is gone."""
+        unfinished = Unfinished(self._results, self._exports, forgotten=self._now - FORGOTTEN, dry=self._dry)
+        self._swept.removed.update(unfinished.complete())
+        self._swept.damaged += unfinished.damaged
         # Only what bears the name of an export: results may lie in the same container.
-        ours = [info for info in self._exports.list("") if _OURS.fullmatch(info.key)]
+        ours = [info for info in self._exports.list("") if EXPORT_OBJECT.fullmatch(info.key)]
         documents = [info for info in ours if info.key.endswith((LEASE, TICKET))]
         files = {info.key for info in ours if info not in documents and not self._sweep_export(info)}
         self._sweep_documents(documents, files)
@@ -81,6 +80,9 @@ class Sweeper:
     def _sweep_export(self, listed: ObjectInfo) -> bool:
         info = self._exports.head(listed.key)
         if info is None:
+            return True
+        if self._runs.deleted(info):
+            self._remove(self._exports, info, "exports")
             return True
         until = kept_until(info)
         before = self._now - LINGER

@@ -44,7 +44,7 @@ def verify_results(
         workflow = folder.partition("=")[2]
         try:
             if names == ["workflow.json"] and run_id is None:
-                results.load_workflow(workflow)
+                results.stored_workflow(workflow)
             elif names[1:] == ["run.json"] and run_id in (None, names[0].partition("=")[2]):
                 run = results.run(workflow, names[0].partition("=")[2])
                 if run is not None:

@@ -11,6 +11,8 @@ from typing import Any
 TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, SET, MAP, STRUCT, UUID = range(1, 14)
 _FIXED = {BYTE: 1, DOUBLE: 8, UUID: 16}
 _LONG_LIST = 15
+_MAX_DEPTH = 64
+"""Structs, lists and maps within each other; a footer of Parquet has seven."""
 
 
 @dataclass(slots=True)
@@ -48,7 +50,7 @@ def decode(data: bytes) -> Struct:
     """Decode the struct at the beginning of the data. Raises ValueError if it is malformed."""
     try:
         return _Reader(data).struct()
-    except (IndexError, KeyError, RecursionError) as error:
+    except (IndexError, KeyError) as error:
         raise ValueError("not a struct in Thrift's compact protocol") from error
 
 
@@ -63,6 +65,7 @@ class _Reader:
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._position = 0
+        self._depth = 0
 
     def struct(self) -> Struct:
         fields: dict[int, tuple[int, Any]] = {}
@@ -74,20 +77,24 @@ class _Reader:
         return Struct(fields)
 
     def _value(self, kind: int) -> Any:
+        if kind in (STRUCT, LIST, SET, MAP):
+            return self._nested(kind)
         if kind in (I16, I32, I64):
             return _unzigzag(self._varint())
         if kind == BINARY:
             return self._bytes(self._varint())
-        if kind == STRUCT:
-            return self.struct()
-        if kind in (LIST, SET):
-            return self._list()
-        if kind == MAP:
-            return self._map()
         if kind in (TRUE, FALSE):
             # In a list, a boolean is a separate byte.
             return self._bytes(1)
         return self._bytes(_FIXED[kind])
+
+    def _nested(self, kind: int) -> Any:
+        if self._depth == _MAX_DEPTH:
+            raise ValueError("nested too deeply")
+        self._depth += 1
+        value = self.struct() if kind == STRUCT else self._map() if kind == MAP else self._list()
+        self._depth -= 1
+        return value
 
     def _list(self) -> List:
         header = self._byte()

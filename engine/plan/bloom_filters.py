@@ -19,7 +19,7 @@ from engine.catalog.manifest import Part, RowGroup
 from engine.catalog.schema import ROW_ID
 from engine.common.cancellation import CancelToken
 from engine.common.concurrency import read_all
-from engine.common.table_functions import read_parquet
+from engine.common.table_functions import exact_path, read_parquet
 from engine.errors import SourceDamaged
 from engine.plan.planner import ExportPlan
 from engine.plan.ranges import RowGroupMask
@@ -58,7 +58,7 @@ def make_filters(connection: duckdb.DuckDBPyConnection, path: Path, groups: Sequ
             f"halves AS MATERIALIZED (SELECT CAST(h >> 32 AS BIGINT) AS a, CAST(h & {_LOW} AS BIGINT) AS b FROM hashes)"
             f" SELECT CAST({sets} AS BLOB) FROM halves"
         )
-        parameters = {"paths": [str(path)], "first": first, "end": first + group.rows}
+        parameters = {"paths": [exact_path(path)], "first": first, "end": first + group.rows}
         found = connection.execute(sql, parameters).fetchone()
         if found is None:
             raise AssertionError("an aggregate is one row")

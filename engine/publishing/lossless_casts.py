@@ -27,6 +27,9 @@ def keeps_text(cell: str, type_: ColumnType) -> str | None:
             return f"({matches(cell, INSTANT_PATTERN)} AND NOT regexp_matches({cell}, {literal(_FINER_THAN_STORED)}))"
         case Family.INTEGER:
             return matches(cell, r"[+-]?\d+")
+        case Family.DECIMAL:
+            # Digits beyond the scale would be rounded, unless they are zeros.
+            return matches(cell, rf"[+-]?\d+(\.\d{{0,{type_.scale or 0}}}0*)?")
         case Family.FLOAT:
             return f"({cell} IN ('NaN', 'Infinity', '-Infinity') OR {_is_number(cell)})"
         case Family.BOOLEAN:

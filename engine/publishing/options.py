@@ -27,5 +27,7 @@ class ReadOptions:
     """Text of an unquoted CSV cell that is null, beside the empty cell."""
     types: Literal["auto", "text"] = "auto"
     """Whether CSV columns get the types that keep every cell as it is written, or stay text."""
+    format: str | None = None
+    """One of `engine.publishing.file_kinds.FORMATS`; the names of the files decide, or else their content."""
     json_path: str | None = None
     """Dotted path of the list of rows within a JSON document."""

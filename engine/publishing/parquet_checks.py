@@ -4,20 +4,23 @@ Probed with DuckDB 1.5.5: nanoseconds in UTC, of times of day and in INT96 are c
 than 38 digits become doubles, members of one name but for case are renamed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet
 
 from engine.catalog.field_names import check_names
+from engine.common.cancellation import checkpoint
 from engine.errors import InvalidInput
+from engine.publishing.renaming import renamed
 
 
-def check_parquet(path: Path) -> frozenset[str]:
+def check_parquet(path: Path, new_names: Mapping[str, str]) -> frozenset[str]:
     """Raise InvalidInput, which names the column, if a value would not be read as it is.
 
-    Returns the columns of Arrow's type null, which DuckDB takes for integers.
+    ``new_names`` are those of columns that the publisher renames. Returns the columns of Arrow's type null,
+    which DuckDB takes for integers.
     """
     try:
         opened = pyarrow.parquet.ParquetFile(path)
@@ -25,14 +28,22 @@ def check_parquet(path: Path) -> frozenset[str]:
         raise InvalidInput(f"The file {path.name} cannot be read as Parquet: {error}.") from error
     with opened as file:
         schema = file.schema_arrow
-        check_names(schema.names)
+        check_names(renamed(schema.names, new_names))
         for field in schema:
             _check_type(field.name, field.type)
         fine = [field.name for field in schema if _without_nanoseconds(field.type) != field.type]
         if fine:
             for batch in file.iter_batches(columns=fine):
+                checkpoint()
                 _check_nanoseconds(batch)
         return frozenset(field.name for field in schema if pa.types.is_null(field.type))
+
+
+def geo_metadata_of(path: Path) -> str | None:
+    """What a GeoParquet file says of its geometries, as JSON; None of other files."""
+    metadata = pyarrow.parquet.read_metadata(path).metadata or {}
+    text = metadata.get(b"geo")
+    return None if text is None else text.decode("utf-8", "replace")
 
 
 def _check_type(path: str, type_: pa.DataType) -> None:

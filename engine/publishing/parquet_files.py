@@ -15,10 +15,10 @@ from engine.catalog.duckdb_types import type_of_duckdb
 from engine.catalog.schema import Field
 from engine.catalog.types import TEXT, ColumnType
 from engine.common.quoting import identifier
-from engine.common.table_functions import read_parquet
+from engine.common.table_functions import exact_path, read_parquet
 from engine.publishing.lossless_casts import keeps_column
 from engine.publishing.options import ReadOptions
-from engine.publishing.parquet_checks import check_parquet
+from engine.publishing.parquet_checks import check_parquet, geo_metadata_of
 from engine.publishing.selecting import checked, missing, stored
 from engine.publishing.unify_types import reconcile_all
 
@@ -39,15 +39,18 @@ class ParquetFiles:
     """Runs of files with one layout each, in the order of the publication."""
 
     groups: tuple[tuple[_Layout, tuple[str, ...]], ...]
+    geo_metadata: tuple[str, ...] = ()
+    """Of GeoParquet files, each that differs."""
 
     @classmethod
-    def look(
-        cls, connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], _options: ReadOptions
-    ) -> "ParquetFiles":
+    def look(cls, connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], options: ReadOptions) -> "ParquetFiles":
         """Read the schemas. Raises InvalidInput for what cannot be exported exactly, or duckdb.Error."""
-        layouts = [(_layout(connection, path), str(path.absolute())) for path in paths]
+        # Geometries stay the bytes (WKB) that they are in the file.
+        connection.execute("SET enable_geoparquet_conversion=false")
+        layouts = [(_layout(connection, path, options), exact_path(path)) for path in paths]
         groups = groupby(layouts, key=lambda item: item[0])
-        return cls(tuple((layout, tuple(path for _, path in items)) for layout, items in groups))
+        geo_metadata = dict.fromkeys(text for path in paths if (text := geo_metadata_of(path)) is not None)
+        return cls(tuple((layout, tuple(path for _, path in items)) for layout, items in groups), tuple(geo_metadata))
 
     @property
     def found(self) -> dict[str, ColumnType | None]:
@@ -65,8 +68,8 @@ class ParquetFiles:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Nothing is decided without being asked for."""
-        return ()
+        """The metadata of geometries, which are columns of bytes here."""
+        return tuple(f"Geometries are WKB in BLOB columns. GeoParquet metadata: {text}" for text in self.geo_metadata)
 
     def select(self, fields: Sequence[Field]) -> str:
         """The fields in their stored types, row by row in the order of the files."""
@@ -76,10 +79,10 @@ class ParquetFiles:
         )
 
 
-def _layout(connection: duckdb.DuckDBPyConnection, path: Path) -> _Layout:
-    nulls = check_parquet(path)
+def _layout(connection: duckdb.DuckDBPyConnection, path: Path, options: ReadOptions) -> _Layout:
+    nulls = check_parquet(path, options.rename)
     sql = f"SELECT * FROM {read_parquet('$path')} LIMIT 0"  # noqa: S608  # our own SQL
-    relation = connection.sql(sql, params={"path": str(path.absolute())})
+    relation = connection.sql(sql, params={"path": exact_path(path)})
     return {
         name: _Column(str(type_), None if name in nulls else type_of_duckdb(name, type_))
         for name, type_ in zip(relation.columns, relation.types, strict=True)

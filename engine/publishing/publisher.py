@@ -1,12 +1,12 @@
-"""Publishing a run: files in, typed Parquet parts out, the manifest last.
+"""Publishing a run: files in, typed Parquet parts out, the manifest last, and after it the workflow.
 
-Nothing is visible to a reader before ``run.json`` is: the parts of a publication that died are files that no
-document names, and their names are never used again.
+Nothing is visible to a reader before ``run.json`` is, and nothing of a new workflow before its first run: the parts of
+a publication that died are files that no document names, and their names are never used again.
 """
 
 import hashlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,29 +15,29 @@ from pathlib import Path
 import duckdb
 
 from engine.catalog.catalog import PART, ROW_ID_FILTERS, ResultStore
+from engine.catalog.commits import Commits, already_published
 from engine.catalog.manifest import Part, RowGroup, Run, RunObject, State, run_prefix
+from engine.catalog.removal import Removal
 from engine.catalog.row_group_stats import read_row_groups
 from engine.catalog.schema import ROW_ID, Field, Schema
 from engine.catalog.types import TEXT
+from engine.common.cancellation import CancelToken, cancelled_by
 from engine.common.ids import checked_id
-from engine.common.quoting import identifier
-from engine.common.table_functions import read_parquet
+from engine.common.table_functions import exact_path, read_parquet
 from engine.common.temp_folders import spill_folder
-from engine.errors import Conflict, EngineError, InvalidInput
+from engine.errors import AlreadyPublished, Conflict, EngineError, InvalidInput
 from engine.execute.session import open_session
 from engine.plan.bloom_filters import make_filters
-from engine.plan.row_ids import ROW_ID_DIGITS
+from engine.publishing.misfit import MAX_SEARCH_BYTES, row_that_does_not_fit
 from engine.publishing.options import ReadOptions
+from engine.publishing.progress import PublishPhase, PublishProgress
 from engine.publishing.schema_file import read_schema_file
 from engine.publishing.sources import Source, first_line, open_source
+from engine.publishing.spooling import USUAL_ROWS, copy_options, write_parts
 from engine.settings import DuckDBSettings
 from engine.stores.block_stream import BlockStream
 
-ROW_GROUPS_PER_PART = 16
-_COPY_OPTIONS = (
-    "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880, "
-    f"ROW_GROUPS_PER_FILE {ROW_GROUPS_PER_PART}, FILENAME_PATTERN '{{i}}'"
-)
+_COPY_OPTIONS = copy_options(USUAL_ROWS)
 _READ_BYTES = 4 * 1024 * 1024
 
 
@@ -55,6 +55,17 @@ class Publication:
     executed_at: datetime | None = None
     state: State = State.FINISHED
     options: ReadOptions = field(default_factory=ReadOptions)
+    content_sha256: str | None = None
+    """Of the files and options, from a caller who wants to recognise a retry; it is stored in the manifest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a publication would be, had it been published."""
+
+    fields: tuple[Field, ...]
+    rows: int
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,22 +83,36 @@ class Publisher:
     def __init__(self, results: ResultStore, settings: DuckDBSettings) -> None:
         self._results = results
         self._settings = settings
+        self._commits = Commits(results)
+        self._removal = Removal(results)
 
-    def publish(self, publication: Publication) -> Run:
-        """Publish a run and return it. Raises InvalidInput, Conflict or StoreError; then no reader sees any of it."""
+    def publish(
+        self, publication: Publication, cancel: CancelToken | None = None, progress: PublishProgress | None = None
+    ) -> Run:
+        """Publish a run and return it.
+
+        Raises InvalidInput, AlreadyPublished or another Conflict, Cancelled or StoreError; then no reader sees any of
+        it, and a workflow that was not there is not there. ``cancel`` counts until the manifest is written.
+        """
+        cancel, progress = cancel or CancelToken(), progress or PublishProgress()
         started = datetime.now(UTC)
         workflow, run_id = checked_id("workflow", publication.workflow), checked_id("run", publication.run)
         team = checked_id("team", publication.team)
-        self._results.claim(workflow, team, publication.name or workflow)
-        existing = self._results.run(workflow, run_id)
+        name = publication.name or workflow
+        self._commits.check_publisher(workflow, team)
+        existing = self._commits.existing(workflow, run_id, team)
         if existing is not None:
             # A publisher that died after its manifest leaves a run that is not the latest yet.
-            self._results.advance(existing)
-            raise Conflict(f"The run {run_id} is published already; runs never change: take a new id.")
+            self._commits.advance(existing, name)
+            raise already_published(run_id)
         nonce = secrets.token_hex(4)
-        with self._spooled(publication) as spooled, self._undone_on_failure() as keys:
+        before = self._latest_schema(workflow, team)
+        with self._spooled(publication, before, cancel, progress) as spooled, self._undone_on_failure() as keys:
+            progress.begin(PublishPhase.UPLOADING, sum(path.stat().st_size for path in spooled.parts))
             parts = tuple(
-                self._upload(spooled, path, f"{run_prefix(workflow, run_id)}part-{index:05d}-{nonce}", keys)
+                self._upload(
+                    spooled, path, f"{run_prefix(workflow, run_id)}part-{index:05d}-{nonce}", keys, cancel, progress
+                )
                 for index, path in enumerate(spooled.parts)
             )
             run = Run(
@@ -102,48 +127,87 @@ class Publisher:
                 started_at=started,
                 executed_at=publication.executed_at,
                 published_at=datetime.now(UTC),
+                team=team,
+                content_sha256=publication.content_sha256,
+                notes=spooled.source.notes,
             )
-            try:
-                self._results.add(run)
-            except Conflict:
-                raise
-            except BaseException:
-                # The manifest may be there all the same, its answer lost: what it names must stay. If it is not, a
-                # sweep removes the parts.
-                keys.clear()
-                raise
-        self._results.advance(run)
+            cancel.raise_if_cancelled()
+            self._commit(run, name, keys)
         return run
 
+    def _commit(self, run: Run, name: str, keys: list[str]) -> None:
+        """Make the run visible. What is left in ``keys`` when it raises is removed, in that order."""
+        try:
+            self._commits.add(run)
+            self._commits.advance(run, name)
+        except AlreadyPublished:
+            raise
+        except Conflict:
+            # The workflow went to another team, or was deleted. The manifest goes before the parts.
+            self._removal.remove_manifest(run)
+            raise
+        except BaseException:
+            # The manifest may be there all the same, its answer lost: what it names must stay. If it is not, a
+            # sweep removes the parts; if it is, publishing again makes it the latest.
+            keys.clear()
+            raise
+
+    def _latest_schema(self, workflow_id: str, team: str) -> Schema | None:
+        """The schema of the team's latest finished run, from whose types the next one starts."""
+        workflow = self._results.workflow(workflow_id)
+        if workflow is None or workflow.team != team or workflow.latest is None:
+            return None
+        run = self._results.run(workflow_id, workflow.latest.run_id)
+        return None if run is None else run.table
+
     @contextmanager
-    def _spooled(self, publication: Publication) -> Iterator["_Spooled"]:
+    def _spooled(
+        self, publication: Publication, before: Schema | None, cancel: CancelToken, progress: PublishProgress
+    ) -> Iterator["_Spooled"]:
         """The run as typed Parquet files in a local folder, in order; files without rows are left out."""
+        progress.begin(PublishPhase.READING, _size_of(publication.files))
         declared = None if publication.schema is None else read_schema_file(publication.schema)
         with (
             spill_folder(self._settings.spill_directory) as folder,
             # One thread keeps the order of the rows for free.
             open_session(self._settings, threads=1, locked=False) as connection,
         ):
-            source = open_source(connection, publication.files, declared, publication.options)
+            with _interruptible(connection, cancel):
+                source = open_source(connection, publication.files, declared, publication.options, before)
             if not source.fields:
                 raise InvalidInput("The files have no columns and no rows: declare the fields with --schema.")
             self._check_row_id(source, publication.row_id)
             target = folder / "parts"
-            sql = (
-                f"COPY (SELECT {_row_id(publication.row_id)} AS {ROW_ID}, * "  # noqa: S608  # quoted names
-                f"FROM ({source.sql})) TO $target ({_COPY_OPTIONS})"
-            )
-            try:
-                connection.execute(sql, {**source.parameters, "target": str(target)})
+            with _interruptible(connection, cancel):
+                with progress.watching(connection):
+                    source = write_parts(
+                        connection,
+                        source,
+                        publication.row_id,
+                        target,
+                        _COPY_OPTIONS,
+                        lambda found, error: _misfit(connection, publication.files, found, error, cancel),
+                    )
                 spool = sorted(target.glob("*.parquet"), key=lambda path: int(path.stem))
-                _check_row_ids(connection, spool, publication.row_id)
-            except duckdb.Error as error:
-                raise InvalidInput(f"A value does not fit its field: {first_line(error)}") from error
+                try:
+                    _check_row_ids(connection, spool, publication.row_id)
+                except duckdb.Error as error:
+                    raise InvalidInput(f"The row ids cannot be checked: {first_line(error)}.") from error
             row_groups = {path: read_row_groups(path) for path in spool}
             parts = {path: groups for path, groups in row_groups.items() if any(group.rows for group in groups)}
             # A single row group is read anyway.
             several = sum(map(len, parts.values())) > 1
             yield _Spooled(source, parts, connection if several and publication.row_id is not None else None)
+
+    def try_out(
+        self, publication: Publication, cancel: CancelToken | None = None, progress: PublishProgress | None = None
+    ) -> Trial:
+        """Read and check all that `publish` would, and write nothing into the store. Raises InvalidInput."""
+        before = self._latest_schema(checked_id("workflow", publication.workflow), publication.team)
+        cancel, progress = cancel or CancelToken(), progress or PublishProgress()
+        with self._spooled(publication, before, cancel, progress) as spooled:
+            rows = sum(group.rows for groups in spooled.parts.values() for group in groups)
+            return Trial(spooled.source.fields, rows, spooled.source.notes)
 
     @contextmanager
     def _undone_on_failure(self) -> Iterator[list[str]]:
@@ -159,7 +223,15 @@ class Publisher:
                     continue
             raise
 
-    def _upload(self, spooled: "_Spooled", path: Path, name: str, keys: list[str]) -> Part:
+    def _upload(
+        self,
+        spooled: "_Spooled",
+        path: Path,
+        name: str,
+        keys: list[str],
+        cancel: CancelToken,
+        progress: PublishProgress,
+    ) -> Part:
         groups, key = spooled.parts[path], name + PART
         keys.append(key)
         with (
@@ -167,7 +239,9 @@ class Publisher:
             BlockStream(self._results.store, key, content_type="application/vnd.apache.parquet") as stream,
         ):
             while data := file.read(_READ_BYTES):
+                cancel.raise_if_cancelled()
                 stream.append(data)
+                progress.add_bytes(len(data))
             info = stream.commit({"sha256": stream.sha256})
         return Part(
             key=key,
@@ -198,17 +272,43 @@ class Publisher:
             raise InvalidInput(f"There is no field {row_id!r} to take row ids from: --row-id names a column.")
 
 
-def _row_id(field: str | None) -> str:
-    if field is None:
-        # As text in the order of the rows, so that a part's bounds tell which ids it holds.
-        return f"lpad(CAST(row_number() OVER () - 1 AS VARCHAR), {ROW_ID_DIGITS}, '0')"
-    return f"CAST({identifier(field)} AS VARCHAR)"
+@contextmanager
+def _interruptible(connection: duckdb.DuckDBPyConnection, cancel: CancelToken) -> Iterator[None]:
+    """Statements of the connection, and readers of files, end with the token. Raises Cancelled."""
+    try:
+        with cancelled_by(cancel), cancel.watching(connection):
+            yield
+    except (duckdb.Error, InvalidInput):
+        cancel.raise_if_cancelled()
+        raise
+    cancel.raise_if_cancelled()
+
+
+def _size_of(files: Sequence[Path]) -> int:
+    found = (inner for path in files for inner in (path.rglob("*") if path.is_dir() else (path,)))
+    return sum(path.stat().st_size for path in found if path.is_file())
+
+
+def _misfit(
+    connection: duckdb.DuckDBPyConnection,
+    files: Sequence[Path],
+    source: Source,
+    error: duckdb.Error,
+    cancel: CancelToken,
+) -> InvalidInput:
+    """The error of a value that does not fit its field, with its row if that is found in reasonable time."""
+    cancel.raise_if_cancelled()
+    row = 0
+    if isinstance(error, duckdb.InvalidInputException) and _size_of(files) <= MAX_SEARCH_BYTES:
+        row = row_that_does_not_fit(connection, source, cancel.raise_if_cancelled)
+    where = f", in row {row:,}" if row else ""
+    return InvalidInput(f"A value does not fit its field{where}: {first_line(error)}")
 
 
 def _check_row_ids(connection: duckdb.DuckDBPyConnection, spool: list[Path], row_id: str | None) -> None:
     if row_id is None:
         return
-    paths = {"paths": [str(path) for path in spool]}
+    paths = {"paths": [exact_path(path) for path in spool]}
     repeated = connection.execute(
         f"SELECT {ROW_ID} FROM {read_parquet('$paths')} GROUP BY {ROW_ID} "  # noqa: S608  # a constant name
         f"HAVING count(*) > 1 OR {ROW_ID} IS NULL OR {ROW_ID} = '' LIMIT 1",

@@ -1,20 +1,24 @@
 """The files that a publisher brings, as one SELECT per publication."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import duckdb
 
 from engine.catalog.field_names import check_names
-from engine.catalog.schema import Field, data_type_of
-from engine.catalog.types import ColumnType, Family
+from engine.catalog.schema import Field, Schema, data_type_of
+from engine.catalog.types import MAX_DEPTH, MAX_LISTS, ColumnType, Family
 from engine.errors import InvalidInput
 from engine.publishing.csv_files import CsvFiles
+from engine.publishing.file_kinds import kind_of
+from engine.publishing.input_files import files_of, spill_folder_of, unpacked
 from engine.publishing.json_files import JsonFiles
 from engine.publishing.options import ReadOptions
 from engine.publishing.parquet_files import ParquetFiles
+from engine.publishing.renaming import RenamedFiles
 from engine.publishing.schema_file import Declared
 
 _WIDEST_DECIMAL = 38
@@ -48,22 +52,24 @@ class Source:
     parameters: dict[str, object]
     notes: tuple[str, ...] = ()
     """What was decided without being asked for, one sentence each, for the publisher to read."""
+    revise: Callable[[duckdb.Error], "Source | None"] = lambda _: None
+    """What to read instead after DuckDB failed on ``sql``; None if nothing else helps. May raise InvalidInput."""
+    row_count: int | None = None
+    """How many rows there are, if that was counted before."""
+    average_row: float = 0.0
+    """Bytes of a row, roughly; 0 if that is not known."""
 
 
 _Look = Callable[[duckdb.DuckDBPyConnection, Sequence[Path], ReadOptions], Files]
 
-
-def _look_at_json(layout: str) -> _Look:
-    return lambda connection, paths, options: JsonFiles.look(connection, paths, options, layout)
-
-
-KINDS: tuple[tuple[str, tuple[str, ...], _Look], ...] = (
-    ("CSV", (".csv",), CsvFiles.look),
-    ("JSON", (".json",), _look_at_json("array")),
-    ("NDJSON", (".ndjson", ".jsonl"), _look_at_json("newline_delimited")),
-    ("Parquet", (".parquet",), ParquetFiles.look),
-)
-"""The kinds of files: name, extensions, and who looks at them."""
+KINDS: dict[str, _Look] = {
+    "CSV": CsvFiles.look,
+    "JSON": JsonFiles.look,
+    "NDJSON": partial(JsonFiles.look, kind="NDJSON"),
+    "GeoJSON": partial(JsonFiles.look, kind="GeoJSON"),
+    "Parquet": ParquetFiles.look,
+}
+"""Who looks at files, by their kind."""
 
 
 def open_source(
@@ -71,17 +77,53 @@ def open_source(
     paths: Sequence[Path],
     declared: tuple[Declared, ...] | None,
     options: ReadOptions,
+    before: Schema | None = None,
 ) -> Source:
-    """Look at a publisher's files and decide how they are read. Raises InvalidInput with the reason and the remedy."""
-    name, look = _kind_of(paths)
+    """Look at a publisher's files and decide how they are read; ``before`` is the schema of the run before.
+
+    Raises InvalidInput with the reason and the remedy.
+    """
+    plain = _plain_files(connection, paths)
+    name = _kind_of(plain, options)
+    if options.format == "tsv" and options.delimiter is None:
+        options = replace(options, delimiter="\t")
     try:
-        files = look(connection, paths, options)
+        files = KINDS[name](connection, plain, options)
     except duckdb.Error as error:
         raise InvalidInput(f"The {name} files cannot be read: {first_line(error)}.") from error
-    fields = _inferred(files.found) if declared is None else _declared(files.found, declared)
+    known = {field.name: field for field in before or ()}
+    if isinstance(files, CsvFiles):
+        if declared is None and options.types == "auto":
+            files = files.typed({name: field.type for name, field in known.items()})
+        return _csv_source(connection, files, declared, known)
+    if options.rename and not isinstance(files, JsonFiles):
+        files = RenamedFiles(files, options.rename)
+    fields = _fields(files, declared, known)
+    average_row = files.average_row if isinstance(files, JsonFiles) else 0.0
+    return Source(fields, files.select(fields), files.parameters, files.notes, average_row=average_row)
+
+
+def _csv_source(
+    connection: duckdb.DuckDBPyConnection,
+    files: CsvFiles,
+    declared: tuple[Declared, ...] | None,
+    known: Mapping[str, Field],
+) -> Source:
+    def revise(error: duckdb.Error) -> Source | None:
+        revised = files.revised(connection, error)
+        return None if revised is None else _csv_source(connection, revised, declared, known)
+
+    fields = _fields(files, declared, known)
+    return Source(
+        fields, files.select(fields), files.parameters, files.notes, revise, files.row_count, files.average_row
+    )
+
+
+def _fields(files: Files, declared: tuple[Declared, ...] | None, known: Mapping[str, Field]) -> tuple[Field, ...]:
+    fields = _inferred(files.found, known) if declared is None else _declared(files.found, declared)
     for field in fields:
         _check_type(field)
-    return Source(fields, files.select(fields), files.parameters, files.notes)
+    return fields
 
 
 def first_line(error: Exception) -> str:
@@ -89,25 +131,29 @@ def first_line(error: Exception) -> str:
     return str(error).splitlines()[0][:300].rstrip(".")
 
 
-def _kind_of(paths: Sequence[Path]) -> tuple[str, _Look]:
-    kinds = {}
-    for path in paths:
-        if not path.is_file():
-            raise InvalidInput(f"There is no file {path}.")
-        kind = next((kind for kind in KINDS if path.suffix.lower() in kind[1]), None)
-        if kind is None:
-            known = ", ".join(extension for _, extensions, _ in KINDS for extension in extensions)
-            raise InvalidInput(f"The file {path.name} is of no known kind: its name should end in one of {known}.")
-        kinds[kind[0]] = kind[2]
+def _plain_files(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> list[Path]:
+    folder, limit = spill_folder_of(connection)
+    return [unpacked(path, folder / f"input-{number}", limit) for number, path in enumerate(files_of(paths))]
+
+
+def _kind_of(paths: Sequence[Path], options: ReadOptions) -> str:
+    kinds = dict.fromkeys(kind_of(path, options.format) for path in paths)
     if len(kinds) != 1:
-        raise InvalidInput(f"Bring files of one kind: {', '.join(name for name, _, _ in KINDS)}.")
-    return kinds.popitem()
+        raise InvalidInput(f"These files are {' and '.join(kinds)}: bring files of one kind.")
+    kind = next(iter(kinds))
+    if options.json_path is not None and kind in ("CSV", "Parquet"):
+        raise InvalidInput(f"--json-path is for JSON files, and these are {kind}.")
+    return kind
 
 
-def _inferred(found: Mapping[str, ColumnType | None]) -> tuple[Field, ...]:
-    return tuple(
-        Field(name=name, data_type=data_type_of(type_), type=type_) for name, type_ in map(_known, found.items())
-    )
+def _inferred(found: Mapping[str, ColumnType | None], known: Mapping[str, Field]) -> tuple[Field, ...]:
+    """Fields of the types that were found; a LINK of the run before stays one while it is stored alike."""
+    fields = []
+    for name, type_ in map(_known, found.items()):
+        before = known.get(name)
+        data_type = before.data_type if before is not None and before.type == type_ else data_type_of(type_)
+        fields.append(Field(name=name, data_type=data_type, type=type_))
+    return tuple(fields)
 
 
 def _known(item: tuple[str, ColumnType | None]) -> tuple[str, ColumnType]:
@@ -138,7 +184,12 @@ def _declared_type(field: Declared, found: ColumnType | None) -> ColumnType:
 
 
 def _check_type(field: Field) -> None:
-    """JSON has no number that begins with its point, and 38 digits behind it leave no room for one before."""
+    """Refuse what could not be exported. Raises InvalidInput."""
+    if field.type.depth() > MAX_DEPTH:
+        raise InvalidInput(f"The field {field.name} is nested more than {MAX_DEPTH} levels deep: flatten it.")
+    if field.type.depth("LIST") > MAX_LISTS:
+        raise InvalidInput(f"The field {field.name} has more than {MAX_LISTS} lists within lists: flatten it.")
+    # JSON has no number that begins with its point, and 38 digits behind it leave no room for one before.
     for type_ in field.type.walk():
         if type_.name == "DECIMAL" and type_.scale == _WIDEST_DECIMAL:
             raise InvalidInput(f"The column {field.name} is DECIMAL(38,38): 37 digits behind the point are the most.")

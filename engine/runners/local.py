@@ -5,7 +5,6 @@ from contextlib import contextmanager
 
 from engine.common.cancellation import CancelToken
 from engine.common.chunk import Chunk
-from engine.common.malloc import set_heaps
 from engine.common.progress import Progress
 from engine.execute.executor import ExecutionContext, run_ranges
 from engine.execute.instance_pool import InstancePool
@@ -32,7 +31,6 @@ class LocalRunner:
         self._exports = exports
         self._settings = settings
         self._instances = instances
-        set_heaps()
 
     @contextmanager
     def stage(self, plan: ExportPlan, key: str, cancel: CancelToken, progress: Progress) -> Iterator[Staged]:

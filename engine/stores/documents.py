@@ -9,7 +9,7 @@ import json
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -115,9 +115,9 @@ class Documents(Generic[DocumentT]):
             return None if info is None or document is None else Version(document, info.etag)
         raise ConcurrentChanges(_CONTENDED)
 
-    def create(self, key: str, document: DocumentT) -> None:
+    def create(self, key: str, document: DocumentT, metadata: Mapping[str, str] | None = None) -> ObjectInfo:
         """Write a new document. Raises ObjectExists."""
-        self._store.create(key, document.encode(), content_type=_JSON, metadata={})
+        return self._store.create(key, document.encode(), content_type=_JSON, metadata=metadata or {})
 
     def update(self, key: str, change: Callable[[DocumentT | None], DocumentT | None]) -> DocumentT | None:
         """Write what ``change`` makes of the document (None: there is none), and return it; a compare-and-swap.

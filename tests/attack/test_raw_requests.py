@@ -103,7 +103,7 @@ class Impatient(Server):
     """A service that waits for a head for half a second."""
 
     program = (
-        "from web.http.protocol import Connection; from web.cli import main; Connection.head_seconds = 0.5; main()"
+        "from web.http.protocol import HttpProtocol; from web.cli import main; HttpProtocol.head_seconds = 0.5; main()"
     )
 
 

@@ -108,6 +108,8 @@ def browser() -> Iterator[Any]:
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is missing: install it from the lock")
     if CHROMIUM is None:
         pytest.skip(MISSING)
+    # Its default of 5 s is too short where the machine does other work as well.
+    playwright.expect.set_options(timeout=30_000)
     with playwright.sync_playwright() as driver:
         launched = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield launched

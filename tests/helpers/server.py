@@ -20,6 +20,8 @@ from tests.helpers.forks import TAILRACE, Forked, run, start
 
 KEY = "test-key-of-acme"
 OTHER_KEY = "test-key-of-rival"
+PUBLISH_KEY = "publishing-key-of-acme"
+OTHER_PUBLISH_KEY = "publishing-key-of-rival"
 TEAM = "acme"
 SIGNING_SECRET = "a-secret-of-the-tests-0123456789abcdef"
 _START_SECONDS = 30
@@ -57,7 +59,8 @@ class Server:
             "TAILRACE_RESULTS": f"{location}/results",
             "TAILRACE_EXPORTS": f"{location}/exports",
             "TAILRACE_SPILL_DIRECTORY": str(folder / "spill"),
-            "TAILRACE_API_KEYS": f"{KEY}={TEAM},{OTHER_KEY}=rival",
+            "TAILRACE_API_KEYS": f"{KEY}={TEAM},{OTHER_KEY}=rival,"
+            f"{PUBLISH_KEY}={TEAM}:publish,{OTHER_PUBLISH_KEY}=rival:publish",
             "TAILRACE_SIGNING_KEYS": f"k1={SIGNING_SECRET}",
             "TAILRACE_PORT": str(self.port),
             **settings,

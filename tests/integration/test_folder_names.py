@@ -88,12 +88,12 @@ def test_tasks_of_a_cluster_have_them(tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("name", ["rows.csv", "rows.json", "rows.ndjson", "rows.parquet"])
 def test_so_it_is_with_what_is_published(tmp_path: Path, name: str) -> None:
     engine = Engine(tmp_path / "engine")
-    rows = [{"day": "mine", "n": "1"}, {"day": "yours", "n": "2"}]
+    rows = [{"day": "mine", "n": "one"}, {"day": "yours", "n": "two"}]
     path = engine.folder / "day=2020-01-01" / "hour=7" / name
     path.parent.mkdir(parents=True)
     match path.suffix:
         case ".csv":
-            path.write_text("day,n\nmine,1\nyours,2\n")
+            path.write_text("day,n\nmine,one\nyours,two\n")
         case ".json":
             path.write_text(json.dumps(rows))
         case ".ndjson":

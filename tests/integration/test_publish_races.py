@@ -9,10 +9,16 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from engine.errors import Conflict, InvalidInput, NotFound, StoreUnavailable
+from engine.catalog.catalog import ResultStore
+from engine.catalog.commits import Commits
+from engine.catalog.manifest import Run
+from engine.common.cancellation import CancelToken
+from engine.errors import Cancelled, Conflict, InvalidInput, NotFound, StoreUnavailable
+from engine.publishing.publisher import Publication, Publisher
 from engine.stores import ObjectStore, open_store
 from tests.helpers.engine import NOW, TEAM, WORKFLOW, Engine
 
@@ -89,6 +95,8 @@ def test_a_killed_publisher_leaves_nothing_to_read_and_nothing_in_the_way(tmp_pa
             assert engine.export_rows() == rows
             continue
         assert code == -signal.SIGKILL
+        assert engine.results.workflow(WORKFLOW) is None, "a workflow begins with its first run"
+        assert list(engine.results.workflows()) == []
         manifest = engine.results.run(WORKFLOW, "r")
         reached.append((len(engine.keys()), manifest is not None))
         with pytest.raises(NotFound):
@@ -96,13 +104,13 @@ def test_a_killed_publisher_leaves_nothing_to_read_and_nothing_in_the_way(tmp_pa
         if manifest is None:
             engine.publish(engine.folder / "rows.json")
         else:
-            # Killed between the manifest and the latest run: publishing again completes it.
+            # Killed between the manifest and the workflow: publishing again completes it.
             with pytest.raises(Conflict):
                 engine.publish(engine.folder / "rows.json")
         assert engine.export_rows() == rows
-    assert (0, False) in reached, "one died before the workflow was there"
-    assert (2, False) in reached, "one died between the parts and the manifest"
-    assert reached[-1] == (3, True), "one died between the manifest and the latest run"
+    assert (0, False) in reached, "one died before anything was there"
+    assert (1, False) in reached, "one died between the parts and the manifest"
+    assert reached[-1] == (2, True), "one died between the manifest and the workflow"
     assert codes[-1] == 0, "the moments cover a whole publication"
 
 
@@ -188,7 +196,7 @@ def test_a_store_that_fails_leaves_nothing_to_read(
     # Whether the manifest came through is not known: then its part waits for the sweep, and nobody sees it.
     left = engine.keys()
     parts = [key for key in left if key.endswith(".parquet")]
-    assert [key for key in left if key not in parts] == ["workflow=w/workflow.json"]
+    assert left == parts
     assert len(parts) == (suffix == "run.json")
     monkeypatch.undo()
     engine.publish_rows([{"n": 1}])
@@ -201,6 +209,8 @@ def test_a_run_whose_publisher_failed_after_its_manifest_keeps_its_parts(
 ) -> None:
     """The answer to the manifest is lost, or the workflow cannot be told of its latest run."""
     engine = Engine(tmp_path / "engine", store)
+    if method == "replace":
+        engine.publish_rows([{"n": 0}], run="older")
     write = getattr(store, method)
     lost = "run.json" if method == "create" else "workflow.json"
 
@@ -217,6 +227,142 @@ def test_a_run_whose_publisher_failed_after_its_manifest_keeps_its_parts(
     with pytest.raises(Conflict):
         engine.publish_rows([{"n": 1}])
     assert engine.export_rows() == [{"n": 1}]
+
+
+LEAVES_NOTHING = {
+    "a missing file": ("no-such-file.json", InvalidInput),
+    "a file that cannot be read": ("broken.json", InvalidInput),
+    "an unknown row id field": ("rows.json", InvalidInput),
+}
+
+
+@pytest.mark.parametrize("name", LEAVES_NOTHING)
+def test_a_publish_that_fails_leaves_no_workflow(tmp_path: Path, store: ObjectStore, name: str) -> None:
+    engine = Engine(tmp_path / "engine", store)
+    engine.write("broken.json", "[")
+    engine.write_json([{"n": 1}])
+    file, error = LEAVES_NOTHING[name]
+    with pytest.raises(error):
+        engine.publish(engine.folder / file, row_id="other" if "row id" in name else None)
+    assert engine.keys() == []
+    assert list((engine.folder / "spill").glob("*")) == []
+    # Another team may begin the workflow.
+    engine.publish_rows([{"n": 2}], team="rival")
+
+
+def test_a_publish_that_is_cancelled_leaves_nothing(tmp_path: Path, store: ObjectStore) -> None:
+    """At every change of the store: the token is set before it, and checked for the last time before the manifest."""
+    outcomes = []
+    for moment in range(8):
+        engine = Engine(tmp_path / str(moment), store)
+        workflow, cancel, left = f"w{moment}", CancelToken(), iter(range(moment, -100, -1))
+        counting = _Counting(store, lambda left=left, cancel=cancel: next(left) == 0 and cancel.cancel())  # type: ignore[misc]
+        publisher = Publisher(ResultStore(counting), engine.settings(1))
+        file = engine.write_json([{"n": n} for n in range(3)])
+        try:
+            publisher.publish(Publication(workflow, "r", (file,), team=TEAM, row_id="n"), cancel)
+        except Cancelled:
+            assert engine.keys(f"workflow={workflow}/") == []
+            outcomes.append("nothing")
+        else:
+            assert engine.results.resolve(workflow, None, TEAM).rows == 3
+            outcomes.append("whole")
+        assert list((engine.folder / "spill").glob("*")) == []
+    assert set(outcomes) == {"nothing", "whole"}, outcomes
+
+
+class _Counting:
+    """A store that calls back before each of its methods."""
+
+    def __init__(self, store: ObjectStore, before: Callable[[], object]) -> None:
+        self._store, self._before = store, before
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._store, name)
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            self._before()
+            return found(*arguments, **named)
+
+        return call
+
+
+def test_of_two_teams_that_begin_a_workflow_one_wins(
+    tmp_path: Path, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All have written their manifests before any of them writes the workflow."""
+    teams = ["red", "green", "blue"]
+    barrier = threading.Barrier(len(teams))
+    advance = Commits.advance
+
+    def together(commits: Commits, run: Run, name: str) -> None:
+        barrier.wait(60)
+        advance(commits, run, name)
+
+    monkeypatch.setattr(Commits, "advance", together)
+    engines = {team: Engine(tmp_path / team, store) for team in teams}
+    results = _at_once(
+        [lambda t=t, e=e: e.publish_rows([{"team": t}], run=f"r-{t}", team=t) for t, e in engines.items()]  # type: ignore[misc]
+    )
+    (winner,) = [team for team, result in zip(teams, results, strict=True) if result is None]
+    assert all(isinstance(result, Conflict) for result in results if result is not None)
+    engine = engines[winner]
+    assert engine.results.resolve(WORKFLOW, None, winner).run_id == f"r-{winner}"
+    keys = engine.keys()
+    assert len(keys) == 3, keys
+    assert all(key == "workflow=w/workflow.json" or key.startswith(f"workflow=w/run=r-{winner}/") for key in keys)
+
+
+def test_what_a_loser_left_when_it_was_killed_is_not_seen(tmp_path: Path, store: ObjectStore) -> None:
+    """It died between its manifest and finding out that the workflow is another team's."""
+    engine = Engine(tmp_path / "engine", store)
+    engine.publish_rows([{"n": 1}], run="lost", team="rival")
+    workflow = "workflow=w/workflow.json"
+    assert store.delete(workflow)
+    with pytest.raises(Conflict, match="just being published by another team"):
+        engine.publish_rows([{"n": 2}], run="lost")
+    engine.publish_rows([{"n": 2}], run="won")
+    assert [run.run_id for run in engine.results.runs(WORKFLOW)] == ["won"]
+    assert [run.run_id for run in engine.results.newest_runs(WORKFLOW, 9)[0]] == ["won"]
+    for team in (TEAM, "rival"):
+        with pytest.raises(NotFound):
+            engine.results.resolve(WORKFLOW, "lost", team)
+    # Its id is free for the team that has the workflow, and none of its parts stays.
+    engine.publish_rows([{"n": 3}], run="lost")
+    assert engine.export_rows(run="lost") == [{"n": 3}]
+    assert len(engine.keys("workflow=w/run=lost/")) == 2
+
+
+def test_a_run_in_no_workflow_is_of_its_publisher_for_a_while(
+    tmp_path: Path, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Engine(tmp_path / "engine", store)
+    engine.publish_rows([{"n": 1}], team="rival")
+    assert store.delete("workflow=w/workflow.json")
+    monkeypatch.setattr("engine.catalog.commits._COMMIT_TIME", timedelta(0))
+    engine.publish_rows([{"n": 2}])
+    assert engine.export_rows() == [{"n": 2}]
+    assert len(engine.keys("workflow=w/run=r/")) == 2
+
+
+def test_a_slow_publisher_whose_manifest_was_taken_gives_up(
+    tmp_path: Path, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stood still between its manifest and the workflow for so long that another team took its place."""
+    advance = Commits.advance
+    engine, other = Engine(tmp_path / "slow", store), Engine(tmp_path / "other", store)
+
+    def slow(commits: Commits, run: Run, name: str) -> None:
+        monkeypatch.setattr(Commits, "advance", advance)
+        monkeypatch.setattr("engine.catalog.commits._COMMIT_TIME", timedelta(0))
+        other.publish_rows([{"n": 2}], team="rival")
+        advance(commits, run, name)
+
+    monkeypatch.setattr(Commits, "advance", slow)
+    with pytest.raises(Conflict):
+        engine.publish_rows([{"n": 1}])
+    assert engine.results.resolve(WORKFLOW, None, "rival").rows == 1
+    assert len(engine.keys()) == 3
 
 
 def _at_once(actions: list[Callable[[], object]]) -> list[BaseException | None]:

@@ -10,9 +10,11 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from web.http.protocol import Connection
+from web.http.connections import Connections
+from web.http.protocol import HttpProtocol
 
 HEAD_SECONDS = 0.2
+STALL_SECONDS = 2
 WHOLE = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 _PATIENCE_SECONDS = 20
 """For what comes at once, or would never come."""
@@ -29,17 +31,25 @@ async def _app(scope: Scope, receive: Receive, send: Send) -> None:
 
 def served(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a client speak to a server with such connections."""
-    monkeypatch.setattr(Connection, "head_seconds", HEAD_SECONDS)
+    monkeypatch.setattr(HttpProtocol, "head_seconds", HEAD_SECONDS)
 
     async def run() -> None:
-        config, state = uvicorn.Config(_app, http=Connection, log_config=None, timeout_keep_alive=1), ServerState()
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: Connection(config, state, {}), "127.0.0.1", 0)
+        config, state = uvicorn.Config(_app, http=HttpProtocol, log_config=None, timeout_keep_alive=1), ServerState()
+        connections = Connections(limit=10, stall_seconds=STALL_SECONDS)
+
+        def protocol() -> HttpProtocol:
+            made = HttpProtocol(config, state, {}, connections)
+            connections.add(made)
+            return made
+
+        rounds = asyncio.create_task(connections.run())
+        server = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0)
         async with server, asyncio.timeout(_PATIENCE_SECONDS):
             reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
             await client(reader, writer)
             writer.close()
             await writer.wait_closed()
+        rounds.cancel()
 
     asyncio.run(run())
 

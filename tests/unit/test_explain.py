@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from engine.catalog.catalog import PART_CHANGED
 from engine.plan.predicate import compile_predicate
 from tests.helpers.engine import Engine
-from web.cli import commands
+from web.cli.command_group import commands
 
 ROWS = 300_000
 GROUPS = 3
@@ -147,10 +147,10 @@ def test_a_run_without_rows() -> None:
     ],
 )
 def test_what_is_refused(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
-    from web.cli import main
+    from web.cli.command_group import run
 
     with pytest.raises(SystemExit) as left:
-        main(["explain", *arguments])
+        run(["explain", *arguments])
     told = capsys.readouterr()
     assert (left.value.code, told.out, len(told.err.splitlines())) == (1, "", 1)
 

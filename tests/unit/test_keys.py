@@ -99,6 +99,21 @@ def test_malformed_entries_are_named_by_position(text: str, problem: str) -> Non
     assert "s3c" not in str(caught.value)
 
 
+def test_only_keys_that_say_so_may_publish() -> None:
+    keys = parse_api_keys(f"read=red,write=red:publish,{hashed('hash')}=blue:publish,team:publish=green")
+    found = {name: keys.find(name.encode()) for name in ("read", "write", "hash", "team:publish", "other")}
+    assert {name: None if one is None else (one.team, one.may_publish) for name, one in found.items()} == {
+        "read": ("red", False),
+        "write": ("red", True),
+        "hash": ("blue", True),
+        "team:publish": ("green", False),
+        "other": None,
+    }
+    for text in ("a=:publish", "a=red:write", "a=red:publish:publish", "a=red:", "a=red: publish"):
+        with pytest.raises(ValueError, match="entry 1 is not"):
+            parse_api_keys(text)
+
+
 def test_a_key_may_stand_twice_for_one_team() -> None:
     assert len(parse_api_keys(f"a=red,{hashed('a')}=red")) == 1
 

@@ -24,7 +24,7 @@ class House:
     """A service whose exports go on until they are let go, and hear of a cancel only then."""
 
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch, admission: AdmissionSettings) -> None:
-        exporter = SimpleNamespace(export=self._export, exports=None)
+        exporter = SimpleNamespace(export=self._export, exports=None, results=SimpleNamespace(store=None))
         patch.setattr("web.container.open_exporter", lambda *_, **__: exporter)
         for module in ("export_job", "export_jobs"):
             patch.setattr(f"web.jobs.{module}.time", SimpleNamespace(monotonic=asyncio.get_running_loop().time))

@@ -353,3 +353,26 @@ def test_without_a_clock_it_is_now() -> None:
     assert Tokens(secret=SECRET).principal_of(hs256({**GOOD, "iat": now, "exp": now + 60})).team == "red"
     with pytest.raises(BadToken):
         Tokens(secret=SECRET).principal_of(hs256({**GOOD, "iat": now, "exp": now - 1}))
+
+
+@pytest.mark.parametrize(
+    ("scope", "may"),
+    [
+        ("publish", True),
+        ("read publish write", True),
+        (None, False),
+        ("", False),
+        ("read", False),
+        ("publisher", False),
+        ("tailrace:publish", False),
+        ("PUBLISH", False),
+        (["publish"], False),
+        ({"publish": True}, False),
+        (True, False),
+        (7, False),
+    ],
+)
+def test_a_scope_decides_who_may_publish(scope: object, may: bool) -> None:
+    """Whatever else it says, the token reads as before."""
+    found = both().principal_of(hs256(GOOD | ({} if scope is None else {"scope": scope})))
+    assert (found.team, found.may_publish) == ("red", may)

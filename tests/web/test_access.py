@@ -11,7 +11,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Host, Mount, Route, Router, WebSocketRoute
 
-from tests.helpers.server import KEY, OTHER_KEY, Answer, Server
+from tests.helpers.server import KEY, OTHER_KEY, OTHER_PUBLISH_KEY, Answer, Server
 from tests.helpers.services import services_in
 from web.app import create_app_with
 from web.auth.not_found_delay import STEP_SECONDS
@@ -24,8 +24,17 @@ PUBLIC = {
 OWN = {"/v4/workflows": ("GET",), "/mcp": ("POST",)}
 """What shows each team its own alone."""
 
+PUBLISHING = {
+    "/v4/workflows/{workflow_id}/runs": ("POST",),
+    "/v4/workflows/{workflow_id}/runs/{run_id}": ("DELETE",),
+}
+"""What only keys that may publish are answered, whatever the path names."""
+
+FORBIDDEN = [*((path, method) for path, methods in PUBLISHING.items() for method in methods)]
+FORBIDDEN.append(("/v4/workflows/{workflow_id}", "DELETE"))
+
 OWNED = {
-    "/v4/workflows/{workflow_id}": ("GET",),
+    "/v4/workflows/{workflow_id}": ("GET", "DELETE"),
     "/v4/workflows/{workflow_id}/data": ("GET",),
     "/v4/workflows/{workflow_id}/data/column": ("GET",),
     "/v4/workflows/{workflow_id}/data/query": ("POST",),
@@ -57,7 +66,9 @@ def _paths(app: Starlette) -> list[str]:
 
 
 def test_every_route_has_a_rule(tmp_path: Path) -> None:
-    assert sorted(_paths(_app(tmp_path))) == sorted({*PUBLIC, *OWN, *OWNED}), "give the new route a rule here"
+    assert sorted(_paths(_app(tmp_path))) == sorted({*PUBLIC, *OWN, *OWNED, *PUBLISHING}), (
+        "give the new route a rule here"
+    )
 
 
 @pytest.mark.parametrize(
@@ -83,10 +94,10 @@ def server(people_on: Server) -> Server:
 @pytest.fixture(scope="module")
 def ids(server: Server) -> dict[str, str]:
     """Ids that are there, and belong to the team of `KEY`."""
-    return {"workflow_id": "people", "export_id": server.export("people").json()["exportId"]}
+    return {"workflow_id": "people", "run_id": "r1", "export_id": server.export("people").json()["exportId"]}
 
 
-UNKNOWN = {"workflow_id": "nobody", "export_id": "00000000-0000-0000-0000-000000000000"}
+UNKNOWN = {"workflow_id": "nobody", "run_id": "never", "export_id": "00000000-0000-0000-0000-000000000000"}
 _VARYING = {"x-request-id", "date", "server"}
 
 
@@ -110,8 +121,10 @@ def test_a_list_shows_each_team_its_own(server: Server) -> None:
     assert lists[OTHER_KEY]["pagination"] == {"totalCount": 1, "page": 1, "totalPages": 1, "limit": 25}
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("path", OWNED)
+READING = [(path, method) for path in OWNED for method in METHODS if (path, method) not in FORBIDDEN]
+
+
+@pytest.mark.parametrize(("path", "method"), READING)
 def test_another_teams_ids_are_as_unknown_ones(server: Server, ids: dict[str, str], path: str, method: str) -> None:
     """For each place in the path: what is there looks like what is not."""
     headers = {"x-api-key": OTHER_KEY}
@@ -130,14 +143,44 @@ def test_another_teams_ids_are_as_unknown_ones(server: Server, ids: dict[str, st
         assert server.request(path.format(**ids) + query, method, {"x-api-key": KEY}, body).status in (200, 202)
 
 
+@pytest.mark.parametrize(("path", "method"), FORBIDDEN)
+def test_keys_that_only_read_are_told_the_same_of_everything(
+    server: Server, ids: dict[str, str], path: str, method: str
+) -> None:
+    """Of an own workflow, another team's, and one that is not there: not even that there is a conflict."""
+    answers = [
+        seen(server.request(path.format(**some), method, {"x-api-key": key}, b"{}" if method == "POST" else None))
+        for key in (KEY, OTHER_KEY)
+        for some in (ids, UNKNOWN)
+    ]
+    assert answers[0][0] == 403
+    assert answers[1:] == answers[:-1]
+
+
+@pytest.mark.parametrize(("path", "method"), [(path, method) for path, method in FORBIDDEN if method == "DELETE"])
+def test_another_teams_runs_cannot_be_deleted_and_are_as_unknown_ones(
+    server: Server, ids: dict[str, str], path: str, method: str
+) -> None:
+    headers = {"x-api-key": OTHER_PUBLISH_KEY}
+    there, unknown = (seen(server.request(path.format(**some), method, headers)) for some in (ids, UNKNOWN))
+    assert there == unknown
+    assert there[0] == 404
+    own = server.request(path.format(**{**ids, "workflow_id": "theirs"}), method, headers)
+    assert own.status == (404 if "run_id" in path else 204), "of an own workflow, that run is unknown as well"
+    if own.status == 204:
+        source = server.folder / "people.json"
+        server.publish("--workflow", "theirs", "--run", "own", str(source), team="rival")
+    assert server.export("people").status == 200
+
+
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("path", [*OWN, *OWNED])
+@pytest.mark.parametrize("path", [*OWN, *OWNED, *PUBLISHING])
 def test_without_credentials_nothing_is_told(server: Server, ids: dict[str, str], path: str, method: str) -> None:
     query, body = asked(path, method)
     for headers in ({}, {"x-api-key": "wrong"}, {"authorization": "Bearer wrong"}, {"x-api-key": ""}):
         answers = [seen(server.request(path.format(**some) + query, method, headers, body)) for some in (ids, UNKNOWN)]
         assert answers[0] == answers[1]
-        assert answers[0][0] == (401 if method in {**OWN, **OWNED}[path] else 405)
+        assert answers[0][0] == (401 if method in {**OWN, **OWNED, **PUBLISHING}[path] else 405)
 
 
 @pytest.mark.parametrize("method", METHODS)

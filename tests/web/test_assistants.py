@@ -170,3 +170,49 @@ def test_a_service_that_is_not_there_is_told(people: Server) -> None:
     text, failed = asyncio.run(run())
     assert failed
     assert "The service does not answer: is it running, and is the address right?" in text
+
+
+def _post(server: Server, body: bytes, **headers: str) -> Any:
+    known = {"x-api-key": KEY, "content-type": "application/json", "accept": "application/json"}
+    return server.request("/mcp", "POST", {**known, **headers}, body)
+
+
+_LIST = b'{"jsonrpc":"2.0","id":1,"method":"tools/list"}'
+
+
+def test_pages_of_other_origins_are_refused(people: Server) -> None:
+    for origin in ("https://evil.example", "null", f"http://127.0.0.1:{people.port + 1}"):
+        answer = _post(people, _LIST, origin=origin)
+        assert (answer.status, answer.json()["code"]) == (403, "forbidden"), origin
+        # Before anything else: a page learns nothing about keys.
+        assert _post(people, _LIST, origin=origin, **{"x-api-key": "wrong"}).status == 403
+    rebound = _post(people, _LIST, origin=f"http://evil.example:{people.port}", host=f"evil.example:{people.port}")
+    assert rebound.status == 403
+    for allowed in ({}, {"origin": people.base}):
+        assert len(_post(people, _LIST, **allowed).json()["result"]["tools"]) == 5
+
+
+def test_no_cache_keeps_rows(people: Server) -> None:
+    arguments = {"workflow_id": "people"}
+    read = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "read_rows", "arguments": arguments}}
+    key, sql = {"x-api-key": KEY}, json.dumps({"sql": "FROM data"}).encode()
+    workflow = "/v4/workflows/people"
+    answers = {
+        "mcp": _post(people, json.dumps(read).encode()),
+        "page": people.request(f"{workflow}/data", headers=key),
+        "page as CSV": people.request(f"{workflow}/data?format=csv", headers=key),
+        "column": people.request(f"{workflow}/data/column?field=name", headers=key),
+        "SQL": people.request(f"{workflow}/data/query", "POST", key, sql),
+    }
+    for name, answer in answers.items():
+        assert answer.status == 200, name
+        assert b"Ann" in answer.body, name
+        assert answer.headers["cache-control"] == "no-store", name
+    assert people.request(workflow, headers=key).headers["cache-control"] == "no-store"
+
+
+def test_deep_bodies_are_refused(people: Server) -> None:
+    for depth in (500, 100_000):
+        body = b'{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"x":%b}}' % (b"[" * depth + b"]" * depth)
+        assert _post(people, body).status == 400
+    assert _post(people, _LIST).status == 200

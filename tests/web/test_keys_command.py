@@ -39,7 +39,7 @@ def test_a_key_is_made_and_revoked_without_a_restart(tmp_path: Path) -> None:
         assert _status_within(server, first, 401)
         assert _status(server, second) == 200
     rows = [line.split("\t") for line in server.command("keys", "list").stdout.splitlines()]
-    assert rows[0] == ["id", "team", "state", "createdAt", "expiresAt", "revokedAt"]
+    assert rows[0] == ["id", "team", "state", "createdAt", "expiresAt", "revokedAt", "may"]
     assert [row[:3] for row in rows[1:]] == [
         [first.split("_")[1], "acme", "revoked"],
         [second.split("_")[1], "acme", "good"],

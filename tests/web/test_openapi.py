@@ -41,7 +41,7 @@ MEMBERS: dict[str, Json] = {
     "expiresAt": {"type": "string", "format": "date-time"},
     "executedAt": {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]},
 }
-STATUSES = {"200", "202", "400", "401", "404", "405", "414", "500", "503"}
+STATUSES = {"200", "202", "400", "401", "404", "405", "414", "429", "500", "503"}
 
 # Contract section 4: the operators by the type of their value.
 VALUE_TYPES: dict[str, object] = {

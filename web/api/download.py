@@ -2,12 +2,14 @@
 
 import re
 from datetime import datetime
+from functools import lru_cache
 
 import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
-from engine.errors import InvalidRequest
+from engine.catalog.catalog import ResultStore
+from engine.errors import EngineError, InvalidRequest
 from engine.exports.export import ExportFile
 from engine.request.formats import FORMATS
 from web.api.redirect import redirect, store_can_answer
@@ -17,7 +19,7 @@ from web.container import Services
 from web.http.byte_ranges import ByteRange, Unsatisfiable, parse_range
 from web.http.download_headers import EXPOSED_HEADERS, file_headers, own_etag, store_etag, version_headers
 from web.http.preconditions import range_header, refused
-from web.http.streaming import open_stream
+from web.http.streaming import FileStream
 from web.telemetry.log_context import note
 
 __all__ = ["EXPOSED_HEADERS", "download"]
@@ -64,7 +66,7 @@ async def _serve(request: Request, services: Services, file: ExportFile, etag: s
         await anyio.to_thread.run_sync(services.exporter.check_readable, file)
         return Response(status_code=status, headers=headers)
     chunks = services.exporter.exports.stream(file.info.key, start=wanted.start, length=length, etag=file.info.etag)
-    return await open_stream(chunks, status, headers)
+    return await FileStream.open(chunks, status, headers)
 
 
 def _find(request: Request, services: Services) -> tuple[ExportFile, datetime | None]:
@@ -78,12 +80,24 @@ def _find(request: Request, services: Services) -> tuple[ExportFile, datetime | 
         # A signed URL stands alone: credentials beside it change nothing, for better or worse.
         grant = services.signer.verify(request.scope["raw_path"], query)
         note(request.scope, kid=grant.kid)
-        return services.exporter.find(grant.workflow_id, grant.export_id, grant.format), grant.expires
+        file = services.exporter.find(grant.workflow_id, grant.export_id, grant.format)
+        note(request.scope, team=_owner(services.exporter.results, grant.workflow_id))
+        return file, grant.expires
     principal = recognise(request.scope, services.authenticator)
     format_name = _checked_format(asked.group(1))
     workflow_id, export_id = request.path_params["workflow_id"], request.path_params["export_id"]
     services.exporter.check_owner(workflow_id, principal.team)
     return services.exporter.find(workflow_id, export_id, format_name), None
+
+
+@lru_cache(maxsize=4096)
+def _owner(results: ResultStore, workflow_id: str) -> str:
+    """The team that a signed download counts for, or, if that cannot be read, the workflow itself."""
+    try:
+        workflow = results.workflow(workflow_id)
+    except EngineError:
+        return workflow_id
+    return workflow_id if workflow is None else workflow.team
 
 
 def _checked_format(asked: bytes | None) -> str | None:

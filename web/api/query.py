@@ -32,7 +32,7 @@ async def query(request: Request) -> Response:
     """Answer POST."""
     services: Services = request.app.state.services
     principal = await identify(request)
-    asked = _read(await read_posted(request))
+    asked = _read(await read_posted(request, principal))
     if services.queries.sql == "off":
         raise InvalidRequest("SQL is not served here: use filters, or export the run.", parameter="sql")
     results = services.exporter.results

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Protocol
 
 from engine.common.ids import is_id
@@ -13,6 +13,7 @@ from web.auth.principal import Principal
 _HASHED = re.compile(r"sha256:([0-9a-f]{64})")
 _PLAIN = re.compile(r"[!-~]{1,512}")
 _LONGEST_KEY_BYTES = 512
+_PUBLISH = ":publish"
 DUMMY = bytes(32)
 """No key is known that hashes to it: what unknown ones are compared with."""
 
@@ -29,11 +30,15 @@ class KnownKeys(Protocol):
 
 
 class ApiKeys:
-    """Keys of the settings: teams by the SHA-256 of their keys, which begins with what logs call the key."""
+    """Keys of the settings: teams by the SHA-256 of their keys, which begins with what logs call the key.
+
+    ``publishers`` are the hashes of keys that may also publish and delete.
+    """
 
     waits = False
 
-    def __init__(self, teams: Mapping[bytes, str]) -> None:
+    def __init__(self, teams: Mapping[bytes, str], publishers: Set[bytes] = frozenset()) -> None:
+        self._publishers = publishers
         self._teams = {digest: (digest, team) for digest, team in teams.items()}
 
     def __len__(self) -> int:
@@ -45,18 +50,27 @@ class ApiKeys:
             return None
         digest = hashlib.sha256(presented).digest()
         stored, team = self._teams.get(digest, (DUMMY, ""))
-        return Principal(team, "key", digest.hex()[:8]) if hmac.compare_digest(stored, digest) else None
+        if not hmac.compare_digest(stored, digest):
+            return None
+        return Principal(team, "key", digest.hex()[:8], may_publish=digest in self._publishers)
 
 
 def parse_api_keys(text: str) -> ApiKeys:
-    """Read ``key=team,sha256:HEX=team``. Raises ValueError, which names the entry by position and never holds a key."""
+    """Read ``key=team,sha256:HEX=team:publish``; only keys with ``:publish`` may publish and delete.
+
+    Raises ValueError, which names the entry by position and never holds a key.
+    """
     teams: dict[bytes, str] = {}
+    publishers: set[bytes] = set()
     for position, entry in enumerate((part.strip() for part in text.split(",")), start=1):
         if not entry:
             continue
-        key, equals, team = entry.rpartition("=")
+        key, equals, owner = entry.rpartition("=")
+        team = owner.removesuffix(_PUBLISH)
         if not equals or not key or not is_id(team):
-            raise ValueError(f"entry {position} is not key=team or sha256:HEX=team")
+            raise ValueError(
+                f"entry {position} is not key=team or sha256:HEX=team, with :publish after the team or not"
+            )
         hashed = _HASHED.fullmatch(key)
         if key.startswith("sha256:") and hashed is None:
             raise ValueError(f"entry {position} has a hash that is not 64 lower-case hexadecimal digits")
@@ -66,9 +80,11 @@ def parse_api_keys(text: str) -> ApiKeys:
         digest = bytes.fromhex(hashed.group(1)) if hashed else hashlib.sha256(key.encode()).digest()
         if teams.setdefault(digest, team) != team:
             raise ValueError(f"entry {position} has a key that another team has as well")
+        if team != owner:
+            publishers.add(digest)
     if not teams:
         raise ValueError("there is no key")
-    return ApiKeys(teams)
+    return ApiKeys(teams, publishers)
 
 
 def new_key() -> tuple[str, str]:

@@ -1,6 +1,7 @@
 """Who is asking: the one place that turns credentials into a team."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from web.auth.api_keys import KnownKeys
 from web.auth.errors import Denied
@@ -43,7 +44,8 @@ class Authenticator:
         found = [*map(self._by_key, keys), *map(self._by_token, tokens)]
         if len({principal.team for principal in found}) != 1:
             raise Unauthorized
-        return found[0]
+        # Either alone is enough, for publishing as well.
+        return replace(found[0], may_publish=any(principal.may_publish for principal in found))
 
     def _by_key(self, presented: bytes) -> Principal:
         # Every source is asked, so that time does not tell which one knows a key.

@@ -1,6 +1,5 @@
 """Public keys fetched from the issuer's JWKS address, cached, and refetched when they rotate."""
 
-import json
 import logging
 import socket
 import time
@@ -16,10 +15,14 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from joserfc.errors import JoseError
 from joserfc.jwk import JWKRegistry, Key, KeySet
 
+from engine.common.json_depth import loads_within
+
 REFRESH_SECONDS = 300
 STALE_SECONDS = 3600
 FLOOR_SECONDS = 30
 SMALLEST_RSA_BITS = 2048
+MAX_DEPTH = 16
+"""Nesting of a key set, whose own members have three levels."""
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _HEADERS = {"accept": "application/json", "connection": "close", "user-agent": "tailrace"}
 _LOG = logging.getLogger("tailrace")
@@ -98,7 +101,7 @@ class JwksClient:
         started = self._clock()
         try:
             self._held = self._parse(self._download()), started
-        except (OSError, HTTPException, ValueError, RecursionError) as error:
+        except (OSError, HTTPException, ValueError) as error:
             _LOG.warning("the JWKS address gave no keys: %s", type(error).__name__)
         finally:
             # Only now, so that whoever comes in the meantime waits for these keys.
@@ -133,7 +136,7 @@ class JwksClient:
         return content
 
     def _parse(self, content: bytes) -> KeySet:
-        document = json.loads(content)
+        document = loads_within(content, MAX_DEPTH)
         entries = document.get("keys") if isinstance(document, dict) else None
         if not isinstance(entries, list):
             raise ValueError("not a key set")

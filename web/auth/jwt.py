@@ -1,6 +1,5 @@
 """Bearer tokens: JWTs of one fixed family of algorithms per source of keys, with a team in them."""
 
-import json
 import time
 from base64 import urlsafe_b64decode
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from joserfc.jwk import KeySet, OctKey
 from joserfc.jws import JWSRegistry
 
 from engine.common.ids import is_id
+from engine.common.json_depth import loads_within
 from web.auth.errors import Denied
 from web.auth.principal import Principal
 
@@ -20,6 +20,9 @@ JWKS_ALGORITHMS = ("RS256", "ES256", "EdDSA", "Ed25519")
 SHORTEST_SECRET_BYTES = 32
 LONGEST_TOKEN_BYTES = 8 * 1024
 LEEWAY_SECONDS = 60
+MAX_CLAIM_DEPTH = 16
+"""Nesting of a token's header and claims; what issuers write has three or four levels."""
+PUBLISH_SCOPE = "publish"
 _LAST_SECOND = 253_402_300_799
 """The end of the year 9999: a later time is a mistake (milliseconds, say), and would never be over."""
 
@@ -54,7 +57,7 @@ class Tokens:
     """Verifies tokens by a shared secret, by public keys, or by either.
 
     ``clock`` gives seconds since the epoch. Every token needs ``team``, ``sub``, ``exp`` and ``iat``; audience and
-    issuer are required once they are configured.
+    issuer are required once they are configured. One whose ``scope`` has the word ``publish`` may publish and delete.
     Raises ValueError for a secret that is too short or is no secret.
     """
 
@@ -94,7 +97,7 @@ class Tokens:
             raise BadToken from error
 
     def _verified(self, token: str) -> Principal:
-        header = _header(token)
+        header = _read_unverified(token)
         key, algorithms = self._verifier(header)
         registry = _FixedAlgorithms(algorithms=algorithms)
         claims = jwt.decode(token, key, algorithms=algorithms, registry=registry).claims
@@ -104,7 +107,7 @@ class Tokens:
         team = claims["team"]
         if not isinstance(team, str) or not is_id(team):
             raise BadToken
-        return Principal(team, "token", claims["sub"])
+        return Principal(team, "token", claims["sub"], may_publish=_may_publish(claims))
 
     def _verifier(self, header: dict[str, Any]) -> tuple[OctKey | KeySet, tuple[str, ...]]:
         """The key and the one family of algorithms that the header's ``alg`` belongs to; never both families."""
@@ -128,12 +131,26 @@ class Tokens:
             raise BadToken
 
 
-def _header(token: str) -> dict[str, Any]:
-    """The header of a compact JWS, unverified: it only chooses which fixed family of algorithms is tried."""
+def _may_publish(claims: dict[str, Any]) -> bool:
+    """Whether ``scope`` (RFC 8693, section 4.2: words with blanks between them) has the word ``publish``."""
+    scope = claims.get("scope")
+    return isinstance(scope, str) and PUBLISH_SCOPE in scope.split(" ")
+
+
+def _read_unverified(token: str) -> dict[str, Any]:
+    """The header of a compact JWS: it only chooses which fixed family of algorithms is tried.
+
+    The payload is checked for its nesting, since the library reads it with Python's own limit.
+    """
     parts = token.split(".")
     if len(parts) != 3:
         raise BadToken
-    header = json.loads(urlsafe_b64decode(parts[0] + "=" * (-len(parts[0]) % 4)))
+    header = loads_within(_decoded(parts[0]), MAX_CLAIM_DEPTH)
+    loads_within(_decoded(parts[1]), MAX_CLAIM_DEPTH)
     if not isinstance(header, dict) or not _REFUSED_HEADERS.isdisjoint(header):
         raise BadToken
     return header
+
+
+def _decoded(part: str) -> bytes:
+    return urlsafe_b64decode(part + "=" * (-len(part) % 4))

@@ -17,6 +17,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from pydantic.alias_generators import to_camel
 
 from engine.common.ids import ID
+from engine.common.private_files import FILE_MODE, make_folders
 from engine.stores.local.durable_files import write_all
 from web.auth.api_keys import DUMMY
 from web.auth.principal import Principal
@@ -34,6 +35,8 @@ class StoredKey(BaseModel):
     id: str = Field(pattern=r"^[0-9a-f]{8}$")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     team: str = Field(pattern=f"^{ID.pattern}$")
+    publish: bool | None = None
+    """Whether it may also publish and delete; left out of keys that may only read."""
     created_at: AwareDatetime
     expires_at: AwareDatetime | None = None
     revoked_at: AwareDatetime | None = None
@@ -72,7 +75,9 @@ class KeyFile:
         known = DUMMY if stored is None else bytes.fromhex(stored.sha256)
         if not hmac.compare_digest(hashlib.sha256(presented).digest(), known) or stored is None:
             return None
-        return Principal(stored.team, "key", stored.id) if stored.state(self._clock()) == "good" else None
+        if stored.state(self._clock()) != "good":
+            return None
+        return Principal(stored.team, "key", stored.id, may_publish=bool(stored.publish))
 
     def _current(self) -> Mapping[str, StoredKey]:
         with self._lock:
@@ -111,9 +116,9 @@ def read_key_file(path: Path) -> dict[str, StoredKey]:
 
 def append_key(path: Path, key: StoredKey) -> None:
     """Add a line, in one write; a file that is made for it is readable for its owner alone. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folders(path.parent)
     line = key.model_dump_json(by_alias=True, exclude_none=True) + "\n"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, FILE_MODE)
     try:
         # An editor may have left the last line open.
         end = os.fstat(descriptor).st_size

@@ -1,16 +1,24 @@
 """The commands by name; one is imported when it is asked for, so that none waits for what only another one needs."""
 
+import sys
+from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 import click
+from pydantic import ValidationError
 
+from engine.common.malloc import set_heaps
+from engine.errors import EngineError
 from web.cli.exit_codes import Failed, Interrupted
+from web.cli.interrupts import ending_at_once
+from web.settings import MissingSetting
 
 NAMES = (
     "init",
     "publish",
     "runs",
+    "delete",
     "export",
     "sign",
     "serve",
@@ -37,8 +45,16 @@ class Commands(click.Group):
         """The command of that name, or None."""
         if cmd_name not in NAMES:
             return None
-        command: click.Command = getattr(import_module(f"web.cli.{cmd_name}"), cmd_name)
+        with ending_at_once():
+            command: click.Command = getattr(import_module(f"web.cli.{cmd_name}"), cmd_name)
         return command
+
+    def make_context(self, *arguments: Any, **named: Any) -> click.Context:
+        """Read the command line."""
+        try:
+            return super().make_context(*arguments, **named)
+        except KeyboardInterrupt:
+            raise Interrupted from None
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
@@ -46,7 +62,36 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             raise Interrupted from None
-        except click.UsageError:
+        except (Interrupted, click.UsageError):
             raise
         except click.ClickException as error:
             raise Failed(error.message) from error
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="tailrace")
+def commands() -> None:
+    """Publish runs of workflows and serve their exports: one file, one signed URL."""
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; errors are sentences, never stacks."""
+    set_heaps()
+    try:
+        commands.main(arguments, prog_name="tailrace")
+    except EngineError as error:
+        _fail(" ".join(filter(None, (error.message, str(error.details.get("remedy", ""))))))
+    except MissingSetting as error:
+        _fail(str(error))
+    except ValidationError as error:
+        # Only settings are validated on the way here; their values may be secrets, so they are not repeated.
+        wrong = error.errors(include_input=False, include_url=False)[0]
+        name = str(wrong["loc"][0])
+        _fail(f"The setting {name if name.isupper() else f'TAILRACE_{name.upper()}'} is wrong: {wrong['msg']}.")
+    except OSError as error:
+        _fail(f"{f'{error.filename}: ' if error.filename else ''}{error.strerror or type(error).__name__}.")
+
+
+def _fail(reason: str) -> NoReturn:
+    click.echo(f"tailrace: {reason}", err=True)
+    sys.exit(1)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from engine.bootstrap import open_results
+from engine.common.private_files import FILE_MODE, make_folders, restrict_umask
 from engine.publishing.publisher import Publication, Publisher
 from engine.publishing.sample import write_sample
 from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
@@ -15,7 +16,14 @@ from web.auth.api_keys import new_key
 from web.cli.init import initialise_new
 from web.cli.serve import run_server
 from web.container import make_services
-from web.settings import AdmissionSettings, AuthSettings, QuerySettings, ServerSettings, SigningSettings
+from web.settings import (
+    AdmissionSettings,
+    AuthSettings,
+    ConnectionSettings,
+    QuerySettings,
+    ServerSettings,
+    SigningSettings,
+)
 
 WORKFLOW = "sample-products"
 RUN = "2026-11-01"
@@ -26,6 +34,7 @@ _SECRETS = Path(".tailrace/demo.json")
 @click.command()
 def demo() -> None:
     """Publish a sample run if there is none, and serve it with keys made for this checkout."""
+    restrict_umask()
     storage, duckdb, server, admission = StorageSettings(), DuckDBSettings(), ServerSettings(), AdmissionSettings()
     kept = _kept_secrets(_SECRETS)
     initialise_new(storage)
@@ -48,14 +57,14 @@ def demo() -> None:
         RunnerSettings(),
     )
     click.echo(_instructions(server.public_url, kept["apiKey"]))
-    run_server(create_app_with(services), server, admission)
+    run_server(create_app_with(services), server, admission, ConnectionSettings())
 
 
 def _kept_secrets(path: Path) -> dict[str, str]:
     """The demo's secrets: made once, so that a URL outlives a restart, and readable by their owner only."""
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
+        make_folders(path.parent)
+        path.touch(FILE_MODE)
         path.write_text(json.dumps({"apiKey": new_key()[0], "signingSecret": secrets.token_urlsafe(32)}))
     kept: dict[str, str] = json.loads(path.read_text())
     return kept

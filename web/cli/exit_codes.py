@@ -4,8 +4,7 @@ from typing import Any
 
 import click
 
-INTERRUPTED = 130
-"""What shells expect of a program that Ctrl-C ended."""
+from web.cli.interrupts import INTERRUPTED, MESSAGE
 
 
 class Interrupted(click.ClickException):
@@ -18,8 +17,7 @@ class Interrupted(click.ClickException):
 
     def show(self, file: Any = None) -> None:
         """One line on standard error."""
-        # The terminal has written ^C where the cursor was.
-        click.echo("\ntailrace: interrupted.", file=file, err=file is None)
+        click.echo(MESSAGE, file=file, err=file is None)
 
 
 class Failed(click.ClickException):

@@ -2,8 +2,7 @@
 
 import click
 
-from engine.bootstrap import initialise, open_results
-from engine.errors import StoreError, StoreNotInitialised
+from engine.bootstrap import initialise, initialise_if_new
 from engine.settings import StorageSettings
 
 
@@ -32,16 +31,9 @@ def init(replace: bool) -> None:
 
 
 def initialise_new(storage: StorageSettings) -> None:
-    """Initialise stores that are not yet, and say so on standard error: for commands that publish."""
-    try:
-        open_results(storage).store.head("workflow")
-    except StoreNotInitialised:
-        try:
-            written = initialise(storage)
-        except StoreError:
-            # The results may have been initialised by a publisher who cannot reach the exports.
-            open_results(storage).store.head("workflow")
-            click.echo("The exports store could not be initialised: run `tailrace init` where it can be.", err=True)
-            return
-        for role in written:
-            click.echo(f"Initialised the {role} store at {getattr(storage, role)}.", err=True)
+    """Initialise stores that are new, and say so on standard error: for commands that publish."""
+    written = initialise_if_new(storage)
+    if written == []:
+        click.echo("The exports store could not be initialised: run `tailrace init` where it can be.", err=True)
+    for role in written or ():
+        click.echo(f"Initialised the {role} store at {getattr(storage, role)}.", err=True)

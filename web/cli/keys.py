@@ -35,8 +35,9 @@ def _file(required: bool) -> Callable[[Callable[..., None]], Callable[..., None]
 @keys.command()
 @click.option("--team", default="default", show_default=True, help="Team that the key speaks for.")
 @click.option("--days", type=click.IntRange(1, 36_500), help="Days until the key expires.  [default: never]")
+@click.option("--publish", is_flag=True, help="The key may also publish and delete over HTTP.")
 @_file(required=False)
-def new(team: str, days: int | None, given: Path | None) -> None:
+def new(team: str, days: int | None, publish: bool, given: Path | None) -> None:
     """Make an API key, which is printed once and stored as a hash alone.
 
     With a file of keys it is added there, and services that read the file know it within a second. Without one, what
@@ -45,6 +46,7 @@ def new(team: str, days: int | None, given: Path | None) -> None:
     \b
     Examples: tailrace keys new --team acme >> .env
               tailrace keys new --team acme --days 90 --file keys.jsonl
+              tailrace keys new --team acme --publish
 
     Exit codes: 0 done, 1 refused or failed, 2 the command line was wrong, 130 interrupted.
     """
@@ -55,12 +57,19 @@ def new(team: str, days: int | None, given: Path | None) -> None:
         if days is not None:
             raise click.UsageError("Keys of settings do not expire: give --file, or set TAILRACE_API_KEYS_FILE.")
         click.echo(f"# API key of {team}, for the caller: {key}")
-        click.echo(f"TAILRACE_API_KEYS=sha256:{digest}={team}")
+        click.echo(f"TAILRACE_API_KEYS=sha256:{digest}={team}{':publish' if publish else ''}")
         click.echo(f"TAILRACE_SIGNING_KEYS=k{secrets.token_hex(3)}={secrets.token_urlsafe(32)}")
         return
     now = datetime.now(UTC).replace(microsecond=0)
     expires_at = None if days is None else now + timedelta(days=days)
-    stored = StoredKey(id=key.split("_")[1], sha256=digest, team=team, created_at=now, expires_at=expires_at)
+    stored = StoredKey(
+        id=key.split("_")[1],
+        sha256=digest,
+        team=team,
+        publish=publish or None,
+        created_at=now,
+        expires_at=expires_at,
+    )
     append_key(path, stored)
     click.echo(key)
 
@@ -68,7 +77,7 @@ def new(team: str, days: int | None, given: Path | None) -> None:
 @keys.command("list")
 @_file(required=True)
 def list_keys(given: Path | None) -> None:
-    """List the keys of a file: id, team, state and times. Tab-separated, the header first.
+    """List the keys of a file: id, team, state, times, and what each may do. Tab-separated, the header first.
 
     \b
     Example: tailrace keys list | grep -v revoked
@@ -76,10 +85,11 @@ def list_keys(given: Path | None) -> None:
     Exit codes: 0 done, 1 refused or failed, 2 the command line was wrong, 130 interrupted.
     """
     now = datetime.now(UTC)
-    print_cells("id", "team", "state", "createdAt", "expiresAt", "revokedAt")
+    print_cells("id", "team", "state", "createdAt", "expiresAt", "revokedAt", "may")
     for key in _read(_path(given)).values():
         times = (key.created_at, key.expires_at, key.revoked_at)
-        print_cells(key.id, key.team, key.state(now), *(None if at is None else rfc3339(at) for at in times))
+        shown = (None if at is None else rfc3339(at) for at in times)
+        print_cells(key.id, key.team, key.state(now), *shown, "publish" if key.publish else "read")
 
 
 @keys.command()

@@ -2,21 +2,28 @@
 
 import asyncio
 import gc
+from collections.abc import Sequence
+from contextlib import suppress
 from socket import socket
 
 import click
 import uvicorn
 from starlette.applications import Starlette
 
+from engine.common.private_files import restrict_umask
 from web.app import create_app
 from web.container import Services
-from web.http.protocol import LONGEST_HEAD_BYTES, Connection
-from web.settings import AdmissionSettings, ServerSettings
+from web.http.acceptor import Acceptor, listen
+from web.http.connections import Connections, connection_limit
+from web.http.protocol import LONGEST_HEAD_BYTES, HttpProtocol
+from web.settings import AdmissionSettings, ConnectionSettings, ServerSettings
 from web.telemetry import tracing
-from web.telemetry.logs import set_up
+from web.telemetry.logs import LOG, set_up, tell
 
 _ANSWER_SECONDS = 5
 """For the answers to what was cancelled at the end of the grace, and for downloads that are nearly over."""
+_CUT_SECONDS = 1
+"""Before uvicorn would cancel what is left, with a stack for each."""
 
 
 @click.command()
@@ -31,35 +38,72 @@ def serve() -> None:
 
     Exit codes: 0 stopped by Ctrl-C, 1 a setting is missing or the port is taken, 2 the command line was wrong.
     """
-    run_server(create_app(), ServerSettings(), AdmissionSettings())
+    run_server(create_app(), ServerSettings(), AdmissionSettings(), ConnectionSettings())
 
 
 class _Server(uvicorn.Server):
-    """uvicorn cuts off what goes on for too long, with an answer that is none of ours: so we end it before."""
+    """uvicorn, but connections are bounded in number and in patience, and all that runs ends within the grace.
 
-    def __init__(self, config: uvicorn.Config, services: Services) -> None:
+    uvicorn itself cuts off what goes on for too long, with an answer that is not ours and a stack in the log.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        services: Services,
+        listeners: Sequence[socket],
+        connections: Connections,
+        grace_seconds: float,
+    ) -> None:
         super().__init__(config)
         self._services = services
+        self._connections = connections
+        self._grace_seconds = grace_seconds
+        self._acceptor = Acceptor(listeners, connections, self._protocol)
+        self._rounds: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        """Start the application, then accept connections."""
+        await super().startup(sockets)
+        self._rounds = asyncio.create_task(self._connections.run())
+        self._acceptor.start()
 
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
         """Let exports and queries come to an end within the grace, then cancel them; each is answered."""
+        await self._acceptor.close()
         closing = asyncio.ensure_future(self._services.close())
+        self._connections.begin_shutdown(self._grace_seconds)
+        cut = asyncio.get_running_loop().call_later(
+            self._grace_seconds + _ANSWER_SECONDS - _CUT_SECONDS, self._connections.end_all
+        )
         await super().shutdown(sockets)
+        cut.cancel()
+        if self._rounds is not None:
+            self._rounds.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._rounds
         await closing
         await asyncio.to_thread(tracing.flush)
 
+    def _protocol(self) -> HttpProtocol:
+        return HttpProtocol(self.config, self.server_state, self.lifespan.state, self._connections)
 
-def run_server(app: Starlette, server: ServerSettings, admission: AdmissionSettings) -> None:
+
+def run_server(
+    app: Starlette, server: ServerSettings, admission: AdmissionSettings, connection: ConnectionSettings
+) -> None:
     """Serve until a signal ends it; what runs then has its grace to come to an end."""
+    restrict_umask()
     set_up()
     try:
         tracing.set_up()
     except ValueError as error:
         raise click.ClickException(str(error)) from error
+    limit = connection_limit(connection.max_connections)
+    if limit < connection.max_connections:
+        tell("connections limited by open files", {"connections": limit, "wanted": connection.max_connections})
     config = uvicorn.Config(
         app,
-        host=server.host,
-        port=server.port,
         # The access log would print signed URLs.
         access_log=False,
         server_header=False,
@@ -67,15 +111,23 @@ def run_server(app: Starlette, server: ServerSettings, admission: AdmissionSetti
         # Ours has its stacks.
         log_config=None,
         log_level="warning",
-        http=Connection,
+        http=HttpProtocol,
+        ws="none",
         timeout_graceful_shutdown=admission.grace_seconds + _ANSWER_SECONDS,
     )
-    serving = _Server(config, app.state.services)
+    try:
+        listeners = listen(server.host, server.port)
+    except OSError as error:
+        LOG.error("cannot listen", extra={"facts": {"reason": error.strerror}})
+        raise _not_started(server) from error
+    connections = Connections(limit=limit, stall_seconds=connection.stall_seconds)
+    serving = _Server(config, app.state.services, listeners, connections, admission.grace_seconds)
     # A full collection holds Python's lock while it looks at everything: 80 ms, for what is here to stay.
     gc.collect()
     gc.freeze()
     try:
-        serving.run()
+        # Without sockets of uvicorn: it accepts as many connections as come.
+        serving.run(sockets=[])
     except KeyboardInterrupt:
         # By then all is over.
         return

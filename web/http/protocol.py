@@ -1,26 +1,45 @@
-"""A connection of a client: its heads have a bounded time, and what is no request is answered in our words."""
+"""One connection of a client: what it may take its time for, and the answers to what is not a request."""
 
 import asyncio
+import socket
 import sys
+import time
 import uuid
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from starlette.types import Scope
+from uvicorn import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+from uvicorn.server import ServerState
 
 from web.api.models import error_answer
 from web.auth.request_auth import QUERY_TOO_LONG
+from web.http.connections import Connections
+from web.telemetry import metrics
+from web.telemetry.log_context import facts_of, note
 
 LONGEST_HEAD_BYTES = 128 * 1024
 """Above our own bound of a query, most of which is told with its request."""
+BODY_BYTES_PER_SECOND = 32 * 1024
+"""The lowest average speed of a request body, after a first ``TAILRACE_STALL_SECONDS``."""
+_UNSENT_BYTES = 128 * 1024
+"""What the kernel takes for a client beyond what is on its way. Without it, a reader that stalls fills megabytes."""
 _DRAIN_SECONDS = 2
 """What is refused may still be on its way: a connection that is closed before it is read loses its answer."""
+_UNREAD_BODY_SECONDS = 10
+"""How long the client may go on sending a body whose request has been answered."""
 
 _REFUSALS = {
     400: (
         "invalid_request",
         "The request is not well-formed HTTP/1.1: send its lines and length as RFC 9112 says.",
+    ),
+    408: (
+        "request_timeout",
+        f"The request body took too long: send at least {BODY_BYTES_PER_SECOND} bytes per second.",
     ),
     414: ("uri_too_long", f"{QUERY_TOO_LONG}."),
     431: ("headers_too_large", f"The headers are longer than {LONGEST_HEAD_BYTES} bytes: leave some out."),
@@ -28,33 +47,161 @@ _REFUSALS = {
 }
 
 
-class Connection(H11Protocol):
-    """uvicorn's own, but it hangs up on whoever sends a head too slowly: before it is whole, nobody knows who it is.
+@dataclass(slots=True)
+class _BodyWait:
+    """How long the body of one request has been waited for, in seconds during which it was being read."""
 
-    Bodies have no such time: they are read only of callers who are known by then.
+    request: RequestResponseCycle
+    first: int
+    latest: int
+    total: float = 0.0
+    idle: float = 0.0
+    answered: float = 0.0
+
+
+class HttpProtocol(H11Protocol):
+    """uvicorn's protocol, with bounds on clients that stall and on what it buffers for them.
+
+    Overrides asyncio's callbacks, and of uvicorn only public methods. `Connections` calls `check` about once a second.
     """
 
     head_seconds: ClassVar[float] = 10
     """From the beginning of a connection, or the first byte of a later request, to the end of its head."""
 
-    _late: asyncio.TimerHandle | None = None
-    _refused = False
+    def __init__(
+        self, config: Config, server_state: ServerState, app_state: dict[str, Any], connections: Connections
+    ) -> None:
+        super().__init__(config, server_state, app_state)
+        self._all = connections
+        self._connected = False
+        self._refused = False
+        self._active = time.monotonic()
+        self._head_wait: float | None = 0.0
+        self._received = 0
+        self._body_wait: _BodyWait | None = None
+        self._drained = 0
+        self._unsent: tuple[int, int] | None = None
+        self._write_wait = 0.0
+
+    @property
+    def team(self) -> str:
+        """The team of the latest request; empty if it is not known."""
+        # The log's facts are the one place that every route fills.
+        return "" if self.cycle is None else str(facts_of(cast("Scope", self.cycle.scope)).get("team", ""))
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Wait for the first head."""
+        """Bound what is buffered: a body in pieces of 64 KiB has one of them here and one on hold."""
         super().connection_made(transport)
-        self._watch()
+        self._connected = True
+        transport.set_write_buffer_limits(high=0)
+        line = transport.get_extra_info("socket")
+        if line is not None and hasattr(socket, "TCP_NOTSENT_LOWAT"):
+            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of a request."""
         if self._refused:
             return
+        self._active = time.monotonic()
+        self._received += len(data)
         super().data_received(data)
-        self._watch()
+        if self.conn.their_state is not h11.IDLE:
+            self._head_wait = None
+        elif self._head_wait is None:
+            self._head_wait = 0.0
+
+    def resume_writing(self) -> None:
+        """The buffer is empty: the client reads."""
+        self._drained += 1
+        super().resume_writing()
+
+    def on_response_complete(self) -> None:
+        """Become idle."""
+        self._active = time.monotonic()
+        super().on_response_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Leave the room to another."""
+        super().connection_lost(exc)
+        self._all.discard(self)
+
+    def check(self, elapsed: float, stall_seconds: float) -> float:
+        """Account for ``elapsed`` seconds, end the connection if it is too slow, and return how long it has stalled."""
+        if not self._connected:
+            return 0.0
+        if self._head_wait is not None:
+            self._head_wait += elapsed
+            if self._head_wait > self.head_seconds:
+                self.end("slow_head")
+        return max(self._check_write(elapsed, stall_seconds), self._check_body(elapsed, stall_seconds))
+
+    def idle_seconds(self) -> float | None:
+        """How long it has been without a request; None while it has one, or a response to send."""
+        busy = self.cycle is not None and not self.cycle.response_complete
+        if busy or self._refused or not self._connected or self.flow.write_paused:
+            return None
+        return time.monotonic() - self._active
+
+    def end(self, reason: str) -> None:
+        """Close the connection at once, whatever is still to be sent."""
+        if not self._connected:
+            return
+        self._note_end(reason)
+        self.transport.abort()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # it says what uvicorn would
-        """Refuse what h11 has just found to be no request, and hang up."""
-        self._stop()
+        """Refuse what h11 has just found to be no request."""
+        status = getattr(sys.exception(), "error_status_hint", 400)
+        if status == 431 and b"\n" not in self.conn.trailing_data[0]:
+            status = 414
+        self._refuse(status if status in _REFUSALS else 400)
+
+    def _check_write(self, elapsed: float, stall_seconds: float) -> float:
+        if not self.flow.write_paused:
+            self._unsent = None
+            return 0.0
+        unsent = (self._drained, self.transport.get_write_buffer_size())
+        if unsent != self._unsent:
+            self._unsent, self._write_wait = unsent, 0.0
+            return 0.0
+        self._write_wait += elapsed
+        if self._write_wait >= stall_seconds:
+            self.end("stalled_response")
+        return self._write_wait
+
+    def _check_body(self, elapsed: float, stall_seconds: float) -> float:
+        if self.conn.their_state is not h11.SEND_BODY or self._refused:
+            self._body_wait = None
+            return 0.0
+        wait = self._body_wait
+        if wait is None or wait.request is not self.cycle:
+            self._body_wait = _BodyWait(self.cycle, self._received, self._received)
+            return 0.0
+        if self.cycle.response_complete:
+            wait.answered += elapsed
+            if wait.answered > _UNREAD_BODY_SECONDS:
+                self.end("unread_body")
+            return 0.0
+        if self.flow.read_paused:
+            # The client waits for us.
+            return 0.0
+        wait.total += elapsed
+        wait.idle = wait.idle + elapsed if wait.latest == self._received else 0.0
+        wait.latest = self._received
+        allowed = stall_seconds + (wait.latest - wait.first) / BODY_BYTES_PER_SECOND
+        if wait.idle >= stall_seconds or wait.total > allowed:
+            self._note_end("stalled_body")
+            self._refuse(408)
+        return wait.idle
+
+    def _note_end(self, reason: str) -> None:
+        metrics.CONNECTIONS_ENDED.labels(reason).inc()
+        if self.cycle is not None:
+            note(cast("Scope", self.cycle.scope), ended=reason)
+
+    def _refuse(self, status: int) -> None:
+        """Answer in place of the application, and hang up."""
+        self._head_wait = None
         if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             # The rest of an answer cannot be made another one.
             self.transport.close()
@@ -62,10 +209,7 @@ class Connection(H11Protocol):
         if self.cycle is not None:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        status = getattr(sys.exception(), "error_status_hint", 400)
-        if status == 431 and b"\n" not in self.conn.trailing_data[0]:
-            status = 414
-        code, message = _REFUSALS.get(status, _REFUSALS[400])
+        code, message = _REFUSALS[status]
         request_id = str(uuid.uuid4())
         body = error_answer(message=message, code=code, details={}, request_id=request_id)
         headers = {
@@ -84,19 +228,3 @@ class Connection(H11Protocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.loop.call_later(_DRAIN_SECONDS, self.transport.close)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Wait for nothing any more."""
-        super().connection_lost(exc)
-        self._stop()
-
-    def _watch(self) -> None:
-        if self.conn.their_state is not h11.IDLE:
-            self._stop()
-        elif self._late is None:
-            self._late = self.loop.call_later(self.head_seconds, self.transport.close)
-
-    def _stop(self) -> None:
-        if self._late is not None:
-            self._late.cancel()
-            self._late = None

@@ -2,10 +2,12 @@
 
 from collections.abc import AsyncIterator, Generator, Mapping
 
+import anyio.lowlevel
 import anyio.to_thread
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from engine.stores.local.file_chunks import FileChunks
 from web.http import thread_limits
 
 
@@ -17,11 +19,26 @@ class FileStream(StreamingResponse):
         chunks: Generator[bytes, None, None],
         status_code: int,
         headers: Mapping[str, str],
-        *,
         first: bytes | None = None,
     ) -> None:
-        super().__init__(_read(first, chunks), status_code, headers)
+        super().__init__(_read(chunks, first), status_code, headers)
         self._chunks = chunks
+
+    @classmethod
+    async def open(
+        cls, chunks: Generator[bytes, None, None], status_code: int, headers: Mapping[str, str]
+    ) -> "FileStream":
+        """The response, once its first chunk is there: what cannot be read is an error and not a 200 without bytes.
+
+        Raises what the chunks raise.
+        """
+        try:
+            first = await anyio.to_thread.run_sync(next, chunks, None, limiter=thread_limits.DOWNLOADS)
+        except BaseException:
+            # There is no response yet that would close it.
+            chunks.close()
+            raise
+        return cls(chunks, status_code, headers, first)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the body, to its end or until the client hangs up."""
@@ -33,23 +50,21 @@ class FileStream(StreamingResponse):
             self._chunks.close()
 
 
-async def open_stream(chunks: Generator[bytes, None, None], status_code: int, headers: Mapping[str, str]) -> FileStream:
-    """The answer with its first chunk read: what the store raises on opening is raised before any header is sent."""
-    try:
-        first = await _next(chunks)
-    except BaseException:
-        # No answer is there yet to close it.
-        chunks.close()
-        raise
-    return FileStream(chunks, status_code, headers, first=first)
-
-
-async def _read(chunk: bytes | None, chunks: Generator[bytes, None, None]) -> AsyncIterator[bytes]:
-    if chunk is not None:
+async def _read(chunks: Generator[bytes, None, None], first: bytes | None) -> AsyncIterator[bytes]:
+    chunk = first if first is not None else await _next(chunks)
+    # A reference to a chunk that has been sent would double what a client costs that does not read.
+    first = None
+    while chunk is not None:
         yield chunk
-    while (chunk := await _next(chunks)) is not None:
-        yield chunk
+        del chunk
+        # Waits until that chunk has left, so that a client which does not read costs one chunk and not two.
+        yield b""
+        chunk = await _next(chunks)
 
 
 async def _next(chunks: Generator[bytes, None, None]) -> bytes | None:
+    if isinstance(chunks, FileChunks) and (chunk := chunks.cached()) is not None:
+        # A fast client never makes us wait: the others have their turn here.
+        await anyio.lowlevel.checkpoint()
+        return chunk
     return await anyio.to_thread.run_sync(next, chunks, None, limiter=thread_limits.DOWNLOADS)

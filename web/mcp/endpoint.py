@@ -7,11 +7,15 @@ from typing import Any
 import httpx2
 from mcp.server.mcpserver import Context
 from mcp.server.transport_security import TransportSecuritySettings
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from web.auth.authenticator import Authenticator
 from web.auth.request_auth import recognised
+from web.http.request_body import received_body
+from web.mcp.origin import allows_origin
 from web.mcp.tools import make_server
 from web.telemetry.log_context import note
 
@@ -19,12 +23,23 @@ PATH = "/mcp"
 _FORWARDED = ("x-api-key", "authorization")
 
 
+def _with_body(body: bytes, receive: Receive) -> Receive:
+    """``receive`` for a request whose body has been read."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replayed() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return replayed
+
+
 class Endpoint:
     """An ASGI application over the API of another; it serves while `running` is entered."""
 
-    def __init__(self, api: ASGIApp, authenticator: Authenticator) -> None:
+    def __init__(self, api: ASGIApp, authenticator: Authenticator, base_url: str) -> None:
         self._api = api
         self._authenticator = authenticator
+        self._base_url = base_url
         self._handle: ASGIApp | None = None
 
     @asynccontextmanager
@@ -34,7 +49,7 @@ class Endpoint:
         server.streamable_http_app(
             stateless_http=True,
             json_response=True,
-            # That is for servers which trust whoever reaches them; here every request brings a key of its own.
+            # It allows fixed hosts only; `allows_origin` knows the base URL, and every request needs a key.
             transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
         )
         async with server.session_manager.run():
@@ -43,14 +58,20 @@ class Endpoint:
         self._handle = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a POST. Raises Unauthorized before anything else is looked at."""
+        """Answer a POST. Raises HTTPException for a foreign ``Origin``, then Unauthorized."""
         note(scope, route=PATH)
+        if not allows_origin(scope["headers"], self._base_url):
+            raise HTTPException(
+                403, "Pages of this origin may not call /mcp: use a page of the service's own address, or no browser"
+            )
         if scope["method"] != "POST":
             raise HTTPException(405, "Method Not Allowed", {"allow": "POST"})
-        await recognised(scope, self._authenticator)
+        principal = await recognised(scope, self._authenticator)
         if self._handle is None:
             raise HTTPException(503, "The service is about to start or to stop", {"retry-after": "1"})
-        await self._handle(scope, receive, send)
+        async with received_body(Request(scope, receive), principal.team) as body:
+            # The SDK reads bodies of any length.
+            await self._handle(scope, _with_body(body, receive), _without_storing(send))
 
     def _client(self, context: Context[Any, Any]) -> AbstractAsyncContextManager[httpx2.AsyncClient]:
         headers = context.headers or {}
@@ -60,3 +81,14 @@ class Endpoint:
             headers={name: headers[name] for name in _FORWARDED if name in headers},
             timeout=None,
         )
+
+
+def _without_storing(send: Send) -> Send:
+    """Answers may hold rows: caches must not keep them."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message)["cache-control"] = "no-store"
+        await send(message)
+
+    return sending

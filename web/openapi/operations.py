@@ -10,6 +10,7 @@ from web.openapi.parameters import (
     WORKFLOW_ID,
     query_parameters,
 )
+from web.openapi.publish_operations import delete_workflow, publish_paths
 from web.openapi.responses import answer, errors, errors_without_body, file_responses
 from web.openapi.row_operations import reading_paths
 from web.openapi.schemas import Json, ref
@@ -34,8 +35,11 @@ SECURITY_SCHEMES: dict[str, Json] = {
 
 def paths() -> Json:
     """Every path of the service but those that describe it."""
+    reading = reading_paths()
+    reading["/v4/workflows/{workflowId}"]["delete"] = delete_workflow()
     return {
-        **reading_paths(),
+        **reading,
+        **publish_paths(),
         EXPORT_PATH: {"parameters": [WORKFLOW_ID], "get": _export(), "post": _export_by_body()},
         _FILE_PATH: {
             "parameters": [WORKFLOW_ID, EXPORT_ID_IN_PATH],
@@ -59,7 +63,7 @@ def _export() -> Json:
         "that opens without any header. The same request on the same run gives the same bytes.",
         "security": _KEY_OR_TOKEN,
         "parameters": [*query_parameters(), PREFER, REQUEST_ID],
-        "responses": _export_answers() | errors(400, 401, 404, 405, 414, 500, 503),
+        "responses": _export_answers() | errors(400, 401, 404, 405, 414, 429, 500, 503),
     }
 
 
@@ -71,7 +75,7 @@ def _export_by_body() -> Json:
         "security": _KEY_OR_TOKEN,
         "parameters": [PREFER, REQUEST_ID],
         "requestBody": {"required": False, "content": {"application/json": {"schema": ref("ExportRequest")}}},
-        "responses": _export_answers() | errors(400, 401, 404, 405, 413, 414, 500, 503),
+        "responses": _export_answers() | errors(400, 401, 404, 405, 413, 414, 429, 500, 503),
     }
 
 

@@ -74,6 +74,13 @@ EXPORT_ID_IN_PATH: Json = {
     "description": "The export, as the answer of its request names it",
     "schema": {"type": "string", "pattern": f"^{EXPORT_ID.pattern}$"},
 }
+RUN_ID_IN_PATH: Json = {
+    "name": "runId",
+    "in": "path",
+    "required": True,
+    "description": "The run; what cannot be the id of one is a 404",
+    "schema": {"type": "string", "pattern": f"^{ID.pattern}$"},
+}
 SIGNED: list[Json] = [
     {
         "name": "format",

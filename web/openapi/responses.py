@@ -39,10 +39,15 @@ _OF_BYTES = (*_OF_A_VERSION, "Content-Length", "Content-Disposition", "Last-Modi
 _ERRORS: dict[int, tuple[str, tuple[str, ...]]] = {
     400: ("The request cannot be honoured; the message names the parameter, the entry, and what would be right", ()),
     401: ("No valid credentials, or a signed URL that is not ours or has expired", ("WWW-Authenticate",)),
+    403: ("The credentials may read, and neither publish nor delete", ()),
     404: ("Not there, not finished, or of another team; which of these is not told", ()),
     405: ("Any other method of this path", ("Allow",)),
+    408: ("The body stopped coming", ()),
+    409: ("Another run of that id is there, or the workflow is another team's", ()),
     413: ("The body is too long", ()),
     414: ("The query is too long: send its parameters as the body of a POST", ()),
+    415: ("The `Content-Type` or `Content-Encoding` is not one that can be published", ()),
+    429: ("The team's finished exports take all of its quota", ("Retry-After",)),
     500: ("Our fault; the `requestId` finds it in our logs", ()),
     503: ("The service is full, or its store is away: come back", ("Retry-After",)),
 }

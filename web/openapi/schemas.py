@@ -8,13 +8,14 @@ from pydantic_core import core_schema
 from engine.request.operators import OPERATORS, ValueShape
 from engine.request.request import MAX_FILTERS
 from web.api.models import ErrorAnswer, ExportAnswer, TicketAnswer
+from web.api.publish import RunAnswer
 from web.api.query import QueryRequest
 from web.api.row_models import MODELS as READING_MODELS
 from web.http.errors import error_codes
 
 Json: TypeAlias = dict[str, Any]
 
-MODELS = (ExportAnswer, TicketAnswer, ErrorAnswer, *READING_MODELS)
+MODELS = (ExportAnswer, TicketAnswer, RunAnswer, ErrorAnswer, *READING_MODELS)
 
 _SCALAR: Json = {"type": ["string", "number", "boolean"]}
 _DATE: Json = {"type": "string", "description": "ISO 8601; a date alone is its midnight UTC"}

@@ -20,12 +20,17 @@ ROWS = Counter("tailrace_export_rows", "Rows of exports that were written", ["fo
 BYTES = Counter("tailrace_export_bytes", "Bytes of exports that were written", ["format"], registry=REGISTRY)
 RUNNING = Gauge("tailrace_exports_running", "Exports that run now", registry=REGISTRY)
 QUEUED = Gauge("tailrace_exports_queued", "Exports that wait for their turn", registry=REGISTRY)
+PUBLISHES_QUEUED = Gauge("tailrace_publishes_queued", "Publications that wait for their turn", registry=REGISTRY)
 QUERIES_QUEUED = Gauge("tailrace_queries_queued", "Pages, facts and statements that wait", registry=REGISTRY)
 CRASHES = Counter(
     "tailrace_statement_crashes",
     "Processes of SQL statements that died of a signal that no limit sent",
     ["signal"],
     registry=REGISTRY,
+)
+CONNECTIONS = Gauge("tailrace_connections", "Connections of clients that are open", registry=REGISTRY)
+CONNECTIONS_ENDED = Counter(
+    "tailrace_connections_ended", "Connections that were closed on the client, by reason", ["reason"], registry=REGISTRY
 )
 
 

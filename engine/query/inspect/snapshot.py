@@ -76,7 +76,9 @@ def take_snapshot(results: ResultStore, exports: ObjectStore | None) -> Snapshot
             read_metadata(info)
         return info
 
-    workflows = {found.workflow_id: found for found in read_all(readable(results.load_workflow), ids)}
+    workflows = {
+        found.workflow_id: found for found in read_all(readable(results.stored_workflow), ids) if not found.deleted
+    }
     runs = tuple(read_all(readable(lambda pair: results.run(*pair)), pairs))
     kept = [] if exports is None else [info.key for info in exports.list("") if is_export(info.key)]
     found_exports = tuple(read_all(readable(export_at), kept))

@@ -10,7 +10,7 @@ import duckdb
 
 from engine.catalog.manifest import Run
 from engine.common.quoting import identifier, literal
-from engine.common.table_functions import read_parquet
+from engine.common.table_functions import exact_path, read_parquet
 from engine.errors import InvalidInput
 from engine.query.inspect.file_bounds import bounds_of, orders_of
 from engine.query.inspect.snapshot import Snapshot, export_row, run_row
@@ -60,7 +60,7 @@ def path_in(store: ObjectStore, location: str) -> PathOf:
 
     def path_of(key: str) -> str:
         path = store.local_path(key)
-        return f"{location.rstrip('/')}/{key}" if path is None else str(path.absolute())
+        return f"{location.rstrip('/')}/{key}" if path is None else exact_path(path)
 
     return path_of
 

@@ -32,8 +32,8 @@ _RETRIES = {"retry_total": 3, "initial_backoff": 0.2, "increment_base": 2, "rand
 """Four attempts with 2.2, 4.2 and 8.2 s between: a dead store is known within 15 to 35 s."""
 
 _CONNECTIONS = 64
-_READ_BYTES = 512 * 1024
-"""Pieces of a body. Each is one hop between threads in a download; larger ones are copied more on their way out."""
+READ_BYTES = 64 * 1024
+"""Pieces of a body. Each is one hop between threads in a download, which holds one as long as the client takes."""
 _LONGEST_BODY_BYTES = 2**50
 """Above any blob: left to itself, the SDK makes a request for every 32 MiB."""
 _TAKEN = ("BlobAlreadyExists", "ConditionNotMet", "TargetConditionNotMet", "BlobOverwritten")
@@ -144,7 +144,7 @@ def _transport() -> RequestsTransport:
         session_owner=False,
         connection_timeout=CONNECT_SECONDS,
         read_timeout=CONTROL_READ_SECONDS,
-        connection_data_block_size=_READ_BYTES,
+        connection_data_block_size=READ_BYTES,
     )
 
 

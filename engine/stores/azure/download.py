@@ -6,6 +6,7 @@ The SDK hands a body out in chunks, each a request of its own that is read whole
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 from azure.core import MatchConditions
@@ -14,7 +15,7 @@ from azure.storage.blob import BlobClient, BlobProperties
 from urllib3.exceptions import HTTPError
 
 from engine.errors import StoreError
-from engine.stores.azure.client import BULK_READ_SECONDS
+from engine.stores.azure.client import BULK_READ_SECONDS, READ_BYTES
 
 _BREAKS = 3
 """Requests in a row that broke, after which the line is given up."""
@@ -30,6 +31,12 @@ def body_of(blob: BlobClient, start: int, length: int, etag: str) -> Generator[b
     it holds a connection.
     """
     at, end, breaks = start, start + length, 0
+
+    def counted(piece: bytes) -> bytes:
+        nonlocal at
+        at += len(piece)
+        return piece
+
     while at < end:
         began = at
         answer = _Answer(blob, start=at, length=end - at, etag=etag)
@@ -37,9 +44,8 @@ def body_of(blob: BlobClient, start: int, length: int, etag: str) -> Generator[b
             if answer.length != end - at:
                 raise StoreError("The object ended before the requested range did.")
             try:
-                for piece in answer:
-                    at += len(piece)
-                    yield piece
+                # A loop would hold on to each piece until the next one is wanted, which may be long.
+                yield from map(counted, answer)
                 if at < end:
                     raise ServiceResponseError("The body ended before the range did.")
             except AzureError:
@@ -74,7 +80,9 @@ class _Answer:
     def __iter__(self) -> Iterator[bytes]:
         """Pieces as they come from the line."""
         try:
-            yield from self._body
+            # The SDK's own iterator holds on to each piece until the next one is wanted.
+            raw = self._body.response.internal_response.raw
+            yield from iter(partial(raw.read, READ_BYTES, decode_content=False), b"")
         except HTTPError as error:
             # A line with TLS that breaks is none of the errors that the SDK knows.
             raise ServiceResponseError(error, error=error) from error

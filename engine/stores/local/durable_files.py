@@ -10,10 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from engine.common.private_files import FOLDER_MODE, open_private
 from engine.errors import ObjectUnreadable, StoreUnavailable
 
 _SENTENCES = {
     errno.ENOENT: "A folder of the storage directory is missing: mount the directory, or run `tailrace init`.",
+    errno.EMFILE: "The service has too many files open: try again later, or raise its limit of open files.",
+    errno.ENFILE: "The machine has too many files open: try again later, or raise its limit of open files.",
     errno.ENOSPC: "The storage directory is full: free some space, or give it a larger disk.",
     errno.EDQUOT: "The storage directory is full: its quota is used up.",
     errno.EACCES: "The storage directory refuses access: let the service's user read and write it.",
@@ -44,7 +47,7 @@ def make_directory(path: Path) -> None:
     if path.is_dir():
         return
     make_directory(path.parent)
-    path.mkdir(exist_ok=True)
+    path.mkdir(FOLDER_MODE, exist_ok=True)
     sync_directory(path.parent)
 
 
@@ -59,7 +62,7 @@ def sync_directory(path: Path) -> None:
 
 def write_new(path: Path, data: bytes) -> None:
     """Write a file that must not exist yet; it survives a crash."""
-    with path.open("xb") as file:
+    with open_private(path, "xb") as file:
         file.write(data)
     seal(path)
 

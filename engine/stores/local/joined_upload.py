@@ -7,6 +7,7 @@ import re
 import secrets
 from pathlib import Path
 
+from engine.common.private_files import open_private
 from engine.errors import StoreError
 from engine.stores.local.durable_files import translated
 from engine.stores.validation import checked_ordinal
@@ -38,7 +39,8 @@ class DirectoryStaging:
         path = block_path(self._folder, block_id)
         with translated():
             self._require_folder()
-            path.write_bytes(data)
+            with open_private(path, "wb") as file:
+                file.write(data)
         return block_id
 
     def _require_folder(self) -> None:

@@ -7,10 +7,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self
 
+from engine.common.json_depth import loads_within
 from engine.stores.local.durable_files import make_directory, sync_directory, write_new
 
 _LOG = logging.getLogger("tailrace")
 _FORMAT_VERSION = 1
+_MAX_DEPTH = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +38,15 @@ class Sidecar:
         except (FileNotFoundError, IsADirectoryError):
             return cls()
         try:
-            return cls._parsed(json.loads(content))
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            return cls._parsed(loads_within(content, _MAX_DEPTH))
+        except (ValueError, TypeError, KeyError) as error:
             _LOG.warning("Ignored a damaged file of metadata: %s (%s).", path, type(error).__name__)
             return cls()
 
     @classmethod
-    def _parsed(cls, fields: dict[str, object]) -> Self:
+    def _parsed(cls, fields: object) -> Self:
+        if not isinstance(fields, dict):
+            raise TypeError("not an object")
         if fields.get("format_version", 1) != _FORMAT_VERSION:
             raise ValueError("another format version")
         content_type, metadata, sizes = fields["content_type"], fields["metadata"], fields["sizes"]

@@ -12,16 +12,15 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import BinaryIO
 
-from engine.errors import ObjectChanged, ObjectMissing, ObjectUnreadable, StoreError
+from engine.errors import ObjectChanged, ObjectMissing, ObjectUnreadable
 from engine.stores.local.durable_files import translated, write_new
+from engine.stores.local.file_chunks import FileChunks
 from engine.stores.local.joined_upload import DirectoryStaging
 from engine.stores.local.sidecar import Sidecar
 from engine.stores.local.tree import Tree, info_of, version_of
 from engine.stores.local.upload import DirectoryUpload
 from engine.stores.port import ObjectInfo, ReadUrls, Staging, Upload
 from engine.stores.validation import checked_key, checked_metadata, checked_prefix, checked_range
-
-_CHUNK_BYTES = 1024 * 1024
 
 
 class DirectoryStore:
@@ -45,14 +44,7 @@ class DirectoryStore:
     def stream(self, key: str, *, start: int, length: int, etag: str) -> Generator[bytes, None, None]:
         """The file stays open between chunks, so that a replacement or removal meanwhile does no harm."""
         checked_range(start, length)
-        with translated(), self._opened(key, etag) as file:
-            file.seek(start)
-            while length:
-                chunk = file.read(min(length, _CHUNK_BYTES))
-                if not chunk:
-                    raise StoreError("The object ended before the requested range did.")
-                length -= len(chunk)
-                yield chunk
+        return FileChunks(self._opened(key, etag, buffering=0), start, length)
 
     def create(self, key: str, data: bytes, *, content_type: str, metadata: Mapping[str, str]) -> ObjectInfo:
         """Write a new object in one atomic step. Raises ObjectExists if the key is taken."""
@@ -109,12 +101,12 @@ class DirectoryStore:
             (file.parent / "link").hardlink_to(file)
 
     @contextmanager
-    def _opened(self, key: str, etag: str | None) -> Iterator[BinaryIO]:
+    def _opened(self, key: str, etag: str | None, buffering: int = -1) -> Iterator[BinaryIO]:
         """The current version, open; what is read from it is that version, whatever happens to the name."""
         if self._tree.status(checked_key(key)) is None:
             raise ObjectMissing("The object is not there.")
         try:
-            file = self._tree.path(key).open("rb")
+            file = self._tree.path(key).open("rb", buffering)
         except FileNotFoundError:
             raise ObjectMissing("The object is not there.") from None
         except PermissionError as error:

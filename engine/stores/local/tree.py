@@ -24,6 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from stat import S_ISREG
 
+from engine.common.private_files import FILE_MODE, FOLDER_MODE
 from engine.errors import ObjectChanged, ObjectExists, ObjectMissing, StoreError
 from engine.stores.local.durable_files import make_directory, make_newer, sync_directory
 from engine.stores.local.sidecar import Sidecar
@@ -98,7 +99,7 @@ class Tree:
             self._swept = True
             self.remove_staging(time.time() - STAGING_LIFETIME_SECONDS)
         folder = staging / secrets.token_hex(12)
-        folder.mkdir()
+        folder.mkdir(FOLDER_MODE)
         return folder
 
     def staging(self, handle: str) -> Path:
@@ -228,7 +229,7 @@ class Tree:
     def _lock(self) -> Iterator[None]:
         self._make_root()
         # Opened anew each time: flock belongs to the opening, so it keeps threads apart as well as processes.
-        descriptor = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT, FILE_MODE)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield

@@ -9,6 +9,7 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from threading import Lock
 
+from engine.common.private_files import FILE_MODE, open_private
 from engine.errors import StoreError
 from engine.stores.local.durable_files import copy_range, seal, translated
 from engine.stores.local.joined_upload import block_path
@@ -34,7 +35,7 @@ class DirectoryUpload:
         self._folder = tree.new_staging()
         self.handle = self._folder.name
         self._file = self._folder / "data"
-        self._file.touch()
+        self._file.touch(FILE_MODE)
         self._blocks: dict[str, tuple[int, int]] = {}
         self._end = 0
         self._open = True
@@ -117,7 +118,7 @@ class DirectoryUpload:
             return self._file
         ordered = self._folder / "ordered"
         ordered.unlink(missing_ok=True)
-        with self._file.open("rb", buffering=0) as source, ordered.open("xb", buffering=0) as target:
+        with self._file.open("rb", buffering=0) as source, open_private(ordered, "xb", buffering=0) as target:
             for offset, length in pieces:
                 copy_range(source.fileno(), target.fileno(), offset, length)
         return ordered

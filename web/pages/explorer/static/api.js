@@ -1,6 +1,8 @@
 // The API, with the key of this tab.
 
 const KEY = "tailrace-key";
+// The service may be below a path: its routes are beside the folder of this file.
+const BASE = new URL("../", import.meta.url);
 
 export const key = {
   get: () => sessionStorage.getItem(KEY),
@@ -26,7 +28,7 @@ export function parse(text) {
 
 export async function ask(path, { method = "GET", query = {}, body, headers = {}, signal } = {}) {
   const parameters = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== undefined && value !== ""));
-  const url = parameters.size ? `${path}?${parameters}` : path;
+  const url = new URL(parameters.size ? `${path}?${parameters}` : path, BASE);
   let answer;
   try {
     answer = await fetch(url, {
@@ -48,12 +50,12 @@ export async function ask(path, { method = "GET", query = {}, body, headers = {}
   return { status: answer.status, body: found };
 }
 
-const workflow = id => `/v4/workflows/${encodeURIComponent(id)}`;
+const workflow = id => `v4/workflows/${encodeURIComponent(id)}`;
 
 export async function workflows() {
   const found = [];
   for (let page = 1; ; page++) {
-    const { body } = await ask("/v4/workflows", { query: { page, limit: 1000 } });
+    const { body } = await ask("v4/workflows", { query: { page, limit: 1000 } });
     found.push(...body.workflows);
     if (page >= body.pagination.totalPages) return found;
   }

@@ -1,0 +1,149 @@
+"""The first record of a CSV file: which delimiter it is written with, and what its columns are called."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+from engine.errors import InvalidInput
+from engine.publishing.csv.encoding import UTF8, encoding_of
+from engine.publishing.csv.records import QUOTE, Dialect, Record, read_records
+from engine.publishing.options import ReadOptions
+
+_DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
+_SPELLED = {"\t": r"$'\t'"}
+_TAB_EXTENSIONS = (".tsv", ".tab")
+_SAMPLE_RECORDS = 1_000
+_SAMPLE_CELLS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a file begins with."""
+
+    dialect: Dialect
+    names: tuple[str, ...]
+    """As written, with ``column_1`` and so on for what is empty."""
+    line: int
+    """The line in which the header begins."""
+    sample: tuple[list[str | None], ...]
+    """The cells of the first rows."""
+    notes: tuple[str, ...]
+
+
+def read_header(path: Path, options: ReadOptions) -> Header:
+    """Read the header of a file, and its first rows.
+
+    Nothing is guessed but what is beyond doubt, and ``notes`` says so. Raises InvalidInput with the option that helps.
+    """
+    dialect, notes = _dialect(path, options)
+    records = [record for record in _first_records(path, dialect) if record[1]]
+    if not records:
+        raise InvalidInput(
+            f"{path.name} has no header: the first line of a CSV file that is not blank names its columns."
+        )
+    line, header = records[0]
+    names = tuple(cell or f"column_{number}" for number, cell in enumerate(header, 1))
+    unnamed = [name for name, cell in zip(names, header, strict=True) if not cell]
+    if unnamed:
+        notes.append(f"{path.name}: columns without a name are called {_listed(unnamed)}.")
+    return Header(dialect, names, line, tuple(cells for _, cells in records[1:]), tuple(notes))
+
+
+def unique(names: Sequence[str]) -> tuple[tuple[str, ...], Mapping[str, str]]:
+    """The names with ``_2`` and so on behind repeated ones, letter case aside; and the new names by the old ones."""
+    taken, result, changed = {name.lower() for name in names}, [], {}
+    seen: set[str] = set()
+    for name in names:
+        new, number = name, 2
+        if name.lower() in seen:
+            while (new := f"{name}_{number}").lower() in taken:
+                number += 1
+            taken.add(new.lower())
+            changed[new] = name
+        seen.add(new.lower())
+        result.append(new)
+    return tuple(result), changed
+
+
+def _dialect(path: Path, options: ReadOptions) -> tuple[Dialect, list[str]]:
+    encoding = encoding_of(path, options.encoding)
+    notes = []
+    if options.encoding is None and encoding != UTF8:
+        notes.append(f"{path.name} is read as {encoding.upper()}, by its byte order mark.")
+    for name, character in (("--delimiter", options.delimiter), ("--escape", options.escape)):
+        if character is not None and (
+            len(character) != 1 or character in "\r\n" or (name, character) == ("--delimiter", QUOTE)
+        ):
+            raise InvalidInput(f"{name} is one character, not {character!r}.")
+    if options.delimiter == options.escape:
+        raise InvalidInput("--delimiter and --escape are the same character.")
+    usual = "\t" if path.suffix.lower() in _TAB_EXTENSIONS else ","
+    dialect = Dialect(options.delimiter or usual, options.escape, encoding, options.skip_lines, options.null)
+    if options.delimiter is None:
+        found = _other_delimiter(path, dialect)
+        if found is not None:
+            notes.append(
+                f"{path.name} is read with the delimiter {_DELIMITERS[found]}: each row has it as often as the header."
+            )
+            dialect = replace(dialect, delimiter=found)
+    return dialect, notes
+
+
+def _other_delimiter(path: Path, dialect: Dialect) -> str | None:
+    """The delimiter of a file whose header has none of the usual ones, or None if that is one column.
+
+    Raises InvalidInput if the header has another delimiter, but not all rows have it alike.
+    """
+    if len(_header(path, dialect)) > 1:
+        return None
+    possible = [
+        delimiter
+        for delimiter in _DELIMITERS
+        if delimiter != dialect.delimiter and len(_header(path, replace(dialect, delimiter=delimiter))) > 1
+    ]
+    regular = [delimiter for delimiter in possible if _is_regular(path, replace(dialect, delimiter=delimiter))]
+    if len(regular) == 1:
+        return regular[0]
+    if possible:
+        raise InvalidInput(
+            f"{path.name}: the header has no {_DELIMITERS[dialect.delimiter]}. Use --delimiter {_option(possible[0])} "
+            f"if its cells are separated by a {_DELIMITERS[possible[0]]}, "
+            f"--delimiter {_option(dialect.delimiter)} if it is one column."
+        )
+    return None
+
+
+def _header(path: Path, dialect: Dialect) -> list[str | None]:
+    """The cells of the header with a delimiter that is only tried; none if it cannot be read so."""
+    try:
+        return next((cells for _, cells in read_records(path, dialect) if cells), [])
+    except InvalidInput:
+        return []
+
+
+def _is_regular(path: Path, dialect: Dialect) -> bool:
+    """Whether there are rows, and all of the first ones are as wide as the header."""
+    try:
+        widths = [len(cells) for _, cells in _first_records(path, dialect) if cells]
+    except InvalidInput:
+        return False
+    return len(widths) > 1 and len(set(widths)) == 1
+
+
+def _first_records(path: Path, dialect: Dialect) -> Iterator[Record]:
+    cells = 0
+    for record in islice(read_records(path, dialect), _SAMPLE_RECORDS):
+        yield record
+        cells += len(record[1])
+        if cells > _SAMPLE_CELLS:
+            return
+
+
+def _option(delimiter: str) -> str:
+    return _SPELLED.get(delimiter, f"'{delimiter}'")
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:5])
+    return shown if len(names) <= 5 else f"{shown} and so on ({len(names)} columns)"

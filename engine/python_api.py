@@ -1,0 +1,250 @@
+"""The Python API: `publish` and `export`, as ``from engine import publish, export`` gives them.
+
+Importing it reads no environment and changes nothing of the process. A call reads the TAILRACE_ settings of the
+environment for what it is not given.
+"""
+
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from engine.bootstrap import initialise_if_new, open_exporter, open_results
+from engine.catalog.manifest import Run, State
+from engine.common.cancellation import CancelToken
+from engine.common.temp_folders import spill_folder
+from engine.errors import InvalidInput, NotFound, SourceDamaged
+from engine.exports.exporter import Exporter
+from engine.publishing.arrow_data import is_arrow_data, write_arrow
+from engine.publishing.options import ReadOptions
+from engine.publishing.publisher import Publication, Publisher
+from engine.request.formats import FORMATS
+from engine.request.request import CsvOptions, ExportRequest, read_filters, read_row_ids
+from engine.settings import DuckDBSettings, StorageSettings
+
+PathLike: TypeAlias = str | os.PathLike[str]
+_READ_TIME = timedelta(hours=1)
+_AGAIN_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: its field type (``NUMBER``), and the type that it is stored in, as SQL spells it (``DOUBLE``)."""
+
+    name: str
+    type: str
+    stored_as: str
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedRun:
+    """A run that is published. ``bytes`` are those of its Parquet files; ``notes`` say what was decided on the way."""
+
+    workflow: str
+    run: str
+    team: str
+    state: str
+    rows: int
+    bytes: int
+    columns: tuple[Column, ...]
+    notes: tuple[str, ...]
+    published_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedFile:
+    """A file that was exported. ``sha256`` is of its bytes, in hexadecimal."""
+
+    path: Path
+    workflow: str
+    run: str
+    format: str
+    rows: int
+    bytes: int
+    sha256: str
+    columns: tuple[Column, ...]
+
+
+def publish(
+    data: Any,
+    *,
+    workflow: str,
+    run: str,
+    team: str = "default",
+    name: str | None = None,
+    schema: PathLike | None = None,
+    row_id: str | None = None,
+    executed_at: datetime | None = None,
+    state: Literal["FINISHED", "IN_PROGRESS", "FAILED"] = "FINISHED",
+    options: ReadOptions | None = None,
+    results: str | None = None,
+) -> PublishedRun:
+    """Publish data as one run of a workflow, which begins with its first run; runs never change.
+
+    ``data`` is the path of a file, a list of paths, or a table: Arrow (``Table``, ``RecordBatch``,
+    ``RecordBatchReader``), pandas, Polars, or anything else with ``__arrow_c_stream__``. A reader is read once, and
+    never as a whole into memory. ``results`` is a directory or ``az://container/prefix``.
+
+    Raises InvalidInput for data that would not come back exactly, AlreadyPublished, Conflict or StoreError; then no
+    reader sees any of it. Times without an offset are UTC.
+    """
+    storage, duckdb = _storage(results, None), DuckDBSettings()
+    with ExitStack() as stack:
+        if is_arrow_data(data):
+            folder = stack.enter_context(spill_folder(duckdb.spill_directory))
+            files: tuple[Path, ...] = (write_arrow(data, folder / "data.parquet"),)
+        else:
+            files = _paths(data)
+        publication = Publication(
+            workflow=workflow,
+            run=run,
+            files=files,
+            team=team,
+            name=name,
+            schema=None if schema is None else Path(schema),
+            row_id=row_id,
+            executed_at=_in_utc(executed_at),
+            state=State(state),
+            options=options or ReadOptions(),
+        )
+        initialise_if_new(storage)
+        return _described(_publish(Publisher(open_results(storage), duckdb), publication))
+
+
+def export(
+    workflow: str,
+    path: PathLike,
+    *,
+    run: str | None = None,
+    team: str | None = None,
+    format: str | None = None,  # noqa: A002  # the name that it has everywhere else
+    filters: Sequence[Mapping[str, object]] = (),
+    sort_by: str | None = None,
+    descending: bool = False,
+    row_ids: Iterable[str] | None = None,
+    include_row_ids: bool = False,
+    csv: CsvOptions | None = None,
+    results: str | None = None,
+    exports: str | None = None,
+) -> ExportedFile:
+    """Export rows of a run (the latest if not given) into a file, which replaces one that is there when it is whole.
+
+    ``format`` is ``csv``, ``json`` or ``parquet``, or what the path ends in. ``team`` is the owner if not given.
+    ``results`` and ``exports`` are directories or ``az://container/prefix``; exports are ``{results}-exports`` if only
+    ``results`` is given. Without either they are what the environment says (`TAILRACE_RESULTS`, `TAILRACE_EXPORTS`).
+    Raises NotFound, InvalidRequest, LimitExceeded, SourceDamaged or StoreError; then the path is as it was.
+    """
+    target = Path(path)
+    exporter = open_exporter(_storage(results, exports), DuckDBSettings())
+    request = ExportRequest(
+        workflow=workflow,
+        run=run,
+        format=FORMATS[_format(target, format)],
+        filters=read_filters([dict(entry) for entry in filters]),
+        sort_by=sort_by,
+        descending=descending,
+        row_ids=None if row_ids is None else read_row_ids(list(row_ids)),
+        include_row_ids=include_row_ids,
+        csv=csv or CsvOptions(),
+    )
+    plan = exporter.plan(request, team or _owner(exporter, workflow))
+    while True:
+        made = exporter.export(plan, CancelToken())
+        # Otherwise a sweep has just taken it.
+        if exporter.keep(made, datetime.now(UTC) + _READ_TIME):
+            break
+    info = exporter.find(workflow, made.export_id, made.format.name).info
+    part = target.with_name(f".{target.name}.{made.export_id}.part")
+    try:
+        with part.open("wb") as file:
+            for chunk in exporter.exports.stream(info.key, start=0, length=info.size, etag=info.etag):
+                file.write(chunk)
+        if part.stat().st_size != made.size:
+            raise SourceDamaged("The exported file has another size than was promised.")
+        shutil.move(part, target)
+    finally:
+        part.unlink(missing_ok=True)
+    return ExportedFile(
+        path=target,
+        workflow=workflow,
+        run=made.run_id,
+        format=made.format.name,
+        rows=made.rows,
+        bytes=made.size,
+        sha256=made.sha256,
+        columns=tuple(Column(field.name, field.data_type, field.type.sql()) for field in made.fields),
+    )
+
+
+def _publish(publisher: Publisher, publication: Publication) -> Run:
+    """Publish in a thread: a Ctrl-C is seen here at once, and nothing that it could cut in half runs here."""
+    cancel = CancelToken()
+    with ThreadPoolExecutor(1, thread_name_prefix="publish") as pool:
+        running = pool.submit(publisher.publish, publication, cancel)
+        try:
+            return running.result()
+        finally:
+            while not running.done():
+                # An interrupt counts for a statement that runs; one may have begun since the last.
+                cancel.cancel()
+                wait({running}, timeout=_AGAIN_SECONDS)
+
+
+def _described(run: Run) -> PublishedRun:
+    return PublishedRun(
+        workflow=run.workflow_id,
+        run=run.run_id,
+        team=run.team or "",
+        state=str(run.state),
+        rows=run.rows,
+        bytes=sum(part.bytes for part in run.parts),
+        columns=tuple(Column(field.name, field.data_type, field.type.sql()) for field in run.table.delivered),
+        notes=run.notes,
+        published_at=run.published_at,
+    )
+
+
+def _storage(results: str | None, exports: str | None) -> StorageSettings:
+    if results is not None and exports is None:
+        # Two stores belong to each other: those of the environment belong to the environment's results.
+        exports = f"{results.rstrip('/')}-exports"
+    given = {"results": results, "exports": exports}
+    return StorageSettings().model_copy(update={name: value for name, value in given.items() if value is not None})
+
+
+def _paths(data: object) -> tuple[Path, ...]:
+    if isinstance(data, str | os.PathLike):
+        return (Path(data),)
+    if isinstance(data, Iterable) and not isinstance(data, Mapping):
+        found = list(data)
+        if found and all(isinstance(path, str | os.PathLike) for path in found):
+            return tuple(map(Path, found))
+    raise InvalidInput(
+        f"Data of the type {type(data).__name__} cannot be published: pass a path, a list of paths, or an Arrow, "
+        "pandas or Polars table (pyarrow.Table.from_pylist makes one of dictionaries)."
+    )
+
+
+def _in_utc(moment: datetime | None) -> datetime | None:
+    if moment is None:
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _format(path: Path, name: str | None) -> str:
+    found = name or next((row.name for row in FORMATS.values() if path.suffix == f".{row.extension}"), None)
+    if found not in FORMATS:
+        raise InvalidInput(f"The format is one of {', '.join(FORMATS)}: pass format, or a path that ends in one.")
+    return found
+
+
+def _owner(exporter: Exporter, workflow: str) -> str:
+    found = exporter.results.workflow(workflow)
+    if found is None:
+        raise NotFound(f"There is no workflow {workflow}.")
+    return found.team

@@ -1,0 +1,364 @@
+"""Deleting runs and workflows, on both stores: beside exports, downloads and publishers, and when it is killed."""
+
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.catalog.commits import Commits
+from engine.catalog.manifest import Run, State
+from engine.common.cancellation import CancelToken
+from engine.errors import Conflict, NotFound, StoreError
+from engine.exports.deletion import Deleted, Deletion
+from engine.exports.export import Export, export_key
+from engine.exports.exporter import Exporter
+from engine.exports.status import Tickets
+from engine.exports.sweep import FORGOTTEN, Sweeper, Swept
+from engine.stores import ObjectStore, open_store
+from tests.helpers.engine import TEAM, WORKFLOW, Engine, entry
+
+ROOT = Path(__file__).parents[2]
+ROWS: list[dict[str, object]] = [{"n": n, "text": f"{n * 7919}"} for n in range(50)]
+
+
+@pytest.fixture
+def engine(tmp_path: Path, store: ObjectStore) -> Engine:
+    engine = Engine(tmp_path / "engine", store)
+    for day, run in enumerate(("old", "new"), start=1):
+        engine.publish_rows(ROWS, run=run, executed_at=datetime(2026, 11, day, tzinfo=UTC))
+    return engine
+
+
+def deletion(engine: Engine) -> Deletion:
+    return Deletion(engine.results, engine.store)
+
+
+def sweep(engine: Engine, after: timedelta = timedelta(0)) -> Swept:
+    # Another folder for what is spilled: sessions of this process are open, whatever the clock of a sweep says.
+    return Sweeper(engine.results, engine.store, engine.folder / "none", now=datetime.now(UTC) + after).sweep()
+
+
+def export_keys(engine: Engine) -> list[str]:
+    return engine.keys(f"{WORKFLOW}/")
+
+
+def is_gone(engine: Engine, export: Export) -> bool:
+    with pytest.raises(NotFound):
+        engine.exporter().find(export.workflow_id, export.export_id)
+    return True
+
+
+def test_a_run_goes_with_its_exports_and_the_newest_that_remains_is_the_latest(engine: Engine) -> None:
+    plan = engine.plan(engine.exporter(), "csv")
+    Tickets(engine.store).issue(plan, "nonce")
+    exports = [engine.export(name, run=run) for run in ("old", "new") for name in ("csv", "json")]
+    engine.exporter().keep(exports[2], datetime.now(UTC) + timedelta(days=300))
+    assert deletion(engine).delete_run(WORKFLOW, "new", TEAM) == Deleted(runs=1, exports=2)
+    assert engine.keys("workflow=w/run=new/") == []
+    assert sorted(export_keys(engine)) == sorted(
+        export_key(export.workflow_id, export.export_id, export.format) for export in exports[:2]
+    )
+    assert all(is_gone(engine, export) for export in exports[2:])
+    workflow = engine.results.workflow(WORKFLOW)
+    assert workflow is not None
+    assert workflow.latest is not None
+    assert workflow.latest.run_id == "old"
+    assert engine.export_rows() == ROWS
+    for run, team in (("new", TEAM), ("never", TEAM), ("old", "rival"), ("new", "rival")):
+        with pytest.raises(NotFound):
+            deletion(engine).delete_run(WORKFLOW, run, team)
+    # Published again, it is another run: what was exported of the first does not come back.
+    engine.publish_rows(ROWS[:3], run="new", executed_at=datetime(2026, 11, 9, tzinfo=UTC))
+    assert engine.export_rows() == ROWS[:3]
+    assert all(is_gone(engine, export) for export in exports[2:])
+
+
+def test_the_last_run_may_go(engine: Engine) -> None:
+    engine.publish_rows(ROWS, run="failed", state=State.FAILED)
+    for run in ("new", "old"):
+        deletion(engine).delete_run(WORKFLOW, run, TEAM)
+    with pytest.raises(NotFound):
+        engine.results.resolve(WORKFLOW, None, TEAM)
+    assert [run.run_id for run in engine.results.runs(WORKFLOW)] == ["failed"]
+    deletion(engine).delete_run(WORKFLOW, "failed", TEAM)
+    assert engine.keys() == ["workflow=w/workflow.json"]
+    engine.publish_rows(ROWS[:1], run="again")
+    assert engine.export_rows() == ROWS[:1]
+
+
+def test_a_workflow_goes_with_everything(engine: Engine) -> None:
+    engine.publish_rows(ROWS, run="r", workflow="other")
+    kept = engine.export("csv", workflow="other")
+    exports = [engine.export("csv", run=run) for run in ("old", "new")]
+    for name in ("rival", "nobody"):
+        with pytest.raises(NotFound):
+            deletion(engine).delete_workflow(WORKFLOW, name)
+    assert deletion(engine).delete_workflow(WORKFLOW, TEAM) == Deleted(runs=2, exports=2)
+    assert all(is_gone(engine, export) for export in exports)
+    assert engine.keys("workflow=w/") + export_keys(engine) == []
+    assert engine.content(kept) == engine.export_bytes("csv", workflow="other")
+    with pytest.raises(NotFound):
+        deletion(engine).delete_workflow(WORKFLOW, TEAM)
+    # Its id is free, for another team as well.
+    engine.publish_rows(ROWS[:1], team="rival")
+
+
+def test_nothing_of_a_workflow_is_seen_once_its_deletion_has_begun(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[object] = []
+
+    def look(self: Deletion, workflow_id: str) -> Deleted:
+        seen.extend([engine.results.workflow(workflow_id), list(engine.results.workflows())])
+        for run in (None, "old", "new"):
+            with pytest.raises(NotFound):
+                engine.results.resolve(WORKFLOW, run, TEAM)
+        with pytest.raises(Conflict, match="is being deleted"):
+            engine.publish_rows(ROWS, run="more")
+        return Deleted(0, 0)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Deletion, "complete", look)
+        deletion(engine).delete_workflow(WORKFLOW, TEAM)
+    assert seen == [None, []]
+    assert engine.keys("workflow=w/run=more/") == []
+    assert sweep(engine).removed["deleted workflows"] == 1
+    assert engine.keys() == []
+
+
+@pytest.mark.parametrize("what", ["run", "workflow"])
+@pytest.mark.parametrize("moment", ["before it is staged", "before its commit", "after its commit"])
+def test_an_export_of_what_is_deleted_meanwhile_leaves_nothing(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, what: str, moment: str
+) -> None:
+    exporter = engine.exporter()
+    plan = engine.plan(exporter, "csv")
+
+    def delete() -> None:
+        if what == "run":
+            deletion(engine).delete_run(WORKFLOW, "new", TEAM)
+        else:
+            deletion(engine).delete_workflow(WORKFLOW, TEAM)
+
+    commit = Exporter._commit
+
+    def deleting(self: Exporter, *arguments: Any) -> Any:
+        if moment == "before its commit":
+            delete()
+            return commit(self, *arguments)
+        info = commit(self, *arguments)
+        delete()
+        return info
+
+    if moment == "before it is staged":
+        delete()
+    else:
+        monkeypatch.setattr(Exporter, "_commit", deleting)
+    with pytest.raises(NotFound):
+        exporter.export(plan, CancelToken())
+    assert export_keys(engine) == []
+
+
+def test_an_export_that_its_deleter_has_not_seen_is_removed_by_its_exporter(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The deleter listed the exports before this one was there."""
+    exporter = engine.exporter()
+    plan = engine.plan(exporter, "csv")
+    commit = Exporter._commit
+
+    def deleting(self: Exporter, *arguments: Any) -> Any:
+        info = commit(self, *arguments)
+        monkeypatch.setattr(Deletion, "remove_exports", lambda *_: 0)
+        deletion(engine).delete_run(WORKFLOW, "new", TEAM)
+        assert export_keys(engine) != []
+        return info
+
+    monkeypatch.setattr(Exporter, "_commit", deleting)
+    with pytest.raises(NotFound):
+        exporter.export(plan, CancelToken())
+    assert export_keys(engine) == []
+
+
+def test_a_download_that_has_begun_gives_right_bytes_or_fails(engine: Engine) -> None:
+    export = engine.export("csv")
+    whole = engine.content(export)
+    info = engine.exporter().find(WORKFLOW, export.export_id).info
+    begun = engine.store.stream(info.key, start=0, length=info.size, etag=info.etag)
+    first = next(begun)
+    deletion(engine).delete_run(WORKFLOW, "new", TEAM)
+    try:
+        got = first + b"".join(begun)
+    except StoreError:
+        return
+    assert got == whole
+
+
+@pytest.mark.parametrize("what", ["run", "workflow"])
+@pytest.mark.parametrize("first", [True, False], ids=["new workflow", "workflow with runs"])
+def test_a_run_that_is_deleted_while_it_is_published(
+    tmp_path: Path, store: ObjectStore, monkeypatch: pytest.MonkeyPatch, what: str, first: bool
+) -> None:
+    """Between its manifest and the workflow: the publisher is told, and nothing of the run stays."""
+    engine = Engine(tmp_path / "engine", store)
+    if not first:
+        engine.publish_rows(ROWS, run="old")
+    advance = Commits.advance
+
+    def deleting(commits: Commits, run: Run, name: str) -> None:
+        monkeypatch.setattr(Commits, "advance", advance)
+        if what == "run" and first:
+            # In no workflow yet, it is seen by nobody who could delete it, but by a sweep a day later.
+            assert sweep(engine, FORGOTTEN + timedelta(minutes=5)).removed["lost runs"] == 1
+        elif what == "run":
+            deletion(engine).delete_run(WORKFLOW, run.run_id, TEAM)
+        else:
+            deletion(engine).complete(WORKFLOW)
+            if not first:
+                deletion(engine).delete_workflow(WORKFLOW, TEAM)
+        advance(commits, run, name)
+
+    monkeypatch.setattr(Commits, "advance", deleting)
+    with pytest.raises(Conflict, match="deleted while it was published"):
+        engine.publish_rows(ROWS, run="r")
+    assert engine.keys("workflow=w/run=r/") == []
+    if first or what == "workflow":
+        assert engine.keys() == []
+    else:
+        assert engine.export_rows() == ROWS
+
+
+def test_deleters_and_publishers_at_once_leave_a_whole_workflow_or_none(tmp_path: Path, store: ObjectStore) -> None:
+    engine = Engine(tmp_path / "engine", store)
+    engine.publish_rows(ROWS, run="first")
+    engines = [Engine(tmp_path / str(number), store) for number in range(3)]
+
+    def publish(number: int) -> None:
+        try:
+            engines[number].publish_rows(ROWS, run=f"r{number}")
+        except Conflict:
+            return
+
+    def delete(run: str | None) -> None:
+        try:
+            if run is None:
+                deletion(engine).delete_workflow(WORKFLOW, TEAM)
+            else:
+                deletion(engine).delete_run(WORKFLOW, run, TEAM)
+        except NotFound:
+            return
+
+    with ThreadPoolExecutor(8) as pool:
+        running = [pool.submit(publish, number) for number in range(3)]
+        running += [pool.submit(delete, run) for run in ("first", "r0", None, "r1", None)]
+        for one in running:
+            one.result()
+    runs = {run.run_id for run in engine.results.runs(WORKFLOW)}
+    left = {key.split("/")[1].removeprefix("run=") for key in engine.keys("workflow=w/run=")}
+    assert left == runs
+    assert bool(runs) <= (engine.results.workflow(WORKFLOW) is not None)
+    if runs:
+        assert engine.results.resolve(WORKFLOW, None, TEAM).run_id in runs
+        assert engine.export_rows() == ROWS
+
+
+DELETE = """
+import os, signal, sys
+from pathlib import Path
+from engine.exports.deletion import Deletion
+from engine.stores import open_store
+from tests.helpers.engine import TEAM, WORKFLOW, Engine
+
+left = int(sys.argv[2])
+
+def dying(function):
+    def call(*arguments, **named):
+        global left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments, **named)
+    return call
+
+store = open_store(sys.argv[3], connection_string=os.environ.get("AZURE_STORAGE_CONNECTION_STRING"))
+for name in ("create", "replace", "delete"):
+    setattr(type(store), name, dying(getattr(type(store), name)))
+deletion = Deletion(Engine(Path(sys.argv[1]), store).results, store)
+if sys.argv[4] == "run":
+    deletion.delete_run(WORKFLOW, "new", TEAM)
+else:
+    deletion.delete_workflow(WORKFLOW, TEAM)
+"""
+"""A deleter that kills itself before its n-th change of the store."""
+
+
+@pytest.mark.parametrize("what", ["run", "workflow"])
+def test_a_sweep_completes_what_a_killed_deleter_began(
+    tmp_path: Path, store_url: tuple[str, dict[str, str]], what: str
+) -> None:
+    location, extra = store_url
+    deaths = range(1, 8 if what == "run" else 16)
+    engines = []
+    for death in deaths:
+        store = open_store(f"{location}/{death}", connection_string=extra.get("AZURE_STORAGE_CONNECTION_STRING"))
+        engine = Engine(tmp_path / str(death), store)
+        for day, run in enumerate(("old", "new"), start=1):
+            engine.publish_rows(ROWS, run=run, executed_at=datetime(2026, 11, day, tzinfo=UTC))
+        engines.append(engine)
+    exports = [[engine.export("csv", run=run) for run in ("old", "new")] for engine in engines]
+    environment = {**os.environ, **extra, "PYTHONPATH": str(ROOT)}
+
+    def delete(death: int) -> int:
+        command = [sys.executable, "-c", DELETE, str(tmp_path / str(death)), str(death), f"{location}/{death}", what]
+        return subprocess.run(command, env=environment, cwd=tmp_path, timeout=120).returncode
+
+    with ThreadPoolExecutor(3) as pool:
+        codes = [*pool.map(delete, deaths)]
+    assert codes[0] == -signal.SIGKILL
+    assert codes[-1] == 0, "the moments cover a whole deletion"
+    begun = []
+    for code, engine, (old, new) in zip(codes, engines, exports, strict=True):
+        assert code in (0, -signal.SIGKILL)
+        try:
+            latest = engine.results.resolve(WORKFLOW, None, TEAM).run_id
+        except NotFound:
+            latest = None
+        begun.append(latest != "new")
+        if latest == "new":
+            assert engine.export_rows() == ROWS, "nothing has begun"
+            continue
+        # Half of it is never seen, though its deleter is dead.
+        runs = [found.run_id for found in engine.results.runs(WORKFLOW)]
+        assert (latest, runs) == (("old", ["old"]) if what == "run" else (None, []))
+        sweep(engine)
+        assert is_gone(engine, new), "no URL of it opens"
+        sweep(engine, FORGOTTEN + timedelta(minutes=5))
+        if what == "run":
+            assert {key.split("/")[1] for key in engine.keys("workflow=w/run=")} == {"run=old"}
+            workflow = engine.results.workflow(WORKFLOW)
+            assert workflow is not None
+            assert workflow.latest is not None
+            assert workflow.latest.run_id == "old"
+            assert engine.export_rows() == ROWS
+        else:
+            assert is_gone(engine, old)
+            assert engine.keys("workflow=") == []
+    assert begun == [False, *[True] * (len(codes) - 1)], begun
+
+
+def test_a_sweep_leaves_exports_whose_runs_it_cannot_see(tmp_path: Path, store: ObjectStore) -> None:
+    """The place of the results is another one, or is not there: that is no deletion."""
+    engine = Engine(tmp_path / "engine", store)
+    engine.publish_rows(ROWS)
+    exporter = engine.exporter(clock=lambda: datetime.now(UTC))
+    export = engine.export("csv", exporter, filters=[entry("n", "EQUALS", 1)])
+    for key in engine.keys("workflow="):
+        engine.store.delete(key)
+    assert sweep(engine).removed == {}
+    assert engine.content(export)

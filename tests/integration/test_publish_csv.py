@@ -1,0 +1,189 @@
+"""CSV files: what is read without a word, what is said, what is refused with the option that helps, and the types."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.catalog.manifest import Run
+from engine.errors import InvalidInput
+from engine.publishing.options import ReadOptions
+from engine.publishing.publisher import Publication
+from engine.publishing.schema_file import schema_document
+from tests.helpers.cells import formats_of
+from tests.helpers.engine import Engine
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Engine:
+    return Engine(tmp_path)
+
+
+def stored_types(engine: Engine, content: str, run: str = "r", **options: Any) -> dict[str, str]:
+    """The types by field, after publishing."""
+    return types_of(engine.publish(engine.write("rows.csv", content), run=run, **options))
+
+
+def types_of(run: Run) -> dict[str, str]:
+    """The types by field."""
+    return {field.name: field.type.sql() for field in run.table.delivered}
+
+
+EXACT: dict[str, tuple[str | bytes, list[list[str | None]]]] = {
+    "number signs": ("id,n\n1,#N/A\n2,5\n#N/A,3\n", [["id", "n"], ["1", "#N/A"], ["2", "5"], ["#N/A", "3"]]),
+    "a header that begins with a number sign": ("#id,n\n1,x\n", [["#id", "n"], ["1", "x"]]),
+    "blank lines before the header": ("\n\na,b\n1,2\n", [["a", "b"], ["1", "2"]]),
+    "names that differ by a blank": ('"a","a "\n1,2', [["a", "a "], ["1", "2"]]),
+    "a byte order mark before a quote": (b'\xef\xbb\xbf"a,x",b\n1,2\n', [["a,x", "b"], ["1", "2"]]),
+    "blanks beside quotes": ('a,b\n "x", "y"\n', [["a", "b"], [' "x"', ' "y"']]),
+    "old line ends": ("a,b\r1,x\r\r2,y", [["a", "b"], ["1", "x"], ["2", "y"]]),
+    "mixed line ends": ('a,b\r\n1,"x\ny"\n2,"x\r\ny"\r3,z', [["a", "b"], ["1", "x\ny"], ["2", "x\r\ny"], ["3", "z"]]),
+    "blank lines in one column": ("a\n\nx\n\n", [["a"], [None], ["x"], [None]]),
+    "names without text": (",b,\n1,2,3\n", [["column_1", "b", "column_3"], ["1", "2", "3"]]),
+    "semicolons": ("a;b\n1;2\n", [["a", "b"], ["1", "2"]]),
+    "a cell of 3 MB": (f"a,b\n1,{'x' * 3_000_000}\n", [["a", "b"], ["1", "x" * 3_000_000]]),
+    "a header of two lines": ('"a\nb",c\n1,2\n', [["a\nb", "c"], ["1", "2"]]),
+    "CRLF in a cell of UTF-16 with LF": ('a\n"x\r\ny"\n'.encode("utf-16"), [["a"], ["x\r\ny"]]),
+    "CRLF in a cell of CRLF": ('a\r\n"x\r\ny"\r\n', [["a"], ["x\r\ny"]]),
+    "UTF-16": ("a,b\né,2\n".encode("utf-16"), [["a", "b"], ["é", "2"]]),
+}
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_a_file_is_published_as_it_is(engine: Engine, name: str) -> None:
+    content, wanted = EXACT[name]
+    engine.publish(engine.write("rows.csv", content))
+    formats = formats_of(engine)
+    assert formats["json"] == wanted
+    assert formats["parquet"] == wanted
+
+
+REFUSED: dict[str, tuple[str | bytes, dict[str, Any], str, dict[str, Any]]] = {
+    "another encoding": ("a,b\n1,é\n".encode("latin-1"), {}, "line 2: .* --encoding cp1252", {"encoding": "cp1252"}),
+    "a short row": (
+        "a,b\n1\n",
+        {},
+        "line 2: 1 cell where the header .* 2.* --pad-short-rows",
+        {"pad_short_rows": True},
+    ),
+    "another delimiter": ("a;b\n1\n2;3;4\n", {}, "--delimiter ','", {"delimiter": ","}),
+    "a preamble": ("made by x\n\na,b\n1,2\n3,4\n", {}, "line 3: .* --skip-lines 2", {"skip_lines": 2}),
+    "escaped quotes": ('a,b\n1,"x\\"y"\n', {}, "line 2: .* --escape", {"escape": "\\"}),
+    "one name twice": ("a,b,A\n1,2,3\n", {}, "--rename-duplicates", {"rename_duplicates": True}),
+    "an internal name": ("_a,b\n1,2\n", {}, "--rename _a=NEW", {"rename": {"_a": "a"}}),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_refusal_names_the_option_that_helps(engine: Engine, name: str) -> None:
+    content, options, message, helping = REFUSED[name]
+    file = engine.write("rows.csv", content)
+    with pytest.raises(InvalidInput, match=message):
+        engine.publish(file, options=ReadOptions(**options))
+    assert engine.keys("workflow=w/run=") == []
+    assert engine.publish(file, options=ReadOptions(**options, **helping)).rows > 0
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('a,b\n1,"x\n2,y\n', "rows.csv, line 2: a quote is opened and never closed"),
+        ("a,b\n1,2,\n", "rows.csv, line 2: 3 cells where the header in line 1 has 2"),
+        ("\n\n", "has no header"),
+        ("a,b\n" + "x,y\n" * 70_000 + "1,2,3\n", "rows.csv, line 70,002: 3 cells"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_line(engine: Engine, content: str, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        engine.publish(engine.write("rows.csv", content))
+
+
+@pytest.mark.parametrize("kind", ["json", "parquet"])
+def test_columns_of_other_kinds_are_renamed(engine: Engine, kind: str) -> None:
+    import pyarrow as pa
+
+    rows: list[dict[str, object]] = [{"_a": 1, "b": "x"}]
+    file = engine.write_json(rows) if kind == "json" else engine.write_parquet(pa.Table.from_pylist(rows))
+    with pytest.raises(InvalidInput, match="--rename _a=NEW"):
+        engine.publish(file)
+    engine.publish(file, options=ReadOptions(rename={"_a": "a"}))
+    assert engine.export_rows() == [{"a": 1, "b": "x"}]
+    with pytest.raises(InvalidInput, match="no column 'z'"):
+        engine.publish(file, run="s", options=ReadOptions(rename={"z": "a", "_a": "c"}))
+
+
+LATE = 5_000
+"""Rows before the one that decides: more than the first rows that are looked at."""
+
+TYPES: dict[str, tuple[list[str], str, str]] = {
+    "integers": (["1", "-5"], "9223372036854775807", "BIGINT"),
+    "an integer too large": (["1"], "9223372036854775808", "VARCHAR"),
+    "a zero before": (["1"], "01", "VARCHAR"),
+    "minus zero": (["0.5"], "-0.0", "VARCHAR"),
+    "decimals": (["1.50"], "20.25", "DECIMAL(18,2)"),
+    "long decimals": (["1.50"], "12345678901234567890.25", "DECIMAL(38,2)"),
+    "decimals that are doubles": (["1.5"], "2.25", "DOUBLE"),
+    "decimals of two scales": (["1.50"], "2.5", "VARCHAR"),
+    "no number": (["0.5", "1.25"], "NaN", "VARCHAR"),
+    "booleans": (["true"], "false", "BOOLEAN"),
+    "a boolean in capitals": (["true"], "TRUE", "VARCHAR"),
+    "dates": (["2026-01-31"], "0001-01-01", "DATE"),
+    "a date that there is not": (["2026-01-31"], "2026-02-30", "VARCHAR"),
+    "moments": (["2026-01-31T10:00:00Z"], "2026-01-31T10:00:00.5Z", "TIMESTAMP WITH TIME ZONE"),
+    "a moment with an offset": (["2026-01-31T10:00:00Z"], "2026-01-31T10:00:00+01:00", "VARCHAR"),
+    "a quoted empty cell": (["1", ""], '""', "VARCHAR"),
+    "only nulls, and a number": ([""], "7", "BIGINT"),
+    "only nulls": ([""], "", "VARCHAR"),
+}
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_all_rows_decide_on_a_type_that_keeps_every_cell(engine: Engine, name: str) -> None:
+    first, last, wanted = TYPES[name]
+    cells = [first[number % len(first)] for number in range(LATE)] + [last]
+    content = "n,cell\n" + "".join(f"x,{cell}\n" for cell in cells)
+    assert stored_types(engine, content)["cell"] == wanted
+    assert engine.export_bytes("csv").decode() == content
+    assert stored_types(engine, content, "text", options=ReadOptions(types="text"))["cell"] == "VARCHAR"
+    assert engine.export_bytes("csv", run="text").decode() == content
+
+
+def test_the_next_run_starts_from_the_types_of_the_run_before(engine: Engine) -> None:
+    def publish(content: str, run: str) -> tuple[dict[str, str], tuple[str, ...]]:
+        published = engine.publish(engine.write("rows.csv", content), run=run)
+        return types_of(published), published.notes
+
+    before, notes = publish("sku,price,stock\n0123,1.50,7\n", "first")
+    assert (before, notes) == ({"sku": "VARCHAR", "price": "DECIMAL(18,2)", "stock": "BIGINT"}, ())
+    # A column of text stays text, and one without cells keeps its type; neither is a change.
+    assert publish("sku,price,stock\n123,2.25,\n", "second") == (before, ())
+    changed, notes = publish("sku,price,stock\n1,free,5\n", "third")
+    assert changed == {**before, "price": "VARCHAR"}
+    assert len(notes) == 1
+    assert "price was DECIMAL(18,2) in the run before and is VARCHAR now" in notes[0]
+
+
+def test_a_trial_publishes_nothing_and_its_schema_gives_the_same_types(engine: Engine) -> None:
+    file = engine.write("rows.csv", "a,b,c\n1,2.50,x\n3,4.75,\n")
+    trial = engine.publisher.try_out(Publication("w", "r", (file,), team="acme"))
+    assert (trial.rows, engine.keys()) == (2, [])
+    schema = engine.write("schema.json", schema_document(trial.fields))
+    assert [field.get("type") for field in json.loads(schema.read_text())["fields"]] == [
+        "BIGINT",
+        "DECIMAL(18,2)",
+        None,
+    ]
+    engine.publish(file, schema=schema)
+    assert engine.export_bytes("csv") == file.read_bytes()
+    with pytest.raises(InvalidInput, match="b is NUMBER"):
+        engine.publish(engine.write("rows.csv", "a,b,c\n1,2.505,x\n"), run="s", schema=schema)
+
+
+def test_hundreds_of_declared_numbers_are_published(engine: Engine) -> None:
+    names = [f"n{number}" for number in range(600)]
+    rows = [[f"{row}.5"] * len(names) for row in range(3)]
+    schema = engine.write_schema(**dict.fromkeys(names, "NUMBER"))
+    published = engine.publish(engine.write_csv(names, rows), schema=schema)
+    assert {field.type.sql() for field in published.table.delivered} == {"DOUBLE"}
+    assert [[*map(str, row.values())] for row in engine.export_rows()] == rows

@@ -1,0 +1,58 @@
+"""Memory for request bodies: shared out by team, waited for, given back."""
+
+import asyncio
+
+import pytest
+
+from web.http.request_body import BodyMemory
+from web.jobs.admission import Busy
+
+
+def test_a_team_waits_for_its_own_bodies_only() -> None:
+    async def work() -> None:
+        memory = BodyMemory(total_bytes=100, team_bytes=40, wait_seconds=60)
+        order = []
+
+        async def read(name: str, team: str, size: int, until: asyncio.Event) -> None:
+            async with memory.reserve(team, size):
+                order.append(name)
+                await until.wait()
+
+        first, rest = asyncio.Event(), asyncio.Event()
+        rest.set()
+        async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+            tasks.create_task(read("acme 1", "acme", 30, first))
+            await asyncio.sleep(0)
+            tasks.create_task(read("acme 2", "acme", 20, rest))
+            await tasks.create_task(read("rival", "rival", 40, rest))
+            assert order == ["acme 1", "rival"]
+            first.set()
+        assert order == ["acme 1", "rival", "acme 2"]
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("team", ["acme", "rival"])
+def test_who_waits_too_long_comes_back_later(team: str) -> None:
+    async def work() -> None:
+        memory = BodyMemory(total_bytes=50, team_bytes=40, wait_seconds=0.05)
+        async with memory.reserve("acme", 40):
+            with pytest.raises(Busy) as refused:
+                async with memory.reserve(team, 20):
+                    pass
+        assert refused.value.retry_after_seconds == 1
+        async with memory.reserve(team, 20):
+            pass
+
+    asyncio.run(work())
+
+
+def test_an_error_gives_the_memory_back() -> None:
+    async def work() -> None:
+        memory = BodyMemory(total_bytes=50, team_bytes=40, wait_seconds=0.05)
+        for _ in range(3):
+            with pytest.raises(ZeroDivisionError):
+                async with memory.reserve("acme", 40):
+                    raise ZeroDivisionError
+
+    asyncio.run(work())

@@ -1,0 +1,168 @@
+"""``tailrace publish`` and ``tailrace delete``: what they say, and a Ctrl-C at any moment."""
+
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from engine.stores import open_store
+from tests.helpers.server import KEY, Server
+from web.cli.progress_bar import counted, line
+
+ROOT = Path(__file__).parents[2]
+INTERRUPTED = "\ntailrace: interrupted.\n"
+
+AT_IMPORT = """
+import os, signal, sys
+
+class Interrupting:
+    left = int(sys.argv.pop(1))
+
+    def find_spec(self, name, path=None, target=None):
+        Interrupting.left -= 1
+        if Interrupting.left == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+
+from web.cli import main
+sys.meta_path.insert(0, Interrupting())
+main()
+"""
+"""The command, which is interrupted at its n-th import."""
+
+AT_STORE = """
+import os, signal, sys
+
+left = int(sys.argv.pop(1))
+
+def interrupting(function):
+    def call(*arguments, **named):
+        global left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+        return function(*arguments, **named)
+    return call
+
+from engine.stores.local.store import DirectoryStore
+for name in ("head", "read", "create", "replace", "begin"):
+    setattr(DirectoryStore, name, interrupting(getattr(DirectoryStore, name)))
+from web.cli import main
+main()
+"""
+"""The same at the n-th use of the store."""
+
+
+def publish(program: str, moment: int, folder: Path, *more: str) -> "subprocess.CompletedProcess[str]":
+    folder.mkdir(exist_ok=True)
+    (folder / "rows.csv").write_text("a,b\n1,x\n2,y\n")
+    return subprocess.run(
+        [sys.executable, "-c", program, str(moment), "publish", "--workflow", "w", "--run", "r", "rows.csv", *more],
+        cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+def environment(folder: Path) -> dict[str, str]:
+    return {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "TAILRACE_RESULTS": str(folder / "results"),
+        "TAILRACE_SPILL_DIRECTORY": str(folder / "spill"),
+    }
+
+
+def keys(folder: Path) -> list[str]:
+    return [info.key for info in open_store(str(folder / "results")).list("")]
+
+
+@pytest.mark.parametrize("program", [AT_IMPORT, AT_STORE], ids=["import", "store"])
+def test_ctrl_c_at_any_moment_is_one_line_and_leaves_nothing(tmp_path: Path, program: str) -> None:
+    moments = [1, 30, 300, 900, 5000] if program is AT_IMPORT else [*range(1, 9), 5000]
+    folders = [tmp_path / str(moment) for moment in moments]
+    with ThreadPoolExecutor(2) as pool:
+        found = [*pool.map(lambda moment: publish(program, moment, tmp_path / str(moment), "-q"), moments)]
+    for moment, folder, done in zip(moments, folders, found, strict=True):
+        if done.returncode == 0:
+            assert done.stderr == "", moment
+            assert len(keys(folder)) == 3
+        else:
+            assert (done.returncode, done.stderr, done.stdout) == (130, INTERRUPTED, ""), moment
+            assert keys(folder) == []
+        assert [*(folder / "spill").glob("*")] == []
+    codes = [done.returncode for done in found]
+    assert codes[0] == 130
+    assert codes[-1] == 0, "the moments cover a whole publication"
+    assert codes == sorted(codes, reverse=True), codes
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_while_a_file_is_read_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    with (tmp_path / "rows.csv").open("w") as file:
+        file.write("a,b\n")
+        for _ in range(20):
+            file.write("1,some text that is here to be read\n" * 100_000)
+    command = [sys.executable, "-c", "from web.cli import main; main()", "publish", "--workflow", "w", "--run", "r"]
+    with subprocess.Popen(
+        [*command, "rows.csv"], cwd=tmp_path, env=environment(tmp_path), stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("reading  [")
+        process.send_signal(number)
+        rest = process.stderr.read()
+    assert (process.returncode, rest.endswith(INTERRUPTED), "Traceback" in rest) == (130, True, False), rest
+    assert keys(tmp_path) == []
+    assert [*(tmp_path / "spill").glob("*")] == []
+
+
+def test_the_answer_says_what_was_published_and_what_comes_next(tmp_path: Path) -> None:
+    server = Server((str(tmp_path / "store"), {}), tmp_path)
+    (tmp_path / "rows.json").write_text('[{"id": "a", "price": {"amount": 1}}, {"id": "b", "price": null}]')
+    (tmp_path / "one.json").write_text('[{"id": "a"}]')
+    done = server.command("publish", "--workflow", "w", "--run", "r", "--team", "acme", "rows.json")
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("Published w/r of team acme: 2 rows, 2 columns, 1 part, ")
+    assert lines[1:] == [
+        "  id     STRING (VARCHAR)",
+        '  price  OBJECT (STRUCT("amount" BIGINT))',
+        "Next: tailrace export w --run r -o w.csv",
+    ]
+    # The progress in a pipe is lines; what takes no time has none.
+    assert {line.split()[0] for line in done.stderr.splitlines()} <= {"reading", "uploading"}
+    assert server.command(*lines[-1].split()[2:]).returncode == 0
+    assert (tmp_path / "w.csv").read_text().startswith("id,price\n")
+    failed = server.command("publish", "--workflow", "w", "--run", "f", "--team", "acme", "--state", "FAILED", "-q", "one.json")  # fmt: skip  # noqa: E501
+    assert "1 row, 1 column, 1 part" in failed.stdout
+    assert "Next: tailrace runs w" in failed.stdout
+    assert failed.stderr == ""
+
+
+def test_words_have_singulars() -> None:
+    assert [counted(number, "part") for number in (0, 1, 2, 1234)] == ["0 parts", "1 part", "2 parts", "1,234 parts"]
+    assert line("reading", None, 50, 0, None, 200) == "reading  [#####---------------]  25%  50 B of 200 B"
+    assert line("saving", 1, 50, 0, None) == "saving  1 row  50 B"
+
+
+def test_a_run_and_a_workflow_are_deleted(tmp_path: Path) -> None:
+    server = Server((str(tmp_path / "store"), {}), tmp_path)
+    (tmp_path / "rows.csv").write_text("a\n1\n")
+    for run in ("r1", "r2"):
+        server.publish("--workflow", "w", "--run", run, "rows.csv")
+    with server:
+        url = server.export("w", runId="r2").json()["url"]
+        refused = server.command("delete", "w", "r2")
+        assert (refused.returncode, "--yes" in refused.stderr) == (2, True)
+        assert server.request(url).status == 200
+        done = server.command("delete", "w", "r2", "--yes")
+        assert (done.returncode, done.stdout) == (0, "Deleted 1 run of w and 1 export.\n")
+        assert server.request(url).status == 404
+        assert server.export("w").json()["runId"] == "r1"
+        again = server.command("delete", "w", "r2", "--yes")
+        assert (again.returncode, "There is no run r2" in again.stderr) == (1, True)
+        done = server.command("delete", "w", "--yes")
+        assert (done.returncode, done.stdout) == (0, "Deleted 1 run of w and 1 export.\n")
+        assert server.request("/v4/workflows/w", headers={"x-api-key": KEY}).status == 404
+    left = [path.name for path in (tmp_path / "store").rglob("*") if path.is_file()]
+    assert not [name for name in left if not name.startswith(".")], left

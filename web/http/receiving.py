@@ -1,0 +1,124 @@
+"""A body that is too large for memory: written to a file while it comes, decompressed and bounded on the way."""
+
+import asyncio
+import hashlib
+import zlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import anyio
+import anyio.to_thread
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+
+from engine.errors import Cancelled, InvalidInput, StoreUnavailable
+
+IDLE_SECONDS = 60
+"""How long the next bytes of a body may take."""
+_WRITE_BYTES = 1024 * 1024
+_THREADS = anyio.CapacityLimiter(4)
+"""Dedicated threads, since a disk that hangs must not keep keys from being checked."""
+_GZIP = 31
+"""zlib's window bits for gzip, whose checksum it checks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A body in a file. ``size`` and ``sha256`` are of its bytes as they lie there, decompressed."""
+
+    path: Path
+    size: int
+    sha256: str
+
+
+async def receive_file(request: Request, path: Path, *, limit_bytes: int, gzip: bool) -> Received:
+    """Write the body to ``path``, in memory that does not grow with it.
+
+    Raises HTTPException 413 above the limit and 408 for a client that stalls, InvalidInput for what is no gzip,
+    Cancelled for a client that goes away, or StoreUnavailable if the disk is full.
+    """
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > limit_bytes:
+        raise _too_large(limit_bytes)
+    with path.open("xb") as file:
+        writer = _Writer(file, limit_bytes, gzip=gzip)
+        try:
+            pending = bytearray()
+            async for chunk in _chunks(request):
+                pending += chunk
+                if len(pending) >= _WRITE_BYTES:
+                    await anyio.to_thread.run_sync(writer.write, bytes(pending), limiter=_THREADS)
+                    pending.clear()
+            await anyio.to_thread.run_sync(writer.finish, bytes(pending), limiter=_THREADS)
+        except ClientDisconnect as error:
+            raise Cancelled("The client went away before its body was complete.") from error
+        except OSError as error:
+            raise StoreUnavailable("The service has no room to receive the body: try again later.") from error
+    return Received(path, writer.size, writer.sha256)
+
+
+async def _chunks(request: Request) -> AsyncIterator[bytes]:
+    stream = request.stream()
+    while True:
+        try:
+            async with asyncio.timeout(IDLE_SECONDS):
+                chunk = await anext(stream, None)
+        except TimeoutError as error:
+            raise HTTPException(408, f"No byte of the body came for {IDLE_SECONDS} seconds") from error
+        if chunk is None:
+            return
+        yield chunk
+
+
+class _Writer:
+    """Writes, counts and hashes the bytes of one body."""
+
+    def __init__(self, file: BinaryIO, limit_bytes: int, *, gzip: bool) -> None:
+        self._file = file
+        self._limit_bytes = limit_bytes
+        self._gzip = zlib.decompressobj(_GZIP) if gzip else None
+        self._digest = hashlib.sha256()
+        self.size = 0
+
+    @property
+    def sha256(self) -> str:
+        """Of all that was written, in hexadecimal."""
+        return self._digest.hexdigest()
+
+    def write(self, data: bytes) -> None:
+        """Take the next bytes of the body."""
+        if self._gzip is None:
+            self._write(data)
+            return
+        try:
+            self._decompress(data)
+        except zlib.error as error:
+            raise InvalidInput("The body is not valid gzip, as its Content-Encoding says.") from error
+
+    def finish(self, data: bytes) -> None:
+        """Take the last ones."""
+        self.write(data)
+        if self._gzip is not None and not self._gzip.eof:
+            raise InvalidInput("The body is cut off: its gzip data does not come to an end.")
+
+    def _decompress(self, data: bytes) -> None:
+        """Piece by piece, so that a few bytes which become gigabytes take no memory."""
+        while data and self._gzip is not None:
+            if self._gzip.eof:
+                # Several members in a row are one file (RFC 1952, section 2.2).
+                self._gzip = zlib.decompressobj(_GZIP)
+            self._write(self._gzip.decompress(data, _WRITE_BYTES))
+            data = self._gzip.unused_data if self._gzip.eof else self._gzip.unconsumed_tail
+
+    def _write(self, data: bytes) -> None:
+        self.size += len(data)
+        if self.size > self._limit_bytes:
+            raise _too_large(self._limit_bytes)
+        self._digest.update(data)
+        self._file.write(data)
+
+
+def _too_large(limit_bytes: int) -> HTTPException:
+    return HTTPException(413, f"The body is longer than {limit_bytes} bytes, which TAILRACE_PUBLISH_LIMIT allows")
