@@ -29,7 +29,7 @@ from engine.runners.ray.runner import LocatedStore
 from engine.runners.size_router import SizeRouter
 from engine.settings import DuckDBSettings, StorageSettings
 from engine.stores import DirectoryStore
-from tests.bench.cluster_driver import exchanged, measured, simulate
+from tests.bench.cluster_driver import measured, shuffled, simulate
 from tests.bench.data import RESULTS, dataset, publish
 from tests.bench.memory import MemoryInUse
 from tests.bench.settings import FOLDER
@@ -117,7 +117,7 @@ def compare(rows: int, rounds: int, names: list[str]) -> None:
             LocatedStore(str(RESULTS), _results().store),
             LocatedStore(str(FOLDER / "exports-cluster"), there.store),
         )
-        say(exchanged(*places, settings, plan))
+        say(shuffled(*places, settings, plan))
         say("\n".join(measured(cluster.address, cluster.raylets)))
 
 

@@ -134,7 +134,7 @@ def simulate(ranges: int, sort_by: str | None = None) -> list[str]:
     ]
 
 
-def exchanged(results: LocatedStore, exports: LocatedStore, settings: DuckDBSettings, plan: ExportPlan) -> str:
+def shuffled(results: LocatedStore, exports: LocatedStore, settings: DuckDBSettings, plan: ExportPlan) -> str:
     """A line of what the slices of a sort take. Its tasks run here, and nothing is committed."""
     sizes: list[int] = []
 
@@ -149,7 +149,7 @@ def exchanged(results: LocatedStore, exports: LocatedStore, settings: DuckDBSett
         pool.threads.shutdown()
     source = sum(part.bytes for part in plan.run.parts)
     return (
-        f"Exchange of a sort of {plan.run.rows:,} rows: {len(sizes)} slices, {sum(sizes) / 1e6:,.0f} MB "
+        f"Shuffle of a sort of {plan.run.rows:,} rows: {len(sizes)} slices, {sum(sizes) / 1e6:,.0f} MB "
         f"for parts of {source / 1e6:,.0f} MB, {sum(sizes) / source:.2f}x"
     )
 
