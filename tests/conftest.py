@@ -1,6 +1,8 @@
-"""Fixtures that every folder of tests may use: a clean environment, the emulator, and a store of either kind."""
+"""An environment of the suite's own, and fixtures that every folder may use: the emulator, a store of either kind."""
 
 import os
+import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +12,7 @@ from hypothesis import settings
 
 from engine.stores import ObjectStore, open_store
 from tests.helpers.azurite import Azurite, available
+from tests.helpers.environment import isolate
 
 # No test fails by the clock of a machine that is shared.
 settings.register_profile("untimed", settings(), deadline=None)
@@ -18,12 +21,21 @@ settings.load_profile("untimed")
 STORES = ["directory", pytest.param("azure", marks=pytest.mark.azurite)]
 
 
-@pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test depends on what the developer's shell has set."""
-    for name in os.environ:
-        if name.upper().startswith(("TAILRACE_", "AZURE_")):
-            monkeypatch.delenv(name)
+HOME = pytest.StashKey[Path]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Isolate this process and all that it starts before any test module is imported."""
+    # Workers of pytest-xdist inherit the environment of the process that starts them.
+    if not hasattr(config, "workerinput"):
+        home = config.stash[HOME] = Path(tempfile.mkdtemp(prefix="tailrace-tests-home-"))
+        isolate(os.environ, home)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the home folder of the session."""
+    if HOME in config.stash:
+        shutil.rmtree(config.stash[HOME], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -34,6 +34,7 @@ from web.auth.errors import Denied, Forbidden
 from web.container import Services, make_services
 from web.http.errors import answer_error
 from web.http.framing import UnambiguousFraming
+from web.http.request_body import DiscardUnreadBodies
 from web.jobs.admission import Busy
 from web.openapi import openapi, openapi_older
 from web.pages.docs import docs
@@ -110,6 +111,7 @@ def create_app_with(services: Services) -> Starlette:
             _route("/docs", docs, "GET", "HEAD"),
         ],
         middleware=[
+            Middleware(DiscardUnreadBodies),
             Middleware(RequestIds),
             Middleware(Watch),
             Middleware(UnambiguousFraming),

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,7 +133,9 @@ def test_assistants_get_links_that_open(site: Site) -> None:
             assert isinstance(content, TextContent)
             return content.text
 
-    url = json.loads(asyncio.run(run()))["url"]
+    # Playwright runs an event loop in this thread while a browser of the module is open.
+    with ThreadPoolExecutor(1) as pool:
+        url = json.loads(pool.submit(asyncio.run, run()).result())["url"]
     assert url.startswith(site.proxy.base + "/")
     assert site.server.request(url).json() == ROWS
 

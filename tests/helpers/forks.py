@@ -79,10 +79,10 @@ class _Forking:
         self._lock = threading.Lock()
         self._orders: socket.socket | None = None
 
-    def start(self, order: object, *streams: int) -> Forked:
-        body = json.dumps(order).encode()
+    def start(self, order: Sequence[object], *streams: int) -> Forked:
         status, theirs = socket.socketpair()
         with theirs, self._lock:
+            body = json.dumps([_umask(), *order]).encode()
             if self._orders is None:
                 self._orders = self._start()
             socket.send_fds(self._orders, [_NUMBER.pack(len(body)) + body], [*streams, theirs.fileno()])
@@ -161,6 +161,13 @@ def serve() -> None:
             os.close(stream)
 
 
+def _umask() -> int:
+    # It can only be read by setting it.
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
 def _watch(status: int, streams: Sequence[int]) -> None:
     """Fork once more: the child returns, and the one that is left tells its id and how it ends."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -178,7 +185,12 @@ def _watch(status: int, streams: Sequence[int]) -> None:
 
 
 def _become(
-    streams: Sequence[int], program: str, arguments: Sequence[str], environment: Mapping[str, str], folder: str
+    streams: Sequence[int],
+    umask: int,
+    program: str,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    folder: str,
 ) -> str:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     output, errors, status = streams
@@ -186,6 +198,7 @@ def _become(
         os.dup2(stream, number)
         os.close(stream)
     os.close(status)
+    os.umask(umask)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)

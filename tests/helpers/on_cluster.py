@@ -27,7 +27,7 @@ def cluster_settings(azurite: Azurite) -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _services_of_modules(cluster_settings: dict[str, str]) -> Iterator[None]:
+def _services_on_a_cluster(cluster_settings: dict[str, str]) -> Iterator[None]:
     """And it is no service of its own that has made all of a module's exports."""
     drivers: list[int] = []
     stop = Server.stop
@@ -44,14 +44,6 @@ def _services_of_modules(cluster_settings: dict[str, str]) -> Iterator[None]:
         patch.setattr(Server, "stop", stopped)
         yield
     assert drivers, "no export was worth a cluster"
-
-
-@pytest.fixture(autouse=True)
-def _services_of_tests(
-    _clean_environment: None, cluster_settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in cluster_settings.items():
-        monkeypatch.setenv(name, value)
 
 
 def main() -> None:

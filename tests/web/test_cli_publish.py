@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from engine.bootstrap import initialise
+from engine.settings import StorageSettings
 from engine.stores import open_store
+from engine.stores.marker import MARKER_KEYS
 from tests.helpers.server import KEY, Server
 from web.cli.progress_bar import counted, line
 
@@ -59,6 +62,7 @@ main()
 def publish(program: str, moment: int, folder: Path, *more: str) -> "subprocess.CompletedProcess[str]":
     folder.mkdir(exist_ok=True)
     (folder / "rows.csv").write_text("a,b\n1,x\n2,y\n")
+    initialise_stores(folder)
     return subprocess.run(
         [sys.executable, "-c", program, str(moment), "publish", "--workflow", "w", "--run", "r", "rows.csv", *more],
         cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=120,
@@ -70,12 +74,20 @@ def environment(folder: Path) -> dict[str, str]:
         **os.environ,
         "PYTHONPATH": str(ROOT),
         "TAILRACE_RESULTS": str(folder / "results"),
+        "TAILRACE_EXPORTS": str(folder / "exports"),
         "TAILRACE_SPILL_DIRECTORY": str(folder / "spill"),
     }
 
 
+def initialise_stores(folder: Path) -> None:
+    """Write the markers beforehand: `publish` reports on standard error when it writes them."""
+    initialise(StorageSettings(results=str(folder / "results"), exports=str(folder / "exports")))
+
+
 def keys(folder: Path) -> list[str]:
-    return [info.key for info in open_store(str(folder / "results")).list("")]
+    """The objects in the results store, except its marker."""
+    stored = [info.key for info in open_store(str(folder / "results")).list("")]
+    return [key for key in stored if key != MARKER_KEYS["results"]]
 
 
 @pytest.mark.parametrize("program", [AT_IMPORT, AT_STORE], ids=["import", "store"])
@@ -104,6 +116,7 @@ def test_an_interrupt_while_a_file_is_read_leaves_nothing(tmp_path: Path, number
         file.write("a,b\n")
         for _ in range(20):
             file.write("1,some text that is here to be read\n" * 100_000)
+    initialise_stores(tmp_path)
     command = [sys.executable, "-c", "from web.cli import main; main()", "publish", "--workflow", "w", "--run", "r"]
     with subprocess.Popen(
         [*command, "rows.csv"], cwd=tmp_path, env=environment(tmp_path), stderr=subprocess.PIPE, text=True
@@ -165,4 +178,5 @@ def test_a_run_and_a_workflow_are_deleted(tmp_path: Path) -> None:
         assert (done.returncode, done.stdout) == (0, "Deleted 1 run of w and 1 export.\n")
         assert server.request("/v4/workflows/w", headers={"x-api-key": KEY}).status == 404
     left = [path.name for path in (tmp_path / "store").rglob("*") if path.is_file()]
-    assert not [name for name in left if not name.startswith(".")], left
+    markers = [*MARKER_KEYS.values(), *(f"{key}.json" for key in MARKER_KEYS.values())]
+    assert sorted(name for name in left if not name.startswith(".")) == sorted(markers)

@@ -1,6 +1,7 @@
 """The answers of the export endpoint, as contract section 2 has them."""
 
 import json
+import socket
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlsplit
@@ -194,6 +195,20 @@ def test_a_query_that_is_too_long_is_414(people: Server) -> None:
 def test_a_body_that_is_too_long_is_413(people: Server) -> None:
     answer = people.request(EXPORT, "POST", {"x-api-key": KEY}, b" " * (9 * 1024 * 1024))
     assert (answer.status, answer.json()["code"]) == (413, "too_large")
+
+
+@pytest.mark.parametrize("head", ["HTTP/1.1\r\nconnection: close", "HTTP/1.1", "HTTP/1.0"])
+@pytest.mark.parametrize(("key", "status"), [(KEY, 413), ("wrong", 401)])
+def test_a_long_body_does_not_cost_the_answer(people: Server, head: str, key: str, status: int) -> None:
+    """A client that sends all of its body before it reads gets the answer, and not a reset connection."""
+    size = 9 * 1024 * 1024
+    with socket.create_connection(("127.0.0.1", people.port), 60) as client:
+        client.sendall(
+            f"POST {EXPORT} {head}\r\nhost: x\r\nx-api-key: {key}\r\ncontent-length: {size}\r\n\r\n".encode()
+        )
+        client.sendall(b" " * size)
+        answer = client.recv(65536)
+    assert answer.split(b" ")[1] == str(status).encode()
 
 
 def test_a_request_id_is_echoed(people: Server) -> None:

@@ -3,10 +3,12 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from web.jobs.admission import Busy
 
@@ -16,6 +18,8 @@ _SMALL_BODY_BYTES = 64 * 1024
 _TEAM_BYTES = 3 * MAX_BODY_BYTES
 _TOTAL_BYTES = 8 * MAX_BODY_BYTES
 _WAIT_SECONDS = 10
+_DISCARD_SECONDS = 10
+"""How long the rest of a body is discarded for, after its request has been answered."""
 
 
 class BodyMemory:
@@ -100,3 +104,55 @@ async def _read(request: Request) -> bytes:
 
 def _too_long() -> HTTPException:
     return HTTPException(413, f"The body is longer than {MAX_BODY_BYTES} bytes")
+
+
+class DiscardUnreadBodies:
+    """Middleware that reads a body to its end before its connection is closed (RFC 9112, section 9.6).
+
+    A connection that is closed with bytes unread is reset, and the client loses the answer: a 401 or 413 to a long
+    body would look like a broken network. Connections that stay open are read on by the protocol.
+    """
+
+    def __init__(self, app: ASGIApp, seconds: float = _DISCARD_SECONDS) -> None:
+        self._app = app
+        self._seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http" or not _has_body(Headers(scope=scope)):
+            await self._app(scope, receive, send)
+            return
+        closes = _closes(Headers(scope=scope), default=scope["http_version"] == "1.0")
+        more = True
+
+        async def reading() -> Message:
+            nonlocal more
+            message = await receive()
+            more = bool(message.get("more_body"))
+            return message
+
+        async def sending(message: Message) -> None:
+            nonlocal closes
+            if message["type"] == "http.response.start":
+                closes = closes or _closes(Headers(raw=message["headers"]))
+            elif closes and more and not message.get("more_body"):
+                # The client has the answer with this message; the server closes after the last.
+                await send({**message, "more_body": True})
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._seconds):
+                        while more:
+                            await reading()
+                message = {"type": "http.response.body"}
+            await send(message)
+
+        await self._app(scope, reading, sending)
+
+
+def _has_body(headers: Headers) -> bool:
+    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+
+
+def _closes(headers: Headers, *, default: bool = False) -> bool:
+    """Whether headers say that the connection ends after the answer."""
+    options = {option.strip().lower() for option in headers.get("connection", "").split(",")}
+    return "close" in options or (default and "keep-alive" not in options)

@@ -15,6 +15,8 @@ from engine.errors import shown
 
 MAX_DEPTH = 200
 """Levels of objects and lists in a row, at most."""
+TOO_DEEP = f"objects and lists are nested deeper than {MAX_DEPTH} levels"
+"""The reason for a refusal, whether this limit is met or the parser's, which depends on the interpreter's version."""
 
 _EXACT_DIGITS = 16
 """Numbers of fewer characters are exact as doubles."""
@@ -142,7 +144,7 @@ def _plain(value: Any) -> str:
 
 def _checked(shape: Shape) -> Shape:
     if shape.depth > MAX_DEPTH:
-        raise BadRow(f"objects and lists are nested deeper than {MAX_DEPTH} levels")
+        raise BadRow(TOO_DEEP)
     return shape
 
 

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from engine.common.cancellation import checkpoint
 from engine.errors import InvalidInput, shown
+from engine.publishing.json.shapes import TOO_DEEP
 
 MAX_VALUE_CHARACTERS = 64 * 1024 * 1024
 """The longest row, and the longest value beside the rows."""
@@ -92,7 +93,7 @@ class JsonText:
                     raise self._not_json(error) from None
                 self._fill()
             except RecursionError:
-                raise self.malformed("a value is nested too deeply") from None
+                raise self.malformed(TOO_DEEP) from None
             else:
                 # A number at the end of the buffer may go on behind it.
                 if end < len(self._buffer) or self._ended:
