@@ -10,7 +10,7 @@ from engine.exports.quota import TeamQuota
 from engine.exports.store_pair import StorePair
 from engine.runners.size_router import make_runner
 from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
-from engine.stores import located, open_store
+from engine.stores import absolute_location, open_store
 from engine.stores.marked import MarkedStore
 from engine.stores.marker import Role
 from engine.stores.port import ObjectStore
@@ -78,7 +78,7 @@ def open_pair(storage: StorageSettings, *, create: bool = False) -> StorePair:
 def open_unmarked(storage: StorageSettings, role: Role, *, create: bool = False) -> ObjectStore:
     """One of the stores, without a check of its marker."""
     return open_store(
-        located(storage.results if role == "results" else storage.exports),
+        absolute_location(storage.results if role == "results" else storage.exports),
         connection_string=storage.azure_connection_string,
         account_url=storage.azure_account_url,
         create=create,

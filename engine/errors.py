@@ -33,7 +33,7 @@ from typing import ClassVar
 _LONGEST_ECHO = 100
 
 
-def shown(given: object) -> str:
+def quoted_excerpt(given: object) -> str:
     """What a caller sent, as a message repeats it: quoted, and no more of it than helps to find it."""
     return repr(given[:_LONGEST_ECHO]) if isinstance(given, str) else repr(given)[:_LONGEST_ECHO]
 

@@ -7,12 +7,12 @@ _QUOTING_PACKAGES = {"_duckdb", "duckdb", "pyarrow"}
 """What says in its text what could not be read: a cell of a row, as like as not."""
 
 
-def stack_of(error: BaseException) -> str:
+def redacted_traceback(error: BaseException) -> str:
     """The frames of an error and of what led to it; of what quotes values, the type alone."""
     return "\n".join(map(_told, reversed(_chain(error))))
 
 
-def named(error: BaseException) -> str:
+def redacted_name(error: BaseException) -> str:
     """An error's type and what it says; of what quotes values, the type alone."""
     name = f"{type(error).__module__}.{type(error).__qualname__}"
     packages = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
@@ -35,4 +35,4 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 
 def _told(error: BaseException) -> str:
-    return "".join(traceback.format_tb(error.__traceback__)) + named(error)
+    return "".join(traceback.format_tb(error.__traceback__)) + redacted_name(error)

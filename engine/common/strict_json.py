@@ -10,7 +10,7 @@ from decimal import Decimal, InvalidOperation
 from typing import NoReturn
 
 from engine.common.json_depth import check_nesting
-from engine.errors import shown
+from engine.errors import quoted_excerpt
 
 MAX_DEPTH = 16
 _LONGEST_INTEGER = 100
@@ -55,7 +55,7 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     names = dict(pairs)
     if len(names) < len(pairs):
         twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
-        raise ValueError(f"JSON in which an object has the name {shown(twice)} twice: keep one")
+        raise ValueError(f"JSON in which an object has the name {quoted_excerpt(twice)} twice: keep one")
     return names
 
 

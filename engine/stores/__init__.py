@@ -7,10 +7,10 @@ from engine.errors import InvalidInput
 from engine.stores.local.store import DirectoryStore
 from engine.stores.port import ObjectInfo, ObjectStore, Upload
 
-__all__ = ["DirectoryStore", "ObjectInfo", "ObjectStore", "Upload", "located", "open_store"]
+__all__ = ["DirectoryStore", "ObjectInfo", "ObjectStore", "Upload", "absolute_location", "open_store"]
 
 
-def located(location: str) -> str:
+def absolute_location(location: str) -> str:
     """A location that means the same in every process: a directory by its whole path."""
     return location if "://" in location else str(Path(location).absolute())
 

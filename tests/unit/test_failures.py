@@ -5,7 +5,7 @@ import pickle
 import duckdb
 import pytest
 
-from engine.common.redaction import stack_of
+from engine.common.redaction import redacted_traceback
 from engine.errors import Cancelled, EngineError, LimitExceeded, SourceDamaged, StoreUnavailable
 from engine.runners.ray import worker
 from engine.runners.ray.messages import Failure
@@ -26,8 +26,8 @@ def test_what_an_error_quotes_stays_with_the_task() -> None:
     for error in (damaged, found.value):
         # From the task to the driver, and on to the service.
         back = worker.error_of(worker.failure_of(worker.error_of(worker.failure_of(error))))
-        assert cell not in stack_of(back)
-        assert "ConversionException" in stack_of(back)
+        assert cell not in redacted_traceback(back)
+        assert "ConversionException" in redacted_traceback(back)
 
 
 def test_an_error_that_nobody_foresaw_is_no_sentence_for_callers() -> None:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from pydantic import BaseModel
 
-from engine.common.redaction import stack_of
+from engine.common.redaction import redacted_traceback
 from engine.errors import SourceDamaged
 from web.telemetry.logs import JsonLines
 
@@ -40,7 +40,7 @@ def test_what_quotes_a_value_is_told_by_its_type(raising: object) -> None:
             kind, text = type(error).__name__, str(error)
             raise SourceDamaged("A part of the run cannot be read.") from error
     except SourceDamaged as error:
-        told = stack_of(error)
+        told = redacted_traceback(error)
         record = logging.LogRecord("x", logging.ERROR, "", 0, "failed", None, (type(error), error, None))
     assert CELL in text
     assert CELL not in told
@@ -51,7 +51,7 @@ def test_what_quotes_a_value_is_told_by_its_type(raising: object) -> None:
 
 
 def test_what_a_group_of_errors_holds_is_told() -> None:
-    told = stack_of(ExceptionGroup("two", [OSError("No space left"), ValueError(CELL)]))
+    told = redacted_traceback(ExceptionGroup("two", [OSError("No space left"), ValueError(CELL)]))
     assert "builtins.OSError: No space left" in told
     assert "builtins.ValueError" in told
     assert CELL not in told
@@ -60,4 +60,4 @@ def test_what_a_group_of_errors_holds_is_told() -> None:
 def test_errors_that_lead_to_each_other_are_told_once() -> None:
     first, second = OSError("first"), OSError("second")
     first.__cause__, second.__cause__ = second, first
-    assert stack_of(first) == "builtins.OSError: second\nbuiltins.OSError: first"
+    assert redacted_traceback(first) == "builtins.OSError: second\nbuiltins.OSError: first"

@@ -73,7 +73,7 @@ def open_service(connection_string: str | None, account_url: str | None) -> Blob
 
 
 @contextmanager
-def translated(*, creating: bool = False) -> Iterator[None]:
+def raising_store_errors(*, creating: bool = False) -> Iterator[None]:
     """Turn errors of the SDK into the store's, here and nowhere else.
 
     ``creating`` says that the request wants no object of the name to be there, and cannot miss one.

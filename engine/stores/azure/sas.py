@@ -11,7 +11,7 @@ from typing import Any
 
 from azure.storage.blob import BlobClient, BlobSasPermissions, BlobServiceClient, UserDelegationKey, generate_blob_sas
 
-from engine.stores.azure.client import translated
+from engine.stores.azure.client import raising_store_errors
 from engine.stores.port import ReadHeaders, ReadUrls
 
 KEY_LIFE = timedelta(hours=1)
@@ -86,7 +86,7 @@ class DelegationKeys:
             if self._key is None or expires + _KEY_MARGIN > self._good_until:
                 now = self._clock()
                 until = max(now + KEY_LIFE, expires + 2 * _KEY_MARGIN)
-                with translated():
+                with raising_store_errors():
                     # From before now, since the clocks of Azure may be behind ours.
                     self._key = self._service.get_user_delegation_key(now - _CLOCK_SKEW, until)
                 self._good_until = until

@@ -17,7 +17,7 @@ from azure.core.exceptions import HttpResponseError, ResourceExistsError, Resour
 from azure.storage.blob import BlobClient, BlobProperties, BlobServiceClient, ContentSettings
 
 from engine.errors import InvalidInput, ObjectChanged, ObjectExists, ObjectMissing, StoreError
-from engine.stores.azure.client import BULK_READ_SECONDS, code_of, open_service, translated
+from engine.stores.azure.client import BULK_READ_SECONDS, code_of, open_service, raising_store_errors
 from engine.stores.azure.download import body_of
 from engine.stores.azure.sas import azure_read_urls
 from engine.stores.azure.upload import AzureUpload
@@ -68,7 +68,7 @@ class AzureStore:
         checked_range(start, length)
         blob = self._blob(key)
         try:
-            with translated():
+            with raising_store_errors():
                 data = None if length == 0 else _download(blob, start, length, etag)
         except ObjectChanged:
             # A blob that is gone is not what If-Match wants either, and the answer is the same.
@@ -85,7 +85,7 @@ class AzureStore:
         if not length:
             self._require_current(key, blob, etag)
         try:
-            with translated():
+            with raising_store_errors():
                 yield from body_of(blob, start, length, etag)
         except ObjectChanged:
             self._require_current(key, blob, etag)
@@ -120,7 +120,7 @@ class AzureStore:
         """Remove the object, or only that version of it; False if there was none."""
         blob = self._blob(key)
         try:
-            with translated():
+            with raising_store_errors():
                 # Without a condition, the emulator would delete the blocks that wait for a commit.
                 blob.delete_blob(**(_pinned(etag) or {"match_condition": MatchConditions.IfPresent}))
         except (ObjectMissing, ObjectChanged):
@@ -130,7 +130,7 @@ class AzureStore:
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Committed blobs by key, without metadata."""
         begins = self._prefix + checked_prefix(prefix)
-        with translated():
+        with raising_store_errors():
             try:
                 for properties in self._container.list_blobs(name_starts_with=begins):
                     yield _info(properties.name.removeprefix(self._prefix), properties)[0]
@@ -154,7 +154,7 @@ class AzureStore:
         """Ask for a blob of the container, which is made before if this store may do so."""
         blob = self._blob("check")
         self._make_container()
-        with translated(creating=True):
+        with raising_store_errors(creating=True):
             try:
                 blob.get_blob_properties()
             except ResourceNotFoundError as error:
@@ -169,7 +169,7 @@ class AzureStore:
         with self._mutex:
             if self._container_made:
                 return
-            with translated(creating=True):
+            with raising_store_errors(creating=True):
                 try:
                     self._container.create_container()
                 except ResourceExistsError:
@@ -181,7 +181,7 @@ class AzureStore:
             self._container_made = True
 
     def _found(self, key: str, blob: BlobClient) -> tuple[ObjectInfo, str] | None:
-        with translated():
+        with raising_store_errors():
             try:
                 return _info(key, blob.get_blob_properties())
             except ResourceNotFoundError:
@@ -201,7 +201,7 @@ class AzureStore:
         """Write the blob where there is none (``etag`` None), or in the place of that version."""
         nonce = secrets.token_hex(6)
         try:
-            with translated(creating=etag is None):
+            with raising_store_errors(creating=etag is None):
                 answer = blob.upload_blob(
                     data,
                     length=len(data),

@@ -8,7 +8,7 @@ from azure.core import MatchConditions
 from azure.storage.blob import BlobBlock, BlobClient, ContentSettings
 
 from engine.errors import ObjectExists, StoreError, StoreUnavailable
-from engine.stores.azure.client import BULK_READ_SECONDS, translated
+from engine.stores.azure.client import BULK_READ_SECONDS, raising_store_errors
 from engine.stores.azure.request_body import Pieces
 from engine.stores.port import ObjectInfo
 from engine.stores.validation import RESERVED_METADATA, checked_block_count, checked_metadata, checked_ordinal
@@ -40,7 +40,7 @@ class AzureUpload:
             # With its MD5, a block that was cut or changed on the way is refused. Without one, the emulator makes a
             # sum of its own, at 80 MB/s. The SDK would make it of bytes in one piece only.
             headers = {"Content-MD5": body.md5()}
-            with translated(creating=True):
+            with raising_store_errors(creating=True):
                 self._blob.stage_block(
                     block_id, body, length=len(body), headers=headers, read_timeout=BULK_READ_SECONDS
                 )
@@ -63,7 +63,7 @@ class AzureUpload:
         with self._mutex:
             self._require_open()
             try:
-                with translated(creating=True):
+                with raising_store_errors(creating=True):
                     self._blob.commit_block_list(
                         [BlobBlock(block_id) for block_id in block_ids if self._lengths.get(block_id) != 0],
                         content_settings=ContentSettings(content_type=self._content_type),
@@ -104,7 +104,7 @@ class AzureUpload:
             return
         if info.size == sum(self._lengths[block_id] for block_id in block_ids):
             return
-        with translated():
+        with raising_store_errors():
             self._blob.delete_blob(etag=f'"{info.etag}"', match_condition=MatchConditions.IfNotModified)
         raise StoreError("The object is not as long as what was uploaded, and was removed.")
 

@@ -30,7 +30,7 @@ _CLOCK_STEPS_NS = (1, 1_000, 1_000_000, 2_000_000_000)
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def raising_store_errors() -> Iterator[None]:
     """Raise StoreUnavailable for every OSError of the block."""
     try:
         yield

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, ExitStack
 from typing import Any, BinaryIO
 
 from engine.errors import StoreError
-from engine.stores.local.durable_files import translated
+from engine.stores.local.durable_files import raising_store_errors
 
 CHUNK_BYTES = 64 * 1024
 _NOWAIT: int | None = getattr(os, "RWF_NOWAIT", None)
@@ -63,7 +63,7 @@ class FileChunks(Generator[bytes, None, None]):
         self._release()
 
     def _read(self) -> bytes:
-        with translated():
+        with raising_store_errors():
             if self._file is None:
                 self._file = self._stack.enter_context(self._opened)
             if self._at == self._end:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engine.common.private_files import open_private
 from engine.errors import StoreError
-from engine.stores.local.durable_files import translated
+from engine.stores.local.durable_files import raising_store_errors
 from engine.stores.validation import checked_ordinal
 
 _BLOCK_ID = re.compile(r"[0-9a-f]{12}[0-9]{5}")
@@ -37,7 +37,7 @@ class DirectoryStaging:
         """Write one block to a file of its own."""
         block_id = f"{self._nonce}{checked_ordinal(ordinal):05d}"
         path = block_path(self._folder, block_id)
-        with translated():
+        with raising_store_errors():
             self._require_folder()
             with open_private(path, "wb") as file:
                 file.write(data)

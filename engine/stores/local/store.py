@@ -13,7 +13,7 @@ from stat import S_ISREG
 from typing import BinaryIO
 
 from engine.errors import ObjectChanged, ObjectMissing, ObjectUnreadable
-from engine.stores.local.durable_files import translated, write_new
+from engine.stores.local.durable_files import raising_store_errors, write_new
 from engine.stores.local.file_chunks import FileChunks
 from engine.stores.local.joined_upload import DirectoryStaging
 from engine.stores.local.sidecar import Sidecar
@@ -31,13 +31,13 @@ class DirectoryStore:
 
     def head(self, key: str) -> ObjectInfo | None:
         """The object, or None also if its file is not as long as it was written."""
-        with translated():
+        with raising_store_errors():
             return self._tree.info(checked_key(key))
 
     def read(self, key: str, *, start: int = 0, length: int | None = None, etag: str | None = None) -> bytes:
         """Bytes of one version; ``b""`` beyond its end."""
         checked_range(start, length)
-        with translated(), self._opened(key, etag) as file:
+        with raising_store_errors(), self._opened(key, etag) as file:
             file.seek(start)
             return file.read(-1 if length is None else length)
 
@@ -50,19 +50,19 @@ class DirectoryStore:
         """Write a new object in one atomic step. Raises ObjectExists if the key is taken."""
         checked_key(key)
         metadata = checked_metadata(metadata)
-        with translated(), self._staged(data) as file:
+        with raising_store_errors(), self._staged(data) as file:
             return self._tree.publish(key, file, content_type, metadata)
 
     def replace(self, key: str, data: bytes, *, etag: str) -> ObjectInfo:
         """Write the next version if ``etag`` is still current. Raises ObjectChanged or ObjectMissing."""
         checked_key(key)
-        with translated(), self._staged(data) as file:
+        with raising_store_errors(), self._staged(data) as file:
             return self._tree.replace(key, file, etag)
 
     def begin(self, key: str, *, content_type: str) -> Upload:
         """Start an upload into the staging directory."""
         checked_key(key)
-        with translated():
+        with raising_store_errors():
             return DirectoryUpload(self._tree, key, content_type)
 
     def join(self, key: str, handle: str) -> Staging:
@@ -72,13 +72,13 @@ class DirectoryStore:
 
     def delete(self, key: str, *, etag: str | None = None) -> bool:
         """Remove the object, or only that version of it; False if there was none."""
-        with translated():
+        with raising_store_errors():
             return self._tree.remove(checked_key(key), etag)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Objects by key, from the directory alone: without metadata and content type."""
         checked_prefix(prefix)
-        with translated():
+        with raising_store_errors():
             for key, status in self._tree.walk(prefix):
                 yield info_of(key, status, Sidecar())
 
@@ -92,12 +92,12 @@ class DirectoryStore:
 
     def remove_leftovers(self, before: datetime, *, dry: bool = False) -> tuple[int, int]:
         """Staging folders that nobody wrote to since."""
-        with translated():
+        with raising_store_errors():
             return self._tree.remove_staging(before.timestamp(), dry=dry)
 
     def check(self) -> None:
         """Write, link and remove a file below the root."""
-        with translated(), self._staged(b"") as file:
+        with raising_store_errors(), self._staged(b"") as file:
             (file.parent / "link").hardlink_to(file)
 
     @contextmanager

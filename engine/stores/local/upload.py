@@ -11,7 +11,7 @@ from threading import Lock
 
 from engine.common.private_files import FILE_MODE, open_private
 from engine.errors import StoreError
-from engine.stores.local.durable_files import copy_range, seal, translated
+from engine.stores.local.durable_files import copy_range, raising_store_errors, seal
 from engine.stores.local.joined_upload import block_path
 from engine.stores.local.tree import Tree
 from engine.stores.port import ObjectInfo
@@ -44,7 +44,7 @@ class DirectoryUpload:
     def stage(self, ordinal: int, data: bytes | memoryview) -> str:
         """Append one block; the id of an ordinal staged again names its last bytes."""
         block_id = f"{self._nonce}{checked_ordinal(ordinal):05d}"
-        with self._mutex, translated():
+        with self._mutex, raising_store_errors():
             self._require_open()
             # A failed write leaves bytes behind the end; the next block overwrites them, or the commit cuts them off.
             _write_at(self._file, data, self._end)
@@ -54,12 +54,12 @@ class DirectoryUpload:
 
     def block(self, block_id: str, length: int) -> memoryview:
         """Another process's block, as it lies in its file."""
-        with translated(), self._staged(block_id, length).open("rb") as file:
+        with raising_store_errors(), self._staged(block_id, length).open("rb") as file:
             return memoryview(mmap(file.fileno(), length, access=ACCESS_READ)) if length else memoryview(b"")
 
     def adopt(self, block_id: str, length: int) -> None:
         """Move the bytes of another process's block to the end of the staging file."""
-        with self._mutex, translated():
+        with self._mutex, raising_store_errors():
             path = self._staged(block_id, length)
             with path.open("rb", buffering=0) as source, self._file.open("r+b", buffering=0) as target:
                 target.seek(self._end)
@@ -71,7 +71,7 @@ class DirectoryUpload:
     def commit(self, block_ids: Sequence[str], *, metadata: Mapping[str, str]) -> ObjectInfo:
         """Make the object visible by one link. Raises ObjectExists if the key is taken."""
         metadata = checked_metadata(metadata)
-        with self._mutex, translated():
+        with self._mutex, raising_store_errors():
             self._require_open()
             try:
                 ranges = [self._blocks[block_id] for block_id in block_ids]
