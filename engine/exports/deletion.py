@@ -52,12 +52,12 @@ class Deletion:
         Raises NotFound, with the same words for what is not there and what belongs to another team, or StoreError;
         then it may be deleted in part, and no reader sees it if its manifest is gone.
         """
-        self._results.owned(workflow_id, team)
+        self._results.owned_workflow(workflow_id, team)
         run = self._results.run(workflow_id, run_id)
         if run is None or run.team not in (None, team) or not self._removal.remove_manifest(run):
             raise NotFound(NOT_FOUND)
         removed = self.remove_exports(workflow_id, lambda run_id, version: _is_of(run, run_id, version))
-        self._removal.repoint(workflow_id)
+        self._removal.correct_latest(workflow_id)
         self._removal.remove_parts(run)
         return Deleted(runs=1, exports=removed)
 
@@ -70,7 +70,7 @@ class Deletion:
         """Remove what is left of a workflow whose deletion has begun."""
         runs = len(self._results.run_ids(workflow_id))
         removed = self.remove_exports(workflow_id, lambda _run, _version: True)
-        self._removal.remove_marked(workflow_id)
+        self._removal.remove_marked_workflow(workflow_id)
         return Deleted(runs=runs, exports=removed)
 
     def remove_exports(self, workflow_id: str, of: Callable[[str | None, str | None], bool]) -> int:

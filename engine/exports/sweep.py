@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from engine.catalog.catalog import PART, ROW_ID_FILTERS, ResultStore
+from engine.catalog.catalog import PART_SUFFIX, ROW_ID_FILTERS_SUFFIX, ResultStore
 from engine.common.ids import is_id
 from engine.common.temp_folders import abandoned
 from engine.errors import SourceDamaged
@@ -151,7 +151,7 @@ def _by_run(infos: Iterator[ObjectInfo]) -> Iterator[tuple[str, list[ObjectInfo]
     found: list[ObjectInfo] = []
     for info in infos:
         here, _, name = info.key.rpartition("/")
-        if not name.endswith((PART, ROW_ID_FILTERS)):
+        if not name.endswith((PART_SUFFIX, ROW_ID_FILTERS_SUFFIX)):
             continue
         if here != folder and found:
             yield folder, found

@@ -39,7 +39,7 @@ class Unfinished:
                 continue
             removed["lost runs"] += sum(self._remove_lost(workflow_id, info, workflow) for info in manifests)
             if workflow is not None and not self._dry:
-                self._removal.repoint(workflow_id)
+                self._removal.correct_latest(workflow_id)
         return +removed
 
     def _documents(self) -> dict[str, list[ObjectInfo]]:

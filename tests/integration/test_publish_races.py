@@ -319,7 +319,7 @@ def test_what_a_loser_left_when_it_was_killed_is_not_seen(tmp_path: Path, store:
     engine.publish_rows([{"n": 1}], run="lost", team="rival")
     workflow = "workflow=w/workflow.json"
     assert store.delete(workflow)
-    with pytest.raises(Conflict, match="just being published by another team"):
+    with pytest.raises(Conflict, match="being published by another team"):
         engine.publish_rows([{"n": 2}], run="lost")
     engine.publish_rows([{"n": 2}], run="won")
     assert [run.run_id for run in engine.results.runs(WORKFLOW)] == ["won"]
@@ -339,7 +339,7 @@ def test_a_run_in_no_workflow_is_of_its_publisher_for_a_while(
     engine = Engine(tmp_path / "engine", store)
     engine.publish_rows([{"n": 1}], team="rival")
     assert store.delete("workflow=w/workflow.json")
-    monkeypatch.setattr("engine.catalog.commits._COMMIT_TIME", timedelta(0))
+    monkeypatch.setattr("engine.catalog.commits._MAX_COMMIT_TIME", timedelta(0))
     engine.publish_rows([{"n": 2}])
     assert engine.export_rows() == [{"n": 2}]
     assert len(engine.keys("workflow=w/run=r/")) == 2
@@ -354,7 +354,7 @@ def test_a_slow_publisher_whose_manifest_was_taken_gives_up(
 
     def slow(commits: Commits, run: Run, name: str) -> None:
         monkeypatch.setattr(Commits, "advance", advance)
-        monkeypatch.setattr("engine.catalog.commits._COMMIT_TIME", timedelta(0))
+        monkeypatch.setattr("engine.catalog.commits._MAX_COMMIT_TIME", timedelta(0))
         other.publish_rows([{"n": 2}], team="rival")
         advance(commits, run, name)
 
