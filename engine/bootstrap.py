@@ -1,4 +1,4 @@
-"""The stores that the settings name, opened."""
+"""Opens the stores and makes the exporter that the settings describe."""
 
 from datetime import timedelta
 from functools import cache, partial
@@ -17,7 +17,7 @@ from engine.stores.port import ObjectStore
 
 
 def open_results(storage: StorageSettings) -> ResultStore:
-    """The published results. They raise StoreUnavailable while the store has no marker (`initialise`)."""
+    """The catalog of the results store, which raises StoreUnavailable while it has no marker (`initialise`)."""
     return ResultStore(_marked(storage, open_pair(storage), "results"))
 
 
@@ -26,35 +26,34 @@ def open_exporter(
     duckdb: DuckDBSettings,
     runner: RunnerSettings | None = None,
     *,
-    keep: timedelta = timedelta(days=1),
+    retention: timedelta = timedelta(days=1),
     team_limit_bytes: int | None = None,
 ) -> Exporter:
-    """The exporter from the results to the exports; ``keep`` is how long a file stays without a word of anyone.
-    ``team_limit_bytes`` bounds the finished exports of each team.
+    """The exporter between both stores, which raise StoreUnavailable while they have no marker (`initialise`).
 
-    Both stores raise StoreUnavailable while they have no marker (`initialise`). Raises InvalidInput for a runner that
-    cannot be had.
+    ``retention`` is how long a file is retained without a lease. ``team_limit_bytes`` limits the finished exports of
+    each team. Raises InvalidInput for a location or runner that cannot be used.
     """
     pair = open_pair(storage)
     results, exports = ResultStore(_marked(storage, pair, "results")), _marked(storage, pair, "exports")
     made = None if runner is None else make_runner(runner, storage, duckdb, results.store, exports)
     quota = None if team_limit_bytes is None else TeamQuota(results, exports, team_limit_bytes)
-    return Exporter(results, exports, duckdb, keep=keep, runner=made, quota=quota)
+    return Exporter(results, exports, duckdb, retention=retention, runner=made, quota=quota)
 
 
 def initialise(storage: StorageSettings, *, replace: bool = False) -> list[Role]:
-    """Make both stores where they are missing, and write the markers that are missing or damaged.
+    """Create both stores if they are missing, and write the markers that are missing or damaged.
 
-    Returns the roles of the markers that were written. See `StorePair.initialise` for ``replace`` and what is raised.
+    Returns the roles of the markers that were written. `StorePair.initialise` describes ``replace`` and the errors.
     """
     return open_pair(storage, create=True).initialise(replace=replace)
 
 
 def initialise_if_new(storage: StorageSettings) -> list[Role] | None:
-    """`initialise` both stores unless the results have their marker, for whoever publishes.
+    """`initialise` both stores before a publish, unless the results store has its marker.
 
-    Returns None if nothing was to be done; else the roles of the markers that were written, which are none if the
-    exports cannot be reached from here. Raises StoreError.
+    Returns None if it has; else the roles of the markers that were written. The list is empty if another publisher has
+    initialised the results store meanwhile and the exports store cannot be reached from here. Raises StoreError.
     """
     results = open_results(storage).store
     try:
@@ -63,20 +62,20 @@ def initialise_if_new(storage: StorageSettings) -> list[Role] | None:
         try:
             return initialise(storage)
         except StoreError:
-            # The results may have been initialised by a publisher who cannot reach the exports.
+            # The results may have their marker by now, from a publisher that cannot reach the exports either.
             results.head("workflow")
             return []
     return None
 
 
 def open_pair(storage: StorageSettings, *, create: bool = False) -> StorePair:
-    """Both stores without a check of their markers; ``create`` lets writes make a directory or container."""
+    """Both stores without marker checks; with ``create``, a write creates a missing directory or container."""
     results, exports = (cache(partial(open_unmarked, storage, role, create=create)) for role in ("results", "exports"))
     return StorePair(results, exports)
 
 
 def open_unmarked(storage: StorageSettings, role: Role, *, create: bool = False) -> ObjectStore:
-    """One of the stores, without a check of its marker."""
+    """One of the stores, without a marker check; ``create`` as in `open_pair`. Raises InvalidInput."""
     return open_store(
         absolute_location(storage.results if role == "results" else storage.exports),
         connection_string=storage.azure_connection_string,
@@ -86,5 +85,5 @@ def open_unmarked(storage: StorageSettings, role: Role, *, create: bool = False)
 
 
 def _marked(storage: StorageSettings, pair: StorePair, role: Role) -> ObjectStore:
-    # Opened here, so that a location that cannot be opened is refused at the start.
+    # Opened now, so that an invalid location is refused at the start.
     return MarkedStore(open_unmarked(storage, role), partial(pair.require, role))

@@ -86,7 +86,7 @@ def make_services(
     # A quarter more than a URL lives, so that giving out another one is rarely a write.
     housekeeping = housekeeping or HousekeepingSettings()
     exporter = open_exporter(
-        storage, duckdb, runner, keep=signing.url_ttl * 1.25, team_limit_bytes=housekeeping.team_limit_bytes
+        storage, duckdb, runner, retention=signing.url_ttl * 1.25, team_limit_bytes=housekeeping.team_limit_bytes
     )
     places = Admission(
         at_once=admission.exports_at_once,

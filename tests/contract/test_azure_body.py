@@ -78,7 +78,7 @@ class _Answers(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def blob(monkeypatch: pytest.MonkeyPatch) -> Iterator[Blob]:
-    monkeypatch.setattr(download, "_PAUSE_SECONDS", 0)
+    monkeypatch.setattr(download, "_RETRY_DELAY_SECONDS", 0)
     with Blob() as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server

@@ -9,7 +9,7 @@ from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobServiceClient, UserDelegationKey
 
 from engine.errors import StoreUnavailable
-from engine.stores.azure.sas import KEY_LIFE, DelegationKeys
+from engine.stores.azure.sas import DELEGATION_KEY_LIFETIME, DelegationKeys
 from engine.stores.azure.store import AzureStore
 from tests.contract.test_azure_read_urls import HEADERS, asked, in_seconds
 from tests.helpers.azurite import KEY
@@ -68,7 +68,7 @@ def test_a_lent_key_is_asked_for_again_before_it_ends() -> None:
         keys.option(now + timedelta(minutes=5))
         start, end = lender.lent[-1]
         assert start <= now < now + timedelta(minutes=10) <= end
-        assert end - now <= KEY_LIFE
+        assert end - now <= DELEGATION_KEY_LIFETIME
     assert len(lender.lent) == 2
 
 

@@ -15,11 +15,11 @@ from engine.catalog.commits import Commits
 from engine.catalog.manifest import Run, State
 from engine.common.cancellation import CancelToken
 from engine.errors import Conflict, NotFound, StoreError
-from engine.exports.deletion import Deleted, Deletion
+from engine.exports.deletion import Deletion, DeletionResult
 from engine.exports.export import Export, export_key
 from engine.exports.exporter import Exporter
 from engine.exports.status import Tickets
-from engine.exports.sweep import FORGOTTEN, Sweeper, Swept
+from engine.exports.sweep import ABANDONED_AFTER, Sweeper, SweepResult
 from engine.stores import ObjectStore, open_store
 from tests.helpers.engine import TEAM, WORKFLOW, Engine, entry
 
@@ -39,7 +39,7 @@ def deletion(engine: Engine) -> Deletion:
     return Deletion(engine.results, engine.store)
 
 
-def sweep(engine: Engine, after: timedelta = timedelta(0)) -> Swept:
+def sweep(engine: Engine, after: timedelta = timedelta(0)) -> SweepResult:
     # Another folder for what is spilled: sessions of this process are open, whatever the clock of a sweep says.
     return Sweeper(engine.results, engine.store, engine.folder / "none", now=datetime.now(UTC) + after).sweep()
 
@@ -58,8 +58,8 @@ def test_a_run_goes_with_its_exports_and_the_newest_that_remains_is_the_latest(e
     plan = engine.plan(engine.exporter(), "csv")
     Tickets(engine.store).issue(plan, "nonce")
     exports = [engine.export(name, run=run) for run in ("old", "new") for name in ("csv", "json")]
-    engine.exporter().keep(exports[2], datetime.now(UTC) + timedelta(days=300))
-    assert deletion(engine).delete_run(WORKFLOW, "new", TEAM) == Deleted(runs=1, exports=2)
+    engine.exporter().retain(exports[2], datetime.now(UTC) + timedelta(days=300))
+    assert deletion(engine).delete_run(WORKFLOW, "new", TEAM) == DeletionResult(runs=1, exports=2)
     assert engine.keys("workflow=w/run=new/") == []
     assert sorted(export_keys(engine)) == sorted(
         export_key(export.workflow_id, export.export_id, export.format) for export in exports[:2]
@@ -99,7 +99,7 @@ def test_a_workflow_goes_with_everything(engine: Engine) -> None:
     for name in ("rival", "nobody"):
         with pytest.raises(NotFound):
             deletion(engine).delete_workflow(WORKFLOW, name)
-    assert deletion(engine).delete_workflow(WORKFLOW, TEAM) == Deleted(runs=2, exports=2)
+    assert deletion(engine).delete_workflow(WORKFLOW, TEAM) == DeletionResult(runs=2, exports=2)
     assert all(is_gone(engine, export) for export in exports)
     assert engine.keys("workflow=w/") + export_keys(engine) == []
     assert engine.content(kept) == engine.export_bytes("csv", workflow="other")
@@ -114,14 +114,14 @@ def test_nothing_of_a_workflow_is_seen_once_its_deletion_has_begun(
 ) -> None:
     seen: list[object] = []
 
-    def look(self: Deletion, workflow_id: str) -> Deleted:
+    def look(self: Deletion, workflow_id: str) -> DeletionResult:
         seen.extend([engine.results.workflow(workflow_id), list(engine.results.workflows())])
         for run in (None, "old", "new"):
             with pytest.raises(NotFound):
                 engine.results.resolve(WORKFLOW, run, TEAM)
         with pytest.raises(Conflict, match="is being deleted"):
             engine.publish_rows(ROWS, run="more")
-        return Deleted(0, 0)
+        return DeletionResult(0, 0)
 
     with monkeypatch.context() as patch:
         patch.setattr(Deletion, "complete", look)
@@ -215,7 +215,7 @@ def test_a_run_that_is_deleted_while_it_is_published(
         monkeypatch.setattr(Commits, "advance", advance)
         if what == "run" and first:
             # In no workflow yet, it is seen by nobody who could delete it, but by a sweep a day later.
-            assert sweep(engine, FORGOTTEN + timedelta(minutes=5)).removed["lost runs"] == 1
+            assert sweep(engine, ABANDONED_AFTER + timedelta(minutes=5)).removed["lost runs"] == 1
         elif what == "run":
             deletion(engine).delete_run(WORKFLOW, run.run_id, TEAM)
         else:
@@ -225,7 +225,7 @@ def test_a_run_that_is_deleted_while_it_is_published(
         advance(commits, run, name)
 
     monkeypatch.setattr(Commits, "advance", deleting)
-    with pytest.raises(Conflict, match="deleted while it was published"):
+    with pytest.raises(Conflict, match="deleted while it was being published"):
         engine.publish_rows(ROWS, run="r")
     assert engine.keys("workflow=w/run=r/") == []
     if first or what == "workflow":
@@ -338,7 +338,7 @@ def test_a_sweep_completes_what_a_killed_deleter_began(
         assert (latest, runs) == (("old", ["old"]) if what == "run" else (None, []))
         sweep(engine)
         assert is_gone(engine, new), "no URL of it opens"
-        sweep(engine, FORGOTTEN + timedelta(minutes=5))
+        sweep(engine, ABANDONED_AFTER + timedelta(minutes=5))
         if what == "run":
             assert {key.split("/")[1] for key in engine.keys("workflow=w/run=")} == {"run=old"}
             workflow = engine.results.workflow(WORKFLOW)

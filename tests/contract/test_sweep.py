@@ -11,12 +11,12 @@ import pytest
 from click.testing import CliRunner
 
 from engine.common.cancellation import CancelToken
-from engine.common.temp_folders import abandoned, spill_folder
+from engine.common.temp_folders import abandoned_folders, spill_folder
 from engine.exports.export import Export, export_key
 from engine.exports.exporter import Exporter
 from engine.exports.leases import SUFFIX, Leases
 from engine.exports.status import Tickets
-from engine.exports.sweep import FORGOTTEN, LINGER, Sweeper, Swept
+from engine.exports.sweep import ABANDONED_AFTER, DOWNLOAD_GRACE, Sweeper, SweepResult
 from engine.stores import DirectoryStore, ObjectStore
 from tests.helpers.engine import Engine, entry
 from web.cli.command_group import commands
@@ -31,7 +31,9 @@ class House:
         self.engine = Engine(folder, store)
         self.store = store
         self.now = datetime.now(UTC).replace(microsecond=0)
-        self.exporter = Exporter(self.engine.results, store, self.engine.settings(1), clock=lambda: self.now, keep=TTL)
+        self.exporter = Exporter(
+            self.engine.results, store, self.engine.settings(1), clock=lambda: self.now, retention=TTL
+        )
         self.engine.publish_rows([{"n": n} for n in range(10)])
 
     def export(self, format_name: str = "csv", **asked: Any) -> Export:
@@ -40,9 +42,9 @@ class House:
     def key(self, export: Export) -> str:
         return export_key(export.workflow_id, export.export_id, export.format)
 
-    def sweep(self, after: timedelta = timedelta(0), *, dry: bool = False) -> Swept:
+    def sweep(self, after: timedelta = timedelta(0), *, dry_run: bool = False) -> SweepResult:
         spill = self.engine.folder / "spill"
-        return Sweeper(self.engine.results, self.store, spill, now=self.now + after, dry=dry).sweep()
+        return Sweeper(self.engine.results, self.store, spill, now=self.now + after, dry_run=dry_run).sweep()
 
 
 @pytest.fixture
@@ -52,11 +54,11 @@ def house(tmp_path: Path, store: ObjectStore) -> House:
 
 def test_an_export_goes_an_hour_after_its_last_url(house: House) -> None:
     export = house.export()
-    assert house.sweep(TTL + LINGER - timedelta(seconds=1)).removed == {}
+    assert house.sweep(TTL + DOWNLOAD_GRACE - timedelta(seconds=1)).removed == {}
     assert house.store.head(house.key(export)) is not None
-    assert house.sweep(TTL + LINGER, dry=True).removed == {"exports": 1}
-    swept = house.sweep(TTL + LINGER)
-    assert (swept.removed, swept.bytes, swept.kept) == ({"exports": 1}, export.size, 0)
+    assert house.sweep(TTL + DOWNLOAD_GRACE, dry_run=True).removed == {"exports": 1}
+    swept = house.sweep(TTL + DOWNLOAD_GRACE)
+    assert (swept.removed, swept.bytes, swept.remaining) == ({"exports": 1}, export.size, 0)
     assert [info.key for info in house.store.list("w/")] == []
     # The run is untouched, though it lies in the same store.
     assert house.export().rows == 10
@@ -65,13 +67,13 @@ def test_an_export_goes_an_hour_after_its_last_url(house: House) -> None:
 def test_another_url_keeps_it_longer(house: House) -> None:
     export = house.export()
     later = house.now + TTL + timedelta(hours=3)
-    assert house.exporter.keep(export, house.now + TTL)
+    assert house.exporter.retain(export, house.now + TTL)
     assert house.store.head(house.key(export) + SUFFIX) is None, "what the object says itself needs no lease"
-    assert house.exporter.keep(export, later)
-    for dry in (True, False):
-        assert house.sweep(TTL + LINGER, dry=dry).removed == {}
-    for dry in (True, False):
-        assert house.sweep(later - house.now + LINGER, dry=dry).removed == {"exports": 1}
+    assert house.exporter.retain(export, later)
+    for dry_run in (True, False):
+        assert house.sweep(TTL + DOWNLOAD_GRACE, dry_run=dry_run).removed == {}
+    for dry_run in (True, False):
+        assert house.sweep(later - house.now + DOWNLOAD_GRACE, dry_run=dry_run).removed == {"exports": 1}
     assert [info.key for info in house.store.list("w/")] == []
 
 
@@ -79,19 +81,19 @@ def test_whoever_comes_between_the_mark_and_the_removal_makes_it_anew(house: Hou
     export = house.export()
     leases, key = Leases(house.store), house.key(export)
     expired = house.now + TTL
-    assert leases.retire(key, export.etag, expired, expired)
+    assert leases.mark_for_deletion(key, export.etag, expired, expired)
     # A sweeper died here: the file is there, and nobody may promise it any more.
-    assert not house.exporter.keep(export, expired + TTL)
+    assert not house.exporter.retain(export, expired + TTL)
     assert house.store.head(key) is None
     again = house.export()
     assert (again.export_id, again.sha256) == (export.export_id, export.sha256)
-    assert house.exporter.keep(again, house.now + TTL)
+    assert house.exporter.retain(again, house.now + TTL)
 
 
 def test_a_sweeper_that_died_is_finished_by_the_next(house: House) -> None:
     export = house.export()
     expired = house.now + TTL
-    assert Leases(house.store).retire(house.key(export), export.etag, expired, expired)
+    assert Leases(house.store).mark_for_deletion(house.key(export), export.etag, expired, expired)
     assert house.sweep().removed == {"exports": 1}
     assert [info.key for info in house.store.list("w/")] == []
 
@@ -130,23 +132,23 @@ def test_a_sweeper_never_wins_against_a_promise(house: House) -> None:
         assert leases.extend(key, export.etag, expired + TTL)
 
     late = Leases(interrupted(house.store, "replace", promise))
-    assert not late.retire(key, export.etag, expired, expired)
+    assert not late.mark_for_deletion(key, export.etag, expired, expired)
     assert house.store.head(key) is not None
 
 
 def remade(house: House, old: Export) -> Export:
     """What a caller gets who comes when the old file is about to go: the same file, made anew and promised for long."""
     until = house.now + timedelta(days=3)
-    assert not house.exporter.keep(old, until)
+    assert not house.exporter.retain(old, until)
     made = house.export()
     assert made.etag != old.etag
-    assert house.exporter.keep(made, until)
+    assert house.exporter.retain(made, until)
     return made
 
 
 SLOW = {
     "a sweeper before it removes": "remove",
-    "a sweeper before it marks": "retire",
+    "a sweeper before it marks": "mark_for_deletion",
 }
 
 
@@ -159,19 +161,19 @@ def test_a_slow_sweeper_leaves_what_was_made_anew(house: House, monkeypatch: pyt
 
     def slow(leases: Leases, *arguments: Any) -> Any:
         monkeypatch.setattr(Leases, SLOW[name], prompt)
-        later = house.now + TTL + LINGER
-        if SLOW[name] == "retire":
+        later = house.now + TTL + DOWNLOAD_GRACE
+        if SLOW[name] == "mark_for_deletion":
             assert house.sweep(later - house.now).removed == {"exports": 1}
         house.now = later
         made.append(remade(house, export))
         return prompt(leases, *arguments)
 
     monkeypatch.setattr(Leases, SLOW[name], slow)
-    swept = house.sweep(TTL + LINGER)
-    assert (swept.removed, swept.kept) == ({}, 1)
+    swept = house.sweep(TTL + DOWNLOAD_GRACE)
+    assert (swept.removed, swept.remaining) == ({}, 1)
     assert house.engine.content(made[0]) == house.engine.export_bytes("csv")
     assert house.sweep(timedelta(days=3) - timedelta(seconds=1)).removed == {}, "the promise was kept, too"
-    assert house.sweep(timedelta(days=3) + LINGER).removed == {"exports": 1}
+    assert house.sweep(timedelta(days=3) + DOWNLOAD_GRACE).removed == {"exports": 1}
     assert [info.key for info in house.store.list("w/")] == []
 
 
@@ -179,7 +181,7 @@ def test_a_slow_caller_leaves_what_another_made_anew(house: House, monkeypatch: 
     """Both saw the old file with its mark; one has made it anew when the other comes to remove it."""
     export = house.export()
     expired = house.now + TTL
-    assert Leases(house.store).retire(house.key(export), export.etag, expired, expired)
+    assert Leases(house.store).mark_for_deletion(house.key(export), export.etag, expired, expired)
     remove = Leases.remove
 
     def slow(leases: Leases, *arguments: Any) -> Any:
@@ -188,30 +190,30 @@ def test_a_slow_caller_leaves_what_another_made_anew(house: House, monkeypatch: 
         return remove(leases, *arguments)
 
     monkeypatch.setattr(Leases, "remove", slow)
-    assert not house.exporter.keep(export, expired + TTL)
+    assert not house.exporter.retain(export, expired + TTL)
     assert house.store.head(house.key(export)) is not None
     assert house.sweep(timedelta(days=3) - timedelta(seconds=1)).removed == {}
 
 
 def test_a_caller_who_saw_what_is_gone_gets_no_promise(house: House) -> None:
     export = house.export()
-    assert house.sweep(TTL + LINGER).removed == {"exports": 1}
-    assert not house.exporter.keep(export, house.now + timedelta(days=3))
+    assert house.sweep(TTL + DOWNLOAD_GRACE).removed == {"exports": 1}
+    assert not house.exporter.retain(export, house.now + timedelta(days=3))
 
 
 def test_the_mark_of_an_older_file_says_nothing_of_a_newer_one(house: House) -> None:
     """A sweeper died between the file and its mark; the export that was made since then needs no lease."""
     old = house.export()
     expired = house.now + TTL
-    assert Leases(house.store).retire(house.key(old), old.etag, expired, expired)
+    assert Leases(house.store).mark_for_deletion(house.key(old), old.etag, expired, expired)
     assert house.store.delete(house.key(old))
-    house.now = expired + LINGER
+    house.now = expired + DOWNLOAD_GRACE
     made = house.export()
-    assert house.exporter.keep(made, house.now + TTL)
-    assert house.sweep(TTL + LINGER - timedelta(seconds=1)).removed == {}
-    assert house.exporter.keep(made, house.now + TTL + timedelta(hours=1))
-    assert house.sweep(TTL + timedelta(hours=1) + LINGER - timedelta(seconds=1)).removed == {}
-    assert house.sweep(TTL + timedelta(hours=1) + LINGER).removed == {"exports": 1}
+    assert house.exporter.retain(made, house.now + TTL)
+    assert house.sweep(TTL + DOWNLOAD_GRACE - timedelta(seconds=1)).removed == {}
+    assert house.exporter.retain(made, house.now + TTL + timedelta(hours=1))
+    assert house.sweep(TTL + timedelta(hours=1) + DOWNLOAD_GRACE - timedelta(seconds=1)).removed == {}
+    assert house.sweep(TTL + timedelta(hours=1) + DOWNLOAD_GRACE).removed == {"exports": 1}
     assert [info.key for info in house.store.list("w/")] == []
 
 
@@ -219,11 +221,11 @@ def test_a_mark_that_became_a_promise_stays(house: House) -> None:
     """The sweeper has removed the file and seen its mark; then the file is made anew and promised."""
     old = house.export()
     key, expired = house.key(old), house.now + TTL
-    assert Leases(house.store).retire(key, old.etag, expired, expired)
+    assert Leases(house.store).mark_for_deletion(key, old.etag, expired, expired)
 
     def promise(removed: str) -> None:
         if removed.endswith(SUFFIX):
-            assert house.exporter.keep(house.export(), expired + TTL)
+            assert house.exporter.retain(house.export(), expired + TTL)
 
     assert Leases(interrupted(house.store, "delete", promise)).remove(key, old.etag)
     assert house.store.head(key + SUFFIX) is not None
@@ -240,15 +242,15 @@ def test_a_document_that_was_written_since_stays(house: House, monkeypatch: pyte
         remove(sweeper, *arguments)
 
     monkeypatch.setattr(Sweeper, "_remove", slow)
-    assert house.sweep(FORGOTTEN + timedelta(minutes=5)).removed == {}
+    assert house.sweep(ABANDONED_AFTER + timedelta(minutes=5)).removed == {}
     assert tickets.find("w", plan.export_id) == ticket.model_copy(update={"rows": 7})
 
 
 def test_documents_are_forgotten_after_a_day(house: House) -> None:
     plan = house.engine.plan(house.exporter, "csv", filters=[entry("n", "EQUALS", 1)])
     Tickets(house.store).issue(plan, "nonce")
-    assert house.sweep(FORGOTTEN - timedelta(minutes=5)).removed == {}
-    assert house.sweep(FORGOTTEN + timedelta(minutes=5)).removed == {"tickets": 1}
+    assert house.sweep(ABANDONED_AFTER - timedelta(minutes=5)).removed == {}
+    assert house.sweep(ABANDONED_AFTER + timedelta(minutes=5)).removed == {"tickets": 1}
 
 
 def test_parts_that_no_manifest_names_go_after_a_day(house: House) -> None:
@@ -257,7 +259,7 @@ def test_parts_that_no_manifest_names_go_after_a_day(house: House) -> None:
     for key in (orphan, stranger):
         house.store.create(key, b"x" * 7, content_type="application/octet-stream", metadata={})
     assert house.sweep().removed == {}
-    swept = house.sweep(FORGOTTEN + timedelta(minutes=5))
+    swept = house.sweep(ABANDONED_AFTER + timedelta(minutes=5))
     assert (swept.removed, swept.bytes) == ({"parts": 2}, 14)
     assert house.export("parquet", filters=[entry("n", "LESS_THAN", 3)]).rows == 3
 
@@ -274,7 +276,7 @@ def test_a_damaged_run_keeps_its_parts_and_stops_nobody(house: House) -> None:
     dead.mkdir(parents=True)
     os.utime(dead, (1, 1))
     of_the_damaged = house.engine.keys("workflow=w/run=a/")
-    swept = house.sweep(FORGOTTEN + timedelta(minutes=5))
+    swept = house.sweep(ABANDONED_AFTER + timedelta(minutes=5))
     assert (swept.removed, swept.damaged) == ({"parts": 1, "spill folders": 1}, ["workflow=w/run=a"])
     assert house.engine.keys("workflow=w/run=a/") == of_the_damaged
     assert orphans[1] not in house.engine.keys("workflow=")
@@ -298,14 +300,14 @@ def test_the_command_tells_of_a_damaged_run(tmp_path: Path, monkeypatch: pytest.
 def test_uploads_that_died_go_after_a_day(house: House) -> None:
     upload = house.store.begin("w/00000000-0000-0000-0000-000000000000.csv", content_type="text/csv")
     upload.stage(0, b"x" * 7)
-    left = house.store.remove_leftovers(house.now + FORGOTTEN, dry=True)
+    left = house.store.remove_leftovers(house.now + ABANDONED_AFTER, dry_run=True)
     assert left in ((0, 0), (1, 7)), "Azure drops blocks by itself"
-    assert house.sweep(FORGOTTEN - timedelta(minutes=5)).removed == {}
+    assert house.sweep(ABANDONED_AFTER - timedelta(minutes=5)).removed == {}
     gone = {"unfinished uploads": 1} if left[0] else {}
-    assert house.sweep(FORGOTTEN + timedelta(minutes=5), dry=True).removed == gone
-    swept = house.sweep(FORGOTTEN + timedelta(minutes=5))
+    assert house.sweep(ABANDONED_AFTER + timedelta(minutes=5), dry_run=True).removed == gone
+    swept = house.sweep(ABANDONED_AFTER + timedelta(minutes=5))
     assert (swept.removed, swept.bytes) == (gone, left[1])
-    assert house.sweep(FORGOTTEN + timedelta(minutes=5)).removed == {}
+    assert house.sweep(ABANDONED_AFTER + timedelta(minutes=5)).removed == {}
 
 
 def test_what_is_not_ours_stays(house: House) -> None:
@@ -322,7 +324,7 @@ def test_spill_folders_of_the_dead_go(house: House) -> None:
         prefix = made.name[:-8]
     names = [f"{prefix}dead", f"{prefix}alive", f"{prefix}publishing", "someone's", "tmp1234"]
     dead, alive, publishing, *others = folders = [parent / name for name in names]
-    old = (datetime.now(UTC) - FORGOTTEN - timedelta(minutes=5)).timestamp()
+    old = (datetime.now(UTC) - ABANDONED_AFTER - timedelta(minutes=5)).timestamp()
     for folder in folders:
         (folder / "parts").mkdir(parents=True)
         (folder / "parts" / "block.tmp").write_bytes(b"12345")
@@ -347,5 +349,5 @@ def test_a_look_for_spill_folders_beside_those_that_end(tmp_path: Path) -> None:
     with ThreadPoolExecutor(1) as pool:
         spilling = pool.submit(spill)
         while not spilling.done():
-            assert list(abandoned(tmp_path, 0)) == []
+            assert list(abandoned_folders(tmp_path, 0)) == []
         spilling.result()

@@ -53,7 +53,7 @@ def listed(server: Server, key: str) -> list[str]:
 
 def wrong_exports(exports: ObjectStore) -> list[str]:
     """What a verification names."""
-    return [one.key for one in verify_exports(exports, "fine") if one.wrong is not None]
+    return [one.key for one in verify_exports(exports, "fine") if one.problem is not None]
 
 
 def sweep(server: Server) -> None:
@@ -280,4 +280,4 @@ def test_a_damaged_and_an_unreadable_export_are_told_apart(server: Server, tmp_p
     path.unlink()
     path.write_bytes(content.swapcase())
     verified = server.command("verify", "half", "--exports")
-    assert f"{key}: its bytes are others than those that were promised" in verified.stderr, verified.stderr
+    assert f"{key}: its bytes differ from those that were exported" in verified.stderr, verified.stderr

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import pytest
 
 from engine.exports.status import STALE_SECONDS
-from engine.exports.sweep import FORGOTTEN
+from engine.exports.sweep import ABANDONED_AFTER
 from tests.faults.house import PATH, House, above, csv_above
 from tests.faults.told import NEXT, WHOLE, Told
 from tests.helpers.altered import BEGUN, COMMITTED, READ, STAGED, UNCOMMITTED
@@ -78,7 +78,7 @@ def test_a_kill_leaves_no_part_of_a_file(house: House, name: str) -> None:
     # Blocks on Azure are no files of ours; whether DuckDB is still open when one is staged there is a matter of time.
     if house.local or point != STAGED:
         assert bool(house.leftovers()) == (point == READ or (house.local and point in (STAGED, UNCOMMITTED)))
-    house.sweep(datetime.now(UTC) + FORGOTTEN + timedelta(minutes=5))
+    house.sweep(datetime.now(UTC) + ABANDONED_AFTER + timedelta(minutes=5))
     assert house.leftovers() == []
     assert house.visible() == there
     house.server.start()
@@ -119,7 +119,7 @@ def test_a_ticket_of_a_process_that_died_says_so(house: House) -> None:
         time.sleep(0.05)
     house.other.move_clock(timedelta(0))
     assert house.other.request(made["url"]).body == csv_above(killed)
-    house.sweep(datetime.now(UTC) + FORGOTTEN + timedelta(minutes=5))
+    house.sweep(datetime.now(UTC) + ABANDONED_AFTER + timedelta(minutes=5))
     assert house.leftovers() == []
     house.server.start()
     house.check_next(killed)

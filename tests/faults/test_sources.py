@@ -157,7 +157,7 @@ def test_rot_is_told_or_found_by_verify(
             exporter.export(plan, CancelToken())
             engine.store.delete(export_key(plan.run.workflow_id, plan.export_id, plan.request.format))
         check_nothing(engine, [], threads)
-        wrong = [(checked.key, checked.wrong) for checked in verify_run(engine.results, plan.run) if checked.wrong]
-        assert wrong == [(part.key, "its bytes are others than those that were published")]
+        wrong = [(checked.key, checked.problem) for checked in verify_run(engine.results, plan.run) if checked.problem]
+        assert wrong == [(part.key, "its bytes differ from those that were published")]
         _flip(path, data, at, 0)
     assert exporter.export(plan, CancelToken()).rows == ROWS

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from engine.exports.sweep import LINGER
+from engine.exports.sweep import DOWNLOAD_GRACE
 from tests.faults.house import LARGE, House, csv_above
 from tests.faults.told import NEXT, WHOLE, Told
 from tests.helpers.altered import UNCOMMITTED
@@ -18,12 +18,12 @@ _MINUTE = timedelta(minutes=1)
 
 DOWNLOADS = {
     "a sweep during a download, up to an hour after its URL expired": (
-        KEPT + LINGER - _MINUTE,
+        KEPT + DOWNLOAD_GRACE - _MINUTE,
         False,
         Told("the file", WHOLE),
     ),
     "a sweep during a download, later than that": (
-        KEPT + LINGER + _MINUTE,
+        KEPT + DOWNLOAD_GRACE + _MINUTE,
         True,
         Told("the file; one from Azure may end short of its Content-Length", NEXT),
     ),

@@ -252,5 +252,5 @@ def test_an_object_that_came_after_the_look_is_taken_as_it_is(engine: Engine) ->
     other = engine.export("csv", engine.exporter(threads=3))
     key = export_key(other.workflow_id, other.export_id, other.format)
     made = engine.store.head(key)
-    assert exporter.export(plan, CancelToken(), looked=True) == other
+    assert exporter.export(plan, CancelToken(), known_missing=True) == other
     assert engine.store.head(key) == made

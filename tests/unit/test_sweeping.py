@@ -25,7 +25,9 @@ def engine(tmp_path: Path) -> Engine:
 
 def _expired(engine: Engine, count: int = 3) -> Exporter:
     past = datetime.now(UTC) - timedelta(days=2)
-    exporter = Exporter(engine.results, engine.store, engine.settings(1), clock=lambda: past, keep=timedelta(minutes=1))
+    exporter = Exporter(
+        engine.results, engine.store, engine.settings(1), clock=lambda: past, retention=timedelta(minutes=1)
+    )
     for number in range(count):
         plan = engine.plan(exporter, "csv", filters=[{"field": "n", "operator": "NOT_EQUALS", "value": number}])
         exporter.export(plan, CancelToken())
@@ -92,7 +94,7 @@ def test_a_failure_is_logged_and_the_next_sweep_tries_again(
     exporter = _expired(engine)
     sweeping = Sweeping(exporter, engine.settings(1), 1)
     with monkeypatch.context() as away:
-        away.setattr(Leases, "retire", lambda *_: (_ for _ in ()).throw(StoreUnavailable("away")))
+        away.setattr(Leases, "mark_for_deletion", lambda *_: (_ for _ in ()).throw(StoreUnavailable("away")))
         sweeping.sweep()
     assert "sweep failed" in caplog.text
     assert len(_exports(engine)) == 3
