@@ -25,7 +25,7 @@ def open_store(
     """
     scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", location)
     if not location or "\0" in location or (scheme and scheme[0] != "az://"):
-        raise InvalidInput("Unsupported storage location: use a directory or az://container/prefix.")
+        raise InvalidInput("Unsupported storage location.", remedy="Use a directory or az://container/prefix.")
     if not scheme:
         return DirectoryStore(Path(location).absolute(), create=create)
     # Imported only when needed: the SDK takes a third of a second to load.

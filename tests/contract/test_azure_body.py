@@ -92,7 +92,7 @@ def store_of(blob: Blob) -> AzureStore:
 @pytest.mark.parametrize(
     "breaks", [[0], [1], [5 * MIB + 1], [MIB, MIB], [0, 0], [8 * MIB, 0, 0], [8 * MIB, MIB, 8 * MIB, MIB, MIB]]
 )
-def test_a_line_that_ends_costs_a_request_for_the_rest(blob: Blob, breaks: list[int]) -> None:
+def test_a_closed_connection_is_resumed_with_a_request_for_the_rest(blob: Blob, breaks: list[int]) -> None:
     blob.breaks = [*breaks]
     start, length = 7, len(DATA) - 11
 
@@ -104,14 +104,14 @@ def test_a_line_that_ends_costs_a_request_for_the_rest(blob: Blob, breaks: list[
 
 
 @pytest.mark.parametrize("breaks", [[0], [5 * MIB + 1], [MIB, MIB]])
-def test_a_line_that_is_reset_costs_no_byte_twice(blob: Blob, breaks: list[int]) -> None:
+def test_a_reset_connection_duplicates_no_byte(blob: Blob, breaks: list[int]) -> None:
     blob.breaks, blob.reset = [*breaks], True
     assert b"".join(store_of(blob).stream("k", start=0, length=len(DATA), etag=ETAG)) == DATA
     assert {(last, etag) for _, last, etag in blob.asked} == {(len(DATA) - 1, f'"{ETAG}"')}
 
 
 @pytest.mark.parametrize("broken", [0, 1000, MIB])
-def test_a_line_that_never_holds_is_told_after_three_requests(blob: Blob, broken: int) -> None:
+def test_three_broken_connections_in_a_row_raise_an_error(blob: Blob, broken: int) -> None:
     blob.breaks = [broken] * 9
     came: list[bytes] = []
 
@@ -122,7 +122,7 @@ def test_a_line_that_never_holds_is_told_after_three_requests(blob: Blob, broken
     assert b"".join(came) == DATA[: 3 * broken]
 
 
-def test_the_rest_of_another_version_is_never_taken(blob: Blob) -> None:
+def test_a_resumed_read_never_continues_with_another_version(blob: Blob) -> None:
     blob.breaks = [MIB]
     pieces = store_of(blob).stream("k", start=0, length=len(DATA), etag=ETAG)
     came = [next(pieces)]
@@ -134,27 +134,27 @@ def test_the_rest_of_another_version_is_never_taken(blob: Blob) -> None:
     assert b"".join(came) == DATA[:MIB]
 
 
-def test_an_object_that_is_too_short_gives_nothing(blob: Blob) -> None:
+def test_a_range_beyond_the_object_raises_before_the_first_byte(blob: Blob) -> None:
     with pytest.raises(StoreError, match="ended before"):
         next(store_of(blob).stream("k", start=1, length=len(DATA), etag=ETAG))
     assert len(blob.asked) == 1
 
 
-def test_pieces_are_small_and_one_request_brings_them(blob: Blob) -> None:
+def test_one_request_yields_many_small_chunks(blob: Blob) -> None:
     pieces = list(store_of(blob).stream("k", start=0, length=len(DATA), etag=ETAG))
     assert max(map(len, pieces)) <= MIB
     assert blob.asked == [(0, len(DATA) - 1, f'"{ETAG}"')]
 
 
-def test_a_stream_that_is_closed_ends_its_connection(blob: Blob, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closing_a_stream_closes_its_connection(blob: Blob, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = []
-    keep = download._Answer._keep
+    keep = download._Response._take_body
 
-    def seen(self: download._Answer, response: Any, body: Any, headers: dict[str, Any]) -> Any:
+    def seen(self: download._Response, response: Any, body: Any, headers: dict[str, Any]) -> Any:
         answers.append(body.response.internal_response.raw)
         return keep(self, response, body, headers)
 
-    monkeypatch.setattr(download._Answer, "_keep", seen)
+    monkeypatch.setattr(download._Response, "_take_body", seen)
     pieces = store_of(blob).stream("k", start=0, length=len(DATA), etag=ETAG)
     next(pieces)
     assert answers[0].connection is not None

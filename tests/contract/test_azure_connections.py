@@ -38,14 +38,14 @@ def address() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", ["/500", "/503", "/404", "/412", "/cut/500"])
-def test_a_refused_download_gives_its_connection_back(address: str, path: str) -> None:
+def test_an_error_response_returns_its_connection_to_the_pool(address: str, path: str) -> None:
     with _transport() as transport:
         answer = transport.send(HttpRequest("GET", address + path), stream=True).internal_response
         assert answer.raw.connection is None
         transport.session.close()
 
 
-def test_a_download_is_not_read_before_it_is_wanted(address: str) -> None:
+def test_a_download_is_not_read_before_it_is_consumed(address: str) -> None:
     with _transport() as transport:
         answer = transport.send(HttpRequest("GET", f"{address}/200"), stream=True).internal_response
         assert answer.raw.connection is not None

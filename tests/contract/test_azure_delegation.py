@@ -42,7 +42,7 @@ class Identity:
         raise AssertionError("the network was reached")
 
 
-def test_by_an_identity_it_is_signed_with_a_lent_key(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_identity_signs_with_a_user_delegation_key(monkeypatch: pytest.MonkeyPatch) -> None:
     lender = Lender()
     service = BlobServiceClient("https://acme.blob.core.windows.net", credential=Identity())
     monkeypatch.setattr(service, "get_user_delegation_key", lender.get_user_delegation_key)
@@ -60,7 +60,7 @@ def test_by_an_identity_it_is_signed_with_a_lent_key(monkeypatch: pytest.MonkeyP
     assert KEY not in first
 
 
-def test_a_lent_key_is_asked_for_again_before_it_ends() -> None:
+def test_a_delegation_key_is_renewed_before_it_expires() -> None:
     lender, now = Lender(), datetime(2026, 11, 24, tzinfo=UTC)
     keys = DelegationKeys(cast("BlobServiceClient", lender), clock=lambda: now)
     for minutes in (0, 10, 49, 50, 51, 60):
@@ -72,7 +72,7 @@ def test_a_lent_key_is_asked_for_again_before_it_ends() -> None:
     assert len(lender.lent) == 2
 
 
-def test_a_key_that_is_not_lent_is_told_without_secrets() -> None:
+def test_a_refused_delegation_key_raises_without_secrets() -> None:
     lender = Lender()
     lender.failing = True
     keys = DelegationKeys(cast("BlobServiceClient", lender))

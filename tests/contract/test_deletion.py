@@ -54,7 +54,7 @@ def is_gone(engine: Engine, export: Export) -> bool:
     return True
 
 
-def test_a_run_goes_with_its_exports_and_the_newest_that_remains_is_the_latest(engine: Engine) -> None:
+def test_deleting_a_run_deletes_its_exports_and_corrects_the_latest_run(engine: Engine) -> None:
     plan = engine.plan(engine.exporter(), "csv")
     Tickets(engine.store).issue(plan, "nonce")
     exports = [engine.export(name, run=run) for run in ("old", "new") for name in ("csv", "json")]
@@ -79,7 +79,7 @@ def test_a_run_goes_with_its_exports_and_the_newest_that_remains_is_the_latest(e
     assert all(is_gone(engine, export) for export in exports[2:])
 
 
-def test_the_last_run_may_go(engine: Engine) -> None:
+def test_the_last_run_can_be_deleted(engine: Engine) -> None:
     engine.publish_rows(ROWS, run="failed", state=State.FAILED)
     for run in ("new", "old"):
         deletion(engine).delete_run(WORKFLOW, run, TEAM)
@@ -92,7 +92,7 @@ def test_the_last_run_may_go(engine: Engine) -> None:
     assert engine.export_rows() == ROWS[:1]
 
 
-def test_a_workflow_goes_with_everything(engine: Engine) -> None:
+def test_deleting_a_workflow_deletes_its_runs_and_exports(engine: Engine) -> None:
     engine.publish_rows(ROWS, run="r", workflow="other")
     kept = engine.export("csv", workflow="other")
     exports = [engine.export("csv", run=run) for run in ("old", "new")]
@@ -109,9 +109,7 @@ def test_a_workflow_goes_with_everything(engine: Engine) -> None:
     engine.publish_rows(ROWS[:1], team="rival")
 
 
-def test_nothing_of_a_workflow_is_seen_once_its_deletion_has_begun(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_workflow_is_invisible_once_its_deletion_has_begun(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[object] = []
 
     def look(self: Deletion, workflow_id: str) -> DeletionResult:
@@ -134,7 +132,7 @@ def test_nothing_of_a_workflow_is_seen_once_its_deletion_has_begun(
 
 @pytest.mark.parametrize("what", ["run", "workflow"])
 @pytest.mark.parametrize("moment", ["before it is staged", "before its commit", "after its commit"])
-def test_an_export_of_what_is_deleted_meanwhile_leaves_nothing(
+def test_an_export_of_a_run_that_is_deleted_meanwhile_leaves_no_file(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, what: str, moment: str
 ) -> None:
     exporter = engine.exporter()
@@ -165,7 +163,7 @@ def test_an_export_of_what_is_deleted_meanwhile_leaves_nothing(
     assert export_keys(engine) == []
 
 
-def test_an_export_that_its_deleter_has_not_seen_is_removed_by_its_exporter(
+def test_an_exporter_removes_an_export_that_the_deletion_missed(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The deleter listed the exports before this one was there."""
@@ -186,7 +184,7 @@ def test_an_export_that_its_deleter_has_not_seen_is_removed_by_its_exporter(
     assert export_keys(engine) == []
 
 
-def test_a_download_that_has_begun_gives_right_bytes_or_fails(engine: Engine) -> None:
+def test_a_download_during_a_deletion_completes_or_fails(engine: Engine) -> None:
     export = engine.export("csv")
     whole = engine.content(export)
     info = engine.exporter().find(WORKFLOW, export.export_id).info
@@ -202,7 +200,7 @@ def test_a_download_that_has_begun_gives_right_bytes_or_fails(engine: Engine) ->
 
 @pytest.mark.parametrize("what", ["run", "workflow"])
 @pytest.mark.parametrize("first", [True, False], ids=["new workflow", "workflow with runs"])
-def test_a_run_that_is_deleted_while_it_is_published(
+def test_deleting_a_run_while_it_is_published_raises_conflict_and_leaves_nothing(
     tmp_path: Path, store: ObjectStore, monkeypatch: pytest.MonkeyPatch, what: str, first: bool
 ) -> None:
     """Between its manifest and the workflow: the publisher is told, and nothing of the run stays."""
@@ -234,7 +232,9 @@ def test_a_run_that_is_deleted_while_it_is_published(
         assert engine.export_rows() == ROWS
 
 
-def test_deleters_and_publishers_at_once_leave_a_whole_workflow_or_none(tmp_path: Path, store: ObjectStore) -> None:
+def test_concurrent_deletions_and_publishes_leave_a_complete_workflow_or_none(
+    tmp_path: Path, store: ObjectStore
+) -> None:
     engine = Engine(tmp_path / "engine", store)
     engine.publish_rows(ROWS, run="first")
     engines = [Engine(tmp_path / str(number), store) for number in range(3)]
@@ -299,7 +299,7 @@ else:
 
 
 @pytest.mark.parametrize("what", ["run", "workflow"])
-def test_a_sweep_completes_what_a_killed_deleter_began(
+def test_a_sweep_completes_the_deletion_of_a_killed_process(
     tmp_path: Path, store_url: tuple[str, dict[str, str]], what: str
 ) -> None:
     location, extra = store_url
@@ -352,7 +352,7 @@ def test_a_sweep_completes_what_a_killed_deleter_began(
     assert begun == [False, *[True] * (len(codes) - 1)], begun
 
 
-def test_a_sweep_leaves_exports_whose_runs_it_cannot_see(tmp_path: Path, store: ObjectStore) -> None:
+def test_a_sweep_retains_exports_of_an_unknown_results_store(tmp_path: Path, store: ObjectStore) -> None:
     """The place of the results is another one, or is not there: that is no deletion."""
     engine = Engine(tmp_path / "engine", store)
     engine.publish_rows(ROWS)

@@ -63,7 +63,7 @@ DAMAGES = [_remove, _replace, _shorten, _overwrite]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_part_is_told_and_nothing_is_visible(
+def test_a_damaged_part_raises_source_damaged_and_leaves_no_file(
     engine: Engine, damage: Callable[[ObjectStore, Part], None]
 ) -> None:
     exporter = engine.exporter()
@@ -75,7 +75,7 @@ def test_a_damaged_part_is_told_and_nothing_is_visible(
 
 
 @pytest.mark.parametrize("damage", [_remove, _overwrite])
-def test_a_part_damaged_after_the_check_is_told_too(
+def test_a_part_that_is_damaged_after_the_check_raises_too(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, damage: Callable[[ObjectStore, Part], None]
 ) -> None:
     exporter = engine.exporter()
@@ -104,7 +104,7 @@ def test_a_cancelled_export_leaves_nothing(
     assert engine.export(format_name).rows == len(ROWS)
 
 
-def test_a_cancel_counts_while_the_last_blocks_are_on_their_way(engine: Engine) -> None:
+def test_a_cancel_takes_effect_while_the_last_blocks_are_uploaded(engine: Engine) -> None:
     cancel = CancelToken()
 
     def late() -> None:
@@ -145,7 +145,7 @@ def test_a_store_that_fails_while_an_export_is_written_leaves_nothing(
 
 
 @pytest.mark.parametrize("asked", ORDERS)
-def test_bytes_that_are_not_taken_fail_the_export(engine: Engine, asked: dict[str, Any]) -> None:
+def test_a_sink_that_raises_fails_the_export(engine: Engine, asked: dict[str, Any]) -> None:
     def refuse(_: object) -> None:
         raise StoreUnavailable("gone")
 
@@ -155,7 +155,7 @@ def test_bytes_that_are_not_taken_fail_the_export(engine: Engine, asked: dict[st
         run_ranges(plan, files, refuse, ExecutionContext(engine.settings(3), CancelToken(), Progress()))
 
 
-def test_the_same_request_is_answered_by_the_same_object(engine: Engine) -> None:
+def test_equal_requests_share_one_object(engine: Engine) -> None:
     asked: dict[str, Any] = {"filters": [entry("n", "LESS_THAN", 10)], "sort_by": "n"}
     first = engine.export("csv", **asked)
     key = export_key(first.workflow_id, first.export_id, first.format)
@@ -165,7 +165,7 @@ def test_the_same_request_is_answered_by_the_same_object(engine: Engine) -> None
     assert engine.keys("w/") == [key]
 
 
-def test_requests_that_differ_have_objects_of_their_own(engine: Engine) -> None:
+def test_different_requests_have_different_objects(engine: Engine) -> None:
     asked: list[dict[str, Any]] = [
         {},
         {"sort_by": "n"},
@@ -179,7 +179,7 @@ def test_requests_that_differ_have_objects_of_their_own(engine: Engine) -> None:
     assert len({plan.export_id for plan in plans}) == len(plans)
 
 
-def test_a_clock_counts_only_where_a_filter_looks_at_it(tmp_path: Path) -> None:
+def test_the_clock_is_part_of_the_export_id_only_with_a_relative_filter(tmp_path: Path) -> None:
     engine = Engine(tmp_path)
     engine.publish_rows([{"d": "2026-06-15"}])
     early, late = engine.exporter(), engine.exporter(clock=lambda: NOW.replace(year=2027))
@@ -199,7 +199,7 @@ CELLS: dict[str, tuple[list[str | None], str, bool]] = {
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_a_window_is_the_same_export_while_it_keeps_the_same_rows(tmp_path: Path, name: str) -> None:
+def test_a_relative_filter_is_the_same_export_while_it_selects_the_same_rows(tmp_path: Path, name: str) -> None:
     cells, data_type, changes = CELLS[name]
     engine = Engine(tmp_path)
     engine.publish_rows([{"d": cell} for cell in cells], schema=engine.write_schema(d=data_type))
@@ -245,7 +245,7 @@ def _on_stage(engine: Engine, monkeypatch: pytest.MonkeyPatch, action: Callable[
     monkeypatch.setattr(engine.store, "begin", wrapped)
 
 
-def test_an_object_that_came_after_the_look_is_taken_as_it_is(engine: Engine) -> None:
+def test_an_object_that_appears_after_the_lookup_is_used(engine: Engine) -> None:
     exporter = engine.exporter()
     plan = engine.plan(exporter, "csv")
     assert exporter.finished(plan) is None

@@ -111,7 +111,7 @@ STRANGERS = [one for one in (*READS, *OTHERS) if one != _HARMLESS and not any(te
 
 
 @pytest.mark.parametrize("statement", [*PARTS, *CHANGES, *STRANGERS])
-def test_what_an_export_session_refuses(
+def test_an_export_session_refuses_everything_else(
     engine: Engine, run: Run, other: Part, session: duckdb.DuckDBPyConnection, tmp_path: Path, statement: str
 ) -> None:
     own = source_of(engine.store, run.parts[0].key)
@@ -135,13 +135,13 @@ def test_what_an_export_session_refuses(
     assert session.execute("SELECT a FROM read_parquet(?)", [own]).fetchall() == [(1,)]
 
 
-def test_no_secret_is_there_to_be_read(session: duckdb.DuckDBPyConnection) -> None:
+def test_an_export_session_has_no_secrets(session: duckdb.DuckDBPyConnection) -> None:
     assert session.execute("FROM duckdb_secrets()").fetchall() == []
     hidden = "SELECT name, value FROM duckdb_settings() WHERE name ~ '(secret|password|connection_string|credential)'"
     assert session.execute(hidden).fetchall() == [("password", "")]
 
 
-def test_a_session_has_nothing_of_the_one_before(engine: Engine, run: Run, other: Part) -> None:
+def test_a_session_has_nothing_of_the_previous_one(engine: Engine, run: Run, other: Part) -> None:
     """Neither its parts, nor its target, nor what it made: so too where instances are opened ahead of their use."""
     theirs = engine.results.run("w", "other")
     assert theirs is not None
@@ -164,7 +164,7 @@ def test_a_session_has_nothing_of_the_one_before(engine: Engine, run: Run, other
     assert len(first) == taken
 
 
-def test_two_sessions_at_a_time_have_each_their_own(engine: Engine, run: Run, other: Part) -> None:
+def test_concurrent_sessions_are_isolated(engine: Engine, run: Run, other: Part) -> None:
     theirs = engine.results.run("w", "other")
     assert theirs is not None
     own, foreign = source_of(engine.store, run.parts[0].key), source_of(engine.store, other.key)

@@ -79,7 +79,9 @@ def _opened(store_url: StoreUrl) -> ObjectStore:
     return open_store(location, connection_string=extra.get("AZURE_STORAGE_CONNECTION_STRING"))
 
 
-def test_a_killed_publisher_leaves_nothing_to_read_and_nothing_in_the_way(tmp_path: Path, store_url: StoreUrl) -> None:
+def test_a_killed_publisher_leaves_nothing_visible_and_nothing_that_blocks_the_next(
+    tmp_path: Path, store_url: StoreUrl
+) -> None:
     """The moments go from the first change of the store to the last, the manifest's and the latest run's included."""
     rows = [{"n": n, "text": f"{n * n} {n * 7919}"} for n in range(200)]
     urls = {death: (f"{store_url[0]}/{death}", store_url[1]) for death in range(1, 12)}
@@ -114,7 +116,7 @@ def test_a_killed_publisher_leaves_nothing_to_read_and_nothing_in_the_way(tmp_pa
     assert codes[-1] == 0, "the moments cover a whole publication"
 
 
-def test_two_processes_publish_into_one_workflow_at_once(tmp_path: Path, store_url: StoreUrl) -> None:
+def test_several_processes_publish_into_one_workflow(tmp_path: Path, store_url: StoreUrl) -> None:
     engine = Engine(tmp_path, _opened(store_url))
     engine.write_json([{"n": 1}])
     runs = [f"r{index}" for index in range(4)]
@@ -125,7 +127,7 @@ def test_two_processes_publish_into_one_workflow_at_once(tmp_path: Path, store_u
     assert engine.results.resolve(WORKFLOW, None, TEAM).run_id == max(published, key=lambda run: published[run])
 
 
-def test_publishers_of_different_runs_lose_nothing(tmp_path: Path, store: ObjectStore) -> None:
+def test_concurrent_publishers_of_different_runs_lose_nothing(tmp_path: Path, store: ObjectStore) -> None:
     engine = Engine(tmp_path, store)
     ages = [3, 1, 0, 2]
 
@@ -138,7 +140,7 @@ def test_publishers_of_different_runs_lose_nothing(tmp_path: Path, store: Object
     assert engine.export_rows() == [{"age": 0}]
 
 
-def test_of_publishers_of_one_run_exactly_one_wins(tmp_path: Path, store: ObjectStore) -> None:
+def test_one_of_several_publishers_of_a_run_wins(tmp_path: Path, store: ObjectStore) -> None:
     engines = [Engine(tmp_path / str(index), store) for index in range(3)]
     results = _at_once([lambda e=e, n=n: e.publish_rows([{"n": n}]) for n, e in enumerate(engines)])  # type: ignore[misc]
     winner = [index for index, result in enumerate(results) if result is None]
@@ -148,7 +150,7 @@ def test_of_publishers_of_one_run_exactly_one_wins(tmp_path: Path, store: Object
     assert len(engines[0].keys("workflow=w/run=r/")) == 2, "the parts of the losers are gone"
 
 
-def test_a_run_that_is_published_stays_as_it_is(tmp_path: Path, store: ObjectStore) -> None:
+def test_a_published_run_cannot_be_published_again(tmp_path: Path, store: ObjectStore) -> None:
     engine = Engine(tmp_path, store)
     engine.publish_rows([{"n": 1}])
     before = engine.keys()
@@ -158,7 +160,7 @@ def test_a_run_that_is_published_stays_as_it_is(tmp_path: Path, store: ObjectSto
     assert engine.export_rows() == [{"n": 1}]
 
 
-def test_a_workflow_of_another_team_is_a_conflict_and_is_not_found(tmp_path: Path) -> None:
+def test_a_workflow_of_another_team_is_a_conflict_to_publish_and_not_found_to_read(tmp_path: Path) -> None:
     engine = Engine(tmp_path)
     engine.publish_rows([{"n": 1}])
     with pytest.raises(Conflict, match="another team"):
@@ -170,7 +172,7 @@ def test_a_workflow_of_another_team_is_a_conflict_and_is_not_found(tmp_path: Pat
     assert theirs.value.message == nobodys.value.message
 
 
-def test_a_refused_file_does_not_keep_the_run_id(tmp_path: Path) -> None:
+def test_a_refused_file_does_not_reserve_the_run_id(tmp_path: Path) -> None:
     engine = Engine(tmp_path)
     with pytest.raises(InvalidInput):
         engine.publish(engine.write("rows.json", "["))
@@ -179,9 +181,7 @@ def test_a_refused_file_does_not_keep_the_run_id(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".parquet", "run.json"])
-def test_a_store_that_fails_leaves_nothing_to_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
-) -> None:
+def test_a_failing_store_leaves_nothing_visible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
     engine = Engine(tmp_path)
     create = engine.store.create
 
@@ -204,7 +204,7 @@ def test_a_store_that_fails_leaves_nothing_to_read(
 
 
 @pytest.mark.parametrize("method", ["create", "replace"])
-def test_a_run_whose_publisher_failed_after_its_manifest_keeps_its_parts(
+def test_a_run_whose_publisher_failed_after_the_manifest_retains_its_parts(
     tmp_path: Path, store: ObjectStore, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     """The answer to the manifest is lost, or the workflow cannot be told of its latest run."""
@@ -237,7 +237,7 @@ LEAVES_NOTHING = {
 
 
 @pytest.mark.parametrize("name", LEAVES_NOTHING)
-def test_a_publish_that_fails_leaves_no_workflow(tmp_path: Path, store: ObjectStore, name: str) -> None:
+def test_a_failed_publish_leaves_no_workflow(tmp_path: Path, store: ObjectStore, name: str) -> None:
     engine = Engine(tmp_path / "engine", store)
     engine.write("broken.json", "[")
     engine.write_json([{"n": 1}])
@@ -250,7 +250,7 @@ def test_a_publish_that_fails_leaves_no_workflow(tmp_path: Path, store: ObjectSt
     engine.publish_rows([{"n": 2}], team="rival")
 
 
-def test_a_publish_that_is_cancelled_leaves_nothing(tmp_path: Path, store: ObjectStore) -> None:
+def test_a_cancelled_publish_leaves_nothing(tmp_path: Path, store: ObjectStore) -> None:
     """At every change of the store: the token is set before it, and checked for the last time before the manifest."""
     outcomes = []
     for moment in range(8):
@@ -287,7 +287,7 @@ class _Counting:
         return call
 
 
-def test_of_two_teams_that_begin_a_workflow_one_wins(
+def test_one_of_two_teams_that_create_a_workflow_wins(
     tmp_path: Path, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All have written their manifests before any of them writes the workflow."""
@@ -313,7 +313,7 @@ def test_of_two_teams_that_begin_a_workflow_one_wins(
     assert all(key == "workflow=w/workflow.json" or key.startswith(f"workflow=w/run=r-{winner}/") for key in keys)
 
 
-def test_what_a_loser_left_when_it_was_killed_is_not_seen(tmp_path: Path, store: ObjectStore) -> None:
+def test_a_manifest_of_a_killed_losing_publisher_is_invisible(tmp_path: Path, store: ObjectStore) -> None:
     """It died between its manifest and finding out that the workflow is another team's."""
     engine = Engine(tmp_path / "engine", store)
     engine.publish_rows([{"n": 1}], run="lost", team="rival")
@@ -333,7 +333,7 @@ def test_what_a_loser_left_when_it_was_killed_is_not_seen(tmp_path: Path, store:
     assert len(engine.keys("workflow=w/run=lost/")) == 2
 
 
-def test_a_run_in_no_workflow_is_of_its_publisher_for_a_while(
+def test_a_run_without_a_workflow_belongs_to_its_publisher_for_a_while(
     tmp_path: Path, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = Engine(tmp_path / "engine", store)
@@ -345,7 +345,7 @@ def test_a_run_in_no_workflow_is_of_its_publisher_for_a_while(
     assert len(engine.keys("workflow=w/run=r/")) == 2
 
 
-def test_a_slow_publisher_whose_manifest_was_taken_gives_up(
+def test_a_slow_publisher_whose_manifest_was_removed_gives_up(
     tmp_path: Path, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It stood still between its manifest and the workflow for so long that another team took its place."""

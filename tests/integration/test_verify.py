@@ -42,7 +42,7 @@ def _damage(store: ObjectStore, key: str, change: Callable[[bytes], bytes | None
         store.create(key, data, content_type=info.content_type, metadata=info.metadata)
 
 
-def test_what_is_right_is_right(engine: Engine) -> None:
+def test_intact_runs_and_exports_have_no_problem(engine: Engine) -> None:
     run = engine.results.resolve(WORKFLOW, None, TEAM)
     assert [one.problem for one in verify_run(engine.results, run)] == [None]
     for format_name in ("csv", "json", "parquet"):
@@ -53,7 +53,7 @@ def test_what_is_right_is_right(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-def test_what_became_of_a_part_is_told(engine: Engine, name: str) -> None:
+def test_a_damaged_part_is_reported_with_the_reason(engine: Engine, name: str) -> None:
     change, reason = DAMAGES[name]
     run = engine.results.resolve(WORKFLOW, None, TEAM)
     _damage(engine.store, run.parts[0].key, change)
@@ -63,7 +63,7 @@ def test_what_became_of_a_part_is_told(engine: Engine, name: str) -> None:
 
 
 @pytest.mark.parametrize("change", [_flipped, lambda data: data[:-1]])
-def test_an_export_that_is_not_what_was_promised(engine: Engine, change: Callable[[bytes], bytes]) -> None:
+def test_a_damaged_export_is_reported(engine: Engine, change: Callable[[bytes], bytes]) -> None:
     export = engine.export("csv")
     other = engine.export("json")
     _damage(engine.store, export_key(WORKFLOW, export.export_id, export.format), change)
@@ -73,7 +73,7 @@ def test_an_export_that_is_not_what_was_promised(engine: Engine, change: Callabl
     assert list(verify_exports(engine.store, "another")) == []
 
 
-def test_the_command(tmp_path: Path) -> None:
+def test_the_verify_command_reports_damage_and_invalid_arguments(tmp_path: Path) -> None:
     server = Server((str(tmp_path / "store"), {}), tmp_path)
     (tmp_path / "rows.csv").write_text("n\n1\n")
     server.publish("--workflow", "w", "--run", "r1", str(tmp_path / "rows.csv"))

@@ -12,12 +12,12 @@ from engine.runners.ray.messages import Failure
 
 
 @pytest.mark.parametrize("error", [StoreUnavailable("s"), SourceDamaged("d"), LimitExceeded("l"), Cancelled("c")])
-def test_an_error_comes_back_as_itself(error: EngineError) -> None:
+def test_an_error_of_a_task_is_restored(error: EngineError) -> None:
     back = worker.error_of(pickle.loads(pickle.dumps(worker.failure_of(error))))
     assert (type(back), str(back)) == (type(error), str(error))
 
 
-def test_what_an_error_quotes_stays_with_the_task() -> None:
+def test_values_in_error_messages_stay_in_the_task() -> None:
     cell = "bob@example.com"
     with pytest.raises(duckdb.ConversionException, match=cell) as found:
         duckdb.sql(f"SELECT CAST('{cell}' AS INT)").fetchall()
@@ -30,7 +30,7 @@ def test_what_an_error_quotes_stays_with_the_task() -> None:
         assert "ConversionException" in redacted_traceback(back)
 
 
-def test_an_error_that_nobody_foresaw_is_no_sentence_for_callers() -> None:
+def test_an_unexpected_error_has_no_message_for_callers() -> None:
     back = worker.error_of(worker.failure_of(KeyError("a secret path")))
     assert type(back) is RuntimeError
     assert isinstance(worker.error_of(Failure("Exception", "x", {})), RuntimeError)

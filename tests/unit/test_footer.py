@@ -24,7 +24,7 @@ def bounds(path: Path, values: list[str]) -> tuple[str | None, str | None]:
 @example([LAST * 65])
 @example(["a" + LAST * 80])
 @given(TEXTS)
-def test_every_text_is_within_the_bounds(tmp_path_factory: pytest.TempPathFactory, values: list[str]) -> None:
+def test_every_text_is_within_its_row_group_bounds(tmp_path_factory: pytest.TempPathFactory, values: list[str]) -> None:
     low, high = bounds(tmp_path_factory.getbasetemp() / "texts.parquet", values)
     assert low is not None
     assert low <= min(values)

@@ -31,7 +31,7 @@ QUOTING = {
 
 
 @pytest.mark.parametrize("raising", QUOTING.values(), ids=QUOTING.keys())
-def test_what_quotes_a_value_is_told_by_its_type(raising: object) -> None:
+def test_an_error_that_quotes_a_value_is_logged_by_its_type(raising: object) -> None:
     assert callable(raising)
     try:
         try:
@@ -50,14 +50,14 @@ def test_what_quotes_a_value_is_told_by_its_type(raising: object) -> None:
     assert json.loads(JsonLines().format(record))["stack"] == told
 
 
-def test_what_a_group_of_errors_holds_is_told() -> None:
+def test_the_members_of_an_exception_group_are_logged() -> None:
     told = redacted_traceback(ExceptionGroup("two", [OSError("No space left"), ValueError(CELL)]))
     assert "builtins.OSError: No space left" in told
     assert "builtins.ValueError" in told
     assert CELL not in told
 
 
-def test_errors_that_lead_to_each_other_are_told_once() -> None:
+def test_cyclic_causes_are_logged_once() -> None:
     first, second = OSError("first"), OSError("second")
     first.__cause__, second.__cause__ = second, first
     assert redacted_traceback(first) == "builtins.OSError: second\nbuiltins.OSError: first"

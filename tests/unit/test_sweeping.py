@@ -38,7 +38,7 @@ def _exports(engine: Engine) -> list[str]:
     return [info.key for info in engine.store.list("w/")]
 
 
-def test_it_sweeps_by_itself(engine: Engine) -> None:
+def test_the_service_sweeps_periodically(engine: Engine) -> None:
     exporter = _expired(engine)
     swept = threading.Event()
 
@@ -52,7 +52,7 @@ def test_it_sweeps_by_itself(engine: Engine) -> None:
     assert _exports(engine) == []
 
 
-def test_several_sweep_beside_each_other(engine: Engine) -> None:
+def test_several_replicas_can_sweep_at_the_same_time(engine: Engine) -> None:
     exporter = _expired(engine, 20)
     sweepers = [threading.Thread(target=Sweeping(exporter, engine.settings(1), 1).sweep) for _ in range(4)]
     for thread in sweepers:
@@ -62,14 +62,14 @@ def test_several_sweep_beside_each_other(engine: Engine) -> None:
     assert _exports(engine) == []
 
 
-def test_zero_never_sweeps(engine: Engine) -> None:
+def test_an_interval_of_zero_disables_sweeps(engine: Engine) -> None:
     before = threading.active_count()
     with Sweeping(_expired(engine, 1), engine.settings(1), 0).running():
         assert threading.active_count() == before
     assert len(_exports(engine)) == 1
 
 
-def test_a_sweep_that_hangs_delays_no_end(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hanging_sweep_does_not_delay_the_shutdown(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     exporter, begun, go_on = _expired(engine, 1), threading.Event(), threading.Event()
 
     def hang(prefix: str) -> Iterator[Any]:
