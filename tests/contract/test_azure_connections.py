@@ -1,4 +1,4 @@
-"""Connections to Azure: the refusal of a download gives its connection back, and does not wait to be collected."""
+"""Connections to Azure: an error response returns its connection to the pool without garbage collection."""
 
 import threading
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ _BODY = b"<Error>" + b"x" * 5000 + b"</Error>"
 
 
 class _Refusing(BaseHTTPRequestHandler):
-    """Answers with the status that the path names; below ``/cut`` the body ends early."""
+    """Responds with the status in the path; below ``/cut`` the body ends early."""
 
     protocol_version = "HTTP/1.1"
 
@@ -26,7 +26,7 @@ class _Refusing(BaseHTTPRequestHandler):
         self.close_connection = cut
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture

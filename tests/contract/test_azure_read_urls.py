@@ -1,4 +1,4 @@
-"""URLs that Azure serves itself: what they open, for whom, and for how long."""
+"""Signed URLs of Azure: what they open, for whom, and for how long."""
 
 import time
 import urllib.error

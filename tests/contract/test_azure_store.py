@@ -1,4 +1,4 @@
-"""What the Azure store promises beyond the port: lost answers, thin lines, narrow rights, no secret in an error."""
+"""The Azure store beyond the port: lost responses, slow connections, limited permissions, no secret in an error."""
 
 import subprocess
 import sys
@@ -47,7 +47,7 @@ def azure(azurite: Azurite, container: str) -> AzureStore:
 
 
 def sent_twice(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
-    """As if the first answer had been lost: the service did it, and the SDK asks again."""
+    """Simulate a lost response: the service has done the request, and the SDK repeats it."""
     original: Callable[..., Any] = getattr(BlobClient, method)
 
     def twice(self: BlobClient, *arguments: Any, **options: Any) -> Any:
@@ -143,7 +143,7 @@ def test_a_store_without_a_prefix_uses_the_whole_container(azurite: Azurite, con
 
 
 def signed_url(azurite: Azurite, port: int | None = None) -> str:
-    """An account URL whose signature allows blobs, but neither making nor reading containers."""
+    """An account URL whose signature allows operations on blobs, but not on containers."""
     signature = generate_account_sas(
         ACCOUNT,
         KEY,

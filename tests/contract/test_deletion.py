@@ -1,4 +1,4 @@
-"""Deleting runs and workflows, on both stores: beside exports, downloads and publishers, and when it is killed."""
+"""Deletion of runs and workflows, on both stores: beside exports, downloads and publishers, and when it is killed."""
 
 import os
 import signal
@@ -40,7 +40,7 @@ def deletion(engine: Engine) -> Deletion:
 
 
 def sweep(engine: Engine, after: timedelta = timedelta(0)) -> SweepResult:
-    # Another folder for what is spilled: sessions of this process are open, whatever the clock of a sweep says.
+    # Not the spill directory of this process, whose sessions are open whatever the clock of the sweep says.
     return Sweeper(engine.results, engine.store, engine.folder / "none", now=datetime.now(UTC) + after).sweep()
 
 
@@ -73,7 +73,7 @@ def test_deleting_a_run_deletes_its_exports_and_corrects_the_latest_run(engine: 
     for run, team in (("new", TEAM), ("never", TEAM), ("old", "rival"), ("new", "rival")):
         with pytest.raises(NotFound):
             deletion(engine).delete_run(WORKFLOW, run, team)
-    # Published again, it is another run: what was exported of the first does not come back.
+    # Published again, it is another run: the exports of the first do not return.
     engine.publish_rows(ROWS[:3], run="new", executed_at=datetime(2026, 11, 9, tzinfo=UTC))
     assert engine.export_rows() == ROWS[:3]
     assert all(is_gone(engine, export) for export in exports[2:])
@@ -105,7 +105,7 @@ def test_deleting_a_workflow_deletes_its_runs_and_exports(engine: Engine) -> Non
     assert engine.content(kept) == engine.export_bytes("csv", workflow="other")
     with pytest.raises(NotFound):
         deletion(engine).delete_workflow(WORKFLOW, TEAM)
-    # Its id is free, for another team as well.
+    # Its id is free, also for another team.
     engine.publish_rows(ROWS[:1], team="rival")
 
 
@@ -166,7 +166,7 @@ def test_an_export_of_a_run_that_is_deleted_meanwhile_leaves_no_file(
 def test_an_exporter_removes_an_export_that_the_deletion_missed(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The deleter listed the exports before this one was there."""
+    """The deletion lists the exports before this one exists."""
     exporter = engine.exporter()
     plan = engine.plan(exporter, "csv")
     commit = Exporter._commit
@@ -203,7 +203,7 @@ def test_a_download_during_a_deletion_completes_or_fails(engine: Engine) -> None
 def test_deleting_a_run_while_it_is_published_raises_conflict_and_leaves_nothing(
     tmp_path: Path, store: ObjectStore, monkeypatch: pytest.MonkeyPatch, what: str, first: bool
 ) -> None:
-    """Between its manifest and the workflow: the publisher is told, and nothing of the run stays."""
+    """It is deleted between the writes of its manifest and of the workflow."""
     engine = Engine(tmp_path / "engine", store)
     if not first:
         engine.publish_rows(ROWS, run="old")
@@ -212,7 +212,7 @@ def test_deleting_a_run_while_it_is_published_raises_conflict_and_leaves_nothing
     def deleting(commits: Commits, run: Run, name: str) -> None:
         monkeypatch.setattr(Commits, "advance", advance)
         if what == "run" and first:
-            # In no workflow yet, it is seen by nobody who could delete it, but by a sweep a day later.
+            # Without a workflow, no caller can delete it, but a sweep does so a day later.
             assert sweep(engine, ABANDONED_AFTER + timedelta(minutes=5)).removed["lost runs"] == 1
         elif what == "run":
             deletion(engine).delete_run(WORKFLOW, run.run_id, TEAM)
@@ -295,7 +295,7 @@ if sys.argv[4] == "run":
 else:
     deletion.delete_workflow(WORKFLOW, TEAM)
 """
-"""A deleter that kills itself before its n-th change of the store."""
+"""A deletion that kills its process before the n-th change of the store."""
 
 
 @pytest.mark.parametrize("what", ["run", "workflow"])
@@ -321,7 +321,7 @@ def test_a_sweep_completes_the_deletion_of_a_killed_process(
     with ThreadPoolExecutor(3) as pool:
         codes = [*pool.map(delete, deaths)]
     assert codes[0] == -signal.SIGKILL
-    assert codes[-1] == 0, "the moments cover a whole deletion"
+    assert codes[-1] == 0, "the deaths cover a complete deletion"
     begun = []
     for code, engine, (old, new) in zip(codes, engines, exports, strict=True):
         assert code in (0, -signal.SIGKILL)
@@ -331,13 +331,13 @@ def test_a_sweep_completes_the_deletion_of_a_killed_process(
             latest = None
         begun.append(latest != "new")
         if latest == "new":
-            assert engine.export_rows() == ROWS, "nothing has begun"
+            assert engine.export_rows() == ROWS, "the deletion has not begun"
             continue
-        # Half of it is never seen, though its deleter is dead.
+        # No reader sees half of it, although its process was killed.
         runs = [found.run_id for found in engine.results.runs(WORKFLOW)]
         assert (latest, runs) == (("old", ["old"]) if what == "run" else (None, []))
         sweep(engine)
-        assert is_gone(engine, new), "no URL of it opens"
+        assert is_gone(engine, new), "none of its URLs opens"
         sweep(engine, ABANDONED_AFTER + timedelta(minutes=5))
         if what == "run":
             assert {key.split("/")[1] for key in engine.keys("workflow=w/run=")} == {"run=old"}
@@ -353,7 +353,7 @@ def test_a_sweep_completes_the_deletion_of_a_killed_process(
 
 
 def test_a_sweep_retains_exports_of_an_unknown_results_store(tmp_path: Path, store: ObjectStore) -> None:
-    """The place of the results is another one, or is not there: that is no deletion."""
+    """Runs that are missing because the results are elsewhere or not mounted were not deleted."""
     engine = Engine(tmp_path / "engine", store)
     engine.publish_rows(ROWS)
     exporter = engine.exporter(clock=lambda: datetime.now(UTC))

@@ -1,4 +1,4 @@
-"""Processes that join an upload into a directory store: only that folder, and only as long as the upload is open."""
+"""Processes that join an upload to a directory store: only in its folder, and only while it is open."""
 
 import itertools
 import time

@@ -1,4 +1,4 @@
-"""What a directory store promises beyond the port: plain files, several processes, crashes between any two steps."""
+"""The directory store beyond the port: plain files, several processes, and crashes between any two steps."""
 
 import errno
 import json
@@ -138,7 +138,7 @@ def test_the_data_of_killed_uploads_is_removed_after_a_week(directory: Directory
 
 
 class Crash(BaseException):
-    """Stands for the end of the process at that very place."""
+    """Simulates the end of the process at this point."""
 
 
 @pytest.mark.parametrize("step", ["fsync", "mkdir", "link", "replace", "utime"])

@@ -1,4 +1,4 @@
-"""The bound on a team's finished exports, on both stores."""
+"""The quota of a team's finished exports, on both stores."""
 
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ def test_the_quota_can_be_filled_exactly(engine: Engine) -> None:
     with pytest.raises(QuotaExceeded, match=f"take {2 * size} of {2 * size} bytes") as caught:
         _export(engine, second, sort_by="n", descending=True)
     assert caught.value.details == {"limit": 2 * size, "used": 2 * size}
-    # What is there already is given out, and makes room when it goes.
+    # An existing export is returned, and deleting it frees its bytes.
     assert _export(engine, second, sort_by="n") == other
     assert engine.store.delete(export_key(other.workflow_id, other.export_id, other.format))
     assert _export(engine, second, sort_by="n", descending=True).size == size

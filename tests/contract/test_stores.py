@@ -1,4 +1,4 @@
-"""What every object store promises of single objects: the docstrings of `engine.stores.port`, sentence by sentence."""
+"""The contract of every object store for single objects, as the docstrings of `engine.stores.port` state it."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -296,16 +296,16 @@ def test_delete_with_an_old_etag_removes_nothing(store: ObjectStore) -> None:
     assert store.delete("k", etag=second.etag) is False
 
     again = put(store, "k", b"first")
-    assert store.delete("k", etag=first.etag) is False, "the same bytes, but made anew"
+    assert store.delete("k", etag=first.etag) is False, "the same bytes, but another version"
     assert store.head("k") == again
 
 
 def test_one_of_many_concurrent_deletes_and_replacements_wins(store: ObjectStore) -> None:
-    for number in range(5):
-        info = put(store, f"k{number}", b"old")
+    for round_ in range(5):
+        info = put(store, f"k{round_}", b"old")
 
-        def attempt(way: int, info: ObjectInfo = info) -> bool:
-            if way % 2:
+        def attempt(number: int, info: ObjectInfo = info) -> bool:
+            if number % 2:
                 return store.delete(info.key, etag=info.etag)
             try:
                 store.replace(info.key, b"new", etag=info.etag)
@@ -314,7 +314,7 @@ def test_one_of_many_concurrent_deletes_and_replacements_wins(store: ObjectStore
             return True
 
         with ThreadPoolExecutor(8) as threads:
-            won = [way for way, done in enumerate(threads.map(attempt, range(8))) if done]
+            won = [number for number, done in enumerate(threads.map(attempt, range(8))) if done]
         assert len(won) == 1
         assert (store.head(info.key) is None) == bool(won[0] % 2)
 

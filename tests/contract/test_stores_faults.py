@@ -1,4 +1,4 @@
-"""What every object store promises when something is wrong: hostile keys, dead stores, killed writers."""
+"""The contract of every object store for hostile keys, unreachable stores and killed writers."""
 
 import os
 import signal

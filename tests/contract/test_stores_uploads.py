@@ -1,4 +1,4 @@
-"""What every object store promises of uploads: blocks in any order, and one commit that shows all or nothing."""
+"""The contract of every object store for uploads: blocks in any order, and one atomic commit."""
 
 import random
 import threading
@@ -295,7 +295,7 @@ def test_blocks_that_are_not_adopted_are_discarded(store: ObjectStore) -> None:
 
 
 def _commit_adopted(upload: Upload, block_id: str, length: int) -> None:
-    """Either step may find out."""
+    """Either step may raise."""
     upload.adopt(block_id, length)
     upload.commit([block_id], metadata={})
 

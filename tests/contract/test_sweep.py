@@ -1,4 +1,4 @@
-"""What a sweep removes and what it leaves, on both stores."""
+"""What a sweep removes and what it retains, on both stores."""
 
 import os
 from collections.abc import Callable
@@ -25,7 +25,7 @@ TTL = timedelta(hours=2)
 
 
 class Deployment:
-    """An engine whose exports are kept for `TTL`, and whose clock is moved by hand."""
+    """An engine with a manual clock, whose exports are retained for `TTL`."""
 
     def __init__(self, folder: Path, store: ObjectStore) -> None:
         self.engine = Engine(folder, store)
@@ -60,7 +60,7 @@ def test_an_export_is_removed_an_hour_after_its_last_url_has_expired(deployment:
     swept = deployment.sweep(TTL + DOWNLOAD_GRACE)
     assert (swept.removed, swept.bytes, swept.remaining) == ({"exports": 1}, export.size, 0)
     assert [info.key for info in deployment.store.list("w/")] == []
-    # The run is untouched, though it lies in the same store.
+    # The run is unchanged, although it is in the same store.
     assert deployment.export().rows == 10
 
 
@@ -68,7 +68,7 @@ def test_a_later_url_extends_the_retention(deployment: Deployment) -> None:
     export = deployment.export()
     later = deployment.now + TTL + timedelta(hours=3)
     assert deployment.exporter.retain(export, deployment.now + TTL)
-    assert deployment.store.head(deployment.key(export) + SUFFIX) is None, "what the object says itself needs no lease"
+    assert deployment.store.head(deployment.key(export) + SUFFIX) is None, "the date of the metadata needs no lease"
     assert deployment.exporter.retain(export, later)
     for dry_run in (True, False):
         assert deployment.sweep(TTL + DOWNLOAD_GRACE, dry_run=dry_run).removed == {}
@@ -82,7 +82,7 @@ def test_an_export_that_is_marked_for_deletion_is_made_again(deployment: Deploym
     leases, key = Leases(deployment.store), deployment.key(export)
     expired = deployment.now + TTL
     assert leases.mark_for_deletion(key, export.etag, expired, expired)
-    # A sweeper died here: the file is there, and nobody may promise it any more.
+    # A sweep was killed here: the file exists, and its retention can no longer be extended.
     assert not deployment.exporter.retain(export, expired + TTL)
     assert deployment.store.head(key) is None
     again = deployment.export()
@@ -99,7 +99,7 @@ def test_the_next_sweep_completes_one_that_was_killed(deployment: Deployment) ->
 
 
 class Interrupted:
-    """A store in which something happens just before each call of one of its methods."""
+    """A store that calls a function before each call of one of its methods."""
 
     def __init__(self, store: ObjectStore, method: str, happen: Callable[..., None]) -> None:
         self._store, self._method, self._happen = store, method, happen
@@ -117,27 +117,27 @@ class Interrupted:
 
 
 def interrupted(store: ObjectStore, method: str, happen: Callable[..., None]) -> Any:
-    """`Interrupted`, as what the port wants."""
+    """An `Interrupted` store with the type of the port."""
     return Interrupted(store, method, happen)
 
 
 def test_a_sweep_never_removes_an_export_whose_lease_was_extended(deployment: Deployment) -> None:
-    """The promise is written between the sweeper's look and its mark."""
+    """The lease is extended between the sweep's read and its mark."""
     export = deployment.export()
     key, expired = deployment.key(export), deployment.now + TTL
     leases = Leases(deployment.store)
     assert leases.extend(key, export.etag, expired)
 
-    def promise(*_: object) -> None:
+    def extend(*_: object) -> None:
         assert leases.extend(key, export.etag, expired + TTL)
 
-    late = Leases(interrupted(deployment.store, "replace", promise))
+    late = Leases(interrupted(deployment.store, "replace", extend))
     assert not late.mark_for_deletion(key, export.etag, expired, expired)
     assert deployment.store.head(key) is not None
 
 
 def remade(deployment: Deployment, old: Export) -> Export:
-    """What a caller gets who comes when the old file is about to go: the same file, made anew and promised for long."""
+    """What a caller does whose file is marked for deletion: make it again, and extend its retention."""
     until = deployment.now + timedelta(days=3)
     assert not deployment.exporter.retain(old, until)
     made = deployment.export()
@@ -147,8 +147,8 @@ def remade(deployment: Deployment, old: Export) -> Export:
 
 
 SLOW = {
-    "a sweeper before it removes": "remove_marked",
-    "a sweeper before it marks": "mark_for_deletion",
+    "a sweep before it removes": "remove_marked",
+    "a sweep before it marks": "mark_for_deletion",
 }
 
 
@@ -156,7 +156,7 @@ SLOW = {
 def test_a_slow_sweep_never_removes_an_export_that_was_made_again(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """While it waits, another sweeper takes the file, or a caller does, and the same export is made and promised."""
+    """Meanwhile another sweep or a caller removes the file, and the export is made again and its retention extended."""
     export = deployment.export()
     made: list[Export] = []
     prompt = getattr(Leases, SLOW[name])
@@ -174,7 +174,7 @@ def test_a_slow_sweep_never_removes_an_export_that_was_made_again(
     swept = deployment.sweep(TTL + DOWNLOAD_GRACE)
     assert (swept.removed, swept.remaining) == ({}, 1)
     assert deployment.engine.content(made[0]) == deployment.engine.export_bytes("csv")
-    assert deployment.sweep(timedelta(days=3) - timedelta(seconds=1)).removed == {}, "the promise was kept, too"
+    assert deployment.sweep(timedelta(days=3) - timedelta(seconds=1)).removed == {}, "it is retained as extended"
     assert deployment.sweep(timedelta(days=3) + DOWNLOAD_GRACE).removed == {"exports": 1}
     assert [info.key for info in deployment.store.list("w/")] == []
 
@@ -182,7 +182,7 @@ def test_a_slow_sweep_never_removes_an_export_that_was_made_again(
 def test_a_slow_caller_never_removes_an_export_that_was_made_again(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both saw the old file with its mark; one has made it anew when the other comes to remove it."""
+    """Both callers have read the deletion mark; one makes the file again before the other removes it."""
     export = deployment.export()
     expired = deployment.now + TTL
     assert Leases(deployment.store).mark_for_deletion(deployment.key(export), export.etag, expired, expired)
@@ -206,7 +206,7 @@ def test_the_lease_of_a_removed_export_cannot_be_extended(deployment: Deployment
 
 
 def test_the_deletion_mark_of_an_older_version_does_not_apply_to_a_newer_one(deployment: Deployment) -> None:
-    """A sweeper died between the file and its mark; the export that was made since then needs no lease."""
+    """A sweep was killed after removing the file and before its lease; the new export needs no lease."""
     old = deployment.export()
     expired = deployment.now + TTL
     assert Leases(deployment.store).mark_for_deletion(deployment.key(old), old.etag, expired, expired)
@@ -222,16 +222,16 @@ def test_the_deletion_mark_of_an_older_version_does_not_apply_to_a_newer_one(dep
 
 
 def test_a_lease_that_replaced_a_deletion_mark_is_retained(deployment: Deployment) -> None:
-    """The sweeper has removed the file and seen its mark; then the file is made anew and promised."""
+    """After the sweep has removed the file and read its mark, the file is made again and its retention extended."""
     old = deployment.export()
     key, expired = deployment.key(old), deployment.now + TTL
     assert Leases(deployment.store).mark_for_deletion(key, old.etag, expired, expired)
 
-    def promise(removed: str) -> None:
+    def extend(removed: str) -> None:
         if removed.endswith(SUFFIX):
             assert deployment.exporter.retain(deployment.export(), expired + TTL)
 
-    assert Leases(interrupted(deployment.store, "delete", promise)).remove_marked(key, old.etag)
+    assert Leases(interrupted(deployment.store, "delete", extend)).remove_marked(key, old.etag)
     assert deployment.store.head(key + SUFFIX) is not None
 
 
@@ -261,8 +261,8 @@ def test_status_documents_are_removed_after_a_day(deployment: Deployment) -> Non
 
 def test_parts_without_a_manifest_are_removed_after_a_day(deployment: Deployment) -> None:
     orphan = "workflow=w/run=r/part-00000-deadbeef.parquet"
-    stranger = "workflow=w/run=never/part-00000-deadbeef.parquet"
-    for key in (orphan, stranger):
+    unknown = "workflow=w/run=never/part-00000-deadbeef.parquet"
+    for key in (orphan, unknown):
         deployment.store.create(key, b"x" * 7, content_type="application/octet-stream", metadata={})
     assert deployment.sweep().removed == {}
     swept = deployment.sweep(ABANDONED_AFTER + timedelta(minutes=5))
@@ -307,7 +307,7 @@ def test_abandoned_uploads_are_removed_after_a_day(deployment: Deployment) -> No
     upload = deployment.store.begin("w/00000000-0000-0000-0000-000000000000.csv", content_type="text/csv")
     upload.stage(0, b"x" * 7)
     left = deployment.store.remove_leftovers(deployment.now + ABANDONED_AFTER, dry_run=True)
-    assert left in ((0, 0), (1, 7)), "Azure drops blocks by itself"
+    assert left in ((0, 0), (1, 7)), "Azure removes blocks by itself"
     assert deployment.sweep(ABANDONED_AFTER - timedelta(minutes=5)).removed == {}
     gone = {"unfinished uploads": 1} if left[0] else {}
     assert deployment.sweep(ABANDONED_AFTER + timedelta(minutes=5), dry_run=True).removed == gone
@@ -317,18 +317,18 @@ def test_abandoned_uploads_are_removed_after_a_day(deployment: Deployment) -> No
 
 
 def test_objects_of_other_programs_are_retained(deployment: Deployment) -> None:
-    strangers = ["notes.txt", "w/report.csv", "w/00000000-0000-0000-0000-000000000000.xlsx", "a/b/c.json"]
-    for key in strangers:
+    others = ["notes.txt", "w/report.csv", "w/00000000-0000-0000-0000-000000000000.xlsx", "a/b/c.json"]
+    for key in others:
         deployment.store.create(key, b"x", content_type="text/plain", metadata={})
     deployment.sweep(timedelta(days=400))
-    assert {info.key for info in deployment.store.list("")} >= set(strangers)
+    assert {info.key for info in deployment.store.list("")} >= set(others)
 
 
 def test_abandoned_spill_folders_are_removed(deployment: Deployment) -> None:
     parent = deployment.engine.folder / "spill"
     with spill_folder(parent) as made:
         prefix = made.name[:-8]
-    names = [f"{prefix}dead", f"{prefix}alive", f"{prefix}publishing", "someone's", "tmp1234"]
+    names = [f"{prefix}dead", f"{prefix}alive", f"{prefix}publishing", "other", "tmp1234"]
     dead, alive, publishing, *others = folders = [parent / name for name in names]
     old = (datetime.now(UTC) - ABANDONED_AFTER - timedelta(minutes=5)).timestamp()
     for folder in folders:
@@ -337,7 +337,7 @@ def test_abandoned_spill_folders_are_removed(deployment: Deployment) -> None:
         if folder is not alive:
             for path in (folder / "parts" / "block.tmp", folder / "parts", folder):
                 os.utime(path, (old, old))
-    # What is written for longer than a day changes its files, and not its folders.
+    # A long write changes the times of its files, but not of its folders.
     os.utime(publishing / "parts" / "block.tmp")
     swept = deployment.sweep()
     assert swept.removed == {"spill folders": 1}

@@ -97,7 +97,7 @@ def test_a_damaged_workflow_or_run_does_not_affect_others(server: Server) -> Non
     assert server.export("half").status == 200
 
 
-@pytest.mark.parametrize("name", ["empty", "other types", "a newer version", "nested deeply"])
+@pytest.mark.parametrize("name", ["empty", "wrong types", "a newer version", "nested deeply"])
 def test_commands_report_damaged_documents_and_continue(server: Server, name: str) -> None:
     results = store_of(server, "results")
     keys = [workflow_key("broken"), run_key("half", "r2")]

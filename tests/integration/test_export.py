@@ -1,4 +1,4 @@
-"""What an export holds: order, ids, formats, and the same bytes however the work is cut."""
+"""The content of an export: order, row ids, formats, and the same bytes for any division into ranges."""
 
 import csv
 import io
@@ -30,7 +30,7 @@ ROWS: list[dict[str, Any]] = [
 
 @pytest.fixture(scope="module", params=["here", "as tasks"])
 def many(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """A run of several parts with several row groups each, so that small ranges are many; by either runner."""
+    """A run of several parts with several row groups each, and so many small ranges, for either runner."""
     pool = ThreadPool() if request.param == "as tasks" else None
     engine = Engine(tmp_path_factory.mktemp("many"), pool=pool)
     with pytest.MonkeyPatch.context() as patch:
@@ -62,7 +62,7 @@ def test_the_bytes_do_not_depend_on_threads_or_ranges(
         counts.add(len(plan.ranges))
         contents.add(fresh.content(many.export(format_name, exporter, **asked)))
     assert len(contents) == 1
-    # Those of a single range are no tasks, and a whole run as Parquet is copied here.
+    # A single range is not a task, and a full run as Parquet is copied in this process.
     assert pool is None or (pool.submitted > before) == (format_name != "parquet" or "sort_by" in asked)
     # Parquet files and sorted files are written as one range.
     assert (max(counts) == 5) == (format_name != "parquet" and "sort_by" not in asked)

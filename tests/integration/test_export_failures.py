@@ -1,4 +1,4 @@
-"""Exports that are cancelled, meet a damaged run, or were made before."""
+"""Exports that are cancelled, fail on a damaged run, or exist already."""
 
 import threading
 import time
@@ -25,7 +25,7 @@ ROWS = [{"n": n, "text": str(n * 7919)} for n in range(5000)]
 
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that every export is an upload of several blocks."""
+    """Make every export an upload of several blocks."""
     monkeypatch.setattr(block_stream, "BLOCK_TIERS", ((50_000, 4_000),))
 
 
@@ -108,7 +108,7 @@ def test_a_cancel_takes_effect_while_the_last_blocks_are_uploaded(engine: Engine
     cancel = CancelToken()
 
     def late() -> None:
-        # By then all rows are written, and only blocks are missing.
+        # By then all rows are written, and only blocks are still being uploaded.
         time.sleep(0.5)
         cancel.cancel()
 
@@ -189,12 +189,12 @@ def test_the_clock_is_part_of_the_export_id_only_with_a_relative_filter(tmp_path
 
 
 CELLS: dict[str, tuple[list[str | None], str, bool]] = {
-    # Cells, their type, and whether a later moment of the same day may see others.
+    # Cells, their type, and whether the selected rows may change within the same day.
     "days": (["2026-06-14", "2026-06-15", "2026-06-16"], "DATE", False),
-    "moments that are over": (["2026-06-14T01:00:00Z", "2026-06-15T12:30:14.999999Z"], "DATETIME", False),
-    "a moment to come": (["2026-06-14T01:00:00Z", "2026-06-15T12:30:15.000001Z"], "DATETIME", True),
-    "no moment": ([None], "DATETIME", False),
-    "moments as text": (["2026-06-14T01:00:00Z"], "STRING", True),
+    "past timestamps": (["2026-06-14T01:00:00Z", "2026-06-15T12:30:14.999999Z"], "DATETIME", False),
+    "a future timestamp": (["2026-06-14T01:00:00Z", "2026-06-15T12:30:15.000001Z"], "DATETIME", True),
+    "no timestamp": ([None], "DATETIME", False),
+    "timestamps as text": (["2026-06-14T01:00:00Z"], "STRING", True),
 }
 
 
@@ -222,13 +222,13 @@ def _same(moment: datetime) -> datetime:
 
 
 def _left(engine: Engine) -> list[object]:
-    """Files that an export works with, and the thread that reads its pipe."""
+    """The temporary files of an export, and the thread that reads its pipe."""
     threads = [thread for thread in threading.enumerate() if thread.name == "pipe"]
     return [*engine.settings(1).spill_directory.iterdir(), *threads]
 
 
 def _on_stage(engine: Engine, monkeypatch: pytest.MonkeyPatch, action: Callable[[], None]) -> None:
-    """Do something when the first block of an export is staged."""
+    """Call ``action`` whenever a block of an export is staged."""
     begin = engine.store.begin
 
     def wrapped(key: str, *, content_type: str) -> Upload:

@@ -1,4 +1,4 @@
-"""Order is that of the values, never that of the texts which a format makes of them."""
+"""Rows are sorted by their values, not by the text that a format writes for them."""
 
 import uuid
 from datetime import UTC, date, datetime, time
@@ -31,7 +31,7 @@ COLUMNS: dict[str, tuple[Any, list[Any]]] = {
 
 
 def _key(value: Any) -> Any:
-    # NaN is above all numbers.
+    # NaN is greater than all numbers.
     return (value != value, value)
 
 

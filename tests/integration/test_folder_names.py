@@ -1,4 +1,4 @@
-"""Columns that are named as folders on the way to their files: what is in the files is what is there."""
+"""Columns with the name of a ``key=value`` folder above their file have the values of the file."""
 
 import csv
 import io
@@ -27,7 +27,7 @@ RUN = "2026-11-22"
 
 @pytest.fixture
 def engine(tmp_path: Path, store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Engine:
-    """In a directory, ``env=prod`` is on the way to everything."""
+    """In a directory store, ``env=prod`` is part of every path."""
     monkeypatch.setattr(publisher, "_COPY_OPTIONS", SMALL)
     folder = tmp_path / "env=prod" / "day=7"
     engine = Engine(folder, None if store.local_path("x") else store)
@@ -36,7 +36,7 @@ def engine(tmp_path: Path, store: ObjectStore, monkeypatch: pytest.MonkeyPatch) 
 
 
 def read(format_name: str, content: bytes) -> list[dict[str, Any]]:
-    """The rows of a file, by libraries of their own."""
+    """The rows of a file, read without DuckDB."""
     if format_name == "json":
         rows: list[dict[str, Any]] = json.loads(content)
         return rows

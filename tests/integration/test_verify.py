@@ -1,4 +1,4 @@
-"""``tailrace verify``: a flipped bit is found, on either store."""
+"""``tailrace verify`` finds damaged parts and exports, on either store."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +29,7 @@ DAMAGES: dict[str, tuple[Callable[[bytes], bytes | None], str]] = {
     "a flipped bit": (_flipped, "its bytes differ from those that were published"),
     "cut": (lambda data: data[:-1], "bytes and was published with"),
     "longer": (lambda data: data + b" ", "bytes and was published with"),
-    "written anew": (lambda data: data, "it was rewritten"),
+    "rewritten": (lambda data: data, "it was rewritten"),
 }
 
 
@@ -67,9 +67,9 @@ def test_a_damaged_export_is_reported(engine: Engine, change: Callable[[bytes], 
     export = engine.export("csv")
     other = engine.export("json")
     _damage(engine.store, export_key(WORKFLOW, export.export_id, export.format), change)
-    wrong = {one.key: one.problem for one in verify_exports(engine.store, WORKFLOW)}
-    assert wrong[export_key(WORKFLOW, other.export_id, other.format)] is None
-    assert wrong[export_key(WORKFLOW, export.export_id, export.format)] is not None
+    problems = {one.key: one.problem for one in verify_exports(engine.store, WORKFLOW)}
+    assert problems[export_key(WORKFLOW, other.export_id, other.format)] is None
+    assert problems[export_key(WORKFLOW, export.export_id, export.format)] is not None
     assert list(verify_exports(engine.store, "another")) == []
 
 

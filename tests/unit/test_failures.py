@@ -1,4 +1,4 @@
-"""An error on its way from a task to whoever asked, through other processes."""
+"""An error of a task reaches the caller through other processes."""
 
 import pickle
 
@@ -24,7 +24,7 @@ def test_values_in_error_messages_stay_in_the_task() -> None:
     damaged = SourceDamaged("A part of the run cannot be read.")
     damaged.__cause__ = found.value
     for error in (damaged, found.value):
-        # From the task to the driver, and on to the service.
+        # From the task to the driver, then to the service.
         back = worker.error_of(worker.failure_of(worker.error_of(worker.failure_of(error))))
         assert cell not in redacted_traceback(back)
         assert "ConversionException" in redacted_traceback(back)

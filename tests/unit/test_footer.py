@@ -1,4 +1,4 @@
-"""Bounds of texts that are too long for a manifest: cut, and still bounds."""
+"""Long text bounds in a manifest are shortened and remain bounds."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The nesting of JSON text, counted before it is read: it must be what a reader would open."""
+"""The nesting of JSON text, counted before it is parsed, is what a parser would open."""
 
 import json
 from typing import Any
@@ -58,6 +58,6 @@ def test_the_maximum_depth_is_accepted_and_one_more_is_not() -> None:
 
 @pytest.mark.parametrize("text", ['["' + '\\"' * 2_000_000, '["' + '\\"' * 2_000_000 + "\\", '"a' * 1_000_000])
 def test_unclosed_quotes_take_linear_time(text: str) -> None:
-    # Looking for the end of each quote anew would take hours.
+    # A search for the end of each quote from its start would take hours.
     check_nesting(text, 1)
     assert nesting_of(text) in (0, 1)

@@ -1,4 +1,4 @@
-"""The service's own sweeps: they wait for nobody, and nobody waits for them."""
+"""The periodic sweeps of the service."""
 
 import threading
 from collections.abc import Iterator
@@ -81,7 +81,7 @@ def test_a_hanging_sweep_does_not_delay_the_shutdown(engine: Engine, monkeypatch
     with Sweeping(exporter, engine.settings(1), 0.01).running():
         assert begun.wait(30)
     thread = next(thread for thread in threading.enumerate() if thread.name == "sweep")
-    # It is still in the sweep, and the interpreter does not wait for it either.
+    # The thread is still sweeping, and the interpreter does not wait for it.
     assert thread.daemon
     go_on.set()
     thread.join(30)

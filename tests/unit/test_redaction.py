@@ -1,4 +1,4 @@
-"""What operators are told of an error: where it was, what led to it, and no value that it was about."""
+"""The logged traceback of an error: its frames and causes, without values of rows."""
 
 import json
 import logging
@@ -16,7 +16,7 @@ CELL = "bob@example.com"
 
 
 class Model(BaseModel):
-    """What has a number."""
+    """A model with a number."""
 
     number: int
 
@@ -40,21 +40,21 @@ def test_an_error_that_quotes_a_value_is_logged_by_its_type(raising: object) -> 
             kind, text = type(error).__name__, str(error)
             raise SourceDamaged("A part of the run cannot be read.") from error
     except SourceDamaged as error:
-        told = redacted_traceback(error)
+        logged = redacted_traceback(error)
         record = logging.LogRecord("x", logging.ERROR, "", 0, "failed", None, (type(error), error, None))
     assert CELL in text
-    assert CELL not in told
-    assert kind in told
-    # Ours are written for everyone.
-    assert told.endswith("engine.errors.SourceDamaged: A part of the run cannot be read.")
-    assert json.loads(JsonLines().format(record))["stack"] == told
+    assert CELL not in logged
+    assert kind in logged
+    # Messages of the engine's errors contain no values.
+    assert logged.endswith("engine.errors.SourceDamaged: A part of the run cannot be read.")
+    assert json.loads(JsonLines().format(record))["stack"] == logged
 
 
 def test_the_members_of_an_exception_group_are_logged() -> None:
-    told = redacted_traceback(ExceptionGroup("two", [OSError("No space left"), ValueError(CELL)]))
-    assert "builtins.OSError: No space left" in told
-    assert "builtins.ValueError" in told
-    assert CELL not in told
+    logged = redacted_traceback(ExceptionGroup("two", [OSError("No space left"), ValueError(CELL)]))
+    assert "builtins.OSError: No space left" in logged
+    assert "builtins.ValueError" in logged
+    assert CELL not in logged
 
 
 def test_cyclic_causes_are_logged_once() -> None:
