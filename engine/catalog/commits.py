@@ -102,7 +102,8 @@ def already_published(run_id: str) -> AlreadyPublished:
 def _check_publisher(workflow: Workflow, team: str) -> None:
     if workflow.team != team:
         raise Conflict(
-            f"The workflow {workflow.workflow_id} belongs to another team: use another workflow id, or that team."
+            f"The workflow {workflow.workflow_id} belongs to another team: use another workflow id, or publish for "
+            "that team."
         )
     if workflow.deleted:
         raise Conflict(

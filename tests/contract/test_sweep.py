@@ -1,5 +1,6 @@
 """What a sweep removes and what it retains, on both stores."""
 
+import json
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -96,6 +97,14 @@ def test_the_next_sweep_completes_one_that_was_killed(deployment: Deployment) ->
     assert Leases(deployment.store).mark_for_deletion(deployment.key(export), export.etag, expired, expired)
     assert deployment.sweep().removed == {"exports": 1}
     assert [info.key for info in deployment.store.list("w/")] == []
+
+
+def test_a_stored_lease_has_the_member_names_of_older_versions(deployment: Deployment) -> None:
+    export = deployment.export()
+    expired = deployment.now + TTL
+    assert Leases(deployment.store).mark_for_deletion(deployment.key(export), export.etag, expired, expired)
+    stored = json.loads(deployment.store.read(deployment.key(export) + SUFFIX))
+    assert (stored.keys(), stored["retired"]) == ({"formatVersion", "until", "retired"}, export.etag)
 
 
 class Interrupted:

@@ -23,8 +23,8 @@ class Fault:
 
     hits: Callable[[str], bool]
     action: str
-    """``reset``, ``cut`` (after half of the body), ``hole`` (no response), ``slow``, ``lost`` (the response is lost), or
-    a status and an Azure error code such as ``503 ServerBusy``."""
+    """``reset``, ``cut`` (after half of the body), ``hole`` (no response), ``slow``, ``lost`` (the response is
+    lost), or a status and an Azure error code such as ``503 ServerBusy``."""
     first: int = 0
     times: int = 10**9
 
