@@ -108,7 +108,9 @@ class Sweeper:
         """Remove old parts that no manifest names: their publisher was killed."""
         listed = self._results.store.list("workflow=")
         parts = (info for info in listed if info.key.endswith((PART_SUFFIX, ROW_ID_FILTERS_SUFFIX)))
-        for folder, infos in groupby(parts, key=lambda info: info.key.rpartition("/")[0]):
+        for folder, group in groupby(parts, key=lambda info: info.key.rpartition("/")[0]):
+            # Listed before the manifest is read: a publisher may write it meanwhile.
+            infos = list(group)
             workflow, _, run_id = folder.removeprefix("workflow=").partition("/run=")
             if not (is_id(workflow) and is_id(run_id)):
                 # Another program's folder.
