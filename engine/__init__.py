@@ -1,6 +1,6 @@
-"""The export engine: knows Parquet, SQL, DuckDB and blobs; never HTTP.
+"""The export engine: Parquet, SQL, DuckDB and object stores, without HTTP.
 
-The public Python API publishes what a scraper has found, and exports what was published::
+Its public Python API publishes tables as runs, and exports runs to files::
 
     import pyarrow as pa
     from engine import AlreadyPublished, export, publish
@@ -10,11 +10,11 @@ The public Python API publishes what a scraper has found, and exports what was p
         run = publish(pa.Table.from_pylist(rows), workflow="prices", run="2026-11-30", row_id="sku")
         print(f"{run.rows} rows, {[column.name for column in run.columns]}")
     except AlreadyPublished:
-        pass  # this run came through before
+        pass  # the run has been published before
     file = export("prices", "cheap.csv", filters=[{"field": "price", "operator": "LESS_THAN", "value": 20}])
     print(file.path, file.rows, file.sha256)
 
-Importing it loads neither DuckDB nor pyarrow, reads no environment, and changes nothing of the process.
+Importing it loads neither DuckDB nor pyarrow, reads no environment variable, and has no side effects.
 """
 
 from importlib import import_module
@@ -60,7 +60,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for: a process that only needs a room of the engine does not wait for the API."""
+    """Import a public name when it is first used, so that importing a subpackage does not load the API."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_MODULES[name]), name)

@@ -1,4 +1,4 @@
-"""The stores that the settings name, opened."""
+"""Opens the stores and makes the exporter that the settings describe."""
 
 from datetime import timedelta
 from functools import cache, partial
@@ -12,14 +12,14 @@ from engine.exports.store_pair import StorePair
 from engine.runners import LocalRunner, Runner
 from engine.runners.size_router import make_runner
 from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
-from engine.stores import located, open_store
+from engine.stores import absolute_location, open_store
 from engine.stores.marked import MarkedStore
 from engine.stores.marker import Role
 from engine.stores.port import ObjectStore
 
 
 def open_results(storage: StorageSettings) -> ResultStore:
-    """The published results. They raise StoreUnavailable while the store has no marker (`initialise`)."""
+    """The catalog of the results store, which raises StoreUnavailable while it has no marker (`initialise`)."""
     return ResultStore(_marked(storage, open_pair(storage), "results"))
 
 
@@ -28,15 +28,15 @@ def open_exporter(
     duckdb: DuckDBSettings,
     runner: RunnerSettings | None = None,
     *,
-    keep: timedelta = timedelta(days=1),
+    retention: timedelta = timedelta(days=1),
     instances: InstancePool | None = None,
     team_limit_bytes: int | None = None,
 ) -> Exporter:
-    """The exporter from the results to the exports; a file is retained for ``keep`` after its last use.
-    ``team_limit_bytes`` limits the finished exports of each team.
+    """The exporter between both stores, which raise StoreUnavailable while they have no marker (`initialise`).
 
-    Sessions of exports use ``instances`` if there is a pool. Both stores raise StoreUnavailable while they have no
-    marker (`initialise`). Raises InvalidInput for a runner that is not available.
+    ``retention`` is how long a file is retained without a lease. Sessions of exports use ``instances`` if there is a
+    pool. ``team_limit_bytes`` limits the finished exports of each team. Raises InvalidInput for a location or runner
+    that cannot be used.
     """
     pair = open_pair(storage)
     results, exports = ResultStore(_marked(storage, pair, "results")), _marked(storage, pair, "exports")
@@ -45,22 +45,22 @@ def open_exporter(
     else:
         made = make_runner(runner, storage, duckdb, results.store, exports, instances)
     quota = None if team_limit_bytes is None else TeamQuota(results, exports, team_limit_bytes)
-    return Exporter(results, exports, duckdb, keep=keep, runner=made, quota=quota)
+    return Exporter(results, exports, duckdb, retention=retention, runner=made, quota=quota)
 
 
 def initialise(storage: StorageSettings, *, replace: bool = False) -> list[Role]:
-    """Make both stores where they are missing, and write the markers that are missing or damaged.
+    """Create both stores if they are missing, and write the markers that are missing or damaged.
 
-    Returns the roles of the markers that were written. See `StorePair.initialise` for ``replace`` and what is raised.
+    Returns the roles of the markers that were written. `StorePair.initialise` describes ``replace`` and the errors.
     """
     return open_pair(storage, create=True).initialise(replace=replace)
 
 
 def initialise_if_new(storage: StorageSettings) -> list[Role] | None:
-    """`initialise` both stores unless the results have their marker, for whoever publishes.
+    """`initialise` both stores before a publish, unless the results store has its marker.
 
-    Returns None if nothing was to be done; else the roles of the markers that were written, which are none if the
-    exports cannot be reached from here. Raises StoreError.
+    Returns None if it has; else the roles of the markers that were written. The list is empty if another publisher has
+    initialised the results store meanwhile and the exports store cannot be reached from here. Raises StoreError.
     """
     results = open_results(storage).store
     try:
@@ -69,22 +69,22 @@ def initialise_if_new(storage: StorageSettings) -> list[Role] | None:
         try:
             return initialise(storage)
         except StoreError:
-            # The results may have been initialised by a publisher who cannot reach the exports.
+            # The results may have their marker by now, from a publisher that cannot reach the exports either.
             results.head("workflow")
             return []
     return None
 
 
 def open_pair(storage: StorageSettings, *, create: bool = False) -> StorePair:
-    """Both stores without a check of their markers; ``create`` lets writes make a directory or container."""
+    """Both stores without marker checks; with ``create``, a write creates a missing directory or container."""
     results, exports = (cache(partial(open_unmarked, storage, role, create=create)) for role in ("results", "exports"))
     return StorePair(results, exports)
 
 
 def open_unmarked(storage: StorageSettings, role: Role, *, create: bool = False) -> ObjectStore:
-    """One of the stores, without a check of its marker."""
+    """One of the stores, without a marker check; ``create`` as in `open_pair`. Raises InvalidInput."""
     return open_store(
-        located(storage.results if role == "results" else storage.exports),
+        absolute_location(storage.results if role == "results" else storage.exports),
         connection_string=storage.azure_connection_string,
         account_url=storage.azure_account_url,
         create=create,
@@ -92,5 +92,5 @@ def open_unmarked(storage: StorageSettings, role: Role, *, create: bool = False)
 
 
 def _marked(storage: StorageSettings, pair: StorePair, role: Role) -> ObjectStore:
-    # Opened here, so that a location that cannot be opened is refused at the start.
+    # Opened now, so that an invalid location is refused at the start.
     return MarkedStore(open_unmarked(storage, role), partial(pair.require, role))

@@ -1,20 +1,20 @@
-"""What can go wrong, as one closed tree.
+"""The exceptions that the engine raises.
 
 EngineError
-├── InvalidRequest      what the caller asked for cannot be read        (parameter, entry, remedy)
+├── InvalidRequest      a parameter of the request is invalid           (parameter, entry, remedy)
 │   ├── InvalidFilter
 │   └── InvalidStatement
 ├── NotFound            no such workflow, run or export for this team
-├── InvalidInput        what a publisher brought is refused             (reason, remedy)
-├── Conflict            the name is taken, or someone else was faster
-│   └── AlreadyPublished    a run of that id is there
-├── LimitExceeded       memory or spill space ran out
-├── QuotaExceeded       the finished exports of the team leave no room
-├── Cancelled           the caller went away or asked to stop
-├── SourceDamaged       a part of a run is not what its manifest says
+├── InvalidInput        a publisher's files or options are refused      (reason, remedy)
+├── Conflict            an id is taken, or a concurrent change won
+│   └── AlreadyPublished    the run id is taken
+├── LimitExceeded       memory, spill space or time ran out
+├── QuotaExceeded       the team's finished exports fill its quota
+├── Cancelled           the work was stopped on request
+├── SourceDamaged       a part of a run differs from its manifest
 │   └── DocumentDamaged a stored document cannot be read                (key, reason)
-├── ClusterUnavailable  the cluster that exports run on cannot be reached, or lost a task for good
-└── StoreError          an object store answered something unexpected
+├── ClusterUnavailable  the cluster cannot be reached, or a task failed after its retries
+└── StoreError          an object store failed or refused
     ├── ObjectMissing
     ├── ObjectExists
     ├── ObjectChanged
@@ -23,23 +23,23 @@ EngineError
         │   └── ObjectArchived
         └── StoreNotInitialised
 
-Each carries a ``code`` of a closed list and a sentence written for whoever called: no path, SQL text, key or
-stack of ours is ever part of it. What is for operators only goes into ``__cause__``.
+Each has a ``code`` from a closed list and a message for the caller, which contains no path, SQL text, storage key or
+traceback. Details for operators are in ``__cause__``.
 """
 
 from collections.abc import Mapping
 from typing import ClassVar
 
-_LONGEST_ECHO = 100
+_MAX_EXCERPT_LENGTH = 100
 
 
-def shown(given: object) -> str:
-    """What a caller sent, as a message repeats it: quoted, and no more of it than helps to find it."""
-    return repr(given[:_LONGEST_ECHO]) if isinstance(given, str) else repr(given)[:_LONGEST_ECHO]
+def quoted_excerpt(given: object) -> str:
+    """The caller's value for an error message: quoted, and cut to 100 characters."""
+    return repr(given[:_MAX_EXCERPT_LENGTH]) if isinstance(given, str) else repr(given)[:_MAX_EXCERPT_LENGTH]
 
 
 class EngineError(Exception):
-    """Base of all errors that the engine raises on purpose."""
+    """Base class of the engine's exceptions. ``details`` are JSON values for the caller."""
 
     code: ClassVar[str] = "internal"
 
@@ -50,7 +50,7 @@ class EngineError(Exception):
 
 
 class InvalidRequest(EngineError):
-    """A parameter of an export request cannot be honoured; ``details["parameter"]`` names it."""
+    """A parameter of a request is invalid; ``details["parameter"]`` names it."""
 
     code = "invalid_parameter"
 
@@ -60,13 +60,13 @@ class InvalidRequest(EngineError):
 
 
 class InvalidFilter(InvalidRequest):
-    """An entry of ``filters`` cannot be honoured; ``details["entry"]`` is its place, as ``filters[2]``."""
+    """An entry of ``filters`` is invalid; ``details["entry"]`` names it, as in ``filters[2]``."""
 
     code = "invalid_filter"
 
 
 class InvalidStatement(InvalidRequest):
-    """A caller's SQL is not one statement that reads the run, or calls what is not allowed."""
+    """A caller's SQL is not a single statement that reads the run, or uses a function that is not allowed."""
 
     code = "invalid_sql"
 
@@ -75,53 +75,53 @@ class InvalidStatement(InvalidRequest):
 
 
 class NotFound(EngineError):
-    """The workflow, run or export is not there for this team; which of the three reasons is never told."""
+    """The workflow, run or export does not exist or belongs to another team; the message does not say which."""
 
     code = "not_found"
 
 
 class InvalidInput(EngineError):
-    """A publisher's files, schema or options are refused before anything becomes visible."""
+    """A publisher's files, schema or options are refused; nothing becomes visible."""
 
     code = "invalid_input"
 
 
 class Conflict(EngineError):
-    """A name is taken already, or a concurrent change won."""
+    """An id is taken, or a concurrent change won."""
 
     code = "conflict"
 
 
 class AlreadyPublished(Conflict):
-    """The team has a run of that id already, and runs never change."""
+    """The team has published a run of that id; runs never change."""
 
 
 class LimitExceeded(EngineError):
-    """Memory or spill space ran out while an export ran; nothing of it is visible."""
+    """An export needed more memory, spill space or time than its limit; no part of it is visible."""
 
     code = "limit_exceeded"
 
 
 class Cancelled(EngineError):
-    """The work was stopped on request; nothing of it is visible."""
+    """The work was stopped on request; no part of it is visible."""
 
     code = "cancelled"
 
 
 class QuotaExceeded(EngineError):
-    """The team's finished exports leave no room for another within its quota."""
+    """The team's finished exports and the new one exceed its quota."""
 
     code: ClassVar[str] = "quota_exceeded"
 
 
 class SourceDamaged(EngineError):
-    """A part of a run is missing, or differs from what the run's manifest promises."""
+    """A part of a run is missing or differs from the run's manifest."""
 
     code = "source_damaged"
 
 
 class DocumentDamaged(SourceDamaged):
-    """A stored document cannot be read; ``key`` and ``reason`` tell operators which, and why."""
+    """The stored document at ``key`` cannot be read, for the given ``reason``."""
 
     def __init__(self, key: str, reason: str) -> None:
         super().__init__(f"{key} cannot be read: {reason}.")
@@ -129,47 +129,47 @@ class DocumentDamaged(SourceDamaged):
         self.reason = reason
 
     def __reduce__(self) -> tuple[type["DocumentDamaged"], tuple[str, str]]:
-        """Errors travel between processes."""
+        """Pickle by the arguments: errors travel between processes."""
         return type(self), (self.key, self.reason)
 
 
 class ClusterUnavailable(EngineError):
-    """The cluster could not be reached, or gave a task up after its retries; nothing of the export is visible."""
+    """The cluster cannot be reached, or a task failed after its retries; no part of the export is visible."""
 
     code = "cluster_unavailable"
 
 
 class StoreError(EngineError):
-    """An object store failed in a way that no caller can mend."""
+    """An object store failed or refused a request."""
 
     code = "store_error"
 
 
 class ObjectMissing(StoreError):
-    """No object of that key."""
+    """There is no object of that key."""
 
 
 class ObjectExists(StoreError):
-    """An object of that key is there already and was left as it is."""
+    """An object of that key exists; it is unchanged."""
 
 
 class ObjectChanged(StoreError):
-    """The object is no longer the version that was asked for."""
+    """The object is no longer the requested version."""
 
 
 class StoreUnavailable(StoreError):
-    """The store could not be reached, or refused, after bounded retries."""
+    """The store cannot be reached or refuses access, after bounded retries."""
 
     code = "store_unavailable"
 
 
 class ObjectUnreadable(StoreUnavailable):
-    """This object is there and cannot be opened, whatever becomes of the others."""
+    """This object exists and cannot be opened; others may be readable."""
 
 
 class ObjectArchived(ObjectUnreadable):
-    """The object is in a tier of the store that cannot be read."""
+    """The object is in the store's archive tier, which cannot be read."""
 
 
 class StoreNotInitialised(StoreUnavailable):
-    """The store has no marker: it is new, or what should be mounted there is not."""
+    """The store has no marker: it is new, or its volume is not mounted."""

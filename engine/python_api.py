@@ -1,7 +1,7 @@
 """The Python API: `publish` and `export`, as ``from engine import publish, export`` gives them.
 
-Importing it reads no environment and changes nothing of the process. A call reads the TAILRACE_ settings of the
-environment for what it is not given.
+Importing it reads no environment variable and has no side effects. A call reads the TAILRACE_ settings from the
+environment for the arguments that are not given.
 """
 
 import os
@@ -29,12 +29,12 @@ from engine.settings import DuckDBSettings, StorageSettings
 
 PathLike: TypeAlias = str | os.PathLike[str]
 _READ_TIME = timedelta(hours=1)
-_AGAIN_SECONDS = 0.1
+_INTERRUPT_INTERVAL_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its field type (``NUMBER``), and the type that it is stored in, as SQL spells it (``DOUBLE``)."""
+    """A column with its field type (such as ``NUMBER``) and its stored type in SQL (such as ``DOUBLE``)."""
 
     name: str
     type: str
@@ -43,7 +43,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class PublishedRun:
-    """A run that is published. ``bytes`` are those of its Parquet files; ``notes`` say what was decided on the way."""
+    """A published run. ``bytes`` is the size of its Parquet files; ``notes`` explain what was decided for it."""
 
     workflow: str
     run: str
@@ -58,7 +58,7 @@ class PublishedRun:
 
 @dataclass(frozen=True, slots=True)
 class ExportedFile:
-    """A file that was exported. ``sha256`` is of its bytes, in hexadecimal."""
+    """An exported file. ``bytes`` is its size; ``sha256`` is the hash of its content, in hexadecimal."""
 
     path: Path
     workflow: str
@@ -84,14 +84,14 @@ def publish(
     options: ReadOptions | None = None,
     results: str | None = None,
 ) -> PublishedRun:
-    """Publish data as one run of a workflow, which begins with its first run; runs never change.
+    """Publish data as a run of a workflow. The first run creates the workflow; runs never change.
 
     ``data`` is the path of a file, a list of paths, or a table: Arrow (``Table``, ``RecordBatch``,
-    ``RecordBatchReader``), pandas, Polars, or anything else with ``__arrow_c_stream__``. A reader is read once, and
-    never as a whole into memory. ``results`` is a directory or ``az://container/prefix``.
+    ``RecordBatchReader``), pandas, Polars, or any object with ``__arrow_c_stream__``. A reader is read once, batch by
+    batch. ``results`` is a directory or ``az://container/prefix``. An ``executed_at`` without an offset is UTC.
 
-    Raises InvalidInput for data that would not come back exactly, AlreadyPublished, Conflict or StoreError; then no
-    reader sees any of it. Times without an offset are UTC.
+    Raises InvalidInput for data that cannot be stored exactly, AlreadyPublished, Conflict or StoreError; then no reader
+    sees any part of the run.
     """
     storage, duckdb = _storage(results, None), DuckDBSettings()
     with ExitStack() as stack:
@@ -132,12 +132,14 @@ def export(
     results: str | None = None,
     exports: str | None = None,
 ) -> ExportedFile:
-    """Export rows of a run (the latest if not given) into a file, which replaces one that is there when it is whole.
+    """Export rows of a run, by default the latest, to a file. Replaces an existing file once the new one is complete.
 
-    ``format`` is ``csv``, ``json`` or ``parquet``, or what the path ends in. ``team`` is the owner if not given.
-    ``results`` and ``exports`` are directories or ``az://container/prefix``; exports are ``{results}-exports`` if only
-    ``results`` is given. Without either they are what the environment says (`TAILRACE_RESULTS`, `TAILRACE_EXPORTS`).
-    Raises NotFound, InvalidRequest, LimitExceeded, SourceDamaged or StoreError; then the path is as it was.
+    ``format`` is ``csv``, ``json`` or ``parquet``; by default the extension of the path. ``team`` is by default the
+    owner of the workflow. ``results`` and ``exports`` are directories or ``az://container/prefix``; if only ``results``
+    is given, exports are in ``{results}-exports``; without either, TAILRACE_RESULTS and TAILRACE_EXPORTS apply.
+
+    Raises NotFound, InvalidRequest, InvalidInput, LimitExceeded, SourceDamaged or StoreError; then the path is
+    unchanged.
     """
     target = Path(path)
     exporter = open_exporter(_storage(results, exports), DuckDBSettings())
@@ -155,8 +157,8 @@ def export(
     plan = exporter.plan(request, team or _owner(exporter, workflow))
     while True:
         made = exporter.export(plan, CancelToken())
-        # Otherwise a sweep has just taken it.
-        if exporter.keep(made, datetime.now(UTC) + _READ_TIME):
+        # Otherwise a sweep has just removed it: make it again.
+        if exporter.retain(made, datetime.now(UTC) + _READ_TIME):
             break
     info = exporter.find(workflow, made.export_id, made.format.name).info
     part = target.with_name(f".{target.name}.{made.export_id}.part")
@@ -165,7 +167,7 @@ def export(
             for chunk in exporter.exports.stream(info.key, start=0, length=info.size, etag=info.etag):
                 file.write(chunk)
         if part.stat().st_size != made.size:
-            raise SourceDamaged("The exported file has another size than was promised.")
+            raise SourceDamaged("Size mismatch after the copy of the export.")
         shutil.move(part, target)
     finally:
         part.unlink(missing_ok=True)
@@ -182,7 +184,7 @@ def export(
 
 
 def _publish(publisher: Publisher, publication: Publication) -> Run:
-    """Publish in a thread: a Ctrl-C is seen here at once, and nothing that it could cut in half runs here."""
+    """Publish in another thread, so that Ctrl-C interrupts the wait at once and no step of the publish half-way."""
     cancel = CancelToken()
     with ThreadPoolExecutor(1, thread_name_prefix="publish") as pool:
         running = pool.submit(publisher.publish, publication, cancel)
@@ -190,9 +192,9 @@ def _publish(publisher: Publisher, publication: Publication) -> Run:
             return running.result()
         finally:
             while not running.done():
-                # An interrupt counts for a statement that runs; one may have begun since the last.
+                # Cancelling interrupts the running statement; another may have begun since.
                 cancel.cancel()
-                wait({running}, timeout=_AGAIN_SECONDS)
+                wait({running}, timeout=_INTERRUPT_INTERVAL_SECONDS)
 
 
 def _described(run: Run) -> PublishedRun:
@@ -211,7 +213,7 @@ def _described(run: Run) -> PublishedRun:
 
 def _storage(results: str | None, exports: str | None) -> StorageSettings:
     if results is not None and exports is None:
-        # Two stores belong to each other: those of the environment belong to the environment's results.
+        # The exports store of the environment is bound to the results store of the environment.
         exports = f"{results.rstrip('/')}-exports"
     given = {"results": results, "exports": exports}
     return StorageSettings().model_copy(update={name: value for name, value in given.items() if value is not None})
@@ -225,7 +227,7 @@ def _paths(data: object) -> tuple[Path, ...]:
         if found and all(isinstance(path, str | os.PathLike) for path in found):
             return tuple(map(Path, found))
     raise InvalidInput(
-        f"Data of the type {type(data).__name__} cannot be published: pass a path, a list of paths, or an Arrow, "
+        f"Cannot publish data of type {type(data).__name__}: pass a path, a list of paths, or an Arrow, "
         "pandas or Polars table (pyarrow.Table.from_pylist makes one of dictionaries)."
     )
 
@@ -239,7 +241,7 @@ def _in_utc(moment: datetime | None) -> datetime | None:
 def _format(path: Path, name: str | None) -> str:
     found = name or next((row.name for row in FORMATS.values() if path.suffix == f".{row.extension}"), None)
     if found not in FORMATS:
-        raise InvalidInput(f"The format is one of {', '.join(FORMATS)}: pass format, or a path that ends in one.")
+        raise InvalidInput(f"Unknown format: pass format={' or '.join(FORMATS)}, or a path with such an extension.")
     return found
 
 

@@ -1,4 +1,4 @@
-"""Settings of the engine, one class per concern. Nothing is read from the environment before one is made."""
+"""The engine's settings, one class per concern. An instance reads the environment when it is created."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class StorageSettings(BaseSettings):
-    """Where results and exports live."""
+    """Where results and exports are stored."""
 
     model_config = SettingsConfigDict(env_prefix="TAILRACE_", env_ignore_empty=True, populate_by_name=True)
 
@@ -28,7 +28,7 @@ class StorageSettings(BaseSettings):
 
 
 class DuckDBSettings(BaseSettings):
-    """What one export may take of the machine."""
+    """The resources of one export."""
 
     model_config = SettingsConfigDict(env_prefix="TAILRACE_", env_ignore_empty=True)
 
@@ -69,5 +69,5 @@ class RunnerSettings(BaseSettings):
 
 
 def megabytes(size: str) -> int:
-    """A size as settings spell it, in units of 1,000,000 bytes."""
+    """A size such as ``2GB`` in units of 1,000,000 bytes."""
     return int(size[:-2]) * (1000 if size.endswith("GB") else 1)

@@ -17,7 +17,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 
 from engine.common.ids import is_id
-from engine.common.malloc import set_heaps
+from engine.common.malloc import tune_malloc
 from engine.errors import EngineError
 from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
 from web.api.column import column
@@ -61,7 +61,7 @@ _HANDLED = (EngineError, Denied, Forbidden, Busy, HTTPException, ClientDisconnec
 
 def create_app() -> Starlette:
     """The application as the environment configures it. Raises MissingSetting."""
-    set_heaps()
+    tune_malloc()
     return create_app_with(
         make_services(
             StorageSettings(),

@@ -94,7 +94,7 @@ def make_services(
         storage,
         duckdb,
         runner,
-        keep=signing.url_ttl * 1.25,
+        retention=signing.url_ttl * 1.25,
         instances=instances,
         team_limit_bytes=housekeeping.team_limit_bytes,
     )

@@ -1,4 +1,4 @@
-"""Published results: workflows and runs by id, over any object store.
+"""The catalog of published results: workflows and runs by id, in any object store.
 
 ::
 
@@ -13,25 +13,24 @@ from collections.abc import Iterator
 from engine.catalog.manifest import Run, State, Workflow, run_key, workflow_key
 from engine.common.concurrency import read_all
 from engine.common.ids import is_id
-from engine.errors import DocumentDamaged, NotFound, SourceDamaged
-from engine.stores.documents import Documents, log_damage
+from engine.errors import NotFound, SourceDamaged
+from engine.stores.documents import Documents
 from engine.stores.port import ObjectInfo, ObjectStore
 
 MAX_RUN_BYTES = 512 * 1024 * 1024
-"""A run of 10,000 row groups with 300 columns has statistics of about that size."""
+"""About the size of the statistics of a run with 10,000 row groups and 300 columns."""
 
 NOT_FOUND = "There is no such workflow or finished run: check the ids, and that the key belongs to the owning team."
 
-PART, ROW_ID_FILTERS = ".parquet", ".bloom"
-"""How keys of parts end, and of their filters."""
+PART_SUFFIX, ROW_ID_FILTERS_SUFFIX = ".parquet", ".bloom"
 
-PART_CHANGED = "A part of the run is missing or was changed after it was published."
+PART_CHANGED = "A part of the run is missing or has changed since it was published."
 
 
 class ResultStore:
-    """Runs that can be resolved and listed; parts are read and written through ``store``.
+    """Finds and lists workflows and runs; parts are read and written through ``store``.
 
-    `engine.catalog.commits` adds runs, `engine.catalog.removal` removes them.
+    `engine.catalog.commits` adds runs, `engine.catalog.removal` removes them. Every method raises StoreError.
     """
 
     def __init__(self, store: ObjectStore) -> None:
@@ -40,16 +39,16 @@ class ResultStore:
         self.run_documents = Documents(store, Run, max_bytes=MAX_RUN_BYTES)
 
     def stored_workflow(self, workflow_id: str) -> Workflow | None:
-        """The workflow, whoever owns it, also one whose deletion has begun, or None. Raises DocumentDamaged."""
+        """The workflow of any team, even if it is being deleted, or None. Raises DocumentDamaged."""
         return self.workflow_documents.load(workflow_key(workflow_id)) if is_id(workflow_id) else None
 
     def workflow(self, workflow_id: str) -> Workflow | None:
-        """The workflow, whoever owns it, or None if there is none or its document is damaged, which is logged.
+        """The workflow of any team, or None if it does not exist, is being deleted, or its document is damaged.
 
-        The owner of a damaged one cannot be known, so no team sees it.
+        A damaged document is logged. Its owner is unknown, so no team sees the workflow.
         """
-        found = self.workflow_documents.read(workflow_key(workflow_id)) if is_id(workflow_id) else None
-        return None if found is None or found.deleted else found
+        workflow = self.workflow_documents.read(workflow_key(workflow_id)) if is_id(workflow_id) else None
+        return None if workflow is None or workflow.deleted else workflow
 
     def run(self, workflow_id: str, run_id: str) -> Run | None:
         """The run in any state, or None. Raises DocumentDamaged."""
@@ -57,54 +56,47 @@ class ResultStore:
             return None
         return self.run_documents.load(run_key(workflow_id, run_id))
 
-    def owned(self, workflow_id: str, team: str) -> Workflow:
-        """The workflow of a team. Raises NotFound as `resolve` does."""
+    def owned_workflow(self, workflow_id: str, team: str) -> Workflow:
+        """The workflow if the team owns it. Raises NotFound as `resolve` does."""
         workflow = self.workflow(workflow_id)
         if workflow is None or workflow.team != team:
             raise NotFound(NOT_FOUND)
         return workflow
 
     def resolve(self, workflow_id: str, run_id: str | None, team: str) -> Run:
-        """The finished run that a team may export; None is its latest.
+        """The finished run that a team may export; the latest one if ``run_id`` is None.
 
-        Raises NotFound, with the same words for all that is not there and all that belongs to another team, or
-        DocumentDamaged for a run of the team's own.
+        Raises NotFound, with one message for what does not exist and what belongs to another team, or DocumentDamaged
+        if the run belongs to the team and its manifest is damaged.
         """
-        workflow = self.owned(workflow_id, team)
-        if run_id is None and workflow.latest is not None:
-            run_id = workflow.latest.run_id
-            run = self.run(workflow_id, run_id)
-            if run is None:
-                # It was deleted, and its deleter has not come to the workflow yet.
-                run = self.newest_finished(workflow)
-        else:
-            run = None if run_id is None else self.run(workflow_id, run_id)
+        workflow = self.owned_workflow(workflow_id, team)
+        run = self._latest_run(workflow) if run_id is None else self.run(workflow_id, run_id)
         if run is None or run.state is not State.FINISHED or run.team not in (None, team):
             raise NotFound(NOT_FOUND)
         return run
 
     def workflows(self) -> Iterator[Workflow]:
-        """All workflows, by id; those whose document is damaged are skipped and logged."""
+        """All workflows in the order of their ids; damaged documents are skipped and logged."""
         keys = [info.key for info in self.store.list("workflow=") if info.key.split("/")[1:] == ["workflow.json"]]
         yield from read_all(self.workflow, [key.split("/")[0].removeprefix("workflow=") for key in keys])
 
     def runs(self, workflow_id: str) -> Iterator[Run]:
-        """All runs of a workflow in any state, by id; those whose document is damaged are skipped and logged."""
+        """All runs of a workflow in any state, in the order of their ids; damaged manifests are skipped and logged."""
         yield from self._owned_runs(workflow_id, self._manifests(workflow_id))
 
     def newest_runs(self, workflow_id: str, limit: int) -> tuple[list[Run], int]:
-        """The runs of a workflow that were published last, the newest first, and how many there are in all.
+        """The ``limit`` runs of a workflow that were published last, newest first, and the number of all its runs.
 
-        Those whose document is damaged are skipped and logged, but counted.
+        Damaged manifests are skipped and logged, but counted.
         """
-        found = self._manifests(workflow_id)
-        newest = sorted(found, key=lambda info: (info.modified, info.key), reverse=True)[:limit]
-        return list(self._owned_runs(workflow_id, newest)), len(found)
+        manifests = self._manifests(workflow_id)
+        newest = sorted(manifests, key=lambda info: (info.modified, info.key), reverse=True)[:limit]
+        return list(self._owned_runs(workflow_id, newest)), len(manifests)
 
     def check_parts(self, run: Run) -> None:
-        """Raise SourceDamaged unless every part is the version that was published, so that no two are ever mixed.
+        """Raise SourceDamaged unless every part is the version that was published.
 
-        Where parts are read through the store, each read is pinned to the version, and nothing is left to check.
+        Only parts that are read as local files are checked: a read through the store names the version itself.
         """
         for part in run.parts:
             if self.store.local_path(part.key) is None:
@@ -114,41 +106,46 @@ class ResultStore:
                 raise SourceDamaged(PART_CHANGED)
 
     def has(self, run: Run) -> bool:
-        """Whether that publication of the run is there: neither deleted, nor deleted and published anew."""
-        info = self.store.head(run_key(run.workflow_id, run.run_id))
-        # Manifests written by older versions do not say which publication they are of.
-        return info is not None and info.metadata.get("version", run.version) == run.version
+        """Whether this publication of the run exists: it was not deleted, nor deleted and published again."""
+        return is_manifest_of(run, self.store.head(run_key(run.workflow_id, run.run_id)))
 
     def newest_finished(self, workflow: Workflow) -> Run | None:
-        """The finished run that was executed last, by reading the manifests of all."""
-        runs = self._runs(workflow.workflow_id, self._manifests(workflow.workflow_id))
+        """The finished run that was executed last; reads the manifests of all runs."""
+        runs = self._runs(self._manifests(workflow.workflow_id))
         finished = [run for run in runs if run.state is State.FINISHED and run.team in (None, workflow.team)]
         return max(finished, key=lambda run: (run.at, run.run_id), default=None)
 
     def run_ids(self, workflow_id: str) -> list[str]:
-        """The ids of all manifests, also of those that readers do not see."""
+        """The ids of all manifests, including those that readers do not see."""
         return [_run_id_of(info.key) for info in self._manifests(workflow_id)]
 
+    def _latest_run(self, workflow: Workflow) -> Run | None:
+        if workflow.latest is None:
+            return None
+        # A deletion removes the run before it updates the workflow.
+        return self.run(workflow.workflow_id, workflow.latest.run_id) or self.newest_finished(workflow)
+
     def _manifests(self, workflow_id: str) -> list[ObjectInfo]:
-        found = self.store.list(f"workflow={workflow_id}/run=")
-        return [info for info in found if info.key.split("/")[2:] == ["run.json"]]
+        listed = self.store.list(f"workflow={workflow_id}/run=")
+        return [info for info in listed if info.key.split("/")[2:] == ["run.json"]]
 
     def _owned_runs(self, workflow_id: str, manifests: list[ObjectInfo]) -> Iterator[Run]:
-        """Without what publishers of other teams left when they lost the workflow and died."""
+        """The runs of the workflow's team: a publisher of another team that was killed may have left a manifest."""
         workflow = self.workflow(workflow_id)
         if workflow is not None:
-            yield from (run for run in self._runs(workflow_id, manifests) if run.team in (None, workflow.team))
+            yield from (run for run in self._runs(manifests) if run.team in (None, workflow.team))
 
-    def _runs(self, workflow_id: str, manifests: list[ObjectInfo]) -> Iterator[Run]:
-        ids = [_run_id_of(info.key) for info in manifests]
-        return read_all(lambda run_id: self._readable_run(workflow_id, run_id), ids)
+    def _runs(self, manifests: list[ObjectInfo]) -> Iterator[Run]:
+        keys = [info.key for info in manifests if is_id(_run_id_of(info.key))]
+        return read_all(self.run_documents.read, keys)
 
-    def _readable_run(self, workflow_id: str, run_id: str) -> Run | None:
-        try:
-            return self.run(workflow_id, run_id)
-        except DocumentDamaged as error:
-            log_damage(error)
-            return None
+
+def is_manifest_of(run: Run, info: ObjectInfo | None) -> bool:
+    """Whether a manifest, as `ObjectStore.head` returns it, is of this publication of the run.
+
+    Manifests written by older versions do not name their publication; they match.
+    """
+    return info is not None and info.metadata.get("version", run.version) == run.version
 
 
 def _run_id_of(key: str) -> str:

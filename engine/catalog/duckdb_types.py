@@ -1,11 +1,11 @@
-"""Stored types of what DuckDB reads: those of its own types that are stored as they are, or as another."""
+"""The stored type of each DuckDB type."""
 
 from typing import Any
 
 from engine.catalog.types import EXACT_INTEGER, FAMILIES, JSON, TEXT, TIMESTAMP, ColumnType
 from engine.errors import InvalidInput
 
-_BROUGHT_TO = {
+_STORED_AS = {
     "TIMESTAMP": TIMESTAMP,
     "TIMESTAMP_S": TIMESTAMP,
     "TIMESTAMP_MS": TIMESTAMP,
@@ -14,11 +14,11 @@ _BROUGHT_TO = {
     "UHUGEINT": EXACT_INTEGER,
     "ENUM": TEXT,
 }
-"""Types that are stored as another one. Casts are checked, so that a value which does not fit refuses the run."""
+"""DuckDB types that are stored as another type. The cast is checked: a value that does not fit refuses the run."""
 
 
 def type_of_duckdb(name: str, type_: Any) -> ColumnType:
-    """The stored type of a column of Parquet. Raises InvalidInput, which names the column, for types without one."""
+    """The stored type of a column that DuckDB has read. Raises InvalidInput if there is none."""
     text, kind = str(type_), type_.id
     if text == "JSON":
         return JSON
@@ -31,8 +31,10 @@ def type_of_duckdb(name: str, type_: Any) -> ColumnType:
         children = tuple((member, type_of_duckdb(name, child)) for member, child in type_.children)
         return ColumnType(name=kind.upper(), children=children)
     plain = kind.upper()
-    if plain in _BROUGHT_TO:
-        return _BROUGHT_TO[plain]
+    if plain in _STORED_AS:
+        return _STORED_AS[plain]
     if plain in FAMILIES:
         return ColumnType(name=plain)
-    raise InvalidInput(f"The column {name} has the type {text}, which cannot be exported exactly: cast it to another.")
+    raise InvalidInput(
+        f"The column {name} has the type {text}, which cannot be exported exactly: cast it to another type."
+    )

@@ -1,25 +1,28 @@
-"""Names that a field may have: what a publisher brings is kept as it is, or refused with the reason."""
+"""Checks of field names. Names are stored as the publisher wrote them, or refused."""
 
 from collections.abc import Iterable
 
 from engine.errors import InvalidInput
 
 _RESERVED = {"file_row_number", "file_index"}
-"""Names by which DuckDB tells rows of Parquet files apart."""
+"""The virtual columns of DuckDB's `read_parquet`."""
 
 
 def check_names(names: Iterable[str | None], *, within: str = "") -> None:
-    """Raise InvalidInput unless DuckDB can keep these names apart; ``within`` names the object that has them."""
+    """Raise InvalidInput for a missing, reserved or duplicate name; ``within`` names the object that has the members.
+
+    DuckDB compares names without regard to case.
+    """
     what = f"A member of {within}" if within else "A column"
     seen: dict[str, str] = {}
     for name in names:
         if not name or "\x00" in name:
-            raise InvalidInput(f"{what} has an empty name, or one with a NUL in it: name it.")
+            raise InvalidInput(f"{what} has an empty name, or one with a NUL character: rename it.")
         if not within and (name.lower() in _RESERVED or name.startswith("_")):
             raise InvalidInput(f"The column name {name!r} is reserved: rename it with --rename {name}=NEW.")
         if name.lower() in seen:
             raise InvalidInput(
-                f"{what} is named {seen[name.lower()]!r}, another {name!r}, and letter case does not tell names apart: "
-                "rename one."
+                f"{what} is named {seen[name.lower()]!r} and another {name!r}; names must differ in more than letter "
+                "case: rename one."
             )
         seen[name.lower()] = name

@@ -1,6 +1,6 @@
-"""The documents that say what is published: ``run.json`` beside a run's parts, ``workflow.json`` above its runs.
+"""The documents of the catalog: ``run.json`` beside a run's parts, and the ``workflow.json`` of a workflow.
 
-Both are the truth of the store: what they do not name does not exist.
+An object that neither of them names is not part of any run.
 """
 
 from collections.abc import Iterator, Mapping
@@ -28,7 +28,7 @@ class State(StrEnum):
 
 
 def run_prefix(workflow_id: str, run_id: str) -> str:
-    """The folder of a run, with its ``/``."""
+    """The key prefix of a run's objects, with a trailing ``/``."""
     return f"workflow={workflow_id}/run={run_id}/"
 
 
@@ -43,7 +43,7 @@ def workflow_key(workflow_id: str) -> str:
 
 
 class ColumnStatistics(Document):
-    """Bounds of a column in one row group: ``minimum`` and ``maximum`` are None where the file tells none."""
+    """Bounds of a column in one row group, as text; None where the file has none."""
 
     minimum: str | None
     maximum: str | None
@@ -59,7 +59,7 @@ class RowGroup(Document):
 
 
 class RunObject(Document):
-    """An object that a run consists of. ``etag`` and ``bytes`` pin the version that was published."""
+    """An object of a run. ``etag`` and ``bytes`` identify the version that was published."""
 
     key: str
     bytes: NonNegativeInt
@@ -77,13 +77,13 @@ class Part(RunObject):
 
 
 class Run(Document):
-    """One run as its manifest describes it: parts in run order."""
+    """The manifest of a run; parts are in run order."""
 
     format_version: Literal[1] = FORMAT_VERSION
     workflow_id: str
     run_id: str
     version: str
-    """Unique to this publication, so that an export's id never outlives what it was made from."""
+    """Unique to this publication: export ids depend on it, so a run that is published again has new exports."""
     state: State
     table: Schema
     rows: NonNegativeInt
@@ -93,19 +93,19 @@ class Run(Document):
     executed_at: AwareDatetime | None
     published_at: AwareDatetime
     team: str | None = None
-    """The team that published it; None in manifests written before this member existed: the workflow's team."""
+    """The team that published it. Older manifests lack this member; their run belongs to the workflow's team."""
     content_sha256: str | None = None
-    """SHA-256 of what was published with its options, if the publisher gave one, so that a retry can be recognised."""
+    """SHA-256 of the published input and its options, if known; identifies a retry."""
     notes: tuple[str, ...] = ()
-    """What was decided without being asked for, one sentence each (`engine.publishing.sources.Source.notes`)."""
+    """Decisions that the publisher did not ask for, one sentence each (`engine.publishing.sources.Source.notes`)."""
 
     @property
     def at(self) -> datetime:
-        """When it was executed, or published if that is not known: what decides which run is the latest."""
+        """When it was executed, or published if that is unknown; the latest run has the greatest value."""
         return self.executed_at or self.published_at
 
     def belongs_at(self, key: str) -> bool:
-        """Whether the key is this run's; what the run consists of must lie in the run's own folder."""
+        """Whether the key is this run's and all its objects have the run's prefix."""
         folder = run_prefix(self.workflow_id, self.run_id)
         return key == run_key(self.workflow_id, self.run_id) and all(
             one.key.startswith(folder) and "/" not in one.key.removeprefix(folder) for one in self.objects
@@ -113,7 +113,7 @@ class Run(Document):
 
     @property
     def objects(self) -> Iterator[RunObject]:
-        """All that the run consists of: each part, and what belongs to it."""
+        """Each part, followed by its row-id filters if it has any."""
         for part in self.parts:
             yield part
             if part.row_id_filters is not None:
@@ -121,14 +121,14 @@ class Run(Document):
 
 
 class LatestRun(Document):
-    """The latest finished run: by the time it was executed, or published if that is not known."""
+    """The latest finished run of a workflow, by `Run.at`."""
 
     run_id: str
     at: AwareDatetime
 
 
 class Workflow(Document):
-    """A workflow: the team that owns it and its latest finished run. It begins with its first run."""
+    """A workflow: the team that owns it and its latest finished run. Its first run creates it."""
 
     format_version: Literal[1] = FORMAT_VERSION
     workflow_id: str
@@ -136,14 +136,14 @@ class Workflow(Document):
     name: str
     latest: LatestRun | None = None
     deleted: bool = False
-    """Whether its deletion has begun: to readers it does not exist, and no run can be published into it."""
+    """Whether its deletion has begun: readers do not see it, and no run can be published into it."""
 
     def belongs_at(self, key: str) -> bool:
         """Whether the key is this workflow's."""
         return key == workflow_key(self.workflow_id)
 
     def advanced(self, run: Run) -> "Workflow":
-        """The workflow after that run: unchanged unless the run is finished and not older than the latest."""
+        """The workflow with that run as its latest; unchanged if the run is not finished, or older than the latest."""
         if run.state is not State.FINISHED or (self.latest is not None and self.latest.at > run.at):
             return self
         return self.model_copy(update={"latest": LatestRun(run_id=run.run_id, at=run.at)})

@@ -1,4 +1,4 @@
-"""What a part's Parquet footer tells of its row groups."""
+"""Reads the row group statistics in the footer of a part."""
 
 from collections import Counter
 from pathlib import Path
@@ -8,21 +8,20 @@ import pyarrow.parquet
 
 from engine.catalog.manifest import ColumnStatistics, RowGroup
 
-_LONGEST_BOUND = 64
-"""Characters of a text bound; longer ones are cut, and rounded away from the texts that they bound."""
-_LAST, _SURROGATES = 0x10FFFF, range(0xD800, 0xE000)
-"""The last code point, and those that are no characters."""
+_MAX_BOUND_LENGTH = 64
+"""In characters. Longer lower bounds are cut, longer upper bounds are rounded up."""
+_MAX_CODE_POINT, _SURROGATES = 0x10FFFF, range(0xD800, 0xE000)
 
 
 def read_row_groups(path: Path) -> tuple[RowGroup, ...]:
-    """The row groups of a Parquet file in order, with bounds by column path."""
+    """The row groups of a Parquet file in order, with statistics by column path."""
     metadata = pyarrow.parquet.read_metadata(path)
     return tuple(_row_group(metadata.row_group(index)) for index in range(metadata.num_row_groups))
 
 
 def _row_group(group: Any) -> RowGroup:
     columns = [group.column(index) for index in range(group.num_columns)]
-    # A column "a.b" and the member b of a column "a" have the same path, and nothing can be said of either.
+    # A column "a.b" and the member b of a column "a" have the same path, so neither has statistics.
     paths = Counter(column.path_in_schema for column in columns)
     return RowGroup(
         rows=group.num_rows,
@@ -35,30 +34,31 @@ def _row_group(group: Any) -> RowGroup:
     )
 
 
-def _statistics(found: Any) -> ColumnStatistics:
-    if found is None:
+def _statistics(stats: Any) -> ColumnStatistics:
+    if stats is None:
         return ColumnStatistics(minimum=None, maximum=None, nulls=None)
-    minimum, maximum = (_at_most(found.min), _at_least(found.max)) if found.has_min_max else (None, None)
-    nulls = found.null_count if found.has_null_count else None
+    minimum, maximum = (_lower_bound(stats.min), _upper_bound(stats.max)) if stats.has_min_max else (None, None)
+    nulls = stats.null_count if stats.has_null_count else None
     return ColumnStatistics(minimum=minimum, maximum=maximum, nulls=nulls)
 
 
-def _at_most(value: object) -> str | None:
+def _lower_bound(value: object) -> str | None:
     if isinstance(value, bytes):
         return None
-    return str(value)[:_LONGEST_BOUND]
+    return str(value)[:_MAX_BOUND_LENGTH]
 
 
-def _at_least(value: object) -> str | None:
+def _upper_bound(value: object) -> str | None:
     if isinstance(value, bytes):
         return None
     text = str(value)
-    return text if len(text) <= _LONGEST_BOUND else _next(text[:_LONGEST_BOUND])
+    return text if len(text) <= _MAX_BOUND_LENGTH else _successor(text[:_MAX_BOUND_LENGTH])
 
 
-def _next(text: str) -> str | None:
-    """The first text, as short as can be, that is above all texts which begin with this one."""
-    while text and ord(text[-1]) == _LAST:
+def _successor(prefix: str) -> str | None:
+    """The smallest text above every text that begins with ``prefix``, or None if there is none."""
+    text = prefix
+    while text and ord(text[-1]) == _MAX_CODE_POINT:
         text = text[:-1]
     if not text:
         return None

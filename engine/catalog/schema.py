@@ -1,4 +1,4 @@
-"""The schema of a run: its fields in order, and how a field of a request is found in it."""
+"""The schema of a run: its fields in order, and the lookup of a requested field or path."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from engine.catalog.types import BOOLEAN, DATE, DOUBLE, JSON, MONEY, TEXT, TIMES
 from engine.common.quoting import identifier, literal
 
 ROW_ID = "_row_id"
-"""The internal column that names a row within its run; opaque text."""
+"""The internal column that identifies a row within its run; opaque text."""
 
 DATA_TYPES: dict[str, ColumnType] = {
     "STRING": TEXT,
@@ -25,9 +25,9 @@ DATA_TYPES: dict[str, ColumnType] = {
     "OBJECT": JSON,
     "ARRAY": JSON,
 }
-"""The field types that a publisher may declare, and how they are stored.
+"""The field types that a publisher may declare, and the stored type of each.
 
-OBJECT and ARRAY are JSON text only where nothing tells what is inside.
+OBJECT and ARRAY are stored as JSON text only where their members are unknown.
 """
 
 _DATA_TYPE_OF_FAMILY = {
@@ -45,7 +45,7 @@ _DATA_TYPE_OF_FAMILY = {
 
 
 def data_type_of(type_: ColumnType) -> str:
-    """The field type that fits a stored type best; STRING for what has none of its own."""
+    """The field type that fits a stored type best; STRING if none does."""
     return _DATA_TYPE_OF_FAMILY.get(type_.family, "STRING")
 
 
@@ -75,7 +75,7 @@ class Reference:
 
 
 class Schema(BaseModel):
-    """Fields in the order in which they are delivered."""
+    """Fields in the order of export."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -91,18 +91,18 @@ class Schema(BaseModel):
 
     @property
     def delivered(self) -> tuple[Field, ...]:
-        """The fields that an export holds unless row ids are asked for."""
+        """The fields of an export without row ids."""
         return tuple(field for field in self.fields if not field.internal)
 
     def written(self, *, row_ids: bool) -> tuple[Field, ...]:
-        """The fields of an export in their order."""
+        """The fields of an export, in order, with the row id first if ``row_ids``."""
         ids = tuple(field for field in self.fields if field.name == ROW_ID and row_ids)
         return (*ids, *self.delivered)
 
     def find(self, path: str) -> Reference | None:
-        """The field of that name, or the member that a dotted path reaches; internal columns are not found.
+        """The field of that name, or the member at that dotted path, or None; internal columns are not found.
 
-        A name that has dots in it goes before a path.
+        A field whose name contains dots takes precedence over a path.
         """
         for field in self.delivered:
             if path == field.name:

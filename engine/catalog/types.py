@@ -1,6 +1,6 @@
-"""Column types as runs store them, and the families that decide what may be asked of a column.
+"""The types that runs store, and the families that decide which operators apply to a column.
 
-Publishing brings every source type to one of these or refuses it, so the rest of the engine knows no other.
+Publishing converts every source type to one of these or refuses it, so the rest of the engine meets no other.
 """
 
 from collections.abc import Iterator
@@ -12,14 +12,14 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from engine.common.quoting import identifier
 
 MAX_DEPTH = 64
-"""Levels of a type. A run's manifest nests three brackets for each, and its reader (pydantic's) allows 200."""
+"""Levels of a type. A run's manifest nests three brackets for each, and pydantic's JSON parser allows 200."""
 
 MAX_LISTS = 16
-"""Lists within lists: each is a lambda within a lambda in SQL, which takes DuckDB twice as long to bind as the last."""
+"""Lists within lists. Each level is a lambda within a lambda in SQL, and doubles the time DuckDB takes to bind it."""
 
 
 class Family(Enum):
-    """What a column is to a filter, a sort or a projection."""
+    """A group of types that filters, sorts and projections treat alike."""
 
     TEXT = "text"
     INTEGER = "integer"
@@ -67,17 +67,17 @@ FAMILIES: dict[str, Family] = {
     "STRUCT": Family.OBJECT,
     "MAP": Family.MAP,
 }
-"""The stored types, by DuckDB's names."""
+"""The family of each stored type, by DuckDB's name."""
 
 
 _CHILDREN: dict[str, int | None] = {"LIST": 1, "MAP": 2, "STRUCT": None}
-"""How many types are within one; None: any number."""
+"""The number of child types; None: any."""
 
 
 class ColumnType(BaseModel):
-    """One stored type: a tree for nested ones.
+    """A stored type, with its child types if it is nested.
 
-    ``children`` are the members of a STRUCT by name, ``item`` of a LIST, ``key`` and ``value`` of a MAP.
+    ``children`` are the members of a STRUCT, the ``item`` of a LIST, or the ``key`` and ``value`` of a MAP.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -89,14 +89,14 @@ class ColumnType(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        """Types are read from stored documents, and become SQL."""
+        """Refuse what cannot be a type: types are read from stored documents, and become SQL."""
         if self.name not in FAMILIES:
             raise ValueError("not a stored type")
         if (self.name == "DECIMAL") is (self.precision is None or self.scale is None):
-            raise ValueError("a DECIMAL has precision and scale, and no other type has both")
+            raise ValueError("a DECIMAL needs precision and scale; no other type has them")
         children = _CHILDREN.get(self.name, 0)
         if children is not None and len(self.children) != children:
-            raise ValueError(f"{self.name} has {children} types within it")
+            raise ValueError(f"{self.name} has {children} child types")
         return self
 
     @classmethod
@@ -106,7 +106,7 @@ class ColumnType(BaseModel):
 
     @property
     def family(self) -> Family:
-        """The family, by `FAMILIES`."""
+        """The family of the type."""
         return FAMILIES[self.name]
 
     @property
@@ -115,22 +115,22 @@ class ColumnType(BaseModel):
         return self.children[0][1]
 
     def member(self, name: str) -> "ColumnType | None":
-        """The type of a struct's member, or None."""
+        """The type of a STRUCT's member, or None."""
         return next((child for child_name, child in self.children if child_name == name), None)
 
     def walk(self) -> Iterator["ColumnType"]:
-        """This type and all within it."""
+        """This type and all types within it, depth first."""
         yield self
         for _, child in self.children:
             yield from child.walk()
 
     def depth(self, *names: str) -> int:
-        """Levels of nested types along the deepest path; only those of these names count, if any are given."""
+        """The number of types along the deepest path, this one included; with ``names``, only types of these names."""
         here = not names or self.name in names
         return here + max((child.depth(*names) for _, child in self.children), default=0)
 
     def sql(self) -> str:
-        """The type as DuckDB reads it."""
+        """The type in DuckDB's SQL."""
         match self.name:
             case "DECIMAL":
                 return f"DECIMAL({self.precision},{self.scale})"

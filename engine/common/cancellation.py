@@ -1,4 +1,4 @@
-"""A request to stop, seen by everyone who works for one export."""
+"""Cooperative cancellation across the threads that work on one export or publish."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,13 +11,13 @@ from engine.errors import Cancelled
 
 
 class CancelToken:
-    """Set once, from any thread; running statements of watched connections are interrupted."""
+    """A flag that is set once, from any thread; setting it interrupts the statements of watched connections."""
 
     def __init__(self, message: str = "The export was cancelled.") -> None:
         self._message = message
         self._lock = Lock()
         self._cancelled = False
-        self._stops: list[Callable[[], object]] = []
+        self._callbacks: list[Callable[[], object]] = []
 
     @property
     def cancelled(self) -> bool:
@@ -25,29 +25,29 @@ class CancelToken:
         return self._cancelled
 
     def cancel(self) -> None:
-        """Ask everyone to stop."""
+        """Set the flag and call every registered callback; a second call calls them again."""
         with self._lock:
             self._cancelled = True
-            for stop in self._stops:
-                stop()
+            for callback in self._callbacks:
+                callback()
 
     @contextmanager
     def watching(self, connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-        """Interrupt that connection too. Raises Cancelled if it is too late to begin."""
+        """Let `cancel` interrupt the connection within the block. Raises Cancelled if it was called before."""
         with self.calling(connection.interrupt):
             yield
 
     @contextmanager
-    def calling(self, stop: Callable[[], object]) -> Iterator[None]:
-        """Call that too. Raises Cancelled if it is too late to begin."""
+    def calling(self, callback: Callable[[], object]) -> Iterator[None]:
+        """Let `cancel` call ``callback`` within the block. Raises Cancelled if it was called before."""
         with self._lock:
             self.raise_if_cancelled()
-            self._stops.append(stop)
+            self._callbacks.append(callback)
         try:
             yield
         finally:
             with self._lock:
-                self._stops.remove(stop)
+                self._callbacks.remove(callback)
 
     def raise_if_cancelled(self) -> None:
         """Raise Cancelled if `cancel` was called."""
@@ -60,7 +60,7 @@ _CURRENT: ContextVar[CancelToken | None] = ContextVar("current_cancel_token", de
 
 @contextmanager
 def cancelled_by(token: CancelToken) -> Iterator[None]:
-    """Let `checkpoint` in this thread raise Cancelled once the token is cancelled."""
+    """Let `checkpoint` in this thread, within the block, raise Cancelled once the token is cancelled."""
     before = _CURRENT.set(token)
     try:
         yield
@@ -69,7 +69,7 @@ def cancelled_by(token: CancelToken) -> Iterator[None]:
 
 
 def checkpoint() -> None:
-    """Raise Cancelled if the work of this thread was cancelled: loops that read a file call it for each piece."""
+    """Raise Cancelled if the work of this thread was cancelled. Loops that read a file call it for each chunk."""
     token = _CURRENT.get()
     if token is not None:
         token.raise_if_cancelled()

@@ -1,4 +1,4 @@
-"""Bytes on their way from an encoder to a store."""
+"""The type of bytes that an encoder hands to a store."""
 
 Chunk = bytes | memoryview
-"""A view keeps alive the whole buffer that it looks into."""
+"""A memoryview keeps its whole buffer in memory."""

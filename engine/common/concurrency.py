@@ -1,17 +1,17 @@
-"""Many small reads side by side."""
+"""Concurrent small reads."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-_READS_AT_ONCE = 16
+_MAX_CONCURRENT_READS = 16
 
 _ItemT = TypeVar("_ItemT")
-_FoundT = TypeVar("_FoundT")
+_ResultT = TypeVar("_ResultT")
 
 
-def read_all(read: Callable[[_ItemT], _FoundT | None], items: Sequence[_ItemT]) -> Iterator[_FoundT]:
-    """What is still there of the items, in their order. Raises what ``read`` raised first."""
-    with ThreadPoolExecutor(_READS_AT_ONCE, thread_name_prefix="read") as pool:
-        found: Iterable[_FoundT | None] = pool.map(read, items)
-        yield from (one for one in found if one is not None)
+def read_all(read: Callable[[_ItemT], _ResultT | None], items: Sequence[_ItemT]) -> Iterator[_ResultT]:
+    """The results of ``read`` in the order of the items, without None. Raises the first exception of ``read``."""
+    with ThreadPoolExecutor(_MAX_CONCURRENT_READS, thread_name_prefix="read") as pool:
+        results: Iterable[_ResultT | None] = pool.map(read, items)
+        yield from (result for result in results if result is not None)

@@ -1,6 +1,6 @@
 """The grammar of ids, and the id of an export.
 
-Source of the grammar: contract section 5. No id needs percent-encoding, in a URL or in a storage key.
+The grammar is that of contract section 5: an id never needs percent-encoding in a URL or a storage key.
 """
 
 import hashlib
@@ -22,19 +22,20 @@ def is_id(text: str) -> bool:
 
 
 def checked_id(kind: str, text: str) -> str:
-    """The id itself. Raises InvalidInput, which names the kind, for a text outside the grammar."""
+    """The id. Raises InvalidInput, naming the ``kind`` of id, if the text is not one."""
     if not is_id(text):
         raise InvalidInput(
-            f"The {kind} {text[:140]!r} is not an id: use 1 to 128 of A-Z a-z 0-9 _ . - "
+            f"The {kind} {text[:140]!r} is not an id: use 1 to 128 characters of A-Z a-z 0-9 _ . - "
             "and begin with a letter or digit."
         )
     return text
 
 
 def export_id(request: Mapping[str, object]) -> str:
-    """The UUID of the export that answers this canonical request: the same on every replica (version 8, RFC 9562).
+    """The export id of a canonical request: a UUID of version 8 (RFC 9562), the same on every replica.
 
-    ``request`` holds everything that the bytes depend on: the run's version, the engine's output version included.
+    ``request`` must contain everything that the bytes depend on, including the run's version and the version of the
+    engine's output.
     """
     text = json.dumps(request, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     digest = bytearray(hashlib.sha256(text.encode()).digest()[:16])
@@ -44,5 +45,5 @@ def export_id(request: Mapping[str, object]) -> str:
 
 
 def is_export_id(text: str) -> bool:
-    """Whether that is an id as `export_id` makes them."""
+    """Whether the text has the form of an `export_id`."""
     return EXPORT_ID.fullmatch(text) is not None

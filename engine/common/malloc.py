@@ -1,4 +1,4 @@
-"""Memory of blocks that are done goes back to the system, or is there for the next ones whichever thread makes them."""
+"""Tunes glibc's malloc so that the memory of freed blocks returns to the system."""
 
 import ctypes
 import sys
@@ -8,20 +8,20 @@ MIB = 1024 * 1024
 _M_ARENA_MAX = -8
 _M_MMAP_THRESHOLD = -3
 _M_TRIM_THRESHOLD = -1
-_HEAPS = 2
-_BLOCK_BYTES = 2 * MIB
-_KEPT_BYTES = 32 * MIB
+_MAX_ARENAS = 2
+_MMAP_THRESHOLD_BYTES = 2 * MIB
+_TRIM_THRESHOLD_BYTES = 32 * MIB
 
 
 @cache
-def set_heaps() -> None:
-    """Have the C library of Linux keep two heaps for all threads, and none of the blocks; others need no word.
+def tune_malloc() -> None:
+    """Limit glibc to two arenas, and let it allocate blocks of 2 MiB and more outside them. Changes the whole process.
 
-    Left to itself, glibc makes up to eight heaps a core (mallopt(3), M_ARENA_MAX), and each keeps what its threads had;
-    and once a block was freed, blocks are cut from the heaps (M_MMAP_THRESHOLD rises), which get more holes the longer
-    an export runs. DuckDB has an allocator of its own.
+    By default glibc makes up to eight arenas a core (mallopt(3), M_ARENA_MAX), each of which retains freed memory. Once
+    a block has been freed it also allocates blocks within the arenas (M_MMAP_THRESHOLD rises), which fragments them the
+    longer an export runs. DuckDB has its own allocator, and other C libraries are left as they are.
     """
     if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
-        library.mallopt(_M_ARENA_MAX, _HEAPS)
-        library.mallopt(_M_MMAP_THRESHOLD, _BLOCK_BYTES)
-        library.mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+        library.mallopt(_M_ARENA_MAX, _MAX_ARENAS)
+        library.mallopt(_M_MMAP_THRESHOLD, _MMAP_THRESHOLD_BYTES)
+        library.mallopt(_M_TRIM_THRESHOLD, _TRIM_THRESHOLD_BYTES)

@@ -1,7 +1,6 @@
-"""Files and folders that only their owner may read: rows, keys and temporary data.
+"""Files and folders with rows, keys or temporary data, which only their owner may read.
 
-The mode is set when the file is made, so others cannot open it even for a moment. A umask can only remove
-permissions from it.
+The mode is set when the file is created, so other users can never open it. A umask can only remove permissions.
 """
 
 import os
@@ -13,20 +12,20 @@ FOLDER_MODE = 0o700
 
 
 def open_private(path: Path, mode: str, *, buffering: int = -1) -> Any:
-    """`open` for writing; a file that this makes is private, one that exists keeps its mode."""
+    """`open` for writing. A new file is private; an existing one keeps its mode."""
     return open(path, mode, buffering=buffering, opener=_private)
 
 
 def make_folders(path: Path) -> None:
-    """Make a folder and its missing parents; those that exist keep their mode."""
-    # Path.mkdir(parents=True) gives its mode to the last folder only.
+    """Create a private folder and its missing parents; existing ones keep their mode."""
+    # Path.mkdir(parents=True) sets the mode of the last folder only.
     if not path.is_dir():
         make_folders(path.parent)
         path.mkdir(FOLDER_MODE, exist_ok=True)
 
 
 def restrict_umask() -> None:
-    """Make private what libraries write for this process, such as DuckDB's temporary files."""
+    """Make the files private that libraries write in this process, such as DuckDB's temporary files."""
     os.umask(0o077)
 
 

@@ -1,11 +1,11 @@
-"""How far an export is: written by those who work for it, read by those who wait."""
+"""The progress of an export, written by its workers and read by its callers."""
 
 from enum import StrEnum
 from threading import Lock
 
 
 class Phase(StrEnum):
-    """What becomes of an asynchronous export, in order; the last three are for good."""
+    """The phases of an asynchronous export, in order; the last three are terminal."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -15,7 +15,7 @@ class Phase(StrEnum):
 
 
 class Progress:
-    """Rows that were written by ranges which have ended, and bytes of the file so far."""
+    """The rows of the finished ranges, and the bytes of the file so far."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -24,10 +24,10 @@ class Progress:
         self.bytes = 0
 
     def add_rows(self, rows: int) -> None:
-        """More rows were written, by any thread; a number below 0 takes back what is written anew."""
+        """Add rows, from any thread; a negative number removes those of a range that is written again."""
         with self._lock:
             self.rows += rows
 
     def add_bytes(self, size: int) -> None:
-        """More bytes of the file are there; from one thread at a time."""
+        """Add bytes, from one thread at a time."""
         self.bytes += size

@@ -1,11 +1,11 @@
-"""Identifiers and literals in SQL text: the only place that quotes. Values are bound, never quoted."""
+"""Quotes identifiers and literals for SQL text; no other module does. Values are bound as parameters instead."""
 
 
 def identifier(name: str) -> str:
-    """A name as DuckDB reads it back unchanged, whatever it holds."""
+    """A name as a quoted identifier."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def literal(text: str) -> str:
-    """Text as a literal, for the few places that take no parameter (settings, COPY options)."""
+    """Text as a string literal, for settings and COPY options, which take no parameters."""
     return "'" + text.replace("'", "''") + "'"

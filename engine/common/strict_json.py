@@ -1,7 +1,7 @@
-"""JSON as RFC 8259 has it, for text that strangers send.
+"""A strict JSON parser (RFC 8259) for untrusted text.
 
-Python's own reader takes NaN and Infinity, keeps the last of two equal names, lets lone surrogates through and rounds
-numbers to doubles; each of these would change what was asked for.
+Python's parser accepts NaN and Infinity, takes the last of duplicate names, accepts lone surrogates and rounds numbers
+to doubles; each of these would change the meaning of a request.
 """
 
 import json
@@ -10,15 +10,18 @@ from decimal import Decimal, InvalidOperation
 from typing import NoReturn
 
 from engine.common.json_depth import check_nesting
-from engine.errors import shown
+from engine.errors import quoted_excerpt
 
 MAX_DEPTH = 16
-_LONGEST_INTEGER = 100
-_LARGEST_EXPONENT = 400
+_MAX_INT_DIGITS = 100
+_MAX_EXPONENT = 400
 
 
 def loads(text: str) -> object:
-    """Read JSON text: integers as int, other numbers as Decimal, exactly. Raises ValueError with a sentence."""
+    """Parse JSON text. Integers of up to 100 digits become int, other numbers Decimal, exactly.
+
+    Raises ValueError with a message for the caller.
+    """
     check_nesting(text, MAX_DEPTH)
     try:
         value = json.loads(
@@ -34,17 +37,17 @@ def _decimal(text: str) -> Decimal:
     try:
         value = Decimal(text)
     except InvalidOperation:
-        # The grammar of JSON is kept by now: what is left is an exponent that no Decimal can hold.
+        # The text is a valid JSON number, so its exponent is too large for a Decimal.
         raise ValueError("a number out of range") from None
-    # Whoever writes the number out needs as many digits; doubles end at 308 and -324.
-    if abs(value.adjusted()) > _LARGEST_EXPONENT:
+    # Written without an exponent, the number has as many digits. Doubles end at 308 and -324.
+    if abs(value.adjusted()) > _MAX_EXPONENT:
         raise ValueError("a number out of range")
     return value
 
 
 def _integer(text: str) -> int | Decimal:
-    # int() of very long texts costs time that grows with the square of their length.
-    return int(text) if len(text) <= _LONGEST_INTEGER else _decimal(text)
+    # int() takes quadratic time in the length of the text.
+    return int(text) if len(text) <= _MAX_INT_DIGITS else _decimal(text)
 
 
 def _refuse(text: str) -> NoReturn:
@@ -54,8 +57,8 @@ def _refuse(text: str) -> NoReturn:
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     names = dict(pairs)
     if len(names) < len(pairs):
-        twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
-        raise ValueError(f"JSON in which an object has the name {shown(twice)} twice: keep one")
+        duplicate = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+        raise ValueError(f"JSON with the duplicate name {quoted_excerpt(duplicate)} in one object")
     return names
 
 
@@ -77,4 +80,4 @@ def _check_text(text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise ValueError("a text holds half of a surrogate pair, which is not Unicode") from None
+        raise ValueError("a string contains a lone surrogate, which is not valid Unicode") from None

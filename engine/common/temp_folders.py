@@ -1,6 +1,6 @@
-"""Folders below the spill directory: one for each session, pipe and publication, and what the dead left of them.
+"""Temporary folders below the spill directory: one for each session, pipe and publish.
 
-The directory may be anyone's, such as ``/tmp``: only what bears our name is ever removed.
+The spill directory may be shared, such as ``/tmp``: only folders with Tailrace's prefix are removed.
 """
 
 import os
@@ -18,9 +18,9 @@ _PREFIX = "tailrace-spill-"
 
 @contextmanager
 def spill_folder(parent: Path) -> Iterator[Path]:
-    """A new folder below ``parent``, gone at the end with all that is in it.
+    """A new folder below ``parent``, which is removed with its content at the end of the block.
 
-    Raises StoreUnavailable if it cannot be made: ``parent`` is a file, a broken link, full or read-only.
+    Raises StoreUnavailable if it cannot be created: ``parent`` is a file, a broken link, full or read-only.
     """
     try:
         make_folders(parent)
@@ -28,28 +28,28 @@ def spill_folder(parent: Path) -> Iterator[Path]:
     except OSError as error:
         raise StoreUnavailable(
             f"The spill directory cannot be used ({error.strerror}): set TAILRACE_SPILL_DIRECTORY to a directory "
-            "that the service may write."
+            "that the service can write to."
         ) from error
     try:
         yield Path(folder)
     finally:
         try:
-            os.rmdir(folder)  # noqa: PTH106  # without a Path, as is most often enough
+            os.rmdir(folder)  # noqa: PTH106  # cheaper than rmtree for the usual empty folder
         except OSError:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def abandoned(parent: Path, before: float) -> Iterator[tuple[Path, int]]:
-    """Folders in which nothing was written since ``before`` (seconds of the epoch), and the bytes of each."""
+def abandoned_folders(parent: Path, before: float) -> Iterator[tuple[Path, int]]:
+    """Folders without a write since ``before`` (seconds since the epoch), with the size of each in bytes."""
     for folder in parent.glob(f"{_PREFIX}*"):
-        # Others end beside us, and take theirs away.
-        found = [status for path in (folder, *_below(folder)) if (status := _status(path)) is not None]
-        if found and max(status.st_mtime for status in found) < before:
-            yield folder, sum(status.st_size for status in found[1:])
+        # Another process may remove its folder at the same time.
+        statuses = [status for path in (folder, *_below(folder)) if (status := _status(path)) is not None]
+        if statuses and max(status.st_mtime for status in statuses) < before:
+            yield folder, sum(status.st_size for status in statuses[1:])
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    # Not by Path.rglob, which fails when a folder is removed under it.
+    # Path.rglob fails if a folder is removed meanwhile.
     for base, folders, files in os.walk(folder):
         yield from (Path(base, name) for name in (*folders, *files))
 

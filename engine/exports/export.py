@@ -1,7 +1,4 @@
-"""Finished exports: what is known of one, and where it lies.
-
-``{workflow}/{exportId}.{ext}``, with what a receiver needs to check it in the object's metadata.
-"""
+"""Finished exports: their keys, ``{workflow}/{exportId}.{ext}``, and the metadata of their objects."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +10,7 @@ from engine.catalog.manifest import Run
 from engine.catalog.schema import Field as Column
 from engine.common.ids import ID, is_export_id, is_id
 from engine.errors import DocumentDamaged
-from engine.exports.leases import LONGEST
+from engine.exports.leases import MAX_RETENTION
 from engine.plan.planner import ExportPlan
 from engine.request.formats import FORMATS, Format
 from engine.stores.port import ObjectInfo
@@ -21,7 +18,10 @@ from engine.stores.port import ObjectInfo
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """One finished export. ``sha256`` is of the file's bytes, in hexadecimal; ``etag`` is the object's version."""
+    """A finished export. ``size`` is in bytes, ``sha256`` in hexadecimal; ``etag`` is the version of the object.
+
+    ``retained_until`` is the date of the object's metadata; a lease may have a later one (`engine.exports.leases`).
+    """
 
     export_id: str
     workflow_id: str
@@ -31,14 +31,14 @@ class Export:
     size: int
     sha256: str
     executed_at: datetime | None
-    kept_until: datetime
+    retained_until: datetime
     etag: str
     fields: tuple[Column, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ExportFile:
-    """One finished export as an object to read: what a download needs, and nothing of the run."""
+    """A finished export as a download needs it, without the run."""
 
     info: ObjectInfo
     export_id: str
@@ -48,7 +48,7 @@ class ExportFile:
 
 
 class ExportMetadata(BaseModel):
-    """What the object says of itself: values are text, names are lower case as HTTP headers may make them."""
+    """The metadata of an export's object. Values are text and names are lower case, since they travel as headers."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -58,24 +58,24 @@ class ExportMetadata(BaseModel):
     run: Annotated[str, Field(pattern=rf"^{ID.pattern}$")]
     format: Annotated[str, Field(pattern=rf"^({'|'.join(FORMATS)})$")]
     until: AwareDatetime | None = None
-    """Until when the object asks to stay; one without may go when it was made."""
+    """Until when the object is retained; one without a date, until it was made."""
     rowids: Literal["true", "false"] = "false"
 
 
 def export_key(workflow_id: str, export_id: str, format_: Format) -> str:
-    """The key of an export's object; both ids are checked ids."""
+    """The key of an export's file. Both ids must be valid."""
     return f"{workflow_id}/{export_id}.{format_.extension}"
 
 
 def is_export(key: str) -> bool:
-    """Whether an object of the exports is a finished file, and no ticket or lease."""
+    """Whether the key is of an export's file, rather than of its lease, its status document or another object."""
     workflow, _, name = key.partition("/")
     export_id, _, extension = name.partition(".")
     return is_id(workflow) and is_export_id(export_id) and extension in {row.extension for row in FORMATS.values()}
 
 
 def metadata_of(plan: ExportPlan, *, rows: int, sha256: str, until: datetime) -> dict[str, str]:
-    """What the object says of itself."""
+    """The metadata to store with an export's object."""
     return {
         "formatversion": "1",
         "rows": str(rows),
@@ -89,18 +89,18 @@ def metadata_of(plan: ExportPlan, *, rows: int, sha256: str, until: datetime) ->
 
 
 def read_metadata(info: ObjectInfo) -> ExportMetadata:
-    """The metadata of an export's object. Raises DocumentDamaged if they are missing, wrong or of a newer version."""
+    """The metadata of an export's object. Raises DocumentDamaged if it is missing, invalid or of a newer version."""
     try:
         return ExportMetadata.model_validate(info.metadata)
     except ValidationError as error:
         wrong = error.errors(include_input=False, include_url=False, include_context=False)[0]
         raise DocumentDamaged(
-            info.key, f"its metadata are not those of an export ({wrong['loc'][0]}: {wrong['msg']})"
+            info.key, f"its metadata is not that of an export ({wrong['loc'][0]}: {wrong['msg']})"
         ) from error
 
 
 def export_of(export_id: str, run: Run, info: ObjectInfo) -> Export:
-    """The export of a run, from its object. Raises DocumentDamaged."""
+    """The export of a run, from its object. Raises DocumentDamaged if the metadata cannot be read."""
     metadata = read_metadata(info)
     return Export(
         export_id=export_id,
@@ -111,22 +111,22 @@ def export_of(export_id: str, run: Run, info: ObjectInfo) -> Export:
         size=info.size,
         sha256=metadata.sha256,
         executed_at=run.executed_at,
-        kept_until=metadata.until or info.modified,
+        retained_until=metadata.until or info.modified,
         etag=info.etag,
         fields=run.table.written(row_ids=metadata.rowids == "true"),
     )
 
 
-def kept_until(info: ObjectInfo) -> datetime:
-    """Until when an export's object asks to stay; where its metadata are damaged, as long as any URL could live."""
+def retained_until(info: ObjectInfo) -> datetime:
+    """Until when an export's object is retained by its metadata; `MAX_RETENTION` after it was made if it is damaged."""
     try:
         return read_metadata(info).until or info.modified
     except DocumentDamaged:
-        return info.modified + LONGEST
+        return info.modified + MAX_RETENTION
 
 
 def file_of(export_id: str, info: ObjectInfo) -> ExportFile:
-    """The file that an export's object is. Raises DocumentDamaged."""
+    """The export of an object as a download needs it. Raises DocumentDamaged if the metadata cannot be read."""
     metadata = read_metadata(info)
     return ExportFile(
         info=info,

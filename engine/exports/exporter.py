@@ -1,4 +1,4 @@
-"""The one way from a request to a finished object: resolve, plan, copy, commit."""
+"""From a request to a finished export: resolve, plan, copy, commit."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -30,7 +30,7 @@ from engine.settings import DuckDBSettings
 from engine.stores.documents import LOG, log_damage
 from engine.stores.port import ObjectInfo, ObjectStore
 
-_RUN_DELETED = "The run was deleted while it was exported."
+_RUN_DELETED = "The run was deleted during the export."
 _NO_EXPORT = "There is no such export: it expired, was never made, or belongs to another team."
 
 
@@ -39,7 +39,11 @@ def _utc_now() -> datetime:
 
 
 class Exporter:
-    """Exports of published runs into one object store. Safe to use from many threads."""
+    """Exports published runs into an object store. May be used from any thread.
+
+    ``retention`` is how long a file is retained without a lease. Ranges have about ``range_bytes`` of Parquet. Without
+    a ``runner``, exports run in this process.
+    """
 
     def __init__(
         self,
@@ -49,7 +53,7 @@ class Exporter:
         *,
         clock: Callable[[], datetime] = _utc_now,
         range_bytes: int = TARGET_BYTES,
-        keep: timedelta = timedelta(days=1),
+        retention: timedelta = timedelta(days=1),
         runner: Runner | None = None,
         quota: TeamQuota | None = None,
     ) -> None:
@@ -58,17 +62,17 @@ class Exporter:
         self._runner = runner or LocalRunner(results.store, exports, settings)
         self._clock = clock
         self._range_bytes = range_bytes
-        self._keep = keep
+        self._retention = retention
         self._leases = Leases(exports)
         self._quota = quota
 
     def plan(self, request: ExportRequest, team: str) -> ExportPlan:
-        """Hold a request against the run that it names. Raises NotFound or InvalidRequest."""
+        """The plan of a request for a team. Raises NotFound, InvalidRequest, DocumentDamaged or StoreError."""
         run = self.results.resolve(request.workflow, request.run, team)
         return make_plan(request, run, now=self._clock().replace(microsecond=0), range_bytes=self._range_bytes)
 
     def prune_by_bloom(self, plan: ExportPlan, cancel: CancelToken) -> ExportPlan:
-        """The plan without the row groups whose Bloom filter has none of its row ids.
+        """The plan without the row groups whose Bloom filter excludes all requested row ids.
 
         Raises SourceDamaged, Cancelled or StoreUnavailable.
         """
@@ -81,10 +85,10 @@ class Exporter:
         return with_row_groups(plan, mask, range_bytes=self._range_bytes)
 
     def finished(self, plan: ExportPlan) -> Export | None:
-        """The export of a plan if its object is there already, and can be read.
+        """The export of a plan if its object exists and can be read, or None.
 
-        An object that is archived, or whose metadata are damaged, is removed: the export is made anew. Raises
-        StoreUnavailable if opening it fails for another reason, which a download would meet too.
+        An object that is archived, or whose metadata is damaged, is removed, so that the export can be made again.
+        Raises StoreUnavailable if it cannot be opened for another reason.
         """
         info = self._exports.head(export_key(plan.run.workflow_id, plan.export_id, plan.request.format))
         if info is None:
@@ -93,7 +97,7 @@ class Exporter:
             export = export_of(plan.export_id, plan.run, info)
             self._open(info)
         except (DocumentDamaged, ObjectArchived) as error:
-            LOG.warning("Removed an export that cannot be read, to make it anew: %s. %s", info.key, error.message)
+            LOG.warning("Removed an unreadable export, to make it again: %s. %s", info.key, error.message)
             self._exports.delete(info.key, etag=info.etag)
             return None
         except (ObjectMissing, ObjectChanged):
@@ -101,29 +105,29 @@ class Exporter:
         return export
 
     def export(
-        self, plan: ExportPlan, cancel: CancelToken, progress: Progress | None = None, *, looked: bool = False
+        self, plan: ExportPlan, cancel: CancelToken, progress: Progress | None = None, *, known_missing: bool = False
     ) -> Export:
-        """The finished export of a plan: the object that is there already, or a new one.
+        """The finished export of a plan: the existing object, or a new one.
 
-        ``looked``: `finished` has just said that there is none, and one that comes meanwhile is found by the commit.
-        Raises LimitExceeded, QuotaExceeded, SourceDamaged, Cancelled, ClusterUnavailable or StoreError; then nothing
-        of it is visible.
+        ``known_missing`` skips the lookup if `finished` has just returned None; the commit finds an object that another
+        process has made since. Raises NotFound if the run was deleted, LimitExceeded, QuotaExceeded, SourceDamaged,
+        Cancelled, ClusterUnavailable or StoreError; then no part of the file is visible.
         """
-        found = None if looked else self.finished(plan)
-        if found is not None:
-            return found
+        existing = None if known_missing else self.finished(plan)
+        if existing is not None:
+            return existing
         key = export_key(plan.run.workflow_id, plan.export_id, plan.request.format)
         return export_of(plan.export_id, plan.run, self._write(plan, key, cancel, progress or Progress()))
 
-    def keep(self, export: Export, until: datetime) -> bool:
-        """Keep a finished export at least until then; False if it was swept away meanwhile and has to be made anew."""
-        if until <= export.kept_until:
+    def retain(self, export: Export, until: datetime) -> bool:
+        """Retain a finished export at least until then; False if a sweep has removed it, so it must be made again."""
+        if until <= export.retained_until:
             return True
         key = export_key(export.workflow_id, export.export_id, export.format)
         return self._leases.extend(key, export.etag, until)
 
     def describe(self, workflow_id: str, export_id: str) -> Export | None:
-        """A finished export by its id alone, or None; an archived one has to be made anew, and counts as none."""
+        """A finished export by its id, or None if there is none, it is archived or its run was deleted."""
         try:
             file = self.find(workflow_id, export_id)
             self._open(file.info)
@@ -133,9 +137,9 @@ class Exporter:
         return None if run is None else export_of(export_id, run, file.info)
 
     def find(self, workflow_id: str, export_id: str, format_name: str | None = None) -> ExportFile:
-        """A finished export by its id, in that format or whichever there is.
+        """The file of a finished export by its id, in that format or in any.
 
-        Raises NotFound, also if its metadata are damaged.
+        Raises NotFound, also if its metadata is damaged.
         """
         if not is_id(workflow_id) or not is_export_id(export_id):
             raise NotFound(_NO_EXPORT)
@@ -150,18 +154,18 @@ class Exporter:
         raise NotFound(_NO_EXPORT)
 
     def check_readable(self, file: ExportFile) -> None:
-        """Open a file and read its first byte. Raises StoreError as a download would."""
+        """Read the first byte of a file. Raises StoreError as a download would."""
         self._open(file.info)
 
     def check_owner(self, workflow_id: str, team: str) -> None:
-        """Raise NotFound, in the words of `find`, unless the workflow is that team's."""
+        """Raise NotFound, with the message of `find`, unless the team owns the workflow."""
         workflow = self.results.workflow(workflow_id)
         if workflow is None or workflow.team != team:
             raise NotFound(_NO_EXPORT)
 
     @property
     def exports(self) -> ObjectStore:
-        """Where finished exports lie."""
+        """The store of finished exports."""
         return self._exports
 
     def _open(self, info: ObjectInfo) -> None:
@@ -180,28 +184,28 @@ class Exporter:
                 raise NotFound(_RUN_DELETED) from error
             raise error if isinstance(error, SourceDamaged) else SourceDamaged(PART_CHANGED) from error
         if not is_exportable(self.results, plan.run):
-            # Deleted since the request was planned: who deleted it may have looked for its exports before this one.
+            # It was deleted after the request was planned, and the deletion may have missed this export.
             self._exports.delete(key)
             raise NotFound(_RUN_DELETED)
         return info
 
     def _commit(self, plan: ExportPlan, key: str, staged: Staged, cancel: CancelToken) -> ObjectInfo:
         if plan.is_full_run and staged.rows != plan.run.rows:
-            raise SourceDamaged("The run holds another number of rows than its description says.")
-        # Reads of a store are pinned to the version; files of a directory can be replaced while they are read.
+            raise SourceDamaged(f"The run has {staged.rows:,} rows; its manifest says {plan.run.rows:,}.")
+        # Files of a directory could have been replaced while they were read; reads from a store name the version.
         self.results.check_parts(plan.run)
         if self._quota is not None:
             self._quota.check(plan.run.workflow_id, staged.size)
         cancel.raise_if_cancelled()
-        metadata = metadata_of(plan, rows=staged.rows, sha256=staged.sha256, until=self._clock() + self._keep)
+        metadata = metadata_of(plan, rows=staged.rows, sha256=staged.sha256, until=self._clock() + self._retention)
         try:
             info = staged.commit(metadata)
         except ObjectExists:
-            # Someone else made the same object meanwhile; equal requests give equal bytes.
+            # Another process has made the same object; equal requests give equal bytes.
             existing = self._exports.head(key)
             if existing is None:
                 raise
             return existing
         if info.size != staged.size:
-            raise SourceDamaged("The store holds another number of bytes than it was given.")
+            raise SourceDamaged("Size mismatch after upload.")
         return info

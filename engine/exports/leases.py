@@ -1,86 +1,94 @@
-"""How long a finished export has to stay: as long as the last URL that was given out for it.
+"""Leases: how long a finished export is retained, which is until the last URL signed for it expires.
 
-The object says so itself (``until`` in its metadata). Whoever gives out a URL that lives longer writes a lease beside
-it, ``{key}.lease.json``; a sweeper that finds both over writes there which version of the object it is about to remove,
-and then removes that version. Each change is a compare-and-swap, so a URL is never given out for what is about to go;
-and however late a sweeper is, it takes nothing that was made since it looked.
+The metadata of the export's object has a first date (``until``). Before a URL that expires later is signed, a lease
+with the later date is written beside the object, ``{key}.lease.json``. When both dates have passed, a sweep marks the
+version of the object for deletion in the lease, then removes that version. Every change of a lease is a
+compare-and-swap, so no URL is signed for an object that is about to be removed, and a slow sweep never removes a newer
+version.
 """
 
 from datetime import datetime, timedelta
 from typing import Literal
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from engine.stores.documents import Document, Documents
 from engine.stores.port import ObjectInfo, ObjectStore
 
 SUFFIX = ".lease.json"
 
-LONGEST = timedelta(days=7)
-"""No URL lives longer (TAILRACE_URL_TTL_SECONDS), so no lease or export that cannot be read is needed longer."""
+MAX_RETENTION = timedelta(days=7)
+"""The maximum of TAILRACE_URL_TTL_SECONDS: how long an export is retained whose lease or metadata is damaged."""
 
 
 class Lease(Document):
-    """Until when an object has to stay; ``retired`` is the ETag of a version that a sweeper is about to remove."""
+    """Until when an object is retained; ``deletion_mark`` is the ETag of the version that a sweep is removing."""
 
     format_version: Literal[1] = 1
     until: AwareDatetime
-    retired: str | None = None
+    # The member keeps the name that stored leases have.
+    deletion_mark: str | None = Field(default=None, validation_alias="retired", serialization_alias="retired")
 
 
 class Leases:
-    """Leases in the store of the exports. A damaged one counts as the longest that could have been written."""
+    """Leases in the exports store. A damaged lease counts as one of `MAX_RETENTION`. Methods raise StoreError."""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
-        self._documents = Documents(store, Lease, substitute=_longest)
+        self._documents = Documents(store, Lease, substitute=_max_lease)
 
     def extend(self, key: str, etag: str, until: datetime) -> bool:
-        """Keep that version of the object at least until then; False if a sweeper was faster, and it is gone now."""
+        """Retain that version of the object at least until then; False if it was removed, or marked for deletion.
+
+        A marked version is removed.
+        """
 
         def extended(lease: Lease | None) -> Lease:
-            # The mark of an older version is over, and is dropped.
-            enough = lease is not None and (lease.until >= until or lease.retired == etag)
+            # The deletion mark of an older version is obsolete and is dropped.
+            enough = lease is not None and (lease.until >= until or lease.deletion_mark == etag)
             return lease if lease is not None and enough else Lease(until=until)
 
         lease = self._documents.update(key + SUFFIX, extended)
-        if lease is not None and lease.retired == etag:
-            self.remove(key, etag)
+        if lease is not None and lease.deletion_mark == etag:
+            self.remove_marked(key, etag)
             return False
-        # No sweeper takes it from here on, but one may have been done before.
+        # No sweep removes it from here on, but one may have done so before.
         info = self._store.head(key)
         return info is not None and info.etag == etag
 
-    def retire(self, key: str, etag: str, kept_until: datetime, now: datetime) -> bool:
-        """Mark that version if nobody needs it any more; ``kept_until`` is what the object itself says."""
+    def mark_for_deletion(self, key: str, etag: str, retained_until: datetime, now: datetime) -> bool:
+        """Mark that version for deletion if it has expired; False if it has not.
+
+        ``retained_until`` is the date of the object's own metadata.
+        """
 
         def marked(lease: Lease | None) -> Lease | None:
-            if (lease is not None and lease.retired == etag) or not _is_over(lease, etag, kept_until, now):
+            if (lease is not None and lease.deletion_mark == etag) or not _expired(lease, etag, retained_until, now):
                 return lease
-            return Lease(until=now, retired=etag)
+            return Lease(until=now, deletion_mark=etag)
 
         lease = self._documents.update(key + SUFFIX, marked)
-        return lease is not None and lease.retired == etag
+        return lease is not None and lease.deletion_mark == etag
 
-    def is_over(self, key: str, etag: str, kept_until: datetime, now: datetime) -> bool:
-        """What `retire` would say if nobody was faster; it marks nothing."""
+    def has_expired(self, key: str, etag: str, retained_until: datetime, now: datetime) -> bool:
+        """Whether `mark_for_deletion` would mark that version now; changes nothing."""
         found = self._documents.find(key + SUFFIX)
-        return _is_over(found.document if found else None, etag, kept_until, now)
+        return _expired(found.document if found else None, etag, retained_until, now)
 
-    def remove(self, key: str, etag: str) -> bool:
-        """Remove a retired version, and its mark after it; False if somebody else did."""
+    def remove_marked(self, key: str, etag: str) -> bool:
+        """Remove a version that is marked for deletion, then its lease; False if another process removed it."""
         removed = self._store.delete(key, etag=etag)
         found = self._documents.find(key + SUFFIX)
-        if found is not None and found.document.retired == etag:
+        if found is not None and found.document.deletion_mark == etag:
             self._store.delete(key + SUFFIX, etag=found.etag)
         return removed
 
 
-def _longest(info: ObjectInfo) -> Lease:
-    return Lease(until=info.modified + LONGEST)
+def _max_lease(info: ObjectInfo) -> Lease:
+    return Lease(until=info.modified + MAX_RETENTION)
 
 
-def _is_over(lease: Lease | None, etag: str, kept_until: datetime, now: datetime) -> bool:
+def _expired(lease: Lease | None, etag: str, retained_until: datetime, now: datetime) -> bool:
     if lease is None:
-        return kept_until <= now
-    return lease.retired == etag or max(lease.until, kept_until) <= now
+        return retained_until <= now
+    return lease.deletion_mark == etag or max(lease.until, retained_until) <= now

@@ -1,20 +1,15 @@
-"""A bound on the bytes of a team's finished exports."""
+"""The quota: a limit on the bytes of a team's finished exports."""
 
-import re
+from collections import Counter
 
 from engine.catalog.catalog import ResultStore
-from engine.common.ids import EXPORT_ID, ID
-from engine.errors import QuotaExceeded, SourceDamaged
-from engine.request.formats import FORMATS
+from engine.errors import QuotaExceeded
+from engine.exports.export import is_export
 from engine.stores.port import ObjectStore
-
-_EXTENSIONS = "|".join(re.escape(format_.extension) for format_ in FORMATS.values())
-_FILE = re.compile(rf"({ID.pattern})/{EXPORT_ID.pattern}\.({_EXTENSIONS})", re.ASCII)
-"""Without the documents beside the files: they are small, and go by themselves."""
 
 
 class TeamQuota:
-    """The limit of each team. Exports that end at the same moment can exceed it together, each by itself not."""
+    """The same limit for each team, in bytes. Exports that end at the same moment can exceed it together."""
 
     def __init__(self, results: ResultStore, exports: ObjectStore, limit_bytes: int) -> None:
         self._results = results
@@ -22,9 +17,9 @@ class TeamQuota:
         self._limit = limit_bytes
 
     def check(self, workflow_id: str, new_bytes: int = 0) -> None:
-        """Raise QuotaExceeded unless the owner of the workflow has room for that many bytes more.
+        """Raise QuotaExceeded unless ``new_bytes`` more fit into the quota of the workflow's owner, or StoreError.
 
-        It lists the exports of all teams, and reads the description of each workflow that has some. Raises StoreError.
+        Lists the exports of all teams, and reads the document of each workflow that has exports.
         """
         team = self._team_of(workflow_id)
         used = 0 if team is None else self._used_by(team)
@@ -32,23 +27,19 @@ class TeamQuota:
             needed = f", and this one needs {new_bytes:,}" if new_bytes else ""
             raise QuotaExceeded(
                 f"The finished exports of team {team} take {used:,} of {self._limit:,} bytes{needed}: "
-                "wait until some have expired and were swept, or narrow the export.",
+                "wait until some have expired and been swept, or narrow the export.",
                 limit=self._limit,
                 used=used,
             )
 
     def _used_by(self, team: str) -> int:
-        sizes: dict[str, int] = {}
+        # Leases and status documents are small, and do not count.
+        sizes: Counter[str] = Counter()
         for info in self._exports.list(""):
-            found = _FILE.fullmatch(info.key)
-            if found is not None:
-                sizes[found[1]] = sizes.get(found[1], 0) + info.size
+            if is_export(info.key):
+                sizes[info.key.partition("/")[0]] += info.size
         return sum(size for workflow_id, size in sizes.items() if self._team_of(workflow_id) == team)
 
     def _team_of(self, workflow_id: str) -> str | None:
-        try:
-            workflow = self._results.workflow(workflow_id)
-        except SourceDamaged:
-            # Nobody can export from it, and it must not keep others from theirs.
-            return None
+        workflow = self._results.workflow(workflow_id)
         return None if workflow is None else workflow.team

@@ -1,4 +1,4 @@
-"""Whether what an export needs answers: both stores, and DuckDB."""
+"""The readiness check: whether both stores and DuckDB respond."""
 
 from collections.abc import Callable
 
@@ -9,11 +9,11 @@ from engine.exports.exporter import Exporter
 
 
 def readiness(exporter: Exporter) -> dict[str, Exception | None]:
-    """What was asked, and the error of each that did not answer."""
+    """The error of each dependency by name; None for one that responds."""
     checks: dict[str, Callable[[], None]] = {
         "results": exporter.results.store.check,
         "exports": exporter.exports.check,
-        "duckdb": _ask_duckdb,
+        "duckdb": _check_duckdb,
     }
     return {name: _error_of(check) for name, check in checks.items()}
 
@@ -26,6 +26,6 @@ def _error_of(check: Callable[[], None]) -> Exception | None:
     return None
 
 
-def _ask_duckdb() -> None:
+def _check_duckdb() -> None:
     with duckdb.connect() as connection:
         connection.execute("SELECT 1")

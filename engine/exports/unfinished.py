@@ -1,4 +1,4 @@
-"""What deleters and publishers left when they were killed: found by a sweep, and completed or removed."""
+"""Changes of the catalog that were interrupted because their process was killed. A sweep completes or removes them."""
 
 from collections import Counter
 from datetime import datetime
@@ -11,20 +11,24 @@ from engine.exports.deletion import Deletion
 from engine.stores.port import ObjectInfo, ObjectStore
 
 
-class Unfinished:
-    """One pass over the documents of a result store. What a publisher may still be at work on is ``forgotten`` then."""
+class InterruptedChanges:
+    """One pass over the documents of a results store. A publisher may still be at work on what is newer than
+    ``abandoned_before``. ``dry_run`` only counts.
+    """
 
-    def __init__(self, results: ResultStore, exports: ObjectStore, *, forgotten: datetime, dry: bool) -> None:
+    def __init__(
+        self, results: ResultStore, exports: ObjectStore, *, abandoned_before: datetime, dry_run: bool
+    ) -> None:
         self._results = results
         self._deletion = Deletion(results, exports)
         self._removal = Removal(results)
-        self._forgotten = forgotten
-        self._dry = dry
+        self._abandoned_before = abandoned_before
+        self._dry_run = dry_run
         self.damaged: list[str] = []
-        """Workflows whose description cannot be read; nothing of them is changed."""
+        """The folders of workflows whose document cannot be read; nothing in them is changed."""
 
     def complete(self) -> Counter[str]:
-        """Complete deletions, and remove runs that no workflow will ever have; how many, by kind."""
+        """Complete deletions and remove runs without a workflow; returns the numbers by kind. Raises StoreError."""
         removed: Counter[str] = Counter()
         for workflow_id, manifests in self._documents().items():
             try:
@@ -34,16 +38,16 @@ class Unfinished:
                 continue
             if workflow is not None and workflow.deleted:
                 removed["deleted workflows"] += 1
-                if not self._dry:
+                if not self._dry_run:
                     self._deletion.complete(workflow_id)
                 continue
             removed["lost runs"] += sum(self._remove_lost(workflow_id, info, workflow) for info in manifests)
-            if workflow is not None and not self._dry:
-                self._removal.repoint(workflow_id)
+            if workflow is not None and not self._dry_run:
+                self._removal.correct_latest(workflow_id)
         return +removed
 
     def _documents(self) -> dict[str, list[ObjectInfo]]:
-        """The manifests of each workflow."""
+        """The manifests by workflow id."""
         found: dict[str, list[ObjectInfo]] = {}
         for info in self._results.store.list("workflow="):
             workflow_id, _, name = info.key.removeprefix("workflow=").partition("/")
@@ -54,8 +58,8 @@ class Unfinished:
         return found
 
     def _remove_lost(self, workflow_id: str, manifest: ObjectInfo, workflow: Workflow | None) -> bool:
-        """A run whose publisher was killed before it began the workflow, or had lost it to another team."""
-        if manifest.modified >= self._forgotten:
+        """Remove a run whose publisher was killed before it wrote the workflow, or lost it to another team."""
+        if manifest.modified >= self._abandoned_before:
             return False
         try:
             run = self._results.run(workflow_id, manifest.key.split("/")[1].removeprefix("run="))
@@ -64,33 +68,33 @@ class Unfinished:
             return False
         if run is None or (workflow is not None and run.team in (None, workflow.team)):
             return False
-        if not self._dry:
+        if not self._dry_run:
             self._removal.remove_run(run)
         return True
 
 
 class RunVersions:
-    """Which publication of each run is there, looked up once."""
+    """The current publication of each run; each is looked up once."""
 
     def __init__(self, results: ResultStore) -> None:
         self._results = results
         self._found: dict[tuple[str, str], str | None] = {}
 
-    def deleted(self, export: ObjectInfo) -> bool:
-        """Whether an export is of a run that was deleted: it is gone from its workflow, or was published anew."""
+    def was_deleted(self, export: ObjectInfo) -> bool:
+        """Whether an export's run was deleted: its workflow no longer has it, or it was published again."""
         run_id, version = export.metadata.get("run"), export.metadata.get("version")
         if run_id is None:
             return False
         pair = export.key.partition("/")[0], run_id
         if pair not in self._found:
             self._found[pair] = self._version(*pair)
-        there = self._found[pair]
-        return there is None or bool(there and version and there != version)
+        current = self._found[pair]
+        return current is None or bool(current and version and current != version)
 
     def _version(self, workflow_id: str, run_id: str) -> str | None:
-        """Empty where it is not known; None for a run that was deleted.
+        """The version of a run: None if it was deleted, empty if that is unknown.
 
-        Without the workflow nothing is known: the store may be another one than that of the exports.
+        It is unknown without the workflow's document: the exports may be of another results store.
         """
         info = self._results.store.head(run_key(workflow_id, run_id))
         if info is not None:

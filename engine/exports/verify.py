@@ -1,6 +1,6 @@
-"""Every byte of what is published or exported, held against what was promised of it.
+"""Verification: reads every byte of runs and exports, and compares their hashes with the recorded ones.
 
-Exports check the version of each part, which is cheap; a bit that the disk has flipped is found by its hash alone.
+An export only checks the version of each part; a bit that has flipped on the disk is found by the hash alone.
 """
 
 import hashlib
@@ -20,24 +20,24 @@ from engine.stores.documents import Documents
 from engine.stores.port import ObjectInfo, ObjectStore
 
 _MAX_UNAVAILABLE = 5
-"""So many objects in a row that the store does not give: it is the store that is unavailable."""
+"""Consecutive objects that cannot be read before the whole store counts as unavailable."""
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
-    """One object: its key, its bytes, and what is wrong with it (None if nothing is)."""
+class CheckedObject:
+    """The result for one object; ``size`` is in bytes, ``problem`` is None for an intact object."""
 
     key: str
     size: int
-    wrong: str | None
+    problem: str | None
 
 
 def verify_results(
     results: ResultStore, workflow_id: str | None = None, run_id: str | None = None
-) -> Iterator[Checked]:
-    """The objects of every run, of one workflow or all, and of documents those that are damaged.
+) -> Iterator[CheckedObject]:
+    """Check the objects of every run, of one workflow or all; yields each object, and each damaged document.
 
-    Raises StoreUnavailable.
+    Raises StoreUnavailable if the store as a whole does not respond.
     """
     for info in results.store.list("workflow=" if workflow_id is None else f"workflow={workflow_id}/"):
         folder, *names = info.key.split("/")
@@ -50,75 +50,75 @@ def verify_results(
                 if run is not None:
                     yield from verify_run(results, run)
         except DocumentDamaged as error:
-            yield Checked(info.key, info.size, error.reason)
+            yield CheckedObject(info.key, info.size, error.reason)
 
 
-def verify_run(results: ResultStore, run: Run) -> Iterator[Checked]:
-    """The objects of a run, against its manifest. Raises StoreUnavailable if the store as a whole does not answer."""
-    return _each((part.key, part.bytes, partial(_check_part, results.store, part)) for part in run.objects)
+def verify_run(results: ResultStore, run: Run) -> Iterator[CheckedObject]:
+    """Check the objects of a run against its manifest. Raises StoreUnavailable as `verify_results` does."""
+    return _check_each((part.key, part.bytes, partial(_check_part, results.store, part)) for part in run.objects)
 
 
-def verify_exports(exports: ObjectStore, workflow_id: str | None = None) -> Iterator[Checked]:
-    """Finished exports, of one workflow or all, against the hash that was given out, and damaged leases and tickets.
+def verify_exports(exports: ObjectStore, workflow_id: str | None = None) -> Iterator[CheckedObject]:
+    """Check the finished exports of one workflow or all; yields each export, and each damaged lease and status.
 
-    Raises StoreUnavailable if the store as a whole does not answer.
+    Raises StoreUnavailable as `verify_results` does.
     """
     listed = exports.list("" if workflow_id is None else f"{workflow_id}/")
-    return _each((info.key, info.size, partial(_check_export, exports, info.key)) for info in listed)
+    return _check_each((info.key, info.size, partial(_check_export, exports, info.key)) for info in listed)
 
 
-def _each(objects: Iterable[tuple[str, int, Callable[[], Checked | None]]]) -> Iterator[Checked]:
-    """What the checks find; one object that is damaged or unavailable does not stop those after it."""
+def _check_each(objects: Iterable[tuple[str, int, Callable[[], CheckedObject | None]]]) -> Iterator[CheckedObject]:
+    """Run the checks; a damaged or unavailable object does not stop the rest."""
     unavailable = 0
     for key, size, check in objects:
         try:
             checked = check()
             unavailable = 0
         except DocumentDamaged as error:
-            checked = Checked(key, size, error.reason)
+            checked = CheckedObject(key, size, error.reason)
         except StoreUnavailable as error:
             unavailable += not isinstance(error, ObjectUnreadable)
             if unavailable == _MAX_UNAVAILABLE:
                 raise
-            checked = Checked(key, size, f"it is unavailable: {error.message.rstrip('.')}")
+            checked = CheckedObject(key, size, f"it is unavailable: {error.message.rstrip('.')}")
         if checked is not None:
             yield checked
 
 
-def _check_part(store: ObjectStore, part: RunObject) -> Checked:
+def _check_part(store: ObjectStore, part: RunObject) -> CheckedObject:
     info = store.head(part.key)
     if info is None:
-        wrong: str | None = "it is missing"
+        problem: str | None = "it is missing"
     elif info.size != part.bytes:
-        wrong = f"it has {info.size} bytes, and was published with {part.bytes}"
+        problem = f"it has {info.size:,} bytes and was published with {part.bytes:,}"
     else:
-        wrong = _wrong_bytes(store, info, part.sha256, "published")
-        if wrong is None and info.etag != part.etag:
-            wrong = "its bytes are right, but it was written anew: exports take it for another version"
-    return Checked(part.key, part.bytes, wrong)
+        problem = _hash_problem(store, info, part.sha256, "published")
+        if problem is None and info.etag != part.etag:
+            problem = "its bytes are correct, but it was rewritten, so exports refuse it as another version"
+    return CheckedObject(part.key, part.bytes, problem)
 
 
-def _check_export(exports: ObjectStore, key: str) -> Checked | None:
-    """None for what is no export, and for a lease or ticket that is as it should be. Raises DocumentDamaged."""
+def _check_export(exports: ObjectStore, key: str) -> CheckedObject | None:
+    """The result for an export; None for an intact lease or status and for other objects. Raises DocumentDamaged."""
     if key.endswith(LEASE) and is_export(key.removesuffix(LEASE)):
         Documents(exports, Lease).load(key)
     elif key.endswith(TICKET):
         Documents(exports, Ticket).load(key)
     elif is_export(key) and (info := exports.head(key)) is not None:
-        return Checked(key, info.size, _wrong_bytes(exports, info, read_metadata(info).sha256, "promised"))
+        return CheckedObject(key, info.size, _hash_problem(exports, info, read_metadata(info).sha256, "exported"))
     return None
 
 
-def _wrong_bytes(store: ObjectStore, info: ObjectInfo, sha256: str, how: str) -> str | None:
-    """What is wrong with the bytes of a version. Raises StoreUnavailable."""
+def _hash_problem(store: ObjectStore, info: ObjectInfo, sha256: str, how: str) -> str | None:
+    """Why the bytes of a version do not have that hash, or None if they do. Raises StoreUnavailable."""
     digest = hashlib.sha256()
     try:
         for chunk in store.stream(info.key, start=0, length=info.size, etag=info.etag):
             digest.update(chunk)
     except ObjectMissing:
-        return "it was removed while it was read"
+        return "it was removed while it was being read"
     except StoreUnavailable:
         raise
     except StoreError as error:
         return f"it cannot be read to its end: {error.message.rstrip('.')}"
-    return None if digest.hexdigest() == sha256 else f"its bytes are others than those that were {how}"
+    return None if digest.hexdigest() == sha256 else f"its bytes differ from those that were {how}"

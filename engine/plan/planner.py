@@ -7,7 +7,7 @@ from engine.catalog.manifest import Run
 from engine.catalog.schema import ROW_ID, Field, Reference
 from engine.catalog.types import TEXT, Family
 from engine.common.ids import export_id
-from engine.errors import InvalidFilter, InvalidRequest, shown
+from engine.errors import InvalidFilter, InvalidRequest, quoted_excerpt
 from engine.plan.conditions import Condition, read_condition
 from engine.plan.pruning import Bounds, ValueBounds, bounds_of, prune
 from engine.plan.ranges import (
@@ -130,7 +130,9 @@ def _found(run: Run, path: str, error: type[InvalidRequest], parameter: str, ent
     found = run.table.find(path)
     if found is None:
         names = ", ".join(field.name for field in run.table.delivered[:50])
-        raise error(f"{entry}: there is no field {shown(path)}. Fields: {names}.", parameter=parameter, entry=entry)
+        raise error(
+            f"{entry}: there is no field {quoted_excerpt(path)}. Fields: {names}.", parameter=parameter, entry=entry
+        )
     return found
 
 

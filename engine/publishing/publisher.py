@@ -14,7 +14,7 @@ from pathlib import Path
 
 import duckdb
 
-from engine.catalog.catalog import PART, ROW_ID_FILTERS, ResultStore
+from engine.catalog.catalog import PART_SUFFIX, ROW_ID_FILTERS_SUFFIX, ResultStore
 from engine.catalog.commits import Commits, already_published
 from engine.catalog.manifest import Part, RowGroup, Run, RunObject, State, run_prefix
 from engine.catalog.removal import Removal
@@ -232,7 +232,7 @@ class Publisher:
         cancel: CancelToken,
         progress: PublishProgress,
     ) -> Part:
-        groups, key = spooled.parts[path], name + PART
+        groups, key = spooled.parts[path], name + PART_SUFFIX
         keys.append(key)
         with (
             path.open("rb") as file,
@@ -250,7 +250,7 @@ class Publisher:
             sha256=stream.sha256,
             etag=info.etag,
             row_groups=groups,
-            row_id_filters=self._upload_filters(spooled, path, name + ROW_ID_FILTERS, keys),
+            row_id_filters=self._upload_filters(spooled, path, name + ROW_ID_FILTERS_SUFFIX, keys),
         )
 
     def _upload_filters(self, spooled: "_Spooled", path: Path, key: str, keys: list[str]) -> RunObject | None:

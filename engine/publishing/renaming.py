@@ -7,7 +7,7 @@ from engine.catalog.field_names import check_names
 from engine.catalog.schema import Field
 from engine.catalog.types import ColumnType
 from engine.common.quoting import identifier
-from engine.errors import InvalidInput, shown
+from engine.errors import InvalidInput, quoted_excerpt
 
 
 class _Files(Protocol):
@@ -32,7 +32,7 @@ def check_all_found(found: Iterable[str], new_names: Mapping[str, str]) -> None:
     """Raise InvalidInput if a column that is to be renamed is in none of the files."""
     missing = new_names.keys() - set(found)
     if missing:
-        raise InvalidInput(f"--rename: the files have no column {shown(min(missing))}.")
+        raise InvalidInput(f"--rename: the files have no column {quoted_excerpt(min(missing))}.")
 
 
 class RenamedFiles:

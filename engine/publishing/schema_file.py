@@ -25,7 +25,7 @@ from pydantic import Field as Member
 from engine.catalog.schema import DATA_TYPES, Field, data_type_of
 from engine.catalog.types import BIGINT, DOUBLE, JSON, ColumnType, Family
 from engine.common.json_depth import loads_within
-from engine.errors import InvalidInput, shown
+from engine.errors import InvalidInput, quoted_excerpt
 
 _MAX_DEPTH = 200
 """Two brackets for each level of a type, of which `engine.catalog.types` allows fewer, and one around all."""
@@ -86,8 +86,8 @@ def _check(fields: tuple[Declared, ...]) -> None:
             )
         if field.type is not None and (field.data_type != "NUMBER" or _number_type(field.type) is None):
             raise InvalidInput(
-                f"The field {field.name} has the type {shown(field.type)}: only a NUMBER has a type, which is DOUBLE, "
-                "BIGINT or DECIMAL(precision,scale) of at most 38 digits."
+                f"The field {field.name} has the type {quoted_excerpt(field.type)}: only a NUMBER has a type, "
+                "which is DOUBLE, BIGINT or DECIMAL(precision,scale) of at most 38 digits."
             )
         _check(field.fields or ())
         if field.items is not None:

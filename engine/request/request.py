@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.errors import InvalidFilter, InvalidRequest, shown
+from engine.errors import InvalidFilter, InvalidRequest, quoted_excerpt
 from engine.request.formats import DELIMITERS, FORMATS, Format
 from engine.request.operators import OPERATORS, Operator, ValueShape
 
@@ -78,12 +78,14 @@ def _read_filter(place: str, entry: object) -> Filter:
         raise _invalid(place, 'is an object like {"field": "price", "operator": "GREATER_THAN", "value": 100}')
     unknown = sorted(entry.keys() - _MEMBERS)
     if unknown:
-        raise _invalid(place, f"has the unknown member {shown(unknown[0])}: only field, operator and value are read")
+        raise _invalid(
+            place, f"has the unknown member {quoted_excerpt(unknown[0])}: only field, operator and value are read"
+        )
     field, name = entry.get("field"), entry.get("operator")
     if not isinstance(field, str) or not field:
         raise _invalid(place, "needs a field: the name of a column, as a non-empty string")
     if not isinstance(name, str) or name not in OPERATORS:
-        raise _invalid(place, f"has the unknown operator {shown(name)}: use one of {', '.join(OPERATORS)}")
+        raise _invalid(place, f"has the unknown operator {quoted_excerpt(name)}: use one of {', '.join(OPERATORS)}")
     operator, value = OPERATORS[name], entry.get("value")
     if operator.value is ValueShape.NONE:
         if value is not None:

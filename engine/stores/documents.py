@@ -1,8 +1,8 @@
-"""JSON documents in an object store: workflows, runs, leases, tickets and markers are all read and changed here.
+"""JSON documents in an object store: workflows, runs, leases, export statuses and markers.
 
-A document can be damaged: cut, empty, not JSON, of other types, of a newer version, under another document's name.
-`Documents.load` raises `DocumentDamaged` then. Where one damaged document must not stop the work on the others,
-`Documents.read` skips it and logs its key instead.
+A document is damaged if it is truncated, empty, not JSON, invalid, of a newer version, or another document's.
+`Documents.load` then raises `DocumentDamaged`. Where one damaged document must not stop the work on others,
+`Documents.read` logs its key and returns None.
 """
 
 import json
@@ -29,7 +29,7 @@ from engine.stores.port import ObjectInfo, ObjectStore
 LOG = logging.getLogger("tailrace")
 
 MAX_SMALL_BYTES = 1024 * 1024
-"""A document that is longer is damaged, unless its kind allows more."""
+"""The default maximum size of a document; a larger one is damaged."""
 
 _JSON = "application/json"
 _ATTEMPTS = 20
@@ -41,7 +41,7 @@ _CONTENDED = "Too many concurrent changes to the same document; try again."
 
 
 class Document(BaseModel):
-    """A JSON document. Each kind has a member ``format_version: Literal[1] = 1``; other versions do not parse."""
+    """A JSON document. Each kind has a member ``format_version: Literal[1] = 1``; other versions are damaged."""
 
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
 
@@ -49,8 +49,8 @@ class Document(BaseModel):
         """The document as JSON text."""
         return self.model_dump_json(by_alias=True).encode()
 
-    def belongs_at(self, key: str) -> bool:  # noqa: ARG002  # kinds that know their ids look at it
-        """Whether a document of this content can lie at that key."""
+    def belongs_at(self, key: str) -> bool:  # noqa: ARG002  # for subclasses
+        """Whether a document with this content may have that key."""
         return True
 
 
@@ -59,21 +59,21 @@ DocumentT = TypeVar("DocumentT", bound=Document)
 
 @dataclass(frozen=True, slots=True)
 class Version(Generic[DocumentT]):
-    """A document as it was read; ``etag`` is what a conditional change of it needs."""
+    """A document with the ETag of the object that it was read from."""
 
     document: DocumentT
     etag: str
 
 
 class ConcurrentChanges(StoreUnavailable):
-    """Too many others changed the same document at the same time."""
+    """Other processes changed the same document at every attempt."""
 
 
 class Documents(Generic[DocumentT]):
     """The documents of one kind in a store.
 
-    ``substitute`` makes what stands in for a damaged document in `find` and `update`; None stands for "not there".
-    Without it they raise DocumentDamaged.
+    ``substitute`` makes the document that `find` and `update` use in place of a damaged one; None means that there is
+    none. Without ``substitute`` they raise DocumentDamaged. All methods raise StoreError.
     """
 
     def __init__(
@@ -120,19 +120,20 @@ class Documents(Generic[DocumentT]):
         return self._store.create(key, document.encode(), content_type=_JSON, metadata=metadata or {})
 
     def update(self, key: str, change: Callable[[DocumentT | None], DocumentT | None]) -> DocumentT | None:
-        """Write what ``change`` makes of the document (None: there is none), and return it; a compare-and-swap.
+        """Replace the document by the result of ``change``, and return that result; a compare-and-swap.
 
-        Nothing is written if the result is None or equal to what is there. ``change`` is called again when another
-        process was faster; what it raises ends the update. Raises ConcurrentChanges after many attempts.
+        ``change`` gets the current document, or None if there is none. Nothing is written if its result is None or the
+        current document. It is called again if another process has changed the document meanwhile; its exceptions end
+        the update. Raises ConcurrentChanges after many attempts.
         """
         for attempt in range(_ATTEMPTS):
             info = self._store.head(key)
             try:
-                there = None if info is None else self._version_of(info)
+                current = None if info is None else self._version_of(info)
             except (ObjectMissing, ObjectChanged):
                 continue
-            changed = change(there)
-            if changed is None or changed == there:
+            changed = change(current)
+            if changed is None or changed == current:
                 return changed
             try:
                 if info is None:
@@ -155,7 +156,7 @@ class Documents(Generic[DocumentT]):
             return self._substitute(info)
 
     def _content(self, key: str, etag: str | None = None) -> DocumentT:
-        """The document. Raises ObjectMissing or ObjectChanged, or DocumentDamaged also if it cannot be opened."""
+        """The document. Raises ObjectMissing, ObjectChanged, or DocumentDamaged, also if it cannot be opened."""
         try:
             content = self._store.read(key, length=self._max_bytes + 1, etag=etag)
         except ObjectUnreadable as error:
@@ -175,7 +176,7 @@ _logged: dict[str, float] = {}
 
 
 def log_damage(error: DocumentDamaged) -> None:
-    """One line for operators, at most one a minute for each key: lists come by the same document again and again."""
+    """Log a damaged document, at most once a minute for each key, since every list reads the same documents."""
     now = time.monotonic()
     if now - _logged.get(error.key, -_LOG_INTERVAL_SECONDS) < _LOG_INTERVAL_SECONDS:
         return
@@ -196,6 +197,6 @@ def _reason(content: bytes, error: ValidationError | RecursionError) -> str:
         return f"it has format version {str(version)[:20]}, written by a newer version of Tailrace"
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
-    wrong = error.errors(include_input=False, include_url=False, include_context=False)[0]
-    where = ".".join(map(str, wrong["loc"]))
-    return f"{f'{where}: ' if where else ''}{wrong['msg']}"[:_MAX_REASON_LENGTH]
+    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    member = ".".join(map(str, first["loc"]))
+    return f"{f'{member}: ' if member else ''}{first['msg']}"[:_MAX_REASON_LENGTH]

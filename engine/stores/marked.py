@@ -1,4 +1,4 @@
-"""A store that answers only while its marker is there."""
+"""A store that is available only while it has its marker."""
 
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -8,14 +8,14 @@ from pathlib import Path
 from engine.stores.port import ObjectInfo, ObjectStore, ReadUrls, Staging, Upload
 
 CHECK_INTERVAL_SECONDS = 2.0
-"""How long a marker that was found is trusted. One that was not found is looked for again at once."""
+"""How long reads rely on a successful check. After a failed check, the next call checks again."""
 
 
 class MarkedStore:
-    """A store behind a check of its marker, which raises StoreUnavailable.
+    """A store whose methods check its marker first, and raise StoreUnavailable if the check fails.
 
-    The check runs before every write, so that nothing is written into the mount point of a volume that is gone. It runs
-    before a read if the last successful one is older than `CHECK_INTERVAL_SECONDS`.
+    The check precedes every write, so that nothing is written into the mount point of a volume that is not mounted. It
+    precedes a read if the last successful check is older than `CHECK_INTERVAL_SECONDS`.
     """
 
     def __init__(self, store: ObjectStore, require_marker: Callable[[], None]) -> None:
@@ -60,24 +60,24 @@ class MarkedStore:
         yield from self._store.list(prefix)
 
     def local_path(self, key: str) -> Path | None:
-        """A path, whether the marker is there or not: whoever opens it asks for the object first."""
+        """See the port. Not checked: callers ask for the object first."""
         return self._unchecked.local_path(key)
 
     def read_urls(self) -> ReadUrls | None:
         """See the port."""
         return self._unchecked.read_urls()
 
-    def remove_leftovers(self, before: datetime, *, dry: bool = False) -> tuple[int, int]:
+    def remove_leftovers(self, before: datetime, *, dry_run: bool = False) -> tuple[int, int]:
         """See the port."""
-        return self._checked().remove_leftovers(before, dry=dry)
+        return self._checked().remove_leftovers(before, dry_run=dry_run)
 
     def check(self) -> None:
-        """Look for the marker now, then reach the store."""
+        """Check the marker, then the store."""
         self._checked().check()
 
     @property
     def _store(self) -> ObjectStore:
-        # Without a lock: at worst, several threads look at the same time.
+        # No lock: at worst, several threads check at the same time.
         fresh = time.monotonic() - self._checked_at < CHECK_INTERVAL_SECONDS
         return self._unchecked if fresh else self._checked()
 

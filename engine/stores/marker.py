@@ -1,8 +1,9 @@
-"""Markers: the document at the root of a store that says which store it is.
+"""Markers: the document at the root of a store that identifies it.
 
-An empty directory where a volume should be mounted looks like a store without objects. So a store without its marker is
-unavailable, not empty. The markers of results and exports name each other, which tells when one of them is another
-deployment's. Their keys begin with ``_``, as no id does: no list of workflows or exports has them.
+The mount point of a volume that is not mounted looks like an empty store, so a store without its marker is unavailable
+rather than empty. The markers of a results store and an exports store name each other, so that stores of two
+deployments are not mixed. Their keys begin with ``_``, which no id does, so that no list of workflows or exports has
+them.
 """
 
 from typing import Literal
@@ -13,11 +14,11 @@ from engine.stores.port import ObjectStore
 Role = Literal["results", "exports"]
 
 MARKER_KEYS: dict[Role, str] = {"results": "_tailrace-results.json", "exports": "_tailrace-exports.json"}
-"""Both may lie in one store."""
+"""Both markers may be in the same store."""
 
 
 class Marker(Document):
-    """Which store this is: its own id, and the id of the other store of the pair."""
+    """The id of a store, and the id of the other store of the pair."""
 
     format_version: Literal[1] = 1
     role: Role
@@ -25,7 +26,7 @@ class Marker(Document):
     peer_id: str
 
     def belongs_at(self, key: str) -> bool:
-        """Whether the key is that of the role."""
+        """Whether the key is that of the marker's role."""
         return key == MARKER_KEYS[self.role]
 
 

@@ -1,9 +1,8 @@
-"""The object store port: what the engine needs of a place for bytes.
+"""The object store port: the operations that the engine needs from storage.
 
-Two adapters (`engine.stores.local.store`, `engine.stores.azure.store`) pass one suite,
-``tests/contract/test_stores.py``. Keys are relative, ``/``-separated, made by the engine from checked ids only. Every
-method may be called from any thread. All raise `StoreUnavailable` when the store cannot be reached after bounded
-retries.
+The adapters are `engine.stores.local.store` and `engine.stores.azure.store`; both pass ``tests/contract``. Keys are
+relative and ``/``-separated, and the engine makes them from valid ids only. Every method may be called from any thread,
+and raises `StoreUnavailable` if the store cannot be reached after bounded retries. Sizes and offsets are in bytes.
 """
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -15,7 +14,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """One version of one object. ``etag`` changes with every version and is opaque; ``metadata`` is ASCII text."""
+    """A version of an object. ``etag`` is opaque and different for every version; ``metadata`` is ASCII text."""
 
     key: str
     size: int
@@ -27,7 +26,7 @@ class ObjectInfo:
 
 @dataclass(frozen=True, slots=True)
 class ReadHeaders:
-    """What a store is to say of an object that it serves itself, instead of what was stored with it."""
+    """Response headers for an object that the store serves itself, in place of the stored ones."""
 
     content_type: str
     content_disposition: str
@@ -35,109 +34,110 @@ class ReadHeaders:
 
 
 class ReadUrls(Protocol):
-    """URLs by which anyone may read one object straight from the store, for a short time."""
+    """Makes URLs with which anyone can read an object directly from the store, for a short time."""
 
     def read_url(self, key: str, *, expires: datetime, headers: ReadHeaders) -> str:
-        """A URL for that object alone, for reading alone, until ``expires`` (cut to the second).
+        """A read-only URL for that object alone, valid until ``expires`` (truncated to the second).
 
-        The object need not be there. Raises StoreUnavailable if the store has to be asked and does not answer.
+        The object need not exist. Raises StoreUnavailable if signing needs a request to the store and it fails.
         """
 
 
 class Staging(Protocol):
-    """Where blocks of an upload go, in the process that began it or in another one that joined."""
+    """Stages blocks of an upload, in the process that began it or in one that joined it."""
 
     parallel_blocks: int
-    """How many `stage` calls at once are worth it (1: the store gains nothing from more)."""
+    """The number of concurrent `stage` calls from which the store gains."""
 
     readable: bool
-    """Whether `Upload.block` can read a staged block; if not, whoever needs its bytes later has to carry them."""
+    """Whether `Upload.block` can read a staged block. If not, a caller that needs its bytes must keep them."""
 
     def stage(self, ordinal: int, data: bytes | memoryview) -> str:
-        """Store one block and return its block id, which no other process makes. The data may change afterwards.
+        """Store one block and return its id, which is unique across processes. ``data`` may be reused afterwards.
 
-        ``ordinal`` is unique within this object, 0 <= ordinal < 50,000.
+        ``ordinal`` is unique within this instance, 0 <= ordinal < 50,000.
         """
 
 
 class Upload(Staging, Protocol):
-    """One object in the making: blocks in any order from any thread, visible only by one commit."""
+    """An upload of one object: blocks are staged in any order from any thread, and one commit makes it visible."""
 
     handle: str
-    """What `ObjectStore.join` needs in another process."""
+    """The argument of `ObjectStore.join` in another process."""
 
     def block(self, block_id: str, length: int) -> memoryview:
-        """The bytes of a block that a process which joined has staged, before it is adopted.
+        """The bytes of a block of that length that another process has staged, before it is adopted.
 
-        Raises StoreError if the block is not there as it was told, or the store is not ``readable``.
+        Raises StoreError if there is no such block, or if the store is not ``readable``.
         """
 
     def adopt(self, block_id: str, length: int) -> None:
-        """Take over a block of so many bytes that a process which joined has staged, so that a commit can name it.
+        """Add a block of that length, which another process has staged, to those that the commit can name.
 
-        Costs least in the order of the commit. Raises StoreError if the block is not there as it was told.
+        Fastest in the order of the commit. Raises StoreError if there is no such block.
         """
 
     def commit(self, block_ids: Sequence[str], *, metadata: Mapping[str, str]) -> ObjectInfo:
-        """Make the object visible, at once and whole, as the given blocks in the given order.
+        """Make the object visible, atomically, as the given blocks in the given order.
 
-        Raises ObjectExists if the key is taken (the object there stays as it is), StoreError if a block is gone.
+        Raises ObjectExists if the key is taken (that object is unchanged), StoreError if a block is missing.
         """
 
     def abort(self) -> None:
-        """Drop what was staged; safe to call twice, after a commit, and after any failure. Never raises."""
+        """Discard the staged blocks. May be called twice, after a commit, and after any failure; never raises."""
 
 
 class ObjectStore(Protocol):
     """Bytes by key, with conditional writes."""
 
     def head(self, key: str) -> ObjectInfo | None:
-        """The object's current version, or None."""
+        """The current version of the object, or None."""
 
     def read(self, key: str, *, start: int = 0, length: int | None = None, etag: str | None = None) -> bytes:
-        """Bytes of one version: from ``start``, at most ``length`` (to the end if None).
+        """Bytes of one version from ``start`` on, at most ``length``; None reads to the end.
 
         Raises ObjectMissing, or ObjectChanged if ``etag`` is given and is not the current version.
         """
 
     def stream(self, key: str, *, start: int, length: int, etag: str) -> Generator[bytes, None, None]:
-        """Exactly ``length`` bytes of that version in chunks of at most a few MiB; raises rather than ends short.
+        """Exactly ``length`` bytes of that version, in chunks of at most a few MiB.
 
-        Close it where it is not read to its end: it may hold a file open.
+        Raises StoreError rather than end early, ObjectMissing or ObjectChanged. The caller closes a generator that it
+        does not exhaust, since it may have an open file or connection.
         """
 
     def create(self, key: str, data: bytes, *, content_type: str, metadata: Mapping[str, str]) -> ObjectInfo:
-        """Write a new object in one atomic step. Raises ObjectExists if the key is taken."""
+        """Write a new object, atomically. Raises ObjectExists if the key is taken."""
 
     def replace(self, key: str, data: bytes, *, etag: str) -> ObjectInfo:
-        """Write the next version of an object, keeping content type and metadata, if ``etag`` is still current.
+        """Write the next version of an object, with the same content type and metadata, if ``etag`` is current.
 
-        Raises ObjectChanged if it is not, ObjectMissing if there is none.
+        Raises ObjectChanged if it is not, ObjectMissing if there is no object.
         """
 
     def begin(self, key: str, *, content_type: str) -> Upload:
-        """Start an upload. Nothing is visible, and an object of that key stays as it is, until its commit."""
+        """Begin an upload. Nothing is visible, and an existing object is unchanged, until the commit."""
 
     def join(self, key: str, handle: str) -> Staging:
-        """Stage blocks for the upload of that key and handle. Raises StoreError if it has ended."""
+        """Join an upload of another process by its key and handle. Raises StoreError if it has ended."""
 
     def delete(self, key: str, *, etag: str | None = None) -> bool:
-        """Remove the object, or only that version of it; False if there was none."""
+        """Remove the object, with ``etag`` only that version of it; False if there was none."""
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Visible objects whose key begins with ``prefix``, by key; metadata and content type may be left out."""
+        """The objects whose key begins with ``prefix``, in key order; they may lack metadata and content type."""
 
     def local_path(self, key: str) -> Path | None:
-        """A path that other programs of this machine can read the object at, or None if there is no such thing."""
+        """A path at which programs on this machine can read the object, or None if the store has no files."""
 
     def read_urls(self) -> ReadUrls | None:
-        """What makes URLs of this store, or None if it has no such thing or its credential cannot sign them."""
+        """The maker of read URLs, or None if the store has none or its credential cannot sign them."""
 
-    def remove_leftovers(self, before: datetime, *, dry: bool = False) -> tuple[int, int]:
-        """Remove what uploads that died before then left: how many, and their bytes. ``dry`` only counts.
+    def remove_leftovers(self, before: datetime, *, dry_run: bool = False) -> tuple[int, int]:
+        """Remove the staged data of uploads that were last written before then; returns their number and bytes.
 
-        A store that does so by itself has none.
+        ``dry_run`` only counts. (0, 0) for a store that removes them by itself.
         """
 
     def check(self) -> None:
-        """Reach the store once; raises StoreUnavailable with a sentence that tells the operator what to mend."""
+        """Make one request to the store. Raises StoreUnavailable with a remedy for the operator."""

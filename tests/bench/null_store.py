@@ -94,7 +94,7 @@ class NullStore:
         """None: nothing can be read."""
         return None
 
-    def remove_leftovers(self, before: datetime, *, dry: bool = False) -> tuple[int, int]:
+    def remove_leftovers(self, before: datetime, *, dry_run: bool = False) -> tuple[int, int]:
         """None: nothing is kept."""
         return 0, 0
 

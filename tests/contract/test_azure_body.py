@@ -1,4 +1,4 @@
-"""The long read of a blob: what a connection that breaks costs, and what is left on the line."""
+"""Streaming a blob: what happens when its connection breaks or the stream is closed."""
 
 import random
 import re
@@ -22,23 +22,23 @@ ETAG = "0x1"
 
 
 class Blob(ThreadingHTTPServer):
-    """One blob of Azure, on a line that breaks after so many bytes of each body: ``None`` is a line that holds."""
+    """A server with one blob. ``breaks`` has for each request the bytes after which its connection breaks, or None."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Answers)
+        super().__init__(("127.0.0.1", 0), _Handler)
         self.breaks: list[int | None] = []
         self.reset = False
         self.etag = ETAG
-        self.asked: list[tuple[int, int, str]] = []
-        """First and last byte of each request, and the version that it wants."""
+        self.requests: list[tuple[int, int, str]] = []
+        """The first and last byte and the If-Match header of each request."""
 
     def handle_error(self, *_: Any) -> None:
-        """Say nothing: clients hang up here on purpose."""
+        """Log nothing: clients disconnect on purpose."""
 
 
-class _Answers(BaseHTTPRequestHandler):
+class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Blob
 
@@ -47,7 +47,7 @@ class _Answers(BaseHTTPRequestHandler):
         wanted = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers["x-ms-range"])
         assert wanted is not None
         first, last = int(wanted[1]), int(wanted[2])
-        blob.asked.append((first, last, self.headers["If-Match"]))
+        blob.requests.append((first, last, self.headers["If-Match"]))
         if self.headers["If-Match"] != f'"{blob.etag}"':
             self.send_response(412)
             self.send_header("x-ms-error-code", "ConditionNotMet")
@@ -56,10 +56,10 @@ class _Answers(BaseHTTPRequestHandler):
             return
         body = DATA[first : last + 1]
         self._head(206, len(body), **{"Content-Range": f"bytes {first}-{first + len(body) - 1}/{len(DATA)}"})
-        most = blob.breaks.pop(0) if blob.breaks else None
-        self.wfile.write(body[:most])
-        self.close_connection = most is not None
-        if most is not None and blob.reset:
+        limit = blob.breaks.pop(0) if blob.breaks else None
+        self.wfile.write(body[:limit])
+        self.close_connection = limit is not None
+        if limit is not None and blob.reset:
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     def do_HEAD(self) -> None:
@@ -73,12 +73,12 @@ class _Answers(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def blob(monkeypatch: pytest.MonkeyPatch) -> Iterator[Blob]:
-    monkeypatch.setattr(download, "_PAUSE_SECONDS", 0)
+    monkeypatch.setattr(download, "_RETRY_DELAY_SECONDS", 0)
     with Blob() as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
@@ -92,7 +92,7 @@ def store_of(blob: Blob) -> AzureStore:
 @pytest.mark.parametrize(
     "breaks", [[0], [1], [5 * MIB + 1], [MIB, MIB], [0, 0], [8 * MIB, 0, 0], [8 * MIB, MIB, 8 * MIB, MIB, MIB]]
 )
-def test_a_line_that_ends_costs_a_request_for_the_rest(blob: Blob, breaks: list[int]) -> None:
+def test_a_closed_connection_is_resumed_with_a_request_for_the_rest(blob: Blob, breaks: list[int]) -> None:
     blob.breaks = [*breaks]
     start, length = 7, len(DATA) - 11
 
@@ -100,64 +100,64 @@ def test_a_line_that_ends_costs_a_request_for_the_rest(blob: Blob, breaks: list[
 
     assert body == DATA[start : start + length]
     firsts = [start + sum(breaks[:number]) for number in range(len(breaks) + 1)]
-    assert blob.asked == [(first, start + length - 1, f'"{ETAG}"') for first in firsts]
+    assert blob.requests == [(first, start + length - 1, f'"{ETAG}"') for first in firsts]
 
 
 @pytest.mark.parametrize("breaks", [[0], [5 * MIB + 1], [MIB, MIB]])
-def test_a_line_that_is_reset_costs_no_byte_twice(blob: Blob, breaks: list[int]) -> None:
+def test_a_reset_connection_duplicates_no_byte(blob: Blob, breaks: list[int]) -> None:
     blob.breaks, blob.reset = [*breaks], True
     assert b"".join(store_of(blob).stream("k", start=0, length=len(DATA), etag=ETAG)) == DATA
-    assert {(last, etag) for _, last, etag in blob.asked} == {(len(DATA) - 1, f'"{ETAG}"')}
+    assert {(last, etag) for _, last, etag in blob.requests} == {(len(DATA) - 1, f'"{ETAG}"')}
 
 
 @pytest.mark.parametrize("broken", [0, 1000, MIB])
-def test_a_line_that_never_holds_is_told_after_three_requests(blob: Blob, broken: int) -> None:
+def test_three_broken_connections_in_a_row_raise_an_error(blob: Blob, broken: int) -> None:
     blob.breaks = [broken] * 9
-    came: list[bytes] = []
+    received: list[bytes] = []
 
     with pytest.raises(StoreUnavailable):
-        came.extend(store_of(blob).stream("k", start=0, length=len(DATA), etag=ETAG))
+        received.extend(store_of(blob).stream("k", start=0, length=len(DATA), etag=ETAG))
 
-    assert len(blob.asked) == 3
-    assert b"".join(came) == DATA[: 3 * broken]
+    assert len(blob.requests) == 3
+    assert b"".join(received) == DATA[: 3 * broken]
 
 
-def test_the_rest_of_another_version_is_never_taken(blob: Blob) -> None:
+def test_a_resumed_read_never_continues_with_another_version(blob: Blob) -> None:
     blob.breaks = [MIB]
-    pieces = store_of(blob).stream("k", start=0, length=len(DATA), etag=ETAG)
-    came = [next(pieces)]
+    chunks = store_of(blob).stream("k", start=0, length=len(DATA), etag=ETAG)
+    received = [next(chunks)]
     blob.etag = "0x2"
 
     with pytest.raises(ObjectChanged):
-        came.extend(pieces)
+        received.extend(chunks)
 
-    assert b"".join(came) == DATA[:MIB]
+    assert b"".join(received) == DATA[:MIB]
 
 
-def test_an_object_that_is_too_short_gives_nothing(blob: Blob) -> None:
+def test_a_range_beyond_the_object_raises_before_the_first_byte(blob: Blob) -> None:
     with pytest.raises(StoreError, match="ended before"):
         next(store_of(blob).stream("k", start=1, length=len(DATA), etag=ETAG))
-    assert len(blob.asked) == 1
+    assert len(blob.requests) == 1
 
 
-def test_pieces_are_small_and_one_request_brings_them(blob: Blob) -> None:
-    pieces = list(store_of(blob).stream("k", start=0, length=len(DATA), etag=ETAG))
-    assert max(map(len, pieces)) <= MIB
-    assert blob.asked == [(0, len(DATA) - 1, f'"{ETAG}"')]
+def test_one_request_yields_many_small_chunks(blob: Blob) -> None:
+    chunks = list(store_of(blob).stream("k", start=0, length=len(DATA), etag=ETAG))
+    assert max(map(len, chunks)) <= MIB
+    assert blob.requests == [(0, len(DATA) - 1, f'"{ETAG}"')]
 
 
-def test_a_stream_that_is_closed_ends_its_connection(blob: Blob, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closing_a_stream_closes_its_connection(blob: Blob, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = []
-    keep = download._Answer._keep
+    keep = download._Response._take_body
 
-    def seen(self: download._Answer, response: Any, body: Any, headers: dict[str, Any]) -> Any:
+    def seen(self: download._Response, response: Any, body: Any, headers: dict[str, Any]) -> Any:
         answers.append(body.response.internal_response.raw)
         return keep(self, response, body, headers)
 
-    monkeypatch.setattr(download._Answer, "_keep", seen)
-    pieces = store_of(blob).stream("k", start=0, length=len(DATA), etag=ETAG)
-    next(pieces)
+    monkeypatch.setattr(download._Response, "_take_body", seen)
+    chunks = store_of(blob).stream("k", start=0, length=len(DATA), etag=ETAG)
+    next(chunks)
     assert answers[0].connection is not None
-    pieces.close()
+    chunks.close()
     assert answers[0].connection is None
     assert answers[0].closed

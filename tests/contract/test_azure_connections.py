@@ -1,4 +1,4 @@
-"""Connections to Azure: the refusal of a download gives its connection back, and does not wait to be collected."""
+"""Connections to Azure: an error response returns its connection to the pool without garbage collection."""
 
 import threading
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ _BODY = b"<Error>" + b"x" * 5000 + b"</Error>"
 
 
 class _Refusing(BaseHTTPRequestHandler):
-    """Answers with the status that the path names; below ``/cut`` the body ends early."""
+    """Responds with the status in the path; below ``/cut`` the body ends early."""
 
     protocol_version = "HTTP/1.1"
 
@@ -26,7 +26,7 @@ class _Refusing(BaseHTTPRequestHandler):
         self.close_connection = cut
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -38,14 +38,14 @@ def address() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", ["/500", "/503", "/404", "/412", "/cut/500"])
-def test_a_refused_download_gives_its_connection_back(address: str, path: str) -> None:
+def test_an_error_response_returns_its_connection_to_the_pool(address: str, path: str) -> None:
     with _transport() as transport:
         answer = transport.send(HttpRequest("GET", address + path), stream=True).internal_response
         assert answer.raw.connection is None
         transport.session.close()
 
 
-def test_a_download_is_not_read_before_it_is_wanted(address: str) -> None:
+def test_a_download_is_not_read_before_it_is_consumed(address: str) -> None:
     with _transport() as transport:
         answer = transport.send(HttpRequest("GET", f"{address}/200"), stream=True).internal_response
         assert answer.raw.connection is not None

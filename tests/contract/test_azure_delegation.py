@@ -1,4 +1,4 @@
-"""URLs signed with a key that Azure lends to an identity: by a double, since the emulator lends keys by https alone."""
+"""URLs signed with a user delegation key, by a test double: the emulator grants such keys over https only."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -9,17 +9,17 @@ from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobServiceClient, UserDelegationKey
 
 from engine.errors import StoreUnavailable
-from engine.stores.azure.sas import KEY_LIFE, DelegationKeys
+from engine.stores.azure.sas import DELEGATION_KEY_LIFETIME, DelegationKeys
 from engine.stores.azure.store import AzureStore
 from tests.contract.test_azure_read_urls import HEADERS, asked, in_seconds
 from tests.helpers.azurite import KEY
 
 
-class Lender:
-    """What of Azure lends keys, and how often it was asked."""
+class KeyService:
+    """A double of the service that grants delegation keys and records them."""
 
     def __init__(self) -> None:
-        self.lent: list[tuple[datetime, datetime]] = []
+        self.granted: list[tuple[datetime, datetime]] = []
         self.failing = False
 
     def get_user_delegation_key(self, start: datetime, expiry: datetime) -> UserDelegationKey:
@@ -27,7 +27,7 @@ class Lender:
             error = HttpResponseError("refused?sig=secret")
             error.status_code = 403
             raise error
-        self.lent.append((start, expiry))
+        self.granted.append((start, expiry))
         key: Any = UserDelegationKey()  # type: ignore[no-untyped-call]
         key.signed_oid, key.signed_tid = "00000000-0000-0000-0000-00000000000a", "00000000-0000-0000-0000-00000000000b"
         key.signed_start, key.signed_expiry = f"{start:%Y-%m-%dT%H:%M:%SZ}", f"{expiry:%Y-%m-%dT%H:%M:%SZ}"
@@ -36,16 +36,16 @@ class Lender:
 
 
 class Identity:
-    """A credential that is never asked, since nothing is reached."""
+    """A credential that must not be used, since no request is made."""
 
     def get_token(self, *scopes: str, **options: Any) -> AccessToken:
         raise AssertionError("the network was reached")
 
 
-def test_by_an_identity_it_is_signed_with_a_lent_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    lender = Lender()
+def test_an_identity_signs_with_a_user_delegation_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    service_double = KeyService()
     service = BlobServiceClient("https://acme.blob.core.windows.net", credential=Identity())
-    monkeypatch.setattr(service, "get_user_delegation_key", lender.get_user_delegation_key)
+    monkeypatch.setattr(service, "get_user_delegation_key", service_double.get_user_delegation_key)
     urls = AzureStore(service, "exports", "p").read_urls()
     assert urls is not None
     expires = in_seconds(300)
@@ -56,28 +56,28 @@ def test_by_an_identity_it_is_signed_with_a_lent_key(monkeypatch: pytest.MonkeyP
     assert given["skoid"].endswith("a")
     assert given["ske"] > given["se"]
     assert (asked(second)["sig"] != given["sig"], asked(second)["ske"]) == (True, given["ske"])
-    assert len(lender.lent) == 1
+    assert len(service_double.granted) == 1
     assert KEY not in first
 
 
-def test_a_lent_key_is_asked_for_again_before_it_ends() -> None:
-    lender, now = Lender(), datetime(2026, 11, 24, tzinfo=UTC)
-    keys = DelegationKeys(cast("BlobServiceClient", lender), clock=lambda: now)
+def test_a_delegation_key_is_renewed_before_it_expires() -> None:
+    service_double, now = KeyService(), datetime(2026, 11, 24, tzinfo=UTC)
+    keys = DelegationKeys(cast("BlobServiceClient", service_double), clock=lambda: now)
     for minutes in (0, 10, 49, 50, 51, 60):
         now = datetime(2026, 11, 24, tzinfo=UTC) + timedelta(minutes=minutes)
         keys.option(now + timedelta(minutes=5))
-        start, end = lender.lent[-1]
+        start, end = service_double.granted[-1]
         assert start <= now < now + timedelta(minutes=10) <= end
-        assert end - now <= KEY_LIFE
-    assert len(lender.lent) == 2
+        assert end - now <= DELEGATION_KEY_LIFETIME
+    assert len(service_double.granted) == 2
 
 
-def test_a_key_that_is_not_lent_is_told_without_secrets() -> None:
-    lender = Lender()
-    lender.failing = True
-    keys = DelegationKeys(cast("BlobServiceClient", lender))
+def test_a_refused_delegation_key_raises_without_secrets() -> None:
+    service_double = KeyService()
+    service_double.failing = True
+    keys = DelegationKeys(cast("BlobServiceClient", service_double))
     with pytest.raises(StoreUnavailable) as caught:
         keys.option(in_seconds(300))
     assert "secret" not in f"{caught.value} {caught.value.__cause__}"
-    lender.failing = False
+    service_double.failing = False
     keys.option(in_seconds(300))

@@ -1,4 +1,4 @@
-"""URLs that Azure serves itself: what they open, for whom, and for how long."""
+"""Signed URLs of Azure: what they open, for whom, and for how long."""
 
 import time
 import urllib.error
@@ -67,7 +67,7 @@ def url(store: AzureStore) -> str:
 
 
 @pytest.mark.azurite
-def test_it_opens_for_everyone_with_our_headers(url: str) -> None:
+def test_a_signed_url_opens_for_anyone_with_the_given_headers(url: str) -> None:
     for method, content in (("GET", CONTENT), ("HEAD", b"")):
         status, headers, body = ask(url, method)
         assert (status, body) == (200, content)
@@ -78,14 +78,14 @@ def test_it_opens_for_everyone_with_our_headers(url: str) -> None:
 
 
 @pytest.mark.azurite
-def test_ranges_and_conditions_are_the_stores(url: str) -> None:
+def test_a_signed_url_supports_ranges_and_conditions(url: str) -> None:
     status, headers, body = ask(url, range="bytes=2-4")
     assert (status, body, headers["content-range"]) == (206, CONTENT[2:5], f"bytes 2-4/{len(CONTENT)}")
     assert ask(url, if_none_match=headers["etag"])[0] == 304
 
 
 @pytest.mark.azurite
-def test_it_ends(store: AzureStore) -> None:
+def test_a_signed_url_expires(store: AzureStore) -> None:
     urls = store.read_urls()
     assert urls is not None
     url = urls.read_url("w/a.csv", expires=in_seconds(3), headers=HEADERS)
@@ -95,7 +95,7 @@ def test_it_ends(store: AzureStore) -> None:
 
 
 @pytest.mark.azurite
-def test_it_is_good_for_this_blob_and_nothing_else(url: str) -> None:
+def test_a_signed_url_opens_one_blob_only(url: str) -> None:
     container = url.partition("/p/")[0]
     query = url.partition("?")[2]
     for other in (
@@ -119,7 +119,7 @@ TAMPERED: dict[str, Callable[[str], str]] = {
 
 @pytest.mark.azurite
 @pytest.mark.parametrize("name", TAMPERED)
-def test_a_tampered_one_is_refused(url: str, name: str) -> None:
+def test_a_tampered_signed_url_is_refused(url: str, name: str) -> None:
     address, _, query = url.partition("?")
     pairs = dict(pair.split("=", 1) for pair in query.split("&"))
     pairs[name] = TAMPERED[name](pairs[name])
@@ -128,7 +128,7 @@ def test_a_tampered_one_is_refused(url: str, name: str) -> None:
 
 
 @pytest.mark.azurite
-def test_it_writes_nothing(store: AzureStore, url: str) -> None:
+def test_a_signed_url_cannot_write(store: AzureStore, url: str) -> None:
     blob = {"x_ms_blob_type": "BlockBlob", "content_type": "text/plain"}
     assert ask(url, "PUT", b"other", **blob)[0] == 403
     assert ask(f"{url}&comp=metadata", "PUT", b"", x_ms_meta_a="b")[0] == 403
@@ -137,7 +137,7 @@ def test_it_writes_nothing(store: AzureStore, url: str) -> None:
     assert store.read("w/a.csv") == CONTENT
 
 
-def test_by_an_account_key_it_is_read_only_and_https_only() -> None:
+def test_a_url_signed_with_an_account_key_is_read_only_and_https_only() -> None:
     urls = urls_of("az://exports/p", connection_string=REAL)
     url = urls.read_url("w/a.csv", expires=datetime(2026, 11, 24, 3, 0, 0, 900_000, UTC), headers=HEADERS)
     assert url.startswith("https://acme.blob.core.windows.net/exports/p/w/a.csv?")
@@ -159,7 +159,7 @@ def test_hostile_keys_are_refused() -> None:
             urls.read_url(key, expires=in_seconds(60), headers=HEADERS)
 
 
-def test_who_cannot_sign_says_so_at_once(tmp_path: Path) -> None:
+def test_a_store_that_cannot_sign_has_no_read_urls(tmp_path: Path) -> None:
     signature = "sv=2022-11-02&ss=b&srt=o&sp=r&se=2030-01-01T00:00:00Z&sig=AAAA"
     endpoint = "BlobEndpoint=https://acme.blob.core.windows.net"
     assert DirectoryStore(tmp_path).read_urls() is None
@@ -170,13 +170,13 @@ def test_who_cannot_sign_says_so_at_once(tmp_path: Path) -> None:
         assert store.read_urls() is None
 
 
-def test_the_key_is_in_no_text_of_what_signs() -> None:
+def test_no_repr_contains_the_account_key() -> None:
     store = open_store("az://exports", connection_string=REAL)
     assert KEY not in repr(store) + repr(store.read_urls()) + str(vars(store.read_urls()))
 
 
 @pytest.mark.azurite
-def test_the_emulators_may_be_followed_over_http(azurite: Azurite) -> None:
+def test_a_url_of_the_emulator_allows_http(azurite: Azurite) -> None:
     url = urls_of("az://exports/p", connection_string=azurite.connection_string).read_url(
         "w/a.csv", expires=in_seconds(60), headers=HEADERS
     )

@@ -1,4 +1,4 @@
-"""What the Azure store promises beyond the port: lost answers, thin lines, narrow rights, no secret in an error."""
+"""The Azure store beyond the port: lost responses, slow connections, limited permissions, no secret in an error."""
 
 import subprocess
 import sys
@@ -47,7 +47,7 @@ def azure(azurite: Azurite, container: str) -> AzureStore:
 
 
 def sent_twice(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
-    """As if the first answer had been lost: the service did it, and the SDK asks again."""
+    """Simulate a lost response: the service has done the request, and the SDK repeats it."""
     original: Callable[..., Any] = getattr(BlobClient, method)
 
     def twice(self: BlobClient, *arguments: Any, **options: Any) -> Any:
@@ -58,7 +58,7 @@ def sent_twice(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
 
 
 @pytest.mark.azurite
-def test_a_commit_whose_answer_was_lost_is_a_commit(azure: AzureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_commit_whose_response_was_lost_succeeds(azure: AzureStore, monkeypatch: pytest.MonkeyPatch) -> None:
     sent_twice(monkeypatch, "commit_block_list")
     upload = azure.begin("k", content_type=CSV)
     info = upload.commit([upload.stage(0, b"x")], metadata={"rows": "1"})
@@ -67,7 +67,7 @@ def test_a_commit_whose_answer_was_lost_is_a_commit(azure: AzureStore, monkeypat
 
 
 @pytest.mark.azurite
-def test_a_create_and_a_replacement_whose_answers_were_lost_have_happened(
+def test_a_create_and_a_replace_whose_responses_were_lost_succeed(
     azure: AzureStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent_twice(monkeypatch, "upload_blob")
@@ -78,7 +78,7 @@ def test_a_create_and_a_replacement_whose_answers_were_lost_have_happened(
 
 
 @pytest.mark.azurite
-def test_a_replacement_of_what_is_removed_in_between_raises_object_missing(
+def test_replacing_an_object_that_is_removed_meanwhile_raises_object_missing(
     azure: AzureStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = azure.create("k", b"1", content_type=CSV, metadata={})
@@ -94,7 +94,7 @@ def test_a_replacement_of_what_is_removed_in_between_raises_object_missing(
 
 
 @pytest.mark.azurite
-def test_a_block_that_is_changed_on_the_way_is_refused(azure: AzureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_block_that_is_damaged_in_transit_is_refused(azure: AzureStore, monkeypatch: pytest.MonkeyPatch) -> None:
     original = BlobClient.stage_block
 
     def changed(self: BlobClient, block_id: str, data: Iterable[bytes], length: int, **options: Any) -> Any:
@@ -107,9 +107,7 @@ def test_a_block_that_is_changed_on_the_way_is_refused(azure: AzureStore, monkey
 
 
 @pytest.mark.azurite
-def test_a_commit_of_another_size_than_was_staged_is_removed(
-    azure: AzureStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_commit_of_the_wrong_size_is_removed(azure: AzureStore, monkeypatch: pytest.MonkeyPatch) -> None:
     original = BlobClient.stage_block
 
     def short(self: BlobClient, block_id: str, data: Iterable[bytes], length: int, **options: Any) -> Any:
@@ -118,15 +116,13 @@ def test_a_commit_of_another_size_than_was_staged_is_removed(
 
     monkeypatch.setattr(BlobClient, "stage_block", short)
     upload = azure.begin("k", content_type=CSV)
-    with pytest.raises(StoreError, match="as long as"):
+    with pytest.raises(StoreError, match="Size mismatch"):
         upload.commit([upload.stage(0, b"abc")], metadata={})
     assert azure.head("k") is None
 
 
 @pytest.mark.azurite
-def test_blobs_lie_below_the_prefix_and_are_named_without_it(
-    azure: AzureStore, service: BlobServiceClient, container: str
-) -> None:
+def test_keys_do_not_include_the_prefix(azure: AzureStore, service: BlobServiceClient, container: str) -> None:
     azure.create("a/b", b"x", content_type=CSV, metadata={})
     client = service.get_container_client(container)
     client.upload_blob("a/b", b"not below the prefix")
@@ -137,7 +133,7 @@ def test_blobs_lie_below_the_prefix_and_are_named_without_it(
 
 
 @pytest.mark.azurite
-def test_a_store_without_a_prefix_has_the_whole_container(azurite: Azurite, container: str) -> None:
+def test_a_store_without_a_prefix_uses_the_whole_container(azurite: Azurite, container: str) -> None:
     for location in (f"az://{container}", f"az://{container}/"):
         store = open_store(location, connection_string=azurite.connection_string)
         assert store.delete("a") is False
@@ -147,7 +143,7 @@ def test_a_store_without_a_prefix_has_the_whole_container(azurite: Azurite, cont
 
 
 def signed_url(azurite: Azurite, port: int | None = None) -> str:
-    """An account URL whose signature allows blobs, but neither making nor reading containers."""
+    """An account URL whose signature allows operations on blobs, but not on containers."""
     signature = generate_account_sas(
         ACCOUNT,
         KEY,
@@ -159,7 +155,7 @@ def signed_url(azurite: Azurite, port: int | None = None) -> str:
 
 
 @pytest.mark.azurite
-def test_a_signature_for_blobs_alone_is_enough_where_the_container_exists(azurite: Azurite, container: str) -> None:
+def test_a_signature_for_blobs_alone_is_enough_if_the_container_exists(azurite: Azurite, container: str) -> None:
     store = open_store(f"az://{container}/p", account_url=signed_url(azurite))
     store.check()
     upload = store.begin("k", content_type=CSV)
@@ -168,7 +164,7 @@ def test_a_signature_for_blobs_alone_is_enough_where_the_container_exists(azurit
 
 
 @pytest.mark.azurite
-def test_a_missing_container_that_may_not_be_made_is_told(azurite: Azurite) -> None:
+def test_a_missing_container_that_cannot_be_created_raises_store_unavailable(azurite: Azurite) -> None:
     store = open_store("az://never-made/p", account_url=signed_url(azurite))
     assert store.head("k") is None
     upload = store.begin("k", content_type=CSV)
@@ -195,7 +191,7 @@ def test_no_signature_is_in_an_error_or_its_traceback(azurite: Azurite, monkeypa
         assert url.partition("sig=")[2] not in text
 
 
-def test_a_large_block_may_take_longer_than_connecting(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_connect_timeout_does_not_limit_a_large_block(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "CONNECT_SECONDS", 0.3)
     monkeypatch.setitem(client._RETRIES, "retry_total", 0)
     block = bytes(6 * 1024 * 1024)
@@ -205,7 +201,7 @@ def test_a_large_block_may_take_longer_than_connecting(monkeypatch: pytest.Monke
     assert server.received == len(block)
 
 
-def test_an_account_url_without_azure_identity_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_account_url_without_azure_identity_names_the_extra_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "azure.identity", None)
     with pytest.raises(InvalidInput) as caught:
         open_store("az://container/p", account_url="https://account.blob.core.windows.net")

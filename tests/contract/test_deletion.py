@@ -1,4 +1,4 @@
-"""Deleting runs and workflows, on both stores: beside exports, downloads and publishers, and when it is killed."""
+"""Deletion of runs and workflows, on both stores: beside exports, downloads and publishers, and when it is killed."""
 
 import os
 import signal
@@ -15,11 +15,11 @@ from engine.catalog.commits import Commits
 from engine.catalog.manifest import Run, State
 from engine.common.cancellation import CancelToken
 from engine.errors import Conflict, NotFound, StoreError
-from engine.exports.deletion import Deleted, Deletion
+from engine.exports.deletion import Deletion, DeletionResult
 from engine.exports.export import Export, export_key
 from engine.exports.exporter import Exporter
 from engine.exports.status import Tickets
-from engine.exports.sweep import FORGOTTEN, Sweeper, Swept
+from engine.exports.sweep import ABANDONED_AFTER, Sweeper, SweepResult
 from engine.stores import ObjectStore, open_store
 from tests.helpers.engine import TEAM, WORKFLOW, Engine, entry
 
@@ -39,8 +39,8 @@ def deletion(engine: Engine) -> Deletion:
     return Deletion(engine.results, engine.store)
 
 
-def sweep(engine: Engine, after: timedelta = timedelta(0)) -> Swept:
-    # Another folder for what is spilled: sessions of this process are open, whatever the clock of a sweep says.
+def sweep(engine: Engine, after: timedelta = timedelta(0)) -> SweepResult:
+    # Not the spill directory of this process, whose sessions are open whatever the clock of the sweep says.
     return Sweeper(engine.results, engine.store, engine.folder / "none", now=datetime.now(UTC) + after).sweep()
 
 
@@ -54,12 +54,12 @@ def is_gone(engine: Engine, export: Export) -> bool:
     return True
 
 
-def test_a_run_goes_with_its_exports_and_the_newest_that_remains_is_the_latest(engine: Engine) -> None:
+def test_deleting_a_run_deletes_its_exports_and_corrects_the_latest_run(engine: Engine) -> None:
     plan = engine.plan(engine.exporter(), "csv")
     Tickets(engine.store).issue(plan, "nonce")
     exports = [engine.export(name, run=run) for run in ("old", "new") for name in ("csv", "json")]
-    engine.exporter().keep(exports[2], datetime.now(UTC) + timedelta(days=300))
-    assert deletion(engine).delete_run(WORKFLOW, "new", TEAM) == Deleted(runs=1, exports=2)
+    engine.exporter().retain(exports[2], datetime.now(UTC) + timedelta(days=300))
+    assert deletion(engine).delete_run(WORKFLOW, "new", TEAM) == DeletionResult(runs=1, exports=2)
     assert engine.keys("workflow=w/run=new/") == []
     assert sorted(export_keys(engine)) == sorted(
         export_key(export.workflow_id, export.export_id, export.format) for export in exports[:2]
@@ -73,13 +73,13 @@ def test_a_run_goes_with_its_exports_and_the_newest_that_remains_is_the_latest(e
     for run, team in (("new", TEAM), ("never", TEAM), ("old", "rival"), ("new", "rival")):
         with pytest.raises(NotFound):
             deletion(engine).delete_run(WORKFLOW, run, team)
-    # Published again, it is another run: what was exported of the first does not come back.
+    # Published again, it is another run: the exports of the first do not return.
     engine.publish_rows(ROWS[:3], run="new", executed_at=datetime(2026, 11, 9, tzinfo=UTC))
     assert engine.export_rows() == ROWS[:3]
     assert all(is_gone(engine, export) for export in exports[2:])
 
 
-def test_the_last_run_may_go(engine: Engine) -> None:
+def test_the_last_run_can_be_deleted(engine: Engine) -> None:
     engine.publish_rows(ROWS, run="failed", state=State.FAILED)
     for run in ("new", "old"):
         deletion(engine).delete_run(WORKFLOW, run, TEAM)
@@ -92,36 +92,34 @@ def test_the_last_run_may_go(engine: Engine) -> None:
     assert engine.export_rows() == ROWS[:1]
 
 
-def test_a_workflow_goes_with_everything(engine: Engine) -> None:
+def test_deleting_a_workflow_deletes_its_runs_and_exports(engine: Engine) -> None:
     engine.publish_rows(ROWS, run="r", workflow="other")
     kept = engine.export("csv", workflow="other")
     exports = [engine.export("csv", run=run) for run in ("old", "new")]
     for name in ("rival", "nobody"):
         with pytest.raises(NotFound):
             deletion(engine).delete_workflow(WORKFLOW, name)
-    assert deletion(engine).delete_workflow(WORKFLOW, TEAM) == Deleted(runs=2, exports=2)
+    assert deletion(engine).delete_workflow(WORKFLOW, TEAM) == DeletionResult(runs=2, exports=2)
     assert all(is_gone(engine, export) for export in exports)
     assert engine.keys("workflow=w/") + export_keys(engine) == []
     assert engine.content(kept) == engine.export_bytes("csv", workflow="other")
     with pytest.raises(NotFound):
         deletion(engine).delete_workflow(WORKFLOW, TEAM)
-    # Its id is free, for another team as well.
+    # Its id is free, also for another team.
     engine.publish_rows(ROWS[:1], team="rival")
 
 
-def test_nothing_of_a_workflow_is_seen_once_its_deletion_has_begun(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_workflow_is_invisible_once_its_deletion_has_begun(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[object] = []
 
-    def look(self: Deletion, workflow_id: str) -> Deleted:
+    def look(self: Deletion, workflow_id: str) -> DeletionResult:
         seen.extend([engine.results.workflow(workflow_id), list(engine.results.workflows())])
         for run in (None, "old", "new"):
             with pytest.raises(NotFound):
                 engine.results.resolve(WORKFLOW, run, TEAM)
         with pytest.raises(Conflict, match="is being deleted"):
             engine.publish_rows(ROWS, run="more")
-        return Deleted(0, 0)
+        return DeletionResult(0, 0)
 
     with monkeypatch.context() as patch:
         patch.setattr(Deletion, "complete", look)
@@ -134,7 +132,7 @@ def test_nothing_of_a_workflow_is_seen_once_its_deletion_has_begun(
 
 @pytest.mark.parametrize("what", ["run", "workflow"])
 @pytest.mark.parametrize("moment", ["before it is staged", "before its commit", "after its commit"])
-def test_an_export_of_what_is_deleted_meanwhile_leaves_nothing(
+def test_an_export_of_a_run_that_is_deleted_meanwhile_leaves_no_file(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, what: str, moment: str
 ) -> None:
     exporter = engine.exporter()
@@ -165,10 +163,10 @@ def test_an_export_of_what_is_deleted_meanwhile_leaves_nothing(
     assert export_keys(engine) == []
 
 
-def test_an_export_that_its_deleter_has_not_seen_is_removed_by_its_exporter(
+def test_an_exporter_removes_an_export_that_the_deletion_missed(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The deleter listed the exports before this one was there."""
+    """The deletion lists the exports before this one exists."""
     exporter = engine.exporter()
     plan = engine.plan(exporter, "csv")
     commit = Exporter._commit
@@ -186,7 +184,7 @@ def test_an_export_that_its_deleter_has_not_seen_is_removed_by_its_exporter(
     assert export_keys(engine) == []
 
 
-def test_a_download_that_has_begun_gives_right_bytes_or_fails(engine: Engine) -> None:
+def test_a_download_during_a_deletion_completes_or_fails(engine: Engine) -> None:
     export = engine.export("csv")
     whole = engine.content(export)
     info = engine.exporter().find(WORKFLOW, export.export_id).info
@@ -202,10 +200,10 @@ def test_a_download_that_has_begun_gives_right_bytes_or_fails(engine: Engine) ->
 
 @pytest.mark.parametrize("what", ["run", "workflow"])
 @pytest.mark.parametrize("first", [True, False], ids=["new workflow", "workflow with runs"])
-def test_a_run_that_is_deleted_while_it_is_published(
+def test_deleting_a_run_while_it_is_published_raises_conflict_and_leaves_nothing(
     tmp_path: Path, store: ObjectStore, monkeypatch: pytest.MonkeyPatch, what: str, first: bool
 ) -> None:
-    """Between its manifest and the workflow: the publisher is told, and nothing of the run stays."""
+    """It is deleted between the writes of its manifest and of the workflow."""
     engine = Engine(tmp_path / "engine", store)
     if not first:
         engine.publish_rows(ROWS, run="old")
@@ -214,8 +212,8 @@ def test_a_run_that_is_deleted_while_it_is_published(
     def deleting(commits: Commits, run: Run, name: str) -> None:
         monkeypatch.setattr(Commits, "advance", advance)
         if what == "run" and first:
-            # In no workflow yet, it is seen by nobody who could delete it, but by a sweep a day later.
-            assert sweep(engine, FORGOTTEN + timedelta(minutes=5)).removed["lost runs"] == 1
+            # Without a workflow, no caller can delete it, but a sweep does so a day later.
+            assert sweep(engine, ABANDONED_AFTER + timedelta(minutes=5)).removed["lost runs"] == 1
         elif what == "run":
             deletion(engine).delete_run(WORKFLOW, run.run_id, TEAM)
         else:
@@ -225,7 +223,7 @@ def test_a_run_that_is_deleted_while_it_is_published(
         advance(commits, run, name)
 
     monkeypatch.setattr(Commits, "advance", deleting)
-    with pytest.raises(Conflict, match="deleted while it was published"):
+    with pytest.raises(Conflict, match="deleted while it was being published"):
         engine.publish_rows(ROWS, run="r")
     assert engine.keys("workflow=w/run=r/") == []
     if first or what == "workflow":
@@ -234,7 +232,9 @@ def test_a_run_that_is_deleted_while_it_is_published(
         assert engine.export_rows() == ROWS
 
 
-def test_deleters_and_publishers_at_once_leave_a_whole_workflow_or_none(tmp_path: Path, store: ObjectStore) -> None:
+def test_concurrent_deletions_and_publishes_leave_a_complete_workflow_or_none(
+    tmp_path: Path, store: ObjectStore
+) -> None:
     engine = Engine(tmp_path / "engine", store)
     engine.publish_rows(ROWS, run="first")
     engines = [Engine(tmp_path / str(number), store) for number in range(3)]
@@ -295,11 +295,11 @@ if sys.argv[4] == "run":
 else:
     deletion.delete_workflow(WORKFLOW, TEAM)
 """
-"""A deleter that kills itself before its n-th change of the store."""
+"""A deletion that kills its process before the n-th change of the store."""
 
 
 @pytest.mark.parametrize("what", ["run", "workflow"])
-def test_a_sweep_completes_what_a_killed_deleter_began(
+def test_a_sweep_completes_the_deletion_of_a_killed_process(
     tmp_path: Path, store_url: tuple[str, dict[str, str]], what: str
 ) -> None:
     location, extra = store_url
@@ -321,7 +321,7 @@ def test_a_sweep_completes_what_a_killed_deleter_began(
     with ThreadPoolExecutor(3) as pool:
         codes = [*pool.map(delete, deaths)]
     assert codes[0] == -signal.SIGKILL
-    assert codes[-1] == 0, "the moments cover a whole deletion"
+    assert codes[-1] == 0, "the deaths cover a complete deletion"
     begun = []
     for code, engine, (old, new) in zip(codes, engines, exports, strict=True):
         assert code in (0, -signal.SIGKILL)
@@ -331,14 +331,14 @@ def test_a_sweep_completes_what_a_killed_deleter_began(
             latest = None
         begun.append(latest != "new")
         if latest == "new":
-            assert engine.export_rows() == ROWS, "nothing has begun"
+            assert engine.export_rows() == ROWS, "the deletion has not begun"
             continue
-        # Half of it is never seen, though its deleter is dead.
+        # No reader sees half of it, although its process was killed.
         runs = [found.run_id for found in engine.results.runs(WORKFLOW)]
         assert (latest, runs) == (("old", ["old"]) if what == "run" else (None, []))
         sweep(engine)
-        assert is_gone(engine, new), "no URL of it opens"
-        sweep(engine, FORGOTTEN + timedelta(minutes=5))
+        assert is_gone(engine, new), "none of its URLs opens"
+        sweep(engine, ABANDONED_AFTER + timedelta(minutes=5))
         if what == "run":
             assert {key.split("/")[1] for key in engine.keys("workflow=w/run=")} == {"run=old"}
             workflow = engine.results.workflow(WORKFLOW)
@@ -352,8 +352,8 @@ def test_a_sweep_completes_what_a_killed_deleter_began(
     assert begun == [False, *[True] * (len(codes) - 1)], begun
 
 
-def test_a_sweep_leaves_exports_whose_runs_it_cannot_see(tmp_path: Path, store: ObjectStore) -> None:
-    """The place of the results is another one, or is not there: that is no deletion."""
+def test_a_sweep_retains_exports_of_an_unknown_results_store(tmp_path: Path, store: ObjectStore) -> None:
+    """Runs that are missing because the results are elsewhere or not mounted were not deleted."""
     engine = Engine(tmp_path / "engine", store)
     engine.publish_rows(ROWS)
     exporter = engine.exporter(clock=lambda: datetime.now(UTC))

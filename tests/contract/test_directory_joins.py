@@ -1,4 +1,4 @@
-"""Processes that join an upload into a directory store: only that folder, and only as long as the upload is open."""
+"""Processes that join an upload to a directory store: only in its folder, and only while it is open."""
 
 import itertools
 import time
@@ -16,12 +16,12 @@ CSV = "text/csv"
 
 
 @pytest.mark.parametrize("handle", ["../../etc", "", "0" * 23, "g" * 24, "a/b"])
-def test_a_directory_joins_no_other_folder(tmp_path: Path, handle: str) -> None:
+def test_an_invalid_upload_handle_is_refused(tmp_path: Path, handle: str) -> None:
     with pytest.raises(ValueError, match="handle"):
         DirectoryStore(tmp_path).join("k", handle)
 
 
-def test_a_directory_takes_no_block_after_the_upload_has_ended(tmp_path: Path) -> None:
+def test_a_joined_upload_that_has_ended_accepts_no_block(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path)
     upload = store.begin("k", content_type=CSV)
     other = store.join("k", upload.handle)
@@ -33,7 +33,7 @@ def test_a_directory_takes_no_block_after_the_upload_has_ended(tmp_path: Path) -
     assert list((tmp_path / ".staging").iterdir()) == []
 
 
-def test_an_end_leaves_nothing_of_those_that_still_stage(tmp_path: Path) -> None:
+def test_abort_removes_the_blocks_of_processes_that_are_still_staging(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path)
 
     def stage(ghost: Staging) -> None:

@@ -1,4 +1,4 @@
-"""What a directory store promises beyond the port: plain files, several processes, crashes between any two steps."""
+"""The directory store beyond the port: plain files, several processes, and crashes between any two steps."""
 
 import errno
 import json
@@ -33,7 +33,7 @@ def test_objects_are_plain_files_that_any_program_can_read(directory: DirectoryS
     assert (tmp_path / "store/results/a.parquet").read_bytes() == b"PAR1"
 
 
-def test_files_that_someone_put_there_are_objects(directory: DirectoryStore, tmp_path: Path) -> None:
+def test_files_of_other_programs_are_objects(directory: DirectoryStore, tmp_path: Path) -> None:
     (tmp_path / "store/in").mkdir(parents=True)
     (tmp_path / "store/in/a.csv").write_bytes(b"a,b\n")
 
@@ -48,7 +48,7 @@ def test_files_that_someone_put_there_are_objects(directory: DirectoryStore, tmp
     assert directory.replace("in/a.csv", b"c", etag=info.etag).content_type == "application/octet-stream"
 
 
-def test_a_file_of_another_length_than_was_written_is_not_there(directory: DirectoryStore, tmp_path: Path) -> None:
+def test_a_file_of_the_wrong_size_is_not_an_object(directory: DirectoryStore, tmp_path: Path) -> None:
     info = directory.create("a", b"0123456789", content_type=CSV, metadata={})
     os.truncate(tmp_path / "store/a", 5)
 
@@ -79,20 +79,22 @@ def test_etags_differ_even_if_the_clock_does_not_move(
     assert len(set(etags)) == 6
 
 
-def test_etags_survive_a_copy_that_keeps_times(directory: DirectoryStore, tmp_path: Path) -> None:
+def test_etags_survive_a_copy_that_preserves_times(directory: DirectoryStore, tmp_path: Path) -> None:
     info = directory.create("a", b"x", content_type=CSV, metadata={"k": "v"})
     subprocess.run(["cp", "-a", tmp_path / "store", tmp_path / "copy"], check=True)
     assert DirectoryStore(tmp_path / "copy").head("a") == info
 
 
-def test_a_commit_in_order_copies_nothing(directory: DirectoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_commit_in_staging_order_copies_nothing(directory: DirectoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.stores.local.upload.copy_range", lambda *_: pytest.fail("copied"))
     upload = directory.begin("a", content_type=CSV)
     upload.commit([upload.stage(0, b"a"), upload.stage(5, b"b")], metadata={})
     assert directory.read("a") == b"ab"
 
 
-def test_blocks_are_copied_where_the_kernel_cannot(directory: DirectoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_are_copied_in_python_if_the_kernel_refuses(
+    directory: DirectoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_: object) -> int:
         raise OSError(errno.EXDEV, "no")
 
@@ -124,7 +126,7 @@ def test_delete_leaves_no_sidecar_and_no_empty_directory(directory: DirectorySto
     assert sorted(str(path.relative_to(root)) for path in root.rglob("a*/**/*")) == [".meta/a/e.json", "a/e"]
 
 
-def test_left_overs_of_killed_uploads_are_swept_after_a_week(directory: DirectoryStore, tmp_path: Path) -> None:
+def test_the_data_of_killed_uploads_is_removed_after_a_week(directory: DirectoryStore, tmp_path: Path) -> None:
     staging = tmp_path / "store/.staging"
     for name, age in (("old", STAGING_LIFETIME_SECONDS + 60), ("young", STAGING_LIFETIME_SECONDS - 60)):
         (staging / name).mkdir(parents=True)
@@ -136,7 +138,7 @@ def test_left_overs_of_killed_uploads_are_swept_after_a_week(directory: Director
 
 
 class Crash(BaseException):
-    """Stands for the end of the process at that very place."""
+    """Simulates the end of the process at this point."""
 
 
 @pytest.mark.parametrize("step", ["fsync", "mkdir", "link", "replace", "utime"])
@@ -171,7 +173,7 @@ def test_a_crash_at_any_step_leaves_the_old_version_or_the_new(
     ("number", "words"),
     [(errno.ENOSPC, "full"), (errno.EACCES, "refuses"), (errno.EROFS, "read-only"), (errno.EIO, "failed")],
 )
-def test_errors_of_the_system_are_told_in_sentences_without_paths(
+def test_system_errors_become_messages_without_paths(
     directory: DirectoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, words: str
 ) -> None:
     def fail(*_: object) -> int:
@@ -188,7 +190,7 @@ def test_errors_of_the_system_are_told_in_sentences_without_paths(
     assert directory.read("a") == b"y"
 
 
-def test_a_block_that_was_written_in_part_is_not_in_the_object(
+def test_a_partially_written_block_is_not_in_the_object(
     directory: DirectoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = os.pwrite
@@ -209,7 +211,7 @@ def test_a_block_that_was_written_in_part_is_not_in_the_object(
     assert directory.read("a") == b"good"
 
 
-def test_one_object_cannot_be_the_folder_of_another(directory: DirectoryStore) -> None:
+def test_an_object_cannot_be_a_folder_of_another(directory: DirectoryStore) -> None:
     directory.create("a", b"x", content_type=CSV, metadata={})
     directory.create("b/c", b"x", content_type=CSV, metadata={})
     for key in ("a/b", "a/b/c", "b"):
@@ -219,7 +221,7 @@ def test_one_object_cannot_be_the_folder_of_another(directory: DirectoryStore) -
             directory.create(key, b"x", content_type=CSV, metadata={})
 
 
-def test_a_damaged_sidecar_costs_the_metadata_alone(
+def test_a_damaged_sidecar_loses_only_the_metadata(
     directory: DirectoryStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     directory.create("a", b"x", content_type=CSV, metadata={"rows": "1"})

@@ -1,4 +1,4 @@
-"""What every object store promises of single objects: the docstrings of `engine.stores.port`, sentence by sentence."""
+"""The contract of every object store for single objects, as the docstrings of `engine.stores.port` state it."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +18,7 @@ def put(store: ObjectStore, key: str, data: bytes) -> ObjectInfo:
     return store.create(key, data, content_type=CSV, metadata={"rows": "3"})
 
 
-def test_create_makes_an_object_that_head_and_read_see(store: ObjectStore) -> None:
+def test_create_writes_an_object_that_head_and_read_return(store: ObjectStore) -> None:
     info = put(store, "exports/wf-1/a.csv", b"hello")
 
     assert (info.key, info.size, info.content_type, info.metadata) == ("exports/wf-1/a.csv", 5, CSV, {"rows": "3"})
@@ -27,7 +27,7 @@ def test_create_makes_an_object_that_head_and_read_see(store: ObjectStore) -> No
     assert store.read("exports/wf-1/a.csv") == b"hello"
 
 
-def test_metadata_comes_back_as_it_was_given(store: ObjectStore) -> None:
+def test_metadata_is_returned_unchanged(store: ObjectStore) -> None:
     metadata = {"rows": "12", "requestHash": "ab" * 32, "schema": '[{"name": "a, b", "type": "x;y=z"}]', "_x": "~!"}
     store.create("k", b"", content_type="application/json", metadata=metadata)
 
@@ -53,13 +53,13 @@ def test_metadata_comes_back_as_it_was_given(store: ObjectStore) -> None:
     ],
     ids=str,
 )
-def test_metadata_that_could_not_come_back_is_refused(store: ObjectStore, metadata: dict[str, str]) -> None:
+def test_metadata_that_a_store_could_change_is_refused(store: ObjectStore, metadata: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="metadata"):
         store.create("k", b"", content_type=CSV, metadata=metadata)
     assert store.head("k") is None
 
 
-def test_create_of_a_taken_key_raises_and_leaves_the_object(store: ObjectStore) -> None:
+def test_create_of_a_taken_key_raises_and_does_not_change_the_object(store: ObjectStore) -> None:
     info = put(store, "k", b"first")
 
     with pytest.raises(ObjectExists):
@@ -69,7 +69,7 @@ def test_create_of_a_taken_key_raises_and_leaves_the_object(store: ObjectStore) 
     assert store.read("k") == b"first"
 
 
-def test_one_of_many_racing_creates_wins(store: ObjectStore) -> None:
+def test_one_of_many_concurrent_creates_wins(store: ObjectStore) -> None:
     def attempt(number: int) -> int | None:
         try:
             put(store, "k", b"%d" % number)
@@ -94,7 +94,7 @@ def test_replace_writes_the_next_version_and_keeps_type_and_metadata(store: Obje
     assert store.read("k") == b"the second"
 
 
-def test_every_version_has_an_etag_of_its_own(store: ObjectStore) -> None:
+def test_every_version_has_a_different_etag(store: ObjectStore) -> None:
     etags = [put(store, "k", b"0").etag]
     for _ in range(20):
         etags.append(store.replace("k", b"0", etag=etags[-1]).etag)
@@ -104,7 +104,7 @@ def test_every_version_has_an_etag_of_its_own(store: ObjectStore) -> None:
     assert len(set(etags)) == len(etags)
 
 
-def test_replace_of_an_older_version_raises_and_leaves_the_object(store: ObjectStore) -> None:
+def test_replace_of_an_older_version_raises_and_does_not_change_the_object(store: ObjectStore) -> None:
     first = put(store, "k", b"first")
     second = store.replace("k", b"second", etag=first.etag)
 
@@ -115,13 +115,13 @@ def test_replace_of_an_older_version_raises_and_leaves_the_object(store: ObjectS
     assert store.read("k") == b"second"
 
 
-def test_replace_of_nothing_raises_object_missing(store: ObjectStore) -> None:
+def test_replace_of_a_missing_object_raises_object_missing(store: ObjectStore) -> None:
     with pytest.raises(ObjectMissing):
         store.replace("k", b"x", etag="0x0")
     assert store.head("k") is None
 
 
-def test_no_increment_is_lost_among_racing_replacements(store: ObjectStore) -> None:
+def test_concurrent_replacements_lose_no_increment(store: ObjectStore) -> None:
     put(store, "counter", b"0")
 
     def increment(_: int) -> None:
@@ -165,16 +165,14 @@ def test_read_returns_the_range(store: ObjectStore, start: int, length: int | No
 
 
 @pytest.mark.parametrize(("start", "length"), [(-1, None), (0, -1)])
-def test_ranges_that_begin_or_end_before_zero_are_refused(store: ObjectStore, start: int, length: int | None) -> None:
+def test_negative_ranges_are_refused(store: ObjectStore, start: int, length: int | None) -> None:
     put(store, "k", b"x")
     with pytest.raises(ValueError, match="range"):
         store.read("k", start=start, length=length)
 
 
 @pytest.mark.parametrize(("start", "length"), [(0, None), (0, 0), (1, 1), (50, None)])
-def test_pinned_read_of_another_version_raises_object_changed(
-    store: ObjectStore, start: int, length: int | None
-) -> None:
+def test_read_with_an_old_etag_raises_object_changed(store: ObjectStore, start: int, length: int | None) -> None:
     first = put(store, "k", b"first")
     store.replace("k", b"other", etag=first.etag)
 
@@ -194,7 +192,7 @@ READS: dict[str, Callable[[ObjectStore], object]] = {
 
 @pytest.mark.parametrize("read", READS.values(), ids=READS)
 @pytest.mark.parametrize("others", [False, True], ids=["empty store", "other objects"])
-def test_reading_what_is_not_there_raises_object_missing(
+def test_reading_a_missing_object_raises_object_missing(
     store: ObjectStore, others: bool, read: Callable[[ObjectStore], object]
 ) -> None:
     if others:
@@ -206,7 +204,7 @@ def test_reading_what_is_not_there_raises_object_missing(
 @pytest.mark.parametrize(
     ("start", "length"), [(0, len(BIG)), (1, len(BIG) - 1), (4_194_303, 2), (5_000_000, 4_194_304), (17, 0)]
 )
-def test_stream_gives_exactly_the_range_in_chunks_of_a_few_mib(store: ObjectStore, start: int, length: int) -> None:
+def test_stream_yields_exactly_the_range_in_chunks_of_a_few_mib(store: ObjectStore, start: int, length: int) -> None:
     etag = put(store, "big", BIG).etag
 
     chunks = list(store.stream("big", start=start, length=length, etag=etag))
@@ -216,14 +214,14 @@ def test_stream_gives_exactly_the_range_in_chunks_of_a_few_mib(store: ObjectStor
 
 
 @pytest.mark.parametrize(("start", "length"), [(0, 11), (5, 6), (10, 1), (11, 1)])
-def test_stream_raises_rather_than_ends_short(store: ObjectStore, start: int, length: int) -> None:
+def test_stream_raises_rather_than_end_early(store: ObjectStore, start: int, length: int) -> None:
     etag = put(store, "k", b"0123456789").etag
     with pytest.raises(StoreError):
         list(store.stream("k", start=start, length=length, etag=etag))
 
 
 @pytest.mark.parametrize("length", [0, 3])
-def test_stream_of_another_version_raises_object_changed(store: ObjectStore, length: int) -> None:
+def test_stream_with_an_old_etag_raises_object_changed(store: ObjectStore, length: int) -> None:
     first = put(store, "k", b"first")
     store.replace("k", b"other", etag=first.etag)
     with pytest.raises(ObjectChanged):
@@ -253,7 +251,7 @@ def test_empty_objects_are_objects(store: ObjectStore) -> None:
     assert list(store.stream("empty", start=0, length=0, etag=info.etag)) == []
 
 
-def test_list_gives_the_objects_of_a_prefix_by_key(store: ObjectStore) -> None:
+def test_list_returns_the_objects_of_a_prefix_in_key_order(store: ObjectStore) -> None:
     keys = ["a/b", "a-b", "a/b.c/d", "a/b0", "a.b", "ab/c/d", "b", "a/b=1/x", "B", "a/c/x/y"]
     infos = {key: put(store, key, key.encode()) for key in keys}
 
@@ -272,7 +270,7 @@ def test_list_of_an_empty_store_is_empty(store: ObjectStore) -> None:
     assert list(store.list("exports/")) == []
 
 
-def test_delete_removes_the_object_and_tells_whether_there_was_one(store: ObjectStore) -> None:
+def test_delete_removes_the_object_and_returns_whether_it_existed(store: ObjectStore) -> None:
     put(store, "a/b", b"x")
     put(store, "a/c", b"y")
 
@@ -286,7 +284,7 @@ def test_delete_removes_the_object_and_tells_whether_there_was_one(store: Object
         store.read("a/b")
 
 
-def test_delete_of_a_version_leaves_another_one(store: ObjectStore) -> None:
+def test_delete_with_an_old_etag_removes_nothing(store: ObjectStore) -> None:
     first = put(store, "k", b"first")
     second = store.replace("k", b"second", etag=first.etag)
 
@@ -298,16 +296,16 @@ def test_delete_of_a_version_leaves_another_one(store: ObjectStore) -> None:
     assert store.delete("k", etag=second.etag) is False
 
     again = put(store, "k", b"first")
-    assert store.delete("k", etag=first.etag) is False, "the same bytes, but made anew"
+    assert store.delete("k", etag=first.etag) is False, "the same bytes, but another version"
     assert store.head("k") == again
 
 
-def test_of_deletes_and_replacements_of_one_version_one_wins(store: ObjectStore) -> None:
-    for number in range(5):
-        info = put(store, f"k{number}", b"old")
+def test_one_of_many_concurrent_deletes_and_replacements_wins(store: ObjectStore) -> None:
+    for round_ in range(5):
+        info = put(store, f"k{round_}", b"old")
 
-        def attempt(way: int, info: ObjectInfo = info) -> bool:
-            if way % 2:
+        def attempt(number: int, info: ObjectInfo = info) -> bool:
+            if number % 2:
                 return store.delete(info.key, etag=info.etag)
             try:
                 store.replace(info.key, b"new", etag=info.etag)
@@ -316,12 +314,12 @@ def test_of_deletes_and_replacements_of_one_version_one_wins(store: ObjectStore)
             return True
 
         with ThreadPoolExecutor(8) as threads:
-            won = [way for way, done in enumerate(threads.map(attempt, range(8))) if done]
+            won = [number for number, done in enumerate(threads.map(attempt, range(8))) if done]
         assert len(won) == 1
         assert (store.head(info.key) is None) == bool(won[0] % 2)
 
 
-def test_a_deleted_key_can_be_written_anew(store: ObjectStore) -> None:
+def test_a_deleted_key_can_be_written_again(store: ObjectStore) -> None:
     put(store, "a/b", b"old")
     store.delete("a/b")
     info = store.create("a/b", b"newer", content_type="text/plain", metadata={})
@@ -329,7 +327,7 @@ def test_a_deleted_key_can_be_written_anew(store: ObjectStore) -> None:
     assert info.metadata == {}
 
 
-def test_local_path_is_a_file_of_the_same_bytes_or_none(store: ObjectStore) -> None:
+def test_local_path_is_a_file_with_the_same_bytes_or_none(store: ObjectStore) -> None:
     put(store, "a/b.csv", b"hello")
     path = store.local_path("a/b.csv")
     assert path is None or path.read_bytes() == b"hello"

@@ -1,4 +1,4 @@
-"""What every object store promises when something is wrong: hostile keys, dead stores, killed writers."""
+"""The contract of every object store for hostile keys, unreachable stores and killed writers."""
 
 import os
 import signal
@@ -72,7 +72,7 @@ def test_hostile_prefixes_are_refused(store: ObjectStore, prefix: str) -> None:
         list(store.list(prefix))
 
 
-def test_keys_made_of_ids_are_good(store: ObjectStore) -> None:
+def test_keys_made_of_ids_are_accepted(store: ObjectStore) -> None:
     keys = ["results/workflow=a..b/run=1-2_3./part-00000.parquet", "x" * 200, "a b/c+d%2F&?#=;,~'", "CON/nul"]
     for key in keys:
         store.create(key, key.encode(), content_type="text/plain", metadata={})
@@ -80,13 +80,13 @@ def test_keys_made_of_ids_are_good(store: ObjectStore) -> None:
 
 
 @pytest.mark.parametrize("location", ["", "s3://bucket/x", "http://host/c", "AZ://c", "az://", "az://A_B/x", "a\0b"])
-def test_locations_that_name_no_store_are_refused_with_a_remedy(location: str) -> None:
+def test_unsupported_locations_are_refused_with_a_remedy(location: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         open_store(location, connection_string=connection_string(1))
     assert caught.value.details["remedy"]
 
 
-def test_azure_needs_exactly_one_way_in() -> None:
+def test_azure_needs_a_connection_string_or_an_account_url() -> None:
     both: dict[str, Any] = {"connection_string": connection_string(1), "account_url": "https://x.blob.core.windows.net"}
     for options in ({}, both):
         with pytest.raises(InvalidInput):
@@ -125,7 +125,7 @@ def test_a_store_on_a_closed_port_is_unavailable_within_30_seconds() -> None:
 
 
 @pytest.mark.azurite
-def test_a_wrong_key_is_told_as_a_refused_credential_and_not_quoted(azurite: Azurite) -> None:
+def test_a_wrong_key_raises_store_unavailable_and_is_not_quoted(azurite: Azurite) -> None:
     wrong = KEY.replace("Eby8", "AAAA")
     store = open_store("az://container/p", connection_string=azurite.connection_string.replace(KEY, wrong))
     calls: list[Callable[[], object]] = [store.check, lambda: store.head("k"), lambda: list(store.list(""))]

@@ -1,4 +1,4 @@
-"""What every object store promises of uploads: blocks in any order, and one commit that shows all or nothing."""
+"""The contract of every object store for uploads: blocks in any order, and one atomic commit."""
 
 import random
 import threading
@@ -18,7 +18,7 @@ def staged(upload: Upload, blocks: list[bytes]) -> list[str]:
     return [upload.stage(ordinal, block) for ordinal, block in enumerate(blocks)]
 
 
-def test_commit_makes_the_blocks_one_object(store: ObjectStore) -> None:
+def test_commit_concatenates_the_blocks(store: ObjectStore) -> None:
     upload = store.begin("exports/a.csv", content_type=CSV)
     info = upload.commit(staged(upload, BLOCKS), metadata={"rows": "7"})
 
@@ -27,7 +27,7 @@ def test_commit_makes_the_blocks_one_object(store: ObjectStore) -> None:
     assert store.read("exports/a.csv", etag=info.etag) == WHOLE
 
 
-def test_the_order_of_the_commit_counts_not_that_of_staging(store: ObjectStore) -> None:
+def test_the_object_has_the_order_of_the_commit(store: ObjectStore) -> None:
     upload = store.begin("k", content_type=CSV)
     order = list(range(len(BLOCKS)))
     random.Random(7).shuffle(order)
@@ -49,7 +49,7 @@ def test_blocks_may_be_staged_from_many_threads(store: ObjectStore) -> None:
     assert store.read("k") == WHOLE
 
 
-def test_blocks_that_the_commit_leaves_out_are_not_in_the_object(store: ObjectStore) -> None:
+def test_blocks_that_the_commit_omits_are_not_in_the_object(store: ObjectStore) -> None:
     upload = store.begin("k", content_type=CSV)
     ids = staged(upload, BLOCKS)
     info = upload.commit(ids[3:5], metadata={})
@@ -57,7 +57,7 @@ def test_blocks_that_the_commit_leaves_out_are_not_in_the_object(store: ObjectSt
     assert info.size == len(BLOCKS[3]) + len(BLOCKS[4])
 
 
-def test_an_ordinal_staged_again_counts_with_its_last_bytes(store: ObjectStore) -> None:
+def test_staging_an_ordinal_again_replaces_its_bytes(store: ObjectStore) -> None:
     upload = store.begin("k", content_type=CSV)
     upload.stage(0, b"first try")
     upload.commit([upload.stage(0, b"second"), upload.stage(1, b" try")], metadata={})
@@ -65,7 +65,7 @@ def test_an_ordinal_staged_again_counts_with_its_last_bytes(store: ObjectStore) 
 
 
 @pytest.mark.parametrize("ordinals", [[0, 49_999], [49_999, 7, 0]], ids=str)
-def test_the_first_and_the_last_ordinal_are_good(store: ObjectStore, ordinals: list[int]) -> None:
+def test_the_first_and_the_last_ordinal_are_accepted(store: ObjectStore, ordinals: list[int]) -> None:
     upload = store.begin("k", content_type=CSV)
     upload.commit([upload.stage(ordinal, b"%d." % ordinal) for ordinal in ordinals], metadata={})
     assert store.read("k") == b"".join(b"%d." % ordinal for ordinal in ordinals)
@@ -80,7 +80,7 @@ def test_other_ordinals_are_refused(store: ObjectStore, ordinal: int) -> None:
 
 
 @pytest.mark.parametrize("blocks", [[], [b""], [b"", b""]], ids=["no block", "an empty block", "empty blocks"])
-def test_a_commit_of_nothing_is_a_valid_empty_object(store: ObjectStore, blocks: list[bytes]) -> None:
+def test_a_commit_without_bytes_is_an_empty_object(store: ObjectStore, blocks: list[bytes]) -> None:
     upload = store.begin("empty", content_type=CSV)
     info = upload.commit(staged(upload, blocks), metadata={"rows": "0"})
     assert info.size == 0
@@ -111,7 +111,7 @@ def test_nothing_is_visible_before_the_commit(store: ObjectStore) -> None:
     assert store.read("k") == WHOLE
 
 
-def test_readers_see_nothing_or_the_whole(store: ObjectStore) -> None:
+def test_readers_see_nothing_or_the_complete_object(store: ObjectStore) -> None:
     ended = threading.Event()
 
     def watch() -> set[int]:
@@ -137,7 +137,7 @@ def test_readers_see_nothing_or_the_whole(store: ObjectStore) -> None:
 
 
 @pytest.mark.parametrize("ending", ["abort", "commit refused", "block gone"])
-def test_an_upload_that_fails_leaves_the_older_object(store: ObjectStore, ending: str) -> None:
+def test_a_failed_upload_does_not_change_an_existing_object(store: ObjectStore, ending: str) -> None:
     older = store.create("k", b"older", content_type="text/plain", metadata={"a": "b"})
     upload = store.begin("k", content_type=CSV)
     ids = staged(upload, BLOCKS)
@@ -155,7 +155,7 @@ def test_an_upload_that_fails_leaves_the_older_object(store: ObjectStore, ending
     assert store.read("k") == b"older"
 
 
-def test_a_commit_with_a_block_that_is_gone_shows_nothing(store: ObjectStore) -> None:
+def test_a_commit_with_a_missing_block_creates_no_object(store: ObjectStore) -> None:
     upload = store.begin("k", content_type=CSV)
     ids = staged(upload, BLOCKS)
     with pytest.raises(StoreError):
@@ -165,7 +165,7 @@ def test_a_commit_with_a_block_that_is_gone_shows_nothing(store: ObjectStore) ->
     assert list(store.list("")) == []
 
 
-def test_abort_leaves_nothing_and_may_come_twice(store: ObjectStore) -> None:
+def test_abort_leaves_nothing_and_can_be_repeated(store: ObjectStore) -> None:
     upload = store.begin("k", content_type=CSV)
     staged(upload, BLOCKS)
     upload.abort()
@@ -184,7 +184,7 @@ def test_abort_after_the_commit_leaves_the_object(store: ObjectStore) -> None:
 
 
 @pytest.mark.parametrize("how", ["abort", "commit"])
-def test_an_upload_that_ended_takes_no_more(store: ObjectStore, how: str) -> None:
+def test_an_upload_that_has_ended_accepts_nothing(store: ObjectStore, how: str) -> None:
     upload = store.begin("k", content_type=CSV)
     ids = staged(upload, [b"x"])
     if how == "abort":
@@ -197,7 +197,7 @@ def test_an_upload_that_ended_takes_no_more(store: ObjectStore, how: str) -> Non
         upload.commit(ids, metadata={})
 
 
-def test_metadata_of_a_commit_is_checked_like_that_of_create(store: ObjectStore) -> None:
+def test_commit_validates_metadata(store: ObjectStore) -> None:
     upload = store.begin("k", content_type=CSV)
     with pytest.raises(ValueError, match="metadata"):
         upload.commit(staged(upload, [b"x"]), metadata={"bad name": "x"})
@@ -205,7 +205,7 @@ def test_metadata_of_a_commit_is_checked_like_that_of_create(store: ObjectStore)
     assert store.head("k") is None
 
 
-def test_one_of_two_racing_uploads_wins_and_keeps_its_bytes(store: ObjectStore) -> None:
+def test_one_of_several_concurrent_commits_wins(store: ObjectStore) -> None:
     payloads = [[bytes([97 + number]) * 50_000] * 4 for number in range(4)]
     uploads = [store.begin("k", content_type=CSV) for _ in payloads]
     ids = [staged(upload, payload) for upload, payload in zip(uploads, payloads, strict=True)]
@@ -227,7 +227,7 @@ def test_one_of_two_racing_uploads_wins_and_keeps_its_bytes(store: ObjectStore) 
     assert store.read("k") == b"".join(payloads[winner])
 
 
-def test_a_loser_whose_blocks_came_after_the_winners_commit_is_told_object_exists(store: ObjectStore) -> None:
+def test_a_commit_after_another_commit_of_the_key_raises_object_exists(store: ObjectStore) -> None:
     loser = store.begin("k", content_type=CSV)
     early = loser.stage(0, b"early")
     winner = store.begin("k", content_type=CSV)
@@ -241,7 +241,7 @@ def test_a_loser_whose_blocks_came_after_the_winners_commit_is_told_object_exist
     assert store.read("k") == b"winner"
 
 
-def test_uploads_to_different_keys_do_not_meet(store: ObjectStore) -> None:
+def test_uploads_to_different_keys_are_independent(store: ObjectStore) -> None:
     uploads = [store.begin(f"k{number}", content_type=CSV) for number in range(3)]
     ids = [upload.stage(0, b"%d" % number) for number, upload in enumerate(uploads)]
     assert len(set(ids)) == 3
@@ -250,7 +250,7 @@ def test_uploads_to_different_keys_do_not_meet(store: ObjectStore) -> None:
     assert [store.read(f"k{number}") for number in range(3)] == [b"0", b"1", b"2"]
 
 
-def test_blocks_of_other_processes_are_committed_beside_our_own(store: ObjectStore) -> None:
+def test_a_commit_can_name_adopted_blocks_of_other_processes(store: ObjectStore) -> None:
     upload = store.begin("k", content_type=CSV)
     others = [store.join("k", upload.handle) for _ in range(2)]
     ids = [
@@ -268,7 +268,7 @@ def test_blocks_of_other_processes_are_committed_beside_our_own(store: ObjectSto
     assert info.size == 15
 
 
-def test_a_block_is_read_back_before_the_commit_where_a_store_can(store: ObjectStore) -> None:
+def test_a_readable_store_returns_staged_blocks_before_the_commit(store: ObjectStore) -> None:
     upload = store.begin("k", content_type=CSV)
     other = store.join("k", upload.handle)
     block_id = other.stage(0, b"some bytes")
@@ -283,7 +283,7 @@ def test_a_block_is_read_back_before_the_commit_where_a_store_can(store: ObjectS
         upload.block(block_id, 10)
 
 
-def test_blocks_that_nobody_adopted_vanish(store: ObjectStore) -> None:
+def test_blocks_that_are_not_adopted_are_discarded(store: ObjectStore) -> None:
     upload = store.begin("k", content_type=CSV)
     ghost, other = store.join("k", upload.handle), store.join("k", upload.handle)
     ghost.stage(0, b"ghost")
@@ -295,12 +295,12 @@ def test_blocks_that_nobody_adopted_vanish(store: ObjectStore) -> None:
 
 
 def _commit_adopted(upload: Upload, block_id: str, length: int) -> None:
-    """Either step may find out."""
+    """Either step may raise."""
     upload.adopt(block_id, length)
     upload.commit([block_id], metadata={})
 
 
-def test_an_adopted_block_that_is_not_there_makes_no_object(store: ObjectStore) -> None:
+def test_adopting_a_missing_block_creates_no_object(store: ObjectStore) -> None:
     upload = store.begin("k", content_type=CSV)
     with pytest.raises(StoreError):
         _commit_adopted(upload, "0123456789ab00000", 3)
@@ -308,7 +308,7 @@ def test_an_adopted_block_that_is_not_there_makes_no_object(store: ObjectStore) 
     assert store.head("k") is None
 
 
-def test_an_adopted_block_of_another_length_makes_no_object(store: ObjectStore) -> None:
+def test_adopting_a_block_with_the_wrong_length_creates_no_object(store: ObjectStore) -> None:
     upload = store.begin("k", content_type=CSV)
     block_id = store.join("k", upload.handle).stage(0, b"four")
     with pytest.raises(StoreError):

@@ -1,5 +1,6 @@
-"""What a sweep removes and what it leaves, on both stores."""
+"""What a sweep removes and what it retains, on both stores."""
 
+import json
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,12 +12,12 @@ import pytest
 from click.testing import CliRunner
 
 from engine.common.cancellation import CancelToken
-from engine.common.temp_folders import abandoned, spill_folder
+from engine.common.temp_folders import abandoned_folders, spill_folder
 from engine.exports.export import Export, export_key
 from engine.exports.exporter import Exporter
 from engine.exports.leases import SUFFIX, Leases
 from engine.exports.status import Tickets
-from engine.exports.sweep import FORGOTTEN, LINGER, Sweeper, Swept
+from engine.exports.sweep import ABANDONED_AFTER, DOWNLOAD_GRACE, Sweeper, SweepResult
 from engine.stores import DirectoryStore, ObjectStore
 from tests.helpers.engine import Engine, entry
 from web.cli.command_group import commands
@@ -24,14 +25,16 @@ from web.cli.command_group import commands
 TTL = timedelta(hours=2)
 
 
-class House:
-    """An engine whose exports are kept for `TTL`, and whose clock is moved by hand."""
+class Deployment:
+    """An engine with a manual clock, whose exports are retained for `TTL`."""
 
     def __init__(self, folder: Path, store: ObjectStore) -> None:
         self.engine = Engine(folder, store)
         self.store = store
         self.now = datetime.now(UTC).replace(microsecond=0)
-        self.exporter = Exporter(self.engine.results, store, self.engine.settings(1), clock=lambda: self.now, keep=TTL)
+        self.exporter = Exporter(
+            self.engine.results, store, self.engine.settings(1), clock=lambda: self.now, retention=TTL
+        )
         self.engine.publish_rows([{"n": n} for n in range(10)])
 
     def export(self, format_name: str = "csv", **asked: Any) -> Export:
@@ -40,64 +43,72 @@ class House:
     def key(self, export: Export) -> str:
         return export_key(export.workflow_id, export.export_id, export.format)
 
-    def sweep(self, after: timedelta = timedelta(0), *, dry: bool = False) -> Swept:
+    def sweep(self, after: timedelta = timedelta(0), *, dry_run: bool = False) -> SweepResult:
         spill = self.engine.folder / "spill"
-        return Sweeper(self.engine.results, self.store, spill, now=self.now + after, dry=dry).sweep()
+        return Sweeper(self.engine.results, self.store, spill, now=self.now + after, dry_run=dry_run).sweep()
 
 
 @pytest.fixture
-def house(tmp_path: Path, store: ObjectStore) -> House:
-    return House(tmp_path / "house", store)
+def deployment(tmp_path: Path, store: ObjectStore) -> Deployment:
+    return Deployment(tmp_path / "engine", store)
 
 
-def test_an_export_goes_an_hour_after_its_last_url(house: House) -> None:
-    export = house.export()
-    assert house.sweep(TTL + LINGER - timedelta(seconds=1)).removed == {}
-    assert house.store.head(house.key(export)) is not None
-    assert house.sweep(TTL + LINGER, dry=True).removed == {"exports": 1}
-    swept = house.sweep(TTL + LINGER)
-    assert (swept.removed, swept.bytes, swept.kept) == ({"exports": 1}, export.size, 0)
-    assert [info.key for info in house.store.list("w/")] == []
-    # The run is untouched, though it lies in the same store.
-    assert house.export().rows == 10
+def test_an_export_is_removed_an_hour_after_its_last_url_has_expired(deployment: Deployment) -> None:
+    export = deployment.export()
+    assert deployment.sweep(TTL + DOWNLOAD_GRACE - timedelta(seconds=1)).removed == {}
+    assert deployment.store.head(deployment.key(export)) is not None
+    assert deployment.sweep(TTL + DOWNLOAD_GRACE, dry_run=True).removed == {"exports": 1}
+    swept = deployment.sweep(TTL + DOWNLOAD_GRACE)
+    assert (swept.removed, swept.bytes, swept.remaining) == ({"exports": 1}, export.size, 0)
+    assert [info.key for info in deployment.store.list("w/")] == []
+    # The run is unchanged, although it is in the same store.
+    assert deployment.export().rows == 10
 
 
-def test_another_url_keeps_it_longer(house: House) -> None:
-    export = house.export()
-    later = house.now + TTL + timedelta(hours=3)
-    assert house.exporter.keep(export, house.now + TTL)
-    assert house.store.head(house.key(export) + SUFFIX) is None, "what the object says itself needs no lease"
-    assert house.exporter.keep(export, later)
-    for dry in (True, False):
-        assert house.sweep(TTL + LINGER, dry=dry).removed == {}
-    for dry in (True, False):
-        assert house.sweep(later - house.now + LINGER, dry=dry).removed == {"exports": 1}
-    assert [info.key for info in house.store.list("w/")] == []
+def test_a_later_url_extends_the_retention(deployment: Deployment) -> None:
+    export = deployment.export()
+    later = deployment.now + TTL + timedelta(hours=3)
+    assert deployment.exporter.retain(export, deployment.now + TTL)
+    assert deployment.store.head(deployment.key(export) + SUFFIX) is None, "the date of the metadata needs no lease"
+    assert deployment.exporter.retain(export, later)
+    for dry_run in (True, False):
+        assert deployment.sweep(TTL + DOWNLOAD_GRACE, dry_run=dry_run).removed == {}
+    for dry_run in (True, False):
+        assert deployment.sweep(later - deployment.now + DOWNLOAD_GRACE, dry_run=dry_run).removed == {"exports": 1}
+    assert [info.key for info in deployment.store.list("w/")] == []
 
 
-def test_whoever_comes_between_the_mark_and_the_removal_makes_it_anew(house: House) -> None:
-    export = house.export()
-    leases, key = Leases(house.store), house.key(export)
-    expired = house.now + TTL
-    assert leases.retire(key, export.etag, expired, expired)
-    # A sweeper died here: the file is there, and nobody may promise it any more.
-    assert not house.exporter.keep(export, expired + TTL)
-    assert house.store.head(key) is None
-    again = house.export()
+def test_an_export_that_is_marked_for_deletion_is_made_again(deployment: Deployment) -> None:
+    export = deployment.export()
+    leases, key = Leases(deployment.store), deployment.key(export)
+    expired = deployment.now + TTL
+    assert leases.mark_for_deletion(key, export.etag, expired, expired)
+    # A sweep was killed here: the file exists, and its retention can no longer be extended.
+    assert not deployment.exporter.retain(export, expired + TTL)
+    assert deployment.store.head(key) is None
+    again = deployment.export()
     assert (again.export_id, again.sha256) == (export.export_id, export.sha256)
-    assert house.exporter.keep(again, house.now + TTL)
+    assert deployment.exporter.retain(again, deployment.now + TTL)
 
 
-def test_a_sweeper_that_died_is_finished_by_the_next(house: House) -> None:
-    export = house.export()
-    expired = house.now + TTL
-    assert Leases(house.store).retire(house.key(export), export.etag, expired, expired)
-    assert house.sweep().removed == {"exports": 1}
-    assert [info.key for info in house.store.list("w/")] == []
+def test_the_next_sweep_completes_one_that_was_killed(deployment: Deployment) -> None:
+    export = deployment.export()
+    expired = deployment.now + TTL
+    assert Leases(deployment.store).mark_for_deletion(deployment.key(export), export.etag, expired, expired)
+    assert deployment.sweep().removed == {"exports": 1}
+    assert [info.key for info in deployment.store.list("w/")] == []
+
+
+def test_a_stored_lease_has_the_member_names_of_older_versions(deployment: Deployment) -> None:
+    export = deployment.export()
+    expired = deployment.now + TTL
+    assert Leases(deployment.store).mark_for_deletion(deployment.key(export), export.etag, expired, expired)
+    stored = json.loads(deployment.store.read(deployment.key(export) + SUFFIX))
+    assert (stored.keys(), stored["retired"]) == ({"formatVersion", "until", "retired"}, export.etag)
 
 
 class Interrupted:
-    """A store in which something happens just before each call of one of its methods."""
+    """A store that calls a function before each call of one of its methods."""
 
     def __init__(self, store: ObjectStore, method: str, happen: Callable[..., None]) -> None:
         self._store, self._method, self._happen = store, method, happen
@@ -115,123 +126,129 @@ class Interrupted:
 
 
 def interrupted(store: ObjectStore, method: str, happen: Callable[..., None]) -> Any:
-    """`Interrupted`, as what the port wants."""
+    """An `Interrupted` store with the type of the port."""
     return Interrupted(store, method, happen)
 
 
-def test_a_sweeper_never_wins_against_a_promise(house: House) -> None:
-    """The promise is written between the sweeper's look and its mark."""
-    export = house.export()
-    key, expired = house.key(export), house.now + TTL
-    leases = Leases(house.store)
+def test_a_sweep_never_removes_an_export_whose_lease_was_extended(deployment: Deployment) -> None:
+    """The lease is extended between the sweep's read and its mark."""
+    export = deployment.export()
+    key, expired = deployment.key(export), deployment.now + TTL
+    leases = Leases(deployment.store)
     assert leases.extend(key, export.etag, expired)
 
-    def promise(*_: object) -> None:
+    def extend(*_: object) -> None:
         assert leases.extend(key, export.etag, expired + TTL)
 
-    late = Leases(interrupted(house.store, "replace", promise))
-    assert not late.retire(key, export.etag, expired, expired)
-    assert house.store.head(key) is not None
+    late = Leases(interrupted(deployment.store, "replace", extend))
+    assert not late.mark_for_deletion(key, export.etag, expired, expired)
+    assert deployment.store.head(key) is not None
 
 
-def remade(house: House, old: Export) -> Export:
-    """What a caller gets who comes when the old file is about to go: the same file, made anew and promised for long."""
-    until = house.now + timedelta(days=3)
-    assert not house.exporter.keep(old, until)
-    made = house.export()
+def remade(deployment: Deployment, old: Export) -> Export:
+    """What a caller does whose file is marked for deletion: make it again, and extend its retention."""
+    until = deployment.now + timedelta(days=3)
+    assert not deployment.exporter.retain(old, until)
+    made = deployment.export()
     assert made.etag != old.etag
-    assert house.exporter.keep(made, until)
+    assert deployment.exporter.retain(made, until)
     return made
 
 
 SLOW = {
-    "a sweeper before it removes": "remove",
-    "a sweeper before it marks": "retire",
+    "a sweep before it removes": "remove_marked",
+    "a sweep before it marks": "mark_for_deletion",
 }
 
 
 @pytest.mark.parametrize("name", SLOW)
-def test_a_slow_sweeper_leaves_what_was_made_anew(house: House, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """While it waits, another sweeper takes the file, or a caller does, and the same export is made and promised."""
-    export = house.export()
+def test_a_slow_sweep_never_removes_an_export_that_was_made_again(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Meanwhile another sweep or a caller removes the file, and the export is made again and its retention extended."""
+    export = deployment.export()
     made: list[Export] = []
     prompt = getattr(Leases, SLOW[name])
 
     def slow(leases: Leases, *arguments: Any) -> Any:
         monkeypatch.setattr(Leases, SLOW[name], prompt)
-        later = house.now + TTL + LINGER
-        if SLOW[name] == "retire":
-            assert house.sweep(later - house.now).removed == {"exports": 1}
-        house.now = later
-        made.append(remade(house, export))
+        later = deployment.now + TTL + DOWNLOAD_GRACE
+        if SLOW[name] == "mark_for_deletion":
+            assert deployment.sweep(later - deployment.now).removed == {"exports": 1}
+        deployment.now = later
+        made.append(remade(deployment, export))
         return prompt(leases, *arguments)
 
     monkeypatch.setattr(Leases, SLOW[name], slow)
-    swept = house.sweep(TTL + LINGER)
-    assert (swept.removed, swept.kept) == ({}, 1)
-    assert house.engine.content(made[0]) == house.engine.export_bytes("csv")
-    assert house.sweep(timedelta(days=3) - timedelta(seconds=1)).removed == {}, "the promise was kept, too"
-    assert house.sweep(timedelta(days=3) + LINGER).removed == {"exports": 1}
-    assert [info.key for info in house.store.list("w/")] == []
+    swept = deployment.sweep(TTL + DOWNLOAD_GRACE)
+    assert (swept.removed, swept.remaining) == ({}, 1)
+    assert deployment.engine.content(made[0]) == deployment.engine.export_bytes("csv")
+    assert deployment.sweep(timedelta(days=3) - timedelta(seconds=1)).removed == {}, "it is retained as extended"
+    assert deployment.sweep(timedelta(days=3) + DOWNLOAD_GRACE).removed == {"exports": 1}
+    assert [info.key for info in deployment.store.list("w/")] == []
 
 
-def test_a_slow_caller_leaves_what_another_made_anew(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both saw the old file with its mark; one has made it anew when the other comes to remove it."""
-    export = house.export()
-    expired = house.now + TTL
-    assert Leases(house.store).retire(house.key(export), export.etag, expired, expired)
-    remove = Leases.remove
+def test_a_slow_caller_never_removes_an_export_that_was_made_again(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both callers have read the deletion mark; one makes the file again before the other removes it."""
+    export = deployment.export()
+    expired = deployment.now + TTL
+    assert Leases(deployment.store).mark_for_deletion(deployment.key(export), export.etag, expired, expired)
+    remove = Leases.remove_marked
 
     def slow(leases: Leases, *arguments: Any) -> Any:
-        monkeypatch.setattr(Leases, "remove", remove)
-        remade(house, export)
+        monkeypatch.setattr(Leases, "remove_marked", remove)
+        remade(deployment, export)
         return remove(leases, *arguments)
 
-    monkeypatch.setattr(Leases, "remove", slow)
-    assert not house.exporter.keep(export, expired + TTL)
-    assert house.store.head(house.key(export)) is not None
-    assert house.sweep(timedelta(days=3) - timedelta(seconds=1)).removed == {}
+    monkeypatch.setattr(Leases, "remove_marked", slow)
+    assert not deployment.exporter.retain(export, expired + TTL)
+    assert deployment.store.head(deployment.key(export)) is not None
+    assert deployment.sweep(timedelta(days=3) - timedelta(seconds=1)).removed == {}
 
 
-def test_a_caller_who_saw_what_is_gone_gets_no_promise(house: House) -> None:
-    export = house.export()
-    assert house.sweep(TTL + LINGER).removed == {"exports": 1}
-    assert not house.exporter.keep(export, house.now + timedelta(days=3))
+def test_the_lease_of_a_removed_export_cannot_be_extended(deployment: Deployment) -> None:
+    export = deployment.export()
+    assert deployment.sweep(TTL + DOWNLOAD_GRACE).removed == {"exports": 1}
+    assert not deployment.exporter.retain(export, deployment.now + timedelta(days=3))
 
 
-def test_the_mark_of_an_older_file_says_nothing_of_a_newer_one(house: House) -> None:
-    """A sweeper died between the file and its mark; the export that was made since then needs no lease."""
-    old = house.export()
-    expired = house.now + TTL
-    assert Leases(house.store).retire(house.key(old), old.etag, expired, expired)
-    assert house.store.delete(house.key(old))
-    house.now = expired + LINGER
-    made = house.export()
-    assert house.exporter.keep(made, house.now + TTL)
-    assert house.sweep(TTL + LINGER - timedelta(seconds=1)).removed == {}
-    assert house.exporter.keep(made, house.now + TTL + timedelta(hours=1))
-    assert house.sweep(TTL + timedelta(hours=1) + LINGER - timedelta(seconds=1)).removed == {}
-    assert house.sweep(TTL + timedelta(hours=1) + LINGER).removed == {"exports": 1}
-    assert [info.key for info in house.store.list("w/")] == []
+def test_the_deletion_mark_of_an_older_version_does_not_apply_to_a_newer_one(deployment: Deployment) -> None:
+    """A sweep was killed after removing the file and before its lease; the new export needs no lease."""
+    old = deployment.export()
+    expired = deployment.now + TTL
+    assert Leases(deployment.store).mark_for_deletion(deployment.key(old), old.etag, expired, expired)
+    assert deployment.store.delete(deployment.key(old))
+    deployment.now = expired + DOWNLOAD_GRACE
+    made = deployment.export()
+    assert deployment.exporter.retain(made, deployment.now + TTL)
+    assert deployment.sweep(TTL + DOWNLOAD_GRACE - timedelta(seconds=1)).removed == {}
+    assert deployment.exporter.retain(made, deployment.now + TTL + timedelta(hours=1))
+    assert deployment.sweep(TTL + timedelta(hours=1) + DOWNLOAD_GRACE - timedelta(seconds=1)).removed == {}
+    assert deployment.sweep(TTL + timedelta(hours=1) + DOWNLOAD_GRACE).removed == {"exports": 1}
+    assert [info.key for info in deployment.store.list("w/")] == []
 
 
-def test_a_mark_that_became_a_promise_stays(house: House) -> None:
-    """The sweeper has removed the file and seen its mark; then the file is made anew and promised."""
-    old = house.export()
-    key, expired = house.key(old), house.now + TTL
-    assert Leases(house.store).retire(key, old.etag, expired, expired)
+def test_a_lease_that_replaced_a_deletion_mark_is_retained(deployment: Deployment) -> None:
+    """After the sweep has removed the file and read its mark, the file is made again and its retention extended."""
+    old = deployment.export()
+    key, expired = deployment.key(old), deployment.now + TTL
+    assert Leases(deployment.store).mark_for_deletion(key, old.etag, expired, expired)
 
-    def promise(removed: str) -> None:
+    def extend(removed: str) -> None:
         if removed.endswith(SUFFIX):
-            assert house.exporter.keep(house.export(), expired + TTL)
+            assert deployment.exporter.retain(deployment.export(), expired + TTL)
 
-    assert Leases(interrupted(house.store, "delete", promise)).remove(key, old.etag)
-    assert house.store.head(key + SUFFIX) is not None
+    assert Leases(interrupted(deployment.store, "delete", extend)).remove_marked(key, old.etag)
+    assert deployment.store.head(key + SUFFIX) is not None
 
 
-def test_a_document_that_was_written_since_stays(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = house.engine.plan(house.exporter, "csv", filters=[entry("n", "EQUALS", 1)])
-    tickets = Tickets(house.store)
+def test_a_sweep_does_not_remove_a_document_that_was_written_meanwhile(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = deployment.engine.plan(deployment.exporter, "csv", filters=[entry("n", "EQUALS", 1)])
+    tickets = Tickets(deployment.store)
     ticket = tickets.issue(plan, "nonce")
     remove = Sweeper._remove
 
@@ -240,48 +257,48 @@ def test_a_document_that_was_written_since_stays(house: House, monkeypatch: pyte
         remove(sweeper, *arguments)
 
     monkeypatch.setattr(Sweeper, "_remove", slow)
-    assert house.sweep(FORGOTTEN + timedelta(minutes=5)).removed == {}
+    assert deployment.sweep(ABANDONED_AFTER + timedelta(minutes=5)).removed == {}
     assert tickets.find("w", plan.export_id) == ticket.model_copy(update={"rows": 7})
 
 
-def test_documents_are_forgotten_after_a_day(house: House) -> None:
-    plan = house.engine.plan(house.exporter, "csv", filters=[entry("n", "EQUALS", 1)])
-    Tickets(house.store).issue(plan, "nonce")
-    assert house.sweep(FORGOTTEN - timedelta(minutes=5)).removed == {}
-    assert house.sweep(FORGOTTEN + timedelta(minutes=5)).removed == {"tickets": 1}
+def test_status_documents_are_removed_after_a_day(deployment: Deployment) -> None:
+    plan = deployment.engine.plan(deployment.exporter, "csv", filters=[entry("n", "EQUALS", 1)])
+    Tickets(deployment.store).issue(plan, "nonce")
+    assert deployment.sweep(ABANDONED_AFTER - timedelta(minutes=5)).removed == {}
+    assert deployment.sweep(ABANDONED_AFTER + timedelta(minutes=5)).removed == {"tickets": 1}
 
 
-def test_parts_that_no_manifest_names_go_after_a_day(house: House) -> None:
+def test_parts_without_a_manifest_are_removed_after_a_day(deployment: Deployment) -> None:
     orphan = "workflow=w/run=r/part-00000-deadbeef.parquet"
-    stranger = "workflow=w/run=never/part-00000-deadbeef.parquet"
-    for key in (orphan, stranger):
-        house.store.create(key, b"x" * 7, content_type="application/octet-stream", metadata={})
-    assert house.sweep().removed == {}
-    swept = house.sweep(FORGOTTEN + timedelta(minutes=5))
+    unknown = "workflow=w/run=never/part-00000-deadbeef.parquet"
+    for key in (orphan, unknown):
+        deployment.store.create(key, b"x" * 7, content_type="application/octet-stream", metadata={})
+    assert deployment.sweep().removed == {}
+    swept = deployment.sweep(ABANDONED_AFTER + timedelta(minutes=5))
     assert (swept.removed, swept.bytes) == ({"parts": 2}, 14)
-    assert house.export("parquet", filters=[entry("n", "LESS_THAN", 3)]).rows == 3
+    assert deployment.export("parquet", filters=[entry("n", "LESS_THAN", 3)]).rows == 3
 
 
-def test_a_damaged_run_keeps_its_parts_and_stops_nobody(house: House) -> None:
-    house.engine.publish_rows([{"n": 1}], run="a")
-    manifest = house.store.head("workflow=w/run=a/run.json")
+def test_a_sweep_retains_the_parts_of_a_damaged_run_and_continues(deployment: Deployment) -> None:
+    deployment.engine.publish_rows([{"n": 1}], run="a")
+    manifest = deployment.store.head("workflow=w/run=a/run.json")
     assert manifest is not None
-    house.store.replace(manifest.key, b"{", etag=manifest.etag)
+    deployment.store.replace(manifest.key, b"{", etag=manifest.etag)
     orphans = [f"workflow=w/run={run}/part-00000-deadbeef.parquet" for run in ("a", "r")]
     for key in orphans:
-        house.store.create(key, b"x" * 7, content_type="application/octet-stream", metadata={})
-    dead = house.engine.folder / "spill" / "tailrace-spill-dead"
+        deployment.store.create(key, b"x" * 7, content_type="application/octet-stream", metadata={})
+    dead = deployment.engine.folder / "spill" / "tailrace-spill-dead"
     dead.mkdir(parents=True)
     os.utime(dead, (1, 1))
-    of_the_damaged = house.engine.keys("workflow=w/run=a/")
-    swept = house.sweep(FORGOTTEN + timedelta(minutes=5))
+    of_the_damaged = deployment.engine.keys("workflow=w/run=a/")
+    swept = deployment.sweep(ABANDONED_AFTER + timedelta(minutes=5))
     assert (swept.removed, swept.damaged) == ({"parts": 1, "spill folders": 1}, ["workflow=w/run=a"])
-    assert house.engine.keys("workflow=w/run=a/") == of_the_damaged
-    assert orphans[1] not in house.engine.keys("workflow=")
-    assert house.export("parquet", filters=[entry("n", "LESS_THAN", 3)], run="r").rows == 3
+    assert deployment.engine.keys("workflow=w/run=a/") == of_the_damaged
+    assert orphans[1] not in deployment.engine.keys("workflow=")
+    assert deployment.export("parquet", filters=[entry("n", "LESS_THAN", 3)], run="r").rows == 3
 
 
-def test_the_command_tells_of_a_damaged_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sweep_command_reports_a_damaged_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = Engine(tmp_path, DirectoryStore(tmp_path / "store"))
     engine.publish_rows([{"n": 1}])
     for name, folder in (("RESULTS", "store"), ("EXPORTS", "exports"), ("SPILL_DIRECTORY", "spill")):
@@ -295,50 +312,50 @@ def test_the_command_tells_of_a_damaged_run(tmp_path: Path, monkeypatch: pytest.
     assert "The manifest of workflow=w/run=r cannot be read" in done.output
 
 
-def test_uploads_that_died_go_after_a_day(house: House) -> None:
-    upload = house.store.begin("w/00000000-0000-0000-0000-000000000000.csv", content_type="text/csv")
+def test_abandoned_uploads_are_removed_after_a_day(deployment: Deployment) -> None:
+    upload = deployment.store.begin("w/00000000-0000-0000-0000-000000000000.csv", content_type="text/csv")
     upload.stage(0, b"x" * 7)
-    left = house.store.remove_leftovers(house.now + FORGOTTEN, dry=True)
-    assert left in ((0, 0), (1, 7)), "Azure drops blocks by itself"
-    assert house.sweep(FORGOTTEN - timedelta(minutes=5)).removed == {}
+    left = deployment.store.remove_leftovers(deployment.now + ABANDONED_AFTER, dry_run=True)
+    assert left in ((0, 0), (1, 7)), "Azure removes blocks by itself"
+    assert deployment.sweep(ABANDONED_AFTER - timedelta(minutes=5)).removed == {}
     gone = {"unfinished uploads": 1} if left[0] else {}
-    assert house.sweep(FORGOTTEN + timedelta(minutes=5), dry=True).removed == gone
-    swept = house.sweep(FORGOTTEN + timedelta(minutes=5))
+    assert deployment.sweep(ABANDONED_AFTER + timedelta(minutes=5), dry_run=True).removed == gone
+    swept = deployment.sweep(ABANDONED_AFTER + timedelta(minutes=5))
     assert (swept.removed, swept.bytes) == (gone, left[1])
-    assert house.sweep(FORGOTTEN + timedelta(minutes=5)).removed == {}
+    assert deployment.sweep(ABANDONED_AFTER + timedelta(minutes=5)).removed == {}
 
 
-def test_what_is_not_ours_stays(house: House) -> None:
-    strangers = ["notes.txt", "w/report.csv", "w/00000000-0000-0000-0000-000000000000.xlsx", "a/b/c.json"]
-    for key in strangers:
-        house.store.create(key, b"x", content_type="text/plain", metadata={})
-    house.sweep(timedelta(days=400))
-    assert {info.key for info in house.store.list("")} >= set(strangers)
+def test_objects_of_other_programs_are_retained(deployment: Deployment) -> None:
+    others = ["notes.txt", "w/report.csv", "w/00000000-0000-0000-0000-000000000000.xlsx", "a/b/c.json"]
+    for key in others:
+        deployment.store.create(key, b"x", content_type="text/plain", metadata={})
+    deployment.sweep(timedelta(days=400))
+    assert {info.key for info in deployment.store.list("")} >= set(others)
 
 
-def test_spill_folders_of_the_dead_go(house: House) -> None:
-    parent = house.engine.folder / "spill"
+def test_abandoned_spill_folders_are_removed(deployment: Deployment) -> None:
+    parent = deployment.engine.folder / "spill"
     with spill_folder(parent) as made:
         prefix = made.name[:-8]
-    names = [f"{prefix}dead", f"{prefix}alive", f"{prefix}publishing", "someone's", "tmp1234"]
+    names = [f"{prefix}dead", f"{prefix}alive", f"{prefix}publishing", "other", "tmp1234"]
     dead, alive, publishing, *others = folders = [parent / name for name in names]
-    old = (datetime.now(UTC) - FORGOTTEN - timedelta(minutes=5)).timestamp()
+    old = (datetime.now(UTC) - ABANDONED_AFTER - timedelta(minutes=5)).timestamp()
     for folder in folders:
         (folder / "parts").mkdir(parents=True)
         (folder / "parts" / "block.tmp").write_bytes(b"12345")
         if folder is not alive:
             for path in (folder / "parts" / "block.tmp", folder / "parts", folder):
                 os.utime(path, (old, old))
-    # What is written for longer than a day changes its files, and not its folders.
+    # A long write changes the times of its files, but not of its folders.
     os.utime(publishing / "parts" / "block.tmp")
-    swept = house.sweep()
+    swept = deployment.sweep()
     assert swept.removed == {"spill folders": 1}
     assert swept.bytes >= 5
     assert [folder for folder in folders if folder.exists()] == [alive, publishing, *others]
     assert not dead.exists()
 
 
-def test_a_look_for_spill_folders_beside_those_that_end(tmp_path: Path) -> None:
+def test_spill_folders_can_be_removed_while_a_sweep_lists_them(tmp_path: Path) -> None:
     def spill() -> None:
         for _ in range(1000):
             with spill_folder(tmp_path) as folder:
@@ -347,5 +364,5 @@ def test_a_look_for_spill_folders_beside_those_that_end(tmp_path: Path) -> None:
     with ThreadPoolExecutor(1) as pool:
         spilling = pool.submit(spill)
         while not spilling.done():
-            assert list(abandoned(tmp_path, 0)) == []
+            assert list(abandoned_folders(tmp_path, 0)) == []
         spilling.result()

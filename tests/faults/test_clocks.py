@@ -1,4 +1,4 @@
-"""The service's clock jumps, forwards or back: URLs end or wait, files stay, and the next export works."""
+"""The service's clock jumps forward or back: URLs expire or wait, files are retained, and the next export works."""
 
 import hashlib
 import time
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.told import WHOLE, Told
+from tests.faults.fault_table import WHOLE, Outcome
 from tests.helpers.altered import READ, AlteredServer
 from tests.helpers.server import KEY, Answer
 
@@ -50,7 +50,7 @@ def _back_within(server: AlteredServer, made: dict[str, Any]) -> None:
 
 def _back_beyond(server: AlteredServer, made: dict[str, Any]) -> None:
     server.move_clock(-timedelta(minutes=5))
-    # Such a URL was not signed by anybody before this moment.
+    # No URL is valid before it was signed.
     assert _code(server.request(made["url"])) == (401, "unauthorized")
 
 
@@ -60,7 +60,7 @@ def _while_it_runs(server: AlteredServer, by: timedelta) -> None:
     answer = server.request(path, headers={"x-api-key": KEY, "prefer": "respond-async"})
     server.wait_until_halted()
     server.move_clock(by)
-    # The ticket is written once a second.
+    # The status document is written once a second.
     time.sleep(1.5)
     location, headers = answer.headers["location"], {"x-api-key": KEY}
     assert server.request(location, headers=headers).json()["phase"] == "running"
@@ -71,37 +71,37 @@ def _while_it_runs(server: AlteredServer, by: timedelta) -> None:
     assert hashlib.sha256(server.request(body["url"]).body).hexdigest() == body["sha256"]
 
 
-JUMPS: dict[str, tuple[Callable[[AlteredServer, dict[str, Any]], None], Told]] = {
+JUMPS: dict[str, tuple[Callable[[AlteredServer, dict[str, Any]], None], Outcome]] = {
     "the clock jumps forward, beyond a URL's expiry": (
         _forward_beyond,
-        Told("401 `url_expired`; another URL when asked", WHOLE),
+        Outcome("401 `url_expired`; another URL when asked", WHOLE),
     ),
-    "the clock jumps forward, before a URL's expiry": (_forward_within, Told("the file", WHOLE)),
-    "the clock jumps back by half a minute": (_back_within, Told("the file", WHOLE)),
+    "the clock jumps forward, before a URL's expiry": (_forward_within, Outcome("the file", WHOLE)),
+    "the clock jumps back by half a minute": (_back_within, Outcome("the file", WHOLE)),
     "the clock jumps back by more than a minute": (
         _back_beyond,
-        Told("401 until the clock is right; another URL when asked", WHOLE),
+        Outcome("401 until the clock is right; another URL when asked", WHOLE),
     ),
     "the clock jumps forward by a day while an export runs": (
         lambda server, _: _while_it_runs(server, timedelta(days=1)),
-        Told("`interrupted` for at most a second, then the answer", WHOLE),
+        Outcome("`interrupted` for at most a second, then the answer", WHOLE),
     ),
     "the clock jumps back by a day while an export runs": (
         lambda server, _: _while_it_runs(server, -timedelta(days=1)),
-        Told("the answer", WHOLE),
+        Outcome("the answer", WHOLE),
     ),
 }
-TOLD = {name: told for name, (_, told) in JUMPS.items()}
+OUTCOMES = {name: outcome for name, (_, outcome) in JUMPS.items()}
 
 
 @pytest.mark.parametrize("name", JUMPS)
-def test_a_clock_that_jumps_takes_no_file_away(server: AlteredServer, name: str) -> None:
+def test_a_clock_jump_removes_no_file(server: AlteredServer, name: str) -> None:
     jump, _ = JUMPS[name]
     server.move_clock(_RIGHT)
     made = server.export("w").json()
     assert server.request(made["url"]).body == b"n\n1\n2\n"
     jump(server, made)
-    # By the clock as it is now, whoever asks again gets the same file.
+    # With the changed clock, the next request gets the same file.
     again = server.export("w").json()
     assert (again["exportId"], again["sha256"]) == (made["exportId"], made["sha256"])
     assert server.request(again["url"]).body == b"n\n1\n2\n"

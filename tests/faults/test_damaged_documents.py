@@ -1,4 +1,4 @@
-"""One damaged document never breaks another workflow, team or request: every kind and every damage, on both stores."""
+"""A damaged document of any kind does not affect another workflow, team or request, on either store."""
 
 import csv
 import io
@@ -52,12 +52,12 @@ def listed(server: Server, key: str) -> list[str]:
 
 
 def wrong_exports(exports: ObjectStore) -> list[str]:
-    """What a verification names."""
-    return [one.key for one in verify_exports(exports, "fine") if one.wrong is not None]
+    """The keys that a verification reports."""
+    return [one.key for one in verify_exports(exports, "fine") if one.problem is not None]
 
 
 def sweep(server: Server) -> None:
-    """A sweep like the command's."""
+    """Sweep as the command does."""
     results, exports = store_of(server, "results"), store_of(server, "exports")
     Sweeper(ResultStore(results), exports, server.folder / "spill", now=datetime.now(UTC)).sweep()
 
@@ -67,12 +67,12 @@ def get(server: Server, path: str) -> tuple[int, Any]:
     return answer.status, answer.json()
 
 
-def test_a_damaged_workflow_or_run_stops_no_other(server: Server) -> None:
+def test_a_damaged_workflow_or_run_does_not_affect_others(server: Server) -> None:
     results = store_of(server, "results")
     keys = [workflow_key("broken"), run_key("half", "r2")]
     with restored(results, keys) as whole:
         damaged = {name: [damage(whole[key]) for key in keys] for name, damage in DAMAGES.items()}
-        # A run may be as long as its statistics.
+        # A manifest may be large, so this one is not damaged by its size.
         damaged["huge"][1] = DAMAGES["truncated"](whole[keys[1]])
         damaged["another's document"] = [results.read(workflow_key("theirs")), results.read(run_key("half", "r1"))]
         for name, contents in damaged.items():
@@ -83,7 +83,7 @@ def test_a_damaged_workflow_or_run_stops_no_other(server: Server) -> None:
             assert server.download("fine", format="csv").count(b"\n") == len(ROWS) + 1, name
             assert server.download("half", runId="r1").count(b"\n") == len(ROWS) + 1, name
             assert server.export("half", runId="r2").status == 500, name
-            # Whose it is cannot be known: to everyone it looks as one that is not there.
+            # Its owner is unknown: everyone gets the answer for a missing workflow.
             status, body = get(server, "/v4/workflows/broken/data/export")
             missing = get(server, "/v4/workflows/none-such/data/export")
             assert ({**body, "requestId": ""}, status) == ({**missing[1], "requestId": ""}, missing[0]), name
@@ -97,8 +97,8 @@ def test_a_damaged_workflow_or_run_stops_no_other(server: Server) -> None:
     assert server.export("half").status == 200
 
 
-@pytest.mark.parametrize("name", ["empty", "other types", "a newer version", "nested deeply"])
-def test_commands_name_what_is_damaged_and_go_on(server: Server, name: str) -> None:
+@pytest.mark.parametrize("name", ["empty", "wrong types", "a newer version", "nested deeply"])
+def test_commands_report_damaged_documents_and_continue(server: Server, name: str) -> None:
     results = store_of(server, "results")
     keys = [workflow_key("broken"), run_key("half", "r2")]
     with restored(results, keys) as whole:
@@ -107,7 +107,7 @@ def test_commands_name_what_is_damaged_and_go_on(server: Server, name: str) -> N
         verified = server.command("verify")
         assert verified.returncode == 1
         assert all(f"{key}: " in verified.stderr for key in keys), verified.stderr
-        # The parts of the four runs whose documents are whole are read; broken's run is one of them.
+        # The parts of the four runs with intact manifests are read, the one of `broken` included.
         assert f"{4 + len(keys)} files" in verified.stdout, verified.stdout
         assert f": {len(keys)} wrong." in verified.stdout, verified.stdout
         assert ("written by a newer version of Tailrace" in verified.stderr) is (name == "a newer version")
@@ -117,10 +117,10 @@ def test_commands_name_what_is_damaged_and_go_on(server: Server, name: str) -> N
         assert found == [["broken", "r1"], ["fine", "r1"], ["half", "r1"], ["theirs", "r1"]]
         assert len(asked.stderr.splitlines()) == len(keys), asked.stderr
         assert all(f"Warning: skipped {key}" in asked.stderr for key in keys), asked.stderr
-        told = server.command("runs")
-        assert (told.returncode, "fine" in told.stdout, keys[0] in told.stderr) == (0, True, True), told.stderr
-        told = server.command("runs", "half")
-        assert (told.returncode, "r1" in told.stdout, keys[1] in told.stderr) == (0, True, True), told.stderr
+        done = server.command("runs")
+        assert (done.returncode, "fine" in done.stdout, keys[0] in done.stderr) == (0, True, True), done.stderr
+        done = server.command("runs", "half")
+        assert (done.returncode, "r1" in done.stdout, keys[1] in done.stderr) == (0, True, True), done.stderr
         swept = server.command("sweep")
         assert (swept.returncode, "workflow=half/run=r2" in swept.stderr) == (1, True), swept.stderr
         source = str(server.folder / "rows.json")
@@ -129,7 +129,7 @@ def test_commands_name_what_is_damaged_and_go_on(server: Server, name: str) -> N
     assert server.command("verify").returncode == 0
 
 
-def test_a_damaged_ticket_is_replaced(server: Server) -> None:
+def test_a_damaged_status_document_is_replaced(server: Server) -> None:
     exports = store_of(server, "exports")
     headers = {"x-api-key": KEY, "prefer": "respond-async"}
     path = "/v4/workflows/fine/data/export?format=json"
@@ -142,7 +142,7 @@ def test_a_damaged_ticket_is_replaced(server: Server) -> None:
     for name, content in damaged.items():
         rewrite(exports, key, content)
         assert wrong_exports(exports) == [key], name
-        # The file is there, whatever became of the ticket; and without the file there is nothing.
+        # The status follows from the file if the document is damaged; without the file there is none.
         assert get(server, f"/v4/workflows/fine/data/exports/{made['exportId']}/status")[0] == 200, name
         answer = server.request(path, headers=headers)
         assert (answer.status, answer.json()["phase"]) == (202, "done"), name
@@ -152,11 +152,11 @@ def test_a_damaged_ticket_is_replaced(server: Server) -> None:
         assert get(server, f"/v4/workflows/fine/data/exports/{made['exportId']}/status")[0] == 404, name
         answer = server.request(path, headers={**headers, "prefer": "respond-async, wait=30"})
         assert (answer.status, answer.json()["sha256"]) == (200, made["sha256"]), name
-        # The last word comes a moment after the file.
+        # The final status is written shortly after the file.
         wait_for(lambda: json.loads(exports.read(key))["phase"] == "done")
 
 
-def test_a_damaged_lease_keeps_the_file_and_is_replaced(server: Server) -> None:
+def test_a_damaged_lease_retains_the_file_and_is_replaced(server: Server) -> None:
     exports = store_of(server, "exports")
     made = server.export("fine", format="csv").json()
     file = f"fine/{made['exportId']}.csv"
@@ -197,7 +197,7 @@ METADATA: dict[str, dict[str, str | None]] = {
 }
 
 
-def test_a_finished_export_of_damaged_metadata_is_made_anew(server: Server) -> None:
+def test_an_export_with_damaged_metadata_is_made_again(server: Server) -> None:
     exports = store_of(server, "exports")
     made = server.export("fine", format="csv").json()
     key = f"fine/{made['exportId']}.csv"
@@ -227,7 +227,7 @@ def test_a_finished_export_of_damaged_metadata_is_made_anew(server: Server) -> N
 
 
 @pytest.mark.azurite
-def test_an_archived_export_is_told_and_made_anew(server: Server) -> None:
+def test_an_archived_export_is_reported_and_made_again(server: Server) -> None:
     if not server.environment["TAILRACE_EXPORTS"].startswith("az://"):
         pytest.skip("directories have no archive")
     exports = store_of(server, "exports")
@@ -240,7 +240,7 @@ def test_an_archived_export_is_told_and_made_anew(server: Server) -> None:
         assert "etag" not in answer.headers, method
     verified = server.command("verify", "fine", "--exports")
     assert (verified.returncode, f"{key}: it is unavailable" in verified.stderr) == (1, True), verified.stderr
-    # No status leads to a URL that nobody can open.
+    # No status returns a URL that cannot be opened.
     assert get(server, f"/v4/workflows/fine/data/exports/{made['exportId']}/status")[0] == 404
     again = server.export("fine", format="parquet")
     assert (again.status, again.json()["sha256"]) == (200, made["sha256"])
@@ -251,7 +251,7 @@ def test_an_archived_export_is_told_and_made_anew(server: Server) -> None:
         results._blob(workflow_key("broken")).set_standard_blob_tier("Archive")  # type: ignore[attr-defined]
         assert listed(server, KEY) == ["fine", "half"]
         assert get(server, "/v4/workflows/broken")[0] == 404
-    # The store's archive may hold parts as well: no export of them can be made, and verify says which.
+    # Parts can be archived too: their run cannot be exported, and verify names them.
     (part,) = [info.key for info in results.list("workflow=theirs/") if info.key.endswith(".parquet")]
     results._blob(part).set_standard_blob_tier("Archive")  # type: ignore[attr-defined]
     assert server.export("theirs", OTHER_KEY).status == 503
@@ -261,7 +261,7 @@ def test_an_archived_export_is_told_and_made_anew(server: Server) -> None:
     assert ": 1 wrong." in verified.stdout
 
 
-def test_a_damaged_and_an_unreadable_export_are_told_apart(server: Server, tmp_path: Path) -> None:
+def test_verify_distinguishes_damaged_from_unreadable_exports(server: Server, tmp_path: Path) -> None:
     if server.environment["TAILRACE_EXPORTS"].startswith("az://"):
         pytest.skip("permissions of files")
     exports = store_of(server, "exports")
@@ -270,7 +270,7 @@ def test_a_damaged_and_an_unreadable_export_are_told_apart(server: Server, tmp_p
     path = exports.local_path(key)
     assert path is not None
     content = path.read_bytes()
-    # A link to itself: it cannot be opened, and not by root either.
+    # A link to itself cannot be opened, even by root.
     path.unlink()
     path.symlink_to(path.name)
     assert server.request(made["url"]).status == 503
@@ -280,4 +280,4 @@ def test_a_damaged_and_an_unreadable_export_are_told_apart(server: Server, tmp_p
     path.unlink()
     path.write_bytes(content.swapcase())
     verified = server.command("verify", "half", "--exports")
-    assert f"{key}: its bytes are others than those that were promised" in verified.stderr, verified.stderr
+    assert f"{key}: its bytes differ from those that were exported" in verified.stderr, verified.stderr

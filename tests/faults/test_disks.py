@@ -1,4 +1,4 @@
-"""Disks that are full: under the exports, under the results, and under what is temporary."""
+"""Full disks: under the exports, under the results, and under temporary files."""
 
 import subprocess
 from collections.abc import Callable, Iterator
@@ -8,13 +8,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.faults.told import Told
+from tests.faults.fault_table import Outcome
 from tests.helpers.disks import small_disk
 from tests.helpers.folders import files_below
 from tests.helpers.server import Server
 
 ROWS = 1_000_000
-"""A CSV of 27 MB, and a run of 2."""
+"""The CSV has 27 MB, the run 2 MB."""
 _SMALL = [{"field": "n", "operator": "LESS_THAN", "value": 10}]
 
 
@@ -26,7 +26,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize(("ci", "outcome"), [("true", pytest.fail.Exception), ("", pytest.skip.Exception)])
-def test_a_disk_that_cannot_be_had_is_no_excuse_for_ci(
+def test_a_disk_that_cannot_be_mounted_fails_in_ci_and_skips_elsewhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ci: str, outcome: type[BaseException]
 ) -> None:
     monkeypatch.setenv("CI", ci)
@@ -60,7 +60,7 @@ def _exports(tmp_path: Path, numbers: Path, disk: Path) -> None:
 
 
 def _results(tmp_path: Path, numbers: Path, disk: Path) -> None:
-    # Room for one run, and a part of another.
+    # Space for one run and a part of another.
     (disk / "filler").write_bytes(bytes(5_000_000))
     server = Server((str(tmp_path / "store"), {}), tmp_path, TAILRACE_RESULTS=str(disk / "results"))
     (tmp_path / "small.csv").write_text("n\n1\n")
@@ -99,24 +99,24 @@ def _temporary(tmp_path: Path, numbers: Path, disk: Path) -> None:
         assert works(server)
 
 
-FULL: dict[str, tuple[Callable[[Path, Path, Path], None], Told]] = {
+FULL: dict[str, tuple[Callable[[Path, Path, Path], None], Outcome]] = {
     "the disk under the exports is full": (
         _exports,
-        Told("503 `store_unavailable`", "the older files; the next export works"),
+        Outcome("503 `store_unavailable`", "the older files; the next export works"),
     ),
     "the disk under the results is full": (
         _results,
-        Told("the publisher gets the error", "the earlier runs; the next publish works"),
+        Outcome("the publisher gets the error", "the earlier runs; the next publish works"),
     ),
     "the disk under a publisher's temporary files is full": (
         _temporary,
-        Told("the publisher gets the error", "nothing; the same publish works once there is space"),
+        Outcome("the publisher gets the error", "nothing; the same publish works once there is space"),
     ),
 }
-TOLD = {name: told for name, (_, told) in FULL.items()}
+OUTCOMES = {name: outcome for name, (_, outcome) in FULL.items()}
 
 
 @pytest.mark.parametrize("name", FULL)
-def test_a_full_disk(tmp_path: Path, numbers: Path, disk: Path, name: str) -> None:
+def test_a_full_disk_raises_an_error_and_leaves_nothing(tmp_path: Path, numbers: Path, disk: Path, name: str) -> None:
     fill, _ = FULL[name]
     fill(tmp_path, numbers, disk)

@@ -1,4 +1,4 @@
-"""Exports that end early, or not alone: by their caller, their deadline, a stop of the service, another replica."""
+"""Exports that end early: by their client, their timeout, a stop of the service or another replica."""
 
 import http.client
 import os
@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.faults.house import PATH, House, above
-from tests.faults.told import NEXT, WHOLE, Told
+from tests.faults.deployment import PATH, Deployment, above
+from tests.faults.fault_table import NEXT, WHOLE, Outcome
 from tests.helpers.altered import STAGED, UNCOMMITTED
 from tests.helpers.server import KEY, Answer
 
@@ -19,185 +19,187 @@ _NOTICED_SECONDS = 0.3
 
 
 @pytest.fixture(scope="module")
-def house(module_store_url: tuple[str, dict[str, str]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    house = House(module_store_url, tmp_path_factory.mktemp("ends"))
-    with house.server, house.other:
-        yield house
-        house.server.go_on()
+def deployment(
+    module_store_url: tuple[str, dict[str, str]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Deployment]:
+    deployment = Deployment(module_store_url, tmp_path_factory.mktemp("ends"))
+    with deployment.server, deployment.other:
+        yield deployment
+        deployment.server.go_on()
 
 
 @dataclass(frozen=True)
 class End:
-    """What is done to an export that stands at a point; ``whole`` if its file is there in the end all the same."""
+    """An action while an export is halted at a point. ``whole``: its file exists in the end all the same."""
 
-    do: Callable[[House, int], None]
-    told: Told
+    do: Callable[[Deployment, int], None]
+    outcome: Outcome
     point: str = STAGED
     whole: bool = False
 
 
-def _leave(house: House, number: int) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", house.server.port)
+def _leave(deployment: Deployment, number: int) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", deployment.server.port)
     connection.request("GET", f"{PATH}?{urlencode(above(number))}", headers={"x-api-key": KEY})
-    house.server.wait_until_halted()
+    deployment.server.wait_until_halted()
     connection.close()
     time.sleep(_NOTICED_SECONDS)
-    house.server.go_on()
+    deployment.server.go_on()
 
 
-def _later(house: House, number: int) -> str:
+def _later(deployment: Deployment, number: int) -> str:
     headers = {"x-api-key": KEY, "prefer": "respond-async"}
-    answer = house.server.request(f"{PATH}?{urlencode(above(number))}", headers=headers)
+    answer = deployment.server.request(f"{PATH}?{urlencode(above(number))}", headers=headers)
     assert answer.status == 202, answer.body
     return answer.headers["location"]
 
 
-def _ended(house: House, location: str) -> Answer:
+def _ended(deployment: Deployment, location: str) -> Answer:
     deadline = time.monotonic() + 30
-    while (answer := house.status(location)).json().get("phase") in ("queued", "running"):
+    while (answer := deployment.status(location)).json().get("phase") in ("queued", "running"):
         assert time.monotonic() < deadline, answer.body
         time.sleep(0.05)
     return answer
 
 
-def _delete(house: House, number: int) -> None:
-    location = _later(house, number)
-    house.server.wait_until_halted()
-    assert house.status(location, "DELETE").status == 202
-    house.server.go_on()
-    assert _ended(house, location).json()["phase"] == "cancelled"
+def _delete(deployment: Deployment, number: int) -> None:
+    location = _later(deployment, number)
+    deployment.server.wait_until_halted()
+    assert deployment.status(location, "DELETE").status == 202
+    deployment.server.go_on()
+    assert _ended(deployment, location).json()["phase"] == "cancelled"
 
 
-def _delete_elsewhere(house: House, number: int) -> None:
-    location = _later(house, number)
-    house.server.wait_until_halted()
-    path = location.removeprefix(house.server.base)
-    assert house.other.request(path, "DELETE", {"x-api-key": KEY}).status == 202
-    # The ticket is looked at once a second.
+def _delete_elsewhere(deployment: Deployment, number: int) -> None:
+    location = _later(deployment, number)
+    deployment.server.wait_until_halted()
+    path = location.removeprefix(deployment.server.base)
+    assert deployment.other.request(path, "DELETE", {"x-api-key": KEY}).status == 202
+    # The status document is read once a second.
     time.sleep(1.5)
-    house.server.go_on()
-    assert _ended(house, location).json()["phase"] == "cancelled"
+    deployment.server.go_on()
+    assert _ended(deployment, location).json()["phase"] == "cancelled"
 
 
-def _delete_in_the_queue(house: House, number: int) -> None:
-    ahead = house.fresh()
-    asked = house.ask(ahead)
-    house.server.wait_until_halted()
-    location = _later(house, number)
-    house.wait_for("tailrace_exports_queued", 1)
-    assert house.status(location, "DELETE").status == 202
-    assert _ended(house, location).json()["phase"] == "cancelled"
-    house.server.go_on()
-    house.check_answer(asked.answer(), ahead)
-    house.remove(asked.answer().json()["exportId"])
+def _delete_in_the_queue(deployment: Deployment, number: int) -> None:
+    ahead = deployment.fresh()
+    asked = deployment.ask(ahead)
+    deployment.server.wait_until_halted()
+    location = _later(deployment, number)
+    deployment.wait_for("tailrace_exports_queued", 1)
+    assert deployment.status(location, "DELETE").status == 202
+    assert _ended(deployment, location).json()["phase"] == "cancelled"
+    deployment.server.go_on()
+    deployment.check_answer(asked.answer(), ahead)
+    deployment.remove(asked.answer().json()["exportId"])
 
 
-def _deadline(house: House, number: int) -> None:
-    house.restart(TAILRACE_DEADLINE_SECONDS="1")
-    asked = house.ask(number)
-    house.server.wait_until_halted()
+def _deadline(deployment: Deployment, number: int) -> None:
+    deployment.restart(TAILRACE_DEADLINE_SECONDS="1")
+    asked = deployment.ask(number)
+    deployment.server.wait_until_halted()
     time.sleep(1.2)
-    house.server.go_on()
+    deployment.server.go_on()
     answer = asked.answer()
     assert (answer.status, answer.json()["code"]) == (400, "limit_exceeded")
     assert "1 s" in answer.json()["message"]
-    house.restart(TAILRACE_DEADLINE_SECONDS="60")
+    deployment.restart(TAILRACE_DEADLINE_SECONDS="60")
 
 
-def _terminated(house: House, number: int, grace_seconds: str) -> Answer:
-    house.restart(TAILRACE_GRACE_SECONDS=grace_seconds)
-    asked = house.ask(number)
-    house.server.wait_until_halted()
-    os.kill(house.server.pid, signal.SIGTERM)
+def _terminated(deployment: Deployment, number: int, grace_seconds: str) -> Answer:
+    deployment.restart(TAILRACE_GRACE_SECONDS=grace_seconds)
+    asked = deployment.ask(number)
+    deployment.server.wait_until_halted()
+    os.kill(deployment.server.pid, signal.SIGTERM)
     time.sleep(_NOTICED_SECONDS)
-    house.server.go_on()
+    deployment.server.go_on()
     answer = asked.answer()
-    house.restart(TAILRACE_GRACE_SECONDS="20")
+    deployment.restart(TAILRACE_GRACE_SECONDS="20")
     return answer
 
 
-def _stop_without_grace(house: House, number: int) -> None:
-    answer = _terminated(house, number, "0")
+def _stop_without_grace(deployment: Deployment, number: int) -> None:
+    answer = _terminated(deployment, number, "0")
     assert (answer.status, answer.json()["code"]) == (503, "cancelled")
     assert int(answer.headers["retry-after"]) > 0
 
 
-def _stop_within_the_grace(house: House, number: int) -> None:
-    house.check_answer(_terminated(house, number, "60"), number)
+def _stop_within_the_grace(deployment: Deployment, number: int) -> None:
+    deployment.check_answer(_terminated(deployment, number, "60"), number)
 
 
-def _terminated_later(house: House, number: int, grace_seconds: str) -> Answer:
-    """What another replica tells of an asynchronous export whose process is stopped, and the ticket too."""
-    house.restart(TAILRACE_GRACE_SECONDS=grace_seconds)
-    location = _later(house, number)
-    house.server.wait_until_halted()
-    os.kill(house.server.pid, signal.SIGTERM)
+def _terminated_later(deployment: Deployment, number: int, grace_seconds: str) -> Answer:
+    """The status at another replica of an asynchronous export whose process is stopped."""
+    deployment.restart(TAILRACE_GRACE_SECONDS=grace_seconds)
+    location = _later(deployment, number)
+    deployment.server.wait_until_halted()
+    os.kill(deployment.server.pid, signal.SIGTERM)
     time.sleep(_NOTICED_SECONDS)
-    house.server.go_on()
-    house.restart(TAILRACE_GRACE_SECONDS="20")
-    return house.other.request(location.removeprefix(house.server.base), headers={"x-api-key": KEY})
+    deployment.server.go_on()
+    deployment.restart(TAILRACE_GRACE_SECONDS="20")
+    return deployment.other.request(location.removeprefix(deployment.server.base), headers={"x-api-key": KEY})
 
 
-def _stop_later_without_grace(house: House, number: int) -> None:
-    assert _terminated_later(house, number, "0").json()["phase"] == "cancelled"
+def _stop_later_without_grace(deployment: Deployment, number: int) -> None:
+    assert _terminated_later(deployment, number, "0").json()["phase"] == "cancelled"
 
 
-def _stop_later_within_the_grace(house: House, number: int) -> None:
-    answer = _terminated_later(house, number, "60")
-    house.check_answer(answer, number)
-    # The file says so by itself; its ticket has to say it too.
-    assert house.ticket(answer.json()["exportId"])["phase"] == "done"
+def _stop_later_within_the_grace(deployment: Deployment, number: int) -> None:
+    answer = _terminated_later(deployment, number, "60")
+    deployment.check_answer(answer, number)
+    # The file alone would suffice for the answer; the status document must say it too.
+    assert deployment.stored_status(answer.json()["exportId"])["phase"] == "done"
 
 
-def _other_commits_first(house: House, number: int) -> None:
-    asked = house.ask(number)
-    house.server.wait_until_halted()
-    by_other = house.ask(number, house.other).answer()
-    house.check_answer(by_other, number)
-    house.server.go_on()
-    house.check_answer(asked.answer(), number)
+def _other_commits_first(deployment: Deployment, number: int) -> None:
+    asked = deployment.ask(number)
+    deployment.server.wait_until_halted()
+    by_other = deployment.ask(number, deployment.other).answer()
+    deployment.check_answer(by_other, number)
+    deployment.server.go_on()
+    deployment.check_answer(asked.answer(), number)
     varying = {"url": "", "expiresAt": ""}
     assert asked.answer().json() | varying == by_other.json() | varying
 
 
 ENDS = {
-    "the client disconnects while blocks are staged": End(_leave, Told("-", NEXT)),
-    "the client disconnects at the commit": End(_leave, Told("-", WHOLE), UNCOMMITTED, whole=True),
-    "DELETE while blocks are staged": End(_delete, Told("`cancelled`", NEXT)),
-    "DELETE at another replica": End(_delete_elsewhere, Told("`cancelled`", NEXT)),
+    "the client disconnects while blocks are staged": End(_leave, Outcome("-", NEXT)),
+    "the client disconnects at the commit": End(_leave, Outcome("-", WHOLE), UNCOMMITTED, whole=True),
+    "DELETE while blocks are staged": End(_delete, Outcome("`cancelled`", NEXT)),
+    "DELETE at another replica": End(_delete_elsewhere, Outcome("`cancelled`", NEXT)),
     "DELETE in the queue": End(
-        _delete_in_the_queue, Told("`cancelled`", "the file ahead of it; the next export works")
+        _delete_in_the_queue, Outcome("`cancelled`", "the file ahead of it; the next export works")
     ),
-    "the deadline passes": End(_deadline, Told("400 `limit_exceeded`", NEXT)),
-    "SIGTERM, and the grace period ends": End(_stop_without_grace, Told("503 `cancelled`", NEXT)),
+    "the deadline passes": End(_deadline, Outcome("400 `limit_exceeded`", NEXT)),
+    "SIGTERM, and the grace period ends": End(_stop_without_grace, Outcome("503 `cancelled`", NEXT)),
     "SIGTERM, and it finishes within the grace period": End(
-        _stop_within_the_grace, Told("the answer", WHOLE), whole=True
+        _stop_within_the_grace, Outcome("the answer", WHOLE), whole=True
     ),
     "SIGTERM during an asynchronous export, and the grace period ends": End(
-        _stop_later_without_grace, Told("`cancelled`, at any replica", NEXT)
+        _stop_later_without_grace, Outcome("`cancelled`, at any replica", NEXT)
     ),
     "SIGTERM during an asynchronous export that finishes within the grace period": End(
-        _stop_later_within_the_grace, Told("the answer, at any replica", WHOLE), whole=True
+        _stop_later_within_the_grace, Outcome("the answer, at any replica", WHOLE), whole=True
     ),
     "another replica commits the same export first": End(
-        _other_commits_first, Told("both get the same answer", "one file"), UNCOMMITTED, whole=True
+        _other_commits_first, Outcome("both get the same answer", "one file"), UNCOMMITTED, whole=True
     ),
 }
-TOLD = {name: end.told for name, end in ENDS.items()}
+OUTCOMES = {name: end.outcome for name, end in ENDS.items()}
 
 
 @pytest.mark.parametrize("name", ENDS)
-def test_what_ends_early_leaves_nothing(house: House, name: str) -> None:
+def test_an_export_that_ends_early_leaves_nothing(deployment: Deployment, name: str) -> None:
     end = ENDS[name]
-    older = house.fresh()
-    house.ask(older).answer()
-    before = house.visible()
-    number = house.fresh()
-    house.server.halt_at(end.point)
-    end.do(house, number)
-    house.wait_for("tailrace_exports_running", 0)
-    there = house.visible()
+    older = deployment.fresh()
+    deployment.ask(older).answer()
+    before = deployment.visible()
+    number = deployment.fresh()
+    deployment.server.halt_at(end.point)
+    end.do(deployment, number)
+    deployment.wait_for("tailrace_exports_running", 0)
+    there = deployment.visible()
     assert there.items() >= before.items(), "the older file is as it was"
     assert len(there) - len(before) == end.whole
-    assert house.leftovers() == []
-    house.check_next(number)
+    assert deployment.leftovers() == []
+    deployment.check_next(number)

@@ -1,4 +1,4 @@
-"""A store without its marker is unavailable, not empty: what a vanished volume looks like, and how it comes back."""
+"""A store without its marker is unavailable, not empty, until the marker is back."""
 
 import json
 import shutil
@@ -38,13 +38,13 @@ def server(store_url: tuple[str, dict[str, str]], tmp_path: Path) -> Iterator[Se
 
 
 def stores(server: Server) -> list[ObjectStore]:
-    """Both, by `ROLES`."""
+    """Both stores, in the order of `ROLES`."""
     connection = server.environment.get("AZURE_STORAGE_CONNECTION_STRING")
     return [open_store(server.environment[f"TAILRACE_{role.upper()}"], connection_string=connection) for role in ROLES]
 
 
 def uninitialised(store_url: tuple[str, dict[str, str]], folder: Path) -> Server:
-    """The settings of a service whose stores have no markers, and get none by themselves."""
+    """A service whose stores have no markers, and are not initialised by the helper."""
     server = Server(store_url, folder)
     server._initialised = True
     return server
@@ -55,7 +55,7 @@ def problems(server: Server) -> list[dict[str, Any]]:
     return [found for found in report["findings"] if found["level"] == "problem" and found["area"] in ROLES]
 
 
-def test_a_marker_that_vanishes_is_noticed_and_so_is_its_return(server: Server) -> None:
+def test_a_missing_marker_makes_the_store_unavailable_until_it_returns(server: Server) -> None:
     url = server.export("w").json()["url"]
     assert server.request(url).status == 200
     for role, store in zip(ROLES, stores(server), strict=True):
@@ -72,7 +72,7 @@ def test_a_marker_that_vanishes_is_noticed_and_so_is_its_return(server: Server) 
                 assert server.request(url).status == (503 if role == "exports" else 200), name
             assert server.request("/readyz").status == 200, (role, name)
             assert server.export("w").status == 200, (role, name)
-    # All of it vanishes, as a container or volume that is not there any more does.
+    # Everything is gone, as with a deleted container or an unmounted volume.
     for store in stores(server):
         for info in list(store.list("")):
             store.delete(info.key)
@@ -80,7 +80,7 @@ def test_a_marker_that_vanishes_is_noticed_and_so_is_its_return(server: Server) 
     wait_for(lambda: server.request(url).status == 503, NOTICED_SECONDS)
     assert server.request("/readyz").json() == {"results": "unavailable", "exports": "unavailable", "duckdb": "ok"}
     assert [found["remedy"] for found in problems(server)] == ["tailrace init"] * 2
-    # Neither requests nor probes nor the command have made anything.
+    # Requests, probes and commands have written nothing.
     assert [info.key for store in stores(server) for info in store.list("")] == []
     assert server.command("init").returncode == 0
     assert server.request("/readyz").status == 200
@@ -88,16 +88,16 @@ def test_a_marker_that_vanishes_is_noticed_and_so_is_its_return(server: Server) 
 
 
 def _nothing(_: Path) -> None:
-    """A root that is not there."""
+    """Leave the root missing."""
 
 
-def _still_nothing(path: Path) -> None:
+def _check_missing(path: Path) -> None:
     assert not path.exists()
 
 
 INSTEAD_OF_A_ROOT: dict[str, tuple[Callable[[Path], object], Callable[[Path], object]]] = {
-    "nothing": (_nothing, _still_nothing),
-    # Only an empty one can be removed.
+    "nothing": (_nothing, _check_missing),
+    # rmdir fails if anything was written into it.
     "an empty directory": (Path.mkdir, Path.rmdir),
     "a file": (Path.touch, Path.unlink),
     "a broken link": (lambda path: path.symlink_to("no-such"), Path.unlink),
@@ -105,7 +105,7 @@ INSTEAD_OF_A_ROOT: dict[str, tuple[Callable[[Path], object], Callable[[Path], ob
 }
 
 
-def test_a_directory_that_is_unmounted_is_noticed(tmp_path: Path) -> None:
+def test_an_unmounted_directory_is_unavailable_until_it_returns(tmp_path: Path) -> None:
     (tmp_path / "rows.json").write_text('[{"n": 1}]')
     with Server((str(tmp_path / "store"), {}), tmp_path) as server:
         server.publish("--workflow", "w", "--run", "r", str(tmp_path / "rows.json"))
@@ -125,7 +125,7 @@ def test_a_directory_that_is_unmounted_is_noticed(tmp_path: Path) -> None:
                     assert (done.returncode == 1) or (role, command) != ("results", "sweep"), (role, name)
                 found = problems(server)
                 assert any(one["area"] == role for one in found), (role, name)
-                # Neither requests nor probes nor commands have made anything: it can be removed, or is not there.
+                # Requests, probes and commands have written nothing, or this would fail.
                 remove(root)
                 away.rename(root)
                 assert server.request("/readyz").status == 200, (role, name)
@@ -133,7 +133,7 @@ def test_a_directory_that_is_unmounted_is_noticed(tmp_path: Path) -> None:
         assert "Traceback" not in server.log.read_text()
 
 
-def test_init_makes_a_pair_once(store_url: tuple[str, dict[str, str]], tmp_path: Path) -> None:
+def test_init_writes_both_markers_once(store_url: tuple[str, dict[str, str]], tmp_path: Path) -> None:
     server = uninitialised(store_url, tmp_path)
     assert len(problems(server)) == 2
     assert server.command("runs").returncode == 1
@@ -150,16 +150,14 @@ def test_init_makes_a_pair_once(store_url: tuple[str, dict[str, str]], tmp_path:
     assert problems(server) == []
 
 
-def test_publishing_into_a_new_place_makes_it_and_says_so(
-    store_url: tuple[str, dict[str, str]], tmp_path: Path
-) -> None:
+def test_publish_initialises_new_stores_and_reports_it(store_url: tuple[str, dict[str, str]], tmp_path: Path) -> None:
     server = uninitialised(store_url, tmp_path)
     (tmp_path / "rows.json").write_text('[{"n": 1}]')
     done = server.command("publish", "--workflow", "w", "--run", "r", str(tmp_path / "rows.json"))
     assert (done.returncode, done.stderr.count("Initialised the")) == (0, 2), done.stderr
     done = server.command("publish", "--workflow", "w", "--run", "r2", str(tmp_path / "rows.json"))
     assert (done.returncode, done.stderr) == (0, "")
-    # Into the mount point of results that are not mounted it does not publish.
+    # It does not publish into the mount point of results that are not mounted.
     for info in list(stores(server)[0].list("")):
         stores(server)[0].delete(info.key)
     done = server.command("publish", "--workflow", "w", "--run", "r3", str(tmp_path / "rows.json"))
@@ -190,7 +188,7 @@ def test_a_store_of_an_older_version_is_adopted_once(store_url: tuple[str, dict[
     assert [info.key for info in stores(old)[0].list("_")] == [MARKER_KEYS["results"]]
 
 
-def test_markers_are_nothing_else(server: Server) -> None:
+def test_markers_are_not_listed_or_swept(server: Server) -> None:
     assert server.export("w").status == 200
     listed = server.request("/v4/workflows", headers=HEADERS).json()["workflows"]
     assert [found["workflowId"] for found in listed] == ["w"]
@@ -218,17 +216,17 @@ def test_stores_of_two_deployments_are_not_mixed(tmp_path: Path) -> None:
     with server:
         answer = server.request("/readyz")
         assert (answer.status, answer.json()["exports"]) == (503, "unavailable")
-    # Several services may export the same results, each into its own store.
+    # Several deployments may export the same results, each into a different store.
     second = StorageSettings(results=here.results, exports=str(tmp_path / "e3"))
     assert initialise(second) == ["exports"]
-    # Results that were copied without their marker get the id back that their exports know.
+    # Results that have lost their marker get back the id that the exports' marker names.
     shutil.rmtree(tmp_path / "r1")
     Engine(tmp_path / "engine", open_store(here.results)).publish_rows([{"n": 1}])
     assert initialise(here) == ["results"]
     assert [found.workflow_id for found in open_results(here).workflows()] == ["w"]
 
 
-def test_results_that_may_only_be_read_are_served_without_a_marker(tmp_path: Path, azurite: Azurite) -> None:
+def test_read_only_results_are_served_without_a_marker(tmp_path: Path, azurite: Azurite) -> None:
     location = f"az://readonly-{abs(hash(str(tmp_path))):x}/results"
     whole = open_store(location, connection_string=azurite.connection_string)
     Engine(tmp_path, whole).publish_rows([{"n": 1}])
@@ -244,7 +242,7 @@ def test_results_that_may_only_be_read_are_served_without_a_marker(tmp_path: Pat
 
 
 @pytest.mark.azurite
-def test_doctor_names_a_signature_that_may_only_read(azurite: Azurite, tmp_path: Path) -> None:
+def test_doctor_reports_a_read_only_signature(azurite: Azurite, tmp_path: Path) -> None:
     location = f"az://doctor-{abs(hash(str(tmp_path))):x}"
     environment = {"AZURE_STORAGE_CONNECTION_STRING": azurite.connection_string}
     whole = Server((location, environment), tmp_path)
@@ -274,7 +272,7 @@ def _account_url(azurite: Azurite, *, write: bool, delete: bool = True) -> str:
     return f"http://127.0.0.1:{azurite.port}/{ACCOUNT}?{signature}"
 
 
-def test_a_spill_directory_or_part_that_is_something_else_is_a_503(tmp_path: Path) -> None:
+def test_a_spill_directory_or_part_of_the_wrong_kind_returns_503(tmp_path: Path) -> None:
     (tmp_path / "rows.json").write_text(json.dumps([{"n": n} for n in range(100)]))
     with Server((str(tmp_path / "store"), {}), tmp_path) as server:
         server.publish("--workflow", "w", "--run", "r", str(tmp_path / "rows.json"))
@@ -318,7 +316,7 @@ def test_a_spill_directory_or_part_that_is_something_else_is_a_503(tmp_path: Pat
         assert server.export("w", format="json").status == 200
 
 
-def test_the_check_costs_one_read_in_two_seconds(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_marker_is_read_at_most_once_in_two_seconds(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
     checks = 0
 
     def require() -> None:
@@ -340,10 +338,10 @@ def test_the_check_costs_one_read_in_two_seconds(store: ObjectStore, monkeypatch
     now += marked.CHECK_INTERVAL_SECONDS
     with pytest.raises(StoreUnavailable):
         guarded.head("a")
-    # What was not found is looked for at once.
+    # After a failed check, the next call checks again.
     guarded.head("a")
     assert checks == 4
-    # Nothing is written on an old look.
+    # Every write checks.
     guarded.create("a", b"x", content_type="text/plain", metadata={})
     guarded.delete("a")
     assert checks == 6

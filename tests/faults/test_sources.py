@@ -1,4 +1,4 @@
-"""A run is damaged before its export, or under it: the caller is told, and no file of it is ever there."""
+"""A run is damaged before or during its export: the caller gets an error, and no file is visible."""
 
 import os
 import threading
@@ -17,21 +17,21 @@ from engine.exports.export import export_key
 from engine.exports.verify import verify_run
 from engine.publishing import publisher
 from engine.stores import ObjectStore, block_stream
-from tests.faults.told import NEXT, Told
+from tests.faults.fault_table import NEXT, Outcome
 from tests.helpers.engine import Engine
 from tests.helpers.fault_proxy import THREAD
 
 ROWS = 14_000
-_TOLD = Told("an error that names no path", NEXT)
+_ERROR = Outcome("an error that names no path", NEXT)
 FORMATS = ["csv", "parquet"]
 _SMALL_PARTS = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 2048, ROW_GROUPS_PER_FILE 2, FILENAME_PATTERN '{i}'"
 FOOTER = -200
-"""Where in a part the footer is, in bytes from its end."""
+"""An offset within the footer of a part, from its end."""
 
 
 @pytest.fixture
 def engine(tmp_path: Path, store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Engine:
-    """A run of several parts and exports of several blocks, with an export that was made before."""
+    """A run of several parts, whose exports have several blocks."""
     monkeypatch.setattr(block_stream, "BLOCK_TIERS", ((50_000, 4_000),))
     monkeypatch.setattr(publisher, "_COPY_OPTIONS", _SMALL_PARTS)
     engine = Engine(tmp_path / "engine", store)
@@ -40,7 +40,7 @@ def engine(tmp_path: Path, store: ObjectStore, monkeypatch: pytest.MonkeyPatch) 
 
 
 def publish(engine: Engine, run: str) -> None:
-    """Publish the rows as a run, once more after a damage."""
+    """Publish the rows as a run."""
     table = pa.table({"n": pa.array(range(ROWS)), "text": [str(n * 7919) for n in range(ROWS)]})
     engine.publish(engine.write_parquet(table), run=run)
 
@@ -52,7 +52,7 @@ def _replace(store: ObjectStore, part: Part, data: bytes) -> None:
 
 
 def _changed(data: bytes, at: int) -> bytes:
-    """The same, but for eight bytes."""
+    """The data with eight bytes changed."""
     at %= len(data)
     return data[:at] + bytes(byte ^ 0xFF for byte in data[at : at + 8]) + data[at + 8 :]
 
@@ -74,11 +74,11 @@ DAMAGES: dict[str, Callable[[ObjectStore, Part], object]] = {
 
 
 MOMENTS = ("before an export", "while it is read")
-TOLD = {f"a part {damage} {moment}": _TOLD for damage in DAMAGES for moment in MOMENTS}
+OUTCOMES = {f"a part {damage} {moment}": _ERROR for damage in DAMAGES for moment in MOMENTS}
 
 
 def check_nothing(engine: Engine, before: list[str], threads: set[threading.Thread]) -> None:
-    """Nothing is there that was not there before: no file, no thread, nothing spilled or staged."""
+    """Check that there is no new file, thread, spilled data or staged data."""
     assert engine.keys("w/") == before
     left = [*(engine.folder / "spill").glob("*"), *(engine.folder / "store" / ".staging").glob("*")]
     assert left == []
@@ -86,12 +86,14 @@ def check_nothing(engine: Engine, before: list[str], threads: set[threading.Thre
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
-@pytest.mark.parametrize("name", TOLD)
-def test_a_damaged_run_is_told(engine: Engine, monkeypatch: pytest.MonkeyPatch, name: str, format_name: str) -> None:
+@pytest.mark.parametrize("name", OUTCOMES)
+def test_a_damaged_part_fails_the_export_and_leaves_no_file(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, name: str, format_name: str
+) -> None:
     damage = next(do for text, do in DAMAGES.items() if f"a part {text} " in name)
     older = engine.export("json")
     content, before = engine.content(older), engine.keys("w/")
-    # The last part is not read when the first bytes are written: with a second worker it might be.
+    # With one thread, the last part is not read before the first bytes are written.
     exporter = engine.exporter(threads=2 if name.endswith("before an export") else 1, range_bytes=1)
     plan = engine.plan(exporter, format_name)
     assert len(plan.run.parts) > 2
@@ -117,24 +119,26 @@ def test_a_damaged_run_is_told(engine: Engine, monkeypatch: pytest.MonkeyPatch, 
     assert engine.export(format_name, run="again").rows == ROWS
 
 
-_UNTOLD = Told("an error, or other values: Parquet has no checksum that is checked", "`tailrace verify` names the part")
-ROTTEN = {
-    "a bit of a part's footer changes on the disk, size and time unchanged": _UNTOLD,
-    "a bit of a part's page changes on the disk, size and time unchanged": _UNTOLD,
+_ERROR_OR_OTHER_VALUES = Outcome(
+    "an error, or other values: Parquet has no checksum that is checked", "`tailrace verify` names the part"
+)
+BIT_ROT = {
+    "a bit of a part's footer changes on the disk, size and time unchanged": _ERROR_OR_OTHER_VALUES,
+    "a bit of a part's page changes on the disk, size and time unchanged": _ERROR_OR_OTHER_VALUES,
 }
-_PLACES = 10
+_OFFSETS = 10
 
 
 def _flip(path: Path, data: bytes, at: int, mask: int) -> None:
-    """One byte becomes another, as no program would do it; mask 0 mends it."""
+    """Flip bits of one byte without changing the time; mask 0 restores the file."""
     times = path.stat()
     path.write_bytes(data[:at] + bytes([data[at] ^ mask]) + data[at + 1 :])
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
-@pytest.mark.parametrize("name", ROTTEN)
-def test_rot_is_told_or_found_by_verify(
+@pytest.mark.parametrize("name", BIT_ROT)
+def test_bit_rot_fails_the_export_or_is_found_by_verify(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, format_name: str
 ) -> None:
     monkeypatch.setattr(publisher, "_COPY_OPTIONS", _SMALL_PARTS)
@@ -149,15 +153,15 @@ def test_rot_is_told_or_found_by_verify(
     pages = part.bytes - 8 - int.from_bytes(data[-8:-4], "little")
     first, last = (pages, part.bytes - 1) if "footer" in name else (4, pages - 1)
     threads = set(threading.enumerate())
-    for place in range(_PLACES):
-        at = first + (last - first) * place // (_PLACES - 1)
+    for place in range(_OFFSETS):
+        at = first + (last - first) * place // (_OFFSETS - 1)
         _flip(path, data, at, 1 << (place % 8))
-        # No other error, and none after bytes that somebody could see.
+        # No other error is allowed, and no file may be visible.
         with suppress(SourceDamaged):
             exporter.export(plan, CancelToken())
             engine.store.delete(export_key(plan.run.workflow_id, plan.export_id, plan.request.format))
         check_nothing(engine, [], threads)
-        wrong = [(checked.key, checked.wrong) for checked in verify_run(engine.results, plan.run) if checked.wrong]
-        assert wrong == [(part.key, "its bytes are others than those that were published")]
+        wrong = [(checked.key, checked.problem) for checked in verify_run(engine.results, plan.run) if checked.problem]
+        assert wrong == [(part.key, "its bytes differ from those that were published")]
         _flip(path, data, at, 0)
     assert exporter.export(plan, CancelToken()).rows == ROWS

@@ -1,4 +1,4 @@
-"""The store fails under an export, at every step and in every way: the file is right, or there is none."""
+"""The store fails during an export, at every step and in every way: the file is correct, or there is none."""
 
 import gc
 import hashlib
@@ -26,45 +26,45 @@ from tests.helpers.fault_proxy import ANY, BLOCK, COMMIT, HEAD, READ, Fault, Fau
 
 pytestmark = [
     pytest.mark.azurite,
-    # The SDK leaves answers that broke to the garbage collector, sockets and all.
+    # The SDK leaves broken responses and their sockets to the garbage collector.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
 ROWS = 300_000
 _ONCE = 1
-HEALED, REFUSED = "the answer, after retries", "a clear error"
+RECOVERED, FAILED = "the answer, after retries", "a clear error"
 
 WRITING: dict[str, tuple[Fault, str]] = {
-    "a block is reset once": (Fault(BLOCK, "reset", times=_ONCE), HEALED),
-    "a block is cut in the middle once": (Fault(BLOCK, "cut", times=_ONCE), HEALED),
-    "the answer to a block is lost": (Fault(BLOCK, "lost", times=_ONCE), HEALED),
-    "a block gets a 500": (Fault(BLOCK, "500 InternalError", times=_ONCE), HEALED),
-    "a block gets a 503": (Fault(BLOCK, "503 ServerBusy", times=_ONCE), HEALED),
-    "a block is never answered": (Fault(BLOCK, "hole", times=_ONCE), HEALED),
-    "the second block gets a 503": (Fault(BLOCK, "503 ServerBusy", first=1, times=_ONCE), HEALED),
-    "every block gets a 503": (Fault(BLOCK, "503 ServerBusy"), REFUSED),
-    "every block after the first is reset": (Fault(BLOCK, "reset", first=1), REFUSED),
-    "a block gets a 403": (Fault(BLOCK, "403 AuthenticationFailed"), REFUSED),
-    "a block gets a 409": (Fault(BLOCK, "409 LeaseIdMissing"), REFUSED),
-    "a block gets a 412": (Fault(BLOCK, "412 LeaseIdMissing"), REFUSED),
-    "the connection is slow": (Fault(BLOCK, "slow"), HEALED),
-    "the commit is reset once": (Fault(COMMIT, "reset", times=_ONCE), HEALED),
-    "the answer to the commit is lost": (Fault(COMMIT, "lost", times=_ONCE), HEALED),
-    "the commit is never answered": (Fault(COMMIT, "hole", times=_ONCE), HEALED),
-    "the commit gets a 500": (Fault(COMMIT, "500 InternalError", times=_ONCE), HEALED),
-    "every commit gets a 503": (Fault(COMMIT, "503 ServerBusy"), REFUSED),
-    "the commit gets a 403": (Fault(COMMIT, "403 AuthenticationFailed"), REFUSED),
-    "every commit is reset": (Fault(COMMIT, "reset"), REFUSED),
-    "the store cannot be reached": (Fault(ANY, "reset"), REFUSED),
-    "a HEAD request is reset once": (Fault(HEAD, "reset", times=_ONCE), HEALED),
-    "a HEAD request gets a 403": (Fault(HEAD, "403 AuthenticationFailed"), REFUSED),
+    "a block is reset once": (Fault(BLOCK, "reset", times=_ONCE), RECOVERED),
+    "a block is cut in the middle once": (Fault(BLOCK, "cut", times=_ONCE), RECOVERED),
+    "the answer to a block is lost": (Fault(BLOCK, "lost", times=_ONCE), RECOVERED),
+    "a block gets a 500": (Fault(BLOCK, "500 InternalError", times=_ONCE), RECOVERED),
+    "a block gets a 503": (Fault(BLOCK, "503 ServerBusy", times=_ONCE), RECOVERED),
+    "a block is never answered": (Fault(BLOCK, "hole", times=_ONCE), RECOVERED),
+    "the second block gets a 503": (Fault(BLOCK, "503 ServerBusy", first=1, times=_ONCE), RECOVERED),
+    "every block gets a 503": (Fault(BLOCK, "503 ServerBusy"), FAILED),
+    "every block after the first is reset": (Fault(BLOCK, "reset", first=1), FAILED),
+    "a block gets a 403": (Fault(BLOCK, "403 AuthenticationFailed"), FAILED),
+    "a block gets a 409": (Fault(BLOCK, "409 LeaseIdMissing"), FAILED),
+    "a block gets a 412": (Fault(BLOCK, "412 LeaseIdMissing"), FAILED),
+    "the connection is slow": (Fault(BLOCK, "slow"), RECOVERED),
+    "the commit is reset once": (Fault(COMMIT, "reset", times=_ONCE), RECOVERED),
+    "the answer to the commit is lost": (Fault(COMMIT, "lost", times=_ONCE), RECOVERED),
+    "the commit is never answered": (Fault(COMMIT, "hole", times=_ONCE), RECOVERED),
+    "the commit gets a 500": (Fault(COMMIT, "500 InternalError", times=_ONCE), RECOVERED),
+    "every commit gets a 503": (Fault(COMMIT, "503 ServerBusy"), FAILED),
+    "the commit gets a 403": (Fault(COMMIT, "403 AuthenticationFailed"), FAILED),
+    "every commit is reset": (Fault(COMMIT, "reset"), FAILED),
+    "the store cannot be reached": (Fault(ANY, "reset"), FAILED),
+    "a HEAD request is reset once": (Fault(HEAD, "reset", times=_ONCE), RECOVERED),
+    "a HEAD request gets a 403": (Fault(HEAD, "403 AuthenticationFailed"), FAILED),
 }
 """What goes wrong while a file is written, and what the caller sees."""
 
 
 @pytest.fixture(autouse=True)
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many attempts as ever, without the seconds between them, and no long wait for an answer."""
+    """The usual number of attempts, with short delays and timeouts."""
     monkeypatch.setattr(azure_upload, "BULK_READ_SECONDS", 3)
     monkeypatch.setitem(azure_client._RETRIES, "initial_backoff", 0.02)
     monkeypatch.setitem(azure_client._RETRIES, "increment_base", 0)
@@ -88,7 +88,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 @pytest.fixture
 def direct(azurite: Azurite, tmp_path: Path) -> ObjectStore:
-    """The exports as someone else sees them, who has a good line."""
+    """The exports store without the proxy."""
     return open_store(f"az://faults-{abs(hash(str(tmp_path))):x}/e", connection_string=azurite.connection_string)
 
 
@@ -110,7 +110,7 @@ def visible(store: ObjectStore) -> list[str]:
 
 
 def check_whole(engine: Engine, store: ObjectStore, plan: ExportPlan) -> None:
-    """There is one object, it is the right one, and it says so itself."""
+    """Check that there is one object, with the right bytes and metadata."""
     (key,) = visible(store)
     content = store.read(key)
     info = store.head(key)
@@ -121,32 +121,32 @@ def check_whole(engine: Engine, store: ObjectStore, plan: ExportPlan) -> None:
 
 
 @pytest.mark.parametrize("name", WRITING)
-def test_a_file_is_right_or_not_there(
+def test_a_faulty_store_yields_the_correct_file_or_none(
     engine: Engine, exporter: Exporter, direct: ObjectStore, proxy: FaultProxy, name: str
 ) -> None:
     fault, outcome = WRITING[name]
     plan = engine.plan(exporter, "csv")
     key = export_key(plan.run.workflow_id, plan.export_id, plan.request.format)
-    # What someone else made before, and the bytes to hold the file against.
+    # An existing object, and the expected bytes.
     direct.create(OLDER, b"older", content_type="text/csv", metadata={})
     engine.export_bytes("csv")
     here, threads = engine.keys("w/"), set(threading.enumerate())
     proxy.inject(fault)
-    if outcome == HEALED:
+    if outcome == RECOVERED:
         exporter.export(plan, CancelToken())
         assert proxy.hit > 0
         check_whole(engine, direct, plan)
     else:
-        with pytest.raises(StoreError) as told:
+        with pytest.raises(StoreError) as raised:
             exporter.export(plan, CancelToken())
         assert proxy.hit > 0
-        assert "az://" not in told.value.message
+        assert "az://" not in raised.value.message
         assert visible(direct) == []
         check_nothing(engine, here, threads)
         check_an_older_one_stays(exporter, direct, plan, key)
     proxy.inject(None)
     check_nothing(engine, here, threads)
-    # The next works, whatever was left.
+    # The next export works.
     exporter.export(plan, CancelToken())
     check_whole(engine, direct, plan)
     check_nothing(engine, here, threads)
@@ -154,7 +154,7 @@ def test_a_file_is_right_or_not_there(
 
 
 def check_an_older_one_stays(exporter: Exporter, direct: ObjectStore, plan: ExportPlan, key: str) -> None:
-    """The same fault, while an object of that very name appears after the look for one: it stays as it is."""
+    """With the same fault, an object of that key that appears after the lookup is unchanged."""
     upload = direct.begin(key, content_type="text/csv")
     older = upload.commit([upload.stage(0, b"older")], metadata={})
     with pytest.raises(StoreError):
@@ -164,20 +164,20 @@ def check_an_older_one_stays(exporter: Exporter, direct: ObjectStore, plan: Expo
 
 
 READING: dict[str, tuple[Fault, str]] = {
-    "a read is reset once": (Fault(READ, "reset", times=_ONCE), HEALED),
-    "a read gets a 503": (Fault(READ, "503 ServerBusy", times=_ONCE), HEALED),
-    "the answer to a read is lost": (Fault(READ, "lost", times=_ONCE), HEALED),
-    "every read after the second gets a 500": (Fault(READ, "500 InternalError", first=2), REFUSED),
-    "every read is reset": (Fault(READ, "reset"), REFUSED),
-    "a part was deleted meanwhile": (Fault(READ, "404 BlobNotFound", first=2), REFUSED),
-    "a part was replaced meanwhile": (Fault(READ, "412 ConditionNotMet", first=2), REFUSED),
+    "a read is reset once": (Fault(READ, "reset", times=_ONCE), RECOVERED),
+    "a read gets a 503": (Fault(READ, "503 ServerBusy", times=_ONCE), RECOVERED),
+    "the answer to a read is lost": (Fault(READ, "lost", times=_ONCE), RECOVERED),
+    "every read after the second gets a 500": (Fault(READ, "500 InternalError", first=2), FAILED),
+    "every read is reset": (Fault(READ, "reset"), FAILED),
+    "a part was deleted meanwhile": (Fault(READ, "404 BlobNotFound", first=2), FAILED),
+    "a part was replaced meanwhile": (Fault(READ, "412 ConditionNotMet", first=2), FAILED),
 }
 """What goes wrong while parts are read from Azure, and what the caller sees."""
 
 
 @pytest.mark.parametrize("format_name", ["csv", "parquet"])
 @pytest.mark.parametrize("name", READING)
-def test_a_run_that_cannot_be_read_makes_no_file(
+def test_a_run_that_cannot_be_read_yields_no_file(
     engine: Engine, azurite: Azurite, proxy: FaultProxy, tmp_path: Path, name: str, format_name: str
 ) -> None:
     fault, outcome = READING[name]
@@ -193,7 +193,7 @@ def test_a_run_that_cannot_be_read_makes_no_file(
     here.store.create(OLDER, b"older", content_type="text/csv", metadata={})
     threads = set(threading.enumerate())
     proxy.inject(fault)
-    if outcome == HEALED:
+    if outcome == RECOVERED:
         assert exporter.export(plan, CancelToken()).rows == ROWS
         assert proxy.hit > 0
     else:
@@ -208,7 +208,7 @@ def test_a_run_that_cannot_be_read_makes_no_file(
 
 
 def test_two_replicas_make_the_same_export(engine: Engine, exporter: Exporter, direct: ObjectStore) -> None:
-    """Both write, one commits; the other takes what is there."""
+    """Both write and one commits; the other uses its object."""
     other = Exporter(engine.results, direct, engine.settings(1))
     plans = [engine.plan(one, "csv") for one in (exporter, other)]
     barrier = threading.Barrier(2)

@@ -1,7 +1,8 @@
-"""The real service, but for small blocks: halted where a test wants it, or with a clock that is wrong.
+"""The real service with small blocks, which a test can halt at a point, and whose clock it can move.
 
-Its process looks at files of a folder: ``halt`` names the point, ``halted`` is there once somebody stands at it, and
-they go on when ``halt`` is gone; ``clock`` holds the seconds that the clock is ahead, or ``stopped`` and the time.
+The test controls the process by files in a folder: ``halt`` names the point, ``halted`` appears once a thread has
+reached it, and threads resume when ``halt`` is removed; ``clock`` has the seconds by which the clock is ahead, or
+``stopped`` and a time.
 """
 
 import os
@@ -21,7 +22,7 @@ from engine.stores.local.upload import DirectoryUpload
 from tests.helpers.server import Server
 
 BEGUN, READ, STAGED, UNCOMMITTED, COMMITTED = "begun", "read", "staged", "uncommitted", "committed"
-"""Before the first byte, at the first bytes, after a block was staged, before the commit, and after it."""
+"""Points: before the first byte, at the first bytes, after a block was staged, before and after the commit."""
 
 _POINTS: tuple[tuple[type, str, str, bool], ...] = (
     (ResultStore, "check_parts", BEGUN, False),
@@ -38,7 +39,7 @@ _WAIT_SECONDS = 30
 
 
 class AlteredServer(Server):
-    """A service that can be halted, and whose clock can be moved."""
+    """A service that can be halted and whose clock can be moved."""
 
     program = "from tests.helpers.altered import main; main()"
 
@@ -47,28 +48,28 @@ class AlteredServer(Server):
         self.environment[_FOLDER] = str(folder)
 
     def halt_at(self, point: str) -> None:
-        """Halt the next export there."""
+        """Halt the next export at that point."""
         (self.folder / "halted").unlink(missing_ok=True)
         (self.folder / "halt").write_text(point)
 
     def wait_until_halted(self) -> None:
-        """Wait until an export stands there."""
+        """Wait until an export is halted."""
         deadline = time.monotonic() + _WAIT_SECONDS
         while not (self.folder / "halted").exists():
             if time.monotonic() > deadline:
-                raise TimeoutError("no export came to that point")
+                raise TimeoutError("no export reached the point")
             time.sleep(0.01)
 
     def go_on(self) -> None:
-        """Let it go on; nobody halts any more."""
+        """Resume the halted export, and halt no other."""
         (self.folder / "halt").unlink(missing_ok=True)
 
     def move_clock(self, by: timedelta) -> None:
-        """From now on, the clock is ahead by that, or behind."""
+        """Set the clock ahead, or back by a negative time."""
         self._write_clock(str(by.total_seconds()))
 
     def stop_clock(self, at: datetime) -> None:
-        """From now on, it is that time."""
+        """Stop the clock at that time."""
         self._write_clock(f"{_STOPPED}{at.isoformat()}")
 
     def _write_clock(self, text: str) -> None:
@@ -85,7 +86,7 @@ class _AnyDatetime(type):
 class _Moved(datetime, metaclass=_AnyDatetime):
     @classmethod
     def now(cls, tz: tzinfo | None = None) -> Any:
-        """The time of the clock that is wrong."""
+        """The time of the altered clock."""
         try:
             text = (Path(os.environ[_FOLDER]) / "clock").read_text()
         except FileNotFoundError:
@@ -122,7 +123,7 @@ def _halt(point: str) -> None:
 
 
 def main() -> None:
-    """The command line, altered."""
+    """Run the command line with these alterations."""
     block_stream.BLOCK_TIERS = ((50_000, BLOCK_BYTES),) * 4
     from web.cli import main as command
 

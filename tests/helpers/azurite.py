@@ -1,4 +1,4 @@
-"""The Azure Blob emulator as a subprocess of the tests: loopback only, on disk, gone with its directory."""
+"""The Azure Blob emulator as a subprocess: on loopback, with its data in a temporary directory."""
 
 import shutil
 import socket
@@ -10,7 +10,7 @@ from typing import Self
 
 ACCOUNT = "devstoreaccount1"
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
-"""The well-known key of the emulator's well-known account, the same everywhere: not a secret."""
+"""The public key of the emulator's public account, which is not a secret."""
 
 _MODULES = Path(__file__).parents[1] / "azurite" / "node_modules"
 _SCRIPT = _MODULES / "azurite" / "dist" / "src" / "blob" / "main.js"
@@ -19,7 +19,7 @@ _START_SECONDS = 120.0
 
 
 def available() -> str | None:
-    """None if the emulator can be started, else the reason to skip."""
+    """The reason to skip if the emulator cannot be started, else None."""
     if shutil.which("node") is None:
         return "Azurite needs Node.js, and there is no `node` on the PATH"
     if not _SCRIPT.is_file():
@@ -28,13 +28,13 @@ def available() -> str | None:
 
 
 def connection_string(port: int) -> str:
-    """What a client of the emulator at that port needs; nothing need listen there."""
+    """The connection string of an emulator at that port, which need not be running."""
     endpoint = f"http://127.0.0.1:{port}/{ACCOUNT}"
     return f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};BlobEndpoint={endpoint};"
 
 
 def free_port() -> int:
-    """A loopback port that nothing listens on at this moment."""
+    """A loopback port on which nothing is listening."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -42,10 +42,10 @@ def free_port() -> int:
 
 
 class Azurite:
-    """One emulator, from construction to `stop`; a context manager as well.
+    """An emulator that runs from construction to `stop`, or as a context manager.
 
-    On disk, not in memory: in memory it keeps freed extents and then refuses writes with 409. ``node_options`` are for
-    the program that it runs in.
+    Its data is on disk: in memory it retains freed extents and then refuses writes with 409. ``node_options`` are
+    options of Node.js.
     """
 
     def __init__(self, *node_options: str) -> None:
@@ -75,7 +75,7 @@ class Azurite:
         self.stop()
 
     def stop(self) -> None:
-        """End the process that was started here, and remove its data; safe to call twice."""
+        """Stop the process and remove its data; may be called twice."""
         self._process.terminate()
         try:
             self._process.wait(timeout=10)
@@ -90,7 +90,7 @@ class Azurite:
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 log = (Path(self._directory.name) / "azurite.log").read_text(errors="replace")
-                raise RuntimeError(f"Azurite ended at once with status {self._process.returncode}: {log}")
+                raise RuntimeError(f"Azurite exited with status {self._process.returncode}: {log}")
             try:
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
             except OSError:

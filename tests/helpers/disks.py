@@ -1,4 +1,4 @@
-"""Disks that are soon full."""
+"""Small disks."""
 
 import os
 import subprocess
@@ -11,16 +11,16 @@ import pytest
 
 @contextmanager
 def small_disk(parent: Path, megabytes: int = 8) -> Iterator[Path]:
-    """A disk of its own in a folder. Where it may not be mounted the test is skipped; under ``CI=true`` it fails."""
+    """A new small disk. The test is skipped if it cannot be mounted, and fails with ``CI=true``."""
     folder = parent / "disk"
     folder.mkdir()
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)], capture_output=True, check=False
     )
     if mounted.returncode:
-        reason = "a disk of its own needs the right to mount"
+        reason = "a small disk needs the right to mount"
         if os.environ.get("CI") == "true":
-            # Rows of tests/faults/README.md rest on such tests alone.
+            # Some rows of tests/faults/README.md have no other test.
             pytest.fail(reason)
         pytest.skip(reason)
     try:

@@ -1,4 +1,4 @@
-"""The engine without the front: one publisher and exporters over one store, and inputs written as files."""
+"""The engine without the service: a publisher and exporters on one store, and input files."""
 
 import csv
 import io
@@ -36,9 +36,9 @@ WORKFLOW = "w"
 
 
 class Engine:
-    """Publishes into and exports from one store; the clock stands at `NOW`.
+    """Publishes into and exports from one store; the clock is stopped at `NOW`.
 
-    With a ``pool``, exports of several ranges are tasks of it.
+    With a ``pool``, exports of several ranges run as its tasks.
     """
 
     def __init__(self, folder: Path, store: ObjectStore | None = None, pool: ThreadPool | None = None) -> None:
@@ -50,7 +50,7 @@ class Engine:
         self.publisher = Publisher(self.results, self.settings(1))
 
     def settings(self, threads: int) -> DuckDBSettings:
-        """Limits of a test, whatever the machine has."""
+        """Limits that do not depend on the machine."""
         return DuckDBSettings(
             threads=threads, memory_limit="500MB", spill_directory=self.folder / "spill", spill_limit="1GB"
         )
@@ -64,28 +64,28 @@ class Engine:
         return self.publish(self.write_json(rows, f"{run}.json"), run=run, **options)
 
     def write(self, name: str, content: str | bytes) -> Path:
-        """A file with that content, byte for byte."""
+        """Write a file."""
         path = self.folder / name
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         return path
 
     def write_json(self, rows: Sequence[Mapping[str, object]], name: str = "rows.json") -> Path:
-        """A JSON array."""
+        """Write a file with a JSON array."""
         return self.write(name, json.dumps(rows))
 
     def write_csv(self, header: Sequence[str], cells: Sequence[Sequence[str]], name: str = "rows.csv") -> Path:
-        """A CSV file as Python's writer makes it."""
+        """Write a CSV file with Python's writer."""
         text = io.StringIO(newline="")
         csv.writer(text, lineterminator="\n").writerows([header, *cells])
         return self.write(name, text.getvalue())
 
     def write_parquet(self, table: pa.Table, name: str = "rows.parquet") -> Path:
-        """A Parquet file as Arrow makes it."""
+        """Write a Parquet file with Arrow."""
         pyarrow.parquet.write_table(table, self.folder / name)
         return self.folder / name
 
     def write_schema(self, **types: str) -> Path:
-        """A schema file that declares these fields."""
+        """Write a schema file with these fields and types."""
         fields = [{"name": name, "dataType": data_type} for name, data_type in types.items()]
         return self.write("schema.json", json.dumps({"fields": fields}))
 
@@ -97,39 +97,39 @@ class Engine:
         exports: ObjectStore | None = None,
         clock: Callable[[], datetime] = lambda: NOW,
     ) -> Exporter:
-        """An exporter of this store's runs, into the same store unless another is given."""
+        """An exporter of the store's runs into ``exports``, or into the same store."""
         exports, settings = exports or self.store, self.settings(threads)
         runner: Runner = LocalRunner(self.store, exports, settings)
         if self.pool is not None:
             runner = SizeRouter(runner, tasks_of(self.pool, self.store, exports, settings), 0)
         return Exporter(self.results, exports, settings, clock=clock, range_bytes=range_bytes, runner=runner)
 
-    def plan(self, exporter: Exporter, format_name: str = "json", **asked: Any) -> ExportPlan:
-        """Plan what `request` reads."""
-        return exporter.plan(request(format_name, **asked), TEAM)
+    def plan(self, exporter: Exporter, format_name: str = "json", **options: Any) -> ExportPlan:
+        """Plan a `request`."""
+        return exporter.plan(request(format_name, **options), TEAM)
 
-    def export(self, format_name: str = "json", exporter: Exporter | None = None, **asked: Any) -> Export:
+    def export(self, format_name: str = "json", exporter: Exporter | None = None, **options: Any) -> Export:
         """Run one export."""
         exporter = exporter or self.exporter()
-        return exporter.export(self.plan(exporter, format_name, **asked), CancelToken())
+        return exporter.export(self.plan(exporter, format_name, **options), CancelToken())
 
     def content(self, export: Export) -> bytes:
         """The bytes of an export."""
         return self.store.read(export_key(export.workflow_id, export.export_id, export.format))
 
-    def export_bytes(self, format_name: str = "csv", exporter: Exporter | None = None, **asked: Any) -> bytes:
+    def export_bytes(self, format_name: str = "csv", exporter: Exporter | None = None, **options: Any) -> bytes:
         """Run one export and read its bytes."""
-        return self.content(self.export(format_name, exporter, **asked))
+        return self.content(self.export(format_name, exporter, **options))
 
-    def export_rows(self, exporter: Exporter | None = None, **asked: Any) -> list[Row]:
-        """Run one JSON export and parse its rows; the count that is told must be theirs."""
-        export = self.export("json", exporter, **asked)
+    def export_rows(self, exporter: Exporter | None = None, **options: Any) -> list[Row]:
+        """Run one JSON export, parse its rows and check their count."""
+        export = self.export("json", exporter, **options)
         rows = read_json(self.content(export))
         assert export.rows == len(rows)
         return rows
 
     def keys(self, prefix: str = "") -> list[str]:
-        """What lies in the store, by key."""
+        """The keys in the store, in order."""
         return [info.key for info in self.store.list(prefix)]
 
 
@@ -140,19 +140,19 @@ def request(
     filters: Sequence[Mapping[str, object]] = (),
     row_ids: Sequence[str] | None = None,
     csv_options: CsvOptions | None = None,
-    **asked: Any,
+    **options: Any,
 ) -> ExportRequest:
-    """A request whose filters went through JSON text, as a caller's do."""
+    """A request with filters that were parsed from JSON text, as a caller's are."""
     return ExportRequest(
         workflow=workflow,
         format=FORMATS[format_name],
         filters=read_filters(loads(json.dumps(list(filters)))),
         row_ids=None if row_ids is None else read_row_ids(row_ids),
         csv=csv_options or CsvOptions(),
-        **asked,
+        **options,
     )
 
 
 def entry(field: str, operator: str, value: object = None) -> dict[str, object]:
-    """One entry of ``filters``; no value is no member."""
+    """An entry of ``filters``; None omits the value."""
     return {"field": field, "operator": operator} | ({} if value is None else {"value": value})

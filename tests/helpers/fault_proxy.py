@@ -1,4 +1,4 @@
-"""A proxy between a client and the emulator that makes one kind of request go wrong, as real lines and services do."""
+"""A proxy between a client and the emulator that makes one kind of request fail."""
 
 import socket
 import struct
@@ -11,7 +11,7 @@ from typing import Self
 from tests.helpers.azurite import connection_string
 
 THREAD = "fault-proxy"
-"""The name of its threads, which are none of the engine's."""
+"""The name of the proxy's threads."""
 
 _CHUNK = 64 * 1024
 _RESET = struct.pack("ii", 1, 0)
@@ -19,12 +19,12 @@ _RESET = struct.pack("ii", 1, 0)
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens to requests that ``hits`` picks by their first line: ``times`` over, after the ``first`` of them."""
+    """A fault of ``times`` requests whose first line satisfies ``hits``, after ``first`` of them."""
 
     hits: Callable[[str], bool]
     action: str
-    """``reset``, ``cut`` (after half of the body), ``hole`` (no answer), ``slow``, ``lost`` (done, but the answer is
-    lost), or a status and an Azure error code as ``503 ServerBusy``."""
+    """``reset``, ``cut`` (after half of the body), ``hole`` (no response), ``slow``, ``lost`` (the response is
+    lost), or a status and an Azure error code such as ``503 ServerBusy``."""
     first: int = 0
     times: int = 10**9
 
@@ -37,7 +37,7 @@ ANY: Callable[[str], bool] = lambda line: True  # noqa: E731
 
 
 class FaultProxy:
-    """Listens on loopback while the ``with`` lasts; one request a connection, so that each can be judged by itself."""
+    """Listens on loopback within the ``with`` block. Each connection has one request."""
 
     def __init__(self, port: int) -> None:
         self._upstream = port
@@ -51,11 +51,11 @@ class FaultProxy:
 
     @property
     def connection_string(self) -> str:
-        """What a client needs to come this way."""
+        """The connection string of the emulator behind the proxy."""
         return connection_string(self.port)
 
     def inject(self, fault: Fault | None) -> None:
-        """From now on, this goes wrong."""
+        """Replace the fault; None for no fault."""
         with self._lock:
             self.fault, self.hit, self._seen = fault, 0, 0
 
@@ -109,9 +109,9 @@ class FaultProxy:
             ]
             client.sendall("\r\n".join([*answer, "", ""]).encode())
             return
-        kept = [h for h in headers if not h.lower().startswith("connection:")]
+        passed = [h for h in headers if not h.lower().startswith("connection:")]
         with socket.create_connection(("127.0.0.1", self._upstream)) as upstream:
-            upstream.sendall("\r\n".join([line, *kept, "Connection: close", "", ""]).encode("latin-1") + rest)
+            upstream.sendall("\r\n".join([line, *passed, "Connection: close", "", ""]).encode("latin-1") + rest)
             wanted = length - len(rest)
             if action == "cut":
                 self._receive(client, wanted // 2, upstream)

@@ -1,4 +1,4 @@
-"""Exported files read back as rows, by readers that are not ours."""
+"""Reads exported files as rows, with independent readers."""
 
 import csv
 import io
@@ -11,25 +11,25 @@ Row = dict[str, Any]
 
 
 def read_json(content: bytes) -> list[Row]:
-    """Rows of a JSON file."""
+    """The rows of a JSON file."""
     rows: list[Row] = json.loads(content)
     return rows
 
 
 def read_parquet(content: bytes) -> list[Row]:
-    """Rows of a Parquet file."""
+    """The rows of a Parquet file."""
     rows: list[Row] = pyarrow.parquet.read_table(io.BytesIO(content)).to_pylist()
     return rows
 
 
 def read_csv_cells(content: bytes) -> tuple[list[str], list[list[str]]]:
-    """Header and cells of a CSV file, all as text."""
+    """The header and the cells of a CSV file, as text."""
     header, *cells = csv.reader(io.StringIO(content.decode(), newline=""))
     return header, cells
 
 
 def csv_cell(value: object) -> str:
-    """The text that the contract wants for a value in a CSV cell."""
+    """The text of a value in a CSV cell according to the contract."""
     if value is None:
         return ""
     if isinstance(value, bool):

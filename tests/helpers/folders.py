@@ -1,9 +1,9 @@
-"""Files of a folder in which others work."""
+"""Lists the files of a folder that other processes change."""
 
 import os
 from pathlib import Path
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Those at any depth; folders that are removed meanwhile are passed over, where Path.rglob fails."""
+    """The files at any depth. Unlike Path.rglob, it ignores folders that are removed meanwhile."""
     return [Path(base, name) for base, _, names in os.walk(folder) for name in names]

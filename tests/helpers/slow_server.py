@@ -1,21 +1,21 @@
-"""A loopback HTTP server that reads bodies slowly and answers 201 to everything, in place of a thin line to Azure."""
+"""A loopback HTTP server that reads bodies slowly and responds 201 to everything, as a slow connection to Azure."""
 
 import socket
 import threading
 import time
 from typing import Self
 
-_PIECE = 32 * 1024
+_CHUNK = 32 * 1024
 
 
 class SlowServer:
-    """Serves from construction to the end of the ``with`` block, one thread a connection."""
+    """Serves from construction to the end of the ``with`` block."""
 
     def __init__(self, bytes_per_second: int) -> None:
-        self._pause = _PIECE / bytes_per_second
+        self._pause = _CHUNK / bytes_per_second
         self._listener = socket.socket()
-        # A small window, inherited by every connection, so that little is hidden in the kernel.
-        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _PIECE)
+        # A small window, inherited by every connection, so that the kernel buffers little.
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _CHUNK)
         self._listener.bind(("127.0.0.1", 0))
         self._listener.listen()
         self.port: int = self._listener.getsockname()[1]
@@ -45,10 +45,10 @@ class SlowServer:
                     name, _, value = line.partition(b":")
                     length = int(value) if name.lower() == b"content-length" else length
                 while length:
-                    piece = requests.read(min(length, _PIECE))
-                    if not piece:
+                    chunk = requests.read(min(length, _CHUNK))
+                    if not chunk:
                         return
-                    length -= len(piece)
-                    self.received += len(piece)
+                    length -= len(chunk)
+                    self.received += len(chunk)
                     time.sleep(self._pause)
                 connection.sendall(b'HTTP/1.1 201 Created\r\nContent-Length: 0\r\nETag: "0x1"\r\n\r\n')

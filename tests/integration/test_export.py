@@ -1,4 +1,4 @@
-"""What an export holds: order, ids, formats, and the same bytes however the work is cut."""
+"""The content of an export: order, row ids, formats, and the same bytes for any division into ranges."""
 
 import csv
 import io
@@ -30,7 +30,7 @@ ROWS: list[dict[str, Any]] = [
 
 @pytest.fixture(scope="module", params=["here", "as tasks"])
 def many(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """A run of several parts with several row groups each, so that small ranges are many; by either runner."""
+    """A run of several parts with several row groups each, and so many small ranges, for either runner."""
     pool = ThreadPool() if request.param == "as tasks" else None
     engine = Engine(tmp_path_factory.mktemp("many"), pool=pool)
     with pytest.MonkeyPatch.context() as patch:
@@ -62,13 +62,13 @@ def test_the_bytes_do_not_depend_on_threads_or_ranges(
         counts.add(len(plan.ranges))
         contents.add(fresh.content(many.export(format_name, exporter, **asked)))
     assert len(contents) == 1
-    # Those of a single range are no tasks, and a whole run as Parquet is copied here.
+    # A single range is not a task, and a full run as Parquet is copied in this process.
     assert pool is None or (pool.submitted > before) == (format_name != "parquet" or "sort_by" in asked)
     # Parquet files and sorted files are written as one range.
     assert (max(counts) == 5) == (format_name != "parquet" and "sort_by" not in asked)
 
 
-def test_the_formats_read_back_equal(many: Engine) -> None:
+def test_every_format_has_the_values_of_the_run(many: Engine) -> None:
     assert read_json(many.export_bytes("json")) == ROWS
     assert read_parquet(many.export_bytes("parquet")) == ROWS
     header, cells = read_csv_cells(many.export_bytes("csv", many.exporter(range_bytes=1, threads=4)))
@@ -88,7 +88,7 @@ def test_sorting_puts_nulls_last_and_ties_in_run_order(many: Engine, path: str, 
     assert [row["n"] for row in found] == [row["n"] for row in wanted]
 
 
-def test_texts_are_sorted_by_code_point(engine: Engine) -> None:
+def test_text_is_sorted_by_code_point(engine: Engine) -> None:
     texts = ["b", "B", "é", "a", "", "Z", "z", "ﬀ", "😀", "a b", "\u0001", "~"]
     engine.publish_rows([{"t": text} for text in texts])
     assert [row["t"] for row in engine.export_rows(sort_by="t")] == sorted(texts)
@@ -100,7 +100,7 @@ def test_a_dotted_path_filters_within_an_object(many: Engine) -> None:
     assert found == [row for row in ROWS if row["inner"]["a"]["b"] is not None and row["inner"]["a"]["b"] < 3]
 
 
-def test_row_ids_come_back_and_pick_their_rows(many: Engine) -> None:
+def test_exported_row_ids_select_their_rows(many: Engine) -> None:
     with_ids = many.export_rows(include_row_ids=True)
     assert next(iter(with_ids[0])) == "_row_id"
     ids = [row["_row_id"] for row in with_ids]
@@ -111,14 +111,14 @@ def test_row_ids_come_back_and_pick_their_rows(many: Engine) -> None:
     assert many.export_rows(row_ids=["unknown", "' OR 1=1 --"]) == []
 
 
-def test_row_ids_of_a_field_are_its_text(engine: Engine) -> None:
+def test_row_ids_from_a_field_are_its_text(engine: Engine) -> None:
     rows = [{"id": 10, "v": "a"}, {"id": 9, "v": "b"}]
     engine.publish_rows(rows, row_id="id")
     assert engine.export_rows(include_row_ids=True) == [{"_row_id": str(row["id"])} | row for row in rows]
     assert engine.export_rows(row_ids=["9"]) == rows[1:]
 
 
-def test_names_of_fields_are_plain_characters(engine: Engine) -> None:
+def test_field_names_may_have_any_characters(engine: Engine) -> None:
     names = ['a"b', "it's", "per cent %", "select", "$p0", "a.b", "ключ", "back\\slash", "new\nline", "{x}"]
     row = {name: f"v{index}" for index, name in enumerate(names)}
     engine.publish_rows([row, dict.fromkeys(names, "other")])
@@ -127,7 +127,7 @@ def test_names_of_fields_are_plain_characters(engine: Engine) -> None:
         assert engine.export_rows(filters=[entry(name, "EQUALS", row[name])], sort_by=name) == [row]
 
 
-def test_a_file_of_one_column_keeps_its_nulls_for_csv_readers(engine: Engine) -> None:
+def test_nulls_of_a_single_column_are_not_blank_csv_lines(engine: Engine) -> None:
     values = ["a", None, "", None, "b"]
     engine.publish_rows([{"only": value} for value in values])
     content = engine.export_bytes("csv").decode()
@@ -135,7 +135,7 @@ def test_a_file_of_one_column_keeps_its_nulls_for_csv_readers(engine: Engine) ->
     assert [row["only"] for row in csv.DictReader(io.StringIO(content))] == ["a", "", "", "", "b"]
 
 
-def test_numbers_that_are_none_follow_the_contract(engine: Engine) -> None:
+def test_nan_and_infinity_follow_the_contract(engine: Engine) -> None:
     engine.publish(
         engine.write_csv(["x", "y"], [["NaN", "1"], ["Infinity", "2"], ["-Infinity", "3"], ["1.5", "4"]]),
         schema=engine.write_schema(x="NUMBER", y="STRING"),
@@ -147,7 +147,7 @@ def test_numbers_that_are_none_follow_the_contract(engine: Engine) -> None:
     assert values[1:] == [math.inf, -math.inf, 1.5]
 
 
-def test_the_options_of_csv(engine: Engine) -> None:
+def test_csv_options_change_only_their_part_of_the_file(engine: Engine) -> None:
     cells = ["=1+1", "-5", "+x", "@a", "a=b", "a;b", "a,b", "a\tb"]
     engine.publish(engine.write_csv(["c", "d"], [[cell, "x"] for cell in cells]))
     plain = engine.export_bytes("csv")

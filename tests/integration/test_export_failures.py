@@ -1,4 +1,4 @@
-"""Exports that are cancelled, meet a damaged run, or were made before."""
+"""Exports that are cancelled, fail on a damaged run, or exist already."""
 
 import threading
 import time
@@ -25,7 +25,7 @@ ROWS = [{"n": n, "text": str(n * 7919)} for n in range(5000)]
 
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that every export is an upload of several blocks."""
+    """Make every export an upload of several blocks."""
     monkeypatch.setattr(block_stream, "BLOCK_TIERS", ((50_000, 4_000),))
 
 
@@ -63,7 +63,7 @@ DAMAGES = [_remove, _replace, _shorten, _overwrite]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_part_is_told_and_nothing_is_visible(
+def test_a_damaged_part_raises_source_damaged_and_leaves_no_file(
     engine: Engine, damage: Callable[[ObjectStore, Part], None]
 ) -> None:
     exporter = engine.exporter()
@@ -75,7 +75,7 @@ def test_a_damaged_part_is_told_and_nothing_is_visible(
 
 
 @pytest.mark.parametrize("damage", [_remove, _overwrite])
-def test_a_part_damaged_after_the_check_is_told_too(
+def test_a_part_that_is_damaged_after_the_check_raises_too(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, damage: Callable[[ObjectStore, Part], None]
 ) -> None:
     exporter = engine.exporter()
@@ -104,11 +104,11 @@ def test_a_cancelled_export_leaves_nothing(
     assert engine.export(format_name).rows == len(ROWS)
 
 
-def test_a_cancel_counts_while_the_last_blocks_are_on_their_way(engine: Engine) -> None:
+def test_a_cancel_takes_effect_while_the_last_blocks_are_uploaded(engine: Engine) -> None:
     cancel = CancelToken()
 
     def late() -> None:
-        # By then all rows are written, and only blocks are missing.
+        # By then all rows are written, and only blocks are still being uploaded.
         time.sleep(0.5)
         cancel.cancel()
 
@@ -145,7 +145,7 @@ def test_a_store_that_fails_while_an_export_is_written_leaves_nothing(
 
 
 @pytest.mark.parametrize("asked", ORDERS)
-def test_bytes_that_are_not_taken_fail_the_export(engine: Engine, asked: dict[str, Any]) -> None:
+def test_a_sink_that_raises_fails_the_export(engine: Engine, asked: dict[str, Any]) -> None:
     def refuse(_: object) -> None:
         raise StoreUnavailable("gone")
 
@@ -155,7 +155,7 @@ def test_bytes_that_are_not_taken_fail_the_export(engine: Engine, asked: dict[st
         run_ranges(plan, files, refuse, ExecutionContext(engine.settings(3), CancelToken(), Progress()))
 
 
-def test_the_same_request_is_answered_by_the_same_object(engine: Engine) -> None:
+def test_equal_requests_share_one_object(engine: Engine) -> None:
     asked: dict[str, Any] = {"filters": [entry("n", "LESS_THAN", 10)], "sort_by": "n"}
     first = engine.export("csv", **asked)
     key = export_key(first.workflow_id, first.export_id, first.format)
@@ -165,7 +165,7 @@ def test_the_same_request_is_answered_by_the_same_object(engine: Engine) -> None
     assert engine.keys("w/") == [key]
 
 
-def test_requests_that_differ_have_objects_of_their_own(engine: Engine) -> None:
+def test_different_requests_have_different_objects(engine: Engine) -> None:
     asked: list[dict[str, Any]] = [
         {},
         {"sort_by": "n"},
@@ -179,7 +179,7 @@ def test_requests_that_differ_have_objects_of_their_own(engine: Engine) -> None:
     assert len({plan.export_id for plan in plans}) == len(plans)
 
 
-def test_a_clock_counts_only_where_a_filter_looks_at_it(tmp_path: Path) -> None:
+def test_the_clock_is_part_of_the_export_id_only_with_a_relative_filter(tmp_path: Path) -> None:
     engine = Engine(tmp_path)
     engine.publish_rows([{"d": "2026-06-15"}])
     early, late = engine.exporter(), engine.exporter(clock=lambda: NOW.replace(year=2027))
@@ -189,17 +189,17 @@ def test_a_clock_counts_only_where_a_filter_looks_at_it(tmp_path: Path) -> None:
 
 
 CELLS: dict[str, tuple[list[str | None], str, bool]] = {
-    # Cells, their type, and whether a later moment of the same day may see others.
+    # Cells, their type, and whether the selected rows may change within the same day.
     "days": (["2026-06-14", "2026-06-15", "2026-06-16"], "DATE", False),
-    "moments that are over": (["2026-06-14T01:00:00Z", "2026-06-15T12:30:14.999999Z"], "DATETIME", False),
-    "a moment to come": (["2026-06-14T01:00:00Z", "2026-06-15T12:30:15.000001Z"], "DATETIME", True),
-    "no moment": ([None], "DATETIME", False),
-    "moments as text": (["2026-06-14T01:00:00Z"], "STRING", True),
+    "past timestamps": (["2026-06-14T01:00:00Z", "2026-06-15T12:30:14.999999Z"], "DATETIME", False),
+    "a future timestamp": (["2026-06-14T01:00:00Z", "2026-06-15T12:30:15.000001Z"], "DATETIME", True),
+    "no timestamp": ([None], "DATETIME", False),
+    "timestamps as text": (["2026-06-14T01:00:00Z"], "STRING", True),
 }
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_a_window_is_the_same_export_while_it_keeps_the_same_rows(tmp_path: Path, name: str) -> None:
+def test_a_relative_filter_is_the_same_export_while_it_selects_the_same_rows(tmp_path: Path, name: str) -> None:
     cells, data_type, changes = CELLS[name]
     engine = Engine(tmp_path)
     engine.publish_rows([{"d": cell} for cell in cells], schema=engine.write_schema(d=data_type))
@@ -222,13 +222,13 @@ def _same(moment: datetime) -> datetime:
 
 
 def _left(engine: Engine) -> list[object]:
-    """Files that an export works with, and the thread that reads its pipe."""
+    """The temporary files of an export, and the thread that reads its pipe."""
     threads = [thread for thread in threading.enumerate() if thread.name == "pipe"]
     return [*engine.settings(1).spill_directory.iterdir(), *threads]
 
 
 def _on_stage(engine: Engine, monkeypatch: pytest.MonkeyPatch, action: Callable[[], None]) -> None:
-    """Do something when the first block of an export is staged."""
+    """Call ``action`` whenever a block of an export is staged."""
     begin = engine.store.begin
 
     def wrapped(key: str, *, content_type: str) -> Upload:
@@ -245,12 +245,12 @@ def _on_stage(engine: Engine, monkeypatch: pytest.MonkeyPatch, action: Callable[
     monkeypatch.setattr(engine.store, "begin", wrapped)
 
 
-def test_an_object_that_came_after_the_look_is_taken_as_it_is(engine: Engine) -> None:
+def test_an_object_that_appears_after_the_lookup_is_used(engine: Engine) -> None:
     exporter = engine.exporter()
     plan = engine.plan(exporter, "csv")
     assert exporter.finished(plan) is None
     other = engine.export("csv", engine.exporter(threads=3))
     key = export_key(other.workflow_id, other.export_id, other.format)
     made = engine.store.head(key)
-    assert exporter.export(plan, CancelToken(), looked=True) == other
+    assert exporter.export(plan, CancelToken(), known_missing=True) == other
     assert engine.store.head(key) == made

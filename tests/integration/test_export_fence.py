@@ -1,4 +1,4 @@
-"""The session of an export opens its own parts and targets, whoever held an instance before it, and changes nothing."""
+"""The session of an export reads its parts and writes its targets only, whoever used the instance before."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,19 +28,19 @@ def engine(tmp_path_factory: pytest.TempPathFactory, module_store_url: tuple[str
 
 @pytest.fixture(scope="module")
 def run(engine: Engine) -> Run:
-    """The run that is exported."""
+    """The exported run."""
     return engine.publish_rows([{"a": 1}], run="mine")
 
 
 @pytest.fixture(scope="module")
 def other(engine: Engine) -> Part:
-    """A part of another run, which lies beside it."""
+    """A part of another run in the same store."""
     return engine.publish_rows([{"a": 2}], run="other").parts[0]
 
 
 @contextmanager
 def opened(engine: Engine, run: Run, staged: list[Chunk]) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A session as an export opens it: the parts of a run, and the one target."""
+    """A session as an export opens it, with the parts of a run and one target."""
     source = RunFiles(engine.store, run.parts, run.published_at)
     sink = OrderedSink(FileAssembler(), staged.append, count=1, max_waiting_bytes=0)
     with open_session(
@@ -59,7 +59,7 @@ def session(engine: Engine, run: Run) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def contents(engine: Engine) -> dict[str, bytes]:
-    """Whatever lies in the store."""
+    """The content of the store by key."""
     return {info.key: engine.store.read(info.key) for info in engine.store.list("")}
 
 
@@ -78,7 +78,7 @@ PARTS = [
     "COPY (SELECT 1) TO 'stage://0/../1' (USE_TMP_FILE false)",
     "ATTACH '{sibling}'",
 ]
-"""Beside what is allowed: another run's part, and names that begin as an allowed one does."""
+"""Parts of another run, and names that begin with an allowed one."""
 
 CHANGES = [
     "SET allowed_paths = ['/etc/passwd']",
@@ -99,19 +99,19 @@ CHANGES = [
     "FORCE INSTALL azure FROM 'https://example.com'",
     "CREATE SECRET s (TYPE azure, CONNECTION_STRING 'x')",
 ]
-"""What would open the fence, or move a limit."""
+"""Statements that would remove a restriction or a limit."""
 
 _UNFENCED = ("FROM read_blob('{part}')", "FROM read_parquet('{part}')", "COPY (SELECT 1) TO '{part}'", "part://{key}")
-"""Of the lists for people's SQL, what is about the part that an export may open."""
+"""Parts of the statements for user SQL that concern a part which an export may read."""
 
 _HARMLESS = "PRAGMA enable_profiling"
-"""DuckDB's lock leaves it; no SQL of strangers comes to this session."""
+"""DuckDB's configuration lock permits it; this session runs no user SQL."""
 
-STRANGERS = [one for one in (*READS, *OTHERS) if one != _HARMLESS and not any(text in one for text in _UNFENCED)]
+USER_SQL = [one for one in (*READS, *OTHERS) if one != _HARMLESS and not any(text in one for text in _UNFENCED)]
 
 
-@pytest.mark.parametrize("statement", [*PARTS, *CHANGES, *STRANGERS])
-def test_what_an_export_session_refuses(
+@pytest.mark.parametrize("statement", [*PARTS, *CHANGES, *USER_SQL])
+def test_an_export_session_refuses_everything_else(
     engine: Engine, run: Run, other: Part, session: duckdb.DuckDBPyConnection, tmp_path: Path, statement: str
 ) -> None:
     own = source_of(engine.store, run.parts[0].key)
@@ -131,18 +131,18 @@ def test_what_an_export_session_refuses(
     assert session.execute("FROM duckdb_settings() ORDER BY name").fetchall() == settings
     assert contents(engine) == before
     assert not (tmp_path / "out").exists()
-    # What is its own is open all the while.
+    # Its part remains readable.
     assert session.execute("SELECT a FROM read_parquet(?)", [own]).fetchall() == [(1,)]
 
 
-def test_no_secret_is_there_to_be_read(session: duckdb.DuckDBPyConnection) -> None:
+def test_an_export_session_has_no_secrets(session: duckdb.DuckDBPyConnection) -> None:
     assert session.execute("FROM duckdb_secrets()").fetchall() == []
     hidden = "SELECT name, value FROM duckdb_settings() WHERE name ~ '(secret|password|connection_string|credential)'"
     assert session.execute(hidden).fetchall() == [("password", "")]
 
 
-def test_a_session_has_nothing_of_the_one_before(engine: Engine, run: Run, other: Part) -> None:
-    """Neither its parts, nor its target, nor what it made: so too where instances are opened ahead of their use."""
+def test_a_session_has_nothing_of_the_previous_one(engine: Engine, run: Run, other: Part) -> None:
+    """Not its parts, its target or its objects, even if instances are opened ahead of their use."""
     theirs = engine.results.run("w", "other")
     assert theirs is not None
     own, foreign = source_of(engine.store, run.parts[0].key), source_of(engine.store, other.key)
@@ -164,7 +164,7 @@ def test_a_session_has_nothing_of_the_one_before(engine: Engine, run: Run, other
     assert len(first) == taken
 
 
-def test_two_sessions_at_a_time_have_each_their_own(engine: Engine, run: Run, other: Part) -> None:
+def test_concurrent_sessions_are_isolated(engine: Engine, run: Run, other: Part) -> None:
     theirs = engine.results.run("w", "other")
     assert theirs is not None
     own, foreign = source_of(engine.store, run.parts[0].key), source_of(engine.store, other.key)

@@ -1,4 +1,4 @@
-"""Order is that of the values, never that of the texts which a format makes of them."""
+"""Rows are sorted by their values, not by the text that a format writes for them."""
 
 import uuid
 from datetime import UTC, date, datetime, time
@@ -31,7 +31,7 @@ COLUMNS: dict[str, tuple[Any, list[Any]]] = {
 
 
 def _key(value: Any) -> Any:
-    # NaN is above all numbers.
+    # NaN is greater than all numbers.
     return (value != value, value)
 
 
@@ -47,7 +47,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 @pytest.mark.parametrize("descending", [False, True])
 @pytest.mark.parametrize("name", COLUMNS)
-def test_every_format_has_the_order_of_the_values(engine: Engine, name: str, descending: bool) -> None:
+def test_every_format_is_sorted_by_value(engine: Engine, name: str, descending: bool) -> None:
     values = [*COLUMNS[name][1][:4], None, *COLUMNS[name][1][4:]]
     present = sorted((n for n in range(10) if n != 4), key=lambda n: _key(values[n]), reverse=descending)
     if len(set(values)) < len(values):
@@ -66,7 +66,7 @@ def test_every_format_has_the_order_of_the_values(engine: Engine, name: str, des
 
 @pytest.mark.parametrize("descending", [False, True])
 @pytest.mark.parametrize("name", COLUMNS)
-def test_a_single_column_has_its_null_last(engine: Engine, name: str, descending: bool) -> None:
+def test_a_single_column_has_its_nulls_last(engine: Engine, name: str, descending: bool) -> None:
     asked: dict[str, Any] = {"workflow": f"only-{name}", "sort_by": name, "descending": descending}
     lines = engine.export_bytes("csv", **asked).decode().splitlines()
     assert lines[-1] == '""'

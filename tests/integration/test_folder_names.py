@@ -1,4 +1,4 @@
-"""Columns that are named as folders on the way to their files: what is in the files is what is there."""
+"""Columns with the name of a ``key=value`` folder above their file have the values of the file."""
 
 import csv
 import io
@@ -27,7 +27,7 @@ RUN = "2026-11-22"
 
 @pytest.fixture
 def engine(tmp_path: Path, store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Engine:
-    """In a directory, ``env=prod`` is on the way to everything."""
+    """In a directory store, ``env=prod`` is part of every path."""
     monkeypatch.setattr(publisher, "_COPY_OPTIONS", SMALL)
     folder = tmp_path / "env=prod" / "day=7"
     engine = Engine(folder, None if store.local_path("x") else store)
@@ -36,7 +36,7 @@ def engine(tmp_path: Path, store: ObjectStore, monkeypatch: pytest.MonkeyPatch) 
 
 
 def read(format_name: str, content: bytes) -> list[dict[str, Any]]:
-    """The rows of a file, by libraries of their own."""
+    """The rows of a file, read without DuckDB."""
     if format_name == "json":
         rows: list[dict[str, Any]] = json.loads(content)
         return rows
@@ -50,7 +50,7 @@ def read(format_name: str, content: bytes) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("format_name", ["csv", "json", "parquet"])
-def test_an_export_has_the_values_of_the_run(engine: Engine, format_name: str) -> None:
+def test_an_export_has_the_values_of_the_files_not_of_the_folder_names(engine: Engine, format_name: str) -> None:
     ordered = sorted(ROWS, key=lambda row: row["run"])
     some = [row for row in ROWS if row["run"] >= 5]
     for asked, wanted in (
@@ -64,7 +64,7 @@ def test_an_export_has_the_values_of_the_run(engine: Engine, format_name: str) -
         assert read(format_name, engine.export_bytes(format_name, **asked)) == wanted, asked
 
 
-def test_pages_facts_and_statements_have_them(engine: Engine) -> None:
+def test_pages_profiles_and_statements_have_the_values_of_the_files(engine: Engine) -> None:
     plan = engine.plan(engine.exporter(), "json", run=RUN)
     limits: dict[str, Any] = {"settings": engine.settings(1), "cancel": CancelToken()}
     page = read_page(plan, engine.results, offset=2_000, limit=3, **limits)
@@ -75,7 +75,9 @@ def test_pages_facts_and_statements_have_them(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("sort_by", [None, "run"])
-def test_tasks_of_a_cluster_have_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sort_by: str | None) -> None:
+def test_cluster_tasks_have_the_values_of_the_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sort_by: str | None
+) -> None:
     monkeypatch.setattr(publisher, "_COPY_OPTIONS", SMALL)
     engine, pool = Engine(tmp_path / "env=prod"), ThreadPool()
     engine.publish_rows(ROWS)
@@ -86,7 +88,7 @@ def test_tasks_of_a_cluster_have_them(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("name", ["rows.csv", "rows.json", "rows.ndjson", "rows.parquet"])
-def test_so_it_is_with_what_is_published(tmp_path: Path, name: str) -> None:
+def test_published_files_keep_their_values_below_such_folders(tmp_path: Path, name: str) -> None:
     engine = Engine(tmp_path / "engine")
     rows = [{"day": "mine", "n": "one"}, {"day": "yours", "n": "two"}]
     path = engine.folder / "day=2020-01-01" / "hour=7" / name

@@ -1,4 +1,4 @@
-"""Publishers that meet each other, another team, or their own death."""
+"""Concurrent publishers, publishers of two teams, and publishers that are killed."""
 
 import os
 import signal
@@ -59,11 +59,11 @@ for name in ("create", "replace", "begin"):
 folder = Path(sys.argv[1])
 Engine(folder, store).publish(folder / "rows.json", run=sys.argv[3])
 """
-"""A publisher that kills itself before its n-th change of the store."""
+"""A publisher that kills its process before the n-th change of the store."""
 
 
 StoreUrl = tuple[str, dict[str, str]]
-"""A location, and what a process needs in its environment to open it."""
+"""A location, and the environment variables that a process needs to open it."""
 
 
 def _publisher(store_url: StoreUrl, folder: Path, death: int, run: str = "r") -> "subprocess.Popen[bytes]":
@@ -79,8 +79,10 @@ def _opened(store_url: StoreUrl) -> ObjectStore:
     return open_store(location, connection_string=extra.get("AZURE_STORAGE_CONNECTION_STRING"))
 
 
-def test_a_killed_publisher_leaves_nothing_to_read_and_nothing_in_the_way(tmp_path: Path, store_url: StoreUrl) -> None:
-    """The moments go from the first change of the store to the last, the manifest's and the latest run's included."""
+def test_a_killed_publisher_leaves_nothing_visible_and_nothing_that_blocks_the_next(
+    tmp_path: Path, store_url: StoreUrl
+) -> None:
+    """It is killed before every change of the store, from the first to the last."""
     rows = [{"n": n, "text": f"{n * n} {n * 7919}"} for n in range(200)]
     urls = {death: (f"{store_url[0]}/{death}", store_url[1]) for death in range(1, 12)}
     engines = [Engine(tmp_path / str(death), _opened(url)) for death, url in urls.items()]
@@ -95,7 +97,7 @@ def test_a_killed_publisher_leaves_nothing_to_read_and_nothing_in_the_way(tmp_pa
             assert engine.export_rows() == rows
             continue
         assert code == -signal.SIGKILL
-        assert engine.results.workflow(WORKFLOW) is None, "a workflow begins with its first run"
+        assert engine.results.workflow(WORKFLOW) is None, "the first run creates the workflow"
         assert list(engine.results.workflows()) == []
         manifest = engine.results.run(WORKFLOW, "r")
         reached.append((len(engine.keys()), manifest is not None))
@@ -108,13 +110,13 @@ def test_a_killed_publisher_leaves_nothing_to_read_and_nothing_in_the_way(tmp_pa
             with pytest.raises(Conflict):
                 engine.publish(engine.folder / "rows.json")
         assert engine.export_rows() == rows
-    assert (0, False) in reached, "one died before anything was there"
-    assert (1, False) in reached, "one died between the parts and the manifest"
-    assert reached[-1] == (2, True), "one died between the manifest and the workflow"
-    assert codes[-1] == 0, "the moments cover a whole publication"
+    assert (0, False) in reached, "one was killed before it wrote anything"
+    assert (1, False) in reached, "one was killed between the parts and the manifest"
+    assert reached[-1] == (2, True), "one was killed between the manifest and the workflow"
+    assert codes[-1] == 0, "the deaths cover a complete publish"
 
 
-def test_two_processes_publish_into_one_workflow_at_once(tmp_path: Path, store_url: StoreUrl) -> None:
+def test_several_processes_publish_into_one_workflow(tmp_path: Path, store_url: StoreUrl) -> None:
     engine = Engine(tmp_path, _opened(store_url))
     engine.write_json([{"n": 1}])
     runs = [f"r{index}" for index in range(4)]
@@ -125,22 +127,22 @@ def test_two_processes_publish_into_one_workflow_at_once(tmp_path: Path, store_u
     assert engine.results.resolve(WORKFLOW, None, TEAM).run_id == max(published, key=lambda run: published[run])
 
 
-def test_publishers_of_different_runs_lose_nothing(tmp_path: Path, store: ObjectStore) -> None:
+def test_concurrent_publishers_of_different_runs_lose_nothing(tmp_path: Path, store: ObjectStore) -> None:
     engine = Engine(tmp_path, store)
     ages = [3, 1, 0, 2]
 
     def publish(age: int) -> None:
         engine.publish_rows([{"age": age}], run=f"age-{age}", executed_at=NOW - timedelta(days=age))
 
-    assert _at_once([lambda age=age: publish(age) for age in ages]) == [None] * 4  # type: ignore[misc]
+    assert _run_concurrently([lambda age=age: publish(age) for age in ages]) == [None] * 4  # type: ignore[misc]
     assert [run.run_id for run in engine.results.runs(WORKFLOW)] == [f"age-{age}" for age in sorted(ages)]
     assert engine.results.resolve(WORKFLOW, None, TEAM).run_id == "age-0"
     assert engine.export_rows() == [{"age": 0}]
 
 
-def test_of_publishers_of_one_run_exactly_one_wins(tmp_path: Path, store: ObjectStore) -> None:
+def test_one_of_several_publishers_of_a_run_wins(tmp_path: Path, store: ObjectStore) -> None:
     engines = [Engine(tmp_path / str(index), store) for index in range(3)]
-    results = _at_once([lambda e=e, n=n: e.publish_rows([{"n": n}]) for n, e in enumerate(engines)])  # type: ignore[misc]
+    results = _run_concurrently([lambda e=e, n=n: e.publish_rows([{"n": n}]) for n, e in enumerate(engines)])  # type: ignore[misc]
     winner = [index for index, result in enumerate(results) if result is None]
     assert len(winner) == 1
     assert all(isinstance(result, Conflict) for result in results if result is not None)
@@ -148,7 +150,7 @@ def test_of_publishers_of_one_run_exactly_one_wins(tmp_path: Path, store: Object
     assert len(engines[0].keys("workflow=w/run=r/")) == 2, "the parts of the losers are gone"
 
 
-def test_a_run_that_is_published_stays_as_it_is(tmp_path: Path, store: ObjectStore) -> None:
+def test_a_published_run_cannot_be_published_again(tmp_path: Path, store: ObjectStore) -> None:
     engine = Engine(tmp_path, store)
     engine.publish_rows([{"n": 1}])
     before = engine.keys()
@@ -158,19 +160,19 @@ def test_a_run_that_is_published_stays_as_it_is(tmp_path: Path, store: ObjectSto
     assert engine.export_rows() == [{"n": 1}]
 
 
-def test_a_workflow_of_another_team_is_a_conflict_and_is_not_found(tmp_path: Path) -> None:
+def test_a_workflow_of_another_team_is_a_conflict_to_publish_and_not_found_to_read(tmp_path: Path) -> None:
     engine = Engine(tmp_path)
     engine.publish_rows([{"n": 1}])
     with pytest.raises(Conflict, match="another team"):
         engine.publish_rows([{"n": 2}], run="r2", team="rival")
     with pytest.raises(NotFound) as theirs:
         engine.results.resolve(WORKFLOW, "r", "rival")
-    with pytest.raises(NotFound) as nobodys:
+    with pytest.raises(NotFound) as missing:
         engine.results.resolve("other", "r", "rival")
-    assert theirs.value.message == nobodys.value.message
+    assert theirs.value.message == missing.value.message
 
 
-def test_a_refused_file_does_not_keep_the_run_id(tmp_path: Path) -> None:
+def test_a_refused_file_does_not_reserve_the_run_id(tmp_path: Path) -> None:
     engine = Engine(tmp_path)
     with pytest.raises(InvalidInput):
         engine.publish(engine.write("rows.json", "["))
@@ -179,9 +181,7 @@ def test_a_refused_file_does_not_keep_the_run_id(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".parquet", "run.json"])
-def test_a_store_that_fails_leaves_nothing_to_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
-) -> None:
+def test_a_failing_store_leaves_nothing_visible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
     engine = Engine(tmp_path)
     create = engine.store.create
 
@@ -193,7 +193,7 @@ def test_a_store_that_fails_leaves_nothing_to_read(
     monkeypatch.setattr(engine.store, "create", failing)
     with pytest.raises(StoreUnavailable):
         engine.publish_rows([{"n": 1}])
-    # Whether the manifest came through is not known: then its part waits for the sweep, and nobody sees it.
+    # The manifest may have been written, so its part remains for the sweep, invisible.
     left = engine.keys()
     parts = [key for key in left if key.endswith(".parquet")]
     assert left == parts
@@ -204,10 +204,10 @@ def test_a_store_that_fails_leaves_nothing_to_read(
 
 
 @pytest.mark.parametrize("method", ["create", "replace"])
-def test_a_run_whose_publisher_failed_after_its_manifest_keeps_its_parts(
+def test_a_run_whose_publisher_failed_after_the_manifest_retains_its_parts(
     tmp_path: Path, store: ObjectStore, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    """The answer to the manifest is lost, or the workflow cannot be told of its latest run."""
+    """The response to the manifest is lost, or the workflow cannot be updated."""
     engine = Engine(tmp_path / "engine", store)
     if method == "replace":
         engine.publish_rows([{"n": 0}], run="older")
@@ -237,7 +237,7 @@ LEAVES_NOTHING = {
 
 
 @pytest.mark.parametrize("name", LEAVES_NOTHING)
-def test_a_publish_that_fails_leaves_no_workflow(tmp_path: Path, store: ObjectStore, name: str) -> None:
+def test_a_failed_publish_leaves_no_workflow(tmp_path: Path, store: ObjectStore, name: str) -> None:
     engine = Engine(tmp_path / "engine", store)
     engine.write("broken.json", "[")
     engine.write_json([{"n": 1}])
@@ -246,16 +246,16 @@ def test_a_publish_that_fails_leaves_no_workflow(tmp_path: Path, store: ObjectSt
         engine.publish(engine.folder / file, row_id="other" if "row id" in name else None)
     assert engine.keys() == []
     assert list((engine.folder / "spill").glob("*")) == []
-    # Another team may begin the workflow.
+    # Another team may create the workflow.
     engine.publish_rows([{"n": 2}], team="rival")
 
 
-def test_a_publish_that_is_cancelled_leaves_nothing(tmp_path: Path, store: ObjectStore) -> None:
-    """At every change of the store: the token is set before it, and checked for the last time before the manifest."""
+def test_a_cancelled_publish_leaves_nothing(tmp_path: Path, store: ObjectStore) -> None:
+    """It is cancelled before each call of the store; the token is last checked before the manifest is written."""
     outcomes = []
-    for moment in range(8):
-        engine = Engine(tmp_path / str(moment), store)
-        workflow, cancel, left = f"w{moment}", CancelToken(), iter(range(moment, -100, -1))
+    for number in range(8):
+        engine = Engine(tmp_path / str(number), store)
+        workflow, cancel, left = f"w{number}", CancelToken(), iter(range(number, -100, -1))
         counting = _Counting(store, lambda left=left, cancel=cancel: next(left) == 0 and cancel.cancel())  # type: ignore[misc]
         publisher = Publisher(ResultStore(counting), engine.settings(1))
         file = engine.write_json([{"n": n} for n in range(3)])
@@ -272,7 +272,7 @@ def test_a_publish_that_is_cancelled_leaves_nothing(tmp_path: Path, store: Objec
 
 
 class _Counting:
-    """A store that calls back before each of its methods."""
+    """A store that calls ``before`` before each of its methods."""
 
     def __init__(self, store: ObjectStore, before: Callable[[], object]) -> None:
         self._store, self._before = store, before
@@ -287,10 +287,10 @@ class _Counting:
         return call
 
 
-def test_of_two_teams_that_begin_a_workflow_one_wins(
+def test_one_of_two_teams_that_create_a_workflow_wins(
     tmp_path: Path, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All have written their manifests before any of them writes the workflow."""
+    """All have written their manifests before any writes the workflow."""
     teams = ["red", "green", "blue"]
     barrier = threading.Barrier(len(teams))
     advance = Commits.advance
@@ -301,7 +301,7 @@ def test_of_two_teams_that_begin_a_workflow_one_wins(
 
     monkeypatch.setattr(Commits, "advance", together)
     engines = {team: Engine(tmp_path / team, store) for team in teams}
-    results = _at_once(
+    results = _run_concurrently(
         [lambda t=t, e=e: e.publish_rows([{"team": t}], run=f"r-{t}", team=t) for t, e in engines.items()]  # type: ignore[misc]
     )
     (winner,) = [team for team, result in zip(teams, results, strict=True) if result is None]
@@ -313,13 +313,13 @@ def test_of_two_teams_that_begin_a_workflow_one_wins(
     assert all(key == "workflow=w/workflow.json" or key.startswith(f"workflow=w/run=r-{winner}/") for key in keys)
 
 
-def test_what_a_loser_left_when_it_was_killed_is_not_seen(tmp_path: Path, store: ObjectStore) -> None:
-    """It died between its manifest and finding out that the workflow is another team's."""
+def test_a_manifest_of_a_killed_losing_publisher_is_invisible(tmp_path: Path, store: ObjectStore) -> None:
+    """It was killed after its manifest, before it learned that the workflow belongs to another team."""
     engine = Engine(tmp_path / "engine", store)
     engine.publish_rows([{"n": 1}], run="lost", team="rival")
     workflow = "workflow=w/workflow.json"
     assert store.delete(workflow)
-    with pytest.raises(Conflict, match="just being published by another team"):
+    with pytest.raises(Conflict, match="being published by another team"):
         engine.publish_rows([{"n": 2}], run="lost")
     engine.publish_rows([{"n": 2}], run="won")
     assert [run.run_id for run in engine.results.runs(WORKFLOW)] == ["won"]
@@ -327,34 +327,34 @@ def test_what_a_loser_left_when_it_was_killed_is_not_seen(tmp_path: Path, store:
     for team in (TEAM, "rival"):
         with pytest.raises(NotFound):
             engine.results.resolve(WORKFLOW, "lost", team)
-    # Its id is free for the team that has the workflow, and none of its parts stays.
+    # The owner of the workflow can use the run id, and no part of the other run is left.
     engine.publish_rows([{"n": 3}], run="lost")
     assert engine.export_rows(run="lost") == [{"n": 3}]
     assert len(engine.keys("workflow=w/run=lost/")) == 2
 
 
-def test_a_run_in_no_workflow_is_of_its_publisher_for_a_while(
+def test_a_run_without_a_workflow_belongs_to_its_publisher_for_a_while(
     tmp_path: Path, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = Engine(tmp_path / "engine", store)
     engine.publish_rows([{"n": 1}], team="rival")
     assert store.delete("workflow=w/workflow.json")
-    monkeypatch.setattr("engine.catalog.commits._COMMIT_TIME", timedelta(0))
+    monkeypatch.setattr("engine.catalog.commits._MAX_COMMIT_TIME", timedelta(0))
     engine.publish_rows([{"n": 2}])
     assert engine.export_rows() == [{"n": 2}]
     assert len(engine.keys("workflow=w/run=r/")) == 2
 
 
-def test_a_slow_publisher_whose_manifest_was_taken_gives_up(
+def test_a_slow_publisher_whose_manifest_was_removed_gives_up(
     tmp_path: Path, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It stood still between its manifest and the workflow for so long that another team took its place."""
+    """It paused between its manifest and the workflow until another team had published the run."""
     advance = Commits.advance
     engine, other = Engine(tmp_path / "slow", store), Engine(tmp_path / "other", store)
 
     def slow(commits: Commits, run: Run, name: str) -> None:
         monkeypatch.setattr(Commits, "advance", advance)
-        monkeypatch.setattr("engine.catalog.commits._COMMIT_TIME", timedelta(0))
+        monkeypatch.setattr("engine.catalog.commits._MAX_COMMIT_TIME", timedelta(0))
         other.publish_rows([{"n": 2}], team="rival")
         advance(commits, run, name)
 
@@ -365,8 +365,8 @@ def test_a_slow_publisher_whose_manifest_was_taken_gives_up(
     assert len(engine.keys()) == 3
 
 
-def _at_once(actions: list[Callable[[], object]]) -> list[BaseException | None]:
-    """Run the actions in threads that start together; what each raised."""
+def _run_concurrently(actions: list[Callable[[], object]]) -> list[BaseException | None]:
+    """Run the actions in threads that start together; returns the exception of each."""
     barrier = threading.Barrier(len(actions))
 
     def run(action: Callable[[], object]) -> None:

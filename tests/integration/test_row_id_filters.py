@@ -170,7 +170,7 @@ def test_filters_that_are_not_those_of_the_run_are_told(own: Engine, damage: str
     with pytest.raises(SourceDamaged):
         own.exporter().export(plan, CancelToken())
     assert own.keys() == before
-    wrong = [one.key for one in verify_run(own.results, plan.run) if one.wrong]
+    wrong = [one.key for one in verify_run(own.results, plan.run) if one.problem]
     assert wrong == [filters.key]
     # Requests that need no filters are answered.
     assert len(own.export_rows()) == 5_000
@@ -190,7 +190,7 @@ def test_a_sweep_keeps_filters_of_runs_and_removes_others(own: Engine) -> None:
     (filters,) = _filters(own.plan(own.exporter()).run)
     later = NOW.replace(year=2100)
     spill = own.folder / "spill"
-    assert Sweeper(own.results, own.store, spill, now=later, dry=True).sweep().removed["parts"] == 1
+    assert Sweeper(own.results, own.store, spill, now=later, dry_run=True).sweep().removed["parts"] == 1
     swept = Sweeper(own.results, own.store, spill, now=later).sweep()
     assert (swept.removed["parts"], own.store.head(orphan)) == (1, None)
     assert own.store.head(filters.key) is not None

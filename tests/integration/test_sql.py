@@ -173,7 +173,7 @@ def test_exports(inspection: Inspection, engine: Engine) -> None:
         "sha256": export.sha256,
     }
     assert expected.items() <= found.items()
-    assert datetime.fromisoformat(found["kept_until"]) == export.kept_until
+    assert datetime.fromisoformat(found["kept_until"]) == export.retained_until
 
 
 def test_help_lists_what_there_is(inspection: Inspection) -> None:

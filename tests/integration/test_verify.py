@@ -1,4 +1,4 @@
-"""``tailrace verify``: a flipped bit is found, on either store."""
+"""``tailrace verify`` finds damaged parts and exports, on either store."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -26,10 +26,10 @@ def _flipped(data: bytes) -> bytes:
 
 DAMAGES: dict[str, tuple[Callable[[bytes], bytes | None], str]] = {
     "gone": (lambda _: None, "it is missing"),
-    "a flipped bit": (_flipped, "its bytes are others than those that were published"),
-    "cut": (lambda data: data[:-1], "bytes, and was published with"),
-    "longer": (lambda data: data + b" ", "bytes, and was published with"),
-    "written anew": (lambda data: data, "it was written anew"),
+    "a flipped bit": (_flipped, "its bytes differ from those that were published"),
+    "cut": (lambda data: data[:-1], "bytes and was published with"),
+    "longer": (lambda data: data + b" ", "bytes and was published with"),
+    "rewritten": (lambda data: data, "it was rewritten"),
 }
 
 
@@ -42,38 +42,38 @@ def _damage(store: ObjectStore, key: str, change: Callable[[bytes], bytes | None
         store.create(key, data, content_type=info.content_type, metadata=info.metadata)
 
 
-def test_what_is_right_is_right(engine: Engine) -> None:
+def test_intact_runs_and_exports_have_no_problem(engine: Engine) -> None:
     run = engine.results.resolve(WORKFLOW, None, TEAM)
-    assert [one.wrong for one in verify_run(engine.results, run)] == [None]
+    assert [one.problem for one in verify_run(engine.results, run)] == [None]
     for format_name in ("csv", "json", "parquet"):
         engine.export(format_name)
     found = list(verify_exports(engine.store))
     assert len(found) == 3
-    assert all(one.wrong is None for one in found)
+    assert all(one.problem is None for one in found)
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-def test_what_became_of_a_part_is_told(engine: Engine, name: str) -> None:
+def test_a_damaged_part_is_reported_with_the_reason(engine: Engine, name: str) -> None:
     change, reason = DAMAGES[name]
     run = engine.results.resolve(WORKFLOW, None, TEAM)
     _damage(engine.store, run.parts[0].key, change)
     (found,) = verify_run(engine.results, run)
-    assert found.wrong is not None
-    assert reason in found.wrong
+    assert found.problem is not None
+    assert reason in found.problem
 
 
 @pytest.mark.parametrize("change", [_flipped, lambda data: data[:-1]])
-def test_an_export_that_is_not_what_was_promised(engine: Engine, change: Callable[[bytes], bytes]) -> None:
+def test_a_damaged_export_is_reported(engine: Engine, change: Callable[[bytes], bytes]) -> None:
     export = engine.export("csv")
     other = engine.export("json")
     _damage(engine.store, export_key(WORKFLOW, export.export_id, export.format), change)
-    wrong = {one.key: one.wrong for one in verify_exports(engine.store, WORKFLOW)}
-    assert wrong[export_key(WORKFLOW, other.export_id, other.format)] is None
-    assert wrong[export_key(WORKFLOW, export.export_id, export.format)] is not None
+    problems = {one.key: one.problem for one in verify_exports(engine.store, WORKFLOW)}
+    assert problems[export_key(WORKFLOW, other.export_id, other.format)] is None
+    assert problems[export_key(WORKFLOW, export.export_id, export.format)] is not None
     assert list(verify_exports(engine.store, "another")) == []
 
 
-def test_the_command(tmp_path: Path) -> None:
+def test_the_verify_command_reports_damage_and_invalid_arguments(tmp_path: Path) -> None:
     server = Server((str(tmp_path / "store"), {}), tmp_path)
     (tmp_path / "rows.csv").write_text("n\n1\n")
     server.publish("--workflow", "w", "--run", "r1", str(tmp_path / "rows.csv"))
@@ -87,7 +87,7 @@ def test_the_command(tmp_path: Path) -> None:
     part.write_bytes(_flipped(part.read_bytes()))
     done = server.command("verify", "w", "--run", "r1")
     assert done.returncode == 1
-    assert done.stderr.endswith("its bytes are others than those that were published.\n")
+    assert done.stderr.endswith("its bytes differ from those that were published.\n")
     assert done.stdout.endswith(": 1 wrong.\n")
     for arguments, code in (
         (["verify", "w", "--run", "r9"], 1),

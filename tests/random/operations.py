@@ -9,7 +9,7 @@ from dataclasses import replace
 from urllib.parse import urlencode
 
 from engine.errors import Conflict, EngineError
-from engine.exports.sweep import LINGER
+from engine.exports.sweep import DOWNLOAD_GRACE
 from tests.helpers.fault_proxy import ANY, BLOCK, COMMIT, HEAD, READ, Fault
 from tests.helpers.server import KEY, Server
 from tests.random.oracle import Promise, Request
@@ -226,7 +226,7 @@ def leave(world: World, chance: random.Random, index: int) -> None:
 
 def sweep(world: World, chance: random.Random, index: int) -> None:
     """A sweep that leaves no time after the last URL."""
-    swept = world.sweep(LINGER)
+    swept = world.sweep(DOWNLOAD_GRACE)
     world.note("swept")
     for _ in range(swept.removed["exports"]):
         world.note("export swept away")

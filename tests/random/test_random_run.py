@@ -81,7 +81,7 @@ def _check_visible(world: World, checked: set[str]) -> None:
     for workflow in WORKFLOWS:
         for found in verify_exports(world.exports, workflow):
             checked.add(found.key)
-            assert found.wrong is None, found
+            assert found.problem is None, found
         known = world.results.workflow(workflow)
         assert known is not None
         assert known.latest is not None
@@ -113,12 +113,12 @@ def _check_leftovers(world: World) -> None:
     left = [path for folder in staging for path in folder.glob("*")]
     assert not left or killed
     swept = world.sweep(timedelta(days=10))
-    assert swept.kept == 0
+    assert swept.remaining == 0
     assert list(world.exports.list("")) == []
     assert [path for folder in staging for path in folder.glob("*")] == []
     for workflow in WORKFLOWS:
         for run in world.results.runs(workflow):
-            assert [found for found in verify_run(world.results, run) if found.wrong] == []
+            assert [found for found in verify_run(world.results, run) if found.problem] == []
 
 
 def _check_logs(world: World) -> None:

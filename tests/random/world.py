@@ -14,7 +14,7 @@ from threading import Lock
 from typing import Any
 
 from engine.catalog.catalog import ResultStore
-from engine.exports.sweep import Sweeper, Swept
+from engine.exports.sweep import Sweeper, SweepResult
 from engine.publishing.publisher import Publication, Publisher
 from engine.settings import DuckDBSettings
 from engine.stores import open_store
@@ -178,7 +178,7 @@ class World:
         """The bytes of a file that was read whole before."""
         return self._contents.get(promise.sha256)
 
-    def sweep(self, after: timedelta = timedelta(0)) -> Swept:
+    def sweep(self, after: timedelta = timedelta(0)) -> SweepResult:
         """Sweep as if it were so much later."""
         return Sweeper(self.results, self.exports, self.folder / "spill", now=datetime.now(UTC) + after).sweep()
 

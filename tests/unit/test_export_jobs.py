@@ -33,10 +33,10 @@ class Watched:
         self.asked.append("finished")
         return self._exporter.finished(plan)
 
-    def export(self, *arguments: Any, looked: bool) -> Export:
-        self.asked.append("export" if looked else "look and export")
+    def export(self, *arguments: Any, known_missing: bool) -> Export:
+        self.asked.append("export" if known_missing else "look and export")
         self.may_write.wait(30)
-        return self._exporter.export(*arguments, looked=looked)
+        return self._exporter.export(*arguments, known_missing=known_missing)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The nesting of JSON text, counted before it is read: it must be what a reader would open."""
+"""The nesting of JSON text, counted before it is parsed, is what a parser would open."""
 
 import json
 from typing import Any
@@ -22,7 +22,7 @@ def _depth(value: Any) -> int:
 
 
 @given(_VALUES, st.booleans())
-def test_it_is_the_depth_of_the_value(value: Any, ascii_only: bool) -> None:
+def test_nesting_of_json_is_the_depth_of_its_value(value: Any, ascii_only: bool) -> None:
     text = json.dumps(value, ensure_ascii=ascii_only)
     assert nesting_of(text) == _depth(value)
 
@@ -44,11 +44,11 @@ def test_it_is_the_depth_of_the_value(value: Any, ascii_only: bool) -> None:
         ("\ud800[", 1),
     ],
 )
-def test_text_that_is_no_json_is_counted_too(text: str, depth: int) -> None:
+def test_invalid_json_has_at_least_the_depth_that_a_parser_opens(text: str, depth: int) -> None:
     assert nesting_of(text) == depth
 
 
-def test_the_limit_is_the_last_depth_that_is_read() -> None:
+def test_the_maximum_depth_is_accepted_and_one_more_is_not() -> None:
     assert loads_within(b"[[1]]", 2) == [[1]]
     assert loads_within('["[", "["]', 1) == ["[", "["]
     for refused in ("[[1]]", b'{"a": {}}', "[[", "[" * 100_000):
@@ -57,7 +57,7 @@ def test_the_limit_is_the_last_depth_that_is_read() -> None:
 
 
 @pytest.mark.parametrize("text", ['["' + '\\"' * 2_000_000, '["' + '\\"' * 2_000_000 + "\\", '"a' * 1_000_000])
-def test_quotes_that_nothing_closes_are_read_once(text: str) -> None:
-    # Looking for the end of each quote anew would take hours.
+def test_unclosed_quotes_take_linear_time(text: str) -> None:
+    # A search for the end of each quote from its start would take hours.
     check_nesting(text, 1)
     assert nesting_of(text) in (0, 1)

@@ -1,4 +1,4 @@
-"""The service's own sweeps: they wait for nobody, and nobody waits for them."""
+"""The periodic sweeps of the service."""
 
 import threading
 from collections.abc import Iterator
@@ -25,7 +25,9 @@ def engine(tmp_path: Path) -> Engine:
 
 def _expired(engine: Engine, count: int = 3) -> Exporter:
     past = datetime.now(UTC) - timedelta(days=2)
-    exporter = Exporter(engine.results, engine.store, engine.settings(1), clock=lambda: past, keep=timedelta(minutes=1))
+    exporter = Exporter(
+        engine.results, engine.store, engine.settings(1), clock=lambda: past, retention=timedelta(minutes=1)
+    )
     for number in range(count):
         plan = engine.plan(exporter, "csv", filters=[{"field": "n", "operator": "NOT_EQUALS", "value": number}])
         exporter.export(plan, CancelToken())
@@ -36,7 +38,7 @@ def _exports(engine: Engine) -> list[str]:
     return [info.key for info in engine.store.list("w/")]
 
 
-def test_it_sweeps_by_itself(engine: Engine) -> None:
+def test_the_service_sweeps_periodically(engine: Engine) -> None:
     exporter = _expired(engine)
     swept = threading.Event()
 
@@ -50,7 +52,7 @@ def test_it_sweeps_by_itself(engine: Engine) -> None:
     assert _exports(engine) == []
 
 
-def test_several_sweep_beside_each_other(engine: Engine) -> None:
+def test_several_replicas_can_sweep_at_the_same_time(engine: Engine) -> None:
     exporter = _expired(engine, 20)
     sweepers = [threading.Thread(target=Sweeping(exporter, engine.settings(1), 1).sweep) for _ in range(4)]
     for thread in sweepers:
@@ -60,14 +62,14 @@ def test_several_sweep_beside_each_other(engine: Engine) -> None:
     assert _exports(engine) == []
 
 
-def test_zero_never_sweeps(engine: Engine) -> None:
+def test_an_interval_of_zero_disables_sweeps(engine: Engine) -> None:
     before = threading.active_count()
     with Sweeping(_expired(engine, 1), engine.settings(1), 0).running():
         assert threading.active_count() == before
     assert len(_exports(engine)) == 1
 
 
-def test_a_sweep_that_hangs_delays_no_end(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hanging_sweep_does_not_delay_the_shutdown(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     exporter, begun, go_on = _expired(engine, 1), threading.Event(), threading.Event()
 
     def hang(prefix: str) -> Iterator[Any]:
@@ -79,7 +81,7 @@ def test_a_sweep_that_hangs_delays_no_end(engine: Engine, monkeypatch: pytest.Mo
     with Sweeping(exporter, engine.settings(1), 0.01).running():
         assert begun.wait(30)
     thread = next(thread for thread in threading.enumerate() if thread.name == "sweep")
-    # It is still in the sweep, and the interpreter does not wait for it either.
+    # The thread is still sweeping, and the interpreter does not wait for it.
     assert thread.daemon
     go_on.set()
     thread.join(30)
@@ -92,7 +94,7 @@ def test_a_failure_is_logged_and_the_next_sweep_tries_again(
     exporter = _expired(engine)
     sweeping = Sweeping(exporter, engine.settings(1), 1)
     with monkeypatch.context() as away:
-        away.setattr(Leases, "retire", lambda *_: (_ for _ in ()).throw(StoreUnavailable("away")))
+        away.setattr(Leases, "mark_for_deletion", lambda *_: (_ for _ in ()).throw(StoreUnavailable("away")))
         sweeping.sweep()
     assert "sweep failed" in caplog.text
     assert len(_exports(engine)) == 3

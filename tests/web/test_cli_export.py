@@ -170,7 +170,7 @@ def test_a_missing_store_is_one_line(service: Server) -> None:
         env=environment, cwd=service.folder, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1
-    assert done.stderr == "tailrace: The storage directory is not a directory: name another one.\n"
+    assert done.stderr == "tailrace: The storage directory is not a directory: use another path.\n"
 
 
 def test_a_full_disk_leaves_nothing(service: Server, tmp_path: Path) -> None:

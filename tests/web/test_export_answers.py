@@ -104,7 +104,7 @@ BAD_REQUESTS: dict[str, tuple[dict[str, object], str, str]] = {
     "a name twice": (
         {"filters": '[{"field":"age","field":"b","operator":"IS_NULL"}]'},
         "filters",
-        "'field' twice: keep one",
+        "duplicate name 'field'",
     ),
     "NaN": ({"filters": '[{"field":"age","operator":"EQUALS","value":NaN}]'}, "filters", "NaN"),
     "parameter unknown": ({"sortby": "age"}, "sortby", "sortBy"),

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from engine.exports.sweep import LINGER
+from engine.exports.sweep import DOWNLOAD_GRACE
 from tests.helpers.altered import AlteredServer
 from tests.helpers.server import Server
 
@@ -99,7 +99,7 @@ def test_a_download_that_began_in_time_ends_after_its_url(
         answer = connection.getresponse()
         content = answer.read(CELL_BYTES)
         # The file is kept for a quarter longer than its URL, and for an hour more.
-        gone = timedelta(days=1.25) + LINGER
+        gone = timedelta(days=1.25) + DOWNLOAD_GRACE
         server.move_clock(gone - timedelta(minutes=5))
         assert server.request(exported["url"]).json()["code"] == "url_expired"
         assert server.command("sweep").stdout == "0 bytes in all; 1 exports stay.\n"

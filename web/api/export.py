@@ -43,7 +43,7 @@ async def export(request: Request) -> Response:
 def answer_export(services: Services, made: Export) -> Response | None:
     """The 200 of a finished export, with a fresh URL; None if the file has just been swept away."""
     expires_at = datetime.now(UTC).replace(microsecond=0) + services.signing.url_ttl
-    if not services.exporter.keep(made, expires_at):
+    if not services.exporter.retain(made, expires_at):
         return None
     url = services.signer.sign(made.workflow_id, made.export_id, made.format.name, expires_at)
     body = export_answer(made, url=url, expires_at=expires_at)

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from urllib.parse import parse_qsl
 
 from engine.common.strict_json import loads
-from engine.errors import InvalidFilter, InvalidRequest, shown
+from engine.errors import InvalidFilter, InvalidRequest, quoted_excerpt
 from engine.request.formats import DELIMITERS, FORMATS
 from engine.request.request import CsvOptions, ExportRequest, read_filters, read_row_ids
 
@@ -125,7 +125,7 @@ def _check_name(name: str, known: Sequence[str]) -> None:
         # Looking for what is near costs time and memory that grow with the name.
         near = get_close_matches(name, known, 1) if len(name) <= _LONGEST_MISSPELT else []
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}."
-        raise InvalidRequest(f"There is no parameter {shown(name)}: {hint}", parameter=name[:100])
+        raise InvalidRequest(f"There is no parameter {quoted_excerpt(name)}: {hint}", parameter=name[:100])
 
 
 def _parsed(text: str, name: str) -> object:

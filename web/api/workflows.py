@@ -50,7 +50,7 @@ def _list(results: ResultStore, team: str, paging: Paging) -> bytes:
 
 
 def _describe(results: ResultStore, workflow_id: str, team: str) -> bytes:
-    found = results.owned(workflow_id, team)
+    found = results.owned_workflow(workflow_id, team)
     runs, count = results.newest_runs(workflow_id, MOST_RUNS)
     try:
         latest = results.resolve(workflow_id, None, team)

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import click
 from pydantic import ValidationError
 
-from engine.common.malloc import set_heaps
+from engine.common.malloc import tune_malloc
 from engine.errors import EngineError
 from web.cli.exit_codes import Failed, Interrupted
 from web.cli.interrupts import ending_at_once
@@ -76,7 +76,7 @@ def commands() -> None:
 
 def run(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; errors are sentences, never stacks."""
-    set_heaps()
+    tune_malloc()
     try:
         commands.main(arguments, prog_name="tailrace")
     except EngineError as error:

@@ -38,7 +38,7 @@ def export_here(exporter: Exporter, wanted: ExportRequest, team: str | None, bar
     plan = exporter.plan(wanted, team or owner_of(exporter, wanted.workflow))
     while True:
         made = _export(exporter, plan, bar)
-        if exporter.keep(made, datetime.now(UTC) + _READ_TIME):
+        if exporter.retain(made, datetime.now(UTC) + _READ_TIME):
             break
     file = exporter.find(made.workflow_id, made.export_id, made.format.name).info
     return Finished(

@@ -76,7 +76,7 @@ def _sign(signer: UrlSigner, workflow: str, export_id: str, format_name: str | N
     exporter.find(workflow, export_id, format_name)
     export = exporter.describe(workflow, export_id)
     until = datetime.now(UTC).replace(microsecond=0) + ttl
-    if export is None or not exporter.keep(export, until):
+    if export is None or not exporter.retain(export, until):
         raise NotFound("The export has just been removed, or its run has: export it again.")
     click.echo(signer.sign(workflow, export_id, export.format.name, until))
     click.echo(f"Good until {rfc3339(until)}: {export.rows:,} rows, {export.size:,} bytes.", err=True)

@@ -22,11 +22,13 @@ def sweep(dry_run: bool) -> None:
     """
     duckdb = DuckDBSettings()
     exporter = open_exporter(StorageSettings(), duckdb)
-    sweeper = Sweeper(exporter.results, exporter.exports, duckdb.spill_directory, now=datetime.now(UTC), dry=dry_run)
+    sweeper = Sweeper(
+        exporter.results, exporter.exports, duckdb.spill_directory, now=datetime.now(UTC), dry_run=dry_run
+    )
     swept = sweeper.sweep()
     for kind, count in sorted(swept.removed.items()):
         click.echo(f"{'Would remove' if dry_run else 'Removed'} {count:,} {kind}.")
-    click.echo(f"{swept.bytes:,} bytes in all; {swept.kept:,} exports stay.")
+    click.echo(f"{swept.bytes:,} bytes in all; {swept.remaining:,} exports stay.")
     if swept.damaged:
         raise click.ClickException(
             f"The manifest of {', '.join(swept.damaged)} cannot be read: nothing there was removed. "

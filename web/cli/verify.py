@@ -9,7 +9,7 @@ from engine.bootstrap import open_exporter
 from engine.catalog.catalog import ResultStore
 from engine.catalog.manifest import run_prefix
 from engine.common.ids import checked_id
-from engine.exports.verify import Checked, verify_exports, verify_results
+from engine.exports.verify import CheckedObject, verify_exports, verify_results
 from engine.settings import DuckDBSettings, StorageSettings
 
 
@@ -41,7 +41,7 @@ def verify(workflow: str | None, run_id: str | None, exports: bool) -> None:
     sys.exit(1 if wrong else 0)
 
 
-def _results(results: ResultStore, workflow: str | None, run_id: str | None) -> Iterator[Checked]:
+def _results(results: ResultStore, workflow: str | None, run_id: str | None) -> Iterator[CheckedObject]:
     if workflow is not None and not _has_runs(results, workflow, run_id):
         raise click.ClickException("There is no such run: `tailrace runs` lists what is published.")
     return verify_results(results, workflow, run_id)
@@ -52,12 +52,12 @@ def _has_runs(results: ResultStore, workflow: str, run_id: str | None) -> bool:
     return any(info.key.endswith("/run.json") for info in results.store.list(prefix))
 
 
-def _tell(checked: Iterable[Checked], kind: str) -> int:
+def _tell(checked: Iterable[CheckedObject], kind: str) -> int:
     count = size = wrong = 0
     for one in checked:
         count, size = count + 1, size + one.size
-        if one.wrong is not None:
+        if one.problem is not None:
             wrong += 1
-            click.echo(f"{one.key}: {one.wrong}.", err=True)
+            click.echo(f"{one.key}: {one.problem}.", err=True)
     click.echo(f"{count:,} {kind} of {size:,} bytes read: {f'{wrong:,} wrong' if wrong else 'all right'}.")
     return wrong

@@ -138,7 +138,7 @@ class ExportJobs:
                 with working("export") as span:
                     # Another replica may have made the file while this job waited in the queue.
                     looked = job.admitted_at - job.requested_at < _FRESH_SECONDS
-                    export = partial(self._exporter.export, job.plan, job.cancel, job.progress, looked=looked)
+                    export = partial(self._exporter.export, job.plan, job.cancel, job.progress, known_missing=looked)
                     made = await anyio.to_thread.run_sync(export, limiter=self._threads)
                     span.tell(job.log_fields())
                     return made

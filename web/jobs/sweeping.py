@@ -45,7 +45,7 @@ class Sweeping:
             return
         if swept.removed or swept.damaged:
             removed = {kind.replace(" ", "_"): count for kind, count in swept.removed.items()}
-            tell("sweep", {**removed, "bytes": swept.bytes, "kept": swept.kept, "damaged": len(swept.damaged)})
+            tell("sweep", {**removed, "bytes": swept.bytes, "kept": swept.remaining, "damaged": len(swept.damaged)})
 
     def _run(self, over: threading.Event) -> None:
         while not over.wait(self._seconds * random.uniform(0.5, 1.5)):  # noqa: S311  # no secret

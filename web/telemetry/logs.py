@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from engine.common.redaction import stack_of
+from engine.common.redaction import redacted_traceback
 
 LOG = logging.getLogger("tailrace")
 
@@ -25,7 +25,7 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             _, error, _ = record.exc_info
-            line["stack"] = "" if error is None else stack_of(error)
+            line["stack"] = "" if error is None else redacted_traceback(error)
         # ASCII: nothing that a caller sent can break a line or fool a terminal.
         return json.dumps(line, default=str)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from engine.catalog.schema import Field
 from engine.catalog.types import BIGINT, BOOLEAN, DOUBLE, EXACT_INTEGER, JSON, TEXT, ColumnType, Family
 from engine.common.quoting import literal
-from engine.errors import InvalidInput, shown
+from engine.errors import InvalidInput, quoted_excerpt
 from engine.publishing.json.columns import Place
 from engine.publishing.json.shapes import Kind
 from engine.publishing.lossless_casts import keeps_text
@@ -55,7 +55,7 @@ def _reading_type(field: Field, type_: ColumnType, place: Place, path: str) -> C
         undeclared = next((name for name in members if type_.member(name) is None), None)
         if undeclared is not None:
             raise InvalidInput(
-                f"{path} has the member {shown(undeclared)}, which the schema does not declare: add it there."
+                f"{path} has the member {quoted_excerpt(undeclared)}, which the schema does not declare: add it there."
             )
         children = (
             (name, _reading_type(field, child, members.get(name, Place()), f"{path}.{name}"))

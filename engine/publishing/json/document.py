@@ -6,7 +6,7 @@ They are copied, as they are written, into a plain list of rows; the document is
 from collections.abc import Iterator
 from pathlib import Path
 
-from engine.errors import InvalidInput, shown
+from engine.errors import InvalidInput, quoted_excerpt
 from engine.publishing.json.rewriting import RowsWriter, members_of, object_of
 from engine.publishing.json.text import JsonText
 
@@ -60,7 +60,7 @@ def _descend(text: JsonText, path: list[str], passed: list[str], writer: RowsWri
             writer.write(text.value()[1])
         return
     if text.peek() != "{":
-        raise InvalidInput(f"{text.name}: {where} is not an object, so it has no member {shown(path[0])}.")
+        raise InvalidInput(f"{text.name}: {where} is not an object, so it has no member {quoted_excerpt(path[0])}.")
     names: list[str] = []
     found = False
     for name in text.members(where):
@@ -73,8 +73,10 @@ def _descend(text: JsonText, path: list[str], passed: list[str], writer: RowsWri
         else:
             text.skip(where)
     if not found:
-        listed = ", ".join(map(shown, names[:20])) or "none"
-        raise InvalidInput(f"{text.name}: {where} has no member {shown('.'.join(path))}; its members: {listed}.")
+        listed = ", ".join(map(quoted_excerpt, names[:20])) or "none"
+        raise InvalidInput(
+            f"{text.name}: {where} has no member {quoted_excerpt('.'.join(path))}; its members: {listed}."
+        )
     if not passed:
         _end(text)
 
@@ -110,7 +112,7 @@ def _row_of(feature: str, text: JsonText, number: int) -> str:
     for name, value in members.items():
         if row.setdefault(name, value) != value:
             raise InvalidInput(
-                f"{text.name}: feature {number:,} has a property {shown(name)}, which is also a member of the feature: "
-                f"publish the features as they are with --json-path {_FEATURES}."
+                f"{text.name}: feature {number:,} has a property {quoted_excerpt(name)}, which is also a member of the "
+                f"feature: publish the features as they are with --json-path {_FEATURES}."
             )
     return object_of(row.items())

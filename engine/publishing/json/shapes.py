@@ -11,7 +11,7 @@ from enum import Enum, auto
 from json import JSONDecoder
 from typing import Any
 
-from engine.errors import shown
+from engine.errors import quoted_excerpt
 
 MAX_DEPTH = 200
 """Levels of objects and lists in a row, at most."""
@@ -110,7 +110,7 @@ class ShapeDecoder:
         if shape is None:
             repeated = next((name for name, count in Counter(name for name, _ in pairs).items() if count > 1), None)
             if repeated is not None:
-                raise BadRow(f"an object has the member {shown(repeated)} twice")
+                raise BadRow(f"an object has the member {quoted_excerpt(repeated)} twice")
             shape = self._objects[key] = _checked(Shape(key, ()))
         return shape
 

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from engine.common.cancellation import checkpoint
-from engine.errors import InvalidInput, shown
+from engine.errors import InvalidInput, quoted_excerpt
 from engine.publishing.json.shapes import TOO_DEEP
 
 MAX_VALUE_CHARACTERS = 64 * 1024 * 1024
@@ -173,7 +173,7 @@ class JsonText:
 
     def _next(self) -> str:
         character = self._buffer[self._at : self._at + 1]
-        return shown(character) if character else "the end of the file"
+        return quoted_excerpt(character) if character else "the end of the file"
 
     def _may_be_cut(self, error: JSONDecodeError) -> bool:
         """Whether the value is not JSON because the buffer ends within it."""

@@ -11,7 +11,7 @@ from engine.catalog.catalog import ResultStore
 from engine.catalog.schema import Reference
 from engine.catalog.types import Family
 from engine.common.cancellation import CancelToken
-from engine.errors import InvalidRequest, shown
+from engine.errors import InvalidRequest, quoted_excerpt
 from engine.execute.file_assembler import FileAssembler
 from engine.execute.instance_pool import InstancePool
 from engine.execute.ordered_sink import OrderedSink
@@ -83,7 +83,7 @@ def read_column(
     column = plan.run.table.find(path)
     if column is None:
         names = ", ".join(field.name for field in plan.run.table.delivered[:50])
-        raise InvalidRequest(f"There is no field {shown(path)}. Fields: {names}.", parameter="field")
+        raise InvalidRequest(f"There is no field {quoted_excerpt(path)}. Fields: {names}.", parameter="field")
     nowhere = OrderedSink(FileAssembler(), lambda _: None, count=1, max_waiting_bytes=0)
     with opened(plan, results, settings, cancel, nowhere, instances) as connection:
         sources = [source_of(results.store, part.key) for part in read_parts(plan)]

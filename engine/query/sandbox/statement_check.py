@@ -15,7 +15,7 @@ import duckdb
 
 from engine.common.quoting import literal
 from engine.errors import InvalidStatement
-from engine.errors import shown as excerpt
+from engine.errors import quoted_excerpt as excerpt
 from engine.query.sandbox.allow_list import ALLOWED, REASONS, fold
 from engine.query.sandbox.statement_tree import DIVIDED, OPERATORS, PLAIN, SHAPES, SHOWN, VALUE
 

@@ -12,7 +12,7 @@ from engine.catalog.manifest import Part
 from engine.catalog.schema import ROW_ID, Schema
 from engine.common.chunk import Chunk
 from engine.common.quoting import identifier, literal
-from engine.common.redaction import stack_of
+from engine.common.redaction import redacted_traceback
 from engine.common.table_functions import read_parquet
 from engine.errors import EngineError, InvalidRequest, LimitExceeded
 from engine.execute.file_assembler import FileAssembler
@@ -159,4 +159,4 @@ def serve(answers: IO[bytes], requests: IO[bytes]) -> None:
     except MemoryError:
         send(requests, Kind.TOO_MUCH, b"The statement needs more memory than one may take: ask for less at once.")
     except Exception as error:  # noqa: BLE001  # whatever it is, our log gets it, and no value of a row with it
-        send(requests, Kind.BROKEN, stack_of(error).encode())
+        send(requests, Kind.BROKEN, redacted_traceback(error).encode())

@@ -17,7 +17,7 @@ from engine.runners.ray.driver import DriverReply, DriverRequest
 from engine.runners.ray.driver_process import DRIVER_DIED, Driver
 from engine.runners.ray.worker import error_of
 from engine.settings import DuckDBSettings, StorageSettings
-from engine.stores import located
+from engine.stores import absolute_location
 from engine.stores.port import ObjectInfo, ObjectStore
 
 _POLL_INTERVAL_SECONDS = 0.2
@@ -69,8 +69,8 @@ class RayClientRunner:
         return DriverRequest(
             plan=without_statistics(plan),
             key=key,
-            results=located(storage.results),
-            exports=located(storage.exports),
+            results=absolute_location(storage.results),
+            exports=absolute_location(storage.exports),
             connection_string=storage.azure_connection_string,
             account_url=storage.azure_account_url,
             settings=self._settings,

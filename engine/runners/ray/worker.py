@@ -5,7 +5,7 @@ from threading import Thread
 
 from engine import errors
 from engine.common.cancellation import CancelToken
-from engine.common.redaction import named
+from engine.common.redaction import redacted_name
 from engine.errors import ClusterUnavailable, EngineError
 from engine.runners.ray.messages import Failure, Job, Task, versions
 from engine.runners.ray.worker_context import set_cancel_token
@@ -37,9 +37,9 @@ def run_task(job: Job, task: Task, *inputs: object) -> object:
 def failure_of(error: BaseException) -> Failure:
     """An error as plain values: its message for callers, and its redacted cause for operators."""
     if isinstance(error, EngineError):
-        cause = "" if error.__cause__ is None else named(error.__cause__)
+        cause = "" if error.__cause__ is None else redacted_name(error.__cause__)
         return Failure(type(error).__name__, error.message, error.details, cause)
-    return Failure("", "", {}, named(error))
+    return Failure("", "", {}, redacted_name(error))
 
 
 def error_of(failure: Failure) -> Exception:

@@ -1,4 +1,4 @@
-"""The way to Azure Blob: credentials, retries, connections, and its errors told as the store's."""
+"""The client of Azure Blob Storage: credentials, retries, connections and the translation of errors."""
 
 import re
 from collections.abc import Iterator
@@ -21,62 +21,66 @@ from engine.errors import (
     StoreError,
     StoreUnavailable,
 )
-from engine.stores.azure.request_body import Pieces
+from engine.stores.azure.request_body import ChunkedBody
 
 CONNECT_SECONDS = 3
 CONTROL_READ_SECONDS = 5
 BULK_READ_SECONDS = 20
-"""How long a request that moves much data may wait for one read of the socket, that is until the service has it all."""
+"""How long a request with much data may wait for one read of the socket, which includes the upload of its body."""
 
 _RETRIES = {"retry_total": 3, "initial_backoff": 0.2, "increment_base": 2, "random_jitter_range": 0.2}
-"""Four attempts with 2.2, 4.2 and 8.2 s between: a dead store is known within 15 to 35 s."""
+"""Four attempts with 2.2, 4.2 and 8.2 s between them: an unreachable store is noticed within 15 to 35 s."""
 
-_CONNECTIONS = 64
+_MAX_CONNECTIONS = 64
 READ_BYTES = 64 * 1024
-"""Pieces of a body. Each is one hop between threads in a download, which holds one as long as the client takes."""
-_LONGEST_BODY_BYTES = 2**50
-"""Above any blob: left to itself, the SDK makes a request for every 32 MiB."""
-_TAKEN = ("BlobAlreadyExists", "ConditionNotMet", "TargetConditionNotMet", "BlobOverwritten")
+"""The chunk size of a response body. A download has one chunk in memory, and passes each between two threads."""
+_MAX_SINGLE_READ_BYTES = 2**50
+"""More than any blob: by default the SDK makes one request for every 32 MiB."""
+_CONFLICTS = ("BlobAlreadyExists", "ConditionNotMet", "TargetConditionNotMet", "BlobOverwritten")
 _ARCHIVED = ("BlobArchived", "BlobBeingRehydrated")
 _SECRETS = re.compile(r"\?[^\s'\"<>()]+|(?<=AccountKey=)[^;\s]+|(?<=sig=)[^&\s]+", re.IGNORECASE)
 
 
 class AzureFailure(Exception):
-    """What Azure or the way to it said, for operators: without queries and keys, which may be signatures."""
+    """The SDK's error for operators, without query strings and keys, which may be secrets."""
 
 
 def open_service(connection_string: str | None, account_url: str | None) -> BlobServiceClient:
-    """A client with bounded retries. Raises InvalidInput unless exactly one way in is given, and well formed."""
+    """A client with bounded retries; makes no request.
+
+    Raises InvalidInput unless exactly one of connection string and account URL is given and it is well formed.
+    """
     if bool(connection_string) == bool(account_url):
         raise InvalidInput(
-            "Azure storage needs either a connection string or an account URL.",
-            remedy="Set exactly one of the two.",
+            "Azure storage needs a connection string or an account URL.",
+            remedy="Set exactly one of AZURE_STORAGE_CONNECTION_STRING and AZURE_STORAGE_ACCOUNT_URL.",
         )
     options: dict[str, Any] = {
         **_RETRIES,
         "transport": _transport(),
-        "max_single_get_size": _LONGEST_BODY_BYTES,
+        "max_single_get_size": _MAX_SINGLE_READ_BYTES,
     }
     try:
         if connection_string:
             return BlobServiceClient.from_connection_string(connection_string, **options)
         url = account_url or ""
-        # A URL with a query carries a shared access signature, and no further credential may come with it.
+        # A URL with a query has a shared access signature, and the SDK refuses a second credential.
         return BlobServiceClient(url, credential=None if "?" in url else _default_credential(), **options)
     except ValueError as error:
-        # From None: the SDK's message may quote what was given.
+        # From None: the SDK's message may quote the secret.
         raise InvalidInput(
-            "The Azure connection string or account URL cannot be used.",
+            "The Azure connection string or account URL is malformed.",
             remedy="Copy it from the storage account's page; an account URL begins with https.",
             reason=type(error).__name__,
         ) from None
 
 
 @contextmanager
-def translated(*, creating: bool = False) -> Iterator[None]:
-    """Turn errors of the SDK into the store's, here and nowhere else.
+def raising_store_errors(*, creating: bool = False) -> Iterator[None]:
+    """Raise the port's errors for those of the SDK within the block.
 
-    ``creating`` says that the request wants no object of the name to be there, and cannot miss one.
+    ``creating``: the request requires that the object does not exist, so a conflict means that it does, and "not found"
+    means the container.
     """
     try:
         yield
@@ -84,55 +88,55 @@ def translated(*, creating: bool = False) -> Iterator[None]:
         raise _translate(error, creating) from AzureFailure(_SECRETS.sub("?...", f"{type(error).__name__}: {error}"))
 
 
-def code_of(error: AzureError) -> str:
-    """The service's own word for what happened, ``""`` if it said none: text or enumeration, as the SDK likes."""
+def error_code(error: AzureError) -> str:
+    """The error code of the service's response, or ``""``; the SDK has it as a string or an enumeration."""
     code = getattr(error, "error_code", None)
     return str(getattr(code, "value", code) or "")
 
 
 def _translate(error: AzureError, creating: bool) -> StoreError:
     status = error.status_code if isinstance(error, HttpResponseError) else None
-    code = code_of(error)
-    if status in (409, 412) and code in _TAKEN:
+    code = error_code(error)
+    if status in (409, 412) and code in _CONFLICTS:
         if creating:
-            return ObjectExists("An object of that name is there already.")
-        return ObjectChanged("The object was changed by someone else.")
+            return ObjectExists("The object exists already.")
+        return ObjectChanged("The object has changed.")
     if status == 404 and not creating:
-        return ObjectMissing("The object is not there.")
+        return ObjectMissing("The object does not exist.")
     if status == 404:
         return StoreUnavailable("The Azure container is missing: create it, or run `tailrace init`.")
     if code in _ARCHIVED:
         return ObjectArchived("The object is in the store's archive tier and cannot be read.")
     if code == "InvalidBlockList":
-        return StoreError("A block of the upload is gone.")
+        return StoreError("A block of the upload is missing.")
     if status in (401, 403) or isinstance(error, ClientAuthenticationError):
-        return StoreUnavailable(f"Azure refused the credential ({code or 'none was found that works'}).")
+        return StoreUnavailable(f"Azure refused the credential ({code or 'no usable credential was found'}).")
     if status is None:
-        return StoreUnavailable("Azure could not be reached: check the network and the endpoint.")
+        return StoreUnavailable("Azure cannot be reached: check the network and the endpoint.")
     if status == 429 or status >= 500:
-        return StoreUnavailable(f"Azure is not available for now ({status} {code}).")
-    return StoreError(f"Azure answered {status} {code}.")
+        return StoreUnavailable(f"Azure is temporarily unavailable ({status} {code}).")
+    return StoreError(f"Azure responded with {status} {code}.")
 
 
 class _Adapter(HTTPAdapter):
-    """Keeps a connection for every block on its way, sends large bodies in pieces, and reads refusals to their end."""
+    """Pools a connection for every concurrent block, sends bodies in chunks, and reads error responses to the end."""
 
     def __init__(self) -> None:
         no_retries = Retry(total=False, redirect=False, raise_on_status=False)
-        super().__init__(pool_maxsize=_CONNECTIONS, max_retries=no_retries)
+        super().__init__(pool_maxsize=_MAX_CONNECTIONS, max_retries=no_retries)
 
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
         if isinstance(request.body, bytes):
-            pieces: Any = Pieces(request.body)
-            request.body = pieces
-        answer = super().send(request, *args, **options)
-        if not answer.ok:
-            # The SDK leaves the refusal of a download unread, and with it the connection until it is collected.
+            body: Any = ChunkedBody(request.body)
+            request.body = body
+        response = super().send(request, *args, **options)
+        if not response.ok:
+            # The SDK does not read the error response of a download, and so does not release its connection.
             try:
-                _ = answer.content
+                _ = response.content
             except requests.RequestException:
-                answer.close()
-        return answer
+                response.close()
+        return response
 
 
 def _transport() -> RequestsTransport:

@@ -1,6 +1,6 @@
-"""The body of a blob, read as it comes: one long request, taken up again where its connection broke.
+"""Streams a blob's body from one long request, which is resumed if its connection breaks.
 
-The SDK hands a body out in chunks, each a request of its own that is read whole and joined before anyone sees a byte.
+The SDK would make a request for each chunk, and read it to the end before it returns a byte.
 """
 
 import time
@@ -17,54 +17,54 @@ from urllib3.exceptions import HTTPError
 from engine.errors import StoreError
 from engine.stores.azure.client import BULK_READ_SECONDS, READ_BYTES
 
-_BREAKS = 3
-"""Requests in a row that broke, after which the line is given up."""
-_FORGIVEN_BYTES = 8 * 1024 * 1024
-"""A request that brought as much before it broke starts the count anew."""
-_PAUSE_SECONDS = 1.0
+_MAX_BREAKS = 3
+"""Consecutive requests whose connection may break."""
+_PROGRESS_BYTES = 8 * 1024 * 1024
+"""A request that yields this much before its connection breaks resets the count."""
+_RETRY_DELAY_SECONDS = 1.0
 
 
-def body_of(blob: BlobClient, start: int, length: int, etag: str) -> Generator[bytes, None, None]:
-    """Exactly those bytes of that version, in pieces of the transport's block size at most, of which it holds one.
+def stream_body(blob: BlobClient, start: int, length: int, etag: str) -> Generator[bytes, None, None]:
+    """Exactly those bytes of that version, in chunks of at most `READ_BYTES`, one of them in memory.
 
-    Each request is pinned to the version. Raises AzureError rather than ends short. Until it is closed or at its end
-    it holds a connection.
+    Each request names the version. Raises AzureError or StoreError rather than end early. Uses a connection until it is
+    exhausted or closed.
     """
     at, end, breaks = start, start + length, 0
 
-    def counted(piece: bytes) -> bytes:
+    def counted(chunk: bytes) -> bytes:
         nonlocal at
-        at += len(piece)
-        return piece
+        at += len(chunk)
+        return chunk
 
     while at < end:
         began = at
-        answer = _Answer(blob, start=at, length=end - at, etag=etag)
-        with closing(answer):
-            if answer.length != end - at:
+        response = _Response(blob, start=at, length=end - at, etag=etag)
+        with closing(response):
+            if response.length != end - at:
                 raise StoreError("The object ended before the requested range did.")
             try:
-                # A loop would hold on to each piece until the next one is wanted, which may be long.
-                yield from map(counted, answer)
+                # A for loop would keep each chunk in memory until the next is requested, which may take long.
+                yield from map(counted, response)
                 if at < end:
                     raise ServiceResponseError("The body ended before the range did.")
             except AzureError:
-                breaks = 0 if at - began >= _FORGIVEN_BYTES else breaks + 1
-                if breaks == _BREAKS:
+                breaks = 0 if at - began >= _PROGRESS_BYTES else breaks + 1
+                if breaks == _MAX_BREAKS:
                     raise
-                time.sleep(_PAUSE_SECONDS)
+                time.sleep(_RETRY_DELAY_SECONDS)
 
 
-class _Answer:
-    """One request that was answered, and the body that is still on the line."""
+class _Response:
+    """The response to one request, with a body that is read from the connection."""
 
     def __init__(self, blob: BlobClient, *, start: int, length: int, etag: str) -> None:
         self._body: Any = None
-        # The retries until there is an answer are the SDK's own. `cls` is what its generated operations call with it.
+        # The SDK retries until there is a response. Its generated operations pass the response to `cls`.
         blob.download_blob(
             start,
             length,
-            cls=self._keep,
+            cls=self._take_body,
             decompress=False,
             read_timeout=BULK_READ_SECONDS,
             etag=f'"{etag}"',
@@ -73,31 +73,31 @@ class _Answer:
 
     @property
     def length(self) -> int:
-        """Bytes that the answer promises."""
+        """The Content-Length of the response."""
         length: int = self._body.content_length
         return length
 
     def __iter__(self) -> Iterator[bytes]:
-        """Pieces as they come from the line."""
+        """Chunks as they arrive."""
         try:
-            # The SDK's own iterator holds on to each piece until the next one is wanted.
+            # The SDK's iterator would keep each chunk in memory until the next is requested.
             raw = self._body.response.internal_response.raw
             yield from iter(partial(raw.read, READ_BYTES, decode_content=False), b"")
         except HTTPError as error:
-            # A line with TLS that breaks is none of the errors that the SDK knows.
+            # The SDK does not translate the error of a broken TLS connection.
             raise ServiceResponseError(error, error=error) from error
 
     def close(self) -> None:
-        """Give the connection back, or end it if there is more on it than was read."""
+        """Return the connection to the pool, or close it if the body was not read to the end."""
         self._body.response.internal_response.close()
 
-    def _keep(self, response: Any, body: Any, headers: dict[str, Any]) -> tuple[None, "_Read"]:
+    def _take_body(self, response: Any, body: Any, headers: dict[str, Any]) -> tuple[None, "_EmptyBody"]:
         self._body = body
-        return None, _Read(response.http_response, BlobProperties(**headers))
+        return None, _EmptyBody(response.http_response, BlobProperties(**headers))
 
 
-class _Read:
-    """What the SDK gets in the place of the body, so that it has nothing to read."""
+class _EmptyBody:
+    """Replaces the body in the SDK, which would read it to the end."""
 
     def __init__(self, response: Any, properties: BlobProperties) -> None:
         self.response = response

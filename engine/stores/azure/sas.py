@@ -1,7 +1,7 @@
-"""URLs that read one blob straight from Azure: shared access signatures, narrow and short.
+"""Shared access signatures (SAS): URLs with which a client reads one blob directly from Azure.
 
-Signed with the account key of a connection string, or with a key that Azure lends to the identity behind an account URL
-(a user-delegation key). An account URL that is a shared access signature itself can sign nothing.
+They are signed with the account key of a connection string, or with a user delegation key for the identity of an
+account URL. An account URL that is itself a SAS cannot sign.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,21 +11,21 @@ from typing import Any
 
 from azure.storage.blob import BlobClient, BlobSasPermissions, BlobServiceClient, UserDelegationKey, generate_blob_sas
 
-from engine.stores.azure.client import translated
+from engine.stores.azure.client import raising_store_errors
 from engine.stores.port import ReadHeaders, ReadUrls
 
-KEY_LIFE = timedelta(hours=1)
-"""How long a lent key is good; Azure allows seven days, but a right that is withdrawn should end sooner."""
+DELEGATION_KEY_LIFETIME = timedelta(hours=1)
+"""Azure allows seven days; a shorter lifetime limits how long a revoked permission still works."""
 
 _KEY_MARGIN = timedelta(minutes=5)
 _CLOCK_SKEW = timedelta(minutes=15)
 
 SigningKey = Callable[[datetime], Mapping[str, Any]]
-"""From an expiry to the SDK's option that holds a key which is good beyond it."""
+"""Returns the SDK's option with a key that is valid beyond the given expiry."""
 
 
 def azure_read_urls(service: BlobServiceClient, blob_of: Callable[[str], BlobClient]) -> ReadUrls | None:
-    """URLs by the credential of that client, or None if it cannot sign any; nothing is reached yet."""
+    """The maker of URLs for that client's credential, or None if it cannot sign; makes no request."""
     account, credential = service.account_name, service.credential
     if not account:
         return None
@@ -38,7 +38,7 @@ def azure_read_urls(service: BlobServiceClient, blob_of: Callable[[str], BlobCli
 
 
 class AzureReadUrls:
-    """Read-only signatures, each for one blob."""
+    """Makes read-only URLs, each for one blob."""
 
     def __init__(self, account: str, blob_of: Callable[[str], BlobClient], signing_key: SigningKey) -> None:
         self._account = account
@@ -46,7 +46,7 @@ class AzureReadUrls:
         self._signing_key = signing_key
 
     def read_url(self, key: str, *, expires: datetime, headers: ReadHeaders) -> str:
-        """The blob's own URL with a signature; by https alone, unless the account itself speaks http (the emulator)."""
+        """The blob's URL with a signature. It allows only https, unless the account uses http, as the emulator does."""
         blob = self._blob_of(key)
         signature = generate_blob_sas(
             self._account,
@@ -68,26 +68,26 @@ def _utc_now() -> datetime:
 
 
 class DelegationKeys:
-    """The key that Azure lends to this identity: asked for once an hour, whatever the number of URLs."""
+    """The user delegation key, which is requested at most once an hour and shared by all URLs."""
 
     def __init__(self, service: BlobServiceClient, *, clock: Callable[[], datetime] = _utc_now) -> None:
         self._service = service
         self._clock = clock
         self._mutex = Lock()
         self._key: UserDelegationKey | None = None
-        self._good_until = datetime.min.replace(tzinfo=UTC)
+        self._valid_until = datetime.min.replace(tzinfo=UTC)
 
     def option(self, expires: datetime) -> Mapping[str, Any]:
-        """A key that is good beyond ``expires``. Raises StoreUnavailable if Azure lends none.
+        """A key that is valid beyond ``expires``. Raises StoreUnavailable if Azure grants none.
 
-        One thread asks, the others wait for its answer.
+        One thread requests it while the others wait.
         """
         with self._mutex:
-            if self._key is None or expires + _KEY_MARGIN > self._good_until:
+            if self._key is None or expires + _KEY_MARGIN > self._valid_until:
                 now = self._clock()
-                until = max(now + KEY_LIFE, expires + 2 * _KEY_MARGIN)
-                with translated():
-                    # From before now, since the clocks of Azure may be behind ours.
+                until = max(now + DELEGATION_KEY_LIFETIME, expires + 2 * _KEY_MARGIN)
+                with raising_store_errors():
+                    # Valid from a time in the past, since Azure's clock may be behind.
                     self._key = self._service.get_user_delegation_key(now - _CLOCK_SKEW, until)
-                self._good_until = until
+                self._valid_until = until
             return {"user_delegation_key": self._key}

@@ -1,7 +1,7 @@
-"""Azure Blob Storage as an object store: an object is one block blob.
+"""Azure Blob Storage as an object store. Each object is a block blob.
 
-The SDK may send a write twice whose answer was lost, and then be refused by its own first try. So every write carries a
-nonce in the metadata, by which a blob that is there already is known as the one just written.
+The SDK repeats a write whose response was lost, and the repetition fails because the first one succeeded. So every
+write has a nonce in its metadata, which identifies an existing blob as the one just written.
 """
 
 import re
@@ -17,8 +17,8 @@ from azure.core.exceptions import HttpResponseError, ResourceExistsError, Resour
 from azure.storage.blob import BlobClient, BlobProperties, BlobServiceClient, ContentSettings
 
 from engine.errors import InvalidInput, ObjectChanged, ObjectExists, ObjectMissing, StoreError
-from engine.stores.azure.client import BULK_READ_SECONDS, code_of, open_service, translated
-from engine.stores.azure.download import body_of
+from engine.stores.azure.client import BULK_READ_SECONDS, error_code, open_service, raising_store_errors
+from engine.stores.azure.download import stream_body
 from engine.stores.azure.sas import azure_read_urls
 from engine.stores.azure.upload import AzureUpload
 from engine.stores.port import ObjectInfo, ReadUrls, Staging, Upload
@@ -30,13 +30,14 @@ _CONTAINER = re.compile(r"(?=.{3,63}$)[a-z0-9](-?[a-z0-9])*")
 def azure_store(
     container: str, prefix: str, *, connection_string: str | None, account_url: str | None, create: bool = True
 ) -> "AzureStore":
-    """A store in that container; an account URL without a signature uses the machine's own Azure identity.
+    """A store in that container; an account URL without a SAS uses DefaultAzureCredential. Makes no request.
 
-    Raises InvalidInput for names that Azure does not take, and unless exactly one way in is given.
+    Raises InvalidInput for an invalid container or prefix, and unless exactly one of connection string and account URL
+    is given.
     """
     if not _CONTAINER.fullmatch(container):
         raise InvalidInput(
-            "That is not the name of an Azure container.",
+            "Invalid name of an Azure container.",
             remedy="Use 3 to 63 lower-case letters, digits and single hyphens.",
         )
     service = open_service(connection_string, account_url)
@@ -44,23 +45,23 @@ def azure_store(
         return AzureStore(service, container, prefix, create=create)
     except ValueError as error:
         raise InvalidInput(
-            "That prefix cannot begin the names of objects.", remedy="Write az://container/folder/folder."
+            "Invalid prefix of a storage location.", remedy="Use az://container/folder/folder."
         ) from error
 
 
 class AzureStore:
-    """Blobs below ``prefix/`` of one container; with ``create``, the first write makes the container if needed."""
+    """The blobs of one container below ``prefix/``; with ``create``, the first write creates a missing container."""
 
     def __init__(self, service: BlobServiceClient, container: str, prefix: str, *, create: bool = True) -> None:
         self._prefix = f"{checked_key(prefix)}/" if prefix else ""
         self._container = service.get_container_client(container)
-        self._container_made = not create
+        self._container_exists = not create
         self._mutex = Lock()
         self._read_urls = azure_read_urls(service, self._blob)
 
     def head(self, key: str) -> ObjectInfo | None:
-        """The object, or None; blocks that wait for their commit are none."""
-        found = self._found(key, self._blob(key))
+        """The object, or None; uncommitted blocks are not an object."""
+        found = self._find(key, self._blob(key))
         return None if found is None else found[0]
 
     def read(self, key: str, *, start: int = 0, length: int | None = None, etag: str | None = None) -> bytes:
@@ -68,10 +69,10 @@ class AzureStore:
         checked_range(start, length)
         blob = self._blob(key)
         try:
-            with translated():
+            with raising_store_errors():
                 data = None if length == 0 else _download(blob, start, length, etag)
         except ObjectChanged:
-            # A blob that is gone is not what If-Match wants either, and the answer is the same.
+            # If-Match also fails if the blob does not exist.
             self._require_current(key, blob, etag)
             raise
         if data is None:
@@ -79,60 +80,60 @@ class AzureStore:
         return data or b""
 
     def stream(self, key: str, *, start: int, length: int, etag: str) -> Generator[bytes, None, None]:
-        """One request for all of it, pinned to the version; a connection that breaks costs another for the rest."""
+        """One request for that version, and another for the rest if its connection breaks."""
         checked_range(start, length)
         blob = self._blob(key)
         if not length:
             self._require_current(key, blob, etag)
         try:
-            with translated():
-                yield from body_of(blob, start, length, etag)
+            with raising_store_errors():
+                yield from stream_body(blob, start, length, etag)
         except ObjectChanged:
             self._require_current(key, blob, etag)
             raise
 
     def create(self, key: str, data: bytes, *, content_type: str, metadata: Mapping[str, str]) -> ObjectInfo:
-        """Write a new object by one request. Raises ObjectExists if the key is taken."""
+        """Write a new object with one request. Raises ObjectExists if the key is taken."""
         blob = self._blob(key)
         metadata = checked_metadata(metadata)
-        self._make_container()
+        self._create_container()
         return self._put(key, blob, data, content_type, metadata, etag=None)
 
     def replace(self, key: str, data: bytes, *, etag: str) -> ObjectInfo:
-        """Write the next version if ``etag`` is still current. Raises ObjectChanged or ObjectMissing."""
+        """Write the next version if ``etag`` is current. Raises ObjectChanged or ObjectMissing."""
         blob = self._blob(key)
         current = self._require_current(key, blob, etag)
         return self._put(key, blob, data, current.content_type, current.metadata, etag=etag)
 
     def begin(self, key: str, *, content_type: str) -> Upload:
-        """Start an upload of blocks."""
+        """Begin an upload of blocks."""
         blob = self._blob(key)
-        self._make_container()
-        return AzureUpload(blob, secrets.token_hex(6), content_type, lambda: self._found(key, blob))
+        self._create_container()
+        return AzureUpload(blob, secrets.token_hex(6), content_type, lambda: self._find(key, blob))
 
     def join(self, key: str, handle: str) -> Staging:
-        """Blocks of a blob need no more than its name; the handle says nothing."""
+        """Join an upload. Azure needs only the name of the blob; the handle is empty."""
         del handle
         blob = self._blob(key)
-        return AzureUpload(blob, secrets.token_hex(6), "", lambda: self._found(key, blob))
+        return AzureUpload(blob, secrets.token_hex(6), "", lambda: self._find(key, blob))
 
     def delete(self, key: str, *, etag: str | None = None) -> bool:
         """Remove the object, or only that version of it; False if there was none."""
         blob = self._blob(key)
         try:
-            with translated():
-                # Without a condition, the emulator would delete the blocks that wait for a commit.
-                blob.delete_blob(**(_pinned(etag) or {"match_condition": MatchConditions.IfPresent}))
+            with raising_store_errors():
+                # Without a condition, the emulator would delete uncommitted blocks.
+                blob.delete_blob(**(_if_match(etag) or {"match_condition": MatchConditions.IfPresent}))
         except (ObjectMissing, ObjectChanged):
             return False
         return True
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Committed blobs by key, without metadata."""
-        begins = self._prefix + checked_prefix(prefix)
-        with translated():
+        """Committed blobs in key order, without metadata."""
+        full_prefix = self._prefix + checked_prefix(prefix)
+        with raising_store_errors():
             try:
-                for properties in self._container.list_blobs(name_starts_with=begins):
+                for properties in self._container.list_blobs(name_starts_with=full_prefix):
                     yield _info(properties.name.removeprefix(self._prefix), properties)[0]
             except ResourceNotFoundError:
                 return
@@ -143,66 +144,66 @@ class AzureStore:
         return None
 
     def read_urls(self) -> ReadUrls | None:
-        """Shared access signatures, unless the way in is one itself."""
+        """The maker of shared access signatures, or None if the credential is one itself."""
         return self._read_urls
 
-    def remove_leftovers(self, before: datetime, *, dry: bool = False) -> tuple[int, int]:  # noqa: ARG002  # the port
-        """None: Azure itself drops blocks that nobody committed within 7 days."""
+    def remove_leftovers(self, before: datetime, *, dry_run: bool = False) -> tuple[int, int]:  # noqa: ARG002  # the port
+        """(0, 0): Azure removes uncommitted blocks after 7 days."""
         return 0, 0
 
     def check(self) -> None:
-        """Ask for a blob of the container, which is made before if this store may do so."""
+        """Request the properties of a blob, after creating the container if this store may do so."""
         blob = self._blob("check")
-        self._make_container()
-        with translated(creating=True):
+        self._create_container()
+        with raising_store_errors(creating=True):
             try:
                 blob.get_blob_properties()
             except ResourceNotFoundError as error:
-                if code_of(error) == "ContainerNotFound":
+                if error_code(error) == "ContainerNotFound":
                     raise
 
     def _blob(self, key: str) -> BlobClient:
         return self._container.get_blob_client(self._prefix + checked_key(key))
 
-    def _make_container(self) -> None:
-        """Once per store, and only by writers: whoever may only read never asks for it."""
+    def _create_container(self) -> None:
+        """Create the container, once, before the first write; a store that only reads needs no permission for it."""
         with self._mutex:
-            if self._container_made:
+            if self._container_exists:
                 return
-            with translated(creating=True):
+            with raising_store_errors(creating=True):
                 try:
                     self._container.create_container()
                 except ResourceExistsError:
                     pass
                 except HttpResponseError as error:
-                    # It may be there all the same; if it is not, the write itself will say so.
+                    # The container may exist; if it does not, the write fails with the reason.
                     if error.status_code not in (401, 403):
                         raise
-            self._container_made = True
+            self._container_exists = True
 
-    def _found(self, key: str, blob: BlobClient) -> tuple[ObjectInfo, str] | None:
-        with translated():
+    def _find(self, key: str, blob: BlobClient) -> tuple[ObjectInfo, str] | None:
+        with raising_store_errors():
             try:
                 return _info(key, blob.get_blob_properties())
             except ResourceNotFoundError:
                 return None
 
     def _require_current(self, key: str, blob: BlobClient, etag: str | None) -> ObjectInfo:
-        found = self._found(key, blob)
+        found = self._find(key, blob)
         if found is None:
-            raise ObjectMissing("The object is not there.")
+            raise ObjectMissing("The object does not exist.")
         if etag is not None and found[0].etag != etag:
-            raise ObjectChanged("The object was changed by someone else.")
+            raise ObjectChanged("The object has changed.")
         return found[0]
 
     def _put(
         self, key: str, blob: BlobClient, data: bytes, content_type: str, metadata: Mapping[str, str], etag: str | None
     ) -> ObjectInfo:
-        """Write the blob where there is none (``etag`` None), or in the place of that version."""
+        """Write a new blob if ``etag`` is None, else replace that version."""
         nonce = secrets.token_hex(6)
         try:
-            with translated(creating=etag is None):
-                answer = blob.upload_blob(
+            with raising_store_errors(creating=etag is None):
+                response = blob.upload_blob(
                     data,
                     length=len(data),
                     overwrite=etag is not None,
@@ -210,22 +211,25 @@ class AzureStore:
                     metadata={**metadata, RESERVED_METADATA: nonce},
                     validate_content=True,
                     read_timeout=BULK_READ_SECONDS,
-                    **_pinned(etag),
+                    **_if_match(etag),
                 )
         except (ObjectExists, ObjectChanged):
-            found = self._found(key, blob)
+            found = self._find(key, blob)
             if found is not None and found[1] == nonce:
                 return found[0]
             if found is None and etag is not None:
-                raise ObjectMissing("The object is not there.") from None
+                raise ObjectMissing("The object does not exist.") from None
             raise
-        return ObjectInfo(key, len(data), _bare(answer["etag"]), answer["last_modified"], content_type, dict(metadata))
+        etag = _unquoted(response["etag"])
+        return ObjectInfo(key, len(data), etag, response["last_modified"], content_type, dict(metadata))
 
 
 def _download(blob: BlobClient, start: int, length: int | None, etag: str | None) -> bytes | None:
-    """The bytes, or None if the version has none from ``start`` on."""
+    """The bytes, or None if the version ends before ``start``."""
     try:
-        download = blob.download_blob(start, length, decompress=False, read_timeout=BULK_READ_SECONDS, **_pinned(etag))
+        download = blob.download_blob(
+            start, length, decompress=False, read_timeout=BULK_READ_SECONDS, **_if_match(etag)
+        )
         data: bytes = download.readall()
     except HttpResponseError as error:
         if error.status_code == 416:
@@ -237,18 +241,18 @@ def _download(blob: BlobClient, start: int, length: int | None, etag: str | None
 
 
 def _info(key: str, properties: BlobProperties) -> tuple[ObjectInfo, str]:
-    """The port's view of a blob, and the nonce of the write that made it."""
+    """The version of an object for a blob, and the nonce of the write that made it."""
     metadata = dict(properties.metadata or {})
     nonce = metadata.pop(RESERVED_METADATA, "")
     content_type = properties.content_settings.content_type or "application/octet-stream"
-    etag = _bare(properties.etag)
+    etag = _unquoted(properties.etag)
     return ObjectInfo(key, properties.size, etag, properties.last_modified, content_type, metadata), nonce
 
 
-def _bare(etag: str) -> str:
-    """The ETag without quotes: a listing has none, every other answer does."""
+def _unquoted(etag: str) -> str:
+    """The ETag without quotes, which all responses but a listing have."""
     return etag.strip('"')
 
 
-def _pinned(etag: str | None) -> dict[str, Any]:
+def _if_match(etag: str | None) -> dict[str, Any]:
     return {} if etag is None else {"etag": f'"{etag}"', "match_condition": MatchConditions.IfNotModified}

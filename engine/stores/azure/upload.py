@@ -1,4 +1,4 @@
-"""One upload into Azure Blob: uncommitted blocks of one block blob, and one commit."""
+"""An upload to Azure Blob Storage: uncommitted blocks of one block blob, and one commit."""
 
 from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
@@ -8,14 +8,14 @@ from azure.core import MatchConditions
 from azure.storage.blob import BlobBlock, BlobClient, ContentSettings
 
 from engine.errors import ObjectExists, StoreError, StoreUnavailable
-from engine.stores.azure.client import BULK_READ_SECONDS, translated
-from engine.stores.azure.request_body import Pieces
+from engine.stores.azure.client import BULK_READ_SECONDS, raising_store_errors
+from engine.stores.azure.request_body import ChunkedBody
 from engine.stores.port import ObjectInfo
 from engine.stores.validation import RESERVED_METADATA, checked_block_count, checked_metadata, checked_ordinal
 
 
 class AzureUpload:
-    """Blocks go to the service as they come; it drops what is not committed within 7 days."""
+    """Sends blocks to the service, which removes uncommitted ones after 7 days."""
 
     parallel_blocks = 8
     readable = False
@@ -31,16 +31,16 @@ class AzureUpload:
         self._mutex = Lock()
 
     def stage(self, ordinal: int, data: bytes | memoryview) -> str:
-        """Send one block. Every id has the same length, as the service demands, and the nonce keeps uploads apart."""
+        """Send one block. Block ids have the same length, which the service requires, and begin with a nonce."""
         block_id = f"{self._nonce}{checked_ordinal(ordinal):05d}"
         self._require_open()
-        body: Any = Pieces(data)
-        # The service refuses empty blocks; the commit leaves them out.
+        body: Any = ChunkedBody(data)
+        # The service refuses empty blocks; the commit omits them.
         if body:
-            # With its MD5, a block that was cut or changed on the way is refused. Without one, the emulator makes a
-            # sum of its own, at 80 MB/s. The SDK would make it of bytes in one piece only.
+            # The service compares the MD5 and refuses a damaged block. Without one, the emulator computes its own at
+            # 80 MB/s. The SDK would compute it only for a body of bytes.
             headers = {"Content-MD5": body.md5()}
-            with translated(creating=True):
+            with raising_store_errors(creating=True):
                 self._blob.stage_block(
                     block_id, body, length=len(body), headers=headers, read_timeout=BULK_READ_SECONDS
                 )
@@ -48,22 +48,22 @@ class AzureUpload:
         return block_id
 
     def block(self, block_id: str, length: int) -> memoryview:
-        """Raise StoreError: the service shows nothing before the commit."""
+        """Raise StoreError: uncommitted blocks cannot be read."""
         del block_id, length
         raise StoreError("A block of the upload cannot be read.")
 
     def adopt(self, block_id: str, length: int) -> None:
-        """Note how long the block is; the commit finds out whether it is there."""
+        """Record the length of the block; the commit fails if it does not exist."""
         self._lengths[block_id] = length
 
     def commit(self, block_ids: Sequence[str], *, metadata: Mapping[str, str]) -> ObjectInfo:
-        """Make the object visible by one request, and compare its size with what was staged."""
+        """Make the object visible with one request, and compare its size with that of the blocks."""
         checked_block_count(block_ids)
         metadata = {**checked_metadata(metadata), RESERVED_METADATA: self._nonce}
         with self._mutex:
             self._require_open()
             try:
-                with translated(creating=True):
+                with raising_store_errors(creating=True):
                     self._blob.commit_block_list(
                         [BlobBlock(block_id) for block_id in block_ids if self._lengths.get(block_id) != 0],
                         content_settings=ContentSettings(content_type=self._content_type),
@@ -74,40 +74,40 @@ class AzureUpload:
             except StoreUnavailable:
                 raise
             except StoreError as error:
-                info = self._own(error)
+                info = self._committed(error)
             else:
-                info = self._own(None)
+                info = self._committed(None)
             self._open = False
         self._require_size(info, block_ids)
         return info
 
     def abort(self) -> None:
-        """Forget the upload. The blob of its name is not touched: it would be someone else's."""
+        """End the upload. A blob of its name is not touched: it is not from this upload."""
         self._open = False
 
     def _require_open(self) -> None:
         if not self._open:
             raise StoreError("The upload has ended already.")
 
-    def _own(self, error: StoreError | None) -> ObjectInfo:
-        """The committed object, also where the service refused the retry of a commit whose answer was lost."""
+    def _committed(self, error: StoreError | None) -> ObjectInfo:
+        """The committed object, even if the SDK repeated the commit and the repetition failed with ``error``."""
         found = self._head()
         if found is not None and found[1] == self._nonce:
             return found[0]
         if found is not None:
-            raise ObjectExists("An object of that name is there already.") from error
-        raise error or StoreError("The object was removed as soon as it was there.")
+            raise ObjectExists("The object exists already.") from error
+        raise error or StoreError("The object was removed immediately after the commit.")
 
     def _require_size(self, info: ObjectInfo, block_ids: Sequence[str]) -> None:
-        """A short block with a declared length was accepted by a service that was measured: trust the size alone."""
+        """Raise StoreError, and remove the object, if its size is wrong: a service may accept a truncated block."""
         if any(block_id not in self._lengths for block_id in block_ids):
             return
         if info.size == sum(self._lengths[block_id] for block_id in block_ids):
             return
-        with translated():
+        with raising_store_errors():
             self._blob.delete_blob(etag=f'"{info.etag}"', match_condition=MatchConditions.IfNotModified)
-        raise StoreError("The object is not as long as what was uploaded, and was removed.")
+        raise StoreError("Size mismatch after upload; the object was removed.")
 
 
 Head = Callable[[], tuple[ObjectInfo, str] | None]
-"""The object and the nonce of the write that made it."""
+"""Returns the object and the nonce of the write that made it, or None."""

@@ -1,4 +1,4 @@
-"""The bytes of a file in chunks, and a way to take those that the kernel has in memory without waiting for a disk."""
+"""Reads a file in chunks, without waiting for the disk if the kernel has them in memory."""
 
 import os
 from collections.abc import Generator
@@ -6,16 +6,16 @@ from contextlib import AbstractContextManager, ExitStack
 from typing import Any, BinaryIO
 
 from engine.errors import StoreError
-from engine.stores.local.durable_files import translated
+from engine.stores.local.durable_files import raising_store_errors
 
 CHUNK_BYTES = 64 * 1024
 _NOWAIT: int | None = getattr(os, "RWF_NOWAIT", None)
 
 
 class FileChunks(Generator[bytes, None, None]):
-    """Exactly ``length`` bytes from ``start``. Raises StoreError rather than ends short.
+    """A generator of exactly ``length`` bytes from ``start``. Raises StoreError rather than end early.
 
-    The file is opened with the first chunk, and stays open until the last one or `close`.
+    The file is opened with the first chunk, and closed after the last one or by `close`.
     """
 
     def __init__(self, opened: AbstractContextManager[BinaryIO], start: int, length: int) -> None:
@@ -26,7 +26,7 @@ class FileChunks(Generator[bytes, None, None]):
         self._end = start + length
 
     def send(self, _: None) -> bytes:
-        """The next chunk; it may wait for the disk."""
+        """The next chunk; may wait for the disk."""
         try:
             chunk = self._read()
         except BaseException:
@@ -38,9 +38,10 @@ class FileChunks(Generator[bytes, None, None]):
         return chunk
 
     def cached(self) -> bytes | None:
-        """The next chunk if it can be read without waiting, which takes a tenth of a hop to a thread; else None.
+        """The next chunk if it can be read without waiting, else None.
 
-        None also before the first chunk and after the last one, and where the system does not say.
+        Such a read takes a tenth of the time of a hop to a thread. Also None before the first chunk, after the last
+        one, and on systems without RWF_NOWAIT.
         """
         if self._file is None or self._at == self._end or _NOWAIT is None:
             return None
@@ -48,7 +49,7 @@ class FileChunks(Generator[bytes, None, None]):
         try:
             count = os.preadv(self._file.fileno(), [buffer], self._at, _NOWAIT)
         except OSError:
-            # Not in memory, or not a file system that can tell.
+            # It is not in memory, or the file system does not support the flag.
             return None
         self._at += count
         return bytes(memoryview(buffer)[:count]) or None
@@ -59,11 +60,11 @@ class FileChunks(Generator[bytes, None, None]):
         return super().throw(kind, error, trace)
 
     def close(self) -> None:
-        """Close the file; there are no more chunks."""
+        """Close the file and end the generator."""
         self._release()
 
     def _read(self) -> bytes:
-        with translated():
+        with raising_store_errors():
             if self._file is None:
                 self._file = self._stack.enter_context(self._opened)
             if self._at == self._end:

@@ -1,6 +1,6 @@
-"""Blocks for an upload into a directory store that another process began: each a file beside its own.
+"""Stages blocks for an upload to a directory store that another process has begun, each in a separate file.
 
-That process may be of another machine, if both see the directory.
+The other process may be on another machine with the same directory.
 """
 
 import re
@@ -9,21 +9,21 @@ from pathlib import Path
 
 from engine.common.private_files import open_private
 from engine.errors import StoreError
-from engine.stores.local.durable_files import translated
+from engine.stores.local.durable_files import raising_store_errors
 from engine.stores.validation import checked_ordinal
 
 _BLOCK_ID = re.compile(r"[0-9a-f]{12}[0-9]{5}")
 
 
 def block_path(folder: Path, block_id: str) -> Path:
-    """Where a block of an upload lies. Raises ValueError for what is no block id."""
+    """The path of a staged block. Raises ValueError for an invalid block id."""
     if not _BLOCK_ID.fullmatch(block_id):
         raise ValueError("not a block id")
     return folder / block_id
 
 
 class DirectoryStaging:
-    """Writes blocks and nothing else; whoever began the upload takes them over, or removes them with its directory."""
+    """Writes blocks into the directory of an upload, whose process adopts them or removes the directory."""
 
     parallel_blocks = 1
     readable = True
@@ -34,10 +34,10 @@ class DirectoryStaging:
         self._require_folder()
 
     def stage(self, ordinal: int, data: bytes | memoryview) -> str:
-        """Write one block to a file of its own."""
+        """Write one block to a separate file."""
         block_id = f"{self._nonce}{checked_ordinal(ordinal):05d}"
         path = block_path(self._folder, block_id)
-        with translated():
+        with raising_store_errors():
             self._require_folder()
             with open_private(path, "wb") as file:
                 file.write(data)
@@ -46,5 +46,5 @@ class DirectoryStaging:
     def _require_folder(self) -> None:
         if not self._folder.is_dir():
             raise StoreError(
-                "The upload has ended, or its directory is not here: every node has to see the same directory."
+                "The upload has ended, or its directory is not visible here: all nodes must share the directory."
             )

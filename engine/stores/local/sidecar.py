@@ -1,4 +1,4 @@
-"""The sidecar of a file in a directory store: what a file cannot say of itself."""
+"""The sidecar of a file in a directory store: content type, metadata and expected size."""
 
 import json
 import logging
@@ -17,10 +17,10 @@ _MAX_DEPTH = 2
 
 @dataclass(frozen=True, slots=True)
 class Sidecar:
-    """Content type and metadata of an object, and the sizes its file may have (empty: any).
+    """Content type and metadata of an object, and the sizes that its file may have (empty: any).
 
-    A replacement names the size before and the size after, and is written before the data file moves: whichever data
-    file a crash leaves, the object stays readable.
+    The sidecar of a replacement has the old and the new size and is written before the data file is moved, so that the
+    object is readable with whichever file a crash leaves.
     """
 
     content_type: str = "application/octet-stream"
@@ -29,9 +29,9 @@ class Sidecar:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """The sidecar at ``path``; the default if it is damaged, or for files that another program put there.
+        """The sidecar at ``path``; the default one if it is damaged, or missing for another program's file.
 
-        The object stays readable without it. What needs the metadata finds them missing.
+        The object is readable without its sidecar, but has no metadata.
         """
         try:
             content = path.read_bytes()
@@ -40,7 +40,7 @@ class Sidecar:
         try:
             return cls._parsed(loads_within(content, _MAX_DEPTH))
         except (ValueError, TypeError, KeyError) as error:
-            _LOG.warning("Ignored a damaged file of metadata: %s (%s).", path, type(error).__name__)
+            _LOG.warning("Ignored a damaged metadata file: %s (%s).", path, type(error).__name__)
             return cls()
 
     @classmethod
@@ -57,11 +57,11 @@ class Sidecar:
             and isinstance(sizes, list)
             and all(isinstance(size, int) for size in sizes)
         ):
-            raise TypeError("a member of another type")
+            raise TypeError("a member has the wrong type")
         return cls(content_type, metadata, tuple(sizes))
 
     def write(self, path: Path, staging: Path) -> None:
-        """Put the sidecar at ``path`` whole, by way of a file in ``staging``."""
+        """Write the sidecar to ``path``, atomically and durably, by way of a file in ``staging``."""
         staged = staging / "sidecar.json"
         write_new(staged, json.dumps({"format_version": _FORMAT_VERSION, **asdict(self)}).encode())
         make_directory(path.parent)
@@ -69,5 +69,5 @@ class Sidecar:
         sync_directory(path.parent)
 
     def fits(self, size: int) -> bool:
-        """Whether a file of that size can be the object's."""
+        """Whether a file of that size can be a version of the object."""
         return not self.sizes or size in self.sizes

@@ -1,4 +1,4 @@
-"""One upload into a directory store: blocks appended to a staging file, which becomes the object."""
+"""An upload to a directory store: blocks are appended to a staging file, which becomes the object."""
 
 import os
 import secrets
@@ -11,18 +11,18 @@ from threading import Lock
 
 from engine.common.private_files import FILE_MODE, open_private
 from engine.errors import StoreError
-from engine.stores.local.durable_files import copy_range, seal, translated
+from engine.stores.local.durable_files import copy_range, raising_store_errors, seal
 from engine.stores.local.joined_upload import block_path
 from engine.stores.local.tree import Tree
 from engine.stores.port import ObjectInfo
 from engine.stores.validation import checked_metadata, checked_ordinal
 
-_LOOKS = 64
-"""How many times a folder that ends is emptied at most: more often than there are tasks that stage at one moment."""
+_MAX_REMOVE_ATTEMPTS = 64
+"""More than the number of tasks that stage at the same time, each of which may add a file during a removal."""
 
 
 class DirectoryUpload:
-    """Blocks lie in one staging file as they arrived; if that is the order of the commit, none is copied."""
+    """The staging file has the blocks in order of arrival; none is copied if the commit has the same order."""
 
     parallel_blocks = 1
     readable = True
@@ -42,24 +42,24 @@ class DirectoryUpload:
         self._mutex = Lock()
 
     def stage(self, ordinal: int, data: bytes | memoryview) -> str:
-        """Append one block; the id of an ordinal staged again names its last bytes."""
+        """Append one block. If an ordinal is staged again, its id refers to the last bytes."""
         block_id = f"{self._nonce}{checked_ordinal(ordinal):05d}"
-        with self._mutex, translated():
+        with self._mutex, raising_store_errors():
             self._require_open()
-            # A failed write leaves bytes behind the end; the next block overwrites them, or the commit cuts them off.
+            # A failed write leaves bytes past the end, which the next block overwrites or the commit truncates.
             _write_at(self._file, data, self._end)
             self._blocks[block_id] = (self._end, len(data))
             self._end += len(data)
         return block_id
 
     def block(self, block_id: str, length: int) -> memoryview:
-        """Another process's block, as it lies in its file."""
-        with translated(), self._staged(block_id, length).open("rb") as file:
+        """A memory map of another process's block."""
+        with raising_store_errors(), self._staged(block_id, length).open("rb") as file:
             return memoryview(mmap(file.fileno(), length, access=ACCESS_READ)) if length else memoryview(b"")
 
     def adopt(self, block_id: str, length: int) -> None:
         """Move the bytes of another process's block to the end of the staging file."""
-        with self._mutex, translated():
+        with self._mutex, raising_store_errors():
             path = self._staged(block_id, length)
             with path.open("rb", buffering=0) as source, self._file.open("r+b", buffering=0) as target:
                 target.seek(self._end)
@@ -69,14 +69,14 @@ class DirectoryUpload:
             self._end += length
 
     def commit(self, block_ids: Sequence[str], *, metadata: Mapping[str, str]) -> ObjectInfo:
-        """Make the object visible by one link. Raises ObjectExists if the key is taken."""
+        """Make the object visible with one hard link. Raises ObjectExists if the key is taken."""
         metadata = checked_metadata(metadata)
-        with self._mutex, translated():
+        with self._mutex, raising_store_errors():
             self._require_open()
             try:
                 ranges = [self._blocks[block_id] for block_id in block_ids]
             except KeyError:
-                raise StoreError("A block of the upload is gone.") from None
+                raise StoreError("A block of the upload is missing.") from None
             file = self._in_order(ranges)
             seal(file)
             info = self._tree.publish(self._key, file, self._content_type, metadata)
@@ -85,17 +85,17 @@ class DirectoryUpload:
         return info
 
     def abort(self) -> None:
-        """Remove the staging directory; an object that was committed has a link of its own and stays."""
+        """Remove the staging directory; a committed object has another hard link and stays."""
         with self._mutex:
             self._open = False
             folder = self._folder
             with suppress(OSError):
-                # Whoever still stages finds no folder by this name; what came into it meanwhile would keep it alive.
+                # Renamed first, so that other processes cannot stage further blocks into it.
                 folder = folder.rename(folder.with_name(f"{folder.name}-ended"))
-            # Those who had found it already may each put one more file there, between two looks.
-            for _ in range(_LOOKS):
+            # A process that had opened it before may still add one file during each removal.
+            for _ in range(_MAX_REMOVE_ATTEMPTS):
                 shutil.rmtree(folder, ignore_errors=True)
-                # Unlike a Path, it raises nothing: what was committed is there.
+                # Path.exists may raise OSError; abort never raises.
                 if not os.path.lexists(folder):
                     break
 
@@ -103,7 +103,7 @@ class DirectoryUpload:
         self._require_open()
         path = block_path(self._folder, block_id)
         if not path.is_file() or path.stat().st_size != length:
-            raise StoreError("A block of the upload is gone.")
+            raise StoreError("A block of the upload is missing.")
         return path
 
     def _require_open(self) -> None:
@@ -111,29 +111,29 @@ class DirectoryUpload:
             raise StoreError("The upload has ended already.")
 
     def _in_order(self, ranges: Sequence[tuple[int, int]]) -> Path:
-        """A file of these ranges of the staging file: itself, if they are all of it as it lies there."""
-        pieces = _joined(ranges)
-        if pieces == ([(0, self._end)] if self._end else []):
+        """A file with these ranges of the staging file: the staging file itself if they are all of it in order."""
+        merged = _merged(ranges)
+        if merged == ([(0, self._end)] if self._end else []):
             os.truncate(self._file, self._end)
             return self._file
         ordered = self._folder / "ordered"
         ordered.unlink(missing_ok=True)
         with self._file.open("rb", buffering=0) as source, open_private(ordered, "xb", buffering=0) as target:
-            for offset, length in pieces:
+            for offset, length in merged:
                 copy_range(source.fileno(), target.fileno(), offset, length)
         return ordered
 
 
-def _joined(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The same bytes in the same order, neighbours made one and empty ranges left out."""
-    pieces: list[tuple[int, int]] = []
+def _merged(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The same bytes in the same order, with adjacent ranges merged and empty ones omitted."""
+    merged: list[tuple[int, int]] = []
     for offset, length in ranges:
-        if pieces and sum(pieces[-1]) == offset:
-            before = pieces.pop()
-            pieces.append((before[0], before[1] + length))
+        if merged and sum(merged[-1]) == offset:
+            start, before = merged.pop()
+            merged.append((start, before + length))
         elif length:
-            pieces.append((offset, length))
-    return pieces
+            merged.append((offset, length))
+    return merged
 
 
 def _write_at(path: Path, data: bytes | memoryview, offset: int) -> None:

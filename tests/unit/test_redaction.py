@@ -1,4 +1,4 @@
-"""What operators are told of an error: where it was, what led to it, and no value that it was about."""
+"""The logged traceback of an error: its frames and causes, without values of rows."""
 
 import json
 import logging
@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from pydantic import BaseModel
 
-from engine.common.redaction import stack_of
+from engine.common.redaction import redacted_traceback
 from engine.errors import SourceDamaged
 from web.telemetry.logs import JsonLines
 
@@ -16,7 +16,7 @@ CELL = "bob@example.com"
 
 
 class Model(BaseModel):
-    """What has a number."""
+    """A model with a number."""
 
     number: int
 
@@ -31,7 +31,7 @@ QUOTING = {
 
 
 @pytest.mark.parametrize("raising", QUOTING.values(), ids=QUOTING.keys())
-def test_what_quotes_a_value_is_told_by_its_type(raising: object) -> None:
+def test_an_error_that_quotes_a_value_is_logged_by_its_type(raising: object) -> None:
     assert callable(raising)
     try:
         try:
@@ -40,24 +40,24 @@ def test_what_quotes_a_value_is_told_by_its_type(raising: object) -> None:
             kind, text = type(error).__name__, str(error)
             raise SourceDamaged("A part of the run cannot be read.") from error
     except SourceDamaged as error:
-        told = stack_of(error)
+        logged = redacted_traceback(error)
         record = logging.LogRecord("x", logging.ERROR, "", 0, "failed", None, (type(error), error, None))
     assert CELL in text
-    assert CELL not in told
-    assert kind in told
-    # Ours are written for everyone.
-    assert told.endswith("engine.errors.SourceDamaged: A part of the run cannot be read.")
-    assert json.loads(JsonLines().format(record))["stack"] == told
+    assert CELL not in logged
+    assert kind in logged
+    # Messages of the engine's errors contain no values.
+    assert logged.endswith("engine.errors.SourceDamaged: A part of the run cannot be read.")
+    assert json.loads(JsonLines().format(record))["stack"] == logged
 
 
-def test_what_a_group_of_errors_holds_is_told() -> None:
-    told = stack_of(ExceptionGroup("two", [OSError("No space left"), ValueError(CELL)]))
-    assert "builtins.OSError: No space left" in told
-    assert "builtins.ValueError" in told
-    assert CELL not in told
+def test_the_members_of_an_exception_group_are_logged() -> None:
+    logged = redacted_traceback(ExceptionGroup("two", [OSError("No space left"), ValueError(CELL)]))
+    assert "builtins.OSError: No space left" in logged
+    assert "builtins.ValueError" in logged
+    assert CELL not in logged
 
 
-def test_errors_that_lead_to_each_other_are_told_once() -> None:
+def test_cyclic_causes_are_logged_once() -> None:
     first, second = OSError("first"), OSError("second")
     first.__cause__, second.__cause__ = second, first
-    assert stack_of(first) == "builtins.OSError: second\nbuiltins.OSError: first"
+    assert redacted_traceback(first) == "builtins.OSError: second\nbuiltins.OSError: first"
