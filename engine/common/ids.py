@@ -1,6 +1,6 @@
 """The grammar of ids, and the id of an export.
 
-Source of the grammar: contract section 5. No id needs percent-encoding, in a URL or in a storage key.
+Source of the grammar: web/API.md, section 1. No id needs percent-encoding, in a URL or in a storage key.
 """
 
 import hashlib

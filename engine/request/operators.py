@@ -1,4 +1,4 @@
-"""The 19 operators as data rows (contract section 4).
+"""The 19 operators as data rows (web/API.md, section 4).
 
 ``sql`` is a template over ``{x}`` (the cell) and ``{v}`` (the bound value). A row with ``complement_of`` has no SQL of
 its own: it is the exact complement of its twin, null rows included.

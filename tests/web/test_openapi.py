@@ -1,4 +1,4 @@
-"""The OpenAPI documents: valid, and true to sections 1, 2 and 4 of the contract."""
+"""The OpenAPI documents: valid, and true to web/API.md, sections 1, 2 and 4."""
 
 from collections.abc import Iterator
 from typing import Any
