@@ -111,7 +111,7 @@ _ROWS = (
     Operator("AFTER", "strictly after the date", Kind.SEQUENCE, ValueShape.DATE, "{x} > {v}"),
     Operator(
         "WITHIN_LAST_DAYS",
-        "from midnight UTC of N days before today up to now",
+        "since midnight UTC, N days ago",
         Kind.WINDOW,
         ValueShape.DAYS,
         "{x} BETWEEN {v} AND {now}",
