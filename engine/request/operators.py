@@ -111,7 +111,7 @@ _ROWS = (
     Operator("AFTER", "strictly after the date", Kind.SEQUENCE, ValueShape.DATE, "{x} > {v}"),
     Operator(
         "WITHIN_LAST_DAYS",
-        "since midnight UTC, N days ago",
+        "since midnight UTC, N days ago, up to now",
         Kind.WINDOW,
         ValueShape.DAYS,
         "{x} BETWEEN {v} AND {now}",
