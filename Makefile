@@ -13,7 +13,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test test-long tables lint format sql azurite azurite-install locks clean screenshots bench bench-quick \
-	bench-lock bench-clean types audit cluster test-cluster test-cluster-quick bench-cluster cluster-clean
+	bench-lock bench-clean audit cluster test-cluster test-cluster-quick bench-cluster cluster-clean
 
 help: ## Say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18

@@ -32,15 +32,23 @@ class DuckDBSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="TAILRACE_", env_ignore_empty=True)
 
-    threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="Ranges that run side by side")
+    threads: int = Field(
+        default_factory=lambda: os.cpu_count() or 1, ge=1, description="Ranges of one export that run at the same time"
+    )
     memory_limit: str = Field(
         "1GB",
         pattern=r"^[0-9]+(MB|GB)$",
-        description="Memory of DuckDB, per export; on a cluster, divided by `TAILRACE_THREADS`, that of a task",
+        description="Memory of DuckDB for each export or publish. On a cluster, each task gets this divided by "
+        "`TAILRACE_THREADS`, and 125 MB or more",
     )
-    spill_directory: Path = Field(Path(".tailrace/spill"), description="Where large sorts go")
+    spill_directory: Path = Field(
+        Path(".tailrace/spill"),
+        description="Temporary files: of sorts that exceed memory, and of publishing (bodies, prepared files)",
+    )
     spill_limit: str = Field(
-        "50GB", pattern=r"^[0-9]+(MB|GB)$", description="The most that a sort may spill; divided in the same way"
+        "50GB",
+        pattern=r"^[0-9]+(MB|GB)$",
+        description="Disk space that one export or publish may spill; on a cluster, divided in the same way",
     )
 
 
@@ -53,7 +61,7 @@ class RunnerSettings(BaseSettings):
         "local", description="`local` is this process; `ray` spreads large exports over a Ray cluster (extra `ray`)"
     )
     runner_min_bytes: int = Field(
-        268_435_456, ge=0, description="Parquet bytes below which an export runs here, whatever the runner"
+        268_435_456, ge=0, description="Parquet bytes below which an export runs in this process, whatever the runner"
     )
     runner_tasks_at_once: int | None = Field(
         None,

@@ -171,7 +171,7 @@ def _signer(server: ServerSettings, signing: SigningSettings) -> UrlSigner:
     if not signing.signing_keys:
         raise MissingSetting(
             "No URL could be signed: set TAILRACE_SIGNING_KEYS (kid=secret, 32 bytes or more). "
-            "`tailrace keys new` makes one."
+            "`tailrace keys signing` makes one."
         )
     keys = _read("TAILRACE_SIGNING_KEYS", parse_signing_keys, signing.signing_keys)
     return UrlSigner(keys, base_url=server.public_url, longest_ttl=signing.url_ttl, formats=FORMATS)

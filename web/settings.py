@@ -69,7 +69,8 @@ class AuthSettings(BaseSettings):
         description="`key=team`, comma-separated; or `sha256:HEX=team`; `key=team:publish` may also publish and delete",
     )
     api_keys_file: Path | None = Field(
-        None, description="File of keys by `tailrace keys new`; changes count within a second, without a restart"
+        None,
+        description="File of keys made by `tailrace keys new`; changes take effect within a second, without a restart",
     )
     jwt_secret: str | None = Field(None, repr=False, description="Shared secret of HS256 tokens, 32 bytes or more")
     jwks_url: str | None = Field(None, description="Public keys of RS256, ES256 and EdDSA tokens")
@@ -117,7 +118,7 @@ class AdmissionSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TAILRACE_", env_ignore_empty=True)
 
     exports_at_once: int = Field(
-        3, ge=1, description="Exports that run side by side; if they are several, all but one of them of one team"
+        3, ge=1, description="Exports that run at the same time. One team may use at most N-1 of N (1 if N is 1)"
     )
     queue_length: int = Field(16, ge=0, description="Exports that may wait, half of them of one team; more get a 503")
     deadline_seconds: int = Field(3600, ge=1, description="How long one export may take, and wait before that")

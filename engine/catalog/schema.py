@@ -60,7 +60,7 @@ class Field(BaseModel):
 
     @property
     def internal(self) -> bool:
-        """Internal columns are never delivered (contract section 5)."""
+        """Internal columns are never delivered (web/API.md, section 5)."""
         return self.name.startswith("_")
 
 

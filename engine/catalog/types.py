@@ -154,4 +154,4 @@ TIMESTAMP = ColumnType(name="TIMESTAMP WITH TIME ZONE")
 JSON = ColumnType(name="JSON")
 EXACT_INTEGER = ColumnType(name="DECIMAL", precision=38, scale=0)
 MONEY = ColumnType(name="STRUCT", children=(("amount", BIGINT), ("currencyCode", TEXT)))
-"""Contract section 5: the amount is in the smallest unit of the currency."""
+"""The amount is in the smallest unit of the currency."""

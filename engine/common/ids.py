@@ -1,6 +1,6 @@
 """The grammar of ids, and the id of an export.
 
-The grammar is that of contract section 5: an id never needs percent-encoding in a URL or a storage key.
+Source of the grammar: web/API.md, section 1. No id needs percent-encoding, in a URL or in a storage key.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""The filters of a request, each value read once, in the type of its column (contract section 4).
+"""The filters of a request, each value read once, in the type of its column (web/API.md, section 4).
 
 The SQL predicate, the pruning of row groups and ``tailrace explain`` all work on these conditions.
 """

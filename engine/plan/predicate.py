@@ -1,4 +1,4 @@
-"""Conditions as SQL: one boolean expression over the cells of one column each (contract section 4).
+"""Conditions as SQL: one boolean expression over the cells of one column each (web/API.md, section 4).
 
 Values are bound, never written into the text; the templates of `engine.request.operators` are filled with expressions
 that this module made itself.

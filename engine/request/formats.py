@@ -1,4 +1,4 @@
-"""The file formats as data rows (contract sections 3 and 5)."""
+"""The file formats as data rows (web/API.md, sections 3 and 5)."""
 
 from dataclasses import dataclass
 

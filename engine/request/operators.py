@@ -1,4 +1,4 @@
-"""The 19 operators as data rows (contract section 4).
+"""The 19 operators as data rows (web/API.md, section 4).
 
 ``sql`` is a template over ``{x}`` (the cell) and ``{v}`` (the bound value). A row with ``complement_of`` has no SQL of
 its own: it is the exact complement of its twin, null rows included.
@@ -111,7 +111,7 @@ _ROWS = (
     Operator("AFTER", "strictly after the date", Kind.SEQUENCE, ValueShape.DATE, "{x} > {v}"),
     Operator(
         "WITHIN_LAST_DAYS",
-        "from midnight UTC of N days before today up to now",
+        "since midnight UTC, N days ago, up to now",
         Kind.WINDOW,
         ValueShape.DAYS,
         "{x} BETWEEN {v} AND {now}",

@@ -1,4 +1,4 @@
-"""What a caller asks for, in the shape of the contract (section 1), before it is held against a run."""
+"""What a caller asks for, in the shape of web/API.md (section 1), before it is held against a run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

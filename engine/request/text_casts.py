@@ -1,4 +1,4 @@
-"""Text cells read as numbers or moments: SQL that is null where a cell spells none (contract section 4)."""
+"""Text cells read as numbers or moments: SQL that is null where a cell spells none (web/API.md, section 4)."""
 
 from engine.catalog.types import TIMESTAMP
 from engine.common.quoting import literal

@@ -1,4 +1,4 @@
-"""What becomes of a cell in a file of text: SQL for its text in CSV and its value in JSON (contract section 5).
+"""What becomes of a cell in a file of text: SQL for its text in CSV and its value in JSON (web/API.md, section 5).
 
 What DuckDB already spells as promised is passed through untouched, so that only what needs a change pays for one.
 """

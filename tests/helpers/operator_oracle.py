@@ -1,4 +1,4 @@
-"""The 19 operators over Python values, by the words of the contract (section 4)."""
+"""The 19 operators over Python values, by web/API.md, section 4."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta

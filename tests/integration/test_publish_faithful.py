@@ -57,7 +57,7 @@ def test_a_json_value_that_would_change_is_refused(engine: Engine, name: str) ->
 def test_a_json_value_that_keeps_its_value_is_taken(engine: Engine, name: str) -> None:
     data_type, value, wanted = KEPT[name]
     engine.publish_rows([{"cell": value}], schema=engine.write_schema(cell=data_type))
-    # JSON has no word for NaN and the infinities (contract section 5).
+    # JSON has no word for NaN and the infinities (web/API.md, section 5).
     expected = None if wanted == "lost" else value if wanted is None else wanted
     assert engine.export_rows() == [{"cell": expected}]
 

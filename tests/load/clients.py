@@ -16,9 +16,10 @@ from tests.helpers.server import KEY, OTHER_KEY
 
 LARGE, SMALL = 400_000, 3_000
 """Rows of the two workflows."""
-HEALTH, DOWNLOAD, STRANGER, PAGE, COLUMN = "health", "download", "another team's key (404)", "page", "facts of a column"
+HEALTH, DOWNLOAD, STRANGER = "health check", "download", "another team's key (404)"
+PAGE, COLUMN = "page", "column statistics"
 EXPORT, LARGE_EXPORT = "small export", "large export"
-LATER, STATUS, SQL, BOMB = "export by a ticket", "status of a ticket", "SQL", "SQL that is too much (400)"
+LATER, STATUS, SQL, BOMB = "asynchronous export", "status document", "SQL", "SQL beyond its memory (400)"
 REQUEST_NAMES = (HEALTH, DOWNLOAD, STRANGER, PAGE, COLUMN, EXPORT, LARGE_EXPORT, LATER, STATUS, SQL, BOMB)
 """What is asked for, as the table calls it."""
 _RETRIES = (503,)

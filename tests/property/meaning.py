@@ -1,4 +1,4 @@
-"""The 19 operators over Python values, by section 4 of the contract: which cells match, and what is a 400."""
+"""The 19 operators over Python values, by web/API.md, section 4: which cells match, and what is a 400."""
 
 import operator as compare
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Cells in files against the values that they have to spell, by section 5 of the contract."""
+"""Cells in files against the values that they have to spell, by web/API.md, section 5."""
 
 import base64
 import math

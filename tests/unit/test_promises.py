@@ -54,7 +54,7 @@ URLS = {
         "web/test_interrupted_downloads.py::test_a_download_that_began_in_time_ends_after_its_url"
     ),
 }
-"""Section 3 of the contract."""
+"""Section 3 of web/API.md."""
 
 EXPORTS = {
     "the default answer is synchronous": "web/test_export_answers.py::test_a_strict_client_accepts_the_answer",
@@ -79,7 +79,7 @@ EXPORTS = {
         "e2e/test_full_house.py::test_some_run_some_wait_and_the_rest_come_back"
     ),
 }
-"""Section 6 of the contract."""
+"""Section 6 of web/API.md."""
 
 
 @pytest.mark.parametrize("promise", [*URLS, *EXPORTS])

@@ -13,8 +13,10 @@ from mcp.client import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import TextContent
 
+from engine.request.formats import FORMATS
 from tests.helpers.server import KEY, OTHER_KEY, Server
 from tests.web.conftest import ROWS
+from web.mcp.tools import READERS
 
 Use = Callable[[Client], Awaitable[Any]]
 
@@ -83,6 +85,8 @@ def test_the_tools_say_what_they_are(people: Server) -> None:
         assert "context" not in tool.input_schema["properties"]
     assert "WITHIN_LAST_DAYS" in json.dumps(tools["read_rows"].input_schema)
     assert tools["read_rows"].input_schema["required"] == ["workflow_id"]
+    assert tools["export_rows"].input_schema["properties"]["format"]["enum"] == [*FORMATS]
+    assert set(READERS) == set(FORMATS)
 
 
 def test_from_the_list_to_the_file(ask: Callable[..., Any], people: Server) -> None:

@@ -1,4 +1,4 @@
-"""Signed and keyed downloads over a real socket, on both stores (contract section 3)."""
+"""Signed and keyed downloads over a real socket, on both stores (web/API.md, section 3)."""
 
 import hashlib
 import time

@@ -1,4 +1,4 @@
-"""The answers of the export endpoint, as contract section 2 has them."""
+"""The answers of the export endpoint, as web/API.md has them in section 2."""
 
 import json
 import socket

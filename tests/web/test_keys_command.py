@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 from tests.helpers.server import Server
+from web.auth.signed_urls import parse_signing_keys
 
 EXPORT = "/v4/workflows/w/data/export"
 
@@ -50,6 +51,14 @@ def test_a_key_is_made_and_revoked_without_a_restart(tmp_path: Path) -> None:
     # Who it was stands in the audit line, by the id alone.
     callers = {line["caller"] for line in server.logged() if "caller" in line}
     assert callers == {key.split("_")[1] for key in (first, second, stranger)}
+
+
+def test_signing_keys_are_made_without_an_api_key(tmp_path: Path) -> None:
+    server = Server((str(tmp_path / "store"), {}), tmp_path)
+    made = [server.command("keys", "signing").stdout.strip() for _ in range(2)]
+    rotated = parse_signing_keys(",".join(made))
+    assert [key.kid for key in rotated] == [text.partition("=")[0] for text in made]
+    assert len({key.secret for key in rotated}) == 2
 
 
 def test_what_cannot_be_done_is_told(tmp_path: Path) -> None:

@@ -1,6 +1,10 @@
-"""The OpenAPI documents: valid, and true to sections 1, 2 and 4 of the contract."""
+"""The OpenAPI documents: valid, and true to web/API.md, sections 1, 2 and 4."""
 
+import re
+from collections import defaultdict
 from collections.abc import Iterator
+from itertools import cycle
+from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
@@ -15,7 +19,7 @@ from web.openapi.older import older_document, older_schema
 EXPORT = "/v4/workflows/{workflowId}/data/export"
 Json = dict[str, Any]
 
-# Contract section 1: name -> type, choices, default.
+# web/API.md, section 1: name -> type, choices, default.
 PARAMETERS: dict[str, tuple[str, list[str] | None, object]] = {
     "format": ("string", ["csv", "json", "parquet"], "csv"),
     "runId": ("string", None, None),
@@ -29,7 +33,7 @@ PARAMETERS: dict[str, tuple[str, list[str] | None, object]] = {
     "formulaGuard": ("boolean", None, False),
 }
 
-# Contract section 2: the members of a 200; what is ours is always there too.
+# web/API.md, section 2: the members of a 200; what is ours is always there too.
 REQUIRED = {"workflowId", "runId", "format", "rowCount", "url", "expiresAt"}
 OURS = {"exportId", "sizeBytes", "sha256", "schema"}
 MEMBERS: dict[str, Json] = {
@@ -43,7 +47,7 @@ MEMBERS: dict[str, Json] = {
 }
 STATUSES = {"200", "202", "400", "401", "404", "405", "414", "429", "500", "503"}
 
-# Contract section 4: the operators by the type of their value.
+# web/API.md, section 4: the operators by the type of their value.
 VALUE_TYPES: dict[str, object] = {
     "EQUALS": ["string", "number", "boolean"],
     "NOT_EQUALS": ["string", "number", "boolean"],
@@ -222,3 +226,14 @@ def test_every_error_code_is_told_with_its_status(document: Json) -> None:
     for status, names in codes.items():
         for name in names:
             assert f"`{name}`" in document["components"]["responses"][f"Error{status}"]["description"]
+
+
+def test_the_document_of_the_api_has_every_status_and_code_of_errors() -> None:
+    text = (Path(__file__).parents[2] / "web/API.md").read_text("utf-8")
+    section = text.split("\n## 2. ")[1].split("\n## ")[0]
+    documented: defaultdict[int, set[str]] = defaultdict(set)
+    for statuses, codes in re.findall(r"^\| ([0-9, ]+) \| (`[a-z_`, ]+`) \|", section, re.MULTILINE):
+        # A row of several statuses has one code for each, in their order.
+        for status, code in zip(cycle(statuses.split(", ")), codes.split(", "), strict=False):
+            documented[int(status)].add(code.strip("`"))
+    assert documented == {status: set(codes) for status, codes in error_codes().items()}

@@ -1,4 +1,7 @@
-"""``/v4/workflows/{workflowId}/data/exports/{exportId}/status``: how an asynchronous export is (contract section 6)."""
+"""``/v4/workflows/{workflowId}/data/exports/{exportId}/status``: how an asynchronous export is.
+
+See web/API.md, section 6.
+"""
 
 from datetime import UTC, datetime
 

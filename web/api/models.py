@@ -1,4 +1,4 @@
-"""The bodies of answers as models (contract section 2): what is sent and what is documented are made from them."""
+"""The bodies of answers as models (web/API.md, section 2): what is sent and what is documented are made from them."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""``POST /v4/workflows/{workflowId}/runs``: the body becomes a run (contract section 12)."""
+"""``POST /v4/workflows/{workflowId}/runs``: the body becomes a run (web/API.md, section 8)."""
 
 import uuid
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""``--filter 'FIELD OPERATOR [VALUE]'`` and ``--filters JSON`` as the one array of the contract."""
+"""``--filter 'FIELD OPERATOR [VALUE]'`` and ``--filters JSON`` as the one array of web/API.md, section 1."""
 
 import json
 from collections.abc import Iterator, Sequence

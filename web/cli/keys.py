@@ -40,11 +40,11 @@ def _file(required: bool) -> Callable[[Callable[..., None]], Callable[..., None]
 def new(team: str, days: int | None, publish: bool, given: Path | None) -> None:
     """Make an API key, which is printed once and stored as a hash alone.
 
-    With a file of keys it is added there, and services that read the file know it within a second. Without one, what
-    settings take is printed, with a new signing key, and nothing is stored.
+    With a file of keys it is added there, and services that read the file know it within a second. Without one, the
+    settings TAILRACE_API_KEYS and TAILRACE_SIGNING_KEYS are printed, and nothing is stored.
 
     \b
-    Examples: tailrace keys new --team acme >> .env
+    Examples: tailrace keys new --team acme > tailrace.env
               tailrace keys new --team acme --days 90 --file keys.jsonl
               tailrace keys new --team acme --publish
 
@@ -58,7 +58,7 @@ def new(team: str, days: int | None, publish: bool, given: Path | None) -> None:
             raise click.UsageError("Keys of settings do not expire: give --file, or set TAILRACE_API_KEYS_FILE.")
         click.echo(f"# API key of {team}, for the caller: {key}")
         click.echo(f"TAILRACE_API_KEYS=sha256:{digest}={team}{':publish' if publish else ''}")
-        click.echo(f"TAILRACE_SIGNING_KEYS=k{secrets.token_hex(3)}={secrets.token_urlsafe(32)}")
+        click.echo(f"TAILRACE_SIGNING_KEYS={_new_signing_key()}")
         return
     now = datetime.now(UTC).replace(microsecond=0)
     expires_at = None if days is None else now + timedelta(days=days)
@@ -72,6 +72,20 @@ def new(team: str, days: int | None, publish: bool, given: Path | None) -> None:
     )
     append_key(path, stored)
     click.echo(key)
+
+
+@keys.command()
+def signing() -> None:
+    """Make a signing key for TAILRACE_SIGNING_KEYS, print it as kid=secret, and store nothing.
+
+    To rotate, put the new key before the old ones, comma-separated: the first signs, all verify.
+
+    \b
+    Example: echo "TAILRACE_SIGNING_KEYS=$(tailrace keys signing)" >> tailrace.env
+
+    Exit codes: 0 done, 1 refused or failed, 2 the command line was wrong, 130 interrupted.
+    """
+    click.echo(_new_signing_key())
 
 
 @keys.command("list")
@@ -112,6 +126,10 @@ def revoke(key_id: str, given: Path | None) -> None:
     if found[key_id].revoked_at is None:
         append_key(path, found[key_id].model_copy(update={"revoked_at": datetime.now(UTC).replace(microsecond=0)}))
     click.echo(f"{key_id} is revoked.")
+
+
+def _new_signing_key() -> str:
+    return f"k{secrets.token_hex(3)}={secrets.token_urlsafe(32)}"
 
 
 def _path(given: Path | None) -> Path:

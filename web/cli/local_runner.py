@@ -1,4 +1,4 @@
-"""An export in this process, by the engine alone: what `tailrace export` does without ``--url``."""
+"""An export in this process, without a service: what `tailrace export` does."""
 
 import signal
 from collections.abc import Callable, Generator

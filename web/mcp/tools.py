@@ -12,6 +12,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import ToolAnnotations
 from pydantic import Field
 
+from engine.request.formats import FORMATS
 from engine.request.operators import OPERATORS
 
 MOST_ROWS = 100
@@ -41,6 +42,14 @@ Filters = Annotated[
 SortBy = Annotated[str | None, Field(description="One field or dotted path; the run's own order if left out")]
 Order = Annotated[Literal["asc", "desc"], Field(description="Of sort_by; nulls are last in both")]
 RowIds = Annotated[list[str] | None, Field(description="The rows that are wanted, by their ids")]
+FormatName = Annotated[str, Field(description="Of the file", json_schema_extra={"enum": [*FORMATS]})]
+
+READERS = {
+    "csv": "pandas.read_csv(url) or DuckDB: FROM read_csv('<url>')",
+    "json": "pandas.read_json(url) or DuckDB: FROM read_json('<url>')",
+    "parquet": "pandas.read_parquet(url), polars.scan_parquet(url) or DuckDB: FROM read_parquet('<url>')",
+}
+"""How to read a file of each format by its URL."""
 
 
 def make_server(client_of: ClientOf) -> MCPServer[Any]:
@@ -103,7 +112,7 @@ def make_server(client_of: ClientOf) -> MCPServer[Any]:
     async def export_rows(
         context: Context[Any, Any],
         workflow_id: Workflow,
-        format: Annotated[Literal["csv", "json", "parquet"], Field(description="Of the file")] = "csv",  # noqa: A002  # the name that callers know
+        format: FormatName = "csv",  # noqa: A002  # the name that callers know
         run_id: RunId = None,
         filters: Filters = None,
         sort_by: SortBy = None,
@@ -114,16 +123,11 @@ def make_server(client_of: ClientOf) -> MCPServer[Any]:
         asked = {"format": format} | _asked(run_id, filters, row_ids) | _sorted(sort_by, order)
         text = await ask(context, "POST", f"{_path(workflow_id)}/data/export", json=asked)
         made = json.loads(text)
-        openers = {
-            "csv": "pandas.read_csv(url) or DuckDB: FROM read_csv('<url>')",
-            "json": "pandas.read_json(url) or DuckDB: FROM read_json('<url>')",
-            "parquet": "pandas.read_parquet(url), polars.scan_parquet(url) or DuckDB: FROM read_parquet('<url>')",
-        }
         return json.dumps(
             {
                 **made,
                 "howToOpen": f"Until {made['expiresAt']} without any header: a browser, curl -o FILE '<url>', "
-                f"{openers[format]}.",
+                f"{READERS[format]}.",
             }
         )
 

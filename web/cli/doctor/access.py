@@ -117,7 +117,7 @@ def check_signing(signing: SigningSettings, server: ServerSettings) -> Finding:
     try:
         open_signer(signing, server)
     except MissingSetting as error:
-        return problem("signing", str(error).rstrip("."), _NEW)
+        return problem("signing", str(error).rstrip("."), "`tailrace keys signing` makes one")
     count = len(list(filter(str.strip, signing.signing_keys.split(","))))
     return ok("signing", f"{count} keys; URLs are good for {signing.url_ttl_seconds:,} s")
 
