@@ -22,6 +22,7 @@ LAYERS = {
         "web.settings",
     ),
     "engine": (
+        "engine.python_api",
         "engine.bootstrap",
         "engine.query",
         "engine.publishing",
@@ -48,7 +49,7 @@ LIBRARIES = {
     "azure": ("engine/stores/azure/",),
     "duckdb": ("engine/",),
     "pyarrow": ("engine/",),
-    "fsspec": ("engine/execute/",),
+    "fsspec": ("engine/execute/", "engine/runners/"),
     "ray": ("engine/runners/ray/",),
 }
 """Where a library may be imported."""
