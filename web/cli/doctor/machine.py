@@ -13,7 +13,7 @@ from engine.execute.session import open_session
 from engine.query.sandbox.confinement import probe
 from engine.settings import DuckDBSettings
 from web.cli.doctor.findings import Finding, note, ok, problem
-from web.cli.progress_bar import human_bytes
+from web.cli.terminal.progress_bar import human_bytes
 from web.settings import QuerySettings
 
 _EXTENSIONS = ("core_functions", "json", "parquet")
