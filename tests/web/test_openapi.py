@@ -8,7 +8,7 @@ import pytest
 from schemathesis.specs.openapi import definitions
 
 from engine.request.operators import OPERATORS
-from web.http.errors import error_codes
+from web.api.errors import error_codes
 from web.openapi import make_document
 from web.openapi.older import older_document, older_schema
 

@@ -11,9 +11,9 @@ from starlette.responses import Response
 
 from engine.errors import Cancelled, EngineError, InvalidFilter, NotFound, SourceDamaged, StoreUnavailable
 from tests.helpers.server import KEY, Answer, Server
+from web.api.errors import answer_error, error_codes
 from web.auth.authenticator import Unauthorized
 from web.auth.signed_urls import ExpiredUrl
-from web.http.errors import answer_error, error_codes
 from web.jobs.admission import Busy
 from web.openapi import make_document
 from web.openapi.older import older_document

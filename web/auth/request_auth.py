@@ -9,13 +9,13 @@ from starlette.requests import Request
 from starlette.types import Scope
 
 from web.api.parameters import parse_body, read_body, read_query
+from web.api.request_body import received_body
 from web.auth import not_found_delay
 from web.auth.authenticator import Authenticator
 from web.auth.errors import Forbidden
 from web.auth.principal import Principal
 from web.container import Services
 from web.http import thread_limits
-from web.http.request_body import received_body
 from web.telemetry.log_context import note
 
 LONGEST_QUERY_BYTES = 32 * 1024

@@ -5,7 +5,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from web.http.errors import answer_error
+from web.api.errors import answer_error
 
 _CLOSE = {"connection": "close"}
 

@@ -7,11 +7,11 @@ from pydantic_core import core_schema
 
 from engine.request.operators import OPERATORS, ValueShape
 from engine.request.request import MAX_FILTERS
+from web.api.errors import error_codes
 from web.api.models import ErrorAnswer, ExportAnswer, TicketAnswer
-from web.api.publish import RunAnswer
+from web.api.publishing.publish import RunAnswer
 from web.api.query import QueryRequest
 from web.api.row_models import MODELS as READING_MODELS
-from web.http.errors import error_codes
 
 Json: TypeAlias = dict[str, Any]
 

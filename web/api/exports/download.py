@@ -12,7 +12,7 @@ from engine.catalog.catalog import ResultStore
 from engine.errors import EngineError, InvalidRequest
 from engine.exports.export import ExportFile
 from engine.request.formats import FORMATS
-from web.api.redirect import redirect, store_can_answer
+from web.api.exports.redirect import redirect, store_can_answer
 from web.auth.authenticator import has_credentials
 from web.auth.request_auth import recognise
 from web.container import Services

@@ -18,7 +18,7 @@ from engine.errors import AlreadyPublished, InvalidInput
 from engine.publishing.publisher import Publication
 from web.api.models import AnswerField, Count, Moment
 from web.api.parameters import read_query
-from web.api.publish_parameters import PUBLISH_PARAMETERS, PublishRequest, make_publish_request
+from web.api.publishing.parameters import PUBLISH_PARAMETERS, PublishRequest, make_publish_request
 from web.auth.request_auth import LONGEST_QUERY_BYTES, publisher
 from web.container import Services
 from web.http.receiving import Received, receive_file
