@@ -16,9 +16,9 @@ from engine.exports.status import Tickets
 from engine.plan.planner import ExportPlan
 from engine.request.formats import FORMATS
 from engine.settings import DuckDBSettings
+from web.api.request_reader import authenticate
 from web.auth.api_keys import parse_api_keys
 from web.auth.authenticator import Authenticator
-from web.auth.request_auth import identify
 from web.http import thread_limits
 from web.http.streaming import FileStream
 from web.jobs.admission import Admission
@@ -124,7 +124,7 @@ def test_what_hangs_keeps_nobody_from_the_check_of_a_key() -> None:
         await asyncio.to_thread(hanging.wait_for, int(pool.total_tokens))
         try:
             async with asyncio.timeout(10):
-                assert (await identify(Request(scope))).team == "acme"
+                assert (await authenticate(Request(scope))).team == "acme"
         finally:
             hanging.go_on()
             await asyncio.gather(*tasks)

@@ -1,7 +1,7 @@
 """What goes wrong, as HTTP: one table from error to status, one shape of body."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -21,12 +21,11 @@ from engine.errors import (
     StoreError,
     StoreUnavailable,
 )
-from web.api.models import error_answer
 from web.auth.errors import Denied, Forbidden
 from web.auth.not_found_delay import settle
 from web.auth.signed_urls import PARAMETERS, BadSignature
+from web.http.error_body import error_response
 from web.jobs.admission import Busy
-from web.telemetry.log_context import note
 from web.telemetry.logs import LOG
 from web.telemetry.request_id import request_id_of
 
@@ -114,7 +113,7 @@ async def answer_error(request: Request, error: Exception) -> Response:
     if status >= 500 and not isinstance(error, Busy | Cancelled):
         LOG.error("failed", exc_info=error, extra={"facts": {"requestId": request_id_of(request.scope)}})
     if status == 500:
-        return _answer(request, 500, _OUR_FAULT, code, {})
+        return error_response(request, 500, _OUR_FAULT, code, {})
     headers = {}
     if status == 503:
         headers["retry-after"] = str(error.retry_after_seconds if isinstance(error, Busy) else _RETRY_SECONDS)
@@ -125,8 +124,8 @@ async def answer_error(request: Request, error: Exception) -> Response:
     if isinstance(error, NotFound):
         await settle(request.scope)
     if isinstance(error, EngineError):
-        return _answer(request, status, error.message, code, error.details, headers)
-    return _answer(request, status, str(error), code, {}, headers)
+        return error_response(request, status, error.message, code, error.details, headers)
+    return error_response(request, status, str(error), code, {}, headers)
 
 
 def _answer_http(request: Request, error: HTTPException) -> Response:
@@ -135,25 +134,9 @@ def _answer_http(request: Request, error: HTTPException) -> Response:
         # A signed URL whose path was tampered with beyond recognition.
         return _answer_denied(request, BadSignature())
     code = {**_CODES_OF_STATUS, **_UNDOCUMENTED}.get(error.status_code, "invalid_request")
-    return _answer(request, error.status_code, f"{error.detail}.", code, {}, error.headers)
+    return error_response(request, error.status_code, f"{error.detail}.", code, {}, error.headers)
 
 
 def _answer_denied(request: Request, error: Denied) -> Response:
     headers = {"www-authenticate": 'Bearer realm="tailrace"'}
-    return _answer(request, 401, error.message, error.code, {}, headers)
-
-
-def _answer(
-    request: Request,
-    status: int,
-    message: str,
-    code: str,
-    details: Mapping[str, object],
-    headers: Mapping[str, str] | None = None,
-) -> Response:
-    request_id = request_id_of(request.scope)
-    note(request.scope, code=code)
-    body = error_answer(message=message, code=code, details=details, request_id=request_id)
-    # The answer to what nobody foresaw does not pass the middleware that adds the id.
-    known = {"cache-control": "no-store", "x-request-id": request_id}
-    return Response(body, status, {**known, **(headers or {})}, media_type="application/json")
+    return error_response(request, 401, error.message, error.code, {}, headers)

@@ -15,7 +15,8 @@ from web.app import create_app
 from web.container import Services
 from web.http.acceptor import Acceptor, listen
 from web.http.connections import Connections, connection_limit
-from web.http.protocol import LONGEST_HEAD_BYTES, HttpProtocol
+from web.http.limits import MAX_HEAD_BYTES
+from web.http.protocol import HttpProtocol
 from web.settings import AdmissionSettings, ConnectionSettings, ServerSettings
 from web.telemetry import tracing
 from web.telemetry.logs import LOG, set_up, tell
@@ -107,7 +108,7 @@ def run_server(
         # The access log would print signed URLs.
         access_log=False,
         server_header=False,
-        h11_max_incomplete_event_size=LONGEST_HEAD_BYTES,
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         # Ours has its stacks.
         log_config=None,
         log_level="warning",

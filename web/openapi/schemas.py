@@ -8,10 +8,11 @@ from pydantic_core import core_schema
 from engine.request.operators import OPERATORS, ValueShape
 from engine.request.request import MAX_FILTERS
 from web.api.errors import error_codes
-from web.api.models import ErrorAnswer, ExportAnswer, TicketAnswer
+from web.api.models import ExportAnswer, TicketAnswer
 from web.api.publishing.publish import RunAnswer
 from web.api.query import QueryRequest
 from web.api.row_models import MODELS as READING_MODELS
+from web.http.error_body import ErrorAnswer
 
 Json: TypeAlias = dict[str, Any]
 
