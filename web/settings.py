@@ -218,4 +218,4 @@ SETTINGS = (
     DuckDBSettings,
     RunnerSettings,
 )
-"""Every class of settings, in the order of the README's table."""
+"""Every class of settings, in the order of the table in .container/OPERATIONS.md."""

@@ -161,24 +161,26 @@ def _other_commits_first(house: House, number: int) -> None:
 
 
 ENDS = {
-    "the client goes away while blocks are staged": End(_leave, Told("-", NEXT)),
-    "the client goes away at the commit": End(_leave, Told("-", WHOLE), UNCOMMITTED, whole=True),
+    "the client disconnects while blocks are staged": End(_leave, Told("-", NEXT)),
+    "the client disconnects at the commit": End(_leave, Told("-", WHOLE), UNCOMMITTED, whole=True),
     "DELETE while blocks are staged": End(_delete, Told("`cancelled`", NEXT)),
     "DELETE at another replica": End(_delete_elsewhere, Told("`cancelled`", NEXT)),
     "DELETE in the queue": End(
         _delete_in_the_queue, Told("`cancelled`", "the file ahead of it; the next export works")
     ),
     "the deadline passes": End(_deadline, Told("400 `limit_exceeded`", NEXT)),
-    "SIGTERM, and the grace is over": End(_stop_without_grace, Told("503 `cancelled`", NEXT)),
-    "SIGTERM within the grace": End(_stop_within_the_grace, Told("the answer", WHOLE), whole=True),
-    "SIGTERM of an asynchronous export, and the grace is over": End(
+    "SIGTERM, and the grace period ends": End(_stop_without_grace, Told("503 `cancelled`", NEXT)),
+    "SIGTERM, and it finishes within the grace period": End(
+        _stop_within_the_grace, Told("the answer", WHOLE), whole=True
+    ),
+    "SIGTERM during an asynchronous export, and the grace period ends": End(
         _stop_later_without_grace, Told("`cancelled`, at any replica", NEXT)
     ),
-    "SIGTERM of an asynchronous export within the grace": End(
+    "SIGTERM during an asynchronous export that finishes within the grace period": End(
         _stop_later_within_the_grace, Told("the answer, at any replica", WHOLE), whole=True
     ),
     "another replica commits the same export first": End(
-        _other_commits_first, Told("both the same answer", "one file"), UNCOMMITTED, whole=True
+        _other_commits_first, Told("both get the same answer", "one file"), UNCOMMITTED, whole=True
     ),
 }
 TOLD = {name: end.told for name, end in ENDS.items()}
