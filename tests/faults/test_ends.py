@@ -93,7 +93,7 @@ def _delete_in_the_queue(house: House, number: int) -> None:
 
 
 def _deadline(house: House, number: int) -> None:
-    house.restart(TAILRACE_DEADLINE_SECONDS="1")
+    house.restart(TAILRACE_EXPORT_TIMEOUT_SECONDS="1")
     asked = house.ask(number)
     house.server.wait_until_halted()
     time.sleep(1.2)
@@ -101,18 +101,18 @@ def _deadline(house: House, number: int) -> None:
     answer = asked.answer()
     assert (answer.status, answer.json()["code"]) == (400, "limit_exceeded")
     assert "1 s" in answer.json()["message"]
-    house.restart(TAILRACE_DEADLINE_SECONDS="60")
+    house.restart(TAILRACE_EXPORT_TIMEOUT_SECONDS="60")
 
 
 def _terminated(house: House, number: int, grace_seconds: str) -> Answer:
-    house.restart(TAILRACE_GRACE_SECONDS=grace_seconds)
+    house.restart(TAILRACE_SHUTDOWN_GRACE_SECONDS=grace_seconds)
     asked = house.ask(number)
     house.server.wait_until_halted()
     os.kill(house.server.pid, signal.SIGTERM)
     time.sleep(_NOTICED_SECONDS)
     house.server.go_on()
     answer = asked.answer()
-    house.restart(TAILRACE_GRACE_SECONDS="20")
+    house.restart(TAILRACE_SHUTDOWN_GRACE_SECONDS="20")
     return answer
 
 
@@ -128,13 +128,13 @@ def _stop_within_the_grace(house: House, number: int) -> None:
 
 def _terminated_later(house: House, number: int, grace_seconds: str) -> Answer:
     """What another replica tells of an asynchronous export whose process is stopped, and the ticket too."""
-    house.restart(TAILRACE_GRACE_SECONDS=grace_seconds)
+    house.restart(TAILRACE_SHUTDOWN_GRACE_SECONDS=grace_seconds)
     location = _later(house, number)
     house.server.wait_until_halted()
     os.kill(house.server.pid, signal.SIGTERM)
     time.sleep(_NOTICED_SECONDS)
     house.server.go_on()
-    house.restart(TAILRACE_GRACE_SECONDS="20")
+    house.restart(TAILRACE_SHUTDOWN_GRACE_SECONDS="20")
     return house.other.request(location.removeprefix(house.server.base), headers={"x-api-key": KEY})
 
 

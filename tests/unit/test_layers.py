@@ -19,6 +19,7 @@ LAYERS = {
         "web.auth",
         "web.http",
         "web.telemetry",
+        "web.environment",
         "web.settings",
     ),
     "engine": (

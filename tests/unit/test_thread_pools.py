@@ -57,7 +57,7 @@ async def _never() -> None:
 def _exports(hanging: Hanging) -> list[Awaitable[object]]:
     places = Admission(at_once=HANGING + 1, queue_length=0, longest_wait_seconds=60)
     exporter = cast("Exporter", SimpleNamespace(export=hanging.hang, finished=lambda _: None))
-    settings = AdmissionSettings(exports_at_once=HANGING + 1)
+    settings = AdmissionSettings(max_concurrent_exports=HANGING + 1)
     jobs = ExportJobs(exporter, cast("Tickets", None), places, settings)
     run = SimpleNamespace(workflow_id="w", run_id="r")
     request = SimpleNamespace(format=FORMATS["csv"])
@@ -66,7 +66,7 @@ def _exports(hanging: Hanging) -> list[Awaitable[object]]:
 
 
 def _queries(hanging: Hanging) -> list[Awaitable[object]]:
-    queries = Queries(QuerySettings(queries_at_once=HANGING + 1), DuckDBSettings())
+    queries = Queries(QuerySettings(max_concurrent_queries=HANGING + 1), DuckDBSettings())
     return [queries.run("acme", _never, hanging.hang) for _ in range(HANGING)]
 
 

@@ -180,7 +180,9 @@ def test_a_statement_that_is_not_allowed_has_its_code(people: Server) -> None:
 
 
 def test_a_query_has_its_time(people: Server, tmp_path: Any) -> None:
-    with Server((f"{people.environment['TAILRACE_RESULTS']}/..", {}), tmp_path, TAILRACE_QUERY_SECONDS="10") as server:
+    with Server(
+        (f"{people.environment['TAILRACE_RESULTS']}/..", {}), tmp_path, TAILRACE_QUERY_TIMEOUT_SECONDS="10"
+    ) as server:
         assert post(server, sql="SELECT 1 AS one").json()["rows"] == [{"one": 1}]
         endless = post(server, sql="SELECT count(*) FROM range(10000000) a, range(10000000) b")
         assert (endless.status, endless.json()["code"]) == (400, "limit_exceeded")
@@ -188,6 +190,6 @@ def test_a_query_has_its_time(people: Server, tmp_path: Any) -> None:
 
 
 def test_sql_can_be_turned_off(people: Server, tmp_path: Any) -> None:
-    with Server((f"{people.environment['TAILRACE_RESULTS']}/..", {}), tmp_path, TAILRACE_SQL="off") as server:
+    with Server((f"{people.environment['TAILRACE_RESULTS']}/..", {}), tmp_path, TAILRACE_USER_SQL="off") as server:
         answer = post(server, sql="SELECT 1")
         assert (answer.status, answer.json()["message"][:23]) == (400, "SQL is not served here:")
