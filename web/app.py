@@ -36,7 +36,7 @@ from web.auth.errors import Denied, Forbidden
 from web.container import Services, make_services
 from web.http.framing import UnambiguousFraming
 from web.jobs.admission import Busy
-from web.openapi import openapi, openapi_older
+from web.openapi import openapi, openapi_30
 from web.pages.docs import docs
 from web.pages.explorer import asset, explorer
 from web.settings import (
@@ -105,7 +105,7 @@ def create_app_with(services: Services) -> Starlette:
             _route("/readyz", ready, "GET", "HEAD"),
             _route("/metrics", metrics, "GET", "HEAD"),
             _route("/openapi.json", openapi, "GET", "HEAD"),
-            _route("/openapi-3.0.json", openapi_older, "GET", "HEAD"),
+            _route("/openapi-3.0.json", openapi_30, "GET", "HEAD"),
             _route("/", explorer, "GET", "HEAD"),
             _route("/assets/{name}", asset, "GET", "HEAD"),
             _route("/docs", docs, "GET", "HEAD"),

@@ -14,7 +14,7 @@ import pytest
 from engine.request.operators import OPERATORS
 from tests.helpers.server import KEY, Server
 from web.api.errors import error_codes
-from web.openapi import make_document
+from web.openapi.document import make_document
 from web.pages.docs.examples import EXAMPLES
 
 
