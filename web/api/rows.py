@@ -23,7 +23,7 @@ async def rows(request: Request) -> Response:
     principal, values = await read_parameters(request, PAGE_PARAMETERS)
     paging = read_paging(values)
     if values.setdefault("format", "json") not in _FORMATS:
-        raise InvalidRequest(f"format is one of {', '.join(_FORMATS)}, in lower case.", parameter="format")
+        raise InvalidRequest(f"format must be one of {', '.join(_FORMATS)}, in lower case.", parameter="format")
     wanted = make_request(request.path_params["workflow_id"], values)
     plan = await services.plan(wanted, principal.team)
     page = await services.queries.run(

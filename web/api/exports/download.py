@@ -103,5 +103,5 @@ def _owner(results: ResultStore, workflow_id: str) -> str:
 def _checked_format(asked: bytes | None) -> str | None:
     name = None if asked is None else asked.decode()
     if name is not None and name not in FORMATS:
-        raise InvalidRequest(f"format is one of {', '.join(FORMATS)}.", parameter="format")
+        raise InvalidRequest(f"format must be one of {', '.join(FORMATS)}.", parameter="format")
     return name
