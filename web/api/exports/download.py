@@ -18,7 +18,7 @@ from web.auth.request_auth import recognise
 from web.container import Services
 from web.http.byte_ranges import ByteRange, Unsatisfiable, parse_range
 from web.http.download_headers import EXPOSED_HEADERS, file_headers, own_etag, store_etag, version_headers
-from web.http.preconditions import range_header, refused
+from web.http.preconditions import failed_precondition, range_header
 from web.http.streaming import FileStream
 from web.telemetry.log_context import note
 
@@ -48,7 +48,7 @@ async def _serve(request: Request, services: Services, file: ExportFile, etag: s
     Raises StoreError before any header if the file cannot be opened.
     """
     size = file.info.size
-    status = refused(request.headers, etag=etag, modified=file.info.modified)
+    status = failed_precondition(request.headers, etag=etag, modified=file.info.modified)
     if status is not None:
         return Response(status_code=status, headers=version_headers(file, etag))
     try:

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from engine.exports.export import ExportFile
 from engine.stores.port import ReadHeaders, ReadUrls
-from web.http.download_headers import CORS_HEADERS, GUARD_HEADERS, content_headers, own_etag, store_etag
+from web.http.download_headers import CORS_HEADERS, SECURITY_HEADERS, content_headers, own_etag, store_etag
 from web.http.preconditions import one_value
 
 LONGEST_REDIRECT = timedelta(minutes=5)
@@ -49,5 +49,5 @@ def redirect(urls: ReadUrls, file: ExportFile, until: datetime | None) -> Respon
     )
     # Nobody may keep it: whoever comes back with our URL gets a new one.
     return Response(
-        status_code=302, headers={"location": url, **CORS_HEADERS, **GUARD_HEADERS, "cache-control": "no-store"}
+        status_code=302, headers={"location": url, **CORS_HEADERS, **SECURITY_HEADERS, "cache-control": "no-store"}
     )
