@@ -23,7 +23,7 @@ from engine.execute.session import SPARES
 from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
 from web.api.column import column
 from web.api.errors import answer_error
-from web.api.exports.download import EXPOSED_HEADERS, download
+from web.api.exports.download import download
 from web.api.exports.export import export
 from web.api.exports.status import status
 from web.api.health import health, ready
@@ -34,6 +34,7 @@ from web.api.rows import rows
 from web.api.workflows import workflow, workflows
 from web.auth.errors import Denied, Forbidden
 from web.container import Services, make_services
+from web.http.download_headers import EXPOSED_HEADERS
 from web.http.framing import UnambiguousFraming
 from web.jobs.admission import Busy
 from web.openapi import openapi, openapi_30

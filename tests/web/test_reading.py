@@ -192,4 +192,4 @@ def test_a_query_has_its_time(people: Server, tmp_path: Any) -> None:
 def test_sql_can_be_turned_off(people: Server, tmp_path: Any) -> None:
     with Server((f"{people.environment['TAILRACE_RESULTS']}/..", {}), tmp_path, TAILRACE_USER_SQL="off") as server:
         answer = post(server, sql="SELECT 1")
-        assert (answer.status, answer.json()["message"][:23]) == (400, "SQL is not served here:")
+        assert (answer.status, answer.json()["message"][:23]) == (400, "SQL is disabled on this")

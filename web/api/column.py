@@ -1,4 +1,4 @@
-"""``/v4/workflows/{workflowId}/data/column``: the facts of one column over the rows that match."""
+"""``/v4/workflows/{workflowId}/data/column``: statistics of one column over the rows that match."""
 
 from functools import partial
 
@@ -20,9 +20,9 @@ async def column(request: Request) -> Response:
     principal, values = await read_parameters(request, COLUMN_PARAMETERS)
     path = values.pop("field", None)
     if not isinstance(path, str) or not path:
-        raise InvalidRequest("field is the name of a column, or a dotted path into an object.", parameter="field")
-    wanted = make_request(request.path_params["workflow_id"], values)
-    plan = await services.plan(wanted, principal.team)
+        raise InvalidRequest("field must be the name of a column, or a dotted path into an object.", parameter="field")
+    export_request = make_request(request.path_params["workflow_id"], values)
+    plan = await services.plan(export_request, principal.team)
     facts = await services.queries.run(
         principal.team,
         partial(wait_for_disconnect, request),

@@ -55,7 +55,7 @@ class ExportAnswer(BaseModel):
     schema_: list[AnswerField] = Field(alias="schema", description="The columns in their order")
 
 
-def export_answer(export: Export, *, url: str, expires_at: datetime) -> bytes:
+def encode_export(export: Export, *, url: str, expires_at: datetime) -> bytes:
     """The body of a 200 as JSON text."""
     answer = ExportAnswer.model_validate(
         {
@@ -92,7 +92,7 @@ class TicketAnswer(BaseModel):
     message: str | None = Field(description="Why it failed")
 
 
-def ticket_answer(ticket: Ticket) -> bytes:
+def encode_status(ticket: Ticket) -> bytes:
     """The body of a 202, and of the status of an export that has no file."""
     answer = TicketAnswer.model_validate(ticket.model_dump(include=set(TicketAnswer.model_fields)))
     return answer.model_dump_json(by_alias=True).encode()

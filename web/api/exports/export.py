@@ -1,4 +1,4 @@
-"""``/v4/workflows/{workflowId}/data/export``: from a request to a signed URL."""
+"""``/v4/workflows/{workflowId}/data/export``: a request becomes a file and a signed URL."""
 
 from datetime import UTC, datetime
 from functools import partial
@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from engine.exports.export import Export
 from engine.exports.status import Ticket
-from web.api.models import export_answer, ticket_answer
+from web.api.models import encode_export, encode_status
 from web.api.parameters import PARAMETERS, make_request
 from web.api.request_reader import read_parameters, wait_for_disconnect
 from web.container import Services
@@ -18,44 +18,44 @@ from web.telemetry.log_context import note
 
 
 async def export(request: Request) -> Response:
-    """Answer GET and its POST twin."""
+    """Answer GET, and POST with the parameters in the body."""
     services: Services = request.app.state.services
     principal, values = await read_parameters(request, PARAMETERS)
-    wanted = make_request(request.path_params["workflow_id"], values)
-    plan = await services.plan(wanted, principal.team)
+    export_request = make_request(request.path_params["workflow_id"], values)
+    plan = await services.plan(export_request, principal.team)
     note(request.scope, run=plan.run.run_id, export_id=plan.export_id, format=plan.request.format.name)
     preference = parse_prefer(request.headers.getlist("prefer"))
     gone = partial(wait_for_disconnect, request)
     while True:
         if preference.wait is None:
-            made: Export | Ticket = await services.jobs.export(plan, principal.team, gone)
+            result: Export | Ticket = await services.jobs.export(plan, principal.team, gone)
         else:
-            made = await services.jobs.export_async(plan, principal.team, gone, preference.wait)
-        if isinstance(made, Ticket):
-            return answer_ticket(services, made, applied=preference.applied)
-        answer = await anyio.to_thread.run_sync(answer_export, services, made)
-        # None: it was swept away in this moment, and is made anew.
+            result = await services.jobs.export_async(plan, principal.team, gone, preference.wait)
+        if isinstance(result, Ticket):
+            return status_response(services, result, applied=preference.applied)
+        answer = await anyio.to_thread.run_sync(finished_response, services, result)
+        # None: a sweep has just removed the file, so export it again.
         if answer is not None:
-            note(request.scope, rows=made.rows, bytes=made.size)
+            note(request.scope, rows=result.rows, bytes=result.size)
             return answer
 
 
-def answer_export(services: Services, made: Export) -> Response | None:
-    """The 200 of a finished export, with a fresh URL; None if the file has just been swept away."""
+def finished_response(services: Services, finished: Export) -> Response | None:
+    """Answer 200 with a new URL of a finished export; None if a sweep has just removed the file."""
     expires_at = datetime.now(UTC).replace(microsecond=0) + services.signing.url_ttl
-    if not services.exporter.keep(made, expires_at):
+    if not services.exporter.keep(finished, expires_at):
         return None
-    url = services.signer.sign(made.workflow_id, made.export_id, made.format.name, expires_at)
-    body = export_answer(made, url=url, expires_at=expires_at)
+    url = services.signer.sign(finished.workflow_id, finished.export_id, finished.format.name, expires_at)
+    body = encode_export(finished, url=url, expires_at=expires_at)
     return Response(body, media_type="application/json", headers={"cache-control": "no-store"})
 
 
-def answer_ticket(services: Services, ticket: Ticket, *, applied: str) -> Response:
-    """The 202 of an export that goes on by itself."""
+def status_response(services: Services, ticket: Ticket, *, applied: str) -> Response:
+    """Answer 202 for an export that continues without the caller."""
     headers = {
         "cache-control": "no-store",
         "location": f"{services.signer.base}/v4/workflows/{ticket.workflow_id}/data/exports/{ticket.export_id}/status",
         "preference-applied": applied,
         "retry-after": "1",
     }
-    return Response(ticket_answer(ticket), 202, headers=headers, media_type="application/json")
+    return Response(encode_status(ticket), 202, headers=headers, media_type="application/json")

@@ -1,4 +1,4 @@
-"""``/v4/workflows/{workflowId}/data/exports/{exportId}/status``: how an asynchronous export is (contract section 6)."""
+"""``.../data/exports/{exportId}/status``: the status of an asynchronous export (contract section 6)."""
 
 from datetime import UTC, datetime
 
@@ -9,20 +9,20 @@ from starlette.responses import Response
 from engine.common.progress import Phase
 from engine.errors import NotFound, ObjectMissing
 from engine.exports.status import Ticket
-from web.api.exports.export import answer_export
-from web.api.models import ticket_answer
+from web.api.exports.export import finished_response
+from web.api.models import encode_status
 from web.auth.request_auth import recognise
 from web.container import Services
 
 _INTERRUPTED = {
     "phase": Phase.FAILED,
     "code": "interrupted",
-    "message": "The service was stopped while the export ran: ask for it again.",
+    "message": "The service stopped during the export; request it again.",
 }
 
 
 async def status(request: Request) -> Response:
-    """Answer GET, and DELETE, which asks for an end."""
+    """Answer GET, and DELETE, which cancels the export."""
     services: Services = request.app.state.services
     found = await anyio.to_thread.run_sync(_find, request, services)
     if isinstance(found, Response):
@@ -31,7 +31,7 @@ async def status(request: Request) -> Response:
     if found.cancel_requested:
         services.jobs.cancel(found)
     code = 202 if request.method == "DELETE" and not found.over else 200
-    return Response(ticket_answer(found), code, headers=headers, media_type="application/json")
+    return Response(encode_status(found), code, headers=headers, media_type="application/json")
 
 
 def _find(request: Request, services: Services) -> Response | Ticket:
@@ -43,7 +43,7 @@ def _find(request: Request, services: Services) -> Response | Ticket:
         return answer
     ticket = services.tickets.find(workflow_id, export_id)
     if ticket is not None and ticket.phase is Phase.DONE:
-        # It came to its end in this moment, or its file is gone, and no ticket leads to it any more.
+        # Either it has just finished, or its file is gone and its status is obsolete.
         answer = _finished(services, workflow_id, export_id)
         if answer is not None:
             return answer
@@ -59,7 +59,7 @@ def _find(request: Request, services: Services) -> Response | Ticket:
 
 def _finished(services: Services, workflow_id: str, export_id: str) -> Response | None:
     export = services.exporter.describe(workflow_id, export_id)
-    return None if export is None else answer_export(services, export)
+    return None if export is None else finished_response(services, export)
 
 
 def _cancelled(services: Services, ticket: Ticket) -> Ticket:
