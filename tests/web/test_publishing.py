@@ -172,7 +172,7 @@ REFUSED: dict[str, tuple[bytes, str, dict[str, Any], int, str]] = {
     "an empty value": (b'[{"a": 1}]', "application/json", {"rowId": ""}, 400, "rowId"),
     "a bad run id": (b'[{"a": 1}]', "application/json", {"runId": "../x"}, 400, "is not an id"),
     "another kind": (b"<a/>", "application/xml", {}, 415, "Content-Type"),
-    "a body that is too long": (b" " * (LIMIT + 1), "application/json", {}, 413, "2000000"),
+    "a body that is too long": (b" " * (LIMIT + 1), "application/json", {}, 413, "2,000,000"),
 }
 
 

@@ -19,7 +19,7 @@ Json: TypeAlias = dict[str, Any]
 MODELS = (ExportAnswer, TicketAnswer, RunAnswer, ErrorAnswer, *READING_MODELS)
 
 _SCALAR: Json = {"type": ["string", "number", "boolean"]}
-_DATE: Json = {"type": "string", "description": "ISO 8601; a date alone is its midnight UTC"}
+_DATE: Json = {"type": "string", "description": "ISO 8601; a date without a time is its midnight UTC"}
 _VALUES: dict[ValueShape, Json] = {
     ValueShape.SCALAR: _SCALAR,
     ValueShape.TEXT: {"type": "string"},
@@ -89,14 +89,14 @@ def component_schemas(request_body: Json, generator: type[GenerateJsonSchema] = 
         "type": "array",
         "items": ref("Filter"),
         "maxItems": MAX_FILTERS,
-        "description": "All must hold; `[]` is fine",
+        "description": "All must hold; `[]` is valid",
     }
     schemas["ExportRequest"] = request_body
     return dict(sorted(schemas.items()))
 
 
 def _filter() -> Json:
-    """One alternative for each shape of value, with the operators that take it."""
+    """Describe a filter, with one alternative for each shape of value and the operators that take it."""
     alternatives = []
     for shape, value in _VALUES.items():
         names = [row.name for row in OPERATORS.values() if row.value is shape]

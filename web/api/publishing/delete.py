@@ -1,4 +1,4 @@
-"""``DELETE /v4/workflows/{workflowId}`` and ``.../runs/{runId}``: with their exports (contract section 12)."""
+"""``DELETE /v4/workflows/{workflowId}`` and ``.../runs/{runId}``, with their exports (contract section 12)."""
 
 from functools import partial
 

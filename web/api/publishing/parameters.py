@@ -1,4 +1,4 @@
-"""Where the URL and the headers of ``POST .../runs`` become the description of a publication."""
+"""Reads the URL and the headers of ``POST .../runs``."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ CONTENT_TYPES = {
     "application/jsonl": ".ndjson",
     "application/vnd.apache.parquet": ".parquet",
 }
-"""The media types of bodies, and how a file of the kind is called."""
+"""The media types of bodies, and the file name extension of each."""
 
 PUBLISH_PARAMETERS = (
     "runId",
@@ -44,7 +44,7 @@ PUBLISH_PARAMETERS = (
     "types",
     "jsonPath",
 )
-"""The options of `tailrace publish` by the names that they have in a URL."""
+"""The options of `tailrace publish`, as URL parameters."""
 
 _ChoiceT = TypeVar("_ChoiceT")
 _STATES = {str(state): state for state in State}
@@ -53,7 +53,7 @@ _BOOLEANS = {"true": True, "false": False}
 
 @dataclass(frozen=True, slots=True)
 class PublishRequest:
-    """What a caller says of a run. ``schema`` is the text of a schema file, ``extension`` the kind of the body."""
+    """A request to publish. ``schema`` is the text of a schema file, ``extension`` that of a file like the body."""
 
     extension: str
     gzip: bool
@@ -65,10 +65,10 @@ class PublishRequest:
     schema: str | None
     options: ReadOptions
     canonical: str
-    """All that decides what the run holds, but the body and the id."""
+    """Everything that determines the content of the run except the body."""
 
     def content_sha256(self, body_sha256: str) -> str:
-        """The same for a request that is sent again."""
+        """Hash the content of the run; repeated requests have the same hash."""
         return hashlib.sha256(f"{body_sha256}\n{self.canonical}".encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""``POST /v4/workflows/{workflowId}/runs``: the body becomes a run (contract section 12)."""
+"""``POST /v4/workflows/{workflowId}/runs``: the body is published as a run (contract section 12)."""
 
 import uuid
 from pathlib import Path
@@ -27,7 +27,7 @@ from web.telemetry.log_context import note
 
 
 class RunAnswer(BaseModel):
-    """A published run. A request that is sent again is answered with the same."""
+    """A published run. A repeated request gets the same response."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
@@ -36,15 +36,15 @@ class RunAnswer(BaseModel):
     state: State
     row_count: Count
     size_bytes: Count = Field(description="Bytes of its Parquet files")
-    executed_at: Moment | None = Field(None, description="When the run was executed, if its publisher told")
+    executed_at: Moment | None = Field(None, description="When the run was executed, if its publisher said so")
     published_at: Moment
-    row_id_field: str | None = Field(None, description="The field whose values are the row ids, if one was named")
+    row_id_field: str | None = Field(None, description="The field that has the row ids, if the publisher named one")
     schema_: list[AnswerField] = Field(alias="schema", description="The columns in their order")
-    notes: list[str] = Field(description="What was decided without being asked for, one sentence each")
+    notes: list[str] = Field(description="Decisions that the publisher did not ask for, one sentence each")
 
     @classmethod
     def of(cls, run: Run) -> "RunAnswer":
-        """The description of a run."""
+        """Describe a run."""
         return cls(
             workflow_id=run.workflow_id,
             run_id=run.run_id,
@@ -65,14 +65,14 @@ async def publish(request: Request) -> Response:
     principal = await authenticate_publisher(request)
     query = request.scope["query_string"]
     if len(query) > MAX_QUERY_BYTES:
-        raise HTTPException(414, f"The query is longer than {MAX_QUERY_BYTES} bytes")
+        raise HTTPException(414, f"The query is longer than {MAX_QUERY_BYTES:,} bytes")
     wanted = make_publish_request(request.headers, read_query(query, PUBLISH_PARAMETERS))
     workflow_id = checked_id("workflow", request.path_params["workflow_id"])
     run_id = checked_id("run", wanted.run or str(uuid.uuid4()))
     note(request.scope, run=run_id)
     jobs, results = services.publishing, services.exporter.results
     async with jobs.place(principal.team):
-        # Before the body is read: it may be long.
+        # Check before reading the body, which may be large.
         await anyio.to_thread.run_sync(Commits(results).check_publisher, workflow_id, principal.team)
         with spill_folder(jobs.spill_directory) as folder:
             received = await receive_file(
@@ -82,11 +82,11 @@ async def publish(request: Request) -> Response:
             try:
                 run, status = await jobs.publish(publication), 201
             except AlreadyPublished:
-                there = await anyio.to_thread.run_sync(results.run, workflow_id, run_id)
-                if there is None or there.content_sha256 != publication.content_sha256:
+                existing = await anyio.to_thread.run_sync(results.run, workflow_id, run_id)
+                if existing is None or existing.content_sha256 != publication.content_sha256:
                     raise
-                # The answer to the first request was lost.
-                run, status = there, 200
+                # A repeated request, whose first response was lost.
+                run, status = existing, 200
             except InvalidInput as error:
                 raise InvalidInput(error.message.replace(f"{folder.absolute()}/", ""), **error.details) from error
     note(request.scope, rows=run.rows, bytes=received.size)
