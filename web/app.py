@@ -1,6 +1,6 @@
-"""The application: routes and what stands around them.
+"""The application: routes, middleware and error handling.
 
-`create_app` reads the environment; `create_app_with` builds from what it is given.
+`create_app` reads the environment; `create_app_with` takes services.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -61,7 +61,7 @@ _HANDLED = (EngineError, Denied, Forbidden, Busy, HTTPException, ClientDisconnec
 
 
 def create_app() -> Starlette:
-    """The application as the environment configures it. Raises MissingSetting."""
+    """Make the application from the settings in the environment. Raises MissingSetting."""
     set_heaps()
     return create_app_with(
         make_services(
@@ -80,12 +80,12 @@ def create_app() -> Starlette:
 
 
 def create_app_with(services: Services) -> Starlette:
-    """The application over these services."""
+    """Make the application with these services."""
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         with SPARES.kept(), services.sweeping.running():
-            async with assistants.running() if assistants else nullcontext():
+            async with mcp.running() if mcp else nullcontext():
                 yield
                 await services.close()
 
@@ -125,18 +125,18 @@ def create_app_with(services: Services) -> Starlette:
         ],
         exception_handlers=dict.fromkeys(_HANDLED, answer_error),
     )
-    assistants = _assistants(app, services)
+    mcp = _add_mcp(app, services)
     app.router.routes.extend(_below_base(app.router.routes, services.signer.base))
-    # A redirect would repeat the URL, signature and all.
+    # A redirect would repeat the URL with its signature.
     app.router.redirect_slashes = False
     app.state.services = services
     return app
 
 
 def _below_base(routes: list[BaseRoute], base_url: str) -> list[BaseRoute]:
-    """The same routes below the path of the base URL, for proxies that pass the path on unchanged.
+    """Repeat the routes below the path of the base URL, for proxies that forward the path unchanged.
 
-    Routes without it stay, for proxies that strip it, and are matched first.
+    The routes without it, for proxies that strip it, are matched first.
     """
     # Routes match the decoded path.
     prefix = unquote(urlsplit(base_url).path)
@@ -144,7 +144,7 @@ def _below_base(routes: list[BaseRoute], base_url: str) -> list[BaseRoute]:
         return []
 
     async def page(_: Request) -> Response:
-        """The page's relative addresses need the slash."""
+        """Add the slash, which the relative links of the page need."""
         return RedirectResponse(f"{base_url}/", 307)
 
     return [
@@ -153,10 +153,10 @@ def _below_base(routes: list[BaseRoute], base_url: str) -> list[BaseRoute]:
     ]
 
 
-def _assistants(app: Starlette, services: Services) -> "Endpoint | None":
-    """The route for assistants, if what it needs is installed."""
+def _add_mcp(app: Starlette, services: Services) -> "Endpoint | None":
+    """Add the MCP endpoint, if its extra is installed."""
     try:
-        from web.mcp.endpoint import PATH, Endpoint  # of the extra mcp
+        from web.mcp.endpoint import PATH, Endpoint
     except ImportError:
         return None
     endpoint = Endpoint(app, services.authenticator, services.signer.base)
@@ -169,7 +169,7 @@ async def _workflow(request: Request) -> Response:
 
 
 def _route(path: str, endpoint: Callable[[Request], Awaitable[Response]], *methods: str) -> Route:
-    """A route of exactly these methods: Starlette would add HEAD to every GET, and a HEAD would run an export."""
+    """Make a route of exactly these methods. Starlette adds HEAD to every GET, and a HEAD would run an export."""
 
     async def answer(request: Request) -> Response:
         ids = {name: value for name, value in request.path_params.items() if is_id(value)}

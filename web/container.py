@@ -1,4 +1,4 @@
-"""What the routes work with, made once per process from settings."""
+"""The services that endpoints use, made once per process from settings."""
 
 import asyncio
 from collections.abc import Callable
@@ -37,13 +37,13 @@ from web.settings import (
     SigningSettings,
 )
 
-_GivenT = TypeVar("_GivenT")
-_ReadT = TypeVar("_ReadT")
+_ValueT = TypeVar("_ValueT")
+_ParsedT = TypeVar("_ParsedT")
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The parts of the front. Without ``read_urls`` it serves the files itself."""
+    """The services of one process. Without ``read_urls`` it sends files itself."""
 
     exporter: Exporter
     authenticator: Authenticator
@@ -57,12 +57,12 @@ class Services:
     read_urls: ReadUrls | None
     sweeping: Sweeping
 
-    async def plan(self, wanted: ExportRequest, team: str) -> ExportPlan:
-        """The plan of a request of a team. Raises NotFound or InvalidRequest."""
-        return await anyio.to_thread.run_sync(self.exporter.plan, wanted, team)
+    async def plan(self, request: ExportRequest, team: str) -> ExportPlan:
+        """Plan the export that a team requests. Raises NotFound or InvalidRequest."""
+        return await anyio.to_thread.run_sync(self.exporter.plan, request, team)
 
     async def close(self) -> None:
-        """Let what runs come to its end within the grace, then cancel it."""
+        """Wait for running jobs within the grace period, then cancel them."""
         await asyncio.gather(self.jobs.close(), self.publishing.close(self.grace_seconds))
         self.queries.cancel()
 
@@ -79,16 +79,16 @@ def make_services(
     housekeeping: HousekeepingSettings | None = None,
     publish: PublishSettings | None = None,
 ) -> Services:
-    """Check the settings and build the services. Raises MissingSetting for those without which nobody is safe.
+    """Check the settings and make the services. Raises MissingSetting for those that security requires.
 
-    Without ``runner`` every export runs in this process. Raises InvalidInput for a runner that cannot be had.
+    Without ``runner`` every export runs in this process. Raises InvalidInput for an unavailable runner.
     """
-    # A quarter more than a URL lives, so that giving out another one is rarely a write.
     housekeeping = housekeeping or HousekeepingSettings()
+    # Exports are retained for longer than a URL is valid, so that signing another URL rarely needs a write.
     exporter = open_exporter(
         storage, duckdb, runner, keep=signing.url_ttl * 1.25, team_limit_bytes=housekeeping.team_limit_bytes
     )
-    places = Admission(
+    slots = Admission(
         at_once=admission.max_concurrent_exports,
         queue_length=admission.export_queue_size,
         longest_wait_seconds=admission.queue_timeout_seconds,
@@ -99,7 +99,7 @@ def make_services(
         authenticator=_authenticator(auth),
         signer=_signer(server, signing),
         signing=signing,
-        jobs=ExportJobs(exporter, tickets, places, admission),
+        jobs=ExportJobs(exporter, tickets, slots, admission),
         tickets=tickets,
         queries=Queries(query, duckdb),
         grace_seconds=admission.shutdown_grace_seconds,
@@ -115,16 +115,16 @@ def _read_urls(signing: SigningSettings, exports: ObjectStore) -> ReadUrls | Non
     urls = exports.read_urls()
     if urls is None:
         raise MissingSetting(
-            "TAILRACE_DOWNLOAD_MODE=redirect needs exports that have URLs of their own: set TAILRACE_EXPORTS to "
+            "TAILRACE_DOWNLOAD_MODE=redirect needs a store that can sign URLs: set TAILRACE_EXPORTS to "
             "az://container/prefix, with an account key or an identity (a shared access signature cannot sign "
-            "another), or TAILRACE_DOWNLOAD_MODE=stream."
+            "another one), or set TAILRACE_DOWNLOAD_MODE=stream."
         )
     return urls
 
 
-def _read(setting: str, reader: Callable[[_GivenT], _ReadT], given: _GivenT) -> _ReadT:
+def _parse(setting: str, parse: Callable[[_ValueT], _ParsedT], value: _ValueT) -> _ParsedT:
     try:
-        return reader(given)
+        return parse(value)
     except (OSError, ValueError) as error:
         raise MissingSetting(f"{setting} cannot be read: {error}.") from error
 
@@ -132,14 +132,14 @@ def _read(setting: str, reader: Callable[[_GivenT], _ReadT], given: _GivenT) -> 
 def _authenticator(auth: AuthSettings) -> Authenticator:
     if not auth.configured:
         raise MissingSetting(
-            "Nobody could sign in: set TAILRACE_API_KEYS (key=team), TAILRACE_API_KEYS_FILE, TAILRACE_JWT_SECRET or "
-            "TAILRACE_JWKS_URL. `tailrace keys new` makes a key."
+            "No authentication is configured; set TAILRACE_API_KEYS (key=team), TAILRACE_API_KEYS_FILE, "
+            "TAILRACE_JWT_SECRET or TAILRACE_JWKS_URL. `tailrace keys new` makes a key."
         )
     keys: list[KnownKeys] = []
     if auth.api_keys:
-        keys.append(_read("TAILRACE_API_KEYS", parse_api_keys, auth.api_keys))
+        keys.append(_parse("TAILRACE_API_KEYS", parse_api_keys, auth.api_keys))
     if auth.api_keys_file is not None:
-        keys.append(_read("TAILRACE_API_KEYS_FILE", KeyFile, auth.api_keys_file))
+        keys.append(_parse("TAILRACE_API_KEYS_FILE", KeyFile, auth.api_keys_file))
     if auth.unbound is not None:
         raise MissingSetting(f"{auth.unbound}.")
     tokens = None
@@ -159,8 +159,8 @@ def _authenticator(auth: AuthSettings) -> Authenticator:
 def _signer(server: ServerSettings, signing: SigningSettings) -> UrlSigner:
     if not signing.signing_keys:
         raise MissingSetting(
-            "No URL could be signed: set TAILRACE_SIGNING_KEYS (kid=secret, 32 bytes or more). "
+            "No signing key is configured; set TAILRACE_SIGNING_KEYS (kid=secret, 32 bytes or more). "
             "`tailrace keys new` makes one."
         )
-    keys = _read("TAILRACE_SIGNING_KEYS", parse_signing_keys, signing.signing_keys)
+    keys = _parse("TAILRACE_SIGNING_KEYS", parse_signing_keys, signing.signing_keys)
     return UrlSigner(keys, base_url=server.public_url, longest_ttl=signing.url_ttl, formats=FORMATS)

@@ -1,4 +1,4 @@
-"""What is set of places, the queue and the deadline is what holds for the exports of a service."""
+"""The settings of slots, queue and timeouts apply to the exports of a service."""
 
 import asyncio
 import threading
@@ -21,7 +21,7 @@ from web.settings import AdmissionSettings
 
 
 class House:
-    """A service whose exports go on until they are let go, and hear of a cancel only then."""
+    """A service whose exports run until they are released, and notice a cancellation only then."""
 
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch, admission: AdmissionSettings) -> None:
         exporter = SimpleNamespace(export=self._export, exports=None, results=SimpleNamespace(store=None))
@@ -55,13 +55,15 @@ class House:
         return "made"
 
 
-def test_as_many_run_and_wait_and_for_as_long_as_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exports_run_and_wait_within_the_limits_of_the_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def work() -> None:
         house = House(
             tmp_path,
             monkeypatch,
             AdmissionSettings(
-                max_concurrent_exports=2, export_queue_size=2, export_timeout_seconds=9, queue_timeout_seconds=9
+                max_concurrent_exports=2, export_queue_size=2, export_timeout_seconds=9, queue_timeout_seconds=11
             ),
         )
         asked = [[await house.ask(team) for _ in range(3)] for team in ("acme", "rival")]
@@ -72,8 +74,10 @@ def test_as_many_run_and_wait_and_for_as_long_as_is_set(tmp_path: Path, monkeypa
         for runs, waits, _ in asked:
             assert (runs.cancel.cancelled, waits.task.done()) == (False, False)
         await pass_time(1)
+        for runs, waits, _ in asked:
+            assert (runs.cancel.cancelled, waits.task.done()) == (True, False)
+        await pass_time(2)
         for number, (runs, waits, _) in enumerate(asked):
-            assert runs.cancel.cancelled
             assert isinstance(waits.task.exception(), Busy)
             house.end(3 * number)
             with pytest.raises(LimitExceeded, match="9 s"):
@@ -82,7 +86,7 @@ def test_as_many_run_and_wait_and_for_as_long_as_is_set(tmp_path: Path, monkeypa
     run_still(work())
 
 
-def test_waiting_does_not_count_to_the_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_does_not_count_towards_the_export_timeout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def work() -> None:
         house = House(tmp_path, monkeypatch, AdmissionSettings(max_concurrent_exports=1, export_timeout_seconds=9))
         first, second = await house.ask("acme"), await house.ask("acme")
