@@ -55,9 +55,7 @@ class House:
         return "made"
 
 
-def test_exports_run_and_wait_within_the_limits_of_the_settings(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_exports_run_and_wait_within_the_set_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def work() -> None:
         house = House(
             tmp_path,
