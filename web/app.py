@@ -36,6 +36,7 @@ from web.auth.errors import Denied, Forbidden
 from web.container import Services, make_services
 from web.http.download_headers import EXPOSED_HEADERS
 from web.http.framing import UnambiguousFraming
+from web.http.unread_body import DrainUnreadBody
 from web.jobs.admission import Busy
 from web.openapi import openapi, openapi_30
 from web.pages.docs import docs
@@ -115,6 +116,7 @@ def create_app_with(services: Services) -> Starlette:
             Middleware(RequestIds),
             Middleware(Watch),
             Middleware(UnambiguousFraming),
+            Middleware(DrainUnreadBody),
             Middleware(
                 CORSMiddleware,
                 allow_origins=["*"],

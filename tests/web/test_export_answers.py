@@ -192,6 +192,7 @@ def test_a_query_that_is_too_long_is_414(people: Server) -> None:
 
 
 def test_a_body_that_is_too_long_is_413(people: Server) -> None:
+    """The client closes the connection afterwards, and is still sending when the response comes."""
     answer = people.request(EXPORT, "POST", {"x-api-key": KEY}, b" " * (9 * 1024 * 1024))
     assert (answer.status, answer.json()["code"]) == (413, "too_large")
 
