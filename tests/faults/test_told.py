@@ -39,9 +39,9 @@ ELSEWHERE = (
     (
         "a client disconnects during a download",
         Told("-", "the file; no open file"),
-        "test_a_client_that_hangs_up_leaves_nothing_behind",
+        "test_a_client_that_disconnects_leaves_no_open_file",
     ),
-    ("a download is interrupted", Told("it resumes", "the file"), "test_curl_resumes_what_was_cut"),
+    ("a download is interrupted", Told("it resumes", "the file"), "test_curl_resumes_an_interrupted_download"),
     (
         "the process of an asynchronous export dies",
         Told("`failed`, `interrupted`", "no file"),

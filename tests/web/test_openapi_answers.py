@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of answers is what the running service does."""
+"""The responses of the running service are those of the OpenAPI document."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ Json = dict[str, Any]
 
 
 def found(document: Json, node: Json) -> Json:
-    """The component that a node refers to, or the node."""
+    """Resolve a node that may be a reference."""
     if "$ref" not in node:
         return node
     kind, name = node["$ref"].split("/")[2:]
@@ -68,14 +68,14 @@ def test_errors_have_the_documented_shape(name: str) -> None:
 
 
 @pytest.mark.parametrize("seconds", [7, 3600])
-def test_a_full_house_says_when_to_come_back(seconds: int) -> None:
+def test_a_503_says_when_to_retry(seconds: int) -> None:
     answer = answered(Busy(seconds))
     assert answer.headers["retry-after"] == str(seconds)
     assert f" {seconds} s" in json.loads(bytes(answer.body))["message"]
 
 
 def check(document: Json, method: str, path: str, answer: Answer) -> None:
-    """Hold an answer against the document: status, headers, type and body."""
+    """Check an answer against the document: status, headers, type and body."""
     if path != FILE:
         assert answer.headers["cache-control"] == "no-store"
     responses = document["paths"][path][method]["responses"]
@@ -148,7 +148,7 @@ def served(people: Server) -> Json:
 
 
 @pytest.mark.parametrize("name", ASKED)
-def test_the_service_answers_as_documented(people: Server, served: Json, name: str) -> None:
+def test_responses_are_as_documented(people: Server, served: Json, name: str) -> None:
     method, path, query, headers, body, status = ASKED[name]
     export_id = people.export("people").json()["exportId"]
     there = path.replace("{workflowId}", "people").replace("{exportId}", export_id)

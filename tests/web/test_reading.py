@@ -1,4 +1,4 @@
-"""Looking at rows over HTTP: pages are what the export holds, facts are what plain Python counts."""
+"""Reading rows over HTTP: pages equal the export, and statistics equal those of plain Python."""
 
 import json
 import urllib.parse
@@ -53,7 +53,7 @@ def test_pages_together_are_the_export(people_on: Server, name: str, limit: int)
     assert page == -(-len(exported) // limit) + 1
 
 
-def test_a_page_says_of_what_it_is(people_on: Server) -> None:
+def test_a_page_describes_its_run_and_position(people_on: Server) -> None:
     answer = get(people_on, "/people/data").json()
     assert (answer["workflowId"], answer["runId"], answer["executedAt"]) == ("people", "r1", EXECUTED_AT)
     assert answer["data"] == ROWS
@@ -65,7 +65,7 @@ def test_a_page_says_of_what_it_is(people_on: Server) -> None:
     assert [member["name"] for member in fields["home"]["members"]] == ["zip"]
 
 
-def test_a_page_as_csv_is_the_file_of_an_export(people_on: Server) -> None:
+def test_a_page_as_csv_equals_the_export(people_on: Server) -> None:
     answer = get(people_on, "/people/data", format="csv", sortBy="age")
     assert answer.body == people_on.download("people", format="csv", sortBy="age")
     assert (answer.headers["x-total-count"], answer.headers["x-total-pages"]) == ("3", "1")
@@ -94,7 +94,7 @@ WRONG: dict[str, tuple[str, Json, str, str]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_is_wrong_is_named_with_its_remedy(people: Server, name: str) -> None:
+def test_errors_name_the_parameter_and_the_remedy(people: Server, name: str) -> None:
     path, parameters, parameter, reason = WRONG[name]
     answer = get(people, path, **parameters)
     assert answer.status == 400
@@ -102,7 +102,7 @@ def test_what_is_wrong_is_named_with_its_remedy(people: Server, name: str) -> No
     assert reason in answer.json()["message"]
 
 
-def test_the_facts_of_columns(people_on: Server) -> None:
+def test_statistics_of_columns(people_on: Server) -> None:
     facts = {field: get(people_on, "/people/data/column", field=field).json() for field in (*ROWS[0], "home.zip")}
     nulls = {field: facts[field]["nullCount"] for field in facts}
     assert nulls == {"name": 0, "age": 1, "city": 1, "tags": 1, "home": 1, "home.zip": 2}
@@ -127,7 +127,7 @@ def test_a_workflow_and_its_runs(people_on: Server) -> None:
     assert (unfinished["latestRunId"], unfinished["schema"], unfinished["runCount"]) == (None, [], 1)
 
 
-def test_workflows_come_in_pages(people_on: Server) -> None:
+def test_workflows_are_paged(people_on: Server) -> None:
     pages = [get(people_on, "", page=page, limit=1).json() for page in (1, 2, 3)]
     assert [[row["workflowId"] for row in page["workflows"]] for page in pages] == [["people"], ["unfinished"], []]
     assert pages[0]["pagination"] == {"totalCount": 2, "page": 1, "totalPages": 2, "limit": 1}
@@ -162,7 +162,7 @@ WRONG_SQL: dict[str, tuple[Json, str, str]] = {
 
 
 @pytest.mark.parametrize("name", WRONG_SQL)
-def test_sql_that_cannot_be_asked(people: Server, name: str) -> None:
+def test_invalid_sql_requests_are_refused(people: Server, name: str) -> None:
     body, parameter, reason = WRONG_SQL[name]
     answer = post(people, **body)
     assert answer.status == 400, answer.body
@@ -171,7 +171,7 @@ def test_sql_that_cannot_be_asked(people: Server, name: str) -> None:
     assert str(people.folder) not in answer.body.decode()
 
 
-def test_a_statement_that_is_not_allowed_has_its_code(people: Server) -> None:
+def test_a_forbidden_statement_has_its_own_error_code(people: Server) -> None:
     for sql in ("FROM query('SELECT 1')", "FROM 'x.csv'", "SELECT 1; SELECT 2", "SELEC 1", "SELECT nme FROM data"):
         answer = post(people, sql=sql)
         assert (answer.status, answer.json()["code"], answer.json()["details"]) == (
@@ -179,7 +179,7 @@ def test_a_statement_that_is_not_allowed_has_its_code(people: Server) -> None:
         )  # fmt: skip
 
 
-def test_a_query_has_its_time(people: Server, tmp_path: Any) -> None:
+def test_a_query_is_cancelled_after_its_timeout(people: Server, tmp_path: Any) -> None:
     with Server(
         (f"{people.environment['TAILRACE_RESULTS']}/..", {}), tmp_path, TAILRACE_QUERY_TIMEOUT_SECONDS="10"
     ) as server:
@@ -189,7 +189,7 @@ def test_a_query_has_its_time(people: Server, tmp_path: Any) -> None:
         assert post(server, sql="SELECT 2 AS two").json()["rows"] == [{"two": 2}]
 
 
-def test_sql_can_be_turned_off(people: Server, tmp_path: Any) -> None:
+def test_sql_can_be_disabled(people: Server, tmp_path: Any) -> None:
     with Server((f"{people.environment['TAILRACE_RESULTS']}/..", {}), tmp_path, TAILRACE_USER_SQL="off") as server:
         answer = post(server, sql="SELECT 1")
         assert (answer.status, answer.json()["message"][:23]) == (400, "SQL is disabled on this")
