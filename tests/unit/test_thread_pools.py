@@ -1,4 +1,4 @@
-"""Whatever hangs, in any number: there is a thread left for everyone else."""
+"""However much work of one kind hangs, there are threads for everything else."""
 
 import asyncio
 import threading
@@ -27,11 +27,11 @@ from web.jobs.query_jobs import Queries
 from web.settings import AdmissionSettings, QuerySettings
 
 HANGING = 50
-"""More than a pool has threads."""
+"""More than the threads of a pool."""
 
 
 class Hanging:
-    """Work that hangs until it is let go."""
+    """Work that hangs until it is released."""
 
     def __init__(self) -> None:
         self._go_on = threading.Event()
@@ -42,7 +42,7 @@ class Hanging:
         assert self._go_on.wait(60)
 
     def wait_for(self, number: int) -> None:
-        """Wait until so many hang."""
+        """Wait until ``number`` calls hang."""
         for _ in range(number):
             assert self._began.acquire(timeout=10)
 
@@ -93,7 +93,7 @@ KINDS: dict[str, tuple[Callable[[Hanging], list[Awaitable[object]]], int]] = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_hangs_takes_no_thread_of_the_others(kind: str) -> None:
+def test_hanging_work_of_one_kind_leaves_threads_for_the_others(kind: str) -> None:
     async def work() -> None:
         make, number = KINDS[kind]
         hanging = Hanging()
@@ -109,7 +109,7 @@ def test_what_hangs_takes_no_thread_of_the_others(kind: str) -> None:
     asyncio.run(work())
 
 
-def test_what_hangs_keeps_nobody_from_the_check_of_a_key() -> None:
+def test_hanging_work_does_not_prevent_authentication() -> None:
     async def work() -> None:
         hanging = Hanging()
         known = Authenticator([parse_api_keys("a-key=acme")], None)
