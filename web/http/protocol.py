@@ -33,7 +33,7 @@ _UNREAD_BODY_SECONDS = 10
 _REFUSALS = {
     400: (
         "invalid_request",
-        "The request is not well-formed HTTP/1.1 (RFC 9112).",
+        "The request is not well-formed HTTP/1.1; see RFC 9112.",
     ),
     408: (
         "request_timeout",
