@@ -23,7 +23,7 @@ async def column(request: Request) -> Response:
         raise InvalidRequest("field must be the name of a column, or a dotted path into an object.", parameter="field")
     export_request = make_request(request.path_params["workflow_id"], values)
     plan = await services.plan(export_request, principal.team)
-    facts = await services.queries.run(
+    statistics = await services.queries.run(
         principal.team,
         partial(wait_for_disconnect, request),
         lambda cancel: read_column(
@@ -31,5 +31,5 @@ async def column(request: Request) -> Response:
         ),
     )
     note(request.scope, run=plan.run.run_id)
-    body = ColumnAnswer.of(plan.run, facts).encode()
+    body = ColumnAnswer.of(plan.run, statistics).encode()
     return Response(body, media_type="application/json", headers={"cache-control": "no-store"})

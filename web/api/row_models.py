@@ -169,21 +169,21 @@ class ColumnAnswer(_Answer):
     top_values: list[TopValueAnswer] = Field(description="For text and booleans")
 
     @classmethod
-    def of(cls, run: Run, facts: ColumnFacts) -> "ColumnAnswer":
+    def of(cls, run: Run, statistics: ColumnFacts) -> "ColumnAnswer":
         """Make the response from statistics."""
         return cls(
             workflow_id=run.workflow_id,
             run_id=run.run_id,
-            field=facts.column.path,
-            type=facts.column.data_type,
-            row_count=facts.rows,
-            null_count=facts.nulls,
-            distinct_count=facts.distinct,
-            distinct_exact=facts.exact,
-            minimum=facts.minimum,
-            maximum=facts.maximum,
-            histogram=[BinAnswer.model_validate(one) for one in facts.bins],
-            top_values=[TopValueAnswer.model_validate(one) for one in facts.top],
+            field=statistics.column.path,
+            type=statistics.column.data_type,
+            row_count=statistics.rows,
+            null_count=statistics.nulls,
+            distinct_count=statistics.distinct,
+            distinct_exact=statistics.exact,
+            minimum=statistics.minimum,
+            maximum=statistics.maximum,
+            histogram=[BinAnswer.model_validate(one) for one in statistics.bins],
+            top_values=[TopValueAnswer.model_validate(one) for one in statistics.top],
         )
 
 

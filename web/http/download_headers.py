@@ -34,7 +34,7 @@ def store_etag(file: ExportFile) -> str:
 
 
 def content_headers(file: ExportFile) -> dict[str, str]:
-    """Return the type, name and caching of a file; a store that sends it can be told to send these too."""
+    """Return the type, name and caching of a file; a store that sends it can be made to send these, too."""
     # The grammar of ids allows no character that needs quoting, so both forms of the name are the same text.
     name = f"{file.info.key.partition('/')[0]}-{file.run_id}.{file.format.extension}"
     return {

@@ -47,7 +47,7 @@ _REFUSALS = {
 
 @dataclass(slots=True)
 class _BodyWait:
-    """How long the service has waited for the body of one request, in seconds, not counting pauses of its own."""
+    """How long the service has waited for the body of one request, in seconds, without pauses of its own reading."""
 
     request: RequestResponseCycle
     first: int

@@ -77,11 +77,11 @@ def errors_without_body(*statuses: int) -> dict[str, Json]:
 
 def file_responses(*, head: bool) -> dict[str, Json]:
     """Describe the responses of a download except errors."""
-    whole = answer("The file", *_BODY_HEADERS)
+    file = answer("The file", *_BODY_HEADERS)
     if not head:
-        whole["content"] = {row.content_type: _media(row.name) for row in FORMATS.values()}
+        file["content"] = {row.content_type: _media(row.name) for row in FORMATS.values()}
     found = {
-        "200": whole,
+        "200": file,
         "302": answer("Redirect to the file in the store, if so configured", "Location", *_FILE_HEADERS),
         "304": answer("The caller has this version already", *_VERSION_HEADERS),
         "412": answer("The file is not the version that the caller requires", *_VERSION_HEADERS),

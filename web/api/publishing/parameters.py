@@ -160,7 +160,7 @@ def _character(texts: Mapping[str, str], name: str, default: str | None) -> str 
 def _skipped(texts: Mapping[str, str], default: int) -> int:
     text = texts.get("skipLines", str(default))
     if not re.fullmatch("[0-9]{1,9}", text, re.ASCII):
-        raise InvalidRequest("skipLines must be a whole number from 0.", parameter="skipLines")
+        raise InvalidRequest("skipLines must be an integer, 0 or more.", parameter="skipLines")
     return int(text)
 
 
