@@ -12,7 +12,7 @@ COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --gen
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-long lint format sql azurite azurite-install locks clean screenshots bench bench-quick \
+.PHONY: help install run test test-long tables lint format sql azurite azurite-install locks clean screenshots bench bench-quick \
 	bench-lock bench-clean types audit cluster test-cluster test-cluster-quick bench-cluster cluster-clean
 
 help: ## Say what there is
@@ -58,7 +58,7 @@ format: install ## Lay the code out
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-screenshots: install ## Make the README's pictures anew (needs Chromium)
+screenshots: install ## Make the pictures of README.md anew (needs Chromium)
 	$(BIN)/python -m tests.helpers.screenshots
 
 # --- bench: the peers have an environment of their own, .venv-bench/ ---
@@ -121,6 +121,9 @@ azurite: install azurite-install ## Serve the demo against a local Azurite inste
 
 sql: install ## Ask SQL of what is published, at a prompt (the duckdb program if there is one)
 	@$(BIN)/tailrace sql --cli
+
+tables: install ## Write the tables of settings and operators into the documents anew
+	$(BIN)/python -m tests.helpers.document_tables
 
 locks: ## Write the hashed requirement locks anew (needs uv)
 	$(COMPILE) -o requirements.lock

@@ -22,21 +22,21 @@ from engine.errors import EngineError
 from engine.execute.session import SPARES
 from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
 from web.api.column import column
-from web.api.delete import delete_run, delete_workflow
-from web.api.download import EXPOSED_HEADERS, download
-from web.api.export import export
-from web.api.export_status import status
+from web.api.errors import answer_error
+from web.api.exports.download import EXPOSED_HEADERS, download
+from web.api.exports.export import export
+from web.api.exports.status import status
 from web.api.health import health, ready
-from web.api.publish import publish
+from web.api.publishing.delete import delete_run, delete_workflow
+from web.api.publishing.publish import publish
 from web.api.query import query
 from web.api.rows import rows
 from web.api.workflows import workflow, workflows
 from web.auth.errors import Denied, Forbidden
 from web.container import Services, make_services
-from web.http.errors import answer_error
 from web.http.framing import UnambiguousFraming
 from web.jobs.admission import Busy
-from web.openapi import openapi, openapi_older
+from web.openapi import openapi, openapi_30
 from web.pages.docs import docs
 from web.pages.explorer import asset, explorer
 from web.settings import (
@@ -105,7 +105,7 @@ def create_app_with(services: Services) -> Starlette:
             _route("/readyz", ready, "GET", "HEAD"),
             _route("/metrics", metrics, "GET", "HEAD"),
             _route("/openapi.json", openapi, "GET", "HEAD"),
-            _route("/openapi-3.0.json", openapi_older, "GET", "HEAD"),
+            _route("/openapi-3.0.json", openapi_30, "GET", "HEAD"),
             _route("/", explorer, "GET", "HEAD"),
             _route("/assets/{name}", asset, "GET", "HEAD"),
             _route("/docs", docs, "GET", "HEAD"),

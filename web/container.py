@@ -89,9 +89,9 @@ def make_services(
         storage, duckdb, runner, keep=signing.url_ttl * 1.25, team_limit_bytes=housekeeping.team_limit_bytes
     )
     places = Admission(
-        at_once=admission.exports_at_once,
-        queue_length=admission.queue_length,
-        longest_wait_seconds=admission.deadline_seconds,
+        at_once=admission.max_concurrent_exports,
+        queue_length=admission.export_queue_size,
+        longest_wait_seconds=admission.queue_timeout_seconds,
     )
     tickets = Tickets(exporter.exports)
     return Services(
@@ -102,7 +102,7 @@ def make_services(
         jobs=ExportJobs(exporter, tickets, places, admission),
         tickets=tickets,
         queries=Queries(query, duckdb),
-        grace_seconds=admission.grace_seconds,
+        grace_seconds=admission.shutdown_grace_seconds,
         publishing=PublishJobs(exporter.results, publish or PublishSettings(), duckdb),
         read_urls=_read_urls(signing, exporter.exports),
         sweeping=Sweeping(exporter, duckdb, housekeeping.sweep_seconds),
@@ -110,14 +110,14 @@ def make_services(
 
 
 def _read_urls(signing: SigningSettings, exports: ObjectStore) -> ReadUrls | None:
-    if signing.downloads == "stream":
+    if signing.download_mode == "stream":
         return None
     urls = exports.read_urls()
     if urls is None:
         raise MissingSetting(
-            "TAILRACE_DOWNLOADS=redirect needs exports that have URLs of their own: set TAILRACE_EXPORTS to "
+            "TAILRACE_DOWNLOAD_MODE=redirect needs exports that have URLs of their own: set TAILRACE_EXPORTS to "
             "az://container/prefix, with an account key or an identity (a shared access signature cannot sign "
-            "another), or TAILRACE_DOWNLOADS=stream."
+            "another), or TAILRACE_DOWNLOAD_MODE=stream."
         )
     return urls
 

@@ -40,7 +40,7 @@ def make_runner(
         exports,
         storage,
         duckdb,
-        tasks_at_once=settings.runner_tasks_at_once,
+        tasks_at_once=settings.ray_max_tasks,
     )
     return SizedRunner(local, driven, settings.runner_min_bytes)
 

@@ -179,7 +179,7 @@ def test_the_snippets_and_the_link_open_the_file(
 
 
 def test_a_queued_export_shows_its_position_and_can_be_cancelled(browser: Any, tmp_path: Path) -> None:
-    settings = {"TAILRACE_EXPORTS_AT_ONCE": "1", "TAILRACE_THREADS": "1"}
+    settings = {"TAILRACE_MAX_CONCURRENT_EXPORTS": "1", "TAILRACE_THREADS": "1"}
     with Server((str(tmp_path / "store"), {}), tmp_path, **settings) as server:
         frame = pl.select(n=pl.int_range(1_000_000)).with_columns(word=(pl.col("n") * 7919 % 1_000_003).cast(pl.String))
         frame.write_parquet(tmp_path / "large.parquet")

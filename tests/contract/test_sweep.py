@@ -19,7 +19,7 @@ from engine.exports.status import Tickets
 from engine.exports.sweep import FORGOTTEN, LINGER, Sweeper, Swept
 from engine.stores import DirectoryStore, ObjectStore
 from tests.helpers.engine import Engine, entry
-from web.cli.command_group import commands
+from web.cli.terminal.command_group import commands
 
 TTL = timedelta(hours=2)
 

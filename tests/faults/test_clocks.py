@@ -72,21 +72,21 @@ def _while_it_runs(server: AlteredServer, by: timedelta) -> None:
 
 
 JUMPS: dict[str, tuple[Callable[[AlteredServer, dict[str, Any]], None], Told]] = {
-    "the clock goes forward beyond a URL's time": (
+    "the clock jumps forward, beyond a URL's expiry": (
         _forward_beyond,
         Told("401 `url_expired`; another URL when asked", WHOLE),
     ),
-    "the clock goes forward within a URL's time": (_forward_within, Told("the file", WHOLE)),
-    "the clock goes back by half a minute": (_back_within, Told("the file", WHOLE)),
-    "the clock goes back by more than a minute": (
+    "the clock jumps forward, before a URL's expiry": (_forward_within, Told("the file", WHOLE)),
+    "the clock jumps back by half a minute": (_back_within, Told("the file", WHOLE)),
+    "the clock jumps back by more than a minute": (
         _back_beyond,
         Told("401 until the clock is right; another URL when asked", WHOLE),
     ),
-    "the clock goes forward by a day while an export runs": (
+    "the clock jumps forward by a day while an export runs": (
         lambda server, _: _while_it_runs(server, timedelta(days=1)),
-        Told("`interrupted` for a second at most, then the answer", WHOLE),
+        Told("`interrupted` for at most a second, then the answer", WHOLE),
     ),
-    "the clock goes back by a day while an export runs": (
+    "the clock jumps back by a day while an export runs": (
         lambda server, _: _while_it_runs(server, -timedelta(days=1)),
         Told("the answer", WHOLE),
     ),

@@ -104,10 +104,13 @@ FULL: dict[str, tuple[Callable[[Path, Path, Path], None], Told]] = {
         _exports,
         Told("503 `store_unavailable`", "the older files; the next export works"),
     ),
-    "the disk under the results is full": (_results, Told("the publisher is told", "the runs before; the next works")),
+    "the disk under the results is full": (
+        _results,
+        Told("the publisher gets the error", "the earlier runs; the next publish works"),
+    ),
     "the disk under a publisher's temporary files is full": (
         _temporary,
-        Told("the publisher is told", "nothing; the same works when there is room"),
+        Told("the publisher gets the error", "nothing; the same publish works once there is space"),
     ),
 }
 TOLD = {name: told for name, (_, told) in FULL.items()}

@@ -93,7 +93,7 @@ def _delete_in_the_queue(house: House, number: int) -> None:
 
 
 def _deadline(house: House, number: int) -> None:
-    house.restart(TAILRACE_DEADLINE_SECONDS="1")
+    house.restart(TAILRACE_EXPORT_TIMEOUT_SECONDS="1")
     asked = house.ask(number)
     house.server.wait_until_halted()
     time.sleep(1.2)
@@ -101,18 +101,18 @@ def _deadline(house: House, number: int) -> None:
     answer = asked.answer()
     assert (answer.status, answer.json()["code"]) == (400, "limit_exceeded")
     assert "1 s" in answer.json()["message"]
-    house.restart(TAILRACE_DEADLINE_SECONDS="60")
+    house.restart(TAILRACE_EXPORT_TIMEOUT_SECONDS="60")
 
 
 def _terminated(house: House, number: int, grace_seconds: str) -> Answer:
-    house.restart(TAILRACE_GRACE_SECONDS=grace_seconds)
+    house.restart(TAILRACE_SHUTDOWN_GRACE_SECONDS=grace_seconds)
     asked = house.ask(number)
     house.server.wait_until_halted()
     os.kill(house.server.pid, signal.SIGTERM)
     time.sleep(_NOTICED_SECONDS)
     house.server.go_on()
     answer = asked.answer()
-    house.restart(TAILRACE_GRACE_SECONDS="20")
+    house.restart(TAILRACE_SHUTDOWN_GRACE_SECONDS="20")
     return answer
 
 
@@ -128,13 +128,13 @@ def _stop_within_the_grace(house: House, number: int) -> None:
 
 def _terminated_later(house: House, number: int, grace_seconds: str) -> Answer:
     """What another replica tells of an asynchronous export whose process is stopped, and the ticket too."""
-    house.restart(TAILRACE_GRACE_SECONDS=grace_seconds)
+    house.restart(TAILRACE_SHUTDOWN_GRACE_SECONDS=grace_seconds)
     location = _later(house, number)
     house.server.wait_until_halted()
     os.kill(house.server.pid, signal.SIGTERM)
     time.sleep(_NOTICED_SECONDS)
     house.server.go_on()
-    house.restart(TAILRACE_GRACE_SECONDS="20")
+    house.restart(TAILRACE_SHUTDOWN_GRACE_SECONDS="20")
     return house.other.request(location.removeprefix(house.server.base), headers={"x-api-key": KEY})
 
 
@@ -161,24 +161,26 @@ def _other_commits_first(house: House, number: int) -> None:
 
 
 ENDS = {
-    "the client goes away while blocks are staged": End(_leave, Told("-", NEXT)),
-    "the client goes away at the commit": End(_leave, Told("-", WHOLE), UNCOMMITTED, whole=True),
+    "the client disconnects while blocks are staged": End(_leave, Told("-", NEXT)),
+    "the client disconnects at the commit": End(_leave, Told("-", WHOLE), UNCOMMITTED, whole=True),
     "DELETE while blocks are staged": End(_delete, Told("`cancelled`", NEXT)),
     "DELETE at another replica": End(_delete_elsewhere, Told("`cancelled`", NEXT)),
     "DELETE in the queue": End(
         _delete_in_the_queue, Told("`cancelled`", "the file ahead of it; the next export works")
     ),
     "the deadline passes": End(_deadline, Told("400 `limit_exceeded`", NEXT)),
-    "SIGTERM, and the grace is over": End(_stop_without_grace, Told("503 `cancelled`", NEXT)),
-    "SIGTERM within the grace": End(_stop_within_the_grace, Told("the answer", WHOLE), whole=True),
-    "SIGTERM of an asynchronous export, and the grace is over": End(
+    "SIGTERM, and the grace period ends": End(_stop_without_grace, Told("503 `cancelled`", NEXT)),
+    "SIGTERM, and it finishes within the grace period": End(
+        _stop_within_the_grace, Told("the answer", WHOLE), whole=True
+    ),
+    "SIGTERM during an asynchronous export, and the grace period ends": End(
         _stop_later_without_grace, Told("`cancelled`, at any replica", NEXT)
     ),
-    "SIGTERM of an asynchronous export within the grace": End(
+    "SIGTERM during an asynchronous export that finishes within the grace period": End(
         _stop_later_within_the_grace, Told("the answer, at any replica", WHOLE), whole=True
     ),
     "another replica commits the same export first": End(
-        _other_commits_first, Told("both the same answer", "one file"), UNCOMMITTED, whole=True
+        _other_commits_first, Told("both get the same answer", "one file"), UNCOMMITTED, whole=True
     ),
 }
 TOLD = {name: end.told for name, end in ENDS.items()}

@@ -17,7 +17,7 @@ from tests.faults.told import NEXT, WHOLE, Told
 from tests.helpers.altered import BEGUN, COMMITTED, READ, STAGED, UNCOMMITTED
 from tests.helpers.server import KEY
 
-_BROKEN = "a connection that ends"
+_BROKEN = "the connection closes"
 _SWEPT = "no object; a sweep removes its temporary files; the next export works"
 
 KILLS = {
@@ -30,7 +30,10 @@ KILLS = {
         UNCOMMITTED,
         Told(_BROKEN, "the other's file; a sweep removes the temporary files"),
     ),
-    "SIGKILL after the commit, before the answer": (COMMITTED, Told(_BROKEN, f"{WHOLE}, which answers the next")),
+    "SIGKILL after the commit, before the answer": (
+        COMMITTED,
+        Told(_BROKEN, f"{WHOLE}, which answers the next request"),
+    ),
 }
 TOLD = {name: told for name, (_, told) in KILLS.items()}
 

@@ -69,7 +69,7 @@ DAMAGES: dict[str, Callable[[ObjectStore, Part], object]] = {
     "has another footer": lambda store, part: _replace(store, part, _changed(store.read(part.key), FOOTER)),
     "has another page": lambda store, part: _replace(store, part, _changed(store.read(part.key), part.bytes // 2)),
     "is replaced by one of another schema": _other_schema,
-    "is written anew, byte for byte": lambda store, part: _replace(store, part, store.read(part.key)),
+    "is rewritten with the same bytes": lambda store, part: _replace(store, part, store.read(part.key)),
 }
 
 
@@ -117,10 +117,10 @@ def test_a_damaged_run_is_told(engine: Engine, monkeypatch: pytest.MonkeyPatch, 
     assert engine.export(format_name, run="again").rows == ROWS
 
 
-_UNTOLD = Told("an error, or other values: Parquet has no sum that is checked", "`tailrace verify` names the part")
+_UNTOLD = Told("an error, or other values: Parquet has no checksum that is checked", "`tailrace verify` names the part")
 ROTTEN = {
-    "the footer of a part rots on the disk, size and time kept": _UNTOLD,
-    "a page of a part rots on the disk, size and time kept": _UNTOLD,
+    "a bit of a part's footer changes on the disk, size and time unchanged": _UNTOLD,
+    "a bit of a part's page changes on the disk, size and time unchanged": _UNTOLD,
 }
 _PLACES = 10
 

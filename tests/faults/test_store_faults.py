@@ -47,7 +47,7 @@ WRITING: dict[str, tuple[Fault, str]] = {
     "a block gets a 403": (Fault(BLOCK, "403 AuthenticationFailed"), REFUSED),
     "a block gets a 409": (Fault(BLOCK, "409 LeaseIdMissing"), REFUSED),
     "a block gets a 412": (Fault(BLOCK, "412 LeaseIdMissing"), REFUSED),
-    "the line is slow": (Fault(BLOCK, "slow"), HEALED),
+    "the connection is slow": (Fault(BLOCK, "slow"), HEALED),
     "the commit is reset once": (Fault(COMMIT, "reset", times=_ONCE), HEALED),
     "the answer to the commit is lost": (Fault(COMMIT, "lost", times=_ONCE), HEALED),
     "the commit is never answered": (Fault(COMMIT, "hole", times=_ONCE), HEALED),
@@ -55,9 +55,9 @@ WRITING: dict[str, tuple[Fault, str]] = {
     "every commit gets a 503": (Fault(COMMIT, "503 ServerBusy"), REFUSED),
     "the commit gets a 403": (Fault(COMMIT, "403 AuthenticationFailed"), REFUSED),
     "every commit is reset": (Fault(COMMIT, "reset"), REFUSED),
-    "the store is not there at all": (Fault(ANY, "reset"), REFUSED),
-    "a look at the object is reset once": (Fault(HEAD, "reset", times=_ONCE), HEALED),
-    "a look at the object gets a 403": (Fault(HEAD, "403 AuthenticationFailed"), REFUSED),
+    "the store cannot be reached": (Fault(ANY, "reset"), REFUSED),
+    "a HEAD request is reset once": (Fault(HEAD, "reset", times=_ONCE), HEALED),
+    "a HEAD request gets a 403": (Fault(HEAD, "403 AuthenticationFailed"), REFUSED),
 }
 """What goes wrong while a file is written, and what the caller sees."""
 
@@ -169,8 +169,8 @@ READING: dict[str, tuple[Fault, str]] = {
     "the answer to a read is lost": (Fault(READ, "lost", times=_ONCE), HEALED),
     "every read after the second gets a 500": (Fault(READ, "500 InternalError", first=2), REFUSED),
     "every read is reset": (Fault(READ, "reset"), REFUSED),
-    "a part was deleted": (Fault(READ, "404 BlobNotFound", first=2), REFUSED),
-    "a part was replaced": (Fault(READ, "412 ConditionNotMet", first=2), REFUSED),
+    "a part was deleted meanwhile": (Fault(READ, "404 BlobNotFound", first=2), REFUSED),
+    "a part was replaced meanwhile": (Fault(READ, "412 ConditionNotMet", first=2), REFUSED),
 }
 """What goes wrong while parts are read from Azure, and what the caller sees."""
 

@@ -17,8 +17,12 @@ KEPT = timedelta(hours=30)
 _MINUTE = timedelta(minutes=1)
 
 DOWNLOADS = {
-    "a sweep in a download, until an hour after its URL": (KEPT + LINGER - _MINUTE, False, Told("the file", WHOLE)),
-    "a sweep in a download, later than that": (
+    "a sweep during a download, up to an hour after its URL expired": (
+        KEPT + LINGER - _MINUTE,
+        False,
+        Told("the file", WHOLE),
+    ),
+    "a sweep during a download, later than that": (
         KEPT + LINGER + _MINUTE,
         True,
         Told("the file; one from Azure may end short of its Content-Length", NEXT),

@@ -1,4 +1,4 @@
-"""What the README tells of a fault."""
+"""The rows of tests/faults/README.md."""
 
 from dataclasses import dataclass
 

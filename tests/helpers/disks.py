@@ -20,7 +20,7 @@ def small_disk(parent: Path, megabytes: int = 8) -> Iterator[Path]:
     if mounted.returncode:
         reason = "a disk of its own needs the right to mount"
         if os.environ.get("CI") == "true":
-            # Rows of the README's table are held by such tests alone.
+            # Rows of tests/faults/README.md rest on such tests alone.
             pytest.fail(reason)
         pytest.skip(reason)
     try:

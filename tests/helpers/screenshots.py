@@ -1,4 +1,4 @@
-"""Pictures for the README: the page in a browser, and a few commands in a terminal. ``make screenshots`` runs it."""
+"""Pictures for README.md: the page in a browser, and a few commands in a terminal. ``make screenshots`` runs it."""
 
 import html
 import subprocess

@@ -111,8 +111,8 @@ def test_a_sort_that_spills_is_the_sort_in_memory(
 
 
 BEYOND: dict[str, dict[str, str]] = {
-    "a sort beyond its memory": {"memory_limit": "40MB", "spill_limit": "1GB"},
-    "a sort beyond its spill space": {"memory_limit": "180MB", "spill_limit": "1MB"},
+    "a sort exceeds its memory": {"memory_limit": "40MB", "spill_limit": "1GB"},
+    "a sort exceeds its spill space": {"memory_limit": "180MB", "spill_limit": "1MB"},
 }
 
 

@@ -1,4 +1,4 @@
-"""README's table of types is what a run of one cell of that type comes out as, in each format."""
+"""The table of types in engine/README.md is what a run of one cell of that type comes out as, in each format."""
 
 import io
 import json
@@ -18,7 +18,7 @@ from engine.catalog.types import FAMILIES
 from engine.errors import InvalidInput
 from tests.helpers.engine import Engine
 
-README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+README = (Path(__file__).parents[2] / "engine/README.md").read_text("utf-8")
 
 _MOMENT = datetime(2024, 1, 2, 10, 4, 5, 250_000, UTC)
 EXAMPLES: dict[str, pa.Array] = {
@@ -49,7 +49,7 @@ EXAMPLES: dict[str, pa.Array] = {
 
 
 def row(engine: Engine, name: str) -> str:
-    """The README's row for a type, from the files themselves."""
+    """The row of the table for a type, from the files themselves."""
     path = engine.write_parquet(pa.table({"n": [1], "x": EXAMPLES[name]}))
     if name == "INTERVAL":
         # Arrow does not write Parquet's intervals.
@@ -70,7 +70,7 @@ def row(engine: Engine, name: str) -> str:
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_the_readme_tells_what_becomes_of_a_type(tmp_path: Path, name: str) -> None:
+def test_the_table_shows_what_becomes_of_a_type(tmp_path: Path, name: str) -> None:
     assert row(Engine(tmp_path), name) in README.splitlines()
 
 

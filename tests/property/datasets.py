@@ -43,7 +43,7 @@ class Dataset:
 
     @property
     def row_ids(self) -> list[str]:
-        """The ids of the rows: the named field as text, or the row's number with 12 digits (README)."""
+        """The ids of the rows: the named field as text, or the row's number with 12 digits (engine/DECISIONS.md)."""
         if self.row_id is not None:
             return [str(row[self.row_id]) for row in self.rows]
         return [f"{number:012}" for number in range(len(self.rows))]

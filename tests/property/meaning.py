@@ -142,7 +142,7 @@ def _ordered_text(name: str, value: Any) -> Matcher:
 
     def holds(cell: Any) -> bool:
         mine = number(str(cell))
-        # Numeric text is compared as DOUBLE (README).
+        # Numeric text is compared as DOUBLE (engine/DECISIONS.md).
         return mine is not None and _holds(ORDERED[name], nearest(mine, "d"), point)
 
     return holds

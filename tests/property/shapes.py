@@ -160,7 +160,7 @@ class Place:
 
 
 def places(columns: dict[str, Shape]) -> dict[str, Place]:
-    """All that can be named; a name that has dots in it goes before a path (README: `Schema.find`)."""
+    """All that can be named; a name that has dots in it goes before a path (`Schema.find`)."""
     found: dict[str, Place] = {}
     level = [Place(name, shape, (name,)) for name, shape in columns.items()]
     while level:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from web.http.request_body import BodyMemory
+from web.api.request_body import BodyMemory
 from web.jobs.admission import Busy
 
 

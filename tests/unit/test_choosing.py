@@ -42,7 +42,7 @@ def test_limits_of_tasks_reach_whoever_drives_them(tmp_path: Path, monkeypatch: 
     found = []
     monkeypatch.setattr(size_router, "find_spec", lambda _: object())
     monkeypatch.setattr(client, "DrivenRunner", lambda *_, **options: found.append(options))
-    _made(tmp_path, RunnerSettings(runner="ray", ray_address="h:1", runner_tasks_at_once=7))
+    _made(tmp_path, RunnerSettings(runner="ray", ray_address="h:1", ray_max_tasks=7))
     assert found == [{"tasks_at_once": 7}]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from web.cli.doctor.settings import variable_of
+from web.environment import variable_of
 from web.settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]

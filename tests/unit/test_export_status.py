@@ -69,7 +69,7 @@ class Replica:
         self._loop = asyncio.get_running_loop()
         self._exports = iter(exports)
         self.tickets = Tickets(open_store(str(folder)))
-        settings = AdmissionSettings(exports_at_once=at_once, grace_seconds=grace_seconds)
+        settings = AdmissionSettings(max_concurrent_exports=at_once, shutdown_grace_seconds=grace_seconds)
         admission = Admission(at_once=at_once, queue_length=8, longest_wait_seconds=60)
         exporter = cast("Exporter", self)
         self.jobs = ExportJobs(exporter, self.tickets, admission, settings)

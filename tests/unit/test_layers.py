@@ -19,9 +19,11 @@ LAYERS = {
         "web.auth",
         "web.http",
         "web.telemetry",
+        "web.environment",
         "web.settings",
     ),
     "engine": (
+        "engine.python_api",
         "engine.bootstrap",
         "engine.query",
         "engine.publishing",
@@ -48,7 +50,7 @@ LIBRARIES = {
     "azure": ("engine/stores/azure/",),
     "duckdb": ("engine/",),
     "pyarrow": ("engine/",),
-    "fsspec": ("engine/execute/",),
+    "fsspec": ("engine/execute/", "engine/runners/"),
     "ray": ("engine/runners/ray/",),
 }
 """Where a library may be imported."""

@@ -22,7 +22,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 
 def make_queries(at_once: int = 1, seconds: int = 30) -> Queries:
     """For each that runs eight wait, half of them of one team."""
-    return Queries(QuerySettings(queries_at_once=at_once, query_seconds=seconds), DuckDBSettings())
+    return Queries(QuerySettings(max_concurrent_queries=at_once, query_timeout_seconds=seconds), DuckDBSettings())
 
 
 class Query:

@@ -1,57 +1,198 @@
-"""What the README and the example settings say is what the code says."""
+"""What the documents say is what the code says, and the commands that they show can be run."""
 
+import csv
+import json
+import os
 import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 
-from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings
+import pytest
 
 from engine.catalog.types import FAMILIES
-from engine.request.operators import OPERATORS
-from web.settings import SETTINGS
+from tests.helpers.azurite import free_port
+from tests.helpers.document_tables import ROOT, TABLES, Table, settings_rows
 
-ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
+MAX_WORDS = 2500
+_ADDRESS = "http://127.0.0.1:8000"
+_START_SECONDS = 120
 
 
-def _name(name: str, field: FieldInfo, settings: type[BaseSettings]) -> str:
-    if isinstance(field.validation_alias, str):
-        return field.validation_alias
-    return f"{settings.model_config.get('env_prefix', '')}{name}".upper()
-
-
-def _default(field: FieldInfo) -> str:
-    if field.default_factory is not None:
-        return "number of cores"
-    return "" if field.default in (None, "") else f"`{field.default}`"
-
-
-SETTING_ROWS = {
-    _name(name, field, settings): f"{_default(field)} | {field.description}"
-    for settings in SETTINGS
-    for name, field in settings.model_fields.items()
-}
-
-
-def _rows(section: str) -> list[str]:
-    """The rows of a section's table whose first cell is a name of the code."""
-    text = README.split(f"## {section}\n")[1].split("\n## ")[0]
-    return [line for line in text.splitlines() if line.startswith("| `")]
-
-
-def test_the_settings_table_is_the_code() -> None:
-    assert _rows("Settings") == [f"| `{name}` | {rest} |" for name, rest in SETTING_ROWS.items()]
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: f"{table.document} {table.header}")
+def test_tables_are_the_code(table: Table) -> None:
+    """After a change of settings or operators, run `make tables`."""
+    assert table.rows() == table.wanted()
 
 
 def test_the_example_settings_name_every_setting() -> None:
     example = (ROOT / ".env.example").read_text("utf-8")
-    assert re.findall(r"^#?([A-Z_]+)=", example, re.MULTILINE) == list(SETTING_ROWS)
-
-
-def test_the_operators_table_is_the_code() -> None:
-    wanted = [f"| `{row.name}` | {row.meaning} | {row.value.value} |" for row in OPERATORS.values()]
-    assert _rows("The request") == wanted
+    assert re.findall(r"^#?([A-Z_]+)=", example, re.MULTILINE) == list(settings_rows())
 
 
 def test_the_types_table_names_every_stored_type() -> None:
-    assert [row.split("`")[1] for row in _rows("Types")] == list(FAMILIES)
+    types = (ROOT / "engine/README.md").read_text("utf-8").split("\n## Types\n")[1]
+    assert re.findall(r"^\| `([A-Z ]+)`", types, re.MULTILINE) == list(FAMILIES)
+
+
+def test_a_newcomer_reads_it_in_ten_minutes() -> None:
+    assert len(README.split()) <= MAX_WORDS
+
+
+def documents() -> list[Path]:
+    """The Markdown files of the repository."""
+    hidden = (".github", ".container")
+    folders = [path for path in ROOT.iterdir() if path.is_dir() and (path.name in hidden or path.name[0] != ".")]
+    found = [*ROOT.glob("*.md"), *(path for folder in folders for path in folder.rglob("*.md"))]
+    return sorted(path for path in found if "node_modules" not in path.parts)
+
+
+def _anchors(document: Path) -> set[str]:
+    """What links to headings end with, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", document.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_relative_links_lead_to_files_and_headings() -> None:
+    broken = []
+    for document in documents():
+        for link in re.findall(r"\]\(([^)\s]+)\)", document.read_text("utf-8")):
+            name, _, anchor = link.partition("#")
+            target = document.parent / name if name else document
+            if "://" not in link and (not target.exists() or (anchor and anchor not in _anchors(target))):
+                broken.append(f"{document.relative_to(ROOT)}: {link}")
+    assert broken == []
+
+
+def test_files_that_documents_name_exist() -> None:
+    """Paths from the root, or from the document's folder. The changelog may name what is gone."""
+    lost = [
+        f"{document.relative_to(ROOT)}: {name}"
+        for document in documents()
+        if document.name != "CHANGELOG.md"
+        for name in re.findall(r"`([\w.-]+/[\w./-]+\.(?:py|md|toml|sql|lock|yaml|json))`", document.read_text("utf-8"))
+        if not (ROOT / name).exists() and not (document.parent / name).exists() and not name.startswith(".tailrace/")
+    ]
+    assert lost == []
+
+
+def test_settings_that_documents_name_exist() -> None:
+    """Names of the tests and of the tools count, too. The changelog may name what is gone."""
+    code = [ROOT / "Makefile", *(path for room in ("engine", "web", "tests") for path in (ROOT / room).rglob("*.py"))]
+    known = set(re.findall(r"\bTAILRACE_[A-Z_]+", "\n".join(path.read_text("utf-8") for path in code)))
+    known |= settings_rows().keys()
+    unknown = [
+        f"{document.relative_to(ROOT)}: {name}"
+        for document in documents()
+        if document.name != "CHANGELOG.md"
+        for name in re.findall(r"\bTAILRACE_[A-Z_]+\b(?!\*)", document.read_text("utf-8"))
+        if name not in known
+    ]
+    assert unknown == []
+
+
+def _section(title: str) -> str:
+    return README.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def _steps(text: str) -> Iterator[tuple[str, str]]:
+    """Each command of a section (``$ ...``; a backslash continues it) with the output that is shown below it."""
+    for block in re.findall(r"(?:^    .*\n)+", text.replace("\\\n", ""), re.MULTILINE):
+        for step in re.split(r"^    \$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, shown = step.partition("\n")
+            yield command, shown
+
+
+def _shows(output: str, shown: str) -> bool:
+    """Whether an output is the one that is shown, white space aside; ``...`` stands for any text."""
+    pattern = ".*".join(re.escape("".join(part.split())) for part in shown.split("..."))
+    return re.match(pattern, "".join(output.split())) is not None
+
+
+class Newcomer:
+    """A folder with a service as `make run` starts it, and commands that are run there."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._port = free_port()
+        # The commands of the README start the program from the checkout's environment.
+        (folder / ".venv").symlink_to(sys.prefix)
+        ours = re.compile(r"TAILRACE_|AZURE_|.*_proxy$", re.IGNORECASE)
+        self._environment = {name: value for name, value in os.environ.items() if not ours.match(name)}
+        self._environment |= {"PYTHONPATH": str(ROOT), "TAILRACE_PORT": str(self._port)}
+        self.log = folder / "service.log"
+        with self.log.open("wb") as log:
+            self._service = subprocess.Popen(
+                [".venv/bin/tailrace", "demo"], cwd=folder, env=self._environment, stdout=log, stderr=log
+            )
+
+    def wait(self) -> None:
+        """Wait until the service answers, and learn its key."""
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline and self._service.poll() is None:
+            connection = HTTPConnection("127.0.0.1", self._port, timeout=10)
+            try:
+                connection.request("GET", "/healthz")
+                if connection.getresponse().status == 200:
+                    self._environment["KEY"] = json.loads((self._folder / ".tailrace/demo.json").read_text())["apiKey"]
+                    return
+            except OSError:
+                time.sleep(0.1)
+            finally:
+                connection.close()
+        raise TimeoutError(f"the service did not start: {self.log.read_text()}")
+
+    def run(self, command: str) -> str:
+        """What a command prints, with the port of the README. Its ``url``, if it has one, is the next command's."""
+        done = subprocess.run(
+            ["bash", "-c", command.replace(_ADDRESS, self._address)],
+            cwd=self._folder, env=self._environment, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+        if done.stdout.startswith('{"workflowId"'):
+            self._environment["URL"] = json.loads(done.stdout)["url"]
+        return done.stdout.replace(self._address, _ADDRESS)
+
+    @property
+    def _address(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    def stop(self) -> None:
+        """End the service."""
+        self._service.send_signal(signal.SIGTERM)
+        self._service.wait(60)
+
+
+@pytest.fixture
+def newcomer(tmp_path: Path) -> Iterator[Newcomer]:
+    """The service of the tour."""
+    if shutil.which("curl") is None:
+        pytest.skip("the tour needs curl")
+    newcomer = Newcomer(tmp_path)
+    try:
+        newcomer.wait()
+        yield newcomer
+    finally:
+        newcomer.stop()
+
+
+def test_the_commands_of_the_tour_do_what_it_shows(newcomer: Newcomer, tmp_path: Path) -> None:
+    steps = list(_steps(_section("A tour")))
+    assert len(steps) == _section("A tour").count("\n    $ ") > 4
+    for command, shown in steps:
+        output = newcomer.run(command)
+        assert _shows(output, shown), f"{command}\n{output}"
+    ways = re.findall(r"`(\.venv/bin/tailrace [^`]+)`", _section("Five ways to a file"))
+    assert len(ways) == 2
+    for command in ways:
+        newcomer.run(command)
+        with (tmp_path / command.split()[-1]).open(newline="", encoding="utf-8") as file:
+            ratings = [float(row["rating"]) for row in csv.DictReader(file)]
+        assert ratings
+        assert min(ratings) > 4

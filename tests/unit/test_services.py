@@ -57,7 +57,13 @@ class House:
 
 def test_as_many_run_and_wait_and_for_as_long_as_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def work() -> None:
-        house = House(tmp_path, monkeypatch, AdmissionSettings(exports_at_once=2, queue_length=2, deadline_seconds=9))
+        house = House(
+            tmp_path,
+            monkeypatch,
+            AdmissionSettings(
+                max_concurrent_exports=2, export_queue_size=2, export_timeout_seconds=9, queue_timeout_seconds=9
+            ),
+        )
         asked = [[await house.ask(team) for _ in range(3)] for team in ("acme", "rival")]
         for runs, waits, late in asked:
             assert (runs.progress.phase, waits.progress.phase) == (Phase.RUNNING, Phase.QUEUED)
@@ -78,7 +84,7 @@ def test_as_many_run_and_wait_and_for_as_long_as_is_set(tmp_path: Path, monkeypa
 
 def test_waiting_does_not_count_to_the_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def work() -> None:
-        house = House(tmp_path, monkeypatch, AdmissionSettings(exports_at_once=1, deadline_seconds=9))
+        house = House(tmp_path, monkeypatch, AdmissionSettings(max_concurrent_exports=1, export_timeout_seconds=9))
         first, second = await house.ask("acme"), await house.ask("acme")
         await pass_time(6)
         house.end(0)

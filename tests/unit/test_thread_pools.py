@@ -16,9 +16,9 @@ from engine.exports.status import Tickets
 from engine.plan.planner import ExportPlan
 from engine.request.formats import FORMATS
 from engine.settings import DuckDBSettings
+from web.api.request_reader import authenticate
 from web.auth.api_keys import parse_api_keys
 from web.auth.authenticator import Authenticator
-from web.auth.request_auth import identify
 from web.http import thread_limits
 from web.http.streaming import FileStream
 from web.jobs.admission import Admission
@@ -57,7 +57,7 @@ async def _never() -> None:
 def _exports(hanging: Hanging) -> list[Awaitable[object]]:
     places = Admission(at_once=HANGING + 1, queue_length=0, longest_wait_seconds=60)
     exporter = cast("Exporter", SimpleNamespace(export=hanging.hang, finished=lambda _: None))
-    settings = AdmissionSettings(exports_at_once=HANGING + 1)
+    settings = AdmissionSettings(max_concurrent_exports=HANGING + 1)
     jobs = ExportJobs(exporter, cast("Tickets", None), places, settings)
     run = SimpleNamespace(workflow_id="w", run_id="r")
     request = SimpleNamespace(format=FORMATS["csv"])
@@ -66,7 +66,7 @@ def _exports(hanging: Hanging) -> list[Awaitable[object]]:
 
 
 def _queries(hanging: Hanging) -> list[Awaitable[object]]:
-    queries = Queries(QuerySettings(queries_at_once=HANGING + 1), DuckDBSettings())
+    queries = Queries(QuerySettings(max_concurrent_queries=HANGING + 1), DuckDBSettings())
     return [queries.run("acme", _never, hanging.hang) for _ in range(HANGING)]
 
 
@@ -124,7 +124,7 @@ def test_what_hangs_keeps_nobody_from_the_check_of_a_key() -> None:
         await asyncio.to_thread(hanging.wait_for, int(pool.total_tokens))
         try:
             async with asyncio.timeout(10):
-                assert (await identify(Request(scope))).team == "acme"
+                assert (await authenticate(Request(scope))).team == "acme"
         finally:
             hanging.go_on()
             await asyncio.gather(*tasks)

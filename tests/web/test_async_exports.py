@@ -28,7 +28,7 @@ def server(module_store_url: tuple[str, dict[str, str]], tmp_path_factory: pytes
     folder = tmp_path_factory.mktemp("async")
     path = folder / "numbers.parquet"
     pq.write_table(pa.table({"n": range(ROWS), "text": [f"row {n * 7919 % ROWS}" for n in range(ROWS)]}), path)
-    with Server(module_store_url, folder, TAILRACE_EXPORTS_AT_ONCE="1") as server:
+    with Server(module_store_url, folder, TAILRACE_MAX_CONCURRENT_EXPORTS="1") as server:
         server.publish("--workflow", "numbers", "--run", "r", str(path))
         yield server
 

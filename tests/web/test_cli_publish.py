@@ -11,7 +11,7 @@ import pytest
 
 from engine.stores import open_store
 from tests.helpers.server import KEY, Server
-from web.cli.progress_bar import counted, line
+from web.cli.terminal.progress_bar import counted, line
 
 ROOT = Path(__file__).parents[2]
 INTERRUPTED = "\ntailrace: interrupted.\n"

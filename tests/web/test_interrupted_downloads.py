@@ -119,7 +119,7 @@ def curl(*arguments: str) -> int:
 def test_curl_resumes_what_was_cut(store_url: tuple[str, dict[str, str]], tmp_path: Path, mode: str) -> None:
     if mode == "redirect" and "://" not in store_url[0]:
         pytest.skip("files have no URLs of their own")
-    with Server(store_url, tmp_path, TAILRACE_DOWNLOADS=mode) as server:
+    with Server(store_url, tmp_path, TAILRACE_DOWNLOAD_MODE=mode) as server:
         exported = publish_much(server, tmp_path)
         url, size = exported["url"], exported["sizeBytes"]
         cut_off, by_range = tmp_path / "cut.csv", tmp_path / "range.csv"

@@ -11,12 +11,11 @@ from starlette.responses import Response
 
 from engine.errors import Cancelled, EngineError, InvalidFilter, NotFound, SourceDamaged, StoreUnavailable
 from tests.helpers.server import KEY, Answer, Server
+from web.api.errors import answer_error, error_codes
 from web.auth.authenticator import Unauthorized
 from web.auth.signed_urls import ExpiredUrl
-from web.http.errors import answer_error, error_codes
 from web.jobs.admission import Busy
-from web.openapi import make_document
-from web.openapi.older import older_document
+from web.openapi.document import make_document, make_document_30
 
 EXPORT = "/v4/workflows/{workflowId}/data/export"
 FILE = "/v4/workflows/{workflowId}/data/exports/{exportId}"
@@ -144,7 +143,7 @@ def served(people: Server) -> Json:
     assert answer.headers["content-type"] == "application/json"
     document: Json = answer.json()
     assert document == make_document(people.base)
-    assert people.request("/openapi-3.0.json").json() == older_document(document)
+    assert people.request("/openapi-3.0.json").json() == make_document_30(people.base)
     return document
 
 

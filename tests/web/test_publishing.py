@@ -19,7 +19,7 @@ import pytest
 
 from tests.helpers.server import KEY, OTHER_PUBLISH_KEY, PUBLISH_KEY, Answer, Server
 from tests.web.test_openapi_answers import check
-from web.openapi import make_document
+from web.openapi.document import make_document
 
 DOCUMENT = make_document("http://x")
 LIMIT = 2_000_000

@@ -55,7 +55,7 @@ def location_of(answer: Answer) -> str:
 def server(azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("redirect")
     store = f"az://test-{uuid.uuid4().hex}/p", {"AZURE_STORAGE_CONNECTION_STRING": azurite.connection_string}
-    with Server(store, folder, TAILRACE_DOWNLOADS="redirect", TAILRACE_SIGNING_KEYS=SIGNING_KEYS) as server:
+    with Server(store, folder, TAILRACE_DOWNLOAD_MODE="redirect", TAILRACE_SIGNING_KEYS=SIGNING_KEYS) as server:
         publish_people(server, folder)
         yield server
 
@@ -200,7 +200,7 @@ def test_no_redirect_outlives_the_url_that_led_to_it(
 ) -> None:
     folder = tmp_path_factory.mktemp("short")
     store = f"az://test-{uuid.uuid4().hex}", {"AZURE_STORAGE_CONNECTION_STRING": azurite.connection_string}
-    with Server(store, folder, TAILRACE_DOWNLOADS="redirect", TAILRACE_URL_TTL_SECONDS="60") as server:
+    with Server(store, folder, TAILRACE_DOWNLOAD_MODE="redirect", TAILRACE_URL_TTL_SECONDS="60") as server:
         publish_people(server, folder)
         exported = server.export("people").json()
         location = location_of(ask(server, exported["url"]))
@@ -223,8 +223,8 @@ def test_stream_mode_tells_nothing_of_the_store(azurite: Azurite, tmp_path_facto
 @pytest.mark.parametrize("value", ["redirect", "elsewhere"])
 def test_a_store_without_urls_is_told_at_the_start(tmp_path_factory: pytest.TempPathFactory, value: str) -> None:
     folder = tmp_path_factory.mktemp("wrong")
-    done = Server((str(folder / "store"), {}), folder, TAILRACE_DOWNLOADS=value).command("serve")
+    done = Server((str(folder / "store"), {}), folder, TAILRACE_DOWNLOAD_MODE=value).command("serve")
     assert done.returncode == 1
-    assert "TAILRACE_DOWNLOADS" in done.stderr
+    assert "TAILRACE_DOWNLOAD_MODE" in done.stderr
     assert ("az://container/prefix" if value == "redirect" else "'stream' or 'redirect'") in done.stderr
     assert "Traceback" not in done.stderr

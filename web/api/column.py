@@ -8,8 +8,8 @@ from starlette.responses import Response
 from engine.errors import InvalidRequest
 from engine.query.preview import read_column
 from web.api.parameters import COLUMN_PARAMETERS, make_request
+from web.api.request_reader import read_parameters, wait_for_disconnect
 from web.api.row_models import ColumnAnswer
-from web.auth.request_auth import asker, disconnected
 from web.container import Services
 from web.telemetry.log_context import note
 
@@ -17,7 +17,7 @@ from web.telemetry.log_context import note
 async def column(request: Request) -> Response:
     """Answer GET."""
     services: Services = request.app.state.services
-    principal, values = await asker(request, COLUMN_PARAMETERS)
+    principal, values = await read_parameters(request, COLUMN_PARAMETERS)
     path = values.pop("field", None)
     if not isinstance(path, str) or not path:
         raise InvalidRequest("field is the name of a column, or a dotted path into an object.", parameter="field")
@@ -25,7 +25,7 @@ async def column(request: Request) -> Response:
     plan = await services.plan(wanted, principal.team)
     facts = await services.queries.run(
         principal.team,
-        partial(disconnected, request),
+        partial(wait_for_disconnect, request),
         lambda cancel: read_column(
             plan, path, services.exporter.results, settings=services.queries.duckdb, cancel=cancel
         ),

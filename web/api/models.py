@@ -1,8 +1,7 @@
 """The bodies of answers as models (contract section 2): what is sent and what is documented are made from them."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 from pydantic.alias_generators import to_camel
@@ -96,24 +95,4 @@ class TicketAnswer(BaseModel):
 def ticket_answer(ticket: Ticket) -> bytes:
     """The body of a 202, and of the status of an export that has no file."""
     answer = TicketAnswer.model_validate(ticket.model_dump(include=set(TicketAnswer.model_fields)))
-    return answer.model_dump_json(by_alias=True).encode()
-
-
-class ErrorAnswer(BaseModel):
-    """What went wrong. The message names the parameter, the offending entry, and what would have been right."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
-
-    error: Literal[True]
-    message: str
-    code: str
-    details: dict[str, object] = Field(
-        description="Of a 400: the parameter, and for filters and rowIds the entry (`filters[2]`) and its field"
-    )
-    request_id: str = Field(description="The answer's x-request-id")
-
-
-def error_answer(*, message: str, code: str, details: Mapping[str, object], request_id: str) -> bytes:
-    """The body of an error as JSON text."""
-    answer = ErrorAnswer(error=True, message=message, code=code, details=dict(details), request_id=request_id)
     return answer.model_dump_json(by_alias=True).encode()

@@ -11,8 +11,8 @@ from starlette.responses import Response
 from engine.errors import InvalidRequest
 from engine.query.sandbox import MOST_ROWS, ChildCrashed, ask, prepare
 from web.api.models import AnswerField
+from web.api.request_reader import authenticate, read_json_object, wait_for_disconnect
 from web.api.row_models import QueryAnswer, with_rows
-from web.auth.request_auth import disconnected, identify, read_posted
 from web.container import Services
 from web.telemetry import metrics
 from web.telemetry.log_context import note
@@ -31,8 +31,8 @@ class QueryRequest(BaseModel):
 async def query(request: Request) -> Response:
     """Answer POST."""
     services: Services = request.app.state.services
-    principal = await identify(request)
-    asked = _read(await read_posted(request, principal))
+    principal = await authenticate(request)
+    asked = _read(await read_json_object(request, principal))
     if services.queries.sql == "off":
         raise InvalidRequest("SQL is not served here: use filters, or export the run.", parameter="sql")
     results = services.exporter.results
@@ -43,7 +43,7 @@ async def query(request: Request) -> Response:
     try:
         answer = await services.queries.run(
             principal.team,
-            partial(disconnected, request),
+            partial(wait_for_disconnect, request),
             lambda cancel: ask(
                 asked.sql,
                 run,

@@ -9,8 +9,8 @@ from engine.errors import InvalidRequest
 from engine.plan.planner import ExportPlan
 from engine.query.preview import read_page
 from web.api.parameters import PAGE_PARAMETERS, make_request, read_paging
+from web.api.request_reader import read_parameters, wait_for_disconnect
 from web.api.row_models import Pagination, RowsAnswer, read_fields, with_rows
-from web.auth.request_auth import asker, disconnected
 from web.container import Services
 from web.telemetry.log_context import note
 
@@ -20,15 +20,15 @@ _FORMATS = ("json", "csv")
 async def rows(request: Request) -> Response:
     """Answer GET."""
     services: Services = request.app.state.services
-    principal, values = await asker(request, PAGE_PARAMETERS)
+    principal, values = await read_parameters(request, PAGE_PARAMETERS)
     paging = read_paging(values)
     if values.setdefault("format", "json") not in _FORMATS:
-        raise InvalidRequest(f"format is one of {', '.join(_FORMATS)}, in lower case.", parameter="format")
+        raise InvalidRequest(f"format must be one of {', '.join(_FORMATS)}, in lower case.", parameter="format")
     wanted = make_request(request.path_params["workflow_id"], values)
     plan = await services.plan(wanted, principal.team)
     page = await services.queries.run(
         principal.team,
-        partial(disconnected, request),
+        partial(wait_for_disconnect, request),
         lambda cancel: read_page(
             plan,
             services.exporter.results,

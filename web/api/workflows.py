@@ -7,6 +7,7 @@ from starlette.responses import Response
 from engine.catalog.catalog import ResultStore
 from engine.errors import DocumentDamaged, NotFound
 from web.api.parameters import LIST_PARAMETERS, Paging, read_paging
+from web.api.request_reader import read_parameters
 from web.api.row_models import (
     Pagination,
     RunEntry,
@@ -15,7 +16,6 @@ from web.api.row_models import (
     WorkflowsAnswer,
     read_fields,
 )
-from web.auth.request_auth import asker
 from web.container import Services
 
 MOST_RUNS = 100
@@ -25,7 +25,7 @@ _NO_STORE = {"cache-control": "no-store"}
 async def workflows(request: Request) -> Response:
     """Answer GET of the list."""
     services: Services = request.app.state.services
-    principal, values = await asker(request, LIST_PARAMETERS)
+    principal, values = await read_parameters(request, LIST_PARAMETERS)
     paging = read_paging(values)
     body = await anyio.to_thread.run_sync(_list, services.exporter.results, principal.team, paging)
     return Response(body, media_type="application/json", headers=_NO_STORE)
@@ -34,7 +34,7 @@ async def workflows(request: Request) -> Response:
 async def workflow(request: Request) -> Response:
     """Answer GET of one."""
     services: Services = request.app.state.services
-    principal, _ = await asker(request, ())
+    principal, _ = await read_parameters(request, ())
     body = await anyio.to_thread.run_sync(
         _describe, services.exporter.results, request.path_params["workflow_id"], principal.team
     )

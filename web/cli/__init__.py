@@ -7,14 +7,14 @@ interrupted.
 import sys
 from collections.abc import Sequence
 
-from web.cli.interrupts import INTERRUPTED, MESSAGE, ending_at_once, ignore_from_now_on
+from web.cli.terminal.interrupts import INTERRUPTED, MESSAGE, ending_at_once, ignore_from_now_on
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and end the process; errors are sentences, never stacks."""
     try:
         with ending_at_once():
-            from web.cli.command_group import run
+            from web.cli.terminal.command_group import run
         try:
             run(arguments)
         finally:

@@ -6,7 +6,7 @@ from engine.bootstrap import open_exporter
 from engine.errors import NotFound
 from engine.exports.deletion import Deletion
 from engine.settings import DuckDBSettings, StorageSettings
-from web.cli.progress_bar import counted
+from web.cli.terminal.progress_bar import counted
 
 
 @click.command()

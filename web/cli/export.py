@@ -17,10 +17,10 @@ from engine.request.formats import DELIMITERS, FORMATS
 from engine.request.request import ExportRequest
 from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
 from web.api.parameters import make_request, read_body
-from web.cli.filters import Filters, read_filters
-from web.cli.local_runner import Finished, export_here
-from web.cli.output import STANDARD_OUTPUT, check_output, open_output
-from web.cli.progress_bar import ProgressBar
+from web.cli.local.runner import Finished, export_here
+from web.cli.terminal.filters import Filters, read_filters
+from web.cli.terminal.output import STANDARD_OUTPUT, check_output, open_output
+from web.cli.terminal.progress_bar import ProgressBar
 
 
 @click.command()

@@ -11,7 +11,7 @@ from engine.common.ids import checked_id
 from web.api.models import rfc3339
 from web.auth.api_keys import new_key
 from web.auth.key_file import StoredKey, append_key, read_key_file
-from web.cli.tabbed import print_cells
+from web.cli.terminal.tabbed import print_cells
 from web.settings import AuthSettings
 
 

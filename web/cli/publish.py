@@ -19,8 +19,8 @@ from engine.publishing.options import ReadOptions
 from engine.publishing.publisher import Publication, Trial
 from engine.publishing.schema_file import schema_document
 from engine.settings import DuckDBSettings
-from web.cli.local_publisher import described, publishing
-from web.cli.progress_bar import ProgressBar, counted
+from web.cli.local.publisher import described, publishing
+from web.cli.terminal.progress_bar import ProgressBar, counted
 
 
 class Moment(click.ParamType[datetime]):

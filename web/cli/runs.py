@@ -6,7 +6,7 @@ from engine.bootstrap import open_results
 from engine.common.ids import checked_id
 from engine.settings import StorageSettings
 from web.api.models import rfc3339
-from web.cli.tabbed import print_cells
+from web.cli.terminal.tabbed import print_cells
 
 
 @click.command()

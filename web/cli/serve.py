@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from socket import socket
@@ -13,9 +14,11 @@ from starlette.applications import Starlette
 from engine.common.private_files import restrict_umask
 from web.app import create_app
 from web.container import Services
+from web.environment import deprecated_variables, unknown_variables
 from web.http.acceptor import Acceptor, listen
 from web.http.connections import Connections, connection_limit
-from web.http.protocol import LONGEST_HEAD_BYTES, HttpProtocol
+from web.http.limits import MAX_HEAD_BYTES
+from web.http.protocol import HttpProtocol
 from web.settings import AdmissionSettings, ConnectionSettings, ServerSettings
 from web.telemetry import tracing
 from web.telemetry.logs import LOG, set_up, tell
@@ -30,14 +33,19 @@ _CUT_SECONDS = 1
 def serve() -> None:
     """Serve exports over HTTP, as the TAILRACE_ settings of the environment say.
 
-    Ctrl-C or SIGTERM stops it: running exports have TAILRACE_GRACE_SECONDS to come to an end. `tailrace doctor` says
-    what is wrong with the settings.
+    Ctrl-C or SIGTERM stops it: running exports have TAILRACE_SHUTDOWN_GRACE_SECONDS to finish. `tailrace doctor` checks
+    the settings.
 
     \b
     Example: TAILRACE_API_KEYS=KEY=acme TAILRACE_SIGNING_KEYS=k1=SECRET tailrace serve
 
     Exit codes: 0 stopped by Ctrl-C, 1 a setting is missing or the port is taken, 2 the command line was wrong.
     """
+    set_up()
+    for deprecated in deprecated_variables(os.environ):
+        LOG.warning("deprecated setting", extra={"facts": {"name": deprecated.name, "use": deprecated.current}})
+    for unknown in unknown_variables(os.environ):
+        LOG.warning("unknown setting", extra={"facts": {"name": unknown.name, "nearest": unknown.nearest}})
     run_server(create_app(), ServerSettings(), AdmissionSettings(), ConnectionSettings())
 
 
@@ -107,13 +115,13 @@ def run_server(
         # The access log would print signed URLs.
         access_log=False,
         server_header=False,
-        h11_max_incomplete_event_size=LONGEST_HEAD_BYTES,
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         # Ours has its stacks.
         log_config=None,
         log_level="warning",
         http=HttpProtocol,
         ws="none",
-        timeout_graceful_shutdown=admission.grace_seconds + _ANSWER_SECONDS,
+        timeout_graceful_shutdown=admission.shutdown_grace_seconds + _ANSWER_SECONDS,
     )
     try:
         listeners = listen(server.host, server.port)
@@ -121,7 +129,7 @@ def run_server(
         LOG.error("cannot listen", extra={"facts": {"reason": error.strerror}})
         raise _not_started(server) from error
     connections = Connections(limit=limit, stall_seconds=connection.stall_seconds)
-    serving = _Server(config, app.state.services, listeners, connections, admission.grace_seconds)
+    serving = _Server(config, app.state.services, listeners, connections, admission.shutdown_grace_seconds)
     # A full collection holds Python's lock while it looks at everything: 80 ms, for what is here to stay.
     gc.collect()
     gc.freeze()

@@ -20,7 +20,7 @@ from engine.query.inspect.snapshot import take_snapshot
 from engine.query.inspect.views import AZURE_NOTE, path_in, write_views
 from engine.request.formats import FORMATS
 from engine.settings import DuckDBSettings, StorageSettings
-from web.cli.repl import MOST_ROWS, Prompt, draw, interruptible
+from web.cli.terminal.repl import MOST_ROWS, Prompt, draw, interruptible
 
 
 @click.command()

@@ -15,14 +15,12 @@ from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from web.api.models import error_answer
-from web.auth.request_auth import QUERY_TOO_LONG
 from web.http.connections import Connections
+from web.http.error_body import error_body
+from web.http.limits import MAX_HEAD_BYTES, QUERY_TOO_LONG
 from web.telemetry import metrics
 from web.telemetry.log_context import facts_of, note
 
-LONGEST_HEAD_BYTES = 128 * 1024
-"""Above our own bound of a query, most of which is told with its request."""
 BODY_BYTES_PER_SECOND = 32 * 1024
 """The lowest average speed of a request body, after a first ``TAILRACE_STALL_SECONDS``."""
 _UNSENT_BYTES = 128 * 1024
@@ -42,7 +40,7 @@ _REFUSALS = {
         f"The request body took too long: send at least {BODY_BYTES_PER_SECOND} bytes per second.",
     ),
     414: ("uri_too_long", f"{QUERY_TOO_LONG}."),
-    431: ("headers_too_large", f"The headers are longer than {LONGEST_HEAD_BYTES} bytes: leave some out."),
+    431: ("headers_too_large", f"The headers are longer than {MAX_HEAD_BYTES} bytes: leave some out."),
     501: ("invalid_request", "The transfer encoding is unknown: send a length, or chunks."),
 }
 
@@ -211,7 +209,7 @@ class HttpProtocol(H11Protocol):
             self.cycle.message_event.set()
         code, message = _REFUSALS[status]
         request_id = str(uuid.uuid4())
-        body = error_answer(message=message, code=code, details={}, request_id=request_id)
+        body = error_body(message=message, code=code, details={}, request_id=request_id)
         headers = {
             "content-type": "application/json",
             "content-length": str(len(body)),

@@ -40,10 +40,10 @@ class ExportJobs:
         self._exporter = exporter
         self._tickets = tickets
         self._admission = admission
-        self._deadline_seconds = settings.deadline_seconds
-        self._grace_seconds = settings.grace_seconds
+        self._deadline_seconds = settings.export_timeout_seconds
+        self._grace_seconds = settings.shutdown_grace_seconds
         # A dedicated thread limiter, so that exports cannot starve authentication.
-        self._threads = anyio.CapacityLimiter(settings.exports_at_once)
+        self._threads = anyio.CapacityLimiter(settings.max_concurrent_exports)
         self._jobs: dict[str, ExportJob] = {}
         self._unfinished: set[asyncio.Task[Any]] = set()
 

@@ -25,23 +25,23 @@ class Queries:
 
     def __init__(self, settings: QuerySettings, duckdb: DuckDBSettings) -> None:
         self._places = Admission(
-            at_once=settings.queries_at_once,
-            queue_length=settings.queries_at_once * _WAITING_FOR_EACH,
-            longest_wait_seconds=settings.query_seconds,
+            at_once=settings.max_concurrent_queries,
+            queue_length=settings.max_concurrent_queries * _WAITING_FOR_EACH,
+            longest_wait_seconds=settings.query_timeout_seconds,
             queued=metrics.QUERIES_QUEUED,
         )
         # Of their own: with those of everyone else, queries could take all that keys are checked on.
-        self._threads = anyio.CapacityLimiter(settings.queries_at_once)
-        self._seconds = settings.query_seconds
+        self._threads = anyio.CapacityLimiter(settings.max_concurrent_queries)
+        self._seconds = settings.query_timeout_seconds
         self._wanted: set[CancelToken] = set()
-        self.sql = settings.sql
+        self.sql = settings.user_sql
         self.duckdb = duckdb.model_copy(update={"memory_limit": settings.query_memory_limit})
         """What DuckDB may take for a page or the facts of a column."""
         self.limits = Limits(
             memory_megabytes=megabytes(settings.query_memory_limit),
             threads=duckdb.threads,
             seconds=self._seconds,
-            confined=settings.sql == "confined",
+            confined=settings.user_sql == "confined",
         )
         """What a statement that people type may take."""
 

@@ -12,9 +12,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from web.api.request_body import received_body
 from web.auth.authenticator import Authenticator
 from web.auth.request_auth import recognised
-from web.http.request_body import received_body
 from web.mcp.origin import allows_origin
 from web.mcp.tools import make_server
 from web.telemetry.log_context import note

@@ -1,7 +1,7 @@
 """The operations that publish and delete, which need credentials that allow it."""
 
 from engine.catalog.manifest import State
-from web.api.publish_parameters import CONTENT_TYPES, PUBLISH_PARAMETERS
+from web.api.publishing.parameters import CONTENT_TYPES, PUBLISH_PARAMETERS
 from web.openapi.parameters import REQUEST_ID, RUN_ID_IN_PATH, WORKFLOW_ID
 from web.openapi.responses import answer, errors
 from web.openapi.schemas import Json, ref

@@ -1,7 +1,7 @@
 """The answers of each operation: statuses, headers and bodies, errors from the code's own table."""
 
 from engine.request.formats import FORMATS
-from web.http.errors import error_codes
+from web.api.errors import error_codes
 from web.openapi.schemas import Json, ref
 
 _TEXT: Json = {"type": "string"}

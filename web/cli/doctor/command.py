@@ -61,7 +61,7 @@ def _checks(configured: Configured, *, write: bool) -> Iterator[Finding]:
     if storage is not None and duckdb is not None:
         yield from check_stores(storage, duckdb, signing, write=write)
     if duckdb is not None:
-        at_once = 1 if admission is None else admission.exports_at_once
+        at_once = 1 if admission is None else admission.max_concurrent_exports
         yield check_duckdb(duckdb)
         yield from check_spill(duckdb, at_once, write=write)
         yield check_memory(duckdb, at_once)

@@ -13,7 +13,7 @@ from engine.execute.session import open_session
 from engine.query.sandbox.confinement import probe
 from engine.settings import DuckDBSettings
 from web.cli.doctor.findings import Finding, note, ok, problem
-from web.cli.progress_bar import human_bytes
+from web.cli.terminal.progress_bar import human_bytes
 from web.settings import QuerySettings
 
 _EXTENSIONS = ("core_functions", "json", "parquet")
@@ -93,7 +93,7 @@ def check_memory(settings: DuckDBSettings, at_once: int) -> Finding:
     has, most = _memory(), size_of(settings.memory_limit) * at_once
     text = f"{human_bytes(has)}, of which {at_once} exports at once may take {human_bytes(most)}"
     if most > has:
-        return problem("memory", text, "lower TAILRACE_MEMORY_LIMIT or TAILRACE_EXPORTS_AT_ONCE")
+        return problem("memory", text, "lower TAILRACE_MEMORY_LIMIT or TAILRACE_MAX_CONCURRENT_EXPORTS")
     return ok("memory", text)
 
 
@@ -108,7 +108,7 @@ def _memory() -> int:
 
 def check_sql(settings: QuerySettings) -> Finding:
     """Whether the kernel can confine callers' SQL, as the setting asks."""
-    if settings.sql == "off":
+    if settings.user_sql == "off":
         return ok("sql", "SQL of callers is off")
     try:
         missing = probe()
@@ -117,15 +117,17 @@ def check_sql(settings: QuerySettings) -> Finding:
             "sql", f"no process for a statement can be started: {error}", "see the error above, or free memory"
         )
     lacks = " and ".join(missing)
-    if not missing and settings.sql == "confined":
+    if not missing and settings.user_sql == "confined":
         return ok("sql", "SQL of callers is confined by Landlock and seccomp")
     if not missing:
-        return note("sql", "SQL of callers is limited, but this kernel can confine it", "set TAILRACE_SQL=confined")
-    if settings.sql == "confined":
+        return note(
+            "sql", "SQL of callers is limited, but this kernel can confine it", "set TAILRACE_USER_SQL=confined"
+        )
+    if settings.user_sql == "confined":
         return problem(
             "sql",
             f"SQL of callers is refused: the kernel lacks {lacks}",
-            "use a kernel that has it, or set TAILRACE_SQL=limited (without it) or TAILRACE_SQL=off",
+            "use a kernel that has it, or set TAILRACE_USER_SQL=limited (without it) or TAILRACE_USER_SQL=off",
         )
     return note("sql", f"SQL of callers runs without {lacks}", "use a kernel that has it; DuckDB's own fence is left")
 

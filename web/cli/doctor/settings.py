@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -10,6 +9,7 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
 from web.cli.doctor.findings import Finding, note, ok, problem
+from web.environment import deprecated_variables, unknown_variables, variable_of
 from web.settings import SETTINGS
 
 _AREA = "settings"
@@ -31,7 +31,7 @@ class Configured:
                 self._made[kind] = kind()
             except ValidationError as error:
                 self.findings += _wrong(error)
-        self.findings += _unread(os.environ)
+        self.findings += _check_names(os.environ)
         if not self.findings:
             self.findings.append(ok(_AREA, f"{len(self.values())} read"))
 
@@ -47,12 +47,6 @@ class Configured:
             for kind, made in self._made.items()
             for name in kind.model_fields
         }
-
-
-def variable_of(kind: type[BaseSettings], name: str) -> str:
-    """The environment variable of a setting."""
-    alias = kind.model_fields[name].validation_alias
-    return alias if isinstance(alias, str) else f"TAILRACE_{name.upper()}"
 
 
 def _shown(name: str, value: object) -> object:
@@ -78,13 +72,11 @@ def _wrong(error: ValidationError) -> Iterator[Finding]:
         yield problem(_AREA, f"{variable}: {one['msg']}", "correct it; .env.example lists every setting")
 
 
-def _unread(environment: Mapping[str, str]) -> Iterator[Finding]:
-    known = [variable_of(kind, name) for kind in SETTINGS for name in kind.model_fields]
-    for name in sorted(environment):
-        if not name.upper().startswith("TAILRACE_") or name.upper() in known:
-            continue
-        near = get_close_matches(name.upper(), known, 1, cutoff=0.85)
-        if near:
-            yield problem(_AREA, f"{name} is no setting", f"did you mean {near[0]}?")
+def _check_names(environment: Mapping[str, str]) -> Iterator[Finding]:
+    for deprecated in deprecated_variables(environment):
+        yield note(_AREA, f"{deprecated.name} is deprecated", f"use {' and '.join(deprecated.current)} instead")
+    for unknown in unknown_variables(environment):
+        if unknown.nearest:
+            yield problem(_AREA, f"{unknown.name} is not a setting", f"did you mean {unknown.nearest}?")
         else:
-            yield note(_AREA, f"{name} is no setting", "nobody reads it: remove it if it is a mistake")
+            yield note(_AREA, f"{unknown.name} is not a setting", "nothing reads it: remove it if it is a mistake")

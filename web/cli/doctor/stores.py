@@ -43,18 +43,18 @@ def check_stores(
     pair = open_pair(storage)
     yield from _Store("results", storage.results, open_unmarked(storage, "results"), pair, write).findings()
     yield from _Store("exports", storage.exports, open_unmarked(storage, "exports"), pair, write).findings()
-    if signing is not None and signing.downloads == "redirect":
+    if signing is not None and signing.download_mode == "redirect":
         yield _redirect(exporter)
 
 
 def _redirect(exporter: Exporter) -> Finding:
     if exporter.exports.read_urls() is not None:
-        return ok("exports", "URLs of its own, for TAILRACE_DOWNLOADS=redirect")
+        return ok("exports", "URLs of its own, for TAILRACE_DOWNLOAD_MODE=redirect")
     return problem(
         "exports",
-        "TAILRACE_DOWNLOADS=redirect, and the store has no URLs of its own or may not sign them",
+        "TAILRACE_DOWNLOAD_MODE=redirect, and the store has no URLs of its own or may not sign them",
         "set TAILRACE_EXPORTS to az://container/prefix with an account key or an identity, "
-        "or TAILRACE_DOWNLOADS=stream",
+        "or TAILRACE_DOWNLOAD_MODE=stream",
     )
 
 

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from engine.request.operators import OPERATORS
 from web.container import Services
-from web.openapi import make_document
+from web.openapi.document import make_document
 from web.openapi.schemas import Json
 from web.pages.docs.examples import EXAMPLES
 from web.pages.docs.shapes import code, prose, resolved, shape

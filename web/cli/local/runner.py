@@ -13,7 +13,7 @@ from engine.exports.export import Export
 from engine.exports.exporter import Exporter
 from engine.plan.planner import ExportPlan
 from engine.request.request import ExportRequest
-from web.cli.progress_bar import ProgressBar
+from web.cli.terminal.progress_bar import ProgressBar
 
 _DRAW_SECONDS = 0.1
 _READ_TIME = timedelta(hours=1)

@@ -18,9 +18,10 @@ from engine.errors import AlreadyPublished, InvalidInput
 from engine.publishing.publisher import Publication
 from web.api.models import AnswerField, Count, Moment
 from web.api.parameters import read_query
-from web.api.publish_parameters import PUBLISH_PARAMETERS, PublishRequest, make_publish_request
-from web.auth.request_auth import LONGEST_QUERY_BYTES, publisher
+from web.api.publishing.parameters import PUBLISH_PARAMETERS, PublishRequest, make_publish_request
+from web.api.request_reader import authenticate_publisher
 from web.container import Services
+from web.http.limits import MAX_QUERY_BYTES
 from web.http.receiving import Received, receive_file
 from web.telemetry.log_context import note
 
@@ -61,10 +62,10 @@ class RunAnswer(BaseModel):
 async def publish(request: Request) -> Response:
     """Answer POST."""
     services: Services = request.app.state.services
-    principal = await publisher(request)
+    principal = await authenticate_publisher(request)
     query = request.scope["query_string"]
-    if len(query) > LONGEST_QUERY_BYTES:
-        raise HTTPException(414, f"The query is longer than {LONGEST_QUERY_BYTES} bytes")
+    if len(query) > MAX_QUERY_BYTES:
+        raise HTTPException(414, f"The query is longer than {MAX_QUERY_BYTES} bytes")
     wanted = make_publish_request(request.headers, read_query(query, PUBLISH_PARAMETERS))
     workflow_id = checked_id("workflow", request.path_params["workflow_id"])
     run_id = checked_id("run", wanted.run or str(uuid.uuid4()))

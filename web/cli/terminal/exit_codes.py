@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from web.cli.interrupts import INTERRUPTED, MESSAGE
+from web.cli.terminal.interrupts import INTERRUPTED, MESSAGE
 
 
 class Interrupted(click.ClickException):

@@ -12,7 +12,7 @@ from engine.catalog.catalog import ResultStore
 from engine.errors import EngineError, InvalidRequest
 from engine.exports.export import ExportFile
 from engine.request.formats import FORMATS
-from web.api.redirect import redirect, store_can_answer
+from web.api.exports.redirect import redirect, store_can_answer
 from web.auth.authenticator import has_credentials
 from web.auth.request_auth import recognise
 from web.container import Services
@@ -103,5 +103,5 @@ def _owner(results: ResultStore, workflow_id: str) -> str:
 def _checked_format(asked: bytes | None) -> str | None:
     name = None if asked is None else asked.decode()
     if name is not None and name not in FORMATS:
-        raise InvalidRequest(f"format is one of {', '.join(FORMATS)}.", parameter="format")
+        raise InvalidRequest(f"format must be one of {', '.join(FORMATS)}.", parameter="format")
     return name

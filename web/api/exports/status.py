@@ -9,7 +9,7 @@ from starlette.responses import Response
 from engine.common.progress import Phase
 from engine.errors import NotFound, ObjectMissing
 from engine.exports.status import Ticket
-from web.api.export import answer_export
+from web.api.exports.export import answer_export
 from web.api.models import ticket_answer
 from web.auth.request_auth import recognise
 from web.container import Services

@@ -16,11 +16,11 @@ from engine.catalog.schema import Field
 from engine.catalog.types import TEXT, ColumnType
 from engine.common.quoting import identifier
 from engine.common.table_functions import exact_path, read_parquet
-from engine.publishing.lossless_casts import keeps_column
 from engine.publishing.options import ReadOptions
-from engine.publishing.parquet_checks import check_parquet, geo_metadata_of
-from engine.publishing.selecting import checked, missing, stored
-from engine.publishing.unify_types import reconcile_all
+from engine.publishing.parquet.checks import check_parquet, geo_metadata_of
+from engine.publishing.types.lossless_casts import keeps_column
+from engine.publishing.types.selecting import checked, missing, stored
+from engine.publishing.types.unify_types import reconcile_all
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,10 +28,10 @@ from engine.publishing.csv.types import (
     checked_null,
     evidence,
 )
-from engine.publishing.lossless_casts import keeps_json, keeps_text
 from engine.publishing.options import ReadOptions
 from engine.publishing.renaming import check_all_found, renamed
-from engine.publishing.selecting import checked, from_text, missing, stored
+from engine.publishing.types.lossless_casts import keeps_json, keeps_text
+from engine.publishing.types.selecting import checked, from_text, missing, stored
 
 _LINE_BYTES = 2_000_000
 """The longest line of a file that is read in its place; one with a longer line is written anew first."""

@@ -13,10 +13,10 @@ from engine.errors import Cancelled
 from engine.publishing.progress import PublishProgress
 from engine.publishing.publisher import Publication, Publisher, Trial
 from engine.settings import DuckDBSettings, StorageSettings
-from web.cli.exit_codes import Interrupted
 from web.cli.init import initialise_new
-from web.cli.interrupts import cancelling, ignore_from_now_on
-from web.cli.progress_bar import ProgressBar, counted
+from web.cli.terminal.exit_codes import Interrupted
+from web.cli.terminal.interrupts import cancelling, ignore_from_now_on
+from web.cli.terminal.progress_bar import ProgressBar, counted
 
 _ResultT = TypeVar("_ResultT")
 

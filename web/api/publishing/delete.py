@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from engine.exports.deletion import Deletion
 from web.api.parameters import read_query
-from web.auth.request_auth import publisher
+from web.api.request_reader import authenticate_publisher
 from web.container import Services
 
 
@@ -24,7 +24,7 @@ async def delete_run(request: Request) -> Response:
 
 async def _delete(request: Request) -> Response:
     services: Services = request.app.state.services
-    principal = await publisher(request)
+    principal = await authenticate_publisher(request)
     read_query(request.scope["query_string"], ())
     deletion = Deletion(services.exporter.results, services.exporter.exports)
     ids = request.path_params

@@ -1,7 +1,7 @@
-"""What goes wrong, as HTTP: one table from error to status, one shape of body."""
+"""The status, code and headers of each error."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -21,16 +21,15 @@ from engine.errors import (
     StoreError,
     StoreUnavailable,
 )
-from web.api.models import error_answer
 from web.auth.errors import Denied, Forbidden
 from web.auth.not_found_delay import settle
 from web.auth.signed_urls import PARAMETERS, BadSignature
+from web.http.error_body import error_response
 from web.jobs.admission import Busy
-from web.telemetry.log_context import note
 from web.telemetry.logs import LOG
 from web.telemetry.request_id import request_id_of
 
-_OUR_FAULT = "Something went wrong on our side. Tell us the requestId if it goes on."
+_INTERNAL_MESSAGE = "Internal error. If it persists, report it with the requestId."
 
 STATUSES: dict[type[Exception], int] = {
     InvalidRequest: 400,
@@ -48,7 +47,7 @@ STATUSES: dict[type[Exception], int] = {
     StoreError: 500,
     SourceDamaged: 500,
 }
-"""The status of each error; a subclass goes before its base. What is not here is a 500."""
+"""The status of each error and its subclasses. Any other exception is a 500."""
 
 _CODES_OF_STATUS = {
     400: "invalid_request",
@@ -60,22 +59,22 @@ _CODES_OF_STATUS = {
     415: "unsupported_media_type",
 }
 _UNDOCUMENTED = {403: "forbidden"}
-"""Of `/mcp`, which the OpenAPI document leaves to its own protocol."""
+"""Of `/mcp`, which the OpenAPI document does not describe."""
 
 _RETRY_SECONDS = 5
 _QUOTA_RETRY_SECONDS = 600
-"""Room comes from a sweep or a removal; nobody knows when."""
+"""A sweep or a deletion frees storage; when is unknown."""
 _CLIENT_CLOSED_REQUEST = 499
-"""nginx's number for it; HTTP has none, since nobody gets it."""
+"""As nginx logs it. HTTP has no status for it, since no client receives one."""
 
 
 def status_of(error: Exception) -> int:
-    """The status by the nearest class of the table."""
+    """Return the status of the nearest class in `STATUSES`."""
     return _status_of(type(error))
 
 
 def error_codes() -> dict[int, tuple[str, ...]]:
-    """Every code that the body of an error can have, by its status."""
+    """Return every code that the body of an error can have, by status."""
     codes: defaultdict[int, set[str]] = defaultdict(set)
     for status, code in _CODES_OF_STATUS.items():
         codes[status].add(code)
@@ -104,17 +103,17 @@ def _family(kind: type[Exception]) -> Iterator[type[Exception]]:
 
 
 async def answer_error(request: Request, error: Exception) -> Response:
-    """The answer to any error; only our own sentences leave the house."""
+    """Build the response to any exception. Only messages that are written for callers are sent."""
     if isinstance(error, HTTPException):
         return _answer_http(request, error)
     if isinstance(error, ClientDisconnect):
-        # It left while its body was read. The status is for the log.
+        # The client disconnected while its body was read; the status is only for the log.
         return Response(status_code=_CLIENT_CLOSED_REQUEST)
     status, code = status_of(error), _code_of(type(error))
     if status >= 500 and not isinstance(error, Busy | Cancelled):
         LOG.error("failed", exc_info=error, extra={"facts": {"requestId": request_id_of(request.scope)}})
     if status == 500:
-        return _answer(request, 500, _OUR_FAULT, code, {})
+        return error_response(request, 500, _INTERNAL_MESSAGE, code, {})
     headers = {}
     if status == 503:
         headers["retry-after"] = str(error.retry_after_seconds if isinstance(error, Busy) else _RETRY_SECONDS)
@@ -125,35 +124,19 @@ async def answer_error(request: Request, error: Exception) -> Response:
     if isinstance(error, NotFound):
         await settle(request.scope)
     if isinstance(error, EngineError):
-        return _answer(request, status, error.message, code, error.details, headers)
-    return _answer(request, status, str(error), code, {}, headers)
+        return error_response(request, status, error.message, code, error.details, headers)
+    return error_response(request, status, str(error), code, {}, headers)
 
 
 def _answer_http(request: Request, error: HTTPException) -> Response:
     query = request.scope["query_string"]
     if error.status_code == 404 and any(f"{name}=".encode() in query for name in PARAMETERS - {"format"}):
-        # A signed URL whose path was tampered with beyond recognition.
+        # A signed URL whose path was altered so that no route matches.
         return _answer_denied(request, BadSignature())
     code = {**_CODES_OF_STATUS, **_UNDOCUMENTED}.get(error.status_code, "invalid_request")
-    return _answer(request, error.status_code, f"{error.detail}.", code, {}, error.headers)
+    return error_response(request, error.status_code, f"{error.detail}.", code, {}, error.headers)
 
 
 def _answer_denied(request: Request, error: Denied) -> Response:
     headers = {"www-authenticate": 'Bearer realm="tailrace"'}
-    return _answer(request, 401, error.message, error.code, {}, headers)
-
-
-def _answer(
-    request: Request,
-    status: int,
-    message: str,
-    code: str,
-    details: Mapping[str, object],
-    headers: Mapping[str, str] | None = None,
-) -> Response:
-    request_id = request_id_of(request.scope)
-    note(request.scope, code=code)
-    body = error_answer(message=message, code=code, details=details, request_id=request_id)
-    # The answer to what nobody foresaw does not pass the middleware that adds the id.
-    known = {"cache-control": "no-store", "x-request-id": request_id}
-    return Response(body, status, {**known, **(headers or {})}, media_type="application/json")
+    return error_response(request, 401, error.message, error.code, {}, headers)

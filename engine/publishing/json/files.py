@@ -26,7 +26,7 @@ from engine.publishing.json.shapes import Kind
 from engine.publishing.json.text import JsonText
 from engine.publishing.options import ReadOptions
 from engine.publishing.renaming import check_all_found, renamed
-from engine.publishing.selecting import missing
+from engine.publishing.types.selecting import missing
 
 _OBJECT_BYTES = 16 * 1024 * 1024
 """DuckDB's own default for the longest object."""

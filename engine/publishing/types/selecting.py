@@ -3,7 +3,7 @@
 from engine.catalog.schema import Field
 from engine.catalog.types import JSON, TIMESTAMP, ColumnType
 from engine.common.quoting import literal
-from engine.publishing.lossless_casts import within_calendar
+from engine.publishing.types.lossless_casts import within_calendar
 from engine.request.text_casts import with_seconds
 
 

@@ -1,4 +1,4 @@
-"""Request bodies: bounded in length, and in the memory that they take together while they arrive."""
+"""Receives request bodies, with limits on the size of one and on the memory that all of them take."""
 
 import asyncio
 from collections import Counter
@@ -12,16 +12,16 @@ from web.jobs.admission import Busy
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 _SMALL_BODY_BYTES = 64 * 1024
-"""What uvicorn buffers of a body in any case."""
+"""uvicorn buffers this much of a body in any case."""
 _TEAM_BYTES = 3 * MAX_BODY_BYTES
 _TOTAL_BYTES = 8 * MAX_BODY_BYTES
 _WAIT_SECONDS = 10
 
 
 class BodyMemory:
-    """Shares memory out to request bodies before they are read, so that bodies that stall cannot take all of it.
+    """Reserves memory for request bodies before they are read, so that stalled ones cannot take all of it.
 
-    A body that waits is not read: its client waits as well.
+    A body that waits for memory is not read, so its client cannot send more.
     """
 
     def __init__(self, *, total_bytes: int, team_bytes: int, wait_seconds: float) -> None:
@@ -33,11 +33,11 @@ class BodyMemory:
 
     @asynccontextmanager
     async def reserve(self, team: str, size: int) -> AsyncIterator[None]:
-        """Hold memory for a body of so many bytes. Raises Busy if there is none for too long."""
+        """Reserve ``size`` bytes for a body. Raises Busy if they do not become free in time."""
         try:
             async with asyncio.timeout(self._wait_seconds):
                 while not self._fits(team, size):
-                    await self._change()
+                    await self._released()
         except TimeoutError:
             raise Busy(self._wait_seconds.__ceil__()) from None
         self._used[team] += size
@@ -45,7 +45,7 @@ class BodyMemory:
             yield
         finally:
             self._used[team] -= size
-            self._used += Counter()  # drops teams with nothing
+            self._used += Counter()  # removes teams at zero
             for future in self._waiting:
                 if not future.done():
                     future.set_result(None)
@@ -53,7 +53,7 @@ class BodyMemory:
     def _fits(self, team: str, size: int) -> bool:
         return self._used[team] + size <= self._team_bytes and self._used.total() + size <= self._total_bytes
 
-    async def _change(self) -> None:
+    async def _released(self) -> None:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.add(future)
         try:
@@ -67,14 +67,14 @@ _MEMORY = BodyMemory(total_bytes=_TOTAL_BYTES, team_bytes=_TEAM_BYTES, wait_seco
 
 @asynccontextmanager
 async def received_body(request: Request, team: str) -> AsyncIterator[bytes]:
-    """The whole body of a request; its memory is accounted for until the block ends.
+    """Receive the body of a request; its memory is reserved until the block ends.
 
-    Raises HTTPException for a body that is too long (by its Content-Length, before any of it is read), Busy if there
-    is no memory for it, and ClientDisconnect.
+    Raises HTTPException for a body that is too long (if it has a Content-Length, before it is read), Busy if there is
+    no memory for it, or ClientDisconnect.
     """
     length = _content_length(request)
     if length is not None and length > MAX_BODY_BYTES:
-        raise _too_long()
+        raise _body_too_long()
     if length is not None and length <= _SMALL_BODY_BYTES:
         yield await _read(request)
         return
@@ -83,7 +83,7 @@ async def received_body(request: Request, team: str) -> AsyncIterator[bytes]:
 
 
 def _content_length(request: Request) -> int | None:
-    """What the header says, which h11 has checked; None of a body in chunks."""
+    """Return the Content-Length, which h11 has validated; None for a chunked body."""
     if "transfer-encoding" in request.headers:
         return None
     return int(request.headers.get("content-length", "0"))
@@ -94,9 +94,9 @@ async def _read(request: Request) -> bytes:
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_BODY_BYTES:
-            raise _too_long()
+            raise _body_too_long()
     return bytes(body)
 
 
-def _too_long() -> HTTPException:
-    return HTTPException(413, f"The body is longer than {MAX_BODY_BYTES} bytes")
+def _body_too_long() -> HTTPException:
+    return HTTPException(413, f"The body is longer than {MAX_BODY_BYTES:,} bytes")

@@ -11,7 +11,7 @@ from engine.exports.export import Export
 from engine.exports.status import Ticket
 from web.api.models import export_answer, ticket_answer
 from web.api.parameters import PARAMETERS, make_request
-from web.auth.request_auth import asker, disconnected
+from web.api.request_reader import read_parameters, wait_for_disconnect
 from web.container import Services
 from web.http.prefer import parse_prefer
 from web.telemetry.log_context import note
@@ -20,12 +20,12 @@ from web.telemetry.log_context import note
 async def export(request: Request) -> Response:
     """Answer GET and its POST twin."""
     services: Services = request.app.state.services
-    principal, values = await asker(request, PARAMETERS)
+    principal, values = await read_parameters(request, PARAMETERS)
     wanted = make_request(request.path_params["workflow_id"], values)
     plan = await services.plan(wanted, principal.team)
     note(request.scope, run=plan.run.run_id, export_id=plan.export_id, format=plan.request.format.name)
     preference = parse_prefer(request.headers.getlist("prefer"))
-    gone = partial(disconnected, request)
+    gone = partial(wait_for_disconnect, request)
     while True:
         if preference.wait is None:
             made: Export | Ticket = await services.jobs.export(plan, principal.team, gone)

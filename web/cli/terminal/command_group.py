@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from engine.common.malloc import set_heaps
 from engine.errors import EngineError
-from web.cli.exit_codes import Failed, Interrupted
-from web.cli.interrupts import ending_at_once
+from web.cli.terminal.exit_codes import Failed, Interrupted
+from web.cli.terminal.interrupts import ending_at_once
 from web.settings import MissingSetting
 
 NAMES = (
