@@ -27,7 +27,7 @@ ROWS: list[dict[str, Any]] = [
     }
     for n in range(1200)
 ]
-PRICES = [
+PRICES: list[dict[str, Any]] = [
     {
         "product": f"p{n}",
         "price": {"amount": n * 37 % 100 * 100, "currencyCode": "EUR"},
@@ -104,6 +104,10 @@ def choose_workflow(page: Any, workflow: str) -> None:
 def export(page: Any) -> None:
     page.get_by_role("button", name="Export the matching rows").click()
     playwright.expect(page.locator("#finished")).to_be_visible()
+
+
+def _amount(row: dict[str, Any]) -> int:
+    return int(row["price"]["amount"])
 
 
 def first_cells(page: Any) -> list[str]:
@@ -336,7 +340,7 @@ def test_money_sorts_by_its_amount_and_columns_without_an_order_have_no_button(p
     page.get_by_label("Run", exact=True).select_option("w1")
     matching(page, "60")
     assert page.locator("#preview th button").all_inner_texts() == ["product", "price"]
-    by_amount = sorted(PRICES, key=lambda row: row["price"]["amount"])
+    by_amount = sorted(PRICES, key=_amount)
     page.locator("#preview th button", has_text="price").click()
     playwright.expect(page.locator("#preview th button").nth(1)).to_have_text("price ▲")
     playwright.expect(page.locator("#preview tbody tr").first).to_contain_text(by_amount[0]["product"])
@@ -387,14 +391,13 @@ def test_a_finished_export_is_marked_once_the_request_differs(page: Any, server:
     change_and_undo(lambda: run.select_option("w2"), lambda: run.select_option("w1"))
     file_format = page.get_by_label("Format")
     change_and_undo(lambda: file_format.select_option("json"), lambda: file_format.select_option("csv"))
-    change_and_undo(
-        lambda: choose_workflow(page, "shops"),
-        lambda: (
-            choose_workflow(page, "wares"),
-            run.select_option("w1"),
-            add_filter(page, 1, "product", "EQUALS", "p7"),
-        ),
-    )
+
+    def back_to_wares() -> None:
+        choose_workflow(page, "wares")
+        run.select_option("w1")
+        add_filter(page, 1, "product", "EQUALS", "p7")
+
+    change_and_undo(lambda: choose_workflow(page, "shops"), back_to_wares)
 
     value.fill("p8")
     playwright.expect(stale).to_be_visible()

@@ -21,7 +21,7 @@ from web.http.limits import MAX_HEAD_BYTES
 from web.http.protocol import HttpProtocol
 from web.settings import AdmissionSettings, ConnectionSettings, ServerSettings
 from web.telemetry import tracing
-from web.telemetry.logs import LOG, set_up, tell
+from web.telemetry.logs import LOG, log_event, set_up
 
 _ANSWER_SECONDS = 5
 """For the answers to what was cancelled at the end of the grace, and for downloads that are nearly over."""
@@ -43,9 +43,9 @@ def serve() -> None:
     """
     set_up()
     for deprecated in deprecated_variables(os.environ):
-        LOG.warning("deprecated setting", extra={"facts": {"name": deprecated.name, "use": deprecated.current}})
+        LOG.warning("deprecated setting", extra={"fields": {"name": deprecated.name, "use": deprecated.current}})
     for unknown in unknown_variables(os.environ):
-        LOG.warning("unknown setting", extra={"facts": {"name": unknown.name, "nearest": unknown.nearest}})
+        LOG.warning("unknown setting", extra={"fields": {"name": unknown.name, "nearest": unknown.nearest}})
     run_server(create_app(), ServerSettings(), AdmissionSettings(), ConnectionSettings())
 
 
@@ -109,7 +109,7 @@ def run_server(
         raise click.ClickException(str(error)) from error
     limit = connection_limit(connection.max_connections)
     if limit < connection.max_connections:
-        tell("connections limited by open files", {"connections": limit, "wanted": connection.max_connections})
+        log_event("connections limited by open files", {"connections": limit, "wanted": connection.max_connections})
     config = uvicorn.Config(
         app,
         # The access log would print signed URLs.
@@ -126,7 +126,7 @@ def run_server(
     try:
         listeners = listen(server.host, server.port)
     except OSError as error:
-        LOG.error("cannot listen", extra={"facts": {"reason": error.strerror}})
+        LOG.error("cannot listen", extra={"fields": {"reason": error.strerror}})
         raise _not_started(server) from error
     connections = Connections(limit=limit, stall_seconds=connection.stall_seconds)
     serving = _Server(config, app.state.services, listeners, connections, admission.shutdown_grace_seconds)

@@ -10,7 +10,7 @@ from engine.errors import NotFound
 from engine.request.formats import FORMATS
 from engine.settings import DuckDBSettings, StorageSettings
 from web.api.models import rfc3339
-from web.auth.errors import Denied
+from web.auth.errors import Unauthenticated
 from web.auth.signed_urls import ExpiredUrl, UrlSigner, parse_signing_keys
 from web.settings import MissingSetting, ServerSettings, SigningSettings
 
@@ -67,7 +67,7 @@ def open_signer(signing: SigningSettings, server: ServerSettings) -> UrlSigner:
         keys = parse_signing_keys(signing.signing_keys)
     except ValueError as error:
         raise MissingSetting(f"TAILRACE_SIGNING_KEYS cannot be read: {error}.") from error
-    return UrlSigner(keys, base_url=server.public_url, longest_ttl=signing.url_ttl, formats=FORMATS)
+    return UrlSigner(keys, base_url=server.public_url, max_ttl=signing.url_ttl, formats=FORMATS)
 
 
 def _sign(signer: UrlSigner, workflow: str, export_id: str, format_name: str | None, ttl: timedelta) -> None:
@@ -91,7 +91,7 @@ def _check(signer: UrlSigner, url: str) -> None:
         # The signature is right, so what stands there is what was signed.
         ended = datetime.fromtimestamp(int(parse_qs(parts.query)["expires"][0]), UTC)
         raise click.ClickException(f"The URL was good until {rfc3339(ended)}: sign the export again.") from error
-    except (Denied, ValueError) as error:
+    except (Unauthenticated, ValueError) as error:
         raise click.ClickException(
             f"The URL is not one that these settings signed (base {signer.base}): "
             "it was changed, its key was retired, or it is another service's."

@@ -19,7 +19,7 @@ from web.http.connections import Connections
 from web.http.error_body import error_body
 from web.http.limits import MAX_HEAD_BYTES, QUERY_TOO_LONG
 from web.telemetry import metrics
-from web.telemetry.log_context import facts_of, note
+from web.telemetry.log_context import add_log_fields, log_fields
 
 BODY_BYTES_PER_SECOND = 32 * 1024
 """The lowest average speed of a request body, after a first ``TAILRACE_STALL_SECONDS``."""
@@ -85,7 +85,7 @@ class HttpProtocol(H11Protocol):
     def team(self) -> str:
         """The team of the latest request; empty if it is not known."""
         # The log's facts are the one place that every route fills.
-        return "" if self.cycle is None else str(facts_of(cast("Scope", self.cycle.scope)).get("team", ""))
+        return "" if self.cycle is None else str(log_fields(cast("Scope", self.cycle.scope)).get("team", ""))
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Bound what is buffered: a body in pieces of 64 KiB has one of them here and one on hold."""
@@ -195,7 +195,7 @@ class HttpProtocol(H11Protocol):
     def _note_end(self, reason: str) -> None:
         metrics.CONNECTIONS_ENDED.labels(reason).inc()
         if self.cycle is not None:
-            note(cast("Scope", self.cycle.scope), ended=reason)
+            add_log_fields(cast("Scope", self.cycle.scope), ended=reason)
 
     def _refuse(self, status: int) -> None:
         """Answer in place of the application, and hang up."""

@@ -14,10 +14,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from web.api.request_body import received_body
 from web.auth.authenticator import Authenticator
-from web.auth.request_auth import recognised
+from web.auth.request_auth import authenticate_scope
 from web.mcp.origin import allows_origin
 from web.mcp.tools import make_server
-from web.telemetry.log_context import note
+from web.telemetry.log_context import add_log_fields
 
 PATH = "/mcp"
 _FORWARDED = ("x-api-key", "authorization")
@@ -58,15 +58,15 @@ class Endpoint:
         self._handle = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a POST. Raises HTTPException for a foreign ``Origin``, then Unauthorized."""
-        note(scope, route=PATH)
+        """Answer a POST. Raises HTTPException for a foreign ``Origin``, then InvalidCredentials."""
+        add_log_fields(scope, route=PATH)
         if not allows_origin(scope["headers"], self._base_url):
             raise HTTPException(
                 403, "Pages of this origin may not call /mcp: use a page of the service's own address, or no browser"
             )
         if scope["method"] != "POST":
             raise HTTPException(405, "Method Not Allowed", {"allow": "POST"})
-        principal = await recognised(scope, self._authenticator)
+        principal = await authenticate_scope(scope, self._authenticator)
         if self._handle is None:
             raise HTTPException(503, "The service is about to start or to stop", {"retry-after": "1"})
         async with received_body(Request(scope, receive), principal.team) as body:

@@ -14,7 +14,7 @@ from urllib.request import urlopen
 
 from web.auth.api_keys import parse_api_keys
 from web.auth.jwks import JwksClient
-from web.auth.jwt import Tokens
+from web.auth.jwt import JwtVerifier
 from web.auth.key_file import read_key_file
 from web.cli.doctor.findings import Finding, note, ok, problem
 from web.cli.sign import open_signer
@@ -87,7 +87,7 @@ def _tokens(auth: AuthSettings) -> Iterator[Finding]:
         return
     try:
         jwks = JwksClient(auth.jwks_url) if auth.jwks_url else None
-        Tokens(secret=auth.jwt_secret, jwks=jwks, audience=auth.jwt_audience, issuer=auth.jwt_issuer)
+        JwtVerifier(secret=auth.jwt_secret, jwks=jwks, audience=auth.jwt_audience, issuer=auth.jwt_issuer)
     except ValueError as error:
         yield problem(
             "tokens", f"TAILRACE_JWT_SECRET or TAILRACE_JWKS_URL: {error}", "take a secret of 32 random bytes or more"

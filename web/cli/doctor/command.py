@@ -61,10 +61,10 @@ def _checks(configured: Configured, *, write: bool) -> Iterator[Finding]:
     if storage is not None and duckdb is not None:
         yield from check_stores(storage, duckdb, signing, write=write)
     if duckdb is not None:
-        at_once = 1 if admission is None else admission.max_concurrent_exports
+        max_concurrent = 1 if admission is None else admission.max_concurrent_exports
         yield check_duckdb(duckdb)
-        yield from check_spill(duckdb, at_once, write=write)
-        yield check_memory(duckdb, at_once)
+        yield from check_spill(duckdb, max_concurrent, write=write)
+        yield check_memory(duckdb, max_concurrent)
     if queries is not None:
         yield check_sql(queries)
     if auth is not None:
