@@ -132,8 +132,8 @@ def _read(setting: str, reader: Callable[[_GivenT], _ReadT], given: _GivenT) -> 
 def _authenticator(auth: AuthSettings) -> Authenticator:
     if not auth.configured:
         raise MissingSetting(
-            "Nobody could sign in: set TAILRACE_API_KEYS (key=team), TAILRACE_API_KEYS_FILE, TAILRACE_JWT_SECRET or "
-            "TAILRACE_JWKS_URL. `tailrace keys new` makes a key."
+            "No authentication is configured: set TAILRACE_API_KEYS (key=team), TAILRACE_API_KEYS_FILE, "
+            "TAILRACE_JWT_SECRET or TAILRACE_JWKS_URL. `tailrace keys new` makes a key."
         )
     keys: list[KnownKeys] = []
     if auth.api_keys:

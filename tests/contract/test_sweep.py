@@ -291,7 +291,7 @@ def test_the_command_tells_of_a_damaged_run(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "store" / "workflow=w" / "run=r" / "run.json").write_bytes(b"{")
     done = CliRunner().invoke(commands, ["sweep"])
     assert done.exit_code == 1
-    assert "0 bytes in all" in done.output
+    assert "0 bytes in total" in done.output
     assert "The manifest of workflow=w/run=r cannot be read" in done.output
 
 

@@ -340,7 +340,7 @@ def test_neighbours_get_other_signatures(left: str, right: str) -> None:
 def test_what_could_not_be_verified_is_not_signed(
     workflow: str, export: str, format_name: str, expires: datetime
 ) -> None:
-    with pytest.raises(ValueError, match=r"grammar|time zone"):
+    with pytest.raises(ValueError, match=r"cannot be part|time zone"):
         signer().sign(workflow, export, format_name, expires)
 
 
