@@ -32,12 +32,12 @@ from web.api.publishing.publish import publish
 from web.api.query import query
 from web.api.rows import rows
 from web.api.workflows import workflow, workflows
-from web.auth.errors import Denied, Forbidden
+from web.auth.errors import Forbidden, Unauthenticated
 from web.container import Services, make_services
 from web.http.download_headers import EXPOSED_HEADERS
 from web.http.framing import UnambiguousFraming
 from web.http.unread_body import DrainUnreadBody
-from web.jobs.admission import Busy
+from web.jobs.admission import ServiceOverloaded
 from web.openapi import openapi, openapi_30
 from web.pages.docs import docs
 from web.pages.explorer import asset, explorer
@@ -50,15 +50,15 @@ from web.settings import (
     ServerSettings,
     SigningSettings,
 )
-from web.telemetry.access_log import Watch
-from web.telemetry.log_context import note
+from web.telemetry.access_log import AccessLogMiddleware
+from web.telemetry.log_context import add_log_fields
 from web.telemetry.metrics import metrics
-from web.telemetry.request_id import RequestIds
+from web.telemetry.request_id import RequestIdMiddleware
 
 if TYPE_CHECKING:
     from web.mcp.endpoint import Endpoint
 
-_HANDLED = (EngineError, Denied, Forbidden, Busy, HTTPException, ClientDisconnect, Exception)
+_HANDLED = (EngineError, Unauthenticated, Forbidden, ServiceOverloaded, HTTPException, ClientDisconnect, Exception)
 
 
 def create_app() -> Starlette:
@@ -113,8 +113,8 @@ def create_app_with(services: Services) -> Starlette:
             _route("/docs", docs, "GET", "HEAD"),
         ],
         middleware=[
-            Middleware(RequestIds),
-            Middleware(Watch),
+            Middleware(RequestIdMiddleware),
+            Middleware(AccessLogMiddleware),
             Middleware(UnambiguousFraming),
             Middleware(DrainUnreadBody),
             Middleware(
@@ -175,7 +175,7 @@ def _route(path: str, endpoint: Callable[[Request], Awaitable[Response]], *metho
 
     async def answer(request: Request) -> Response:
         ids = {name: value for name, value in request.path_params.items() if is_id(value)}
-        note(request.scope, route=path, **ids)
+        add_log_fields(request.scope, route=path, **ids)
         if request.method not in methods:
             raise HTTPException(405, "Method Not Allowed", {"allow": ", ".join(methods)})
         return await endpoint(request)

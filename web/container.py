@@ -9,7 +9,7 @@ import anyio.to_thread
 
 from engine.bootstrap import open_exporter
 from engine.exports.exporter import Exporter
-from engine.exports.status import Tickets
+from engine.exports.status import ExportStatusStore
 from engine.plan.planner import ExportPlan
 from engine.request.formats import FORMATS
 from engine.request.request import ExportRequest
@@ -18,13 +18,13 @@ from engine.stores.port import ObjectStore, ReadUrls
 from web.auth.api_keys import KnownKeys, parse_api_keys
 from web.auth.authenticator import Authenticator
 from web.auth.jwks import JwksClient
-from web.auth.jwt import Tokens
+from web.auth.jwt import JwtVerifier
 from web.auth.key_file import KeyFile
 from web.auth.signed_urls import UrlSigner, parse_signing_keys
 from web.jobs.admission import Admission
 from web.jobs.export_jobs import ExportJobs
 from web.jobs.publish_jobs import PublishJobs
-from web.jobs.query_jobs import Queries
+from web.jobs.query_jobs import QueryJobs
 from web.jobs.sweeping import Sweeping
 from web.settings import (
     AdmissionSettings,
@@ -50,8 +50,8 @@ class Services:
     signer: UrlSigner
     signing: SigningSettings
     jobs: ExportJobs
-    tickets: Tickets
-    queries: Queries
+    statuses: ExportStatusStore
+    queries: QueryJobs
     publishing: PublishJobs
     grace_seconds: float
     read_urls: ReadUrls | None
@@ -89,19 +89,19 @@ def make_services(
         storage, duckdb, runner, keep=signing.url_ttl * 1.25, team_limit_bytes=housekeeping.team_limit_bytes
     )
     slots = Admission(
-        at_once=admission.max_concurrent_exports,
-        queue_length=admission.export_queue_size,
-        longest_wait_seconds=admission.queue_timeout_seconds,
+        max_concurrent=admission.max_concurrent_exports,
+        queue_size=admission.export_queue_size,
+        queue_timeout_seconds=admission.queue_timeout_seconds,
     )
-    tickets = Tickets(exporter.exports)
+    statuses = ExportStatusStore(exporter.exports)
     return Services(
         exporter=exporter,
         authenticator=_authenticator(auth),
         signer=_signer(server, signing),
         signing=signing,
-        jobs=ExportJobs(exporter, tickets, slots, admission),
-        tickets=tickets,
-        queries=Queries(query, duckdb),
+        jobs=ExportJobs(exporter, statuses, slots, admission),
+        statuses=statuses,
+        queries=QueryJobs(query, duckdb),
         grace_seconds=admission.shutdown_grace_seconds,
         publishing=PublishJobs(exporter.results, publish or PublishSettings(), duckdb),
         read_urls=_read_urls(signing, exporter.exports),
@@ -145,7 +145,7 @@ def _authenticator(auth: AuthSettings) -> Authenticator:
     tokens = None
     if auth.jwt_secret or auth.jwks_url:
         try:
-            tokens = Tokens(
+            tokens = JwtVerifier(
                 secret=auth.jwt_secret,
                 jwks=JwksClient(auth.jwks_url) if auth.jwks_url else None,
                 audience=auth.jwt_audience,
@@ -163,4 +163,4 @@ def _signer(server: ServerSettings, signing: SigningSettings) -> UrlSigner:
             "`tailrace keys new` makes one."
         )
     keys = _parse("TAILRACE_SIGNING_KEYS", parse_signing_keys, signing.signing_keys)
-    return UrlSigner(keys, base_url=server.public_url, longest_ttl=signing.url_ttl, formats=FORMATS)
+    return UrlSigner(keys, base_url=server.public_url, max_ttl=signing.url_ttl, formats=FORMATS)

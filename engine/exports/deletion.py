@@ -18,14 +18,14 @@ from engine.common.concurrency import read_all
 from engine.common.ids import EXPORT_ID, ID
 from engine.errors import NotFound, ObjectMissing
 from engine.exports.leases import SUFFIX as LEASE
-from engine.exports.status import SUFFIX as TICKET
-from engine.exports.status import Ticket
+from engine.exports.status import SUFFIX as STATUS
+from engine.exports.status import ExportStatus
 from engine.request.formats import FORMATS
 from engine.stores.port import ObjectInfo, ObjectStore
 
 _EXTENSIONS = "|".join(format_.extension for format_ in FORMATS.values())
 EXPORT_OBJECT = re.compile(
-    rf"{ID.pattern}/{EXPORT_ID.pattern}(\.({_EXTENSIONS})({re.escape(LEASE)})?|{re.escape(TICKET)})", re.ASCII
+    rf"{ID.pattern}/{EXPORT_ID.pattern}(\.({_EXTENSIONS})({re.escape(LEASE)})?|{re.escape(STATUS)})", re.ASCII
 )
 """Keys of exports, and of the documents beside them: results may lie in the same container."""
 
@@ -76,20 +76,20 @@ class Deletion:
     def remove_exports(self, workflow_id: str, of: Callable[[str | None, str | None], bool]) -> int:
         """Remove the exports of a workflow whose run and version (None if unknown) are so; how many there were."""
         found = [info for info in self._exports.list(f"{workflow_id}/") if EXPORT_OBJECT.fullmatch(info.key)]
-        files = [info.key for info in found if not info.key.endswith((LEASE, TICKET))]
+        files = [info.key for info in found if not info.key.endswith((LEASE, STATUS))]
         removed = 0
         for info in read_all(self._exports.head, files):
             if of(info.metadata.get("run"), info.metadata.get("version")):
                 removed += self._exports.delete(info.key)
                 self._exports.delete(info.key + LEASE)
         for info in found:
-            if info.key.endswith(TICKET) and of(self._run_of(info), None):
+            if info.key.endswith(STATUS) and of(self._run_of(info), None):
                 self._exports.delete(info.key)
         return removed
 
     def _run_of(self, ticket: ObjectInfo) -> str | None:
         try:
-            return Ticket.model_validate_json(self._exports.read(ticket.key)).run_id
+            return ExportStatus.model_validate_json(self._exports.read(ticket.key)).run_id
         except (ObjectMissing, ValidationError):
             return None
 

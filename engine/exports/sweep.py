@@ -19,7 +19,7 @@ from engine.exports.deletion import EXPORT_OBJECT
 from engine.exports.export import kept_until
 from engine.exports.leases import SUFFIX as LEASE
 from engine.exports.leases import Leases
-from engine.exports.status import SUFFIX as TICKET
+from engine.exports.status import SUFFIX as STATUS
 from engine.exports.unfinished import RunVersions, Unfinished
 from engine.stores.port import ObjectInfo, ObjectStore
 
@@ -68,7 +68,7 @@ class Sweeper:
         self._swept.damaged += unfinished.damaged
         # Only what bears the name of an export: results may lie in the same container.
         ours = [info for info in self._exports.list("") if EXPORT_OBJECT.fullmatch(info.key)]
-        documents = [info for info in ours if info.key.endswith((LEASE, TICKET))]
+        documents = [info for info in ours if info.key.endswith((LEASE, STATUS))]
         files = {info.key for info in ours if info not in documents and not self._sweep_export(info)}
         self._sweep_documents(documents, files)
         self._sweep_parts()
@@ -98,7 +98,7 @@ class Sweeper:
     def _sweep_documents(self, documents: list[ObjectInfo], files: set[str]) -> None:
         """Leases of files that are gone, and tickets that nobody wrote for a day."""
         for info in documents:
-            ticket = info.key.endswith(TICKET)
+            ticket = info.key.endswith(STATUS)
             if (ticket or info.key.removesuffix(LEASE) not in files) and self._forgotten(info):
                 self._remove(self._exports, info, "tickets" if ticket else "leases")
 

@@ -18,7 +18,7 @@ from engine.errors import Conflict, NotFound, StoreError
 from engine.exports.deletion import Deleted, Deletion
 from engine.exports.export import Export, export_key
 from engine.exports.exporter import Exporter
-from engine.exports.status import Tickets
+from engine.exports.status import ExportStatusStore
 from engine.exports.sweep import FORGOTTEN, Sweeper, Swept
 from engine.stores import ObjectStore, open_store
 from tests.helpers.engine import TEAM, WORKFLOW, Engine, entry
@@ -56,7 +56,7 @@ def is_gone(engine: Engine, export: Export) -> bool:
 
 def test_a_run_goes_with_its_exports_and_the_newest_that_remains_is_the_latest(engine: Engine) -> None:
     plan = engine.plan(engine.exporter(), "csv")
-    Tickets(engine.store).issue(plan, "nonce")
+    ExportStatusStore(engine.store).issue(plan, "nonce")
     exports = [engine.export(name, run=run) for run in ("old", "new") for name in ("csv", "json")]
     engine.exporter().keep(exports[2], datetime.now(UTC) + timedelta(days=300))
     assert deletion(engine).delete_run(WORKFLOW, "new", TEAM) == Deleted(runs=1, exports=2)

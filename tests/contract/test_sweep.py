@@ -15,7 +15,7 @@ from engine.common.temp_folders import abandoned, spill_folder
 from engine.exports.export import Export, export_key
 from engine.exports.exporter import Exporter
 from engine.exports.leases import SUFFIX, Leases
-from engine.exports.status import Tickets
+from engine.exports.status import ExportStatusStore
 from engine.exports.sweep import FORGOTTEN, LINGER, Sweeper, Swept
 from engine.stores import DirectoryStore, ObjectStore
 from tests.helpers.engine import Engine, entry
@@ -231,7 +231,7 @@ def test_a_mark_that_became_a_promise_stays(house: House) -> None:
 
 def test_a_document_that_was_written_since_stays(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = house.engine.plan(house.exporter, "csv", filters=[entry("n", "EQUALS", 1)])
-    tickets = Tickets(house.store)
+    tickets = ExportStatusStore(house.store)
     ticket = tickets.issue(plan, "nonce")
     remove = Sweeper._remove
 
@@ -246,7 +246,7 @@ def test_a_document_that_was_written_since_stays(house: House, monkeypatch: pyte
 
 def test_documents_are_forgotten_after_a_day(house: House) -> None:
     plan = house.engine.plan(house.exporter, "csv", filters=[entry("n", "EQUALS", 1)])
-    Tickets(house.store).issue(plan, "nonce")
+    ExportStatusStore(house.store).issue(plan, "nonce")
     assert house.sweep(FORGOTTEN - timedelta(minutes=5)).removed == {}
     assert house.sweep(FORGOTTEN + timedelta(minutes=5)).removed == {"tickets": 1}
 
@@ -291,7 +291,7 @@ def test_the_command_tells_of_a_damaged_run(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "store" / "workflow=w" / "run=r" / "run.json").write_bytes(b"{")
     done = CliRunner().invoke(commands, ["sweep"])
     assert done.exit_code == 1
-    assert "0 bytes in all" in done.output
+    assert "0 bytes in total" in done.output
     assert "The manifest of workflow=w/run=r cannot be read" in done.output
 
 

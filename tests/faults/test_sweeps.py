@@ -76,7 +76,7 @@ def test_a_sweep_beside_an_export(house: House, name: str) -> None:
     there = house.leftovers()
     assert bool(there) == house.local
     done = house.server.command("sweep")
-    assert done.stdout.startswith("0 bytes in all"), done.stderr
+    assert done.stdout.startswith("0 bytes in total"), done.stderr
     assert house.leftovers() == there
     house.server.go_on()
     house.check_answer(asked.answer(), number)

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from web.api.request_body import BodyMemory
-from web.jobs.admission import Busy
+from web.jobs.admission import ServiceOverloaded
 
 
 def test_a_team_waits_only_for_its_own_bodies() -> None:
@@ -37,7 +37,7 @@ def test_a_body_that_waits_too_long_is_refused(team: str) -> None:
     async def work() -> None:
         memory = BodyMemory(total_bytes=50, team_bytes=40, wait_seconds=0.05)
         async with memory.reserve("acme", 40):
-            with pytest.raises(Busy) as refused:
+            with pytest.raises(ServiceOverloaded) as refused:
                 async with memory.reserve(team, 20):
                     pass
         assert refused.value.retry_after_seconds == 1

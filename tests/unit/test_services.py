@@ -15,7 +15,7 @@ from engine.plan.planner import ExportPlan
 from engine.request.formats import FORMATS
 from tests.helpers.services import services_in
 from tests.helpers.still_time import pass_time, run_still, settled
-from web.jobs.admission import Busy
+from web.jobs.admission import ServiceOverloaded
 from web.jobs.export_job import ExportJob
 from web.settings import AdmissionSettings
 
@@ -67,7 +67,7 @@ def test_exports_run_and_wait_within_the_set_limits(tmp_path: Path, monkeypatch:
         asked = [[await house.ask(team) for _ in range(3)] for team in ("acme", "rival")]
         for runs, waits, late in asked:
             assert (runs.progress.phase, waits.progress.phase) == (Phase.RUNNING, Phase.QUEUED)
-            assert isinstance(late.task.exception(), Busy)
+            assert isinstance(late.task.exception(), ServiceOverloaded)
         await pass_time(8)
         for runs, waits, _ in asked:
             assert (runs.cancel.cancelled, waits.task.done()) == (False, False)
@@ -76,7 +76,7 @@ def test_exports_run_and_wait_within_the_set_limits(tmp_path: Path, monkeypatch:
             assert (runs.cancel.cancelled, waits.task.done()) == (True, False)
         await pass_time(2)
         for number, (runs, waits, _) in enumerate(asked):
-            assert isinstance(waits.task.exception(), Busy)
+            assert isinstance(waits.task.exception(), ServiceOverloaded)
             house.end(3 * number)
             with pytest.raises(LimitExceeded, match="9 s"):
                 await runs.task

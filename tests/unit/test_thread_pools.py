@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from engine.exports.exporter import Exporter
-from engine.exports.status import Tickets
+from engine.exports.status import ExportStatusStore
 from engine.plan.planner import ExportPlan
 from engine.request.formats import FORMATS
 from engine.settings import DuckDBSettings
@@ -23,7 +23,7 @@ from web.http import thread_limits
 from web.http.streaming import FileStream
 from web.jobs.admission import Admission
 from web.jobs.export_jobs import ExportJobs
-from web.jobs.query_jobs import Queries
+from web.jobs.query_jobs import QueryJobs
 from web.settings import AdmissionSettings, QuerySettings
 
 HANGING = 50
@@ -55,10 +55,10 @@ async def _never() -> None:
 
 
 def _exports(hanging: Hanging) -> list[Awaitable[object]]:
-    places = Admission(at_once=HANGING + 1, queue_length=0, longest_wait_seconds=60)
+    places = Admission(max_concurrent=HANGING + 1, queue_size=0, queue_timeout_seconds=60)
     exporter = cast("Exporter", SimpleNamespace(export=hanging.hang, finished=lambda _: None))
     settings = AdmissionSettings(max_concurrent_exports=HANGING + 1)
-    jobs = ExportJobs(exporter, cast("Tickets", None), places, settings)
+    jobs = ExportJobs(exporter, cast("ExportStatusStore", None), places, settings)
     run = SimpleNamespace(workflow_id="w", run_id="r")
     request = SimpleNamespace(format=FORMATS["csv"])
     plans = [SimpleNamespace(export_id=str(n), run=run, request=request) for n in range(HANGING)]
@@ -66,7 +66,7 @@ def _exports(hanging: Hanging) -> list[Awaitable[object]]:
 
 
 def _queries(hanging: Hanging) -> list[Awaitable[object]]:
-    queries = Queries(QuerySettings(max_concurrent_queries=HANGING + 1), DuckDBSettings())
+    queries = QueryJobs(QuerySettings(max_concurrent_queries=HANGING + 1), DuckDBSettings())
     return [queries.run("acme", _never, hanging.hang) for _ in range(HANGING)]
 
 

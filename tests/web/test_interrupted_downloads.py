@@ -100,11 +100,11 @@ def test_a_download_may_finish_after_its_url_expires(store_url: tuple[str, dict[
         gone = timedelta(days=1.25) + LINGER
         server.move_clock(gone - timedelta(minutes=5))
         assert server.request(exported["url"]).json()["code"] == "url_expired"
-        assert server.command("sweep").stdout == "0 bytes in all; 1 exports stay.\n"
+        assert server.command("sweep").stdout == "0 bytes in total; 1 export remains.\n"
         content += answer.read()
         connection.close()
         server.move_clock(gone)
-        assert server.command("sweep").stdout.startswith("Removed 1 exports.\n")
+        assert server.command("sweep").stdout.startswith("Removed 1 export.\n")
     assert hashlib.sha256(content).hexdigest() == exported["sha256"]
 
 

@@ -12,9 +12,9 @@ from starlette.responses import Response
 from engine.errors import Cancelled, EngineError, InvalidFilter, NotFound, SourceDamaged, StoreUnavailable
 from tests.helpers.server import KEY, Answer, Server
 from web.api.errors import answer_error, error_codes
-from web.auth.authenticator import Unauthorized
+from web.auth.authenticator import InvalidCredentials
 from web.auth.signed_urls import ExpiredUrl
-from web.jobs.admission import Busy
+from web.jobs.admission import ServiceOverloaded
 from web.openapi.document import make_document, make_document_30
 
 EXPORT = "/v4/workflows/{workflowId}/data/export"
@@ -38,10 +38,10 @@ def validator(document: Json, schema: Json) -> jsonschema_rs.Draft202012Validato
 
 ERRORS: dict[str, tuple[Exception, int, str]] = {
     "filter": (InvalidFilter("m", parameter="filters", entry="filters[0]", field="é\n"), 400, "invalid_filter"),
-    "denied": (Unauthorized(), 401, "unauthorized"),
+    "denied": (InvalidCredentials(), 401, "unauthorized"),
     "expired": (ExpiredUrl(), 401, "url_expired"),
     "not there": (NotFound("m"), 404, "not_found"),
-    "full": (Busy(7), 503, "busy"),
+    "full": (ServiceOverloaded(7), 503, "busy"),
     "cancelled": (Cancelled("m"), 503, "cancelled"),
     "store away": (StoreUnavailable("m"), 503, "store_unavailable"),
     "damaged": (SourceDamaged("m"), 500, "internal"),
@@ -69,7 +69,7 @@ def test_errors_have_the_documented_shape(name: str) -> None:
 
 @pytest.mark.parametrize("seconds", [7, 3600])
 def test_a_503_says_when_to_retry(seconds: int) -> None:
-    answer = answered(Busy(seconds))
+    answer = answered(ServiceOverloaded(seconds))
     assert answer.headers["retry-after"] == str(seconds)
     assert f" {seconds} s" in json.loads(bytes(answer.body))["message"]
 

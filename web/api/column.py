@@ -11,7 +11,7 @@ from web.api.parameters import COLUMN_PARAMETERS, make_request
 from web.api.request_reader import read_parameters, wait_for_disconnect
 from web.api.row_models import ColumnAnswer
 from web.container import Services
-from web.telemetry.log_context import note
+from web.telemetry.log_context import add_log_fields
 
 
 async def column(request: Request) -> Response:
@@ -30,6 +30,6 @@ async def column(request: Request) -> Response:
             plan, path, services.exporter.results, settings=services.queries.duckdb, cancel=cancel
         ),
     )
-    note(request.scope, run=plan.run.run_id)
+    add_log_fields(request.scope, run=plan.run.run_id)
     body = ColumnAnswer.of(plan.run, statistics).encode()
     return Response(body, media_type="application/json", headers={"cache-control": "no-store"})

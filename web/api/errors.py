@@ -21,11 +21,11 @@ from engine.errors import (
     StoreError,
     StoreUnavailable,
 )
-from web.auth.errors import Denied, Forbidden
-from web.auth.not_found_delay import settle
+from web.auth.errors import Forbidden, Unauthenticated
+from web.auth.not_found_delay import delay_not_found
 from web.auth.signed_urls import PARAMETERS, BadSignature
 from web.http.error_body import error_response
-from web.jobs.admission import Busy
+from web.jobs.admission import ServiceOverloaded
 from web.telemetry.logs import LOG
 from web.telemetry.request_id import request_id_of
 
@@ -35,12 +35,12 @@ STATUSES: dict[type[Exception], int] = {
     InvalidRequest: 400,
     LimitExceeded: 400,
     InvalidInput: 400,
-    Denied: 401,
+    Unauthenticated: 401,
     Forbidden: 403,
     NotFound: 404,
     Conflict: 409,
     QuotaExceeded: 429,
-    Busy: 503,
+    ServiceOverloaded: 503,
     Cancelled: 503,
     StoreUnavailable: 503,
     ClusterUnavailable: 503,
@@ -78,7 +78,7 @@ def error_codes() -> dict[int, tuple[str, ...]]:
     codes: defaultdict[int, set[str]] = defaultdict(set)
     for status, code in _CODES_OF_STATUS.items():
         codes[status].add(code)
-    kinds: list[type[Exception]] = [Busy, Forbidden, *_family(EngineError), *_family(Denied)]
+    kinds: list[type[Exception]] = [ServiceOverloaded, Forbidden, *_family(EngineError), *_family(Unauthenticated)]
     for kind in kinds:
         codes[_status_of(kind)].add(_code_of(kind))
     return {status: tuple(sorted(codes[status])) for status in sorted(codes)}
@@ -89,9 +89,9 @@ def _status_of(kind: type[Exception]) -> int:
 
 
 def _code_of(kind: type[Exception]) -> str:
-    if issubclass(kind, Busy):
+    if issubclass(kind, ServiceOverloaded):
         return "busy"
-    if issubclass(kind, EngineError | Denied | Forbidden) and _status_of(kind) != 500:
+    if issubclass(kind, EngineError | Unauthenticated | Forbidden) and _status_of(kind) != 500:
         return kind.code
     return EngineError.code
 
@@ -110,19 +110,21 @@ async def answer_error(request: Request, error: Exception) -> Response:
         # The client disconnected while its body was read; the status is only for the log.
         return Response(status_code=_CLIENT_CLOSED_REQUEST)
     status, code = status_of(error), _code_of(type(error))
-    if status >= 500 and not isinstance(error, Busy | Cancelled):
-        LOG.error("failed", exc_info=error, extra={"facts": {"requestId": request_id_of(request.scope)}})
+    if status >= 500 and not isinstance(error, ServiceOverloaded | Cancelled):
+        LOG.error("failed", exc_info=error, extra={"fields": {"requestId": request_id_of(request.scope)}})
     if status == 500:
         return error_response(request, 500, _INTERNAL_MESSAGE, code, {})
     headers = {}
     if status == 503:
-        headers["retry-after"] = str(error.retry_after_seconds if isinstance(error, Busy) else _RETRY_SECONDS)
+        headers["retry-after"] = str(
+            error.retry_after_seconds if isinstance(error, ServiceOverloaded) else _RETRY_SECONDS
+        )
     if status == 429:
         headers["retry-after"] = str(_QUOTA_RETRY_SECONDS)
-    if isinstance(error, Denied):
+    if isinstance(error, Unauthenticated):
         return _answer_denied(request, error)
     if isinstance(error, NotFound):
-        await settle(request.scope)
+        await delay_not_found(request.scope)
     if isinstance(error, EngineError):
         return error_response(request, status, error.message, code, error.details, headers)
     return error_response(request, status, str(error), code, {}, headers)
@@ -137,6 +139,6 @@ def _answer_http(request: Request, error: HTTPException) -> Response:
     return error_response(request, error.status_code, f"{error.detail}.", code, {}, error.headers)
 
 
-def _answer_denied(request: Request, error: Denied) -> Response:
+def _answer_denied(request: Request, error: Unauthenticated) -> Response:
     headers = {"www-authenticate": 'Bearer realm="tailrace"'}
     return error_response(request, 401, error.message, error.code, {}, headers)

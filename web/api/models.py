@@ -10,7 +10,7 @@ from engine.catalog.schema import DATA_TYPES
 from engine.common.ids import EXPORT_ID
 from engine.common.progress import Phase
 from engine.exports.export import Export
-from engine.exports.status import Ticket
+from engine.exports.status import ExportStatus
 from engine.request.formats import FORMATS
 
 
@@ -92,7 +92,7 @@ class TicketAnswer(BaseModel):
     message: str | None = Field(description="Why it failed")
 
 
-def encode_status(ticket: Ticket) -> bytes:
+def encode_status(ticket: ExportStatus) -> bytes:
     """Encode the body of a 202, and of the status of an export without a file."""
     answer = TicketAnswer.model_validate(ticket.model_dump(include=set(TicketAnswer.model_fields)))
     return answer.model_dump_json(by_alias=True).encode()

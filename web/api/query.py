@@ -15,7 +15,7 @@ from web.api.request_reader import authenticate, read_json_object, wait_for_disc
 from web.api.row_models import QueryAnswer, with_rows
 from web.container import Services
 from web.telemetry import metrics
-from web.telemetry.log_context import note
+from web.telemetry.log_context import add_log_fields
 
 
 class QueryRequest(BaseModel):
@@ -39,7 +39,7 @@ async def query(request: Request) -> Response:
     run = await anyio.to_thread.run_sync(
         results.resolve, request.path_params["workflow_id"], query_request.run_id, principal.team
     )
-    note(request.scope, run=run.run_id)
+    add_log_fields(request.scope, run=run.run_id)
     try:
         answer = await services.queries.run(
             principal.team,
@@ -58,7 +58,7 @@ async def query(request: Request) -> Response:
         # `answer_error` logs it, as every error of the service.
         metrics.CRASHES.labels(crash.signal.name).inc()
         raise
-    note(request.scope, rows=answer.count, bytes=len(answer.rows))
+    add_log_fields(request.scope, rows=answer.count, bytes=len(answer.rows))
     body = QueryAnswer(
         workflow_id=run.workflow_id,
         run_id=run.run_id,

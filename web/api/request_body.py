@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from web.jobs.admission import Busy
+from web.jobs.admission import ServiceOverloaded
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 _SMALL_BODY_BYTES = 64 * 1024
@@ -33,13 +33,13 @@ class BodyMemory:
 
     @asynccontextmanager
     async def reserve(self, team: str, size: int) -> AsyncIterator[None]:
-        """Reserve ``size`` bytes for a body. Raises Busy if they do not become free in time."""
+        """Reserve ``size`` bytes for a body. Raises ServiceOverloaded if they do not become free in time."""
         try:
             async with asyncio.timeout(self._wait_seconds):
                 while not self._fits(team, size):
                     await self._released()
         except TimeoutError:
-            raise Busy(self._wait_seconds.__ceil__()) from None
+            raise ServiceOverloaded(self._wait_seconds.__ceil__()) from None
         self._used[team] += size
         try:
             yield
@@ -69,8 +69,8 @@ _MEMORY = BodyMemory(total_bytes=_TOTAL_BYTES, team_bytes=_TEAM_BYTES, wait_seco
 async def received_body(request: Request, team: str) -> AsyncIterator[bytes]:
     """Receive the body of a request; its memory is reserved until the block ends.
 
-    Raises HTTPException for a body that is too long (if it has a Content-Length, before it is read), Busy if there is
-    no memory for it, or ClientDisconnect.
+    Raises HTTPException for a body that is too long (if it has a Content-Length, before it is read), ServiceOverloaded
+    if there is no memory for it, or ClientDisconnect.
     """
     length = _content_length(request)
     if length is not None and length > MAX_BODY_BYTES:

@@ -12,7 +12,7 @@ from web.api.request_body import received_body
 from web.auth import not_found_delay
 from web.auth.errors import Forbidden
 from web.auth.principal import Principal
-from web.auth.request_auth import recognised
+from web.auth.request_auth import authenticate_scope
 from web.container import Services
 from web.http import thread_limits
 from web.http.limits import MAX_QUERY_BYTES, QUERY_TOO_LONG
@@ -22,13 +22,13 @@ _MAX_INLINE_BYTES = 16 * 1024
 
 
 async def authenticate(request: Request) -> Principal:
-    """Return the caller. Raises Unauthorized."""
+    """Return the caller. Raises InvalidCredentials."""
     services: Services = request.app.state.services
-    return await recognised(request.scope, services.authenticator)
+    return await authenticate_scope(request.scope, services.authenticator)
 
 
 async def authenticate_publisher(request: Request) -> Principal:
-    """Return a caller who may publish and delete. Raises Unauthorized or Forbidden before any id is looked up."""
+    """Return a caller who may publish and delete. Raises InvalidCredentials or Forbidden before any id is looked up."""
     principal = await authenticate(request)
     if not principal.may_publish:
         raise Forbidden(
@@ -41,7 +41,8 @@ async def authenticate_publisher(request: Request) -> Principal:
 async def read_parameters(request: Request, known: Sequence[str]) -> tuple[Principal, dict[str, object]]:
     """Return the caller, and the parameters from the URL of a GET or the body of a POST.
 
-    Raises Unauthorized, InvalidRequest, Busy, ClientDisconnect, or HTTPException for a query or body that is too long.
+    Raises InvalidCredentials, InvalidRequest, ServiceOverloaded, ClientDisconnect, or HTTPException for a query or body
+    that is too long.
     """
     principal = await authenticate(request)
     query = request.scope["query_string"]
@@ -55,7 +56,7 @@ async def read_parameters(request: Request, known: Sequence[str]) -> tuple[Princ
 async def read_json_object(request: Request, principal: Principal) -> dict[str, object]:
     """Return the JSON object in the body of a POST.
 
-    Raises InvalidRequest, Busy, ClientDisconnect, or HTTPException for a body that is too long.
+    Raises InvalidRequest, ServiceOverloaded, ClientDisconnect, or HTTPException for a body that is too long.
     """
     return await _read(request, principal, parse_body)
 
@@ -72,7 +73,7 @@ async def _read(
     if request.scope["query_string"]:
         raise HTTPException(400, "A POST takes its parameters in the JSON body, none in the URL")
     async with received_body(request, principal.team) as body:
-        not_found_delay.asked(request.scope)
+        not_found_delay.mark_start(request.scope)
         if len(body) > _MAX_INLINE_BYTES:
             return await anyio.to_thread.run_sync(parse, body, limiter=thread_limits.CHECKS)
         return parse(body)

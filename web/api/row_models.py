@@ -9,6 +9,7 @@ from engine.catalog import schema
 from engine.catalog.manifest import Run, State, Workflow
 from engine.catalog.schema import DATA_TYPES, data_type_of
 from engine.catalog.types import ColumnType, Family
+from engine.plan.planner import SORTABLE
 from engine.query.preview import ColumnFacts
 from engine.request.operators import OPERATORS, operators_of
 from web.api.models import AnswerField, Count, Moment
@@ -107,6 +108,7 @@ class ReadField(_Answer):
             type=data_type,
             stored_as=type_.sql(),
             operators=[row.name for row in operators_of(type_)],
+            sortable=type_.family in SORTABLE,
             members=[cls.of(child_name, data_type_of(child), child) for child_name, child in children],
         )
 

@@ -12,7 +12,7 @@ from web.api.parameters import PAGE_PARAMETERS, make_request, read_paging
 from web.api.request_reader import read_parameters, wait_for_disconnect
 from web.api.row_models import Pagination, RowsAnswer, read_fields, with_rows
 from web.container import Services
-from web.telemetry.log_context import note
+from web.telemetry.log_context import add_log_fields
 
 _FORMATS = ("json", "csv")
 
@@ -38,7 +38,7 @@ async def rows(request: Request) -> Response:
             cancel=cancel,
         ),
     )
-    note(request.scope, run=plan.run.run_id, format=export_request.format.name, bytes=len(page.rows))
+    add_log_fields(request.scope, run=plan.run.run_id, format=export_request.format.name, bytes=len(page.rows))
     pagination = Pagination.of(paging, page.total)
     if export_request.format.name == "json":
         body = with_rows(_answer(plan, pagination), "data", page.rows)

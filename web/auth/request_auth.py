@@ -1,4 +1,4 @@
-"""Who sends a request, in the event loop or in a thread."""
+"""Authentication of a request, in the event loop or in a thread."""
 
 import anyio.to_thread
 from starlette.types import Scope
@@ -7,22 +7,22 @@ from web.auth import not_found_delay
 from web.auth.authenticator import Authenticator
 from web.auth.principal import Principal
 from web.http import thread_limits
-from web.telemetry.log_context import note
+from web.telemetry.log_context import add_log_fields
 
-_LONGEST_CALLER = 128
-"""Characters of it in the log: a subject comes from a token, which may be long."""
+_MAX_CALLER_LENGTH = 128
+"""Characters of ``caller`` in the log; the ``sub`` of a token may be long."""
 
 
-def recognise(scope: Scope, authenticator: Authenticator) -> Principal:
-    """The caller, whom the log is told of. It may wait for a file or a host. Raises Unauthorized."""
+def authenticate_blocking(scope: Scope, authenticator: Authenticator) -> Principal:
+    """Return the caller and add it to the log. May wait for a file or a host. Raises InvalidCredentials."""
     principal = authenticator.authenticate(scope["headers"])
-    note(scope, team=principal.team, caller=principal.caller[:_LONGEST_CALLER])
-    not_found_delay.asked(scope)
+    add_log_fields(scope, team=principal.team, caller=principal.caller[:_MAX_CALLER_LENGTH])
+    not_found_delay.mark_start(scope)
     return principal
 
 
-async def recognised(scope: Scope, authenticator: Authenticator) -> Principal:
-    """`recognise` for the event loop: in a thread only if there may be something to wait for. Raises Unauthorized."""
+async def authenticate_scope(scope: Scope, authenticator: Authenticator) -> Principal:
+    """Return the caller; runs in a thread if authentication may have to wait. Raises InvalidCredentials."""
     if authenticator.waits(scope["headers"]):
-        return await anyio.to_thread.run_sync(recognise, scope, authenticator, limiter=thread_limits.CHECKS)
-    return recognise(scope, authenticator)
+        return await anyio.to_thread.run_sync(authenticate_blocking, scope, authenticator, limiter=thread_limits.CHECKS)
+    return authenticate_blocking(scope, authenticator)

@@ -112,6 +112,6 @@ class Acceptor:
         if time.monotonic() - self._logged < _LOG_INTERVAL_SECONDS:
             return
         facts = {"reason": error.strerror, "failed": self._unlogged, "connections": len(self._connections)}
-        LOG.log(logging.WARNING, "cannot accept connections", extra={"facts": facts})
+        LOG.log(logging.WARNING, "cannot accept connections", extra={"fields": facts})
         self._logged = time.monotonic()
         self._unlogged = 0

@@ -8,7 +8,7 @@ from pydantic.alias_generators import to_camel
 from starlette.requests import Request
 from starlette.responses import Response
 
-from web.telemetry.log_context import note
+from web.telemetry.log_context import add_log_fields
 from web.telemetry.request_id import request_id_of
 
 
@@ -42,7 +42,7 @@ def error_response(
 ) -> Response:
     """Build the response to an error and add its code to the request's log entry."""
     request_id = request_id_of(request.scope)
-    note(request.scope, code=code)
+    add_log_fields(request.scope, code=code)
     body = error_body(message=message, code=code, details=details or {}, request_id=request_id)
     # The response to an unexpected exception does not pass through the middleware that adds the request id.
     common = {"cache-control": "no-store", "x-request-id": request_id}

@@ -19,7 +19,7 @@ from web.http.connections import Connections
 from web.http.error_body import error_body
 from web.http.limits import MAX_HEAD_BYTES, QUERY_TOO_LONG
 from web.telemetry import metrics
-from web.telemetry.log_context import facts_of, note
+from web.telemetry.log_context import add_log_fields, log_fields
 
 BODY_BYTES_PER_SECOND = 32 * 1024
 """The minimum average speed of a request body, after the first ``TAILRACE_STALL_SECONDS``."""
@@ -85,7 +85,7 @@ class HttpProtocol(H11Protocol):
     def team(self) -> str:
         """The team of the latest request; empty if unknown."""
         # Every route adds the team to the log context of its request.
-        return "" if self.cycle is None else str(facts_of(cast("Scope", self.cycle.scope)).get("team", ""))
+        return "" if self.cycle is None else str(log_fields(cast("Scope", self.cycle.scope)).get("team", ""))
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Limit what is buffered: of a body in chunks of 64 KiB, one is here and one waits."""
@@ -195,7 +195,7 @@ class HttpProtocol(H11Protocol):
     def _note_end(self, reason: str) -> None:
         metrics.CONNECTIONS_ENDED.labels(reason).inc()
         if self.cycle is not None:
-            note(cast("Scope", self.cycle.scope), ended=reason)
+            add_log_fields(cast("Scope", self.cycle.scope), ended=reason)
 
     def _refuse(self, status: int) -> None:
         """Answer instead of the application, and close the connection."""

@@ -14,13 +14,13 @@ from engine.exports.export import ExportFile
 from engine.request.formats import FORMATS
 from web.api.exports.redirect import redirect, store_can_answer
 from web.auth.authenticator import has_credentials
-from web.auth.request_auth import recognise
+from web.auth.request_auth import authenticate_blocking
 from web.container import Services
 from web.http.byte_ranges import ByteRange, Unsatisfiable, parse_range
 from web.http.download_headers import file_headers, own_etag, store_etag, version_headers
 from web.http.preconditions import failed_precondition, range_header
 from web.http.streaming import FileStream
-from web.telemetry.log_context import note
+from web.telemetry.log_context import add_log_fields
 
 _UNSIGNED = re.compile(rb"(?:format=([a-z]{0,16}))?")
 """The query of a request with a key or token. Any other query is verified as a signature."""
@@ -77,11 +77,11 @@ def _find(request: Request, services: Services) -> tuple[ExportFile, datetime | 
     if unsigned is None or not has_credentials(request.headers.raw):
         # A signed URL is sufficient: credentials in addition to it are ignored, valid or not.
         grant = services.signer.verify(request.scope["raw_path"], query)
-        note(request.scope, kid=grant.kid)
+        add_log_fields(request.scope, kid=grant.kid)
         file = services.exporter.find(grant.workflow_id, grant.export_id, grant.format)
-        note(request.scope, team=_owner(services.exporter.results, grant.workflow_id))
+        add_log_fields(request.scope, team=_owner(services.exporter.results, grant.workflow_id))
         return file, grant.expires
-    principal = recognise(request.scope, services.authenticator)
+    principal = authenticate_blocking(request.scope, services.authenticator)
     format_name = _checked_format(unsigned.group(1))
     workflow_id, export_id = request.path_params["workflow_id"], request.path_params["export_id"]
     services.exporter.check_owner(workflow_id, principal.team)

@@ -8,13 +8,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.exports.export import Export
-from engine.exports.status import Ticket
+from engine.exports.status import ExportStatus
 from web.api.models import encode_export, encode_status
 from web.api.parameters import PARAMETERS, make_request
 from web.api.request_reader import read_parameters, wait_for_disconnect
 from web.container import Services
 from web.http.prefer import parse_prefer
-from web.telemetry.log_context import note
+from web.telemetry.log_context import add_log_fields
 
 
 async def export(request: Request) -> Response:
@@ -23,20 +23,20 @@ async def export(request: Request) -> Response:
     principal, values = await read_parameters(request, PARAMETERS)
     export_request = make_request(request.path_params["workflow_id"], values)
     plan = await services.plan(export_request, principal.team)
-    note(request.scope, run=plan.run.run_id, export_id=plan.export_id, format=plan.request.format.name)
+    add_log_fields(request.scope, run=plan.run.run_id, export_id=plan.export_id, format=plan.request.format.name)
     preference = parse_prefer(request.headers.getlist("prefer"))
     gone = partial(wait_for_disconnect, request)
     while True:
         if preference.wait is None:
-            result: Export | Ticket = await services.jobs.export(plan, principal.team, gone)
+            result: Export | ExportStatus = await services.jobs.export(plan, principal.team, gone)
         else:
             result = await services.jobs.export_async(plan, principal.team, gone, preference.wait)
-        if isinstance(result, Ticket):
+        if isinstance(result, ExportStatus):
             return status_response(services, result, applied=preference.applied)
         answer = await anyio.to_thread.run_sync(finished_response, services, result)
         # None: a sweep has just removed the file, so export it again.
         if answer is not None:
-            note(request.scope, rows=result.rows, bytes=result.size)
+            add_log_fields(request.scope, rows=result.rows, bytes=result.size)
             return answer
 
 
@@ -50,12 +50,12 @@ def finished_response(services: Services, finished: Export) -> Response | None:
     return Response(body, media_type="application/json", headers={"cache-control": "no-store"})
 
 
-def status_response(services: Services, ticket: Ticket, *, applied: str) -> Response:
+def status_response(services: Services, status: ExportStatus, *, applied: str) -> Response:
     """Answer 202 for an export that continues without the caller."""
     headers = {
         "cache-control": "no-store",
-        "location": f"{services.signer.base}/v4/workflows/{ticket.workflow_id}/data/exports/{ticket.export_id}/status",
+        "location": f"{services.signer.base}/v4/workflows/{status.workflow_id}/data/exports/{status.export_id}/status",
         "preference-applied": applied,
         "retry-after": "1",
     }
-    return Response(encode_status(ticket), 202, headers=headers, media_type="application/json")
+    return Response(encode_status(status), 202, headers=headers, media_type="application/json")

@@ -23,7 +23,7 @@ from web.api.request_reader import authenticate_publisher
 from web.container import Services
 from web.http.limits import MAX_QUERY_BYTES
 from web.http.receiving import Received, receive_file
-from web.telemetry.log_context import note
+from web.telemetry.log_context import add_log_fields
 
 
 class RunAnswer(BaseModel):
@@ -69,9 +69,9 @@ async def publish(request: Request) -> Response:
     wanted = make_publish_request(request.headers, read_query(query, PUBLISH_PARAMETERS))
     workflow_id = checked_id("workflow", request.path_params["workflow_id"])
     run_id = checked_id("run", wanted.run or str(uuid.uuid4()))
-    note(request.scope, run=run_id)
+    add_log_fields(request.scope, run=run_id)
     jobs, results = services.publishing, services.exporter.results
-    async with jobs.place(principal.team):
+    async with jobs.slot(principal.team):
         # Check before reading the body, which may be large.
         await anyio.to_thread.run_sync(Commits(results).check_publisher, workflow_id, principal.team)
         with spill_folder(jobs.spill_directory) as folder:
@@ -89,7 +89,7 @@ async def publish(request: Request) -> Response:
                 run, status = existing, 200
             except InvalidInput as error:
                 raise InvalidInput(error.message.replace(f"{folder.absolute()}/", ""), **error.details) from error
-    note(request.scope, rows=run.rows, bytes=received.size)
+    add_log_fields(request.scope, rows=run.rows, bytes=received.size)
     body = RunAnswer.of(run).model_dump_json(by_alias=True, exclude_none=True)
     return Response(body, status, headers={"cache-control": "no-store"}, media_type="application/json")
 

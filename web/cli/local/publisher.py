@@ -1,4 +1,4 @@
-"""A publication in this process, with its progress and its Ctrl-C; and what is said of the run in the end."""
+"""Publishes in this process, with progress and Ctrl-C, and describes the published run."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -20,26 +20,26 @@ from web.cli.terminal.progress_bar import ProgressBar, counted
 
 _ResultT = TypeVar("_ResultT")
 
-_DRAW_SECONDS = 0.1
-_MOST_COLUMNS = 40
-"""Columns of the answer; a file may have thousands."""
+_DRAW_INTERVAL_SECONDS = 0.1
+_MAX_COLUMNS = 40
+"""Columns that are listed; a file may have thousands."""
 
 
 class LocalPublisher:
-    """Publishes in a thread, since signals are seen by the main thread alone, and draws the progress."""
+    """Publishes in a thread, since Python delivers signals to the main thread, which draws the progress."""
 
     def __init__(self, cancel: CancelToken, bar: ProgressBar) -> None:
         self._cancel = cancel
         self._bar = bar
 
     def publish(self, publication: Publication) -> Run:
-        """Publish a run; Ctrl-C is ignored once it is published. Raises Interrupted or EngineError."""
+        """Publish a run. Once it is published, Ctrl-C is ignored. Raises Interrupted or EngineError."""
         published = self._run(lambda publisher, progress: publisher.publish(publication, self._cancel, progress))
         ignore_from_now_on()
         return published
 
     def try_out(self, publication: Publication) -> Trial:
-        """Read and check all that `publish` would. Raises Interrupted or EngineError."""
+        """Read and check everything that `publish` would. Raises Interrupted or EngineError."""
         return self._run(lambda publisher, progress: publisher.try_out(publication, self._cancel, progress))
 
     def _run(self, work: Callable[[Publisher, PublishProgress], _ResultT]) -> _ResultT:
@@ -58,7 +58,7 @@ class LocalPublisher:
 
 @contextmanager
 def publishing(bar: ProgressBar) -> Iterator[LocalPublisher]:
-    """Yield what publishes one run. Ctrl-C cancels it."""
+    """Yield a publisher whose work Ctrl-C cancels."""
     cancel = CancelToken("Interrupted.")
     with cancelling(cancel.cancel):
         yield LocalPublisher(cancel, bar)
@@ -75,22 +75,22 @@ def _draw(running: "Future[Any]", progress: PublishProgress, cancel: CancelToken
     while True:
         if progress.total:
             bar.show(progress.phase, None, progress.bytes, total=progress.total)
-        if wait({running}, timeout=_DRAW_SECONDS).done:
+        if wait({running}, timeout=_DRAW_INTERVAL_SECONDS).done:
             return
         if cancel.cancelled:
-            # An interrupt counts for a statement that runs; one may have begun since the last.
+            # Interrupting affects only the running statement; another one may have started since.
             cancel.cancel()
 
 
 def described(run: Run) -> Iterator[str]:
-    """The answer of the command, line by line."""
+    """Return the output of the command, line by line."""
     fields = run.table.delivered
     size = sum(part.bytes for part in run.parts)
     yield (
         f"Published {run.workflow_id}/{run.run_id} of team {run.team}: {counted(run.rows, 'row')}, "
         f"{counted(len(fields), 'column')}, {counted(len(run.parts), 'part')}, {counted(size, 'byte')}, {run.state}."
     )
-    shown = fields[:_MOST_COLUMNS]
+    shown = fields[:_MAX_COLUMNS]
     width = max((len(field.name) for field in shown), default=0)
     for field in shown:
         yield f"  {field.name:<{width}}  {field.data_type} ({field.type.sql()})"

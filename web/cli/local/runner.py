@@ -1,4 +1,4 @@
-"""An export in this process, by the engine alone: what `tailrace export` does without ``--url``."""
+"""Runs an export in this process, without a service."""
 
 import signal
 from collections.abc import Callable, Generator
@@ -15,14 +15,14 @@ from engine.plan.planner import ExportPlan
 from engine.request.request import ExportRequest
 from web.cli.terminal.progress_bar import ProgressBar
 
-_DRAW_SECONDS = 0.1
-_READ_TIME = timedelta(hours=1)
-"""How long the finished object has to stay so that it can be read to its end; a sweep leaves it another hour."""
+_DRAW_INTERVAL_SECONDS = 0.1
+_RETENTION = timedelta(hours=1)
+"""How long the finished object is retained, so that it can be read to its end; sweeps wait another hour."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A finished export: what it has to be, and its bytes."""
+    """A finished export: its size and hash, and its bytes."""
 
     export_id: str
     workflow_id: str
@@ -34,11 +34,11 @@ class Finished:
 
 
 def export_here(exporter: Exporter, wanted: ExportRequest, team: str | None, bar: ProgressBar) -> Finished:
-    """Run the export; Ctrl-C cancels it. Raises EngineError."""
+    """Run an export, which Ctrl-C cancels. Raises EngineError."""
     plan = exporter.plan(wanted, team or owner_of(exporter, wanted.workflow))
     while True:
         made = _export(exporter, plan, bar)
-        if exporter.keep(made, datetime.now(UTC) + _READ_TIME):
+        if exporter.keep(made, datetime.now(UTC) + _RETENTION):
             break
     file = exporter.find(made.workflow_id, made.export_id, made.format.name).info
     return Finished(
@@ -53,27 +53,27 @@ def export_here(exporter: Exporter, wanted: ExportRequest, team: str | None, bar
 
 
 def owner_of(exporter: Exporter, workflow_id: str) -> str:
-    """The team that an operator who names none speaks for. Raises NotFound."""
+    """Return the team that owns a workflow. Raises NotFound."""
     found = exporter.results.workflow(workflow_id)
     if found is None:
-        raise NotFound(f"There is no workflow {workflow_id}: `tailrace runs` lists what is published.")
+        raise NotFound(f"There is no workflow {workflow_id}: `tailrace runs` lists the published ones.")
     return found.team
 
 
 def _export(exporter: Exporter, plan: ExportPlan, bar: ProgressBar) -> Export:
     cancel, progress = CancelToken(), Progress()
     progress.phase = Phase.RUNNING
-    # How many rows a filter keeps is known in the end only.
+    # The number of matching rows of a filtered export is not known in advance.
     total = plan.run.rows if plan.is_full_run else None
     with ThreadPoolExecutor(1, thread_name_prefix="export") as pool:
         try:
             running = pool.submit(exporter.export, plan, cancel, progress)
-            while not wait({running}, timeout=_DRAW_SECONDS).done:
+            while not wait({running}, timeout=_DRAW_INTERVAL_SECONDS).done:
                 share = progress.rows / total if total else None
                 bar.show(progress.phase, progress.rows, progress.bytes, share=share)
             return running.result()
         except KeyboardInterrupt:
-            # The pool waits until the engine has cleaned up. Who cannot wait presses again.
+            # The pool waits until the engine has cleaned up; a second Ctrl-C ends the process at once.
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             cancel.cancel()
             raise

@@ -1,7 +1,8 @@
-"""The commands by name; one is imported when it is asked for, so that none waits for what only another one needs."""
+"""The group of commands. Each is imported when it is used, so that no command waits for the imports of another."""
 
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -31,13 +32,13 @@ NAMES = (
     "mcp",
     "doctor",
 )
-"""Each is the function of that name in the module of that name."""
+"""Each command is the function of that name in the module of that name."""
 
 
 class Commands(click.Group):
-    """A group whose commands end with 130 on Ctrl-C; click's own answer is 1, as if they had failed."""
+    """A group whose commands exit with 130 on Ctrl-C (click exits with 1), and which suggests names of commands."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click calls it with one
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click passes it
         """The names in alphabetical order, as click shows them."""
         return sorted(NAMES)
 
@@ -48,6 +49,18 @@ class Commands(click.Group):
         with ending_at_once():
             command: click.Command = getattr(import_module(f"web.cli.{cmd_name}"), cmd_name)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the arguments name. Raises UsageError, which suggests a name for a misspelt one."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            similar = get_close_matches(args[0], NAMES, n=1)
+            if similar and "Did you mean" not in error.message:
+                raise click.UsageError(f"{error.message} Did you mean '{similar[0]}'?", ctx) from error
+            raise
 
     def make_context(self, *arguments: Any, **named: Any) -> click.Context:
         """Read the command line."""
@@ -69,13 +82,13 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="tailrace")
+@click.version_option(package_name="tailrace", message="%(prog)s %(version)s")
 def commands() -> None:
-    """Publish runs of workflows and serve their exports: one file, one signed URL."""
+    """Publish runs of workflows and serve their exports: each is one file with one signed URL."""
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; errors are sentences, never stacks."""
+    """Run the command line; errors are printed as sentences, without a traceback."""
     set_heaps()
     try:
         commands.main(arguments, prog_name="tailrace")
@@ -84,10 +97,10 @@ def run(arguments: Sequence[str] | None = None) -> None:
     except MissingSetting as error:
         _fail(str(error))
     except ValidationError as error:
-        # Only settings are validated on the way here; their values may be secrets, so they are not repeated.
-        wrong = error.errors(include_input=False, include_url=False)[0]
-        name = str(wrong["loc"][0])
-        _fail(f"The setting {name if name.isupper() else f'TAILRACE_{name.upper()}'} is wrong: {wrong['msg']}.")
+        # Only settings raise it here. Their values may be secrets, so the message does not quote them.
+        first = error.errors(include_input=False, include_url=False)[0]
+        name = str(first["loc"][0])
+        _fail(f"The setting {name if name.isupper() else f'TAILRACE_{name.upper()}'} is invalid: {first['msg']}.")
     except OSError as error:
         _fail(f"{f'{error.filename}: ' if error.filename else ''}{error.strerror or type(error).__name__}.")
 

@@ -1,4 +1,4 @@
-"""How the command ends: by one line on standard error, and a status that says whose doing it was."""
+"""Errors that end a command with one line on standard error and an exit code."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from web.cli.terminal.interrupts import INTERRUPTED, MESSAGE
 
 
 class Interrupted(click.ClickException):
-    """Ctrl-C; what was begun is undone by now."""
+    """Ctrl-C, after the command has cleaned up."""
 
     exit_code = INTERRUPTED
 
@@ -16,13 +16,13 @@ class Interrupted(click.ClickException):
         super().__init__("interrupted")
 
     def show(self, file: Any = None) -> None:
-        """One line on standard error."""
+        """Print one line on standard error."""
         click.echo(MESSAGE, file=file, err=file is None)
 
 
 class Failed(click.ClickException):
-    """Refused or failed: one line that begins as the engine's own errors do."""
+    """A failure; printed like the errors of the engine."""
 
     def show(self, file: Any = None) -> None:
-        """One line on standard error."""
+        """Print one line on standard error."""
         click.echo(f"tailrace: {self.message}", file=file, err=file is None)

@@ -1,4 +1,4 @@
-"""``--filter 'FIELD OPERATOR [VALUE]'`` and ``--filters JSON`` as the one array of the contract."""
+"""Combines ``--filter 'FIELD OPERATOR [VALUE]'`` and ``--filters JSON`` into the JSON array of the API."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -22,40 +22,40 @@ _SIGNS = {
     ">=": "GREATER_THAN_OR_EQUAL",
     "<=": "LESS_THAN_OR_EQUAL",
 }
-"""What people try first. Only told, not taken: a shell reads > and < as files wherever the quotes are forgotten."""
+"""Suggested but not accepted: without quotes, a shell takes > and < for redirections."""
 
 _TEXTS = frozenset({ValueShape.TEXT, ValueShape.DATE})
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """JSON text of the array, in which every number stands as it was typed, and what errors call its entries."""
+    """The JSON text of the array, with numbers as they were typed, and the option that each entry came from."""
 
     text: str
-    places: dict[str, str]
+    origins: dict[str, str]
 
     @contextmanager
     def naming(self) -> Iterator[None]:
-        """Errors of entries name what was typed, not a place in an array that nobody saw."""
+        """Within the block, errors name the option that was typed rather than an index of the combined array."""
         try:
             yield
         except InvalidFilter as error:
-            place = str(error.details.get("entry"))
-            message = self.told(error.message, place)
-            raise InvalidFilter(message, parameter=error.parameter, entry=place) from error
+            entry = str(error.details.get("entry"))
+            message = self.with_origin(error.message, entry)
+            raise InvalidFilter(message, parameter=error.parameter, entry=entry) from error
 
-    def told(self, message: str, place: str) -> str:
-        """The message with the entry's place as it was typed."""
-        return message.replace(place, self.places.get(place, place), 1)
+    def with_origin(self, message: str, entry: str) -> str:
+        """Return the message with the typed option in place of ``filters[n]``."""
+        return message.replace(entry, self.origins.get(entry, entry), 1)
 
 
 def read_filters(array: str | None, typed: Sequence[str]) -> Filters:
-    """Both options together, the array first. Raises BadParameter for what can be told without any run."""
+    """Combine both options, the array first. Raises BadParameter for what is invalid whatever the run."""
     entries = [] if array is None else [_inside(array)]
     first = 0 if array is None else len(_parsed(array))
-    places = {f"filters[{first + index}]": f"--filter {text!r}" for index, text in enumerate(typed)}
+    origins = {f"filters[{first + index}]": f"--filter {text!r}" for index, text in enumerate(typed)}
     entries += [_entry(text) for text in typed]
-    return Filters(f"[{','.join(filter(None, entries))}]", places)
+    return Filters(f"[{','.join(filter(None, entries))}]", origins)
 
 
 def _parsed(array: str) -> list[object]:
@@ -65,7 +65,7 @@ def _parsed(array: str) -> list[object]:
         raise click.BadParameter(f"it is {error}.", param_hint="--filters") from error
     if not isinstance(entries, list):
         raise click.BadParameter(
-            'it is a JSON array such as [{"field":"price","operator":"GREATER_THAN","value":100}].',
+            'it must be a JSON array such as [{"field":"price","operator":"GREATER_THAN","value":100}].',
             param_hint="--filters",
         )
     return entries
@@ -81,7 +81,7 @@ def _entry(text: str) -> str:
         raise _bad(f"{text!r} is not FIELD OPERATOR [VALUE], as in 'price GREATER_THAN 100'.")
     operator = OPERATORS.get(name.upper())
     if operator is None:
-        raise _bad(f"{text!r}: there is no operator {name!r}{_hint(name.upper())}")
+        raise _bad(f"{text!r}: unknown operator {name!r}{_hint(name.upper())}")
     members = {"field": _quoted(field), "operator": _quoted(operator.name)}
     if value:
         members["value"] = _value(value.rstrip(), operator)
@@ -89,7 +89,7 @@ def _entry(text: str) -> str:
 
 
 def _value(text: str, operator: Operator) -> str:
-    """JSON if it can be read as JSON, else the text itself; never a number where only text can be meant."""
+    """Return JSON as it is and other text as a JSON string; for text operators, numbers are text, too."""
     try:
         value = loads(text)
     except ValueError:
@@ -103,7 +103,7 @@ def _quoted(text: str) -> str:
 
 def _hint(name: str) -> str:
     near = _SIGNS.get(name) or next(iter(get_close_matches(name, OPERATORS, 1)), None)
-    return f": did you mean {near}?" if near else f"; there are {', '.join(OPERATORS)}."
+    return f": did you mean {near}?" if near else f"; use one of {', '.join(OPERATORS)}."
 
 
 def _bad(reason: str) -> click.BadParameter:

@@ -1,6 +1,6 @@
-"""Ctrl-C at any moment: one line and status 130, never a traceback.
+"""Handles Ctrl-C at any moment: one line and exit code 130, never a traceback.
 
-It imports little, since nothing is handled before it is imported.
+It imports little, since Ctrl-C is not handled before this module is imported.
 """
 
 import os
@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from types import FrameType
 
 INTERRUPTED = 130
-"""What shells expect of a program that Ctrl-C ended."""
+"""The exit code that shells expect of a program ended by Ctrl-C."""
 
-# The terminal has written ^C where the cursor was.
+# Starts on a new line, since the terminal has echoed ^C.
 MESSAGE = "\ntailrace: interrupted."
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -26,9 +26,9 @@ def _end(_number: int, _frame: FrameType | None) -> None:
 
 @contextmanager
 def ending_at_once() -> Iterator[None]:
-    """Ctrl-C ends the process within, without an exception: for imports, which have nothing to undo.
+    """While the block runs, Ctrl-C exits without an exception. For imports, which have nothing to clean up.
 
-    An exception in the middle of an import can come out as another one, or be lost.
+    An exception raised during an import can be replaced by another one, or be lost.
     """
     with _handling(_end, (signal.SIGINT,)):
         yield
@@ -36,13 +36,13 @@ def ending_at_once() -> Iterator[None]:
 
 @contextmanager
 def cancelling(cancel: Callable[[], object]) -> Iterator[None]:
-    """Ctrl-C, SIGTERM and SIGHUP call ``cancel`` within, without an exception; a second one ends the process."""
-    asked: list[int] = []
+    """While the block runs, SIGINT, SIGTERM and SIGHUP call ``cancel``; a second signal ends the process."""
+    received: list[int] = []
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if asked:
+        if received:
             _end(number, frame)
-        asked.append(number)
+        received.append(number)
         cancel()
 
     with _handling(handle, _SIGNALS):
@@ -50,13 +50,13 @@ def cancelling(cancel: Callable[[], object]) -> Iterator[None]:
 
 
 def ignore_from_now_on() -> None:
-    """What was asked for is done: a Ctrl-C that comes before the process has ended changes nothing of that."""
+    """Ignore Ctrl-C, once the command has done its work and only has to exit."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextmanager
 def _handling(handler: Callable[[int, FrameType | None], None], numbers: tuple[signal.Signals, ...]) -> Iterator[None]:
-    """With these handlers within, except for signals that whoever started the process wants ignored (nohup, ``&``)."""
+    """Handle these signals in the block, except those that the parent process set to be ignored (nohup, ``&``)."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -68,6 +68,6 @@ def _handling(handler: Callable[[int, FrameType | None], None], numbers: tuple[s
         yield
     finally:
         for number in handled:
-            # Within, it may have been decided that nothing interrupts from now on.
+            # The block may have called `ignore_from_now_on`.
             if signal.getsignal(number) is handler:
                 signal.signal(number, before[number])

@@ -1,4 +1,4 @@
-"""Where an exported file goes: standard output, or a file that appears whole or not at all."""
+"""The destination of an export: standard output, or a file that appears complete or not at all."""
 
 import os
 import secrets
@@ -11,45 +11,58 @@ from pathlib import Path
 
 import click
 
+from engine.request.formats import FORMATS
 from engine.stores.local.durable_files import write_all
 
 STANDARD_OUTPUT = Path("-")
 
 
+def format_of(path: Path, requested: str | None) -> str:
+    """Return the requested format, else the one of the file's extension, else csv.
+
+    Raises UsageError if the extension is that of another format than the requested one.
+    """
+    extension = path.suffix.removeprefix(".").lower()
+    named = next((row.name for row in FORMATS.values() if row.extension == extension), None)
+    if requested is not None and named not in (None, requested):
+        raise click.UsageError(f"--format {requested} contradicts the name {path.name}: omit --format, or rename FILE.")
+    return requested or named or "csv"
+
+
 def check_output(path: Path, *, force: bool, binary: bool) -> None:
-    """Refuse, before any work is done, what could not be written in the end."""
+    """Refuse a destination that cannot be written, before any work is done."""
     if path == STANDARD_OUTPUT:
         if binary and sys.stdout.isatty():
-            raise click.UsageError("Parquet is not for a terminal: give -o FILE, or redirect the output.")
+            raise click.UsageError("Parquet cannot be printed to a terminal: use -o FILE, or redirect the output.")
     elif path.exists() and not path.is_file():
-        raise click.ClickException(f"{path} is not an ordinary file: give -o - and redirect the output.")
+        raise click.ClickException(f"{path} is not a regular file: use -o - and redirect the output.")
     elif path.exists() and not force:
-        raise _taken(path)
+        raise _exists(path)
     elif not path.resolve().parent.is_dir():
         raise click.ClickException(f"{path} cannot be written: there is no directory {path.parent}.")
 
 
 @contextmanager
 def open_output(path: Path, *, force: bool) -> Iterator[Callable[[bytes], object]]:
-    """What writes to the file; if the block ends well, it takes its name in one step, else nothing of it stays."""
+    """Yield the write function of a new file, which gets its name in one step when the block succeeds."""
     if path == STANDARD_OUTPUT:
-        # Unbuffered: what waits in a buffer would hold up the end of a command whose reader has stopped reading.
+        # Unbuffered: flushing a buffer on exit would block if the reader has stopped reading.
         yield partial(write_all, sys.stdout.fileno())
         return
-    # A link stays one, and its target is what is written.
-    wanted = path.resolve()
-    fresh = wanted.with_name(f".tailrace-{secrets.token_hex(6)}.part")
+    # A symbolic link stays one; its target is written.
+    target = path.resolve()
+    fresh = target.with_name(f".tailrace-{secrets.token_hex(6)}.part")
     try:
         with fresh.open("xb") as file:
-            if wanted.exists():
-                # What was private before stays so.
-                shutil.copymode(wanted, fresh)
+            if target.exists():
+                # Keep the permissions of the file that is replaced.
+                shutil.copymode(target, fresh)
             yield file.write
             file.flush()
             os.fsync(file.fileno())
-        _name(fresh, wanted, force=force)
+        _rename(fresh, target, force=force)
     except FileExistsError as error:
-        raise _taken(path) from error
+        raise _exists(path) from error
     except OSError as error:
         raise click.ClickException(f"{path} cannot be written: {error.strerror or error}.") from error
     finally:
@@ -57,21 +70,21 @@ def open_output(path: Path, *, force: bool) -> Iterator[Callable[[bytes], object
             fresh.unlink(missing_ok=True)
 
 
-def _name(fresh: Path, wanted: Path, *, force: bool) -> None:
+def _rename(fresh: Path, target: Path, *, force: bool) -> None:
     if not force:
         try:
-            # Unlike a renaming, it fails where somebody made a file of that name meanwhile.
-            wanted.hardlink_to(fresh)
+            # Unlike a rename, this fails if the file was created meanwhile.
+            target.hardlink_to(fresh)
         except FileExistsError:
             raise
         except OSError:
-            # A file system without links: the look is all that there is.
-            if wanted.exists():
+            # On a file system without hard links, check and rename.
+            if target.exists():
                 raise FileExistsError from None
         else:
             return
-    fresh.replace(wanted)
+    fresh.replace(target)
 
 
-def _taken(path: Path) -> click.ClickException:
-    return click.ClickException(f"{path} is there already: give another name, or --force to replace it.")
+def _exists(path: Path) -> click.ClickException:
+    return click.ClickException(f"{path} exists already: use another name, or --force to replace it.")

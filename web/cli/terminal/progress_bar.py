@@ -1,24 +1,24 @@
-"""How far an export or a publication is: one line that is drawn anew on a terminal, and lines in a pipe if wanted."""
+"""Progress of an export or a publish: one line that is redrawn on a terminal, or optional lines in a pipe."""
 
 import os
 import time
 from typing import TextIO
 
-_CELLS = 20
-_DRAW_SECONDS = 0.1
-_LINE_SECONDS = 5.0
+_BAR_WIDTH = 20
+_DRAW_INTERVAL_SECONDS = 0.1
+_LINE_INTERVAL_SECONDS = 5.0
 _FALLBACK_COLUMNS = 80
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 class ProgressBar:
-    """Draws on a terminal; elsewhere it is silent, or with ``lines`` writes one at each phase and every few seconds."""
+    """Draws on a terminal. Elsewhere it is silent, or with ``lines`` prints a line per phase and every few seconds."""
 
     def __init__(self, stream: TextIO, *, quiet: bool = False, lines: bool = False) -> None:
         self._stream = stream
         self._terminal = stream.isatty()
         self._shown = not quiet and (self._terminal or lines)
-        self._seconds = _DRAW_SECONDS if self._terminal else _LINE_SECONDS
+        self._interval_seconds = _DRAW_INTERVAL_SECONDS if self._terminal else _LINE_INTERVAL_SECONDS
         self._width = 0
         self._phase = ""
         self._since = self._drawn = 0.0
@@ -26,9 +26,9 @@ class ProgressBar:
     def show(
         self, phase: str, rows: int | None, size: int, *, share: float | None = None, total: int | None = None
     ) -> None:
-        """Phase, rows, bytes and rate; ``share`` or ``total`` bytes say how much of the whole that is, if known."""
+        """Show phase, rows, bytes and rate; ``share`` (0 to 1) or ``total`` (bytes) gives the progress, if known."""
         now = time.monotonic()
-        if not self._shown or (phase == self._phase and now - self._drawn < self._seconds):
+        if not self._shown or (phase == self._phase and now - self._drawn < self._interval_seconds):
             return
         if phase != self._phase:
             self._phase, self._since = phase, now
@@ -41,7 +41,7 @@ class ProgressBar:
             self._stream.flush()
 
     def clear(self) -> None:
-        """Leave an empty line to whoever writes next."""
+        """Erase the line, so that other output can follow."""
         if self._width:
             self._write("")
             self._stream.write("\r")
@@ -49,37 +49,37 @@ class ProgressBar:
             self._width = 0
 
     def _write(self, text: str) -> None:
-        # Shorter than the terminal is wide, or every drawing would begin a line of its own.
+        # A line as wide as the terminal would wrap, and each drawing would start a new line.
         text = text[: _columns(self._stream) - 1]
-        # Blanks, since not every terminal knows how to erase.
+        # Overwritten with blanks, since not every terminal supports erasing.
         self._stream.write("\r" + text.ljust(self._width))
         self._stream.flush()
         self._width = len(text)
 
 
 def line(phase: str, rows: int | None, size: int, seconds: float, share: float | None, total: int | None = None) -> str:
-    """What is drawn."""
-    pieces = [phase]
+    """The text of the progress line."""
+    parts = [phase]
     if total:
         share = size / total
     if share is not None:
-        filled = round(min(share, 1) * _CELLS)
-        pieces += [f"[{'#' * filled}{'-' * (_CELLS - filled)}]", f"{min(share, 1):.0%}"]
+        filled = round(min(share, 1) * _BAR_WIDTH)
+        parts += [f"[{'#' * filled}{'-' * (_BAR_WIDTH - filled)}]", f"{min(share, 1):.0%}"]
     if rows is not None:
-        pieces.append(counted(rows, "row"))
-    pieces.append(human_bytes(size) + ("" if total is None else f" of {human_bytes(total)}"))
+        parts.append(counted(rows, "row"))
+    parts.append(human_bytes(size) + ("" if total is None else f" of {human_bytes(total)}"))
     if seconds >= 1:
-        pieces += [f"{human_bytes(size / seconds)}/s", f"{seconds:.0f} s"]
-    return "  ".join(pieces)
+        parts += [f"{human_bytes(size / seconds)}/s", f"{seconds:.0f} s"]
+    return "  ".join(parts)
 
 
 def counted(number: int, noun: str) -> str:
-    """``1 row``, ``2 rows``."""
+    """Return a number with its noun: ``1 row``, ``2 rows``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def human_bytes(size: float) -> str:
-    """Bytes in the largest decimal unit that leaves a number above one."""
+    """Return a size in the largest decimal unit in which it is at least 1."""
     if size < 1000:
         return f"{size:.0f} B"
     power = next((power for power in (1, 2, 3) if size < 1000 ** (power + 1)), 4)

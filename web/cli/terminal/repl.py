@@ -1,4 +1,4 @@
-"""The prompt of ``tailrace sql``, and how it and a single query draw tables."""
+"""The interactive prompt of ``tailrace sql``, and the drawing of result tables."""
 
 import shutil
 import sys
@@ -13,20 +13,22 @@ import click
 from engine.errors import EngineError
 from engine.query.inspect.session import Inspection, ends
 
-MOST_ROWS = 10_000
-"""DuckDB draws no more of a table."""
+MAX_ROWS = 10_000
+"""DuckDB draws at most this many rows of a table."""
 
 _SCREEN_ROWS = 40
-_WIDEST = 1_000_000
+_UNLIMITED_WIDTH = 1_000_000
 _HISTORY = Path("~/.tailrace_sql_history")
 _DoneT = TypeVar("_DoneT")
-_LEAVE = frozenset({"\\q", ".exit", ".quit", "exit", "quit"})
+_EXIT = frozenset({"\\q", ".exit", ".quit", "exit", "quit"})
+_HELP = frozenset({"help", ".help", "\\h"})
+_HELP_QUERY = "FROM help"
 
 
 def interruptible(inspection: Inspection, work: Callable[[], _DoneT]) -> _DoneT:
-    """What the work returns; Ctrl-C makes its query raise Cancelled.
+    """Run ``work`` in a thread and return its result. On Ctrl-C its query raises Cancelled.
 
-    In a thread of its own, since DuckDB looks at signals only between tasks, and some queries are a single one.
+    In the main thread, Ctrl-C would take effect only between DuckDB's tasks, and some queries are a single task.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="query") as pool:
         done = pool.submit(work)
@@ -38,13 +40,13 @@ def interruptible(inspection: Inspection, work: Callable[[], _DoneT]) -> _DoneT:
 
 
 def draw(inspection: Inspection, query: str, *, rows: int) -> str:
-    """The answer as a table: as wide as the terminal, or as it is."""
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDEST
+    """Return the result of a query as a text table, no wider than the terminal if there is one."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _UNLIMITED_WIDTH
     return interruptible(inspection, lambda: inspection.table(query, width=width, rows=rows))
 
 
 class Prompt:
-    """Statements from a terminal or a pipe, each until its semicolon. A failed one is told in a line."""
+    """Runs statements from a terminal or a pipe, each up to its semicolon. A failure is reported in one line."""
 
     def __init__(self, inspection: Inspection) -> None:
         self._inspection = inspection
@@ -52,18 +54,18 @@ class Prompt:
         self._failed = False
 
     def run(self) -> None:
-        """Answer until the end of input or ``\\q``; exits with 1 if a piped statement failed."""
+        """Run statements until the end of input or `exit`. Exits with 1 if a piped statement failed."""
         with _history(self._terminal):
             if self._terminal:
-                click.echo("Every team's results, read-only. FROM help; lists what there is, \\q leaves.")
+                click.echo("Read-only access to the results of all teams. Type help for the tables, exit to leave.")
             for statement in self._statements():
-                self._answer(statement)
+                self._execute(statement)
         if self._failed and not self._terminal:
             sys.exit(1)
 
-    def _answer(self, statement: str) -> None:
+    def _execute(self, statement: str) -> None:
         try:
-            click.echo(draw(self._inspection, statement, rows=_SCREEN_ROWS if self._terminal else MOST_ROWS))
+            click.echo(draw(self._inspection, statement, rows=_SCREEN_ROWS if self._terminal else MAX_ROWS))
         except EngineError as error:
             self._failed = True
             click.echo(f"tailrace: {error.message}", err=True)
@@ -74,7 +76,7 @@ class Prompt:
             try:
                 line = self._line(typed)
             except EOFError:
-                # A pipe may leave out the last semicolon.
+                # In a pipe, the last statement may lack its semicolon.
                 if typed.strip():
                     yield typed
                 return
@@ -82,8 +84,12 @@ class Prompt:
                 typed = ""
                 click.echo()
                 continue
-            if not typed and line.strip().rstrip(";") in _LEAVE:
+            word = line.strip().rstrip(";").rstrip().lower()
+            if not typed and word in _EXIT:
                 return
+            if not typed and word in _HELP:
+                yield _HELP_QUERY
+                continue
             typed = f"{typed}\n{line}" if typed else line
             if ends(typed):
                 yield typed
@@ -100,7 +106,7 @@ class Prompt:
 
 @contextmanager
 def _history(terminal: bool) -> Iterator[None]:
-    """Earlier lines by the arrow keys, where Python has readline."""
+    """Recall earlier lines with the arrow keys, if Python has readline."""
     try:
         import readline
     except ImportError:

@@ -1,8 +1,8 @@
-"""Lists for people and for `cut`: tab-separated, the header first."""
+"""Tab-separated lists with a header, for people and for `cut`."""
 
 import click
 
 
 def print_cells(*cells: object) -> None:
-    """One line."""
+    """Print one line; None becomes ``-``."""
     click.echo("\t".join("-" if cell is None else str(cell) for cell in cells))
