@@ -4,8 +4,16 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def renamed(name: str, *deprecated: str) -> AliasChoices:
+    """Name the environment variable of a setting, and old names for it that work for one more release.
+
+    The first of them that is set counts.
+    """
+    return AliasChoices(*(f"TAILRACE_{one}" for one in (name, *deprecated)))
 
 
 class StorageSettings(BaseSettings):
@@ -63,11 +71,12 @@ class RunnerSettings(BaseSettings):
     runner_min_bytes: int = Field(
         268_435_456, ge=0, description="Parquet bytes below which an export runs in this process, whatever the runner"
     )
-    runner_tasks_at_once: int | None = Field(
+    ray_max_tasks: int | None = Field(
         None,
         ge=1,
-        description="Tasks of one export at once; what it takes of a cluster is so many times the limits of a task. "
-        "Without it, as many as there are CPUs",
+        validation_alias=renamed("RAY_MAX_TASKS", "RUNNER_TASKS_AT_ONCE"),
+        description="Tasks that one export runs at once on the cluster, each within the limits of a task. "
+        "The number of CPUs if unset",
     )
     ray_address: str | None = Field(
         None,

@@ -1,6 +1,6 @@
-"""The application: routes and what stands around them.
+"""The application: routes, middleware and error handling.
 
-`create_app` reads the environment; `create_app_with` builds from what it is given.
+`create_app` reads the environment; `create_app_with` takes services.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -21,22 +21,23 @@ from engine.common.malloc import tune_malloc
 from engine.errors import EngineError
 from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
 from web.api.column import column
-from web.api.delete import delete_run, delete_workflow
-from web.api.download import EXPOSED_HEADERS, download
-from web.api.export import export
-from web.api.export_status import status
+from web.api.errors import answer_error
+from web.api.exports.download import download
+from web.api.exports.export import export
+from web.api.exports.status import status
 from web.api.health import health, ready
-from web.api.publish import publish
+from web.api.publishing.delete import delete_run, delete_workflow
+from web.api.publishing.publish import publish
 from web.api.query import query
 from web.api.rows import rows
 from web.api.workflows import workflow, workflows
-from web.auth.errors import Denied, Forbidden
+from web.auth.errors import Forbidden, Unauthenticated
 from web.container import Services, make_services
-from web.http.errors import answer_error
+from web.http.download_headers import EXPOSED_HEADERS
 from web.http.framing import UnambiguousFraming
-from web.http.request_body import DiscardUnreadBodies
-from web.jobs.admission import Busy
-from web.openapi import openapi, openapi_older
+from web.http.unread_body import DrainUnreadBody
+from web.jobs.admission import ServiceOverloaded
+from web.openapi import openapi, openapi_30
 from web.pages.docs import docs
 from web.pages.explorer import asset, explorer
 from web.settings import (
@@ -48,19 +49,19 @@ from web.settings import (
     ServerSettings,
     SigningSettings,
 )
-from web.telemetry.access_log import Watch
-from web.telemetry.log_context import note
+from web.telemetry.access_log import AccessLogMiddleware
+from web.telemetry.log_context import add_log_fields
 from web.telemetry.metrics import metrics
-from web.telemetry.request_id import RequestIds
+from web.telemetry.request_id import RequestIdMiddleware
 
 if TYPE_CHECKING:
     from web.mcp.endpoint import Endpoint
 
-_HANDLED = (EngineError, Denied, Forbidden, Busy, HTTPException, ClientDisconnect, Exception)
+_HANDLED = (EngineError, Unauthenticated, Forbidden, ServiceOverloaded, HTTPException, ClientDisconnect, Exception)
 
 
 def create_app() -> Starlette:
-    """The application as the environment configures it. Raises MissingSetting."""
+    """Make the application from the settings in the environment. Raises MissingSetting."""
     tune_malloc()
     return create_app_with(
         make_services(
@@ -79,12 +80,12 @@ def create_app() -> Starlette:
 
 
 def create_app_with(services: Services) -> Starlette:
-    """The application over these services."""
+    """Make the application with these services."""
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         with services.instances.running(), services.sweeping.running():
-            async with assistants.running() if assistants else nullcontext():
+            async with mcp.running() if mcp else nullcontext():
                 yield
                 await services.close()
 
@@ -105,16 +106,16 @@ def create_app_with(services: Services) -> Starlette:
             _route("/readyz", ready, "GET", "HEAD"),
             _route("/metrics", metrics, "GET", "HEAD"),
             _route("/openapi.json", openapi, "GET", "HEAD"),
-            _route("/openapi-3.0.json", openapi_older, "GET", "HEAD"),
+            _route("/openapi-3.0.json", openapi_30, "GET", "HEAD"),
             _route("/", explorer, "GET", "HEAD"),
             _route("/assets/{name}", asset, "GET", "HEAD"),
             _route("/docs", docs, "GET", "HEAD"),
         ],
         middleware=[
-            Middleware(DiscardUnreadBodies),
-            Middleware(RequestIds),
-            Middleware(Watch),
+            Middleware(RequestIdMiddleware),
+            Middleware(AccessLogMiddleware),
             Middleware(UnambiguousFraming),
+            Middleware(DrainUnreadBody),
             Middleware(
                 CORSMiddleware,
                 allow_origins=["*"],
@@ -125,18 +126,18 @@ def create_app_with(services: Services) -> Starlette:
         ],
         exception_handlers=dict.fromkeys(_HANDLED, answer_error),
     )
-    assistants = _assistants(app, services)
+    mcp = _add_mcp(app, services)
     app.router.routes.extend(_below_base(app.router.routes, services.signer.base))
-    # A redirect would repeat the URL, signature and all.
+    # A redirect would repeat the URL with its signature.
     app.router.redirect_slashes = False
     app.state.services = services
     return app
 
 
 def _below_base(routes: list[BaseRoute], base_url: str) -> list[BaseRoute]:
-    """The same routes below the path of the base URL, for proxies that pass the path on unchanged.
+    """Repeat the routes below the path of the base URL, for proxies that forward the path unchanged.
 
-    Routes without it stay, for proxies that strip it, and are matched first.
+    The routes without it, for proxies that strip it, are matched first.
     """
     # Routes match the decoded path.
     prefix = unquote(urlsplit(base_url).path)
@@ -144,7 +145,7 @@ def _below_base(routes: list[BaseRoute], base_url: str) -> list[BaseRoute]:
         return []
 
     async def page(_: Request) -> Response:
-        """The page's relative addresses need the slash."""
+        """Add the slash, which the relative links of the page need."""
         return RedirectResponse(f"{base_url}/", 307)
 
     return [
@@ -153,10 +154,10 @@ def _below_base(routes: list[BaseRoute], base_url: str) -> list[BaseRoute]:
     ]
 
 
-def _assistants(app: Starlette, services: Services) -> "Endpoint | None":
-    """The route for assistants, if what it needs is installed."""
+def _add_mcp(app: Starlette, services: Services) -> "Endpoint | None":
+    """Add the MCP endpoint, if its extra is installed."""
     try:
-        from web.mcp.endpoint import PATH, Endpoint  # of the extra mcp
+        from web.mcp.endpoint import PATH, Endpoint
     except ImportError:
         return None
     endpoint = Endpoint(app, services.authenticator, services.signer.base)
@@ -169,11 +170,11 @@ async def _workflow(request: Request) -> Response:
 
 
 def _route(path: str, endpoint: Callable[[Request], Awaitable[Response]], *methods: str) -> Route:
-    """A route of exactly these methods: Starlette would add HEAD to every GET, and a HEAD would run an export."""
+    """Make a route of exactly these methods. Starlette adds HEAD to every GET, and a HEAD would run an export."""
 
     async def answer(request: Request) -> Response:
         ids = {name: value for name, value in request.path_params.items() if is_id(value)}
-        note(request.scope, route=path, **ids)
+        add_log_fields(request.scope, route=path, **ids)
         if request.method not in methods:
             raise HTTPException(405, "Method Not Allowed", {"allow": ", ".join(methods)})
         return await endpoint(request)

@@ -1,4 +1,4 @@
-"""What the routes work with, made once per process from settings."""
+"""The services that endpoints use, made once per process from settings."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from engine.bootstrap import open_exporter
 from engine.execute.instance_pool import InstancePool
 from engine.execute.session import open_instance
 from engine.exports.exporter import Exporter
-from engine.exports.status import Tickets
+from engine.exports.status import ExportStatusStore
 from engine.plan.planner import ExportPlan
 from engine.request.formats import FORMATS
 from engine.request.request import ExportRequest
@@ -20,13 +20,13 @@ from engine.stores.port import ObjectStore, ReadUrls
 from web.auth.api_keys import KnownKeys, parse_api_keys
 from web.auth.authenticator import Authenticator
 from web.auth.jwks import JwksClient
-from web.auth.jwt import Tokens
+from web.auth.jwt import JwtVerifier
 from web.auth.key_file import KeyFile
 from web.auth.signed_urls import UrlSigner, parse_signing_keys
 from web.jobs.admission import Admission
 from web.jobs.export_jobs import ExportJobs
 from web.jobs.publish_jobs import PublishJobs
-from web.jobs.query_jobs import Queries
+from web.jobs.query_jobs import QueryJobs
 from web.jobs.sweeping import Sweeping
 from web.settings import (
     AdmissionSettings,
@@ -39,21 +39,21 @@ from web.settings import (
     SigningSettings,
 )
 
-_GivenT = TypeVar("_GivenT")
-_ReadT = TypeVar("_ReadT")
+_ValueT = TypeVar("_ValueT")
+_ParsedT = TypeVar("_ParsedT")
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The parts of the front. Without ``read_urls`` it serves the files itself."""
+    """The services of one process. Without ``read_urls`` it sends files itself."""
 
     exporter: Exporter
     authenticator: Authenticator
     signer: UrlSigner
     signing: SigningSettings
     jobs: ExportJobs
-    tickets: Tickets
-    queries: Queries
+    statuses: ExportStatusStore
+    queries: QueryJobs
     publishing: PublishJobs
     grace_seconds: float
     read_urls: ReadUrls | None
@@ -61,12 +61,12 @@ class Services:
     instances: InstancePool
     """Runs while the application does: see `web.app`."""
 
-    async def plan(self, wanted: ExportRequest, team: str) -> ExportPlan:
-        """The plan of a request of a team. Raises NotFound or InvalidRequest."""
-        return await anyio.to_thread.run_sync(self.exporter.plan, wanted, team)
+    async def plan(self, request: ExportRequest, team: str) -> ExportPlan:
+        """Plan the export that a team requests. Raises NotFound or InvalidRequest."""
+        return await anyio.to_thread.run_sync(self.exporter.plan, request, team)
 
     async def close(self) -> None:
-        """Let what runs come to its end within the grace, then cancel it."""
+        """Wait for running jobs within the grace period, then cancel them."""
         await asyncio.gather(self.jobs.close(), self.publishing.close(self.grace_seconds))
         self.queries.cancel()
 
@@ -83,13 +83,13 @@ def make_services(
     housekeeping: HousekeepingSettings | None = None,
     publish: PublishSettings | None = None,
 ) -> Services:
-    """Check the settings and build the services. Raises MissingSetting for those without which nobody is safe.
+    """Check the settings and make the services. Raises MissingSetting for those that security requires.
 
-    Without ``runner`` every export runs in this process. Raises InvalidInput for a runner that cannot be had.
+    Without ``runner`` every export runs in this process. Raises InvalidInput for an unavailable runner.
     """
-    # A quarter more than a URL lives, so that giving out another one is rarely a write.
     housekeeping = housekeeping or HousekeepingSettings()
     instances = InstancePool(open_instance)
+    # Exports are retained for longer than a URL is valid, so that signing another URL rarely needs a write.
     exporter = open_exporter(
         storage,
         duckdb,
@@ -98,21 +98,21 @@ def make_services(
         instances=instances,
         team_limit_bytes=housekeeping.team_limit_bytes,
     )
-    places = Admission(
-        at_once=admission.exports_at_once,
-        queue_length=admission.queue_length,
-        longest_wait_seconds=admission.deadline_seconds,
+    slots = Admission(
+        max_concurrent=admission.max_concurrent_exports,
+        queue_size=admission.export_queue_size,
+        queue_timeout_seconds=admission.queue_timeout_seconds,
     )
-    tickets = Tickets(exporter.exports)
+    statuses = ExportStatusStore(exporter.exports)
     return Services(
         exporter=exporter,
         authenticator=_authenticator(auth),
         signer=_signer(server, signing),
         signing=signing,
-        jobs=ExportJobs(exporter, tickets, places, admission),
-        tickets=tickets,
-        queries=Queries(query, duckdb),
-        grace_seconds=admission.grace_seconds,
+        jobs=ExportJobs(exporter, statuses, slots, admission),
+        statuses=statuses,
+        queries=QueryJobs(query, duckdb),
+        grace_seconds=admission.shutdown_grace_seconds,
         publishing=PublishJobs(exporter.results, publish or PublishSettings(), duckdb),
         read_urls=_read_urls(signing, exporter.exports),
         sweeping=Sweeping(exporter, duckdb, housekeeping.sweep_seconds),
@@ -121,21 +121,21 @@ def make_services(
 
 
 def _read_urls(signing: SigningSettings, exports: ObjectStore) -> ReadUrls | None:
-    if signing.downloads == "stream":
+    if signing.download_mode == "stream":
         return None
     urls = exports.read_urls()
     if urls is None:
         raise MissingSetting(
-            "TAILRACE_DOWNLOADS=redirect needs exports that have URLs of their own: set TAILRACE_EXPORTS to "
+            "TAILRACE_DOWNLOAD_MODE=redirect needs a store that can sign URLs: set TAILRACE_EXPORTS to "
             "az://container/prefix, with an account key or an identity (a shared access signature cannot sign "
-            "another), or TAILRACE_DOWNLOADS=stream."
+            "another one), or set TAILRACE_DOWNLOAD_MODE=stream."
         )
     return urls
 
 
-def _read(setting: str, reader: Callable[[_GivenT], _ReadT], given: _GivenT) -> _ReadT:
+def _parse(setting: str, parse: Callable[[_ValueT], _ParsedT], value: _ValueT) -> _ParsedT:
     try:
-        return reader(given)
+        return parse(value)
     except (OSError, ValueError) as error:
         raise MissingSetting(f"{setting} cannot be read: {error}.") from error
 
@@ -143,20 +143,20 @@ def _read(setting: str, reader: Callable[[_GivenT], _ReadT], given: _GivenT) -> 
 def _authenticator(auth: AuthSettings) -> Authenticator:
     if not auth.configured:
         raise MissingSetting(
-            "Nobody could sign in: set TAILRACE_API_KEYS (key=team), TAILRACE_API_KEYS_FILE, TAILRACE_JWT_SECRET or "
-            "TAILRACE_JWKS_URL. `tailrace keys new` makes a key."
+            "No authentication is configured; set TAILRACE_API_KEYS (key=team), TAILRACE_API_KEYS_FILE, "
+            "TAILRACE_JWT_SECRET or TAILRACE_JWKS_URL. `tailrace keys new` makes a key."
         )
     keys: list[KnownKeys] = []
     if auth.api_keys:
-        keys.append(_read("TAILRACE_API_KEYS", parse_api_keys, auth.api_keys))
+        keys.append(_parse("TAILRACE_API_KEYS", parse_api_keys, auth.api_keys))
     if auth.api_keys_file is not None:
-        keys.append(_read("TAILRACE_API_KEYS_FILE", KeyFile, auth.api_keys_file))
+        keys.append(_parse("TAILRACE_API_KEYS_FILE", KeyFile, auth.api_keys_file))
     if auth.unbound is not None:
         raise MissingSetting(f"{auth.unbound}.")
     tokens = None
     if auth.jwt_secret or auth.jwks_url:
         try:
-            tokens = Tokens(
+            tokens = JwtVerifier(
                 secret=auth.jwt_secret,
                 jwks=JwksClient(auth.jwks_url) if auth.jwks_url else None,
                 audience=auth.jwt_audience,
@@ -170,8 +170,8 @@ def _authenticator(auth: AuthSettings) -> Authenticator:
 def _signer(server: ServerSettings, signing: SigningSettings) -> UrlSigner:
     if not signing.signing_keys:
         raise MissingSetting(
-            "No URL could be signed: set TAILRACE_SIGNING_KEYS (kid=secret, 32 bytes or more). "
+            "No signing key is configured; set TAILRACE_SIGNING_KEYS (kid=secret, 32 bytes or more). "
             "`tailrace keys signing` makes one."
         )
-    keys = _read("TAILRACE_SIGNING_KEYS", parse_signing_keys, signing.signing_keys)
-    return UrlSigner(keys, base_url=server.public_url, longest_ttl=signing.url_ttl, formats=FORMATS)
+    keys = _parse("TAILRACE_SIGNING_KEYS", parse_signing_keys, signing.signing_keys)
+    return UrlSigner(keys, base_url=server.public_url, max_ttl=signing.url_ttl, formats=FORMATS)

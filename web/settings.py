@@ -1,4 +1,4 @@
-"""Settings of the front, one class per concern. Nothing is read from the environment before one is made."""
+"""Settings of the service, one class per concern. Making an instance reads the environment, nothing else does."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings, megabytes
+from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings, megabytes, renamed
 
 
 class MissingSetting(Exception):
@@ -16,7 +16,7 @@ class MissingSetting(Exception):
 
 
 class ServerSettings(BaseSettings):
-    """Where the service listens, and how the world reaches it."""
+    """Where the service listens, and its public address."""
 
     model_config = SettingsConfigDict(env_prefix="TAILRACE_", env_ignore_empty=True)
 
@@ -24,7 +24,7 @@ class ServerSettings(BaseSettings):
     port: int = Field(8000, ge=1, le=65535, description="Port to listen on")
     base_url: str | None = Field(
         None,
-        # Braces belong to no URL; in a route they would stand for any segment.
+        # Braces are not valid in a URL, and in a route they would match any segment.
         pattern=r"^https?://[^\s/?#]+(/[^\s?#{}]*)?$",
         description="Public address of the service, with or without a path; `http://HOST:PORT` if unset",
     )
@@ -32,7 +32,7 @@ class ServerSettings(BaseSettings):
     @field_validator("host")
     @classmethod
     def _without_brackets(cls, host: str) -> str:
-        """Accept ``[::1]`` for ``::1``: a socket takes only the second form."""
+        """Accept ``[::1]`` for ``::1``: sockets take only the latter."""
         return host[1:-1] if host.startswith("[") and host.endswith("]") else host
 
     @field_validator("base_url")
@@ -59,7 +59,7 @@ class ServerSettings(BaseSettings):
 
 
 class AuthSettings(BaseSettings):
-    """Who may ask."""
+    """Whose requests are accepted."""
 
     model_config = SettingsConfigDict(env_prefix="TAILRACE_", env_ignore_empty=True)
 
@@ -79,62 +79,90 @@ class AuthSettings(BaseSettings):
 
     @property
     def configured(self) -> bool:
-        """Whether anybody could sign in."""
+        """Whether any way to authenticate is set up."""
         return bool(self.api_keys or self.api_keys_file or self.jwt_secret or self.jwks_url)
 
     @property
     def unbound(self) -> str | None:
-        """What is wrong with public keys whose tokens could be meant for anyone; None if nothing is."""
+        """Why tokens of the key set could be meant for another service; None if they cannot."""
         if self.jwks_url is None or (self.jwt_audience and self.jwt_issuer):
             return None
         return (
-            "TAILRACE_JWKS_URL needs TAILRACE_JWT_AUDIENCE and TAILRACE_JWT_ISSUER: without them a token that was made "
-            "for another service would open this one"
+            "TAILRACE_JWKS_URL needs TAILRACE_JWT_AUDIENCE and TAILRACE_JWT_ISSUER: without them a token that was "
+            "issued for another service would be accepted"
         )
 
 
 class SigningSettings(BaseSettings):
-    """How download URLs are signed, and who serves what they name."""
+    """How download URLs are signed, and who serves the files."""
 
     model_config = SettingsConfigDict(env_prefix="TAILRACE_", env_ignore_empty=True)
 
     signing_keys: str = Field(
         "", repr=False, description="`kid=secret`, comma-separated, 32 bytes or more each; the first signs, all verify"
     )
-    url_ttl_seconds: int = Field(86_400, ge=1, le=604_800, description="How long a signed URL is good")
-    downloads: Literal["stream", "redirect"] = Field(
-        "stream", description="`stream` serves files itself, `redirect` sends callers to Azure by short-lived URLs"
+    url_ttl_seconds: int = Field(86_400, ge=1, le=604_800, description="How long a signed URL is valid")
+    download_mode: Literal["stream", "redirect"] = Field(
+        "stream",
+        validation_alias=renamed("DOWNLOAD_MODE", "DOWNLOADS"),
+        description="`stream` serves files itself, `redirect` sends callers to Azure by short-lived URLs",
     )
 
     @property
     def url_ttl(self) -> timedelta:
-        """How long a signed URL is good."""
+        """How long a signed URL is valid."""
         return timedelta(seconds=self.url_ttl_seconds)
 
 
 class AdmissionSettings(BaseSettings):
-    """How much is taken on at once."""
+    """How many exports run and wait, and for how long."""
 
-    model_config = SettingsConfigDict(env_prefix="TAILRACE_", env_ignore_empty=True)
+    model_config = SettingsConfigDict(env_prefix="TAILRACE_", env_ignore_empty=True, populate_by_name=True)
 
-    exports_at_once: int = Field(
-        3, ge=1, description="Exports that run at the same time. One team may use at most N-1 of N (1 if N is 1)"
+    max_concurrent_exports: int = Field(
+        3,
+        ge=1,
+        validation_alias=renamed("MAX_CONCURRENT_EXPORTS", "EXPORTS_AT_ONCE"),
+        description="Exports that run at the same time. One team may use at most N-1 of N (1 if N is 1)",
     )
-    queue_length: int = Field(16, ge=0, description="Exports that may wait, half of them of one team; more get a 503")
-    deadline_seconds: int = Field(3600, ge=1, description="How long one export may take, and wait before that")
-    grace_seconds: int = Field(20, ge=0, description="How long running exports are waited for when the service stops")
+    export_queue_size: int = Field(
+        16,
+        ge=0,
+        validation_alias=renamed("EXPORT_QUEUE_SIZE", "QUEUE_LENGTH"),
+        description="Exports that may wait, at most half of them of one team; further ones get a 503",
+    )
+    export_timeout_seconds: int = Field(
+        3600,
+        ge=1,
+        validation_alias=renamed("EXPORT_TIMEOUT_SECONDS", "DEADLINE_SECONDS"),
+        description="How long one export may run",
+    )
+    queue_timeout_seconds: int = Field(
+        3600,
+        ge=1,
+        validation_alias=renamed("QUEUE_TIMEOUT_SECONDS", "DEADLINE_SECONDS"),
+        description="How long one export may wait before it runs; then it gets a 503",
+    )
+    shutdown_grace_seconds: int = Field(
+        20,
+        ge=0,
+        validation_alias=renamed("SHUTDOWN_GRACE_SECONDS", "GRACE_SECONDS"),
+        description="How long the service waits for running exports when it stops",
+    )
 
 
 class PublishSettings(BaseSettings):
-    """What publishing over HTTP may take; what is received waits in the spill directory until it is published."""
+    """Limits of publishing over HTTP. Request bodies are stored in the spill directory until they are published."""
 
     model_config = SettingsConfigDict(env_prefix="TAILRACE_", env_ignore_empty=True)
 
     publish_limit: str = Field(
-        "10GB", pattern=r"^[0-9]+(MB|GB)$", description="The most that one `POST .../runs` may bring, uncompressed"
+        "10GB", pattern=r"^[0-9]+(MB|GB)$", description="Largest body of one `POST .../runs`, uncompressed"
     )
     max_concurrent_publishes: int = Field(
-        2, ge=1, description="Runs that are received and published side by side, shared out as exports are"
+        2,
+        ge=1,
+        description="Runs that are received and published at the same time; teams share them as they share exports",
     )
 
     @property
@@ -144,7 +172,7 @@ class PublishSettings(BaseSettings):
 
 
 class ConnectionSettings(BaseSettings):
-    """How many clients are connected, and how slow they may be."""
+    """How many clients may be connected, and how slow they may be."""
 
     model_config = SettingsConfigDict(env_prefix="TAILRACE_", env_ignore_empty=True)
 
@@ -163,46 +191,56 @@ class ConnectionSettings(BaseSettings):
 
 
 class QuerySettings(BaseSettings):
-    """What looking at rows may take: pages, facts of columns, and SQL that people type."""
+    """Limits of what reads rows without an export: pages, column statistics, and SQL that users write."""
 
-    model_config = SettingsConfigDict(env_prefix="TAILRACE_", env_ignore_empty=True)
+    model_config = SettingsConfigDict(env_prefix="TAILRACE_", env_ignore_empty=True, populate_by_name=True)
 
-    queries_at_once: int = Field(
-        4, ge=1, description="Pages, column facts and SQL statements that run side by side, shared out as exports are"
+    max_concurrent_queries: int = Field(
+        4,
+        ge=1,
+        validation_alias=renamed("MAX_CONCURRENT_QUERIES", "QUERIES_AT_ONCE"),
+        description="Pages, column statistics and SQL statements that run at the same time; teams share them as they "
+        "share exports",
     )
-    query_seconds: int = Field(30, ge=1, description="How long one of these may take, and wait before that")
+    query_timeout_seconds: int = Field(
+        30,
+        ge=1,
+        validation_alias=renamed("QUERY_TIMEOUT_SECONDS", "QUERY_SECONDS"),
+        description="How long one of these may run, and how long it may wait before that",
+    )
     query_memory_limit: str = Field(
         "512MB",
         pattern=r"^[0-9]+(MB|GB)$",
-        description="Memory of DuckDB, for each; the process of an SQL statement may take 300 MB more, "
+        description="Memory of DuckDB for each of these; the process of an SQL statement may take 300 MB more, "
         "and 100 MB for each of `TAILRACE_THREADS`",
     )
-    sql: Literal["confined", "limited", "off"] = Field(
+    user_sql: Literal["confined", "limited", "off"] = Field(
         "confined",
-        description="SQL of callers: `confined` needs Linux 6.7 with Landlock and seccomp, `limited` does without, "
-        "`off` is none",
+        validation_alias=renamed("USER_SQL", "SQL"),
+        description="SQL that users write: `confined` needs Linux 6.7 with Landlock and seccomp, `limited` runs "
+        "without them, `off` refuses it",
     )
 
 
 class HousekeepingSettings(BaseSettings):
-    """What the service does to keep its store of exports in bounds."""
+    """How the service removes expired exports and limits what a team stores."""
 
     model_config = SettingsConfigDict(env_prefix="TAILRACE_", env_ignore_empty=True)
 
     sweep_seconds: int = Field(
         3600,
         ge=0,
-        description="How often the service does what `tailrace sweep` does; 0 leaves it to a timer",
+        description="How often the service removes expired exports, as `tailrace sweep` does; 0 leaves it to a timer",
     )
     team_exports_limit: str | None = Field(
         None,
         pattern=r"^[0-9]+(MB|GB)$",
-        description="The most that finished exports of one team may take; more get a 429. No limit if unset",
+        description="Storage that finished exports of one team may take; further ones get a 429. No limit if unset",
     )
 
     @property
     def team_limit_bytes(self) -> int | None:
-        """The limit in bytes, or None."""
+        """`team_exports_limit` in bytes, or None."""
         return None if self.team_exports_limit is None else megabytes(self.team_exports_limit) * 1_000_000
 
 

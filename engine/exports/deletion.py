@@ -16,8 +16,8 @@ from engine.common.ids import is_export_id, is_id
 from engine.errors import NotFound
 from engine.exports.export import is_export
 from engine.exports.leases import SUFFIX as LEASE
-from engine.exports.status import SUFFIX as TICKET
-from engine.exports.status import Ticket
+from engine.exports.status import SUFFIX as STATUS
+from engine.exports.status import ExportStatus
 from engine.stores.documents import Documents
 from engine.stores.port import ObjectStore
 
@@ -27,8 +27,8 @@ def is_export_object(key: str) -> bool:
 
     The exports store may be the same container as the results store, so a list of it can have other keys.
     """
-    if key.endswith(TICKET):
-        workflow_id, _, export_id = key.removesuffix(TICKET).partition("/")
+    if key.endswith(STATUS):
+        workflow_id, _, export_id = key.removesuffix(STATUS).partition("/")
         return is_id(workflow_id) and is_export_id(export_id)
     return is_export(key.removesuffix(LEASE))
 
@@ -88,12 +88,12 @@ class Deletion:
                 removed += self._exports.delete(info.key)
                 self._exports.delete(info.key + LEASE)
         for key in keys:
-            if key.endswith(TICKET) and matches(self._run_of_status(key), None):
+            if key.endswith(STATUS) and matches(self._run_of_status(key), None):
                 self._exports.delete(key)
         return removed
 
     def _run_of_status(self, key: str) -> str | None:
-        status = Documents(self._exports, Ticket).read(key)
+        status = Documents(self._exports, ExportStatus).read(key)
         return None if status is None else status.run_id
 
 

@@ -1,7 +1,7 @@
-"""Tickets of asynchronous exports: small documents beside the files, so that any process can tell how an export is.
+"""Status documents of asynchronous exports, stored beside the files so that every process can report on an export.
 
-``{workflow}/{exportId}.ticket.json``. Whoever runs the export writes its ticket about once a second; a ticket that was
-not written for `STALE_SECONDS` belongs to a process that died.
+The key is ``{workflow}/{exportId}.ticket.json``. The process that runs the export writes the document about once a
+second; one that has not been written for `STALE_SECONDS` belongs to a process that died.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,10 +21,10 @@ SUFFIX = ".ticket.json"
 STALE_SECONDS = 20
 
 
-class Ticket(Document):
-    """What is known of an asynchronous export. ``queue_place`` counts from 1; ``message`` says why it failed.
+class ExportStatus(Document):
+    """The state of an asynchronous export. ``queue_place`` counts from 1; ``message`` says why the export failed.
 
-    ``nonce`` is of the one whose words these are: several may work for the same export, or have worked for it.
+    ``nonce`` identifies the job that writes the document: several jobs may work, or have worked, for one export.
     """
 
     format_version: Literal[1] = 1
@@ -43,31 +43,35 @@ class Ticket(Document):
     written_at: AwareDatetime
 
     def belongs_at(self, key: str) -> bool:
-        """Whether the key is that of this export's ticket."""
+        """Whether this document is stored under that key."""
         return key == _key(self.workflow_id, self.export_id)
 
     @property
-    def over(self) -> bool:
-        """Whether nobody works for the export any more."""
+    def is_terminal(self) -> bool:
+        """Whether the export is done, failed or cancelled."""
         return self.phase in (Phase.DONE, Phase.FAILED, Phase.CANCELLED)
 
-    def abandoned(self, now: datetime) -> bool:
-        """Whether its process died."""
-        return not self.over and now - self.written_at > timedelta(seconds=STALE_SECONDS)
+    def is_stale(self, now: datetime) -> bool:
+        """Whether the process that wrote it died before the export ended."""
+        return not self.is_terminal and now - self.written_at > timedelta(seconds=STALE_SECONDS)
 
 
-class Tickets:
-    """Tickets in the store of the exports; every change is a compare-and-swap.
+class ExportStatusStore:
+    """Status documents in the store of the exports; every change is a compare-and-swap.
 
-    One that is damaged or of another version counts as none, and is replaced by the next.
+    A document that is damaged, or of another format version, counts as missing and is replaced by the next write.
     """
 
     def __init__(self, store: ObjectStore) -> None:
-        self._documents = Documents(store, Ticket, substitute=lambda _: None)
+        self._documents = Documents(store, ExportStatus, substitute=lambda _: None)
 
-    def issue(self, plan: ExportPlan, nonce: str) -> Ticket:
-        """A new ticket for a plan, in place of one that is over; from now on only that one writes it."""
-        ticket = Ticket(
+    def issue(self, plan: ExportPlan, nonce: str) -> ExportStatus:
+        """Hand the document of a plan to the job ``nonce``, which alone may write it from now on.
+
+        A document that is terminal or stale is replaced by a new one. Of a live one, a cancel request is withdrawn,
+        since the export has been requested again.
+        """
+        fresh = ExportStatus(
             export_id=plan.export_id,
             workflow_id=plan.run.workflow_id,
             run_id=plan.run.run_id,
@@ -76,46 +80,46 @@ class Tickets:
             written_at=datetime.now(UTC),
         )
 
-        def issued(there: Ticket | None) -> Ticket:
-            if there is None or there.over or there.abandoned(ticket.written_at):
-                return ticket
-            # Whoever asks again takes back that it was to end.
-            return there.model_copy(update={"cancel_requested": False, "nonce": nonce})
+        def issued(current: ExportStatus | None) -> ExportStatus:
+            if current is None or current.is_terminal or current.is_stale(fresh.written_at):
+                return fresh
+            return current.model_copy(update={"cancel_requested": False, "nonce": nonce})
 
-        return self._documents.update(_key(ticket.workflow_id, ticket.export_id), issued) or ticket
+        return self._documents.update(_key(fresh.workflow_id, fresh.export_id), issued) or fresh
 
-    def find(self, workflow_id: str, export_id: str) -> Ticket | None:
-        """The ticket, or None."""
+    def find(self, workflow_id: str, export_id: str) -> ExportStatus | None:
+        """The status of an export, or None."""
         if not is_id(workflow_id) or not is_export_id(export_id):
             return None
         return self._documents.read(_key(workflow_id, export_id))
 
-    def report(self, plan: ExportPlan, nonce: str, state: Mapping[str, object], *, wanted: bool) -> Ticket:
-        """Write how an export is into the ticket that is there, if it is that one's; what is there then.
+    def report(self, plan: ExportPlan, nonce: str, state: Mapping[str, object], *, wanted: bool) -> ExportStatus:
+        """Write the state of the job ``nonce`` into the document if it owns it; return the stored document.
 
-        One that is still ``wanted`` takes a ticket over from one that ended or died, unless all are to end.
+        A job that is still ``wanted`` also takes the document over from one that has ended or died, unless a cancel was
+        requested.
         """
         now = datetime.now(UTC)
 
-        def told(there: Ticket) -> Ticket:
-            left = there.over or there.abandoned(now)
-            if there.nonce != nonce and not (left and wanted and not there.cancel_requested):
-                return there
-            return there.model_copy(update={**state, "nonce": nonce, "written_at": now})
+        def reported(current: ExportStatus) -> ExportStatus:
+            unowned = current.is_terminal or current.is_stale(now)
+            if current.nonce != nonce and not (unowned and wanted and not current.cancel_requested):
+                return current
+            return current.model_copy(update={**state, "nonce": nonce, "written_at": now})
 
         try:
-            return self.change(plan.run.workflow_id, plan.export_id, told)
+            return self.change(plan.run.workflow_id, plan.export_id, reported)
         except ObjectMissing:
-            # Swept away or damaged while the export ran.
+            # Swept or damaged while the export ran.
             return self.issue(plan, nonce)
 
-    def change(self, workflow_id: str, export_id: str, how: Callable[[Ticket], Ticket]) -> Ticket:
-        """Write what ``how`` makes of the ticket that is there. Raises ObjectMissing."""
+    def change(self, workflow_id: str, export_id: str, update: Callable[[ExportStatus], ExportStatus]) -> ExportStatus:
+        """Replace the document by what ``update`` returns for it. Raises ObjectMissing."""
         changed = self._documents.update(
-            _key(workflow_id, export_id), lambda there: None if there is None else how(there)
+            _key(workflow_id, export_id), lambda current: None if current is None else update(current)
         )
         if changed is None:
-            raise ObjectMissing("The ticket is not there.")
+            raise ObjectMissing("There is no status document of this export.")
         return changed
 
 

@@ -19,7 +19,7 @@ from engine.exports.deletion import is_export_object
 from engine.exports.export import is_export, retained_until
 from engine.exports.leases import SUFFIX as LEASE
 from engine.exports.leases import Leases
-from engine.exports.status import SUFFIX as TICKET
+from engine.exports.status import SUFFIX as STATUS
 from engine.exports.unfinished import InterruptedChanges, RunVersions
 from engine.stores.port import ObjectInfo, ObjectStore
 
@@ -100,7 +100,7 @@ class Sweeper:
     def _sweep_documents(self, documents: list[ObjectInfo], files: set[str]) -> None:
         """Remove the leases of files that are gone, and status documents that were not written for a day."""
         for info in documents:
-            ticket = info.key.endswith(TICKET)
+            ticket = info.key.endswith(STATUS)
             if (ticket or info.key.removesuffix(LEASE) not in files) and self._is_abandoned(info):
                 self._remove(self._exports, info, "tickets" if ticket else "leases")
 

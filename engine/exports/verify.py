@@ -14,8 +14,8 @@ from engine.errors import DocumentDamaged, ObjectMissing, ObjectUnreadable, Stor
 from engine.exports.export import is_export, read_metadata
 from engine.exports.leases import SUFFIX as LEASE
 from engine.exports.leases import Lease
-from engine.exports.status import SUFFIX as TICKET
-from engine.exports.status import Ticket
+from engine.exports.status import SUFFIX as STATUS
+from engine.exports.status import ExportStatus
 from engine.stores.documents import Documents
 from engine.stores.port import ObjectInfo, ObjectStore
 
@@ -102,8 +102,8 @@ def _check_export(exports: ObjectStore, key: str) -> CheckedObject | None:
     """The result for an export; None for an intact lease or status and for other objects. Raises DocumentDamaged."""
     if key.endswith(LEASE) and is_export(key.removesuffix(LEASE)):
         Documents(exports, Lease).load(key)
-    elif key.endswith(TICKET):
-        Documents(exports, Ticket).load(key)
+    elif key.endswith(STATUS):
+        Documents(exports, ExportStatus).load(key)
     elif is_export(key) and (info := exports.head(key)) is not None:
         return CheckedObject(key, info.size, _hash_problem(exports, info, read_metadata(info).sha256, "exported"))
     return None

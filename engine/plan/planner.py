@@ -35,7 +35,7 @@ MAX_BOUND_VALUES = 100_000
 PICKED_ROWS_FACTOR = 8
 """How many times `TARGET_BYTES` a range of picked rows may touch: it gives few rows, and each range opens its part."""
 
-_SORTABLE = frozenset(Family) - {Family.LIST, Family.OBJECT, Family.MAP, Family.JSON, Family.INTERVAL}
+SORTABLE = frozenset(Family) - {Family.LIST, Family.OBJECT, Family.MAP, Family.JSON, Family.INTERVAL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ def _sort(request: ExportRequest, run: Run) -> Reference | None:
     if request.sort_by is None:
         return None
     found = _found(run, request.sort_by, InvalidRequest, "sortBy", "sortBy")
-    if found.type.family not in _SORTABLE:
+    if found.type.family not in SORTABLE:
         raise InvalidRequest(
             f"sortBy: {found.path} is {found.data_type} ({found.type.sql()}), which has no order; "
             "name a field within it by a dotted path, or another field.",

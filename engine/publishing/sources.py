@@ -12,12 +12,12 @@ from engine.catalog.field_names import check_names
 from engine.catalog.schema import Field, Schema, data_type_of
 from engine.catalog.types import MAX_DEPTH, MAX_LISTS, ColumnType, Family
 from engine.errors import InvalidInput
-from engine.publishing.csv_files import CsvFiles
+from engine.publishing.csv.files import CsvFiles
 from engine.publishing.file_kinds import kind_of
 from engine.publishing.input_files import files_of, spill_folder_of, unpacked
-from engine.publishing.json_files import JsonFiles
+from engine.publishing.json.files import JsonFiles
 from engine.publishing.options import ReadOptions
-from engine.publishing.parquet_files import ParquetFiles
+from engine.publishing.parquet.files import ParquetFiles
 from engine.publishing.renaming import RenamedFiles
 from engine.publishing.schema_file import Declared
 

@@ -42,7 +42,7 @@ def make_runner(
         exports,
         storage,
         duckdb,
-        max_tasks=settings.runner_tasks_at_once,
+        max_tasks=settings.ray_max_tasks,
     )
     return SizeRouter(local, cluster, settings.runner_min_bytes)
 

@@ -133,7 +133,7 @@ def signed(key: SigningKey = CURRENT, *, base: str = "{}", after: timedelta = ti
     """The same signed anew: by a key, for a public address ({} is that of the service), beyond its end by some time."""
 
     def altered(url: Signed) -> bytes:
-        signer = UrlSigner([key], base_url=base.format(url.base), longest_ttl=TTL, formats=FORMATS)
+        signer = UrlSigner([key], base_url=base.format(url.base), max_ttl=TTL, formats=FORMATS)
         parts = urlsplit(signer.sign("people", url.export["exportId"], "csv", url.end + after))
         return f"{parts.path}?{parts.query}".encode()
 

@@ -21,7 +21,7 @@ _WITHOUT_A_SIGNATURE = {"an unsigned one", "a bare question mark"}
 """Beside a key these are no signed URLs at all."""
 _REFUSED = {
     "error": True,
-    "message": "This download link is not valid. Ask for the export again to get a new one.",
+    "message": "This download link is not valid. Request the export again to get a new one.",
     "code": "unauthorized",
     "details": {},
 }

@@ -18,7 +18,7 @@ from engine.errors import Conflict, NotFound, StoreError
 from engine.exports.deletion import Deletion, DeletionResult
 from engine.exports.export import Export, export_key
 from engine.exports.exporter import Exporter
-from engine.exports.status import Tickets
+from engine.exports.status import ExportStatusStore
 from engine.exports.sweep import ABANDONED_AFTER, Sweeper, SweepResult
 from engine.stores import ObjectStore, open_store
 from tests.helpers.engine import TEAM, WORKFLOW, Engine, entry
@@ -56,7 +56,7 @@ def is_gone(engine: Engine, export: Export) -> bool:
 
 def test_deleting_a_run_deletes_its_exports_and_corrects_the_latest_run(engine: Engine) -> None:
     plan = engine.plan(engine.exporter(), "csv")
-    Tickets(engine.store).issue(plan, "nonce")
+    ExportStatusStore(engine.store).issue(plan, "nonce")
     exports = [engine.export(name, run=run) for run in ("old", "new") for name in ("csv", "json")]
     engine.exporter().retain(exports[2], datetime.now(UTC) + timedelta(days=300))
     assert deletion(engine).delete_run(WORKFLOW, "new", TEAM) == DeletionResult(runs=1, exports=2)

@@ -16,11 +16,11 @@ from engine.common.temp_folders import abandoned_folders, spill_folder
 from engine.exports.export import Export, export_key
 from engine.exports.exporter import Exporter
 from engine.exports.leases import SUFFIX, Leases
-from engine.exports.status import Tickets
+from engine.exports.status import ExportStatusStore
 from engine.exports.sweep import ABANDONED_AFTER, DOWNLOAD_GRACE, Sweeper, SweepResult
 from engine.stores import DirectoryStore, ObjectStore
 from tests.helpers.engine import Engine, entry
-from web.cli.command_group import commands
+from web.cli.terminal.command_group import commands
 
 TTL = timedelta(hours=2)
 
@@ -248,7 +248,7 @@ def test_a_sweep_does_not_remove_a_document_that_was_written_meanwhile(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = deployment.engine.plan(deployment.exporter, "csv", filters=[entry("n", "EQUALS", 1)])
-    tickets = Tickets(deployment.store)
+    tickets = ExportStatusStore(deployment.store)
     ticket = tickets.issue(plan, "nonce")
     remove = Sweeper._remove
 
@@ -263,7 +263,7 @@ def test_a_sweep_does_not_remove_a_document_that_was_written_meanwhile(
 
 def test_status_documents_are_removed_after_a_day(deployment: Deployment) -> None:
     plan = deployment.engine.plan(deployment.exporter, "csv", filters=[entry("n", "EQUALS", 1)])
-    Tickets(deployment.store).issue(plan, "nonce")
+    ExportStatusStore(deployment.store).issue(plan, "nonce")
     assert deployment.sweep(ABANDONED_AFTER - timedelta(minutes=5)).removed == {}
     assert deployment.sweep(ABANDONED_AFTER + timedelta(minutes=5)).removed == {"tickets": 1}
 
@@ -308,7 +308,7 @@ def test_the_sweep_command_reports_a_damaged_run(tmp_path: Path, monkeypatch: py
     (tmp_path / "store" / "workflow=w" / "run=r" / "run.json").write_bytes(b"{")
     done = CliRunner().invoke(commands, ["sweep"])
     assert done.exit_code == 1
-    assert "0 bytes in all" in done.output
+    assert "0 bytes in total" in done.output
     assert "The manifest of workflow=w/run=r cannot be read" in done.output
 
 

@@ -20,7 +20,7 @@ def files(store_url: StoreUrl) -> list[str]:
 
 
 def test_who_comes_to_a_full_house_is_told_when_to_come_back(tmp_path: Path, numbers: Path) -> None:
-    settings = {"TAILRACE_EXPORTS_AT_ONCE": "1", "TAILRACE_QUEUE_LENGTH": "1"}
+    settings = {"TAILRACE_MAX_CONCURRENT_EXPORTS": "1", "TAILRACE_EXPORT_QUEUE_SIZE": "1"}
     with Server((str(tmp_path / "store"), {}), tmp_path, **settings) as server:
         server.publish("--workflow", "numbers", "--run", "r", str(numbers))
         with ThreadPoolExecutor(6) as pool:
@@ -43,7 +43,7 @@ def test_who_comes_to_a_full_house_is_told_when_to_come_back(tmp_path: Path, num
 
 def test_some_run_some_wait_and_the_rest_come_back(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("n\n" + "".join(f"{n}\n" for n in range(9)))
-    settings = {"TAILRACE_EXPORTS_AT_ONCE": "3", "TAILRACE_QUEUE_LENGTH": "2"}
+    settings = {"TAILRACE_MAX_CONCURRENT_EXPORTS": "3", "TAILRACE_EXPORT_QUEUE_SIZE": "2"}
     with AlteredServer((str(tmp_path / "store"), {}), tmp_path, **settings) as server:
         server.publish("--workflow", "numbers", "--run", "r", str(tmp_path / "rows.csv"))
         server.publish("--workflow", "theirs", "--run", "r", str(tmp_path / "rows.csv"), team="rival")
@@ -77,7 +77,7 @@ def test_some_run_some_wait_and_the_rest_come_back(tmp_path: Path) -> None:
 
 def test_a_client_that_goes_away_cancels_its_export(store_url: StoreUrl, tmp_path: Path, numbers: Path) -> None:
     exports = tmp_path / "store" / "exports"
-    with Server(store_url, tmp_path, TAILRACE_EXPORTS_AT_ONCE="1") as server:
+    with Server(store_url, tmp_path, TAILRACE_MAX_CONCURRENT_EXPORTS="1") as server:
         server.publish("--workflow", "numbers", "--run", "r", str(numbers))
         connection = http.client.HTTPConnection("127.0.0.1", server.port)
         connection.request("GET", "/v4/workflows/numbers/data/export?sortBy=text", headers={"x-api-key": KEY})
@@ -91,7 +91,7 @@ def test_a_client_that_goes_away_cancels_its_export(store_url: StoreUrl, tmp_pat
 
 
 def test_equal_requests_share_one_export(store_url: StoreUrl, tmp_path: Path, numbers: Path) -> None:
-    settings = {"TAILRACE_EXPORTS_AT_ONCE": "1", "TAILRACE_QUEUE_LENGTH": "0"}
+    settings = {"TAILRACE_MAX_CONCURRENT_EXPORTS": "1", "TAILRACE_EXPORT_QUEUE_SIZE": "0"}
     with Server(store_url, tmp_path, **settings) as server:
         server.publish("--workflow", "numbers", "--run", "r", str(numbers))
         with ThreadPoolExecutor(6) as pool:
@@ -105,7 +105,7 @@ def test_equal_requests_share_one_export(store_url: StoreUrl, tmp_path: Path, nu
 def test_who_leaves_does_not_take_the_export_from_the_others(
     store_url: StoreUrl, tmp_path: Path, numbers: Path
 ) -> None:
-    with Server(store_url, tmp_path, TAILRACE_EXPORTS_AT_ONCE="1") as server:
+    with Server(store_url, tmp_path, TAILRACE_MAX_CONCURRENT_EXPORTS="1") as server:
         server.publish("--workflow", "numbers", "--run", "r", str(numbers))
         connections = [http.client.HTTPConnection("127.0.0.1", server.port) for _ in range(3)]
         for connection in connections:

@@ -48,7 +48,7 @@ class Deployment:
         self.folder = folder
         self.rows = rows
         (folder / "other").mkdir()
-        self.server = AlteredServer(store_url, folder, TAILRACE_EXPORTS_AT_ONCE="1")
+        self.server = AlteredServer(store_url, folder, TAILRACE_MAX_CONCURRENT_EXPORTS="1")
         self.other = AlteredServer(store_url, folder / "other")
         location, environment = store_url
         connection_string = environment.get("AZURE_STORAGE_CONNECTION_STRING")

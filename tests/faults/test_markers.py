@@ -195,10 +195,10 @@ def test_markers_are_not_listed_or_swept(server: Server) -> None:
     for asked in ("runs", "exports"):
         done = server.command("sql", f"SELECT DISTINCT workflow FROM {asked}", "--format", "csv")
         assert (done.returncode, done.stdout, done.stderr) == (0, "workflow\nw\n", "")
-    assert "all right" in server.command("verify").stdout
+    assert "no problems" in server.command("verify").stdout
     assert "1 exports of" in server.command("verify", "--exports").stdout
     swept = server.command("sweep")
-    assert (swept.returncode, swept.stdout) == (0, "0 bytes in all; 1 exports stay.\n")
+    assert (swept.returncode, swept.stdout) == (0, "0 bytes in total; 1 export remains.\n")
     for role, store in zip(ROLES, stores(server), strict=True):
         assert store.head(MARKER_KEYS[role]) is not None
 

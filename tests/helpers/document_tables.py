@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings
 
 from engine.request.operators import OPERATORS
+from web.environment import variable_of
 from web.settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]
@@ -21,19 +21,13 @@ README_SETTINGS = (
     "TAILRACE_API_KEYS_FILE",
     "TAILRACE_SIGNING_KEYS",
     "TAILRACE_URL_TTL_SECONDS",
-    "TAILRACE_DOWNLOADS",
-    "TAILRACE_EXPORTS_AT_ONCE",
+    "TAILRACE_DOWNLOAD_MODE",
+    "TAILRACE_MAX_CONCURRENT_EXPORTS",
     "TAILRACE_MEMORY_LIMIT",
     "TAILRACE_SPILL_DIRECTORY",
-    "TAILRACE_SQL",
+    "TAILRACE_USER_SQL",
 )
 """The settings that matter first; .container/OPERATIONS.md has all of them."""
-
-
-def _name(name: str, field: FieldInfo, settings: type[BaseSettings]) -> str:
-    if isinstance(field.validation_alias, str):
-        return field.validation_alias
-    return f"{settings.model_config.get('env_prefix', '')}{name}".upper()
 
 
 def _default(field: FieldInfo) -> str:
@@ -45,7 +39,7 @@ def _default(field: FieldInfo) -> str:
 def settings_rows() -> dict[str, str]:
     """The row of each setting by its name, in the order of the classes."""
     return {
-        (full := _name(name, field, settings)): f"| `{full}` | {_default(field)} | {field.description} |"
+        (full := variable_of(settings, name)): f"| `{full}` | {_default(field)} | {field.description} |"
         for settings in SETTINGS
         for name, field in settings.model_fields.items()
     }

@@ -92,8 +92,18 @@ def test_statements_from_a_pipe(server: Server) -> None:
         'tailrace: Catalog Error: Table with name nope does not exist! Did you mean "pg_enum"?'
     ]
     assert done.returncode == 1
-    left = _piped(server, "SELECT 1 AS one;\n\\q\nSELECT 2 AS two;\n")
-    assert ("one" in left.stdout, "two" in left.stdout, left.returncode) == (True, False, 0)
+    for word in ("\\q", "exit", "quit;", ".exit", ".quit", "QUIT"):
+        left = _piped(server, f"SELECT 1 AS one;\n{word}\nSELECT 2 AS two;\n")
+        assert ("one" in left.stdout, "two" in left.stdout, left.returncode) == (True, False, 0), word
+
+
+def test_help_lists_the_tables_in_the_prompt(server: Server) -> None:
+    listed = _piped(server, "FROM help;\n")
+    assert "latest_runs" in listed.stdout
+    for word in ("help", "help;", ".help", "\\h"):
+        assert (_piped(server, f"{word}\n").stdout, word) == (listed.stdout, word)
+    # Within a statement, it is part of the statement.
+    assert "latest_runs" in _piped(server, "FROM\nhelp\n;\n").stdout
 
 
 def _piped(server: Server, typed: str) -> "subprocess.CompletedProcess[str]":

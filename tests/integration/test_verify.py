@@ -80,8 +80,8 @@ def test_the_verify_command_reports_damage_and_invalid_arguments(tmp_path: Path)
     done = server.command("verify")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("1 files of ")
-    assert done.stdout.endswith(" bytes read: all right.\n")
-    assert server.command("verify", "w", "--exports").stdout == "0 exports of 0 bytes read: all right.\n"
+    assert done.stdout.endswith(" bytes read: no problems.\n")
+    assert server.command("verify", "w", "--exports").stdout == "0 exports of 0 bytes read: no problems.\n"
     (part,) = (tmp_path / "store").rglob("*.parquet")
     part.chmod(0o600)
     part.write_bytes(_flipped(part.read_bytes()))

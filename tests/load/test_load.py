@@ -72,11 +72,11 @@ async def _all(server: Server) -> Seen:
 def server(store_url: tuple[str, dict[str, str]], tmp_path: Path) -> Iterator[Server]:
     settings = {
         # All are of one team, which leaves a place to others.
-        "TAILRACE_EXPORTS_AT_ONCE": str(EXPORTS + 1),
+        "TAILRACE_MAX_CONCURRENT_EXPORTS": str(EXPORTS + 1),
         "TAILRACE_MEMORY_LIMIT": f"{EXPORT_MB}MB",
-        "TAILRACE_QUERIES_AT_ONCE": str(QUERIES + 1),
+        "TAILRACE_MAX_CONCURRENT_QUERIES": str(QUERIES + 1),
         "TAILRACE_QUERY_MEMORY_LIMIT": f"{QUERY_MB}MB",
-        "TAILRACE_QUEUE_LENGTH": "64",
+        "TAILRACE_EXPORT_QUEUE_SIZE": "64",
         "TAILRACE_THREADS": str(THREADS),
     }
     with Server(store_url, tmp_path, **settings) as server:

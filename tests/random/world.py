@@ -50,7 +50,7 @@ class World:
             (folder / name).mkdir()
         settings = {
             "TAILRACE_URL_TTL_SECONDS": str(TTL_SECONDS),
-            "TAILRACE_QUEUE_LENGTH": "4",
+            "TAILRACE_EXPORT_QUEUE_SIZE": "4",
             "TAILRACE_THREADS": "2",
             "TAILRACE_MEMORY_LIMIT": "300MB",
         }

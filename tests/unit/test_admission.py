@@ -10,23 +10,23 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from tests.helpers.admission_oracle import Rules
 from tests.helpers.still_time import pass_time, run_still, settled
-from web.jobs.admission import Admission, Busy, Turn
+from web.jobs.admission import Admission, ServiceOverloaded, Waiter
 
 
 class House:
     """Visitors of an admission, who stay until they are told to leave."""
 
-    def __init__(self, *, at_once: int, queue_length: int = 20, longest_wait_seconds: float = 600) -> None:
+    def __init__(self, *, max_concurrent: int, queue_size: int = 20, queue_timeout_seconds: float = 600) -> None:
         self._registry = CollectorRegistry()
         self.admission = Admission(
-            at_once=at_once,
-            queue_length=queue_length,
-            longest_wait_seconds=longest_wait_seconds,
+            max_concurrent=max_concurrent,
+            queue_size=queue_size,
+            queue_timeout_seconds=queue_timeout_seconds,
             queued=Gauge("queued", "Visitors that wait", registry=self._registry),
             clock=asyncio.get_running_loop().time,
         )
         self.inside: list[str] = []
-        self.turns: dict[str, Turn] = {}
+        self.turns: dict[str, Waiter] = {}
         self.visits: dict[str, asyncio.Task[None]] = {}
         self.told: dict[str, int] = {}
         """After how many seconds those who were refused may come back."""
@@ -34,7 +34,7 @@ class House:
 
     async def come(self, name: str) -> "asyncio.Task[None]":
         """A visitor called after its team and a number, as ``a1``."""
-        self.turns[name] = Turn(name[0])
+        self.turns[name] = Waiter(name[0])
         self._leave[name] = asyncio.Event()
         task = self.visits[name] = asyncio.create_task(self._visit(name))
         task.add_done_callback(partial(self._ended, name))
@@ -56,7 +56,7 @@ class House:
 
     def places(self) -> dict[str, int]:
         """The places of all who wait."""
-        places = {name: self.admission.place(turn) for name, turn in self.turns.items()}
+        places = {name: self.admission.queue_position(turn) for name, turn in self.turns.items()}
         return {name: place for name, place in places.items() if place is not None}
 
     def queued(self) -> float | None:
@@ -64,19 +64,19 @@ class House:
         return self._registry.get_sample_value("queued")
 
     async def _visit(self, name: str) -> None:
-        async with self.admission.enter(self.turns[name]):
+        async with self.admission.acquire(self.turns[name]):
             self.inside.append(name)
             await self._leave[name].wait()
 
     def _ended(self, name: str, visit: "asyncio.Task[None]") -> None:
         error = None if visit.cancelled() else visit.exception()
-        if isinstance(error, Busy):
+        if isinstance(error, ServiceOverloaded):
             self.told[name] = error.retry_after_seconds
 
 
 def test_teams_take_turns_and_each_knows_its_place() -> None:
     async def work() -> None:
-        house = House(at_once=1)
+        house = House(max_concurrent=1)
         names = ["a1", "a2", "a3", "a4", "b1", "b2", "c1"]
         tasks = [await house.come(name) for name in names]
         assert house.inside == ["a1"]
@@ -94,13 +94,13 @@ def test_teams_take_turns_and_each_knows_its_place() -> None:
 
 def test_no_team_fills_more_than_half_of_the_queue() -> None:
     async def work() -> None:
-        house = House(at_once=1, queue_length=4)
+        house = House(max_concurrent=1, queue_size=4)
         tasks = [await house.come(name) for name in ("a1", "a2", "a3")]
         late = await house.come("a4")
-        assert isinstance(late.exception(), Busy)
+        assert isinstance(late.exception(), ServiceOverloaded)
         tasks += [await house.come(name) for name in ("b1", "b2")]
         full = await house.come("c1")
-        assert isinstance(full.exception(), Busy)
+        assert isinstance(full.exception(), ServiceOverloaded)
         for _ in tasks:
             await house.send_away(house.inside[-1])
         await asyncio.gather(*tasks)
@@ -110,7 +110,7 @@ def test_no_team_fills_more_than_half_of_the_queue() -> None:
 
 def test_no_team_takes_the_last_of_several_places() -> None:
     async def work() -> None:
-        house = House(at_once=3)
+        house = House(max_concurrent=3)
         tasks = [await house.come(name) for name in ("a1", "a2", "a3", "b1", "b2")]
         assert house.inside == ["a1", "a2", "b1"]
         # b2 came later, but its team has a place less.
@@ -129,7 +129,7 @@ def test_no_team_takes_the_last_of_several_places() -> None:
 
 def test_who_gives_up_leaves_no_gap() -> None:
     async def work() -> None:
-        house = House(at_once=1)
+        house = House(max_concurrent=1)
         first, _, third = [await house.come(name) for name in ("a1", "a2", "b1")]
         await house.give_up("a2")
         await house.send_away("a1")
@@ -149,7 +149,7 @@ def test_who_gives_up_leaves_no_gap() -> None:
 @pytest.mark.parametrize("turns_before", [0, 1, 2])
 def test_a_place_that_is_given_to_one_who_gives_up_is_given_on(turns_before: int, next_in_turn: str) -> None:
     async def work() -> None:
-        house = House(at_once=1)
+        house = House(max_concurrent=1)
         first, second, third = [await house.come(name) for name in ("a1", "a2", next_in_turn)]
         house.call_away("a1")
         # Before the place becomes free, in that moment, and when it has been taken.
@@ -169,14 +169,14 @@ def test_a_place_that_is_given_to_one_who_gives_up_is_given_on(turns_before: int
 
 def test_whoever_waits_for_too_long_is_told_to_come_back() -> None:
     async def work() -> None:
-        house = House(at_once=1, longest_wait_seconds=60)
+        house = House(max_concurrent=1, queue_timeout_seconds=60)
         first, late = await house.come("a1"), await house.come("a2")
         await pass_time(59)
         assert house.places() == {"a2": 1}
         await pass_time(1)
         # Nobody has left yet: one is ahead, and how long that takes is a guess.
         assert house.told == {"a2": 2}
-        assert isinstance(late.exception(), Busy)
+        assert isinstance(late.exception(), ServiceOverloaded)
         assert house.places() == {}
         await house.send_away("a1")
         # It has left no gap.
@@ -190,7 +190,7 @@ def test_whoever_waits_for_too_long_is_told_to_come_back() -> None:
 
 def test_a_place_that_is_given_as_the_wait_ends_is_held() -> None:
     async def work() -> None:
-        house = House(at_once=1, longest_wait_seconds=60)
+        house = House(max_concurrent=1, queue_timeout_seconds=60)
         first, late = await house.come("a1"), await house.come("a2")
         house.call_away("a1")
         await pass_time(60)
@@ -205,7 +205,7 @@ def test_a_place_that_is_given_as_the_wait_ends_is_held() -> None:
 
 
 @pytest.mark.parametrize(
-    ("at_once", "queue_length", "here", "late", "visits"),
+    ("max_concurrent", "queue_size", "here", "late", "visits"),
     [
         (1, 0, ("a1",), "a2", 1),
         (1, 2, ("a1", "a2", "b1"), "a3", 3),
@@ -215,10 +215,10 @@ def test_a_place_that_is_given_as_the_wait_ends_is_held() -> None:
     ],
 )
 def test_the_time_to_come_back_is_what_those_ahead_take(
-    at_once: int, queue_length: int, here: tuple[str, ...], late: str, visits: int
+    max_concurrent: int, queue_size: int, here: tuple[str, ...], late: str, visits: int
 ) -> None:
     async def work() -> None:
-        house = House(at_once=at_once, queue_length=queue_length)
+        house = House(max_concurrent=max_concurrent, queue_size=queue_size)
         seconds = 40
         # What was guessed before the first came is forgotten by then.
         for _ in range(80):
@@ -228,7 +228,7 @@ def test_the_time_to_come_back_is_what_those_ahead_take(
             await visitor
         tasks = [await house.come(name) for name in here]
         error = (await house.come(late)).exception()
-        assert isinstance(error, Busy)
+        assert isinstance(error, ServiceOverloaded)
         assert error.retry_after_seconds == visits * seconds
         for task in tasks:
             task.cancel()
@@ -246,11 +246,11 @@ _STEPS = st.tuples(
 @settings(max_examples=60)
 @given(st.integers(1, 4), st.integers(0, 7), st.integers(5, 30), st.lists(_STEPS, min_size=20, max_size=40))
 def test_whatever_happens_the_rules_hold(
-    at_once: int, queue_length: int, longest_wait: int, steps: list[tuple[int, str, int]]
+    max_concurrent: int, queue_size: int, longest_wait: int, steps: list[tuple[int, str, int]]
 ) -> None:
     async def work() -> None:
-        rules = Rules(at_once, queue_length, longest_wait)
-        house = House(at_once=at_once, queue_length=queue_length, longest_wait_seconds=longest_wait)
+        rules = Rules(max_concurrent, queue_size, longest_wait)
+        house = House(max_concurrent=max_concurrent, queue_size=queue_size, queue_timeout_seconds=longest_wait)
         now = 0
         for seconds, what, who in steps:
             # No two come in the same second: so each has a moment of its own, too, in which it has waited for too long.

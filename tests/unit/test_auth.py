@@ -1,4 +1,4 @@
-"""Credentials in raw headers: either alone is enough, both must agree, and nothing but Unauthorized is raised."""
+"""Credentials in raw headers: either alone is enough, both must agree, and nothing but InvalidCredentials is raised."""
 
 import hashlib
 from pathlib import Path
@@ -11,8 +11,8 @@ from joserfc import jwt
 from joserfc.jwk import OctKey
 
 from web.auth.api_keys import parse_api_keys
-from web.auth.authenticator import Authenticator, Unauthorized, has_credentials
-from web.auth.jwt import Tokens
+from web.auth.authenticator import Authenticator, InvalidCredentials, has_credentials
+from web.auth.jwt import JwtVerifier
 from web.auth.key_file import KeyFile
 from web.auth.principal import Principal
 
@@ -27,7 +27,7 @@ def token(team: str) -> bytes:
 RED, BLUE = token("red"), token("blue")
 KEYS = parse_api_keys("red-key=red,blue-key=blue")
 RED_KEY, BLUE_KEY = (hashlib.sha256(f"{team}-key".encode()).hexdigest()[:8] for team in ("red", "blue"))
-BOTH = Authenticator([KEYS], Tokens(secret=SECRET, clock=lambda: 1_000))
+BOTH = Authenticator([KEYS], JwtVerifier(secret=SECRET, clock=lambda: 1_000))
 
 
 def key(value: bytes) -> tuple[bytes, bytes]:
@@ -89,15 +89,15 @@ REFUSED: dict[str, list[tuple[bytes, bytes]]] = {
 
 @pytest.mark.parametrize("headers", REFUSED.values(), ids=REFUSED.keys())
 def test_everything_else_gets_one_answer(headers: list[tuple[bytes, bytes]]) -> None:
-    with pytest.raises(Unauthorized) as caught:
+    with pytest.raises(InvalidCredentials) as caught:
         BOTH.authenticate(headers)
-    assert caught.value.message == Unauthorized().message
+    assert caught.value.message == InvalidCredentials().message
     assert caught.value.code == "unauthorized"
 
 
 def test_the_answer_names_both_ways() -> None:
-    assert "x-api-key" in Unauthorized().message
-    assert "Authorization: Bearer" in Unauthorized().message
+    assert "x-api-key" in InvalidCredentials().message
+    assert "Authorization: Bearer" in InvalidCredentials().message
 
 
 def test_what_is_not_configured_opens_nothing() -> None:
@@ -106,9 +106,9 @@ def test_what_is_not_configured_opens_nothing() -> None:
         (Authenticator([], None), [bearer(RED)]),
         (Authenticator([KEYS], None), [bearer(RED)]),
         (Authenticator([KEYS], None), [key(b"red-key"), bearer(RED)]),
-        (Authenticator([], Tokens(secret=SECRET, clock=lambda: 1_000)), [key(b"red-key")]),
+        (Authenticator([], JwtVerifier(secret=SECRET, clock=lambda: 1_000)), [key(b"red-key")]),
     ]:
-        with pytest.raises(Unauthorized):
+        with pytest.raises(InvalidCredentials):
             authenticator.authenticate(headers)
 
 
@@ -120,16 +120,16 @@ class _Elsewhere:
 
 
 WAITING = {
-    "keys of the settings": ([KEYS], Tokens(secret=SECRET), False, False),
+    "keys of the settings": ([KEYS], JwtVerifier(secret=SECRET), False, False),
     "keys of a file": ([KEYS, "file"], None, True, False),
-    "tokens of an issuer": ([KEYS], Tokens(jwks=_Elsewhere()), False, True),
-    "both": (["file"], Tokens(secret=SECRET, jwks=_Elsewhere()), True, True),
+    "tokens of an issuer": ([KEYS], JwtVerifier(jwks=_Elsewhere()), False, True),
+    "both": (["file"], JwtVerifier(secret=SECRET, jwks=_Elsewhere()), True, True),
 }
 
 
 @pytest.mark.parametrize(("sources", "tokens", "by_key", "by_token"), WAITING.values(), ids=WAITING.keys())
 def test_only_what_looks_at_files_or_hosts_waits(
-    tmp_path: Path, sources: list[Any], tokens: Tokens | None, by_key: bool, by_token: bool
+    tmp_path: Path, sources: list[Any], tokens: JwtVerifier | None, by_key: bool, by_token: bool
 ) -> None:
     """What waits is not for the event loop; what does not is answered there, however many ask."""
     (tmp_path / "keys").write_text("")
@@ -154,5 +154,5 @@ VALUES = st.binary(max_size=80) | st.builds(bytes.__add__, st.just(b"Bearer "), 
 
 @given(st.lists(st.tuples(NAMES, VALUES), max_size=4))
 def test_no_headers_raise_anything_else(headers: list[tuple[bytes, bytes]]) -> None:
-    with pytest.raises(Unauthorized):
+    with pytest.raises(InvalidCredentials):
         BOTH.authenticate(headers)

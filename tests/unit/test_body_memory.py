@@ -1,14 +1,14 @@
-"""Memory for request bodies: shared out by team, waited for, given back."""
+"""Memory for request bodies is limited per team, waited for, and released."""
 
 import asyncio
 
 import pytest
 
-from web.http.request_body import BodyMemory
-from web.jobs.admission import Busy
+from web.api.request_body import BodyMemory
+from web.jobs.admission import ServiceOverloaded
 
 
-def test_a_team_waits_for_its_own_bodies_only() -> None:
+def test_a_team_waits_only_for_its_own_bodies() -> None:
     async def work() -> None:
         memory = BodyMemory(total_bytes=100, team_bytes=40, wait_seconds=60)
         order = []
@@ -33,11 +33,11 @@ def test_a_team_waits_for_its_own_bodies_only() -> None:
 
 
 @pytest.mark.parametrize("team", ["acme", "rival"])
-def test_who_waits_too_long_comes_back_later(team: str) -> None:
+def test_a_body_that_waits_too_long_is_refused(team: str) -> None:
     async def work() -> None:
         memory = BodyMemory(total_bytes=50, team_bytes=40, wait_seconds=0.05)
         async with memory.reserve("acme", 40):
-            with pytest.raises(Busy) as refused:
+            with pytest.raises(ServiceOverloaded) as refused:
                 async with memory.reserve(team, 20):
                     pass
         assert refused.value.retry_after_seconds == 1
@@ -47,7 +47,7 @@ def test_who_waits_too_long_comes_back_later(team: str) -> None:
     asyncio.run(work())
 
 
-def test_an_error_gives_the_memory_back() -> None:
+def test_an_error_releases_the_memory() -> None:
     async def work() -> None:
         memory = BodyMemory(total_bytes=50, team_bytes=40, wait_seconds=0.05)
         for _ in range(3):

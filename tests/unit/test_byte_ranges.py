@@ -1,4 +1,4 @@
-"""Range headers: one range of bytes, or as good as none."""
+"""Range headers: a single range of bytes; anything else is ignored."""
 
 import pytest
 from hypothesis import given
@@ -29,7 +29,7 @@ SIZE = 1000
         ("BYTES=-1", 999, SIZE),
     ],
 )
-def test_a_single_range_is_read(header: str, start: int, end: int) -> None:
+def test_a_single_range_is_parsed(header: str, start: int, end: int) -> None:
     assert parse_range(header, SIZE) == ByteRange(start, end)
 
 
@@ -80,7 +80,7 @@ def test_a_single_range_is_read(header: str, start: int, end: int) -> None:
         "bytes=0-1" + " " * 50_000 + "x",
     ],
 )
-def test_anything_else_is_the_whole_file(header: str | None) -> None:
+def test_any_other_header_means_the_whole_file(header: str | None) -> None:
     assert parse_range(header, SIZE) is None
     assert parse_range(header, 0) is None
 
@@ -99,7 +99,7 @@ def test_anything_else_is_the_whole_file(header: str | None) -> None:
         ("bytes=-0", 0),
     ],
 )
-def test_a_range_behind_the_end_is_unsatisfiable(header: str, size: int) -> None:
+def test_a_range_after_the_end_is_unsatisfiable(header: str, size: int) -> None:
     with pytest.raises(Unsatisfiable):
         parse_range(header, size)
 
@@ -111,7 +111,7 @@ def test_sizes_beyond_32_bits_are_exact() -> None:
 
 
 @given(size=st.integers(1, 300), first=st.integers(0, 400), last=st.integers(0, 400))
-def test_a_range_is_what_a_slice_gives(size: int, first: int, last: int) -> None:
+def test_a_range_equals_a_slice(size: int, first: int, last: int) -> None:
     content = bytes(index % 251 for index in range(size))
     try:
         found = parse_range(f"bytes={first}-{last}", size)
@@ -132,7 +132,7 @@ def test_a_range_is_what_a_slice_gives(size: int, first: int, last: int) -> None
 
 
 @given(header=st.text(max_size=40) | st.from_regex(r"\Abytes=[0-9 ,-]{0,30}\Z"), size=st.integers(0, 10**13))
-def test_no_header_gives_bytes_that_are_not_there(header: str, size: int) -> None:
+def test_any_header_gives_a_range_within_the_file(header: str, size: int) -> None:
     try:
         found = parse_range(header, size)
     except Unsatisfiable:

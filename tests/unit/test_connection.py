@@ -1,4 +1,4 @@
-"""A head has its time, whichever request of a connection it is of; what comes after it has no such limit."""
+"""Each request head of a connection has a time limit; what follows the head has another."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -17,20 +17,20 @@ HEAD_SECONDS = 0.2
 STALL_SECONDS = 2
 WHOLE = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 _PATIENCE_SECONDS = 20
-"""For what comes at once, or would never come."""
+"""A bound for what arrives at once or never."""
 
 Client = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 async def _app(scope: Scope, receive: Receive, send: Send) -> None:
-    """An answer that takes longer than a head may, with the length of the body."""
+    """Answer after longer than a head may take, with the length of the body."""
     body = await Request(scope, receive).body()
     await asyncio.sleep(3 * HEAD_SECONDS)
     await Response(str(len(body)))(scope, receive, send)
 
 
 def served(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a client speak to a server with such connections."""
+    """Run a client against a server with these connections."""
     monkeypatch.setattr(HttpProtocol, "head_seconds", HEAD_SECONDS)
 
     async def run() -> None:
@@ -56,7 +56,9 @@ def served(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("sent", [b"", b"G", WHOLE[:-2], WHOLE[:-1]], ids=["nothing", "a byte", "half", "nearly all"])
 @pytest.mark.parametrize("before", [0, 1], ids=["first", "second"])
-def test_who_sends_no_whole_head_is_left(monkeypatch: pytest.MonkeyPatch, before: int, sent: bytes) -> None:
+def test_a_connection_without_a_complete_head_is_closed_in_time(
+    monkeypatch: pytest.MonkeyPatch, before: int, sent: bytes
+) -> None:
     async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for _ in range(before):
             writer.write(WHOLE)
@@ -67,7 +69,7 @@ def test_who_sends_no_whole_head_is_left(monkeypatch: pytest.MonkeyPatch, before
     served(client, monkeypatch)
 
 
-def test_who_sends_a_head_has_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_time_limit_of_heads_does_not_apply_to_responses(monkeypatch: pytest.MonkeyPatch) -> None:
     async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"POST / HTTP/1.1\r\nhost: x\r\n")
         await asyncio.sleep(HEAD_SECONDS / 4)

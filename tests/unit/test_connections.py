@@ -1,4 +1,4 @@
-"""Rules about all connections together: how many of one team may stall, who gives way, and how many there may be."""
+"""Limits on all connections: how many of one team may stall, which is closed for another, and how many may be open."""
 
 import asyncio
 import resource
@@ -9,7 +9,7 @@ from web.http.connections import RESERVED_DESCRIPTORS, Connections, connection_l
 
 
 class Line:
-    """A connection whose waits the test sets."""
+    """A connection with given waiting times."""
 
     def __init__(self, team: str = "", stalled: float = 0, idle: float | None = None) -> None:
         self.team = team
@@ -34,7 +34,7 @@ def connected(limit: int, *lines: Line) -> Connections:
     return connections
 
 
-def test_half_of_the_connections_may_stall_for_one_team() -> None:
+def test_one_team_may_have_half_of_the_connections_stalled() -> None:
     acme = [Line("acme", stalled=seconds) for seconds in range(10, 16)]
     others = [Line("acme", stalled=1), Line("rival", stalled=59), Line("")]
     connected(8, *acme, *others).check(1)
@@ -43,7 +43,7 @@ def test_half_of_the_connections_may_stall_for_one_team() -> None:
     assert [line.reason for line in others] == ["", "", ""]
 
 
-def test_the_longest_idle_connection_gives_way_to_a_new_one() -> None:
+def test_the_longest_idle_connection_is_closed_for_a_new_one() -> None:
     async def work() -> None:
         busy, young, old, older = Line(), Line(idle=0.1), Line(idle=2), Line(idle=3)
         connections = connected(4, busy, young, old, older)
@@ -58,7 +58,7 @@ def test_the_longest_idle_connection_gives_way_to_a_new_one() -> None:
     asyncio.run(work())
 
 
-def test_nobody_gives_way_who_may_have_a_request_on_its_way() -> None:
+def test_connections_that_may_be_about_to_get_a_request_stay_open() -> None:
     async def work() -> None:
         lines = [Line(), Line(idle=0.5)]
         waiting = asyncio.create_task(connected(2, *lines).wait_for_room())
@@ -69,7 +69,7 @@ def test_nobody_gives_way_who_may_have_a_request_on_its_way() -> None:
     asyncio.run(work())
 
 
-def test_shutdown_ends_all() -> None:
+def test_shutdown_ends_all_connections() -> None:
     lines = [Line("acme"), Line(idle=0)]
     connected(4, *lines).end_all()
     assert {line.reason for line in lines} == {"shutdown"}
@@ -85,7 +85,7 @@ def test_shutdown_ends_all() -> None:
         (resource.RLIM_INFINITY, 2000, 2000),
     ],
 )
-def test_connections_leave_descriptors_for_the_rest(
+def test_connections_leave_file_descriptors_for_everything_else(
     monkeypatch: pytest.MonkeyPatch, descriptors: int, wanted: int, limit: int
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (descriptors, descriptors))

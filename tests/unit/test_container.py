@@ -1,11 +1,11 @@
-"""The container's files name what is there: settings, files, a user that is not root. No engine is needed."""
+"""The files of the container name settings and files that exist. No container engine is needed."""
 
 import re
 from pathlib import Path
 
 import yaml
 
-from web.cli.doctor.settings import variable_of
+from web.environment import variable_of
 from web.settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]
@@ -13,14 +13,14 @@ DOCKERFILE = (ROOT / ".container" / "Dockerfile").read_text("utf-8")
 KNOWN = {variable_of(kind, name) for kind in SETTINGS for name in kind.model_fields}
 
 
-def test_the_image_is_not_run_by_root_and_says_how_it_is() -> None:
+def test_the_image_has_a_health_check_and_a_user_other_than_root() -> None:
     last = DOCKERFILE.split("\nFROM ")[-1]
     assert re.findall(r"^USER (\d+)$", last, re.MULTILINE) == ["10001"]
     assert "HEALTHCHECK" in last
     assert "/healthz" in last
 
 
-def test_what_is_copied_is_there_and_let_through() -> None:
+def test_files_that_are_copied_exist_and_are_not_ignored() -> None:
     allowed = (ROOT / ".dockerignore").read_text("utf-8").split()
     for names in re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE):
         for name in names.split():
@@ -28,7 +28,7 @@ def test_what_is_copied_is_there_and_let_through() -> None:
             assert f"!{name}" in allowed
 
 
-def test_settings_are_those_of_the_code() -> None:
+def test_settings_of_the_container_exist() -> None:
     assert set(re.findall(r"\b(TAILRACE_[A-Z_]+)=", DOCKERFILE)) <= KNOWN
     services = yaml.safe_load((ROOT / ".container" / "compose.yaml").read_text("utf-8"))["services"]
     assert set(services["tailrace"]["environment"]) <= KNOWN

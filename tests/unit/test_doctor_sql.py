@@ -29,7 +29,7 @@ def test_a_missing_fence_is_named(
     level: Level,
 ) -> None:
     monkeypatch.setattr("web.cli.doctor.machine.probe", lambda: missing)
-    finding = check_sql(QuerySettings(sql=setting))
+    finding = check_sql(QuerySettings(user_sql=setting))
     assert finding.level is level
     if setting != "off":
         assert [fence for fence in (FILES_AND_HOSTS, SYSTEM_CALLS) if fence in finding.text] == list(missing)

@@ -1,66 +1,95 @@
-"""The suite runs the same whatever the shell and the home folder of the developer have."""
+"""Settings that were renamed: old names work for one release, and names that nothing reads are reported."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
-import duckdb
 import pytest
 
-from tests.helpers.environment import SWITCHES, isolate
+from engine.settings import RunnerSettings
+from web.environment import DeprecatedVariable, UnknownVariable, deprecated_variables, unknown_variables
+from web.settings import AdmissionSettings, QuerySettings, SigningSettings
 
-ROOT = Path(__file__).parents[2]
-AT_IMPORT = dict(os.environ)
-HOSTILE = {
-    "TAILRACE_RESULTS": "/elsewhere",
-    "TAILRACE_API_KEYS": "key=team",
-    "tailrace_port": "1",
-    "AZURE_STORAGE_CONNECTION_STRING": "AccountName=real",
-    "DUCKDB_PATH": "/elsewhere",
-    "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1",
-    "XDG_CONFIG_HOME": "/elsewhere",
-    "HTTPS_PROXY": "http://127.0.0.1:1",
-    "http_proxy": "http://127.0.0.1:1",
-    "NO_PROXY": "*",
-}
+RENAMED = (
+    (
+        AdmissionSettings,
+        "max_concurrent_exports",
+        "EXPORTS_AT_ONCE",
+        "MAX_CONCURRENT_EXPORTS",
+        "5",
+        "6",
+    ),
+    (AdmissionSettings, "export_queue_size", "QUEUE_LENGTH", "EXPORT_QUEUE_SIZE", "5", "6"),
+    (
+        AdmissionSettings,
+        "export_timeout_seconds",
+        "DEADLINE_SECONDS",
+        "EXPORT_TIMEOUT_SECONDS",
+        "5",
+        "6",
+    ),
+    (
+        AdmissionSettings,
+        "queue_timeout_seconds",
+        "DEADLINE_SECONDS",
+        "QUEUE_TIMEOUT_SECONDS",
+        "5",
+        "6",
+    ),
+    (
+        AdmissionSettings,
+        "shutdown_grace_seconds",
+        "GRACE_SECONDS",
+        "SHUTDOWN_GRACE_SECONDS",
+        "5",
+        "6",
+    ),
+    (QuerySettings, "max_concurrent_queries", "QUERIES_AT_ONCE", "MAX_CONCURRENT_QUERIES", "5", "6"),
+    (QuerySettings, "query_timeout_seconds", "QUERY_SECONDS", "QUERY_TIMEOUT_SECONDS", "5", "6"),
+    (QuerySettings, "user_sql", "SQL", "USER_SQL", "limited", "off"),
+    (SigningSettings, "download_mode", "DOWNLOADS", "DOWNLOAD_MODE", "redirect", "stream"),
+    (RunnerSettings, "ray_max_tasks", "RUNNER_TASKS_AT_ONCE", "RAY_MAX_TASKS", "5", "6"),
+)
 
 
-def test_settings_and_proxies_are_removed_and_switches_stay(tmp_path: Path) -> None:
-    others = {"PATH": "/bin", "LANG": "C.UTF-8", **dict.fromkeys(SWITCHES, "1")}
-    environment = {**HOSTILE, **others, "HOME": "/home/someone"}
-    isolate(environment, tmp_path)
-    assert environment == {**others, "HOME": str(tmp_path)}
+@pytest.mark.parametrize(("settings", "field", "old", "new", "old_value", "new_value"), RENAMED)
+def test_an_old_name_works_until_the_new_one_is_set(
+    settings: type[AdmissionSettings | QuerySettings | SigningSettings | RunnerSettings],
+    field: str,
+    old: str,
+    new: str,
+    old_value: str,
+    new_value: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    old, new = f"TAILRACE_{old}", f"TAILRACE_{new}"
+    monkeypatch.setenv(old, old_value)
+    assert str(getattr(settings(), field)) == old_value
+    monkeypatch.setenv(new, "")
+    assert str(getattr(settings(), field)) == old_value
+    monkeypatch.setenv(new, new_value)
+    assert str(getattr(settings(), field)) == new_value
+    monkeypatch.delenv(old)
+    assert str(getattr(settings(), field)) == new_value
 
 
-def test_no_foreign_setting_is_left_when_modules_are_imported() -> None:
-    copy = dict(AT_IMPORT)
-    isolate(copy, Path(AT_IMPORT["HOME"]))
-    assert copy == AT_IMPORT
-    assert Path.home().name.startswith("tailrace-tests-home-")
-
-
-def test_duckdb_finds_no_extension_of_the_developer() -> None:
-    connection = duckdb.connect(config={"autoinstall_known_extensions": False})
-    with pytest.raises(duckdb.Error, match=r"not found|not be loaded"):
-        connection.execute("LOAD azure")
-
-
-def test_a_hostile_shell_changes_nothing(tmp_path: Path) -> None:
-    """The two tests above, started from a shell with such settings and a broken extension at home."""
-    version, platform = duckdb.sql("SELECT library_version, (FROM pragma_platform()) FROM pragma_version()").fetchone()  # type: ignore[misc]
-    extension = tmp_path / ".duckdb" / "extensions" / version / platform / "azure.duckdb_extension"
-    extension.parent.mkdir(parents=True)
-    extension.write_bytes(b"this is no extension")
-    chosen = [
-        f"{__file__}::{test.__name__}"
-        for test in (
-            test_no_foreign_setting_is_left_when_modules_are_imported,
-            test_duckdb_finds_no_extension_of_the_developer,
-        )
+def test_each_old_name_is_reported_once_with_the_names_that_replace_it() -> None:
+    replacements: dict[str, tuple[str, ...]] = {}
+    for _, _, old, new, _, _ in RENAMED:
+        replacements[f"TAILRACE_{old}"] = (*replacements.get(f"TAILRACE_{old}", ()), f"TAILRACE_{new}")
+    environment = dict.fromkeys((*replacements, "PATH", "TAILRACE_THREADS"), "2")
+    assert deprecated_variables(environment) == [
+        DeprecatedVariable(old, new) for old, new in sorted(replacements.items())
     ]
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *chosen]
-    environment = {**os.environ, **HOSTILE, "HOME": str(tmp_path)}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stdout
-    assert "2 passed" in done.stdout
+    assert deprecated_variables({"TAILRACE_SQL": ""}) == []
+
+
+def test_unknown_names_are_reported_with_the_nearest_setting() -> None:
+    environment = {
+        "TAILRACE_MAX_CONCURENT_EXPORTS": "2",
+        "TAILRACE_RUNNER_SORT_READS": "4",
+        "TAILRACE_THREADS": "2",
+        "TAILRACE_SQL": "off",
+        "TAILRACE_URL": "http://127.0.0.1:8000",
+        "TAIL": "5",
+    }
+    assert unknown_variables(environment) == [
+        UnknownVariable("TAILRACE_MAX_CONCURENT_EXPORTS", "TAILRACE_MAX_CONCURRENT_EXPORTS"),
+        UnknownVariable("TAILRACE_RUNNER_SORT_READS", None),
+    ]

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from engine.catalog.catalog import PART_CHANGED
 from engine.plan.predicate import compile_predicate
 from tests.helpers.engine import Engine
-from web.cli.command_group import commands
+from web.cli.terminal.command_group import commands
 
 ROWS = 300_000
 GROUPS = 3
@@ -147,7 +147,7 @@ def test_a_run_without_rows() -> None:
     ],
 )
 def test_what_is_refused(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
-    from web.cli.command_group import run
+    from web.cli.terminal.command_group import run
 
     with pytest.raises(SystemExit) as left:
         run(["explain", *arguments])

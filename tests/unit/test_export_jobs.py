@@ -1,4 +1,4 @@
-"""How often the store is asked whether an export is there: once, and again by whoever waited in the queue."""
+"""How often the store is asked for a finished export: once, and again after a wait in the queue."""
 
 import asyncio
 import threading
@@ -11,7 +11,7 @@ import pytest
 
 from engine.exports.export import Export
 from engine.exports.exporter import Exporter
-from engine.exports.status import Tickets
+from engine.exports.status import ExportStatusStore
 from engine.plan.planner import ExportPlan
 from engine.stores import DirectoryStore
 from tests.helpers.engine import Engine
@@ -21,20 +21,20 @@ from web.jobs.export_jobs import ExportJobs
 from web.settings import AdmissionSettings
 
 
-class Watched:
-    """An exporter that notes what it is asked, and writes nothing before it may."""
+class RecordingExporter:
+    """An exporter that records its calls, and writes only after `may_write` is set."""
 
     def __init__(self, exporter: Exporter) -> None:
         self._exporter = exporter
-        self.asked: list[str] = []
+        self.calls: list[str] = []
         self.may_write = threading.Event()
 
     def finished(self, plan: ExportPlan) -> Export | None:
-        self.asked.append("finished")
+        self.calls.append("finished")
         return self._exporter.finished(plan)
 
     def export(self, *arguments: Any, known_missing: bool) -> Export:
-        self.asked.append("export" if known_missing else "look and export")
+        self.calls.append("export" if known_missing else "look and export")
         self.may_write.wait(30)
         return self._exporter.export(*arguments, known_missing=known_missing)
 
@@ -48,17 +48,17 @@ def engine(tmp_path: Path) -> Engine:
 
 @pytest.fixture
 def house(engine: Engine) -> SimpleNamespace:
-    """A plan, what watches the exporter, and the exports of one place."""
+    """Two plans, the recording exporter, and export jobs with one slot."""
     exporter = engine.exporter()
-    watched = Watched(exporter)
-    admission = Admission(at_once=1, queue_length=4, longest_wait_seconds=60)
-    exports = ExportJobs(cast("Exporter", watched), Tickets(engine.store), admission, AdmissionSettings())
+    recorder = RecordingExporter(exporter)
+    admission = Admission(max_concurrent=1, queue_size=4, queue_timeout_seconds=60)
+    exports = ExportJobs(cast("Exporter", recorder), ExportStatusStore(engine.store), admission, AdmissionSettings())
     return SimpleNamespace(
-        plan=engine.plan(exporter, "csv"), other=engine.plan(exporter, "json"), watched=watched, exports=exports
+        plan=engine.plan(exporter, "csv"), other=engine.plan(exporter, "json"), recorder=recorder, exports=exports
     )
 
 
-async def stays() -> None:
+async def stay_connected() -> None:
     await asyncio.Event().wait()
 
 
@@ -66,42 +66,42 @@ def run(work: Coroutine[Any, Any, None]) -> None:
     asyncio.run(work)
 
 
-def test_a_new_export_is_looked_for_once(house: SimpleNamespace) -> None:
+def test_a_new_export_is_looked_up_once(house: SimpleNamespace) -> None:
     async def work() -> None:
-        house.watched.may_write.set()
-        first = await house.exports.export(house.plan, "acme", stays)
-        assert house.watched.asked == ["finished", "export"]
-        assert await house.exports.export(house.plan, "acme", stays) == first
-        assert house.watched.asked == ["finished", "export", "finished"]
+        house.recorder.may_write.set()
+        first = await house.exports.export(house.plan, "acme", stay_connected)
+        assert house.recorder.calls == ["finished", "export"]
+        assert await house.exports.export(house.plan, "acme", stay_connected) == first
+        assert house.recorder.calls == ["finished", "export", "finished"]
 
     run(work())
 
 
-def test_whoever_joins_does_not_look(house: SimpleNamespace) -> None:
+def test_a_caller_that_joins_a_job_does_not_look_it_up(house: SimpleNamespace) -> None:
     async def work() -> None:
-        first = asyncio.ensure_future(house.exports.export(house.plan, "acme", stays))
-        while "export" not in house.watched.asked:
+        first = asyncio.ensure_future(house.exports.export(house.plan, "acme", stay_connected))
+        while "export" not in house.recorder.calls:
             await asyncio.sleep(0.001)
-        second = asyncio.ensure_future(house.exports.export(house.plan, "acme", stays))
+        second = asyncio.ensure_future(house.exports.export(house.plan, "acme", stay_connected))
         await asyncio.sleep(0)
-        house.watched.may_write.set()
+        house.recorder.may_write.set()
         assert await first == await second
-        assert house.watched.asked == ["finished", "export"]
+        assert house.recorder.calls == ["finished", "export"]
 
     run(work())
 
 
-def test_whoever_waited_in_the_queue_looks_again(house: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_is_looked_up_again_after_the_queue(house: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
     async def work() -> None:
-        first = asyncio.ensure_future(house.exports.export(house.plan, "acme", stays))
-        while "export" not in house.watched.asked:
+        first = asyncio.ensure_future(house.exports.export(house.plan, "acme", stay_connected))
+        while "export" not in house.recorder.calls:
             await asyncio.sleep(0.001)
         monkeypatch.setattr(export_jobs, "_FRESH_SECONDS", 0)
-        second = asyncio.ensure_future(house.exports.export(house.other, "acme", stays))
+        second = asyncio.ensure_future(house.exports.export(house.other, "acme", stay_connected))
         while house.exports.find(house.other.export_id) is None:
             await asyncio.sleep(0.001)
-        house.watched.may_write.set()
+        house.recorder.may_write.set()
         await asyncio.gather(first, second)
-        assert house.watched.asked == ["finished", "export", "finished", "look and export"]
+        assert house.recorder.calls == ["finished", "export", "finished", "look and export"]
 
     run(work())

@@ -1,4 +1,4 @@
-"""Tickets of exports that several ask for, end and ask for again: each holds the words of the one that is wanted."""
+"""Status documents of exports that are requested, cancelled and requested again by several callers."""
 
 import asyncio
 import threading
@@ -14,7 +14,7 @@ from engine.common.cancellation import CancelToken
 from engine.common.progress import Phase, Progress
 from engine.errors import Cancelled, LimitExceeded
 from engine.exports.exporter import Exporter
-from engine.exports.status import Ticket, Tickets
+from engine.exports.status import ExportStatus, ExportStatusStore
 from engine.plan.planner import ExportPlan
 from engine.request.formats import FORMATS
 from engine.stores import open_store
@@ -25,7 +25,7 @@ from web.settings import AdmissionSettings
 
 
 def make_plan(number: int) -> ExportPlan:
-    """A plan of no export that anybody could make."""
+    """A plan that is not executed."""
     plan = SimpleNamespace(
         export_id=f"00000000-0000-0000-0000-{number:012}",
         run=SimpleNamespace(workflow_id="w", run_id="r"),
@@ -39,12 +39,12 @@ _LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
-    # What waits for an export that failed before it began would wait for ever.
+    # The bound ends a wait for an export that failed before it began.
     asyncio.run(asyncio.wait_for(work, 60))
 
 
 class Export:
-    """One that runs until it is let go, and hears of a cancel only then."""
+    """An export that runs until `end` is called, and notices a cancel only then."""
 
     def __init__(self) -> None:
         self._over = threading.Event()
@@ -63,16 +63,18 @@ class Export:
 
 
 class Replica:
-    """A service over a store whose exports are told what to do."""
+    """A service over a store, with exports that the test controls."""
 
-    def __init__(self, folder: Path, exports: list[Export], *, at_once: int = 2, grace_seconds: int = 20) -> None:
+    def __init__(
+        self, folder: Path, exports: list[Export], *, max_concurrent: int = 2, grace_seconds: int = 20
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._exports = iter(exports)
-        self.tickets = Tickets(open_store(str(folder)))
-        settings = AdmissionSettings(exports_at_once=at_once, grace_seconds=grace_seconds)
-        admission = Admission(at_once=at_once, queue_length=8, longest_wait_seconds=60)
+        self.statuses = ExportStatusStore(open_store(str(folder)))
+        settings = AdmissionSettings(max_concurrent_exports=max_concurrent, shutdown_grace_seconds=grace_seconds)
+        admission = Admission(max_concurrent=max_concurrent, queue_size=8, queue_timeout_seconds=60)
         exporter = cast("Exporter", self)
-        self.jobs = ExportJobs(exporter, self.tickets, admission, settings)
+        self.jobs = ExportJobs(exporter, self.statuses, admission, settings)
 
     def finished(self, plan: ExportPlan) -> None:
         return None
@@ -80,51 +82,51 @@ class Replica:
     def export(self, plan: ExportPlan, cancel: CancelToken, progress: Progress, *, looked: bool) -> None:
         next(self._exports).run(cancel, self._loop)
 
-    async def ask(self, wait_seconds: float = 0, gone: Callable[[], Awaitable[object]] | None = None) -> Ticket:
+    async def ask(self, wait_seconds: float = 0, gone: Callable[[], Awaitable[object]] | None = None) -> ExportStatus:
         async def left() -> None:
             await (gone or _never)()
 
         found = await self.jobs.export_async(PLAN, "acme", left, wait_seconds)
-        assert isinstance(found, Ticket)
+        assert isinstance(found, ExportStatus)
         return found
 
     def delete(self) -> None:
-        """What a DELETE does where it is answered."""
-        self.jobs.cancel(self.tickets.change("w", PLAN.export_id, _ending))
+        """Do what the endpoint does for DELETE."""
+        self.jobs.cancel(self.statuses.change("w", PLAN.export_id, _ending))
 
-    def ticket(self) -> Ticket:
-        found = self.tickets.find("w", PLAN.export_id)
+    def status(self) -> ExportStatus:
+        found = self.statuses.find("w", PLAN.export_id)
         assert found is not None
         return found
 
-    async def until(self, phase: Phase) -> Ticket:
+    async def until(self, phase: Phase) -> ExportStatus:
         async with asyncio.timeout(20):
-            while (ticket := self.ticket()).phase is not phase:
+            while (status := self.status()).phase is not phase:
                 await asyncio.sleep(0.01)
-        return ticket
+        return status
 
 
 async def _never() -> None:
     await asyncio.Event().wait()
 
 
-def _ending(ticket: Ticket) -> Ticket:
-    return ticket.model_copy(update={"cancel_requested": True})
+def _ending(status: ExportStatus) -> ExportStatus:
+    return status.model_copy(update={"cancel_requested": True})
 
 
-def _dead(ticket: Ticket) -> Ticket:
-    return ticket.model_copy(update={"written_at": _LONG_AGO})
+def _dead(status: ExportStatus) -> ExportStatus:
+    return status.model_copy(update={"written_at": _LONG_AGO})
 
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export_jobs, "_REPORT_SECONDS", 0.02)
+    monkeypatch.setattr(export_jobs, "_REPORT_INTERVAL_SECONDS", 0.02)
 
 
-def test_the_last_word_of_a_cancelled_export_is_not_of_the_next(tmp_path: Path) -> None:
+def test_a_cancelled_export_does_not_overwrite_the_status_of_its_successor(tmp_path: Path) -> None:
     async def work() -> None:
         cancelled, again = Export(), Export()
-        replica = Replica(tmp_path, [cancelled, again], at_once=3)
+        replica = Replica(tmp_path, [cancelled, again], max_concurrent=3)
         await replica.ask()
         await cancelled.began.wait()
         first = replica.jobs.find(PLAN.export_id)
@@ -136,7 +138,7 @@ def test_the_last_word_of_a_cancelled_export_is_not_of_the_next(tmp_path: Path) 
         await replica.until(Phase.RUNNING)
         cancelled.end()
         await first.reporter
-        assert replica.ticket().phase is Phase.RUNNING
+        assert replica.status().phase is Phase.RUNNING
         again.end()
         assert (await replica.until(Phase.FAILED)).code == "limit_exceeded"
 
@@ -144,7 +146,7 @@ def test_the_last_word_of_a_cancelled_export_is_not_of_the_next(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("callers", [0, 1])
-def test_a_delete_ends_it_for_all_tickets_and_for_nobody_who_waits_for_the_answer(tmp_path: Path, callers: int) -> None:
+def test_delete_cancels_for_all_status_holders_but_not_for_waiting_callers(tmp_path: Path, callers: int) -> None:
     async def work() -> None:
         export = Export()
         replica = Replica(tmp_path, [export])
@@ -152,12 +154,12 @@ def test_a_delete_ends_it_for_all_tickets_and_for_nobody_who_waits_for_the_answe
         await replica.ask()
         wait = [asyncio.create_task(replica.jobs.export(PLAN, "acme", _never)) for _ in range(callers)]
         await export.began.wait()
-        # Its tickets count as one.
+        # All status holders count as one.
         while not (shared := replica.jobs.find(PLAN.export_id)) or shared.waiting < 1 + callers:
             await asyncio.sleep(0)
         replica.delete()
         export.end()
-        # Where somebody waits, it comes to an end of its own: it is not cancelled.
+        # While a caller waits, the export is not cancelled and ends by itself.
         await replica.until(Phase.FAILED if callers else Phase.CANCELLED)
         for caller in wait:
             with pytest.raises(LimitExceeded):
@@ -166,7 +168,7 @@ def test_a_delete_ends_it_for_all_tickets_and_for_nobody_who_waits_for_the_answe
     run(work())
 
 
-def test_one_that_leaves_before_it_has_its_ticket_ends_the_export(tmp_path: Path) -> None:
+def test_a_caller_that_disconnects_before_it_has_a_status_cancels_the_export(tmp_path: Path) -> None:
     async def work() -> None:
         export = Export()
         replica = Replica(tmp_path, [export])
@@ -179,7 +181,7 @@ def test_one_that_leaves_before_it_has_its_ticket_ends_the_export(tmp_path: Path
 
 
 @pytest.mark.parametrize("before", [True, False])
-def test_one_that_leaves_ends_nothing_that_another_has_a_ticket_of(tmp_path: Path, before: bool) -> None:
+def test_a_disconnect_does_not_cancel_an_export_whose_status_another_caller_has(tmp_path: Path, before: bool) -> None:
     async def work() -> None:
         export, leave = Export(), asyncio.Event()
         replica = Replica(tmp_path, [export])
@@ -198,13 +200,13 @@ def test_one_that_leaves_ends_nothing_that_another_has_a_ticket_of(tmp_path: Pat
             await leaving
         assert replica.jobs.find(PLAN.export_id) is not None
         export.end()
-        # It came to an end of its own.
+        # It was not cancelled.
         assert (await replica.until(Phase.FAILED)).code == "limit_exceeded"
 
     run(work())
 
 
-def test_of_two_that_wait_one_leaves_and_the_other_has_its_ticket(tmp_path: Path) -> None:
+def test_of_two_waiting_callers_one_disconnects_and_the_other_gets_the_status(tmp_path: Path) -> None:
     async def work() -> None:
         export = Export()
         replica = Replica(tmp_path, [export])
@@ -221,24 +223,24 @@ def test_of_two_that_wait_one_leaves_and_the_other_has_its_ticket(tmp_path: Path
     run(work())
 
 
-def test_the_place_is_that_of_the_export(tmp_path: Path) -> None:
+def test_the_status_has_the_queue_position_of_the_export(tmp_path: Path) -> None:
     async def work() -> None:
         exports = [Export() for _ in range(4)]
-        replica = Replica(tmp_path, exports, at_once=1)
+        replica = Replica(tmp_path, exports, max_concurrent=1)
         running = [asyncio.create_task(replica.jobs.export(make_plan(n), "acme", _never)) for n in (1, 2)]
         await exports[0].began.wait()
         await replica.ask()
         running.append(asyncio.create_task(replica.jobs.export(make_plan(3), "acme", _never)))
         async with asyncio.timeout(20):
-            # 2 is ahead, and 3 behind it.
-            while (place := replica.ticket().queue_place) is None:
+            # Export 2 is ahead of it, and export 3 behind.
+            while (place := replica.status().queue_place) is None:
                 await asyncio.sleep(0.01)
         assert place == 2
         exports[0].end()
         async with asyncio.timeout(20):
-            while replica.ticket().queue_place == 2:
+            while replica.status().queue_place == 2:
                 await asyncio.sleep(0.01)
-        assert replica.ticket().queue_place == 1
+        assert replica.status().queue_place == 1
         for export in exports:
             export.end()
         await replica.until(Phase.FAILED)
@@ -248,7 +250,7 @@ def test_the_place_is_that_of_the_export(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("grace_seconds", [0, 20])
-def test_the_last_word_is_said_before_the_service_stops(tmp_path: Path, grace_seconds: int) -> None:
+def test_the_final_status_is_written_before_the_service_stops(tmp_path: Path, grace_seconds: int) -> None:
     async def work() -> None:
         export = Export()
         replica = Replica(tmp_path, [export], grace_seconds=grace_seconds)
@@ -259,12 +261,12 @@ def test_the_last_word_is_said_before_the_service_stops(tmp_path: Path, grace_se
             await asyncio.sleep(0)
         export.end()
         await closing
-        assert replica.ticket().phase is (Phase.FAILED if grace_seconds else Phase.CANCELLED)
+        assert replica.status().phase is (Phase.FAILED if grace_seconds else Phase.CANCELLED)
 
     run(work())
 
 
-def test_what_was_cancelled_cleans_up_before_the_service_stops(tmp_path: Path) -> None:
+def test_a_cancelled_export_cleans_up_before_the_service_stops(tmp_path: Path) -> None:
     async def work() -> None:
         export = Export()
         replica = Replica(tmp_path, [export], grace_seconds=0)
@@ -282,7 +284,7 @@ def test_what_was_cancelled_cleans_up_before_the_service_stops(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("left", ["failed", "died"])
-def test_a_replica_that_works_on_takes_the_ticket_over(
+def test_a_replica_that_still_runs_takes_over_the_status(
     tmp_path: Path, left: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def work() -> None:
@@ -291,8 +293,8 @@ def test_a_replica_that_works_on_takes_the_ticket_over(
         mine = (await here.ask()).nonce
         theirs = (await there.ask()).nonce
         await there.until(Phase.RUNNING)
-        # The last who was asked tells of it.
-        assert there.ticket().nonce == theirs
+        # The replica that was asked last writes the status.
+        assert there.status().nonce == theirs
         if left == "failed":
             exports[1].end()
         else:
@@ -301,9 +303,9 @@ def test_a_replica_that_works_on_takes_the_ticket_over(
             assert shared.reporter is not None
             shared.reporter.cancel()
             await asyncio.wait({shared.reporter})
-            there.tickets.change("w", PLAN.export_id, _dead)
+            there.statuses.change("w", PLAN.export_id, _dead)
         async with asyncio.timeout(20):
-            while here.ticket().nonce != mine:
+            while here.status().nonce != mine:
                 await asyncio.sleep(0.01)
         assert (await here.until(Phase.RUNNING)).code is None
         for export in exports:

@@ -33,7 +33,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def always_looking(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(key_file, "_LOOK_SECONDS", 0)
+    monkeypatch.setattr(key_file, "_POLL_INTERVAL_SECONDS", 0)
 
 
 def test_keys_open_their_team_and_nothing_else_does(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The layers: imports go from the top of each list to the bottom, and each outside library is used where it belongs."""
+"""Layers: modules import only from their own layer and those below, and third-party libraries only where allowed."""
 
 import ast
 from collections.abc import Iterator
@@ -19,9 +19,11 @@ LAYERS = {
         "web.auth",
         "web.http",
         "web.telemetry",
+        "web.environment",
         "web.settings",
     ),
     "engine": (
+        "engine.python_api",
         "engine.bootstrap",
         "engine.query",
         "engine.publishing",
@@ -39,7 +41,7 @@ LAYERS = {
         "engine.errors",
     ),
 }
-"""Rooms and top modules, the upper ones first. All of `web` is above all of `engine`."""
+"""Packages and top modules, from the top layer down. All of `web` is above all of `engine`."""
 
 LIBRARIES = {
     "starlette": ("web/",),
@@ -48,10 +50,10 @@ LIBRARIES = {
     "azure": ("engine/stores/azure/",),
     "duckdb": ("engine/",),
     "pyarrow": ("engine/",),
-    "fsspec": ("engine/execute/",),
+    "fsspec": ("engine/execute/", "engine/runners/"),
     "ray": ("engine/runners/ray/",),
 }
-"""Where a library may be imported."""
+"""Where each library may be imported."""
 
 MAX_TOP_MODULES = 8
 MAX_ROOM_MODULES = 14
@@ -88,9 +90,9 @@ def _imports(path: str) -> Iterator[str]:
 
 
 def _layer(module: str) -> int | None:
-    """The place of a module in the one order of all layers, from the top; None for a package's own ``__init__``."""
+    """Return the number of a module's layer, from the top; None for the ``__init__`` of `web` or `engine`."""
     order = [layer for layers in LAYERS.values() for layer in layers]
-    return next((place for place, layer in enumerate(order) if f"{module}.".startswith(f"{layer}.")), None)
+    return next((number for number, layer in enumerate(order) if f"{module}.".startswith(f"{layer}.")), None)
 
 
 def test_every_module_belongs_to_a_layer() -> None:

@@ -24,5 +24,5 @@ from web.http.prefer import Preference, parse_prefer
         (["", ",,"], None),
     ],
 )
-def test_what_is_malformed_is_ignored(values: list[str], wait: int | None) -> None:
+def test_malformed_preferences_are_ignored(values: list[str], wait: int | None) -> None:
     assert parse_prefer(values) == Preference(wait)

@@ -11,7 +11,7 @@ import pytest
 TESTS = Path(__file__).parents[1]
 
 URLS = {
-    "a signed URL opens without any header": "web/test_downloads.py::test_the_file_is_what_was_promised",
+    "a signed URL opens without any header": "web/test_downloads.py::test_the_file_has_the_promised_size_and_hash",
     "it has the documented form": "unit/test_signing.py::test_a_signed_url_is_what_the_contract_says",
     "it is signed by an HMAC with our key": "unit/test_signing.py::test_the_string_to_sign_is_the_documented_one",
     "it is bound to workflow, export, format, end": "attack/test_tampered_urls.py::test_a_tampered_url_opens_nothing",
@@ -30,28 +30,28 @@ URLS = {
     "assistants get it": "web/test_assistants.py::test_from_the_list_to_the_file",
     "a key of the owning team needs no signature": "web/test_downloads.py::test_the_owning_team_needs_no_signature",
     "nor does a token": "web/test_export_answers.py::test_a_bearer_token_is_enough",
-    "another team's key opens nothing": "web/test_access.py::test_another_teams_ids_are_as_unknown_ones",
-    "HEAD, as GET": "web/test_downloads.py::test_head_tells_all_but_the_bytes",
-    "Content-Type of CSV": "web/test_downloads.py::test_the_file_is_what_was_promised",
-    "Content-Type of JSON and Parquet": "web/test_downloads.py::test_the_type_is_that_of_the_format",
-    "Content-Length": "web/test_downloads.py::test_the_file_is_what_was_promised",
+    "another team's key opens nothing": "web/test_access.py::test_ids_of_another_team_look_unknown",
+    "HEAD, as GET": "web/test_downloads.py::test_head_has_the_headers_of_get_without_the_body",
+    "Content-Type of CSV": "web/test_downloads.py::test_the_file_has_the_promised_size_and_hash",
+    "Content-Type of JSON and Parquet": "web/test_downloads.py::test_the_content_type_is_that_of_the_format",
+    "Content-Length": "web/test_downloads.py::test_the_file_has_the_promised_size_and_hash",
     "Content-Disposition: attachment, filename, filename*": (
-        "web/test_downloads.py::test_the_file_is_what_was_promised"
+        "web/test_downloads.py::test_the_file_has_the_promised_size_and_hash"
     ),
-    "strong ETag": "web/test_downloads.py::test_the_file_is_what_was_promised",
-    "Accept-Ranges": "web/test_downloads.py::test_the_file_is_what_was_promised",
+    "strong ETag": "web/test_downloads.py::test_the_file_has_the_promised_size_and_hash",
+    "Accept-Ranges": "web/test_downloads.py::test_the_file_has_the_promised_size_and_hash",
     "single ranges: 206, Content-Range": "web/test_downloads.py::test_a_single_range",
-    "a range behind the end: 416": "web/test_downloads.py::test_a_range_behind_the_end_is_416",
-    "If-Range": "web/test_downloads.py::test_if_range_of_another_version_is_the_whole",
+    "a range behind the end: 416": "web/test_downloads.py::test_a_range_after_the_end_is_416",
+    "If-Range": "web/test_downloads.py::test_if_range_of_another_version_gets_the_whole_file",
     "If-None-Match: 304": "web/test_downloads.py::test_if_none_match_of_this_version_is_304",
     "Access-Control-Allow-Origin, exposed headers": (
-        "web/test_download_conditions.py::test_a_page_of_any_origin_may_read_every_answer"
+        "web/test_download_conditions.py::test_pages_of_any_origin_may_read_every_response"
     ),
-    "preflights": "web/test_download_conditions.py::test_a_preflight_allows_credentials_in_headers",
-    "nosniff, no-referrer": "web/test_downloads.py::test_the_file_is_what_was_promised",
+    "preflights": "web/test_download_conditions.py::test_a_preflight_request_allows_credentials_in_headers",
+    "nosniff, no-referrer": "web/test_downloads.py::test_the_file_has_the_promised_size_and_hash",
     "Parquet is queried in place": "clients/test_dataframes.py::test_duckdb_reads_only_what_it_needs",
     "a download that began before expiry may finish": (
-        "web/test_interrupted_downloads.py::test_a_download_that_began_in_time_ends_after_its_url"
+        "web/test_interrupted_downloads.py::test_a_download_may_finish_after_its_url_expires"
     ),
 }
 """Section 3 of web/API.md."""

@@ -11,8 +11,8 @@ from engine.common.cancellation import CancelToken
 from engine.errors import Cancelled, LimitExceeded
 from engine.settings import DuckDBSettings
 from tests.helpers.still_time import pass_time, run_still, settled
-from web.jobs.admission import Busy
-from web.jobs.query_jobs import Queries
+from web.jobs.admission import ServiceOverloaded
+from web.jobs.query_jobs import QueryJobs
 from web.settings import QuerySettings
 
 
@@ -20,9 +20,10 @@ def run(work: Coroutine[Any, Any, None]) -> None:
     asyncio.run(work)
 
 
-def make_queries(at_once: int = 1, seconds: int = 30) -> Queries:
+def make_queries(max_concurrent: int = 1, seconds: int = 30) -> QueryJobs:
     """For each that runs eight wait, half of them of one team."""
-    return Queries(QuerySettings(queries_at_once=at_once, query_seconds=seconds), DuckDBSettings())
+    settings = QuerySettings(max_concurrent_queries=max_concurrent, query_timeout_seconds=seconds)
+    return QueryJobs(settings, DuckDBSettings())
 
 
 class Query:
@@ -30,7 +31,7 @@ class Query:
 
     def __init__(
         self,
-        queries: Queries,
+        queries: QueryJobs,
         team: str = "acme",
         *,
         hears: bool = True,
@@ -80,7 +81,7 @@ def test_who_leaves_the_queue_gives_its_place_back() -> None:
         late = Query(queries)
         await settled()
         assert [query.task.done() for query in (*more, late)] == [False] * 4 + [True]
-        assert isinstance(late.task.exception(), Busy)
+        assert isinstance(late.task.exception(), ServiceOverloaded)
         for query in (first, *more):
             query.end()
         assert await asyncio.gather(first.task, *(query.task for query in more)) == ["found"] * 5
@@ -118,7 +119,7 @@ def test_the_end_of_the_service_ends_those_that_wait_too() -> None:
 
 def test_no_team_has_the_last_of_several_places() -> None:
     async def work() -> None:
-        queries = make_queries(at_once=2)
+        queries = make_queries(max_concurrent=2)
         first, second, theirs = Query(queries), Query(queries), Query(queries, "rival")
         for query in (first, theirs):
             await query.until_it_runs()
@@ -140,7 +141,7 @@ def test_one_waits_for_as_long_as_another_may_run() -> None:
         await pass_time(6)
         assert not second.task.done()
         await pass_time(1)
-        assert isinstance(second.task.exception(), Busy)
+        assert isinstance(second.task.exception(), ServiceOverloaded)
         first.end()
         with pytest.raises(LimitExceeded, match="7 s"):
             await first.task

@@ -1,4 +1,4 @@
-"""What is set of places, the queue and the deadline is what holds for the exports of a service."""
+"""The settings of slots, queue and timeouts apply to the exports of a service."""
 
 import asyncio
 import threading
@@ -15,13 +15,13 @@ from engine.plan.planner import ExportPlan
 from engine.request.formats import FORMATS
 from tests.helpers.services import services_in
 from tests.helpers.still_time import pass_time, run_still, settled
-from web.jobs.admission import Busy
+from web.jobs.admission import ServiceOverloaded
 from web.jobs.export_job import ExportJob
 from web.settings import AdmissionSettings
 
 
 class House:
-    """A service whose exports go on until they are let go, and hear of a cancel only then."""
+    """A service whose exports run until they are released, and notice a cancellation only then."""
 
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch, admission: AdmissionSettings) -> None:
         exporter = SimpleNamespace(export=self._export, exports=None, results=SimpleNamespace(store=None))
@@ -55,20 +55,28 @@ class House:
         return "made"
 
 
-def test_as_many_run_and_wait_and_for_as_long_as_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exports_run_and_wait_within_the_set_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def work() -> None:
-        house = House(tmp_path, monkeypatch, AdmissionSettings(exports_at_once=2, queue_length=2, deadline_seconds=9))
+        house = House(
+            tmp_path,
+            monkeypatch,
+            AdmissionSettings(
+                max_concurrent_exports=2, export_queue_size=2, export_timeout_seconds=9, queue_timeout_seconds=11
+            ),
+        )
         asked = [[await house.ask(team) for _ in range(3)] for team in ("acme", "rival")]
         for runs, waits, late in asked:
             assert (runs.progress.phase, waits.progress.phase) == (Phase.RUNNING, Phase.QUEUED)
-            assert isinstance(late.task.exception(), Busy)
+            assert isinstance(late.task.exception(), ServiceOverloaded)
         await pass_time(8)
         for runs, waits, _ in asked:
             assert (runs.cancel.cancelled, waits.task.done()) == (False, False)
         await pass_time(1)
+        for runs, waits, _ in asked:
+            assert (runs.cancel.cancelled, waits.task.done()) == (True, False)
+        await pass_time(2)
         for number, (runs, waits, _) in enumerate(asked):
-            assert runs.cancel.cancelled
-            assert isinstance(waits.task.exception(), Busy)
+            assert isinstance(waits.task.exception(), ServiceOverloaded)
             house.end(3 * number)
             with pytest.raises(LimitExceeded, match="9 s"):
                 await runs.task
@@ -76,9 +84,9 @@ def test_as_many_run_and_wait_and_for_as_long_as_is_set(tmp_path: Path, monkeypa
     run_still(work())
 
 
-def test_waiting_does_not_count_to_the_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_does_not_count_towards_the_export_timeout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def work() -> None:
-        house = House(tmp_path, monkeypatch, AdmissionSettings(exports_at_once=1, deadline_seconds=9))
+        house = House(tmp_path, monkeypatch, AdmissionSettings(max_concurrent_exports=1, export_timeout_seconds=9))
         first, second = await house.ask("acme"), await house.ask("acme")
         await pass_time(6)
         house.end(0)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from engine.settings import DuckDBSettings, StorageSettings
-from web.auth.authenticator import Unauthorized
+from web.auth.authenticator import InvalidCredentials
 from web.cli.doctor.access import check_auth
 from web.cli.doctor.findings import Level
 from web.container import Services, make_services
@@ -56,5 +56,5 @@ BOUND: dict[str, dict[str, str]] = {
 
 @pytest.mark.parametrize("given", BOUND.values(), ids=BOUND.keys())
 def test_what_is_enough_to_start(tmp_path: Path, given: dict[str, str]) -> None:
-    with pytest.raises(Unauthorized):
+    with pytest.raises(InvalidCredentials):
         started(tmp_path, AuthSettings.model_validate(given)).authenticator.authenticate([])

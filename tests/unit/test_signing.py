@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from web.auth.errors import Denied
+from web.auth.errors import Unauthenticated
 from web.auth.signed_urls import BadSignature, ExpiredUrl, Grant, SigningKey, UrlSigner, parse_signing_keys
 
 BASE = "https://exports.example"
@@ -31,7 +31,7 @@ def signer(
     return UrlSigner(
         keys or (FIRST, SECOND),
         base_url=base_url,
-        longest_ttl=ttl,
+        max_ttl=ttl,
         formats=formats or ("csv", "json", "parquet"),
         clock=lambda: now,
     )
@@ -235,7 +235,7 @@ def test_a_url_is_over_at_its_expiry(after: timedelta) -> None:
     with pytest.raises(ExpiredUrl) as caught:
         signer(now=END + after).verify(PATH, QUERY)
     assert caught.value.code == "url_expired"
-    assert isinstance(caught.value, Denied)
+    assert isinstance(caught.value, Unauthenticated)
     assert not isinstance(caught.value, BadSignature)
 
 
@@ -340,17 +340,17 @@ def test_neighbours_get_other_signatures(left: str, right: str) -> None:
 def test_what_could_not_be_verified_is_not_signed(
     workflow: str, export: str, format_name: str, expires: datetime
 ) -> None:
-    with pytest.raises(ValueError, match=r"grammar|time zone"):
+    with pytest.raises(ValueError, match=r"cannot be part|time zone"):
         signer().sign(workflow, export, format_name, expires)
 
 
 def test_a_signer_needs_a_key() -> None:
     with pytest.raises(ValueError, match="no key"):
-        UrlSigner([], base_url=BASE, longest_ttl=TTL, formats=["csv"])
+        UrlSigner([], base_url=BASE, max_ttl=TTL, formats=["csv"])
 
 
 def test_without_a_clock_it_is_now() -> None:
-    fresh = UrlSigner([FIRST], base_url=BASE, longest_ttl=TTL, formats=["csv"])
+    fresh = UrlSigner([FIRST], base_url=BASE, max_ttl=TTL, formats=["csv"])
     end = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=1)
     assert fresh.verify(*split(fresh.sign(WORKFLOW, EXPORT, "csv", end))).expires == end
 
@@ -428,7 +428,7 @@ SECRET = "s3cret-" + "x" * 32
         (f"k1={SECRET},,{SECRET}", "entry 3 is not"),
         (f"k1={SECRET},k2=s3cret-{'x' * 24}", "entry 2 is shorter than 32 bytes"),
         (f"k1={SECRET},s3cret-more==", "entry 2 is shorter"),
-        (f"k1={SECRET},k1={SECRET}y", "entry 2 stands before"),
+        (f"k1={SECRET},k1={SECRET}y", "entry 2 repeats a key id"),
     ],
 )
 def test_malformed_keys_are_named_without_their_secret(text: str, problem: str) -> None:

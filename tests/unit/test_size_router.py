@@ -42,7 +42,7 @@ def test_the_limit_of_tasks_is_passed_to_the_client(tmp_path: Path, monkeypatch:
     found = []
     monkeypatch.setattr(size_router, "find_spec", lambda _: object())
     monkeypatch.setattr(client, "RayClientRunner", lambda *_, **options: found.append(options))
-    _made(tmp_path, RunnerSettings(runner="ray", ray_address="h:1", runner_tasks_at_once=7))
+    _made(tmp_path, RunnerSettings(runner="ray", ray_address="h:1", ray_max_tasks=7))
     assert found == [{"max_tasks": 7}]
 
 

@@ -1,4 +1,4 @@
-"""Whatever hangs, in any number: there is a thread left for everyone else."""
+"""However much work of one kind hangs, there are threads for everything else."""
 
 import asyncio
 import threading
@@ -12,26 +12,26 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from engine.exports.exporter import Exporter
-from engine.exports.status import Tickets
+from engine.exports.status import ExportStatusStore
 from engine.plan.planner import ExportPlan
 from engine.request.formats import FORMATS
 from engine.settings import DuckDBSettings
+from web.api.request_reader import authenticate
 from web.auth.api_keys import parse_api_keys
 from web.auth.authenticator import Authenticator
-from web.auth.request_auth import identify
 from web.http import thread_limits
 from web.http.streaming import FileStream
 from web.jobs.admission import Admission
 from web.jobs.export_jobs import ExportJobs
-from web.jobs.query_jobs import Queries
+from web.jobs.query_jobs import QueryJobs
 from web.settings import AdmissionSettings, QuerySettings
 
 HANGING = 50
-"""More than a pool has threads."""
+"""More than the threads of a pool."""
 
 
 class Hanging:
-    """Work that hangs until it is let go."""
+    """Work that hangs until it is released."""
 
     def __init__(self) -> None:
         self._go_on = threading.Event()
@@ -42,7 +42,7 @@ class Hanging:
         assert self._go_on.wait(60)
 
     def wait_for(self, number: int) -> None:
-        """Wait until so many hang."""
+        """Wait until ``number`` calls hang."""
         for _ in range(number):
             assert self._began.acquire(timeout=10)
 
@@ -55,10 +55,10 @@ async def _never() -> None:
 
 
 def _exports(hanging: Hanging) -> list[Awaitable[object]]:
-    places = Admission(at_once=HANGING + 1, queue_length=0, longest_wait_seconds=60)
+    places = Admission(max_concurrent=HANGING + 1, queue_size=0, queue_timeout_seconds=60)
     exporter = cast("Exporter", SimpleNamespace(export=hanging.hang, finished=lambda _: None))
-    settings = AdmissionSettings(exports_at_once=HANGING + 1)
-    jobs = ExportJobs(exporter, cast("Tickets", None), places, settings)
+    settings = AdmissionSettings(max_concurrent_exports=HANGING + 1)
+    jobs = ExportJobs(exporter, cast("ExportStatusStore", None), places, settings)
     run = SimpleNamespace(workflow_id="w", run_id="r")
     request = SimpleNamespace(format=FORMATS["csv"])
     plans = [SimpleNamespace(export_id=str(n), run=run, request=request) for n in range(HANGING)]
@@ -66,7 +66,7 @@ def _exports(hanging: Hanging) -> list[Awaitable[object]]:
 
 
 def _queries(hanging: Hanging) -> list[Awaitable[object]]:
-    queries = Queries(QuerySettings(queries_at_once=HANGING + 1), DuckDBSettings())
+    queries = QueryJobs(QuerySettings(max_concurrent_queries=HANGING + 1), DuckDBSettings())
     return [queries.run("acme", _never, hanging.hang) for _ in range(HANGING)]
 
 
@@ -93,7 +93,7 @@ KINDS: dict[str, tuple[Callable[[Hanging], list[Awaitable[object]]], int]] = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_hangs_takes_no_thread_of_the_others(kind: str) -> None:
+def test_hanging_work_of_one_kind_leaves_threads_for_the_others(kind: str) -> None:
     async def work() -> None:
         make, number = KINDS[kind]
         hanging = Hanging()
@@ -109,7 +109,7 @@ def test_what_hangs_takes_no_thread_of_the_others(kind: str) -> None:
     asyncio.run(work())
 
 
-def test_what_hangs_keeps_nobody_from_the_check_of_a_key() -> None:
+def test_hanging_work_does_not_prevent_authentication() -> None:
     async def work() -> None:
         hanging = Hanging()
         known = Authenticator([parse_api_keys("a-key=acme")], None)
@@ -124,7 +124,7 @@ def test_what_hangs_keeps_nobody_from_the_check_of_a_key() -> None:
         await asyncio.to_thread(hanging.wait_for, int(pool.total_tokens))
         try:
             async with asyncio.timeout(10):
-                assert (await identify(Request(scope))).team == "acme"
+                assert (await authenticate(Request(scope))).team == "acme"
         finally:
             hanging.go_on()
             await asyncio.gather(*tasks)

@@ -12,7 +12,7 @@ import pytest
 from joserfc.jwk import ECKey, KeySet, OctKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
-from web.auth.jwt import BadToken, KeySource, Tokens
+from web.auth.jwt import BadToken, JwtVerifier, KeySource
 
 NOW = 1_800_000_000
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -69,15 +69,15 @@ def rs256(claims: object, key: RSAKey = RSA, **header: Any) -> str:
 
 def verifier(
     jwks: KeySource | None = None, audience: str | None = None, issuer: str | None = None, secret: str | None = SECRET
-) -> Tokens:
-    return Tokens(secret=secret, jwks=jwks, audience=audience, issuer=issuer, clock=lambda: NOW)
+) -> JwtVerifier:
+    return JwtVerifier(secret=secret, jwks=jwks, audience=audience, issuer=issuer, clock=lambda: NOW)
 
 
-def both() -> Tokens:
+def both() -> JwtVerifier:
     return verifier(Keys(RSA, EC, ED))
 
 
-def public(audience: str | None = None, issuer: str | None = None) -> Tokens:
+def public(audience: str | None = None, issuer: str | None = None) -> JwtVerifier:
     return verifier(Keys(RSA, EC, ED), audience, issuer, secret=None)
 
 
@@ -331,12 +331,12 @@ def test_a_wrong_or_missing_issuer(issuer: object) -> None:
 @pytest.mark.parametrize("secret", ["", "x" * 31, "é" * 15])
 def test_a_short_secret_is_refused(secret: str) -> None:
     with pytest.raises(ValueError, match="shorter than 32 bytes"):
-        Tokens(secret=secret)
+        JwtVerifier(secret=secret)
 
 
 def test_a_public_key_is_no_secret() -> None:
     with pytest.raises(ValueError, match="public keys"):
-        Tokens(secret=PUBLIC_PEM.decode())
+        JwtVerifier(secret=PUBLIC_PEM.decode())
 
 
 def test_the_longest_token_is_of_8_kilobytes() -> None:
@@ -350,9 +350,9 @@ def test_the_longest_token_is_of_8_kilobytes() -> None:
 
 def test_without_a_clock_it_is_now() -> None:
     now = int(time.time())
-    assert Tokens(secret=SECRET).principal_of(hs256({**GOOD, "iat": now, "exp": now + 60})).team == "red"
+    assert JwtVerifier(secret=SECRET).principal_of(hs256({**GOOD, "iat": now, "exp": now + 60})).team == "red"
     with pytest.raises(BadToken):
-        Tokens(secret=SECRET).principal_of(hs256({**GOOD, "iat": now, "exp": now - 1}))
+        JwtVerifier(secret=SECRET).principal_of(hs256({**GOOD, "iat": now, "exp": now - 1}))
 
 
 @pytest.mark.parametrize(

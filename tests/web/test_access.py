@@ -1,4 +1,4 @@
-"""Every route has a rule, and no rule tells a stranger what is there: another team's ids are as unknown ones."""
+"""Every route has an access rule, and ids of another team get the same answer as ids that do not exist."""
 
 import json
 import re
@@ -19,16 +19,16 @@ from web.auth.not_found_delay import STEP_SECONDS
 PUBLIC = {
     "/", "/assets/{name}", "/healthz", "/readyz", "/metrics", "/openapi.json", "/openapi-3.0.json", "/docs"
 }  # fmt: skip
-"""What anyone may see: nothing of any team is in it."""
+"""Routes without credentials, which show no data of any team."""
 
 OWN = {"/v4/workflows": ("GET",), "/mcp": ("POST",)}
-"""What shows each team its own alone."""
+"""Routes that show each team only its own data."""
 
 PUBLISHING = {
     "/v4/workflows/{workflow_id}/runs": ("POST",),
     "/v4/workflows/{workflow_id}/runs/{run_id}": ("DELETE",),
 }
-"""What only keys that may publish are answered, whatever the path names."""
+"""Routes that need a key which may publish, whatever ids the path has."""
 
 FORBIDDEN = [*((path, method) for path, methods in PUBLISHING.items() for method in methods)]
 FORBIDDEN.append(("/v4/workflows/{workflow_id}", "DELETE"))
@@ -42,13 +42,13 @@ OWNED = {
     "/v4/workflows/{workflow_id}/data/exports/{export_id}": ("GET", "HEAD"),
     "/v4/workflows/{workflow_id}/data/exports/{export_id}/status": ("GET", "DELETE"),
 }
-"""What belongs to the team of the workflow, with the methods that are answered."""
+"""Routes that belong to the team of the workflow, with their methods."""
 
 ASKED = {
     "/v4/workflows/{workflow_id}/data/column": ("?field=name", b"{}"),
     "/v4/workflows/{workflow_id}/data/query": ("", b'{"sql":"FROM data"}'),
 }
-"""A right request, where one without parameters is none: query and body."""
+"""The query and body of a valid request, for routes that need parameters."""
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
@@ -59,15 +59,15 @@ def _app(folder: Path) -> Starlette:
 
 
 def _paths(app: Starlette) -> list[str]:
-    """The paths of all routes. Another kind than these could answer what no rule here is about."""
+    """Return the paths of all routes. Other kinds of routes could have endpoints without a rule here."""
     others = [route for route in app.routes if type(route) is not Route]
-    assert others == [], "the rules here are about plain routes alone"
+    assert others == [], "the rules here cover plain routes only"
     return [route.path for route in app.routes if isinstance(route, Route)]
 
 
 def test_every_route_has_a_rule(tmp_path: Path) -> None:
     assert sorted(_paths(_app(tmp_path))) == sorted({*PUBLIC, *OWN, *OWNED, *PUBLISHING}), (
-        "give the new route a rule here"
+        "add a rule for the new route here"
     )
 
 
@@ -76,16 +76,16 @@ def test_every_route_has_a_rule(tmp_path: Path) -> None:
     [Mount("/v4/all", routes=[]), WebSocketRoute("/v4/live", lambda _: None), Host("x", Router())],
     ids=["mount", "socket", "host"],
 )
-def test_no_route_of_another_kind_is_unseen(tmp_path: Path, route: BaseRoute) -> None:
+def test_only_plain_routes_are_allowed(tmp_path: Path, route: BaseRoute) -> None:
     app = _app(tmp_path)
     app.router.routes.append(route)
-    with pytest.raises(AssertionError, match="plain routes alone"):
+    with pytest.raises(AssertionError, match="plain routes only"):
         _paths(app)
 
 
 @pytest.fixture(scope="module")
 def server(people_on: Server) -> Server:
-    """The team of `KEY` has what `publish_people` makes, the other team a workflow of its own."""
+    """A service where the team of `KEY` has the workflows of `publish_people`, and another team has one workflow."""
     source = people_on.folder / "people.json"
     people_on.publish("--workflow", "theirs", "--run", "own", str(source), team="rival")
     return people_on
@@ -93,7 +93,7 @@ def server(people_on: Server) -> Server:
 
 @pytest.fixture(scope="module")
 def ids(server: Server) -> dict[str, str]:
-    """Ids that are there, and belong to the team of `KEY`."""
+    """Existing ids, which belong to the team of `KEY`."""
     return {"workflow_id": "people", "run_id": "r1", "export_id": server.export("people").json()["exportId"]}
 
 
@@ -102,19 +102,19 @@ _VARYING = {"x-request-id", "date", "server"}
 
 
 def seen(answer: Answer) -> tuple[int, dict[str, str], Any]:
-    """What a stranger can tell of an answer, less what differs from request to request."""
+    """Return what a caller can see of an answer, except what differs from request to request."""
     headers = {name: value for name, value in answer.headers.items() if name not in _VARYING}
     body = re.sub(rb'"requestId":"[^"]*"', b"", answer.body)
     return answer.status, headers, body
 
 
 def asked(path: str, method: str) -> tuple[str, bytes | None]:
-    """The query and the body of a request that the owner gets an answer to."""
+    """Return the query and the body of a request that is valid for the owner."""
     query, body = ASKED.get(path, ("", b"{}"))
     return (query, None) if method != "POST" else ("", body)
 
 
-def test_a_list_shows_each_team_its_own(server: Server) -> None:
+def test_a_list_shows_only_the_workflows_of_the_team(server: Server) -> None:
     lists = {key: server.request("/v4/workflows", headers={"x-api-key": key}).json() for key in (KEY, OTHER_KEY)}
     assert [row["workflowId"] for row in lists[KEY]["workflows"]] == ["people", "unfinished"]
     assert [row["workflowId"] for row in lists[OTHER_KEY]["workflows"]] == ["theirs"]
@@ -125,8 +125,8 @@ READING = [(path, method) for path in OWNED for method in METHODS if (path, meth
 
 
 @pytest.mark.parametrize(("path", "method"), READING)
-def test_another_teams_ids_are_as_unknown_ones(server: Server, ids: dict[str, str], path: str, method: str) -> None:
-    """For each place in the path: what is there looks like what is not."""
+def test_ids_of_another_team_look_unknown(server: Server, ids: dict[str, str], path: str, method: str) -> None:
+    """For each id in the path, existing or not."""
     headers = {"x-api-key": OTHER_KEY}
     query, body = asked(path, method)
     names = re.findall(r"{(\w+)}", path)
@@ -144,10 +144,10 @@ def test_another_teams_ids_are_as_unknown_ones(server: Server, ids: dict[str, st
 
 
 @pytest.mark.parametrize(("path", "method"), FORBIDDEN)
-def test_keys_that_only_read_are_told_the_same_of_everything(
+def test_read_only_keys_get_the_same_answer_for_every_id(
     server: Server, ids: dict[str, str], path: str, method: str
 ) -> None:
-    """Of an own workflow, another team's, and one that is not there: not even that there is a conflict."""
+    """For workflows of the own team, of another team, and unknown ones: not even a conflict is revealed."""
     answers = [
         seen(server.request(path.format(**some), method, {"x-api-key": key}, b"{}" if method == "POST" else None))
         for key in (KEY, OTHER_KEY)
@@ -158,7 +158,7 @@ def test_keys_that_only_read_are_told_the_same_of_everything(
 
 
 @pytest.mark.parametrize(("path", "method"), [(path, method) for path, method in FORBIDDEN if method == "DELETE"])
-def test_another_teams_runs_cannot_be_deleted_and_are_as_unknown_ones(
+def test_runs_of_another_team_cannot_be_deleted_and_look_unknown(
     server: Server, ids: dict[str, str], path: str, method: str
 ) -> None:
     headers = {"x-api-key": OTHER_PUBLISH_KEY}
@@ -175,7 +175,7 @@ def test_another_teams_runs_cannot_be_deleted_and_are_as_unknown_ones(
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("path", [*OWN, *OWNED, *PUBLISHING])
-def test_without_credentials_nothing_is_told(server: Server, ids: dict[str, str], path: str, method: str) -> None:
+def test_without_credentials_nothing_is_revealed(server: Server, ids: dict[str, str], path: str, method: str) -> None:
     query, body = asked(path, method)
     for headers in ({}, {"x-api-key": "wrong"}, {"authorization": "Bearer wrong"}, {"x-api-key": ""}):
         answers = [seen(server.request(path.format(**some) + query, method, headers, body)) for some in (ids, UNKNOWN)]
@@ -185,7 +185,7 @@ def test_without_credentials_nothing_is_told(server: Server, ids: dict[str, str]
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("path", [path for path in OWNED if "{export_id}" in path])
-def test_another_teams_exports_are_not_below_an_own_workflow(
+def test_exports_of_another_team_are_not_found_under_an_own_workflow(
     server: Server, ids: dict[str, str], path: str, method: str
 ) -> None:
     headers = {"x-api-key": OTHER_KEY}
@@ -203,13 +203,13 @@ CHOOSING = {
     "/v4/workflows/{workflow_id}/data/query": ("runId",),
     "/v4/workflows/{workflow_id}/data/export": ("runId", "rowIds", "sortBy"),
 }
-"""What names something within a workflow."""
+"""Parameters that refer to data of a workflow."""
 
 CHOICES = [(path, method, name) for path, names in CHOOSING.items() for method in OWNED[path] for name in names]
 
 
 def chosen(server: Server, workflow: str, path: str, method: str, **parameters: Any) -> Answer:
-    """Ask as the other team, with what the route needs anyway."""
+    """Send a request as the other team, with the parameters that the route requires."""
     query, body = asked(path, method)
     headers = {"x-api-key": OTHER_KEY}
     if body is not None:
@@ -220,7 +220,9 @@ def chosen(server: Server, workflow: str, path: str, method: str, **parameters: 
 
 
 @pytest.mark.parametrize(("path", "method", "parameter"), CHOICES)
-def test_parameters_of_another_teams_run_tell_nothing(server: Server, path: str, method: str, parameter: str) -> None:
+def test_parameters_reveal_nothing_about_a_run_of_another_team(
+    server: Server, path: str, method: str, parameter: str
+) -> None:
     there = {"runId": "r1", "rowIds": "000000000000", "sortBy": "name"}[parameter]
     values: list[Any] = [[there], ["nothing"]] if (parameter, method) == ("rowIds", "POST") else [there, "nothing"]
     answers = [seen(chosen(server, "people", path, method, **{parameter: value})) for value in values]
@@ -229,7 +231,7 @@ def test_parameters_of_another_teams_run_tell_nothing(server: Server, path: str,
 
 
 @pytest.mark.parametrize(("path", "method"), [(path, method) for path, method, name in CHOICES if name == "runId"])
-def test_another_teams_run_is_none_of_an_own_workflow(server: Server, path: str, method: str) -> None:
+def test_a_run_of_another_team_is_not_found_under_an_own_workflow(server: Server, path: str, method: str) -> None:
     answers = [seen(chosen(server, "theirs", path, method, runId=run)) for run in ("r1", "r2", "nothing")]
     assert answers[0] == answers[1] == answers[2]
     assert answers[0][0] == 404

@@ -1,4 +1,4 @@
-"""Asynchronous exports: a ticket that any process reads, an end by DELETE, and the same body in the end."""
+"""Asynchronous exports: a status that any process reads, an end by DELETE, and the same body in the end."""
 
 import json
 import re
@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from engine.common.progress import Phase
-from engine.exports.status import Tickets
+from engine.exports.status import ExportStatusStore
 from engine.stores import open_store
 from engine.stores.port import ObjectStore
 from tests.helpers.running import wait_for
@@ -28,7 +28,7 @@ def server(module_store_url: tuple[str, dict[str, str]], tmp_path_factory: pytes
     folder = tmp_path_factory.mktemp("async")
     path = folder / "numbers.parquet"
     pq.write_table(pa.table({"n": range(ROWS), "text": [f"row {n * 7919 % ROWS}" for n in range(ROWS)]}), path)
-    with Server(module_store_url, folder, TAILRACE_EXPORTS_AT_ONCE="1") as server:
+    with Server(module_store_url, folder, TAILRACE_MAX_CONCURRENT_EXPORTS="1") as server:
         server.publish("--workflow", "numbers", "--run", "r", str(path))
         yield server
 
@@ -56,8 +56,8 @@ def finished(server: Server, url: str) -> dict[str, Any]:
 
 
 def phase_of_ticket(store: ObjectStore, export_id: str) -> Phase | None:
-    ticket = Tickets(store).find("numbers", export_id)
-    return ticket.phase if ticket else None
+    status = ExportStatusStore(store).find("numbers", export_id)
+    return status.phase if status else None
 
 
 def above(n: int) -> str:
@@ -67,9 +67,9 @@ def above(n: int) -> str:
 def test_a_ticket_leads_to_the_same_body_as_the_200(server: Server) -> None:
     answer = ask(server, "respond-async", sortBy="text")
     assert (answer.status, answer.headers["preference-applied"]) == (202, "respond-async")
-    ticket = answer.json()
-    assert answer.headers["location"] == f"{server.base}/v4/workflows/numbers/data/exports/{ticket['exportId']}/status"
-    assert ticket["phase"] in ("queued", "running")
+    status = answer.json()
+    assert answer.headers["location"] == f"{server.base}/v4/workflows/numbers/data/exports/{status['exportId']}/status"
+    assert status["phase"] in ("queued", "running")
     body = finished(server, answer.headers["location"])
     synchronous = server.export("numbers", sortBy="text").json()
     varying = {"url": "", "expiresAt": ""}
@@ -86,9 +86,9 @@ def test_a_ticket_whose_file_is_gone_leads_to_nothing(server: Server, format_nam
         server.environment["TAILRACE_EXPORTS"],
         connection_string=server.environment.get("AZURE_STORAGE_CONNECTION_STRING"),
     )
-    # The file is there a moment before the ticket's last word; a sweep comes hours after both.
+    # The file is there a moment before the status's last word; a sweep comes hours after both.
     wait_for(lambda: phase_of_ticket(store, made["exportId"]) is Phase.DONE)
-    # What a sweep does once the file has expired; the ticket stays for a day.
+    # What a sweep does once the file has expired; the status stays for a day.
     assert store.delete(f"numbers/{made['exportId']}.{format_name}")
     answer = status(server, url)
     assert (answer.status, answer.json()["code"]) == (404, "not_found")

@@ -99,6 +99,33 @@ def test_a_pipe_gets_the_same_bytes(service: Server, format_name: str) -> None:
     assert (piped.returncode, piped.stdout, piped.stderr) == (0, whole, b"")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "format_name"),
+    {
+        "csv": (["-o", "a.csv"], "csv"),
+        "json": (["-o", "a.JSON"], "json"),
+        "parquet": (["-o", "a.parquet"], "parquet"),
+        "the same twice": (["-o", "a.parquet", "--format", "parquet"], "parquet"),
+        "no format in the name": (["-o", "a"], "csv"),
+        "an unknown one in the name": (["-o", "a.txt", "--format", "json"], "json"),
+    }.values(),
+)
+def test_the_name_of_the_file_decides_its_format(
+    service: Server, tmp_path: Path, arguments: list[str], format_name: str
+) -> None:
+    target = tmp_path / arguments[1]
+    done = _run(service, "people", "-o", str(target), *arguments[2:])
+    assert (done.returncode, target.read_bytes()) == (0, service.download("people", format=format_name))
+
+
+def test_a_format_that_contradicts_the_name_is_refused(service: Server, tmp_path: Path) -> None:
+    for given in ("csv", "json"):
+        done = _run(service, "people", "-o", str(tmp_path / "a.parquet"), "--format", given)
+        assert done.returncode == 2
+        assert f"--format {given} contradicts the name a.parquet" in done.stderr.decode()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_summary(service: Server, tmp_path: Path) -> None:
     done = service.command("export", "people", "--format", "json", "-o", str(tmp_path / "a.json"))
     said = done.stderr
@@ -115,8 +142,7 @@ def test_a_file_that_is_there_stays(service: Server, tmp_path: Path) -> None:
     refused = _run(service, "people", "-o", str(target))
     assert (refused.returncode, target.read_text()) == (1, "mine")
     assert (
-        refused.stderr.decode()
-        == f"tailrace: {target} is there already: give another name, or --force to replace it.\n"
+        refused.stderr.decode() == f"tailrace: {target} exists already: use another name, or --force to replace it.\n"
     )
     assert _run(service, "people", "-o", str(link), "--force").returncode == 0
     assert target.read_bytes() == service.download("people")
@@ -283,7 +309,7 @@ def test_parquet_is_not_for_a_terminal(service: Server) -> None:
             [*TAILRACE, "export", "people", "--format", "parquet"],
             env=service.environment, cwd=service.folder, stdout=inner, stderr=subprocess.PIPE, text=True, check=False,
         )  # fmt: skip
-        assert (done.returncode, "Parquet is not for a terminal" in done.stderr) == (2, True)
+        assert (done.returncode, "Parquet cannot be printed to a terminal" in done.stderr) == (2, True)
     finally:
         os.close(inner)
         os.close(outer)

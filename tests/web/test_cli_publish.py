@@ -14,7 +14,7 @@ from engine.settings import StorageSettings
 from engine.stores import open_store
 from engine.stores.marker import MARKER_KEYS
 from tests.helpers.server import KEY, Server
-from web.cli.progress_bar import counted, line
+from web.cli.terminal.progress_bar import counted, line
 
 ROOT = Path(__file__).parents[2]
 INTERRUPTED = "\ntailrace: interrupted.\n"

@@ -27,7 +27,7 @@ def test_sign(service: Server) -> None:
     answer = service.request(url)
     assert (answer.status, json.loads(answer.body)[0]["name"]) == (200, "Ann")
     good = service.command("sign", "--check", url)
-    assert (good.returncode, good.stdout.startswith("Good until 2"), good.stderr) == (0, True, "")
+    assert (good.returncode, good.stdout.startswith("Valid until 2"), good.stderr) == (0, True, "")
     assert good.stdout.endswith(f": json people {made['exportId']}.\n")
     elsewhere = service.command("sign", "--check", url.replace("127.0.0.1", "elsewhere"))
     assert (elsewhere.returncode, "It leads to http://elsewhere" in elsewhere.stderr) == (0, True)

@@ -13,8 +13,8 @@ import pytest
 
 from engine.request.operators import OPERATORS
 from tests.helpers.server import KEY, Server
-from web.http.errors import error_codes
-from web.openapi import make_document
+from web.api.errors import error_codes
+from web.openapi.document import make_document
 from web.pages.docs.examples import EXAMPLES
 
 

@@ -1,4 +1,4 @@
-"""Conditions, ranges and CORS of a download over a real socket, on both stores (RFC 9110, sections 13 and 14)."""
+"""Preconditions, ranges and CORS of a download over a real socket, on both stores (RFC 9110, sections 13 and 14)."""
 
 import http.client
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ EXPOSED = {"content-disposition", "content-length", "content-range", "accept-ran
 
 
 class File:
-    """One export as a caller sees it: a URL, the headers that go with it, and what it should hold."""
+    """One export: its URL, the headers of requests for it, and its expected content."""
 
     def __init__(self, server: Server, url: str, headers: Mapping[str, str]) -> None:
         self.server, self.url, self.headers = server, url, dict(headers)
@@ -25,7 +25,7 @@ class File:
         self.content, self.etag, self.modified = whole.body, whole.headers["etag"], whole.headers["last-modified"]
 
     def ask(self, method: str = "GET", **headers: str) -> Answer:
-        """One request; header names are written with underscores."""
+        """Send a request; header names have underscores for hyphens."""
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.server.request(self.url, method, {**self.headers, **given})
 
@@ -39,7 +39,7 @@ def file(people_on: Server, request: pytest.FixtureRequest) -> File:
 
 
 def moved(file: File, seconds: int) -> str:
-    """The file's own date, moved."""
+    """The Last-Modified of the file, shifted by some seconds."""
     return format_datetime(parsedate_to_datetime(file.modified) + timedelta(seconds=seconds), usegmt=True)
 
 
@@ -98,18 +98,18 @@ def test_if_unmodified_since(file: File, seconds: int, status: int) -> None:
 
 
 @pytest.mark.parametrize("pattern", ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y"])
-def test_old_forms_of_dates_are_read(file: File, pattern: str) -> None:
+def test_obsolete_formats_of_dates_are_accepted(file: File, pattern: str) -> None:
     date = parsedate_to_datetime(file.modified).strftime(pattern)
     assert file.ask(if_modified_since=date).status == 304
 
 
 @pytest.mark.parametrize("value", ["", "yesterday", "2026-11-24T00:00:00Z", "0", "Tue, 32 Jan 2026 00:00:00 GMT"])
-def test_what_is_no_date_counts_as_not_there(file: File, value: str) -> None:
+def test_malformed_dates_are_ignored(file: File, value: str) -> None:
     assert file.ask(if_modified_since=value).status == 200
     assert file.ask(if_unmodified_since=value).status == 200
 
 
-def test_tags_go_before_dates_and_if_match_before_all(file: File) -> None:
+def test_tags_take_precedence_over_dates_and_if_match_over_if_none_match(file: File) -> None:
     later, earlier = moved(file, 9), moved(file, -9)
     assert file.ask(if_none_match='"other"', if_modified_since=later).status == 200
     assert file.ask(if_match=file.etag, if_unmodified_since=earlier).status == 200
@@ -118,14 +118,14 @@ def test_tags_go_before_dates_and_if_match_before_all(file: File) -> None:
     assert file.ask(if_match=file.etag, if_none_match=file.etag).status == 304
 
 
-def test_conditions_go_before_ranges(file: File) -> None:
+def test_preconditions_are_evaluated_before_ranges(file: File) -> None:
     behind = f"bytes={len(file.content)}-"
     assert file.ask(if_none_match=file.etag, range=behind).status == 304
     assert file.ask(if_match='"other"', range=behind).status == 412
     assert file.ask(if_match=file.etag, range="bytes=0-3").status == 206
 
 
-def test_only_the_strong_tag_of_this_version_lets_a_range_be_a_range(file: File) -> None:
+def test_if_range_needs_the_strong_tag_of_this_version(file: File) -> None:
     part = file.ask(range="bytes=2-5", if_range=file.etag)
     assert (part.status, part.body) == (206, file.content[2:6])
     behind = file.ask(range=f"bytes={len(file.content)}-", if_range=file.etag)
@@ -137,14 +137,14 @@ def test_only_the_strong_tag_of_this_version_lets_a_range_be_a_range(file: File)
     assert file.ask(if_range='"other"').status == 200
 
 
-def test_head_knows_no_ranges(file: File) -> None:
+def test_head_ignores_ranges(file: File) -> None:
     for asked in ("bytes=0-3", f"bytes={len(file.content)}-"):
         head = file.ask("HEAD", range=asked)
         assert (head.status, head.body, "content-range" in head.headers) == (200, b"", False)
         assert head.headers["content-length"] == str(len(file.content))
 
 
-def test_a_part_has_the_headers_of_the_whole(file: File) -> None:
+def test_a_range_has_the_headers_of_the_whole_file(file: File) -> None:
     whole, part = file.ask().headers, file.ask(range="bytes=-4").headers
     varying = {"date", "x-request-id", "content-length", "content-range"}
     assert {k: v for k, v in part.items() if k not in varying} == {k: v for k, v in whole.items() if k not in varying}
@@ -154,7 +154,7 @@ def test_a_part_has_the_headers_of_the_whole(file: File) -> None:
     )
 
 
-def test_what_is_refused_is_not_called_a_file(file: File) -> None:
+def test_errors_have_no_headers_of_a_file(file: File) -> None:
     for answer in (file.ask(range=f"bytes={len(file.content)}-"), file.ask(if_match='"other"')):
         assert answer.body == b""
         assert not {"content-type", "content-disposition", "last-modified"} & set(answer.headers)
@@ -174,7 +174,7 @@ def _raw(file: File, lines: list[tuple[str, str]]) -> http.client.HTTPResponse:
     return answer
 
 
-def test_repeated_headers_are_one_list(file: File) -> None:
+def test_repeated_headers_are_combined(file: File) -> None:
     assert _raw(file, [("if-none-match", '"other"'), ("if-none-match", file.etag)]).status == 304
     assert _raw(file, [("if-match", '"other"'), ("if-match", file.etag)]).status == 200
     assert _raw(file, [("range", "bytes=0-1"), ("range", "bytes=3-4")]).status == 200
@@ -182,7 +182,7 @@ def test_repeated_headers_are_one_list(file: File) -> None:
     assert _raw(file, [("if-modified-since", moved(file, 9))] * 2).status == 200
 
 
-def test_the_date_is_that_of_the_object(file: File) -> None:
+def test_last_modified_is_the_date_of_the_object(file: File) -> None:
     modified = parsedate_to_datetime(file.modified)
     assert timedelta(0) <= datetime.now(UTC) - modified < timedelta(minutes=10)
 
@@ -197,7 +197,7 @@ def test_the_date_is_that_of_the_object(file: File) -> None:
         (416, {"range": "bytes=999999999-"}),
     ],
 )
-def test_a_page_of_any_origin_may_read_every_answer(file: File, status: int, headers: Any) -> None:
+def test_pages_of_any_origin_may_read_every_response(file: File, status: int, headers: Any) -> None:
     for answer in (file.ask(**headers, **ORIGIN), file.ask(**headers)):
         assert answer.status == status
         assert answer.headers["access-control-allow-origin"] == "*"
@@ -208,7 +208,7 @@ def test_a_page_of_any_origin_may_read_every_answer(file: File, status: int, hea
         )
 
 
-def test_a_page_may_read_why_it_was_refused(file: File) -> None:
+def test_pages_may_read_errors(file: File) -> None:
     answer = file.server.request(file.url.partition("?")[0], headers=ORIGIN)
     assert answer.status == 401
     assert answer.headers["access-control-allow-origin"] == "*"
@@ -217,7 +217,7 @@ def test_a_page_may_read_why_it_was_refused(file: File) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("asked", ["authorization", "x-api-key", "x-api-key,range,if-none-match,x-request-id"])
-def test_a_preflight_allows_credentials_in_headers(file: File, method: str, asked: str) -> None:
+def test_a_preflight_request_allows_credentials_in_headers(file: File, method: str, asked: str) -> None:
     headers = {**ORIGIN, "access-control-request-method": method, "access-control-request-headers": asked}
     for path in (file.url, "/v4/workflows/people/data/export?format=csv"):
         answer = file.server.request(path, "OPTIONS", headers)

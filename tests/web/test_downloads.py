@@ -23,7 +23,7 @@ def content(people_on: Server, exported: Answer) -> bytes:
     return people_on.request(exported["url"]).body
 
 
-def test_the_file_is_what_was_promised(people_on: Server, exported: Answer) -> None:
+def test_the_file_has_the_promised_size_and_hash(people_on: Server, exported: Answer) -> None:
     file = people_on.request(exported["url"])
     assert file.status == 200
     assert hashlib.sha256(file.body).hexdigest() == exported["sha256"]
@@ -38,13 +38,13 @@ def test_the_file_is_what_was_promised(people_on: Server, exported: Answer) -> N
 
 
 @pytest.mark.parametrize("format_name", ["json", "parquet"])
-def test_the_type_is_that_of_the_format(people_on: Server, format_name: str) -> None:
+def test_the_content_type_is_that_of_the_format(people_on: Server, format_name: str) -> None:
     url = people_on.export("people", format=format_name).json()["url"]
     wanted = {"json": "application/json", "parquet": "application/vnd.apache.parquet"}[format_name]
     assert people_on.request(url).headers["content-type"] == wanted
 
 
-def test_head_tells_all_but_the_bytes(people_on: Server, exported: Answer) -> None:
+def test_head_has_the_headers_of_get_without_the_body(people_on: Server, exported: Answer) -> None:
     head, get = people_on.request(exported["url"], "HEAD"), people_on.request(exported["url"])
     varying = {"date", "x-request-id"}
     assert (head.status, head.body) == (200, b"")
@@ -67,17 +67,17 @@ def test_a_single_range(
     assert part.headers["content-range"] == f"bytes {first}-{first + len(wanted) - 1}/{len(content)}"
 
 
-def test_a_range_behind_the_end_is_416(people_on: Server, exported: Answer, content: bytes) -> None:
+def test_a_range_after_the_end_is_416(people_on: Server, exported: Answer, content: bytes) -> None:
     part = people_on.request(exported["url"], headers={"range": f"bytes={len(content)}-"})
     assert (part.status, part.body) == (416, b"")
     assert part.headers["content-range"] == f"bytes */{len(content)}"
 
 
-def test_several_ranges_are_the_whole(people_on: Server, exported: Answer, content: bytes) -> None:
+def test_several_ranges_get_the_whole_file(people_on: Server, exported: Answer, content: bytes) -> None:
     assert people_on.request(exported["url"], headers={"range": "bytes=0-1,4-5"}).body == content
 
 
-def test_if_range_of_another_version_is_the_whole(people_on: Server, exported: Answer, content: bytes) -> None:
+def test_if_range_of_another_version_gets_the_whole_file(people_on: Server, exported: Answer, content: bytes) -> None:
     same = {"range": "bytes=0-3", "if-range": f'"{exported["sha256"]}"'}
     other = {"range": "bytes=0-3", "if-range": '"other"'}
     assert people_on.request(exported["url"], headers=same).body == content[:4]
@@ -89,7 +89,7 @@ def test_if_none_match_of_this_version_is_304(people_on: Server, exported: Answe
     assert (answer.status, answer.body) == (304, b"")
 
 
-def test_a_page_of_any_origin_may_read_it(people_on: Server, exported: Answer) -> None:
+def test_pages_of_any_origin_may_read_the_file(people_on: Server, exported: Answer) -> None:
     asked = {"origin": "https://sheet.example", "access-control-request-method": "GET"}
     assert people_on.request(exported["url"], "OPTIONS", asked).headers["access-control-allow-origin"] == "*"
 
@@ -101,7 +101,7 @@ def test_the_owning_team_needs_no_signature(people_on: Server, exported: Answer,
     assert people_on.request(f"{path}?format=json", headers={"x-api-key": KEY}).status == 404
 
 
-def test_another_team_sees_nothing(people_on: Server, exported: Answer) -> None:
+def test_another_team_gets_a_404(people_on: Server, exported: Answer) -> None:
     path = urlsplit(exported["url"]).path
     unknown = path[:-12] + "0" * 12
     answers = [people_on.request(p, headers={"x-api-key": OTHER_KEY}) for p in (path, unknown)]

@@ -1,4 +1,4 @@
-"""The answers of the export endpoint, as web/API.md has them in section 2."""
+"""The responses of the export endpoint (web/API.md, section 2)."""
 
 import json
 import socket
@@ -20,7 +20,7 @@ EXPORT = "/v4/workflows/people/data/export"
 
 
 class StrictAnswer(BaseModel):
-    """The 200 of a strictly generated client: no member is coerced, none unknown to us."""
+    """The 200 as a strict generated client parses it: without coercion, and without unknown members."""
 
     model_config = ConfigDict(strict=True, extra="forbid", alias_generator=to_camel)
 
@@ -60,14 +60,14 @@ def test_a_strict_client_accepts_the_answer(people: Server, format_name: str | N
 @pytest.mark.parametrize(
     ("format_name", "content"), [("csv", b"name,age,city,tags,home\n"), ("json", b"[]"), ("parquet", None)]
 )
-def test_no_rows_are_an_ordinary_export(people: Server, format_name: str, content: bytes | None) -> None:
+def test_an_export_without_rows_succeeds(people: Server, format_name: str, content: bytes | None) -> None:
     answer = people.export("people", format=format_name, rowIds="unknown").json()
     file = people.request(answer["url"]).body
     assert answer["rowCount"] == 0
     assert file.startswith(b"PAR1") if content is None else file == content
 
 
-def test_a_run_may_be_named(people: Server) -> None:
+def test_a_run_may_be_chosen_by_its_id(people: Server) -> None:
     assert people.export("people", runId="r1").json()["runId"] == "r1"
 
 
@@ -113,7 +113,7 @@ BAD_REQUESTS: dict[str, tuple[dict[str, object], str, str]] = {
 
 
 @pytest.mark.parametrize("name", BAD_REQUESTS)
-def test_a_bad_request_is_told_what_would_be_right(people: Server, name: str) -> None:
+def test_the_message_of_a_bad_request_says_what_is_valid(people: Server, name: str) -> None:
     parameters, parameter, hint = BAD_REQUESTS[name]
     answer = people.export("people", KEY, **parameters)
     body = answer.json()
@@ -131,11 +131,11 @@ def test_a_repeated_parameter_is_refused(people: Server, query: str) -> None:
     assert (answer.status, answer.json()["details"]["parameter"]) == (400, query.partition("=")[0])
 
 
-def test_empty_filters_are_fine(people: Server) -> None:
+def test_empty_filters_match_every_row(people: Server) -> None:
     assert people.export("people", filters=[]).json()["rowCount"] == len(ROWS)
 
 
-def test_an_encoded_filter_reaches_its_cell(people: Server) -> None:
+def test_a_url_encoded_filter_matches_its_cell(people: Server) -> None:
     entry = json.dumps([{"field": "name", "operator": "ENDS_WITH", "value": "100%"}])
     answer = people.request(f"{EXPORT}?filters={quote(entry, safe='')}", headers={"x-api-key": KEY})
     assert answer.json()["rowCount"] == 1
@@ -152,7 +152,7 @@ CREDENTIALS: dict[str, dict[str, str]] = {
 
 
 @pytest.mark.parametrize("name", CREDENTIALS)
-def test_without_credentials_there_is_one_401(people: Server, name: str) -> None:
+def test_every_kind_of_wrong_credentials_gets_the_same_401(people: Server, name: str) -> None:
     answer = people.request(EXPORT, headers=CREDENTIALS[name])
     body = answer.json() | {"requestId": ""}
     assert answer.status == 401
@@ -173,7 +173,7 @@ NOT_THERE: dict[str, tuple[str, str, dict[str, object]]] = {
 
 
 @pytest.mark.parametrize("name", NOT_THERE)
-def test_what_is_not_there_and_what_is_not_yours_look_alike(people: Server, name: str) -> None:
+def test_missing_data_and_data_of_another_team_get_the_same_404(people: Server, name: str) -> None:
     workflow, key, parameters = NOT_THERE[name]
     answer = people.export(workflow, key, **parameters)
     assert answer.status == 404
@@ -193,6 +193,7 @@ def test_a_query_that_is_too_long_is_414(people: Server) -> None:
 
 
 def test_a_body_that_is_too_long_is_413(people: Server) -> None:
+    """The client closes the connection afterwards, and is still sending when the response comes."""
     answer = people.request(EXPORT, "POST", {"x-api-key": KEY}, b" " * (9 * 1024 * 1024))
     assert (answer.status, answer.json()["code"]) == (413, "too_large")
 
@@ -216,7 +217,7 @@ def test_a_request_id_is_echoed(people: Server) -> None:
         assert people.request(EXPORT, headers={"x-request-id": sent}).headers["x-request-id"] == sent
 
 
-def test_a_request_id_that_could_forge_is_replaced(people: Server) -> None:
+def test_a_request_id_that_could_forge_log_lines_is_replaced(people: Server) -> None:
     for sent in ("a b", '"', "<b>", "\\", "a" * 129, "%0a", "{}"):
         made = people.request(EXPORT, headers={"x-request-id": sent}).headers["x-request-id"]
         assert made != sent

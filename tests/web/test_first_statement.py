@@ -28,7 +28,7 @@ main()
 
 
 def test_it_has_all_of_its_time(tmp_path: Path) -> None:
-    with SlowToPrepare((str(tmp_path / "store"), {}), tmp_path, TAILRACE_QUERY_SECONDS="10") as server:
+    with SlowToPrepare((str(tmp_path / "store"), {}), tmp_path, TAILRACE_QUERY_TIMEOUT_SECONDS="10") as server:
         publish_people(server, tmp_path)
         body = json.dumps({"sql": "SELECT count(*) AS n FROM data"}).encode()
         answer = server.request("/v4/workflows/people/data/query", "POST", {"x-api-key": KEY}, body)

@@ -1,4 +1,4 @@
-"""Clients that go away in the middle of a download, and clients that come back for the rest."""
+"""Clients that disconnect during a download, and clients that resume it."""
 
 import hashlib
 import http.client
@@ -24,7 +24,7 @@ ROWS, CELL_BYTES = 2_000, 8_000
 
 
 def publish_much(server: Server, folder: Path) -> dict[str, Any]:
-    """Publish 16 MB that do not compress away, and export them."""
+    """Publish and export 16 MB that do not compress."""
     source = folder / "much.csv"
     chance = random.Random(7)
     source.write_text("id,text\n" + "".join(f"{n},{chance.randbytes(CELL_BYTES // 2).hex()}\n" for n in range(ROWS)))
@@ -40,7 +40,7 @@ def server(store_url: tuple[str, dict[str, str]], tmp_path: Path) -> Iterator[Se
 
 
 def still_open(server: Server) -> list[str]:
-    """Files of the store and connections of clients that the service has open; those to Azure it keeps on purpose."""
+    """Open files of the store and connections of clients; connections to Azure are pooled and do not count."""
     assert server._process is not None
     names = set()
     for link in Path(f"/proc/{server._process.pid}/fd").iterdir():
@@ -58,7 +58,7 @@ def still_open(server: Server) -> list[str]:
 
 
 def cut(server: Server, url: str, *, reset: bool) -> None:
-    """Read a little of a download and hang up."""
+    """Read a little of a download, then disconnect."""
     parts = urlsplit(url)
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
@@ -70,7 +70,7 @@ def cut(server: Server, url: str, *, reset: bool) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts descriptors in /proc")
-def test_a_client_that_hangs_up_leaves_nothing_behind(server: Server, tmp_path: Path) -> None:
+def test_a_client_that_disconnects_leaves_no_open_file(server: Server, tmp_path: Path) -> None:
     exported = publish_much(server, tmp_path)
     for number in range(12):
         cut(server, exported["url"], reset=number % 2 == 0)
@@ -85,9 +85,7 @@ def test_a_client_that_hangs_up_leaves_nothing_behind(server: Server, tmp_path: 
     assert {line["level"] for line in log} == {"info"}
 
 
-def test_a_download_that_began_in_time_ends_after_its_url(
-    store_url: tuple[str, dict[str, str]], tmp_path: Path
-) -> None:
+def test_a_download_may_finish_after_its_url_expires(store_url: tuple[str, dict[str, str]], tmp_path: Path) -> None:
     with AlteredServer(store_url, tmp_path) as server:
         exported = publish_much(server, tmp_path)
         parts = urlsplit(exported["url"])
@@ -102,11 +100,11 @@ def test_a_download_that_began_in_time_ends_after_its_url(
         gone = timedelta(days=1.25) + DOWNLOAD_GRACE
         server.move_clock(gone - timedelta(minutes=5))
         assert server.request(exported["url"]).json()["code"] == "url_expired"
-        assert server.command("sweep").stdout == "0 bytes in all; 1 exports stay.\n"
+        assert server.command("sweep").stdout == "0 bytes in total; 1 export remains.\n"
         content += answer.read()
         connection.close()
         server.move_clock(gone)
-        assert server.command("sweep").stdout.startswith("Removed 1 exports.\n")
+        assert server.command("sweep").stdout.startswith("Removed 1 export.\n")
     assert hashlib.sha256(content).hexdigest() == exported["sha256"]
 
 
@@ -116,10 +114,10 @@ def curl(*arguments: str) -> int:
 
 @needs_curl
 @pytest.mark.parametrize("mode", ["stream", "redirect"])
-def test_curl_resumes_what_was_cut(store_url: tuple[str, dict[str, str]], tmp_path: Path, mode: str) -> None:
+def test_curl_resumes_an_interrupted_download(store_url: tuple[str, dict[str, str]], tmp_path: Path, mode: str) -> None:
     if mode == "redirect" and "://" not in store_url[0]:
         pytest.skip("files have no URLs of their own")
-    with Server(store_url, tmp_path, TAILRACE_DOWNLOADS=mode) as server:
+    with Server(store_url, tmp_path, TAILRACE_DOWNLOAD_MODE=mode) as server:
         exported = publish_much(server, tmp_path)
         url, size = exported["url"], exported["sizeBytes"]
         cut_off, by_range = tmp_path / "cut.csv", tmp_path / "range.csv"

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of answers is what the running service does."""
+"""The responses of the running service are those of the OpenAPI document."""
 
 import asyncio
 import json
@@ -11,12 +11,11 @@ from starlette.responses import Response
 
 from engine.errors import Cancelled, EngineError, InvalidFilter, NotFound, SourceDamaged, StoreUnavailable
 from tests.helpers.server import KEY, Answer, Server
-from web.auth.authenticator import Unauthorized
+from web.api.errors import answer_error, error_codes
+from web.auth.authenticator import InvalidCredentials
 from web.auth.signed_urls import ExpiredUrl
-from web.http.errors import answer_error, error_codes
-from web.jobs.admission import Busy
-from web.openapi import make_document
-from web.openapi.older import older_document
+from web.jobs.admission import ServiceOverloaded
+from web.openapi.document import make_document, make_document_30
 
 EXPORT = "/v4/workflows/{workflowId}/data/export"
 FILE = "/v4/workflows/{workflowId}/data/exports/{exportId}"
@@ -25,7 +24,7 @@ Json = dict[str, Any]
 
 
 def found(document: Json, node: Json) -> Json:
-    """The component that a node refers to, or the node."""
+    """Resolve a node that may be a reference."""
     if "$ref" not in node:
         return node
     kind, name = node["$ref"].split("/")[2:]
@@ -39,10 +38,10 @@ def validator(document: Json, schema: Json) -> jsonschema_rs.Draft202012Validato
 
 ERRORS: dict[str, tuple[Exception, int, str]] = {
     "filter": (InvalidFilter("m", parameter="filters", entry="filters[0]", field="é\n"), 400, "invalid_filter"),
-    "denied": (Unauthorized(), 401, "unauthorized"),
+    "denied": (InvalidCredentials(), 401, "unauthorized"),
     "expired": (ExpiredUrl(), 401, "url_expired"),
     "not there": (NotFound("m"), 404, "not_found"),
-    "full": (Busy(7), 503, "busy"),
+    "full": (ServiceOverloaded(7), 503, "busy"),
     "cancelled": (Cancelled("m"), 503, "cancelled"),
     "store away": (StoreUnavailable("m"), 503, "store_unavailable"),
     "damaged": (SourceDamaged("m"), 500, "internal"),
@@ -69,14 +68,14 @@ def test_errors_have_the_documented_shape(name: str) -> None:
 
 
 @pytest.mark.parametrize("seconds", [7, 3600])
-def test_a_full_house_says_when_to_come_back(seconds: int) -> None:
-    answer = answered(Busy(seconds))
+def test_a_503_says_when_to_retry(seconds: int) -> None:
+    answer = answered(ServiceOverloaded(seconds))
     assert answer.headers["retry-after"] == str(seconds)
     assert f" {seconds} s" in json.loads(bytes(answer.body))["message"]
 
 
 def check(document: Json, method: str, path: str, answer: Answer) -> None:
-    """Hold an answer against the document: status, headers, type and body."""
+    """Check an answer against the document: status, headers, type and body."""
     if path != FILE:
         assert answer.headers["cache-control"] == "no-store"
     responses = document["paths"][path][method]["responses"]
@@ -144,12 +143,12 @@ def served(people: Server) -> Json:
     assert answer.headers["content-type"] == "application/json"
     document: Json = answer.json()
     assert document == make_document(people.base)
-    assert people.request("/openapi-3.0.json").json() == older_document(document)
+    assert people.request("/openapi-3.0.json").json() == make_document_30(people.base)
     return document
 
 
 @pytest.mark.parametrize("name", ASKED)
-def test_the_service_answers_as_documented(people: Server, served: Json, name: str) -> None:
+def test_responses_are_as_documented(people: Server, served: Json, name: str) -> None:
     method, path, query, headers, body, status = ASKED[name]
     export_id = people.export("people").json()["exportId"]
     there = path.replace("{workflowId}", "people").replace("{exportId}", export_id)

@@ -1,4 +1,4 @@
-"""Publishing over HTTP: what is taken in, what is refused and why, and what a retry is answered."""
+"""Publishing over HTTP: accepted and refused bodies, and retries."""
 
 import gzip
 import http.client
@@ -19,7 +19,7 @@ import pytest
 
 from tests.helpers.server import KEY, OTHER_PUBLISH_KEY, PUBLISH_KEY, Answer, Server
 from tests.web.test_openapi_answers import check
-from web.openapi import make_document
+from web.openapi.document import make_document
 
 DOCUMENT = make_document("http://x")
 LIMIT = 2_000_000
@@ -76,7 +76,9 @@ KINDS = {
 
 @pytest.mark.parametrize("compressed", [False, True], ids=["plain", "gzip"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_sent_comes_back(server: Server, workflow: str, tmp_path: Path, kind: str, compressed: bool) -> None:
+def test_published_rows_are_exported_unchanged(
+    server: Server, workflow: str, tmp_path: Path, kind: str, compressed: bool
+) -> None:
     content_type, body = KINDS[kind]
     body = body or parquet(ROWS, tmp_path)
     if compressed:
@@ -105,7 +107,7 @@ def test_what_is_sent_comes_back(server: Server, workflow: str, tmp_path: Path, 
     assert spilled(server) == []
 
 
-def test_a_run_without_an_id_gets_one(server: Server, workflow: str) -> None:
+def test_a_run_without_an_id_gets_a_generated_one(server: Server, workflow: str) -> None:
     answers = [send(server, workflow, b'[{"a": 1}]') for _ in range(2)]
     assert [answer.status for answer in answers] == [201, 201]
     ids = {answer.json()["runId"] for answer in answers}
@@ -113,7 +115,7 @@ def test_a_run_without_an_id_gets_one(server: Server, workflow: str) -> None:
     assert server.download(workflow, runId=ids.pop()) == b"a\n1\n"
 
 
-def test_a_retry_is_answered_with_the_same_run(server: Server, workflow: str) -> None:
+def test_a_retry_gets_the_same_run(server: Server, workflow: str) -> None:
     first = send(server, workflow, b'[{"a": 1}]', runId="r")
     again = send(server, workflow, b'[{"a": 1}]', runId="r")
     packed = send(server, workflow, gzip.compress(b'[{"a": 1}]'), headers={"content-encoding": "gzip"}, runId="r")
@@ -128,14 +130,14 @@ def test_a_retry_is_answered_with_the_same_run(server: Server, workflow: str) ->
     assert server.download(workflow) == b"a\n1\n"
 
 
-def test_equal_requests_at_once_make_one_run(server: Server, workflow: str) -> None:
+def test_simultaneous_equal_requests_publish_one_run(server: Server, workflow: str) -> None:
     with ThreadPoolExecutor(4) as pool:
         answers = [*pool.map(lambda _: send(server, workflow, b'[{"a": 1}]', runId="r"), range(4))]
     assert sorted(answer.status for answer in answers) == [200, 200, 200, 201]
     assert len({answer.body for answer in answers}) == 1
 
 
-def test_another_teams_workflow_is_a_conflict_for_publishers_alone(server: Server, workflow: str) -> None:
+def test_only_publishers_learn_that_another_team_has_the_workflow(server: Server, workflow: str) -> None:
     assert send(server, workflow, b'[{"a": 1}]', runId="r").status == 201
     theirs = send(server, workflow, b'[{"a": 1}]', key=OTHER_PUBLISH_KEY, runId="r2")
     assert (theirs.status, theirs.json()["code"]) == (409, "conflict")
@@ -172,12 +174,12 @@ REFUSED: dict[str, tuple[bytes, str, dict[str, Any], int, str]] = {
     "an empty value": (b'[{"a": 1}]', "application/json", {"rowId": ""}, 400, "rowId"),
     "a bad run id": (b'[{"a": 1}]', "application/json", {"runId": "../x"}, 400, "is not an id"),
     "another kind": (b"<a/>", "application/xml", {}, 415, "Content-Type"),
-    "a body that is too long": (b" " * (LIMIT + 1), "application/json", {}, 413, "2000000"),
+    "a body that is too long": (b" " * (LIMIT + 1), "application/json", {}, 413, "2,000,000"),
 }
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_refused_says_why_and_leaves_nothing(server: Server, workflow: str, name: str) -> None:
+def test_a_refused_publication_says_why_and_leaves_nothing(server: Server, workflow: str, name: str) -> None:
     body, content_type, parameters, status, said = REFUSED[name]
     answer = send(server, workflow, body, content_type, **parameters)
     assert (answer.status, said in answer.json()["message"]) == (status, True), answer.body
@@ -187,7 +189,7 @@ def test_what_is_refused_says_why_and_leaves_nothing(server: Server, workflow: s
 
 
 @pytest.mark.parametrize("extra", [b"", gzip.compress(b" " * 10)], ids=["one member", "two members"])
-def test_gzip_is_bounded_by_what_it_becomes(server: Server, workflow: str, extra: bytes) -> None:
+def test_the_limit_applies_to_decompressed_bodies(server: Server, workflow: str, extra: bytes) -> None:
     bomb = gzip.compress(b" " * (LIMIT * 20)) + extra
     assert len(bomb) < LIMIT / 10
     answer = send(server, workflow, bomb, headers={"content-encoding": "gzip"})
@@ -207,7 +209,7 @@ def test_broken_gzip_is_refused(server: Server, workflow: str, broken: str) -> N
     assert send(server, workflow, b"[]", headers={"content-encoding": "br"}).status == 415
 
 
-def test_a_length_above_the_limit_is_refused_before_the_body_comes(server: Server, workflow: str) -> None:
+def test_a_content_length_above_the_limit_is_refused_at_once(server: Server, workflow: str) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
     connection.putrequest("POST", f"/v4/workflows/{workflow}/runs")
     for name, value in (("x-api-key", PUBLISH_KEY), ("content-type", "text/csv"), ("content-length", "999999999999")):
@@ -218,7 +220,7 @@ def test_a_length_above_the_limit_is_refused_before_the_body_comes(server: Serve
     connection.close()
 
 
-def test_a_client_that_goes_away_leaves_nothing(server: Server, workflow: str) -> None:
+def test_a_client_that_disconnects_leaves_nothing(server: Server, workflow: str) -> None:
     with socket.create_connection(("127.0.0.1", server.port)) as connection:
         head = f"POST /v4/workflows/{workflow}/runs HTTP/1.1\r\nhost: x\r\nx-api-key: {PUBLISH_KEY}\r\n"
         connection.sendall(f"{head}content-type: text/csv\r\ncontent-length: 1000000\r\n\r\na,b\n1,2\n".encode())
@@ -227,8 +229,8 @@ def test_a_client_that_goes_away_leaves_nothing(server: Server, workflow: str) -
     assert server.request(f"/v4/workflows/{workflow}", headers={"x-api-key": KEY}).status == 404
 
 
-def test_the_service_answers_while_bodies_come(server: Server, workflow: str) -> None:
-    """Each of them holds a place: of several, one team does not get the last."""
+def test_the_service_responds_while_bodies_arrive(server: Server, workflow: str) -> None:
+    """Each of them occupies a slot, and one team cannot occupy the last of several."""
     connections = []
     head = f"POST /v4/workflows/{workflow}/runs HTTP/1.1\r\nhost: x\r\nx-api-key: {PUBLISH_KEY}\r\n"
     for _ in range(3):
@@ -246,7 +248,7 @@ def test_the_service_answers_while_bodies_come(server: Server, workflow: str) ->
     assert len(server.request(f"/v4/workflows/{workflow}", headers={"x-api-key": KEY}).json()["runs"]) == 3
 
 
-def test_a_key_of_a_file_may_publish_if_it_was_made_so(tmp_path: Path) -> None:
+def test_a_key_from_a_file_may_publish_if_it_was_created_for_that(tmp_path: Path) -> None:
     path = tmp_path / "keys.jsonl"
     server = Server((str(tmp_path / "store"), {}), tmp_path, TAILRACE_API_KEYS="", TAILRACE_API_KEYS_FILE=str(path))
     reading = server.command("keys", "new", "--team", "acme").stdout.strip()

@@ -1,4 +1,4 @@
-"""Looking at rows over HTTP: pages are what the export holds, facts are what plain Python counts."""
+"""Reading rows over HTTP: pages equal the export, and statistics equal those of plain Python."""
 
 import json
 import urllib.parse
@@ -53,7 +53,7 @@ def test_pages_together_are_the_export(people_on: Server, name: str, limit: int)
     assert page == -(-len(exported) // limit) + 1
 
 
-def test_a_page_says_of_what_it_is(people_on: Server) -> None:
+def test_a_page_describes_its_run_and_position(people_on: Server) -> None:
     answer = get(people_on, "/people/data").json()
     assert (answer["workflowId"], answer["runId"], answer["executedAt"]) == ("people", "r1", EXECUTED_AT)
     assert answer["data"] == ROWS
@@ -65,7 +65,7 @@ def test_a_page_says_of_what_it_is(people_on: Server) -> None:
     assert [member["name"] for member in fields["home"]["members"]] == ["zip"]
 
 
-def test_a_page_as_csv_is_the_file_of_an_export(people_on: Server) -> None:
+def test_a_page_as_csv_equals_the_export(people_on: Server) -> None:
     answer = get(people_on, "/people/data", format="csv", sortBy="age")
     assert answer.body == people_on.download("people", format="csv", sortBy="age")
     assert (answer.headers["x-total-count"], answer.headers["x-total-pages"]) == ("3", "1")
@@ -80,12 +80,12 @@ def test_counting_reads_no_rows(people_on: Server) -> None:
 
 
 WRONG: dict[str, tuple[str, Json, str, str]] = {
-    "page 0": ("/people/data", {"page": "0"}, "page", "page is a whole number from 1"),
-    "a page of words": ("/people/data", {"page": "two"}, "page", "page is a whole number from 1"),
-    "a long page": ("/people/data", {"limit": "1001"}, "limit", "limit is a whole number from 0 to 1000."),
-    "digits of another script": ("/people/data", {"limit": "٣"}, "limit", "limit is a whole number"),
-    "parquet": ("/people/data", {"format": "parquet"}, "format", "format is one of json, csv"),
-    "an option of files": ("/people/data", {"bom": "true"}, "bom", "There is no parameter 'bom'"),
+    "page 0": ("/people/data", {"page": "0"}, "page", "page must be an integer from 1"),
+    "a page of words": ("/people/data", {"page": "two"}, "page", "page must be an integer from 1"),
+    "a long page": ("/people/data", {"limit": "1001"}, "limit", "limit must be an integer from 0 to 1000."),
+    "digits of another script": ("/people/data", {"limit": "٣"}, "limit", "limit must be an integer"),
+    "parquet": ("/people/data", {"format": "parquet"}, "format", "format must be one of json, csv"),
+    "an option of files": ("/people/data", {"bom": "true"}, "bom", "Unknown parameter 'bom'"),
     "no field": ("/people/data/column", {}, "field", "field is the name of a column"),
     "an unknown field": ("/people/data/column", {"field": "nme"}, "field", "Fields: name, age, city, tags, home."),
     "an internal field": ("/people/data/column", {"field": "_row_id"}, "field", "There is no field '_row_id'"),
@@ -94,7 +94,7 @@ WRONG: dict[str, tuple[str, Json, str, str]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_is_wrong_is_named_with_its_remedy(people: Server, name: str) -> None:
+def test_errors_name_the_parameter_and_the_remedy(people: Server, name: str) -> None:
     path, parameters, parameter, reason = WRONG[name]
     answer = get(people, path, **parameters)
     assert answer.status == 400
@@ -102,7 +102,7 @@ def test_what_is_wrong_is_named_with_its_remedy(people: Server, name: str) -> No
     assert reason in answer.json()["message"]
 
 
-def test_the_facts_of_columns(people_on: Server) -> None:
+def test_statistics_of_columns(people_on: Server) -> None:
     facts = {field: get(people_on, "/people/data/column", field=field).json() for field in (*ROWS[0], "home.zip")}
     nulls = {field: facts[field]["nullCount"] for field in facts}
     assert nulls == {"name": 0, "age": 1, "city": 1, "tags": 1, "home": 1, "home.zip": 2}
@@ -127,7 +127,7 @@ def test_a_workflow_and_its_runs(people_on: Server) -> None:
     assert (unfinished["latestRunId"], unfinished["schema"], unfinished["runCount"]) == (None, [], 1)
 
 
-def test_workflows_come_in_pages(people_on: Server) -> None:
+def test_workflows_are_paged(people_on: Server) -> None:
     pages = [get(people_on, "", page=page, limit=1).json() for page in (1, 2, 3)]
     assert [[row["workflowId"] for row in page["workflows"]] for page in pages] == [["people"], ["unfinished"], []]
     assert pages[0]["pagination"] == {"totalCount": 2, "page": 1, "totalPages": 2, "limit": 1}
@@ -162,7 +162,7 @@ WRONG_SQL: dict[str, tuple[Json, str, str]] = {
 
 
 @pytest.mark.parametrize("name", WRONG_SQL)
-def test_sql_that_cannot_be_asked(people: Server, name: str) -> None:
+def test_invalid_sql_requests_are_refused(people: Server, name: str) -> None:
     body, parameter, reason = WRONG_SQL[name]
     answer = post(people, **body)
     assert answer.status == 400, answer.body
@@ -171,7 +171,7 @@ def test_sql_that_cannot_be_asked(people: Server, name: str) -> None:
     assert str(people.folder) not in answer.body.decode()
 
 
-def test_a_statement_that_is_not_allowed_has_its_code(people: Server) -> None:
+def test_a_forbidden_statement_has_its_own_error_code(people: Server) -> None:
     for sql in ("FROM query('SELECT 1')", "FROM 'x.csv'", "SELECT 1; SELECT 2", "SELEC 1", "SELECT nme FROM data"):
         answer = post(people, sql=sql)
         assert (answer.status, answer.json()["code"], answer.json()["details"]) == (
@@ -179,15 +179,17 @@ def test_a_statement_that_is_not_allowed_has_its_code(people: Server) -> None:
         )  # fmt: skip
 
 
-def test_a_query_has_its_time(people: Server, tmp_path: Any) -> None:
-    with Server((f"{people.environment['TAILRACE_RESULTS']}/..", {}), tmp_path, TAILRACE_QUERY_SECONDS="10") as server:
+def test_a_query_is_cancelled_after_its_timeout(people: Server, tmp_path: Any) -> None:
+    with Server(
+        (f"{people.environment['TAILRACE_RESULTS']}/..", {}), tmp_path, TAILRACE_QUERY_TIMEOUT_SECONDS="10"
+    ) as server:
         assert post(server, sql="SELECT 1 AS one").json()["rows"] == [{"one": 1}]
         endless = post(server, sql="SELECT count(*) FROM range(10000000) a, range(10000000) b")
         assert (endless.status, endless.json()["code"]) == (400, "limit_exceeded")
         assert post(server, sql="SELECT 2 AS two").json()["rows"] == [{"two": 2}]
 
 
-def test_sql_can_be_turned_off(people: Server, tmp_path: Any) -> None:
-    with Server((f"{people.environment['TAILRACE_RESULTS']}/..", {}), tmp_path, TAILRACE_SQL="off") as server:
+def test_sql_can_be_disabled(people: Server, tmp_path: Any) -> None:
+    with Server((f"{people.environment['TAILRACE_RESULTS']}/..", {}), tmp_path, TAILRACE_USER_SQL="off") as server:
         answer = post(server, sql="SELECT 1")
-        assert (answer.status, answer.json()["message"][:23]) == (400, "SQL is not served here:")
+        assert (answer.status, answer.json()["message"][:23]) == (400, "SQL is disabled on this")

@@ -30,11 +30,11 @@ HTTPFS = Path(duckdb_extension_httpfs.__file__).parent
 
 class _Stay(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any) -> None:
-        """Leave the redirect to whoever asked."""
+        """Do not follow the redirect."""
 
 
 def ask(server: Server, path: str, method: str = "GET", **headers: str) -> Answer:
-    """One request that follows nothing; header names are written with underscores."""
+    """Send a request without following redirects; header names have underscores for hyphens."""
     url = path if path.startswith("http") else server.base + path
     given = {name.replace("_", "-"): value for name, value in headers.items()}
     request = urllib.request.Request(url, headers=given, method=method)
@@ -55,7 +55,7 @@ def location_of(answer: Answer) -> str:
 def server(azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("redirect")
     store = f"az://test-{uuid.uuid4().hex}/p", {"AZURE_STORAGE_CONNECTION_STRING": azurite.connection_string}
-    with Server(store, folder, TAILRACE_DOWNLOADS="redirect", TAILRACE_SIGNING_KEYS=SIGNING_KEYS) as server:
+    with Server(store, folder, TAILRACE_DOWNLOAD_MODE="redirect", TAILRACE_SIGNING_KEYS=SIGNING_KEYS) as server:
         publish_people(server, folder)
         yield server
 
@@ -68,7 +68,7 @@ def exported(server: Server) -> dict[str, Any]:
 
 @pytest.fixture(scope="module", params=["signed", "keyed"])
 def caller(request: pytest.FixtureRequest, exported: dict[str, Any]) -> tuple[str, dict[str, str]]:
-    """A URL, and the headers that open it."""
+    """A URL and the headers that authorize it."""
     url: str = exported["url"]
     return (url, {}) if request.param == "signed" else (urlsplit(url).path, {"x_api_key": KEY})
 
@@ -77,7 +77,7 @@ Caller = tuple[str, dict[str, str]]
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_it_leads_to_the_blob_for_five_minutes(server: Server, caller: Caller, method: str) -> None:
+def test_a_redirect_leads_to_the_blob_for_five_minutes(server: Server, caller: Caller, method: str) -> None:
     url, headers = caller
     answer = ask(server, url, method, **headers)
     location = location_of(answer)
@@ -99,7 +99,7 @@ def _id(url: str) -> str:
 
 
 @pytest.mark.parametrize("format_name", ["csv", "json", "parquet"])
-def test_who_follows_gets_the_file_and_its_name(server: Server, format_name: str) -> None:
+def test_following_the_redirect_gets_the_file_and_its_name(server: Server, format_name: str) -> None:
     exported = server.export("people", format=format_name).json()
     location = location_of(ask(server, exported["url"]))
     file, head = ask(server, location), ask(server, location, "HEAD")
@@ -131,7 +131,7 @@ def test_conditions_and_ranges_are_left_to_the_store(
     location_of(ask(server, url, **headers, **conditions))
 
 
-def test_the_store_honours_what_a_client_repeats(server: Server, exported: dict[str, Any]) -> None:
+def test_the_store_honours_the_headers_that_a_client_repeats(server: Server, exported: dict[str, Any]) -> None:
     url = exported["url"]
     whole = server.request(url)
     assert hashlib.sha256(whole.body).hexdigest() == exported["sha256"]
@@ -143,7 +143,9 @@ def test_the_store_honours_what_a_client_repeats(server: Server, exported: dict[
     assert server.request(url, "HEAD").headers["content-length"] == str(len(whole.body))
 
 
-def test_what_azure_does_not_know_is_served_here(server: Server, caller: Caller, exported: dict[str, Any]) -> None:
+def test_requests_that_azure_does_not_support_are_answered_by_the_service(
+    server: Server, caller: Caller, exported: dict[str, Any]
+) -> None:
     url, headers = caller
     blob = server.request(exported["url"])
     etag, content = blob.headers["etag"], blob.body
@@ -160,7 +162,7 @@ def test_what_azure_does_not_know_is_served_here(server: Server, caller: Caller,
     location_of(ask(server, url, "HEAD", range="bytes=-4", **headers))
 
 
-def test_engines_read_it_in_place(server: Server) -> None:
+def test_query_engines_read_the_file_in_place(server: Server) -> None:
     url = server.export("people", format="parquet").json()["url"]
     assert pl.read_parquet(url).shape == (3, 5)
     assert pl.read_csv(server.export("people").json()["url"]).shape == (3, 5)
@@ -169,7 +171,7 @@ def test_engines_read_it_in_place(server: Server) -> None:
         assert connection.execute("SELECT count(*) FROM read_parquet(?)", [url]).fetchone() == (3,)
 
 
-def test_what_is_refused_leads_nowhere(server: Server, exported: dict[str, Any]) -> None:
+def test_refused_requests_are_not_redirected(server: Server, exported: dict[str, Any]) -> None:
     url = exported["url"]
     path = urlsplit(url).path
     assert ask(server, url[:-1]).status == 401
@@ -181,7 +183,7 @@ def test_what_is_refused_leads_nowhere(server: Server, exported: dict[str, Any])
     assert ask(server, url, "POST").status == 405
 
 
-def test_no_tampered_url_leads_anywhere(server: Server) -> None:
+def test_tampered_urls_are_not_redirected(server: Server) -> None:
     url = give_out(server)
     for name, (alter, status) in TAMPERED.items():
         answer = raw.asked(server, alter(url))
@@ -189,7 +191,7 @@ def test_no_tampered_url_leads_anywhere(server: Server) -> None:
         assert ("location" in answer.headers) == (status == 200), name
 
 
-def test_a_page_may_follow(server: Server, exported: dict[str, Any]) -> None:
+def test_a_page_may_follow_the_redirect(server: Server, exported: dict[str, Any]) -> None:
     answer = ask(server, exported["url"], origin="https://sheet.example")
     assert answer.headers["access-control-allow-origin"] == "*"
     assert "ETag" in answer.headers["access-control-expose-headers"]
@@ -200,14 +202,16 @@ def test_no_redirect_outlives_the_url_that_led_to_it(
 ) -> None:
     folder = tmp_path_factory.mktemp("short")
     store = f"az://test-{uuid.uuid4().hex}", {"AZURE_STORAGE_CONNECTION_STRING": azurite.connection_string}
-    with Server(store, folder, TAILRACE_DOWNLOADS="redirect", TAILRACE_URL_TTL_SECONDS="60") as server:
+    with Server(store, folder, TAILRACE_DOWNLOAD_MODE="redirect", TAILRACE_URL_TTL_SECONDS="60") as server:
         publish_people(server, folder)
         exported = server.export("people").json()
         location = location_of(ask(server, exported["url"]))
         assert parse_qs(urlsplit(location).query)["se"] == [exported["expiresAt"]]
 
 
-def test_stream_mode_tells_nothing_of_the_store(azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_stream_mode_reveals_nothing_about_the_store(
+    azurite: Azurite, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     folder = tmp_path_factory.mktemp("stream")
     container = f"test-{uuid.uuid4().hex}"
     store = f"az://{container}", {"AZURE_STORAGE_CONNECTION_STRING": azurite.connection_string}
@@ -221,10 +225,12 @@ def test_stream_mode_tells_nothing_of_the_store(azurite: Azurite, tmp_path_facto
 
 
 @pytest.mark.parametrize("value", ["redirect", "elsewhere"])
-def test_a_store_without_urls_is_told_at_the_start(tmp_path_factory: pytest.TempPathFactory, value: str) -> None:
+def test_an_unusable_download_mode_is_refused_at_the_start(
+    tmp_path_factory: pytest.TempPathFactory, value: str
+) -> None:
     folder = tmp_path_factory.mktemp("wrong")
-    done = Server((str(folder / "store"), {}), folder, TAILRACE_DOWNLOADS=value).command("serve")
+    done = Server((str(folder / "store"), {}), folder, TAILRACE_DOWNLOAD_MODE=value).command("serve")
     assert done.returncode == 1
-    assert "TAILRACE_DOWNLOADS" in done.stderr
+    assert "TAILRACE_DOWNLOAD_MODE" in done.stderr
     assert ("az://container/prefix" if value == "redirect" else "'stream' or 'redirect'") in done.stderr
     assert "Traceback" not in done.stderr

@@ -1,1 +1,1 @@
-"""Looking at rows without making a file: lists of workflows and runs, pages, facts of columns, and SQL over one run."""
+"""The endpoints below `/v4`, and `/healthz` and `/readyz`: one module for each path."""

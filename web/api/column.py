@@ -1,4 +1,4 @@
-"""``/v4/workflows/{workflowId}/data/column``: the facts of one column over the rows that match."""
+"""``/v4/workflows/{workflowId}/data/column``: statistics of one column over the rows that match."""
 
 from functools import partial
 
@@ -8,24 +8,24 @@ from starlette.responses import Response
 from engine.errors import InvalidRequest
 from engine.query.preview import read_column
 from web.api.parameters import COLUMN_PARAMETERS, make_request
+from web.api.request_reader import read_parameters, wait_for_disconnect
 from web.api.row_models import ColumnAnswer
-from web.auth.request_auth import asker, disconnected
 from web.container import Services
-from web.telemetry.log_context import note
+from web.telemetry.log_context import add_log_fields
 
 
 async def column(request: Request) -> Response:
     """Answer GET."""
     services: Services = request.app.state.services
-    principal, values = await asker(request, COLUMN_PARAMETERS)
+    principal, values = await read_parameters(request, COLUMN_PARAMETERS)
     path = values.pop("field", None)
     if not isinstance(path, str) or not path:
-        raise InvalidRequest("field is the name of a column, or a dotted path into an object.", parameter="field")
-    wanted = make_request(request.path_params["workflow_id"], values)
-    plan = await services.plan(wanted, principal.team)
-    facts = await services.queries.run(
+        raise InvalidRequest("field must be the name of a column, or a dotted path into an object.", parameter="field")
+    export_request = make_request(request.path_params["workflow_id"], values)
+    plan = await services.plan(export_request, principal.team)
+    statistics = await services.queries.run(
         principal.team,
-        partial(disconnected, request),
+        partial(wait_for_disconnect, request),
         lambda cancel: read_column(
             plan,
             path,
@@ -35,6 +35,6 @@ async def column(request: Request) -> Response:
             instances=services.instances,
         ),
     )
-    note(request.scope, run=plan.run.run_id)
-    body = ColumnAnswer.of(plan.run, facts).encode()
+    add_log_fields(request.scope, run=plan.run.run_id)
+    body = ColumnAnswer.of(plan.run, statistics).encode()
     return Response(body, media_type="application/json", headers={"cache-control": "no-store"})

@@ -1,4 +1,4 @@
-"""``/healthz``: the process answers. ``/readyz``: what it needs answers too."""
+"""``/healthz``: whether the process responds. ``/readyz``: whether the stores and DuckDB respond, too."""
 
 import anyio.to_thread
 from starlette.requests import Request
@@ -12,12 +12,12 @@ _NO_STORE = {"cache-control": "no-store"}
 
 
 async def health(_: Request) -> Response:
-    """Answer without asking anyone."""
+    """Answer without accessing anything."""
     return PlainTextResponse("ok\n", headers=_NO_STORE)
 
 
 async def ready(request: Request) -> Response:
-    """Ask the stores and DuckDB; 503 names what does not answer, and the log says why. Nothing is created."""
+    """Check the stores and DuckDB. A 503 names what is unavailable, and the log says why. Nothing is written."""
     services: Services = request.app.state.services
     found = await anyio.to_thread.run_sync(readiness, services.exporter)
     for name, error in found.items():

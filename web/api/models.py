@@ -1,8 +1,7 @@
-"""The bodies of answers as models (web/API.md, section 2): what is sent and what is documented are made from them."""
+"""Models of response bodies (web/API.md, section 2). Both responses and the OpenAPI document are made from them."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 from pydantic.alias_generators import to_camel
@@ -11,12 +10,12 @@ from engine.catalog.schema import DATA_TYPES
 from engine.common.ids import EXPORT_ID
 from engine.common.progress import Phase
 from engine.exports.export import Export
-from engine.exports.status import Ticket
+from engine.exports.status import ExportStatus
 from engine.request.formats import FORMATS
 
 
 def rfc3339(moment: datetime) -> str:
-    """A moment in UTC with a ``Z``; a fraction only if there is one."""
+    """Format a time in UTC with a ``Z``, and a fraction only if it has one."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
@@ -24,7 +23,7 @@ _DATE_TIME = {"type": "string", "format": "date-time"}
 
 Moment = Annotated[AwareDatetime, PlainSerializer(rfc3339, return_type=str), WithJsonSchema(_DATE_TIME)]
 FormatName = Annotated[str, Field(description="The file's format", json_schema_extra={"enum": [*FORMATS]})]
-# Without the format, generators make 32 bits of an integer.
+# Without the format, client generators use 32-bit integers.
 Count = Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})]
 ExportId = Annotated[
     str, Field(description="The same for equal requests on the same run", pattern=f"^{EXPORT_ID.pattern}$")
@@ -39,25 +38,25 @@ class AnswerField(BaseModel):
 
 
 class ExportAnswer(BaseModel):
-    """A finished export: what it is, and where it is to be had until when."""
+    """A finished export, and the URL of its file."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
     workflow_id: str
     run_id: str
     format: FormatName
-    row_count: Count = Field(description="Rows of the file; 0 is an ordinary export")
+    row_count: Count = Field(description="Rows of the file; may be 0")
     url: str = Field(description="Opens the file without any header", json_schema_extra={"format": "uri"})
-    expires_at: Moment = Field(description="Until when the URL opens, in UTC")
-    executed_at: Moment | None = Field(None, description="When the run was executed, if its publisher told")
+    expires_at: Moment = Field(description="When the URL expires, in UTC")
+    executed_at: Moment | None = Field(None, description="When the run was executed, if its publisher said so")
     export_id: ExportId
     size_bytes: Count = Field(description="Bytes of the file")
     sha256: str = Field(description="SHA-256 of the file's bytes", pattern="^[0-9a-f]{64}$")
     schema_: list[AnswerField] = Field(alias="schema", description="The columns in their order")
 
 
-def export_answer(export: Export, *, url: str, expires_at: datetime) -> bytes:
-    """The body of a 200 as JSON text."""
+def encode_export(export: Export, *, url: str, expires_at: datetime) -> bytes:
+    """Encode the body of a 200 as JSON."""
     answer = ExportAnswer.model_validate(
         {
             "workflowId": export.workflow_id,
@@ -77,7 +76,7 @@ def export_answer(export: Export, *, url: str, expires_at: datetime) -> bytes:
 
 
 class TicketAnswer(BaseModel):
-    """An asynchronous export that is not finished: how far it is, or why it ended without a file."""
+    """An asynchronous export that is not finished: its progress, or why it failed."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
@@ -88,32 +87,12 @@ class TicketAnswer(BaseModel):
     phase: Phase
     rows: Count = Field(description="Rows so far")
     bytes: Count = Field(description="Bytes of the file so far")
-    queue_place: int | None = Field(description="Roughly its place in the queue, from 1, while it waits")
+    queue_place: int | None = Field(description="Approximate position in the queue, from 1, while it waits")
     code: str | None = Field(description="The error code of an export that failed")
     message: str | None = Field(description="Why it failed")
 
 
-def ticket_answer(ticket: Ticket) -> bytes:
-    """The body of a 202, and of the status of an export that has no file."""
+def encode_status(ticket: ExportStatus) -> bytes:
+    """Encode the body of a 202, and of the status of an export without a file."""
     answer = TicketAnswer.model_validate(ticket.model_dump(include=set(TicketAnswer.model_fields)))
-    return answer.model_dump_json(by_alias=True).encode()
-
-
-class ErrorAnswer(BaseModel):
-    """What went wrong. The message names the parameter, the offending entry, and what would have been right."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
-
-    error: Literal[True]
-    message: str
-    code: str
-    details: dict[str, object] = Field(
-        description="Of a 400: the parameter, and for filters and rowIds the entry (`filters[2]`) and its field"
-    )
-    request_id: str = Field(description="The answer's x-request-id")
-
-
-def error_answer(*, message: str, code: str, details: Mapping[str, object], request_id: str) -> bytes:
-    """The body of an error as JSON text."""
-    answer = ErrorAnswer(error=True, message=message, code=code, details=dict(details), request_id=request_id)
     return answer.model_dump_json(by_alias=True).encode()

@@ -1,4 +1,4 @@
-"""``/v4/workflows/{workflowId}/data/query``: SQL that people type, over one run."""
+"""``/v4/workflows/{workflowId}/data/query``: one SQL statement over one run."""
 
 from functools import partial
 
@@ -11,60 +11,60 @@ from starlette.responses import Response
 from engine.errors import InvalidRequest
 from engine.query.sandbox import MOST_ROWS, ChildCrashed, ask, prepare
 from web.api.models import AnswerField
+from web.api.request_reader import authenticate, read_json_object, wait_for_disconnect
 from web.api.row_models import QueryAnswer, with_rows
-from web.auth.request_auth import disconnected, identify, read_posted
 from web.container import Services
 from web.telemetry import metrics
-from web.telemetry.log_context import note
+from web.telemetry.log_context import add_log_fields
 
 
 class QueryRequest(BaseModel):
-    """One statement that reads; the rows of the run are called ``data``."""
+    """One statement that reads; the table ``data`` has the rows of the run."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", strict=True)
 
-    sql: str = Field(min_length=1, description="One statement that reads, over `data`: the rows of the run")
+    sql: str = Field(min_length=1, description="One statement that reads; the table `data` has the rows of the run")
     run_id: str | None = Field(None, description="A finished run; the latest one if left out")
-    limit: int = Field(100, ge=1, le=MOST_ROWS, description="The most rows to answer")
+    limit: int = Field(100, ge=1, le=MOST_ROWS, description="The maximum number of rows in the response")
 
 
 async def query(request: Request) -> Response:
     """Answer POST."""
     services: Services = request.app.state.services
-    principal = await identify(request)
-    asked = _read(await read_posted(request, principal))
+    principal = await authenticate(request)
+    query_request = _read(await read_json_object(request, principal))
     if services.queries.sql == "off":
-        raise InvalidRequest("SQL is not served here: use filters, or export the run.", parameter="sql")
+        raise InvalidRequest("SQL is disabled on this service: use filters, or export the run.", parameter="sql")
     results = services.exporter.results
     run = await anyio.to_thread.run_sync(
-        results.resolve, request.path_params["workflow_id"], asked.run_id, principal.team
+        results.resolve, request.path_params["workflow_id"], query_request.run_id, principal.team
     )
-    note(request.scope, run=run.run_id)
+    add_log_fields(request.scope, run=run.run_id)
     try:
         answer = await services.queries.run(
             principal.team,
-            partial(disconnected, request),
+            partial(wait_for_disconnect, request),
             lambda cancel: ask(
-                asked.sql,
+                query_request.sql,
                 run,
                 results,
                 limits=services.queries.limits,
-                most_rows=asked.limit,
+                most_rows=query_request.limit,
                 cancel=cancel,
             ),
             prepare=prepare,
         )
     except ChildCrashed as crash:
-        # The error is logged where all are that are no caller's fault.
+        # `answer_error` logs it, as every error of the service.
         metrics.CRASHES.labels(crash.signal.name).inc()
         raise
-    note(request.scope, rows=answer.count, bytes=len(answer.rows))
+    add_log_fields(request.scope, rows=answer.count, bytes=len(answer.rows))
     body = QueryAnswer(
         workflow_id=run.workflow_id,
         run_id=run.run_id,
         columns=[AnswerField(name=name, type=type_) for name, type_ in answer.columns],
         row_count=answer.count,
-        limit_reached=answer.count == asked.limit,
+        limit_reached=answer.count == query_request.limit,
         rows=[],
     )
     return Response(
@@ -76,6 +76,6 @@ def _read(values: object) -> QueryRequest:
     try:
         return QueryRequest.model_validate(values)
     except ValidationError as error:
-        wrong = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        name = ".".join(map(str, wrong["loc"])) or "body"
-        raise InvalidRequest(f"{name[:100]}: {wrong['msg']}.", parameter=name[:100]) from error
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        name = ".".join(map(str, first["loc"])) or "body"
+        raise InvalidRequest(f"{name[:100]}: {first['msg']}.", parameter=name[:100]) from error

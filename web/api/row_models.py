@@ -1,4 +1,4 @@
-"""The bodies of answers that hold rows, workflows and facts, as models; rows go in as the bytes that DuckDB wrote."""
+"""Models of response bodies with rows, workflows and statistics. Rows are inserted as the bytes that DuckDB wrote."""
 
 from collections.abc import Iterable
 
@@ -9,6 +9,7 @@ from engine.catalog import schema
 from engine.catalog.manifest import Run, State, Workflow
 from engine.catalog.schema import DATA_TYPES, data_type_of
 from engine.catalog.types import ColumnType, Family
+from engine.plan.planner import SORTABLE
 from engine.query.preview import ColumnFacts
 from engine.request.operators import OPERATORS, operators_of
 from web.api.models import AnswerField, Count, Moment
@@ -19,12 +20,12 @@ class _Answer(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, from_attributes=True)
 
     def encode(self) -> bytes:
-        """The body."""
+        """Encode the body as JSON."""
         return self.model_dump_json(by_alias=True).encode()
 
 
 class Pagination(_Answer):
-    """Where a page is among all."""
+    """The position of a page."""
 
     total_count: Count
     page: int
@@ -33,7 +34,7 @@ class Pagination(_Answer):
 
     @classmethod
     def of(cls, paging: Paging, total: int) -> "Pagination":
-        """The place of that page."""
+        """Describe a page of ``total`` entries."""
         return cls(total_count=total, page=paging.page, total_pages=paging.pages(total), limit=paging.limit)
 
 
@@ -42,12 +43,12 @@ class WorkflowEntry(_Answer):
 
     workflow_id: str
     name: str
-    latest_run_id: str | None = Field(description="The latest finished run; exports take it unless they name another")
+    latest_run_id: str | None = Field(description="The latest finished run, which exports use by default")
     latest_run_at: Moment | None
 
     @classmethod
     def of(cls, workflow: Workflow) -> "WorkflowEntry":
-        """The entry of a workflow."""
+        """Describe a workflow."""
         latest = workflow.latest
         return cls(
             workflow_id=workflow.workflow_id,
@@ -76,7 +77,7 @@ class RunEntry(_Answer):
 
     @classmethod
     def of(cls, run: Run) -> "RunEntry":
-        """The entry of a run."""
+        """Describe a run."""
         return cls(
             run_id=run.run_id,
             state=run.state,
@@ -94,36 +95,37 @@ class ReadField(_Answer):
     type: str = Field(description="The field type", json_schema_extra={"enum": [*DATA_TYPES]})
     stored_as: str = Field(description="The stored type, as SQL spells it")
     operators: list[str] = Field(
-        description="The operators that filters on it may have", json_schema_extra={"items": {"enum": [*OPERATORS]}}
+        description="The operators that filters on it may use", json_schema_extra={"items": {"enum": [*OPERATORS]}}
     )
-    members: list["ReadField"] = Field(description="Of an object: what a dotted path reaches")
+    members: list["ReadField"] = Field(description="The members of an object, which dotted paths reach")
 
     @classmethod
     def of(cls, name: str, data_type: str, type_: ColumnType) -> "ReadField":
-        """The entry of a column of that name and type."""
+        """Describe a column or member."""
         children = type_.children if type_.family is Family.OBJECT else ()
         return cls(
             name=name,
             type=data_type,
             stored_as=type_.sql(),
             operators=[row.name for row in operators_of(type_)],
+            sortable=type_.family in SORTABLE,
             members=[cls.of(child_name, data_type_of(child), child) for child_name, child in children],
         )
 
 
 def read_fields(fields: Iterable[schema.Field]) -> list[ReadField]:
-    """The entries of these columns."""
+    """Describe columns."""
     return [ReadField.of(field.name, field.data_type, field.type) for field in fields]
 
 
 class WorkflowAnswer(WorkflowEntry):
-    """One workflow: what it holds, and the runs that were published last."""
+    """A workflow, with its columns and its most recently published runs."""
 
     schema_: list[ReadField] = Field(
         alias="schema", description="The columns of the latest finished run; empty without one"
     )
-    runs: list[RunEntry] = Field(description="The runs that were published last, the newest first")
-    run_count: Count = Field(description="How many runs there are in all")
+    runs: list[RunEntry] = Field(description="The most recently published runs, the newest first")
+    run_count: Count = Field(description="The number of all runs")
 
 
 class RowsAnswer(_Answer):
@@ -138,7 +140,7 @@ class RowsAnswer(_Answer):
 
 
 class BinAnswer(_Answer):
-    """Values from ``low`` to below ``high``; the last bin holds its end too."""
+    """The number of values from ``low`` up to but not including ``high``; the last bin includes ``high``."""
 
     low: float
     high: float
@@ -153,7 +155,7 @@ class TopValueAnswer(_Answer):
 
 
 class ColumnAnswer(_Answer):
-    """The facts of one column over the rows that match."""
+    """Statistics of one column over the rows that match."""
 
     workflow_id: str
     run_id: str
@@ -161,45 +163,45 @@ class ColumnAnswer(_Answer):
     type: str = Field(json_schema_extra={"enum": [*DATA_TYPES]})
     row_count: Count
     null_count: Count
-    distinct_count: Count | None = Field(description="None where values have no order")
-    distinct_exact: bool = Field(description="Whether the distinct values were counted; else they are an estimate")
-    minimum: str | None = Field(description="As a CSV file would spell it, at most 200 characters")
+    distinct_count: Count | None = Field(description="Null for types whose values have no order")
+    distinct_exact: bool = Field(description="Whether `distinctCount` is exact rather than an estimate")
+    minimum: str | None = Field(description="As in a CSV file, at most 200 characters")
     maximum: str | None
-    histogram: list[BinAnswer] = Field(description="Of numbers, and of dates by their seconds since 1970")
-    top_values: list[TopValueAnswer] = Field(description="Of texts and booleans")
+    histogram: list[BinAnswer] = Field(description="For numbers, and for dates as seconds since 1970")
+    top_values: list[TopValueAnswer] = Field(description="For text and booleans")
 
     @classmethod
-    def of(cls, run: Run, facts: ColumnFacts) -> "ColumnAnswer":
-        """The answer of these facts."""
+    def of(cls, run: Run, statistics: ColumnFacts) -> "ColumnAnswer":
+        """Make the response from statistics."""
         return cls(
             workflow_id=run.workflow_id,
             run_id=run.run_id,
-            field=facts.column.path,
-            type=facts.column.data_type,
-            row_count=facts.rows,
-            null_count=facts.nulls,
-            distinct_count=facts.distinct,
-            distinct_exact=facts.exact,
-            minimum=facts.minimum,
-            maximum=facts.maximum,
-            histogram=[BinAnswer.model_validate(one) for one in facts.bins],
-            top_values=[TopValueAnswer.model_validate(one) for one in facts.top],
+            field=statistics.column.path,
+            type=statistics.column.data_type,
+            row_count=statistics.rows,
+            null_count=statistics.nulls,
+            distinct_count=statistics.distinct,
+            distinct_exact=statistics.exact,
+            minimum=statistics.minimum,
+            maximum=statistics.maximum,
+            histogram=[BinAnswer.model_validate(one) for one in statistics.bins],
+            top_values=[TopValueAnswer.model_validate(one) for one in statistics.top],
         )
 
 
 class QueryAnswer(_Answer):
-    """What a statement found."""
+    """The result of a statement."""
 
     workflow_id: str
     run_id: str
     columns: list[AnswerField]
     row_count: Count
-    limit_reached: bool = Field(description="Whether there may be more rows than these")
+    limit_reached: bool = Field(description="Whether there may be more rows")
     rows: list[dict[str, object]]
 
 
 def with_rows(answer: RowsAnswer | QueryAnswer, member: str, rows: bytes) -> bytes:
-    """The body, with the rows as they were written: parsed and spelled anew, a number could change."""
+    """Encode the body with rows that are JSON already; parsing and encoding them again could change numbers."""
     head = answer.model_dump_json(by_alias=True, exclude={member}).encode()
     return head[:-1] + f',"{member}":'.encode() + rows + b"}"
 

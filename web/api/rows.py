@@ -9,10 +9,10 @@ from engine.errors import InvalidRequest
 from engine.plan.planner import ExportPlan
 from engine.query.preview import read_page
 from web.api.parameters import PAGE_PARAMETERS, make_request, read_paging
+from web.api.request_reader import read_parameters, wait_for_disconnect
 from web.api.row_models import Pagination, RowsAnswer, read_fields, with_rows
-from web.auth.request_auth import asker, disconnected
 from web.container import Services
-from web.telemetry.log_context import note
+from web.telemetry.log_context import add_log_fields
 
 _FORMATS = ("json", "csv")
 
@@ -20,15 +20,15 @@ _FORMATS = ("json", "csv")
 async def rows(request: Request) -> Response:
     """Answer GET."""
     services: Services = request.app.state.services
-    principal, values = await asker(request, PAGE_PARAMETERS)
+    principal, values = await read_parameters(request, PAGE_PARAMETERS)
     paging = read_paging(values)
     if values.setdefault("format", "json") not in _FORMATS:
-        raise InvalidRequest(f"format is one of {', '.join(_FORMATS)}, in lower case.", parameter="format")
-    wanted = make_request(request.path_params["workflow_id"], values)
-    plan = await services.plan(wanted, principal.team)
+        raise InvalidRequest(f"format must be one of {', '.join(_FORMATS)}, in lower case.", parameter="format")
+    export_request = make_request(request.path_params["workflow_id"], values)
+    plan = await services.plan(export_request, principal.team)
     page = await services.queries.run(
         principal.team,
-        partial(disconnected, request),
+        partial(wait_for_disconnect, request),
         lambda cancel: read_page(
             plan,
             services.exporter.results,
@@ -39,26 +39,26 @@ async def rows(request: Request) -> Response:
             cancel=cancel,
         ),
     )
-    note(request.scope, run=plan.run.run_id, format=wanted.format.name, bytes=len(page.rows))
-    place = Pagination.of(paging, page.total)
-    if wanted.format.name == "json":
-        body = with_rows(_answer(plan, place), "data", page.rows)
+    add_log_fields(request.scope, run=plan.run.run_id, format=export_request.format.name, bytes=len(page.rows))
+    pagination = Pagination.of(paging, page.total)
+    if export_request.format.name == "json":
+        body = with_rows(_answer(plan, pagination), "data", page.rows)
         return Response(body, media_type="application/json", headers={"cache-control": "no-store"})
-    # A CSV has no room for more than rows.
+    # A CSV file has no place for the number of rows but the headers.
     headers = {
         "cache-control": "no-store",
-        "x-total-count": str(place.total_count),
-        "x-total-pages": str(place.total_pages),
+        "x-total-count": str(pagination.total_count),
+        "x-total-pages": str(pagination.total_pages),
     }
-    return Response(page.rows, media_type=wanted.format.content_type, headers=headers)
+    return Response(page.rows, media_type=export_request.format.content_type, headers=headers)
 
 
-def _answer(plan: ExportPlan, place: Pagination) -> RowsAnswer:
+def _answer(plan: ExportPlan, pagination: Pagination) -> RowsAnswer:
     return RowsAnswer(
         workflow_id=plan.run.workflow_id,
         run_id=plan.run.run_id,
         executed_at=plan.run.executed_at,
         schema_=read_fields(plan.fields),
-        pagination=place,
+        pagination=pagination,
         data=[],
     )

@@ -1,4 +1,4 @@
-"""``/v4/workflows`` and ``/v4/workflows/{workflowId}``: what a team has."""
+"""``/v4/workflows`` and ``/v4/workflows/{workflowId}``: the workflows of a team."""
 
 import anyio.to_thread
 from starlette.requests import Request
@@ -7,6 +7,7 @@ from starlette.responses import Response
 from engine.catalog.catalog import ResultStore
 from engine.errors import DocumentDamaged, NotFound
 from web.api.parameters import LIST_PARAMETERS, Paging, read_paging
+from web.api.request_reader import read_parameters
 from web.api.row_models import (
     Pagination,
     RunEntry,
@@ -15,26 +16,25 @@ from web.api.row_models import (
     WorkflowsAnswer,
     read_fields,
 )
-from web.auth.request_auth import asker
 from web.container import Services
 
-MOST_RUNS = 100
+MAX_RUNS = 100
 _NO_STORE = {"cache-control": "no-store"}
 
 
 async def workflows(request: Request) -> Response:
-    """Answer GET of the list."""
+    """Answer GET of the list of workflows."""
     services: Services = request.app.state.services
-    principal, values = await asker(request, LIST_PARAMETERS)
+    principal, values = await read_parameters(request, LIST_PARAMETERS)
     paging = read_paging(values)
     body = await anyio.to_thread.run_sync(_list, services.exporter.results, principal.team, paging)
     return Response(body, media_type="application/json", headers=_NO_STORE)
 
 
 async def workflow(request: Request) -> Response:
-    """Answer GET of one."""
+    """Answer GET of one workflow."""
     services: Services = request.app.state.services
-    principal, _ = await asker(request, ())
+    principal, _ = await read_parameters(request, ())
     body = await anyio.to_thread.run_sync(
         _describe, services.exporter.results, request.path_params["workflow_id"], principal.team
     )
@@ -51,11 +51,11 @@ def _list(results: ResultStore, team: str, paging: Paging) -> bytes:
 
 def _describe(results: ResultStore, workflow_id: str, team: str) -> bytes:
     found = results.owned_workflow(workflow_id, team)
-    runs, count = results.newest_runs(workflow_id, MOST_RUNS)
+    runs, count = results.newest_runs(workflow_id, MAX_RUNS)
     try:
         latest = results.resolve(workflow_id, None, team)
     except (NotFound, DocumentDamaged):
-        # The list of runs has logged it; the runs that can be read are worth an answer.
+        # Listing the runs has logged the damage. Answer with the runs that can be read.
         latest = None
     return WorkflowAnswer(
         **WorkflowEntry.of(found).model_dump(),

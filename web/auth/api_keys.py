@@ -1,4 +1,4 @@
-"""API keys: kept as hashes, whichever way they are configured."""
+"""API keys, stored as hashes wherever they are configured."""
 
 import hashlib
 import hmac
@@ -12,25 +12,25 @@ from web.auth.principal import Principal
 
 _HASHED = re.compile(r"sha256:([0-9a-f]{64})")
 _PLAIN = re.compile(r"[!-~]{1,512}")
-_LONGEST_KEY_BYTES = 512
+_MAX_KEY_BYTES = 512
 _PUBLISH = ":publish"
 DUMMY = bytes(32)
-"""No key is known that hashes to it: what unknown ones are compared with."""
+"""Compared with the hash of an unknown key; no key hashes to it."""
 
 
 class KnownKeys(Protocol):
-    """Where keys are looked up."""
+    """A source of API keys."""
 
     @property
     def waits(self) -> bool:
-        """Whether a look may wait for a file."""
+        """Whether `find` may wait for a file."""
 
     def find(self, presented: bytes) -> Principal | None:
-        """Whose key it is, or None. Takes the same time for every key that is not known."""
+        """Return the owner of a key, or None. Takes the same time for every unknown key."""
 
 
 class ApiKeys:
-    """Keys of the settings: teams by the SHA-256 of their keys, which begins with what logs call the key.
+    """Keys from the settings: teams by the SHA-256 of their keys, whose first 8 digits identify a key in logs.
 
     ``publishers`` are the hashes of keys that may also publish and delete.
     """
@@ -45,8 +45,8 @@ class ApiKeys:
         return len(self._teams)
 
     def find(self, presented: bytes) -> Principal | None:
-        """Whose key it is, or None. What is compared is a hash, so time tells nothing of a key."""
-        if not 0 < len(presented) <= _LONGEST_KEY_BYTES or not presented.isascii():
+        """Return the owner of a key, or None. Compares hashes, so that the time reveals nothing about a key."""
+        if not 0 < len(presented) <= _MAX_KEY_BYTES or not presented.isascii():
             return None
         digest = hashlib.sha256(presented).digest()
         stored, team = self._teams.get(digest, (DUMMY, ""))
@@ -58,7 +58,7 @@ class ApiKeys:
 def parse_api_keys(text: str) -> ApiKeys:
     """Read ``key=team,sha256:HEX=team:publish``; only keys with ``:publish`` may publish and delete.
 
-    Raises ValueError, which names the entry by position and never holds a key.
+    Raises ValueError, which names the entry by its position and never contains a key.
     """
     teams: dict[bytes, str] = {}
     publishers: set[bytes] = set()
@@ -68,26 +68,26 @@ def parse_api_keys(text: str) -> ApiKeys:
         key, equals, owner = entry.rpartition("=")
         team = owner.removesuffix(_PUBLISH)
         if not equals or not key or not is_id(team):
-            raise ValueError(
-                f"entry {position} is not key=team or sha256:HEX=team, with :publish after the team or not"
-            )
+            raise ValueError(f"entry {position} is not key=team or sha256:HEX=team, optionally followed by :publish")
         hashed = _HASHED.fullmatch(key)
         if key.startswith("sha256:") and hashed is None:
-            raise ValueError(f"entry {position} has a hash that is not 64 lower-case hexadecimal digits")
-        # What no header can carry would be a key that never opens anything.
+            raise ValueError(f"the hash of entry {position} is not 64 lower-case hexadecimal digits")
+        # Such a key could not be sent in a header.
         if not _PLAIN.fullmatch(key):
-            raise ValueError(f"entry {position} has a key with spaces, beyond ASCII or over {_LONGEST_KEY_BYTES} bytes")
+            raise ValueError(
+                f"the key of entry {position} exceeds {_MAX_KEY_BYTES} bytes, or is not printable ASCII without spaces"
+            )
         digest = bytes.fromhex(hashed.group(1)) if hashed else hashlib.sha256(key.encode()).digest()
         if teams.setdefault(digest, team) != team:
-            raise ValueError(f"entry {position} has a key that another team has as well")
+            raise ValueError(f"entry {position} repeats a key of another team")
         if team != owner:
             publishers.add(digest)
     if not teams:
-        raise ValueError("there is no key")
+        raise ValueError("it contains no key")
     return ApiKeys(teams, publishers)
 
 
 def new_key() -> tuple[str, str]:
-    """A new key of 256 random bits, which has an id in it, and its SHA-256 in hexadecimal digits."""
+    """Return a new key (``tr_``, an id, and 256 random bits) and its SHA-256 in hexadecimal digits."""
     key = f"tr_{secrets.token_hex(4)}_{secrets.token_urlsafe(32)}"
     return key, hashlib.sha256(key.encode()).hexdigest()

@@ -1,10 +1,10 @@
-"""Why a caller is turned away: everything that ends in a 401, and the 403."""
+"""Errors of authentication (401) and authorisation (403)."""
 
 from typing import ClassVar
 
 
-class Denied(Exception):
-    """Base of all refusals; ``message`` is written for the caller and never tells which part was wrong."""
+class Unauthenticated(Exception):
+    """Base of everything answered with a 401. ``message`` never reveals to the caller which part was wrong."""
 
     code: ClassVar[str] = "unauthorized"
 
@@ -14,7 +14,7 @@ class Denied(Exception):
 
 
 class Forbidden(Exception):
-    """The credentials are right, and do not allow this."""
+    """The credentials are valid but do not allow the request."""
 
     code: ClassVar[str] = "forbidden"
 

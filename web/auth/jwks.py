@@ -1,4 +1,4 @@
-"""Public keys fetched from the issuer's JWKS address, cached, and refetched when they rotate."""
+"""The issuer's public keys, fetched from its JWKS URL, cached, and fetched again when they rotate."""
 
 import logging
 import socket
@@ -19,31 +19,30 @@ from engine.common.json_depth import loads_within
 
 REFRESH_SECONDS = 300
 STALE_SECONDS = 3600
-FLOOR_SECONDS = 30
-SMALLEST_RSA_BITS = 2048
+MIN_FETCH_INTERVAL_SECONDS = 30
+MIN_RSA_BITS = 2048
 MAX_DEPTH = 16
-"""Nesting of a key set, whose own members have three levels."""
+"""Maximum nesting of a key set; valid ones have three levels."""
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _HEADERS = {"accept": "application/json", "connection": "close", "user-agent": "tailrace"}
 _LOG = logging.getLogger("tailrace")
 
-_KINDS: dict[tuple[object, object], tuple[str, ...]] = {
+_ALGORITHMS: dict[tuple[object, object], tuple[str, ...]] = {
     ("RSA", None): ("RS256",),
     ("EC", "P-256"): ("ES256",),
     ("OKP", "Ed25519"): ("EdDSA", "Ed25519"),
 }
-"""Key type and curve of the keys that are of use, and the algorithms that such a key may name."""
+"""The supported key types and curves, and the values of ``alg`` that such a key may have."""
 
 _PUBLIC = ("kty", "kid", "use", "alg", "n", "e", "crv", "x", "y")
 
 
 class JwksClient:
-    """Keys of one address, fetched when first needed; safe to use from many threads, one of which fetches.
+    """The keys at one URL, fetched on first use. Thread-safe; one thread at a time fetches.
 
-    Keys older than five minutes are fetched anew, an unknown key id asks again at most every 30 seconds, and while
-    the issuer is away its last keys hold for an hour. ``clock`` counts seconds. ``timeout_seconds`` is the limit of an
-    answer as a whole, and before it of each address that is connected to. Raises ValueError for an address that is
-    neither https nor loopback.
+    Keys are refreshed after 5 minutes, or earlier for an unknown key id, but at most every 30 seconds. While the issuer
+    is unreachable, its last keys stay valid for an hour. ``timeout_seconds`` limits each connection attempt, and then
+    the response as a whole. Raises ValueError for a URL that is neither https nor loopback.
     """
 
     def __init__(
@@ -57,70 +56,70 @@ class JwksClient:
         parts = urlsplit(url)
         loopback = parts.scheme == "http" and parts.hostname in _LOOPBACK
         if not parts.hostname or not (parts.scheme == "https" or loopback):
-            raise ValueError("the JWKS address begins with https:// (or is http:// on loopback)")
+            raise ValueError("the JWKS URL must begin with https:// (or with http:// on loopback)")
         self._connection = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-        # Without a port the library would look for one within an IPv6 address.
+        # The library would look for a missing port inside an IPv6 address.
         self._host, self._port = parts.hostname, parts.port or self._connection.default_port
         self._target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self._clock = clock
         self._timeout_seconds = timeout_seconds
         self._max_bytes = max_bytes
         self._lock = Lock()
-        self._held: tuple[KeySet, float] | None = None
-        self._tried = float("-inf")
+        self._cached: tuple[KeySet, float] | None = None
+        self._tried_at = float("-inf")
 
     def keys_for(self, kid: str | None) -> KeySet | None:
-        """The issuer's keys, or None if none could be had within the last hour."""
-        if self._wants_fetch(kid):
-            # Whoever can do with the keys at hand does not wait for the thread that fetches.
-            patience = 0 if self._knows(kid) else self._timeout_seconds
-            if self._lock.acquire(timeout=patience):
+        """Return the issuer's keys, or None if they could not be fetched within the last hour."""
+        if self._needs_fetch(kid):
+            # A thread that can work with the cached keys does not wait for the one that fetches.
+            wait_seconds = 0 if self._has(kid) else self._timeout_seconds
+            if self._lock.acquire(timeout=wait_seconds):
                 try:
-                    # Whoever waited here finds the work done.
-                    if self._wants_fetch(kid):
+                    # Another thread may have fetched while this one waited.
+                    if self._needs_fetch(kid):
                         self._fetch()
                 finally:
                     self._lock.release()
-        return self._usable()
+        return self._valid_keys()
 
-    def _usable(self) -> KeySet | None:
-        held = self._held
-        return None if held is None or self._clock() - held[1] > STALE_SECONDS else held[0]
+    def _valid_keys(self) -> KeySet | None:
+        cached = self._cached
+        return None if cached is None or self._clock() - cached[1] > STALE_SECONDS else cached[0]
 
-    def _knows(self, kid: str | None) -> bool:
-        keys = self._usable()
+    def _has(self, kid: str | None) -> bool:
+        keys = self._valid_keys()
         return keys is not None and (kid is None or any(key.kid == kid for key in keys.keys))
 
-    def _wants_fetch(self, kid: str | None) -> bool:
-        now, held = self._clock(), self._held
-        if now - self._tried < FLOOR_SECONDS:
+    def _needs_fetch(self, kid: str | None) -> bool:
+        now, cached = self._clock(), self._cached
+        if now - self._tried_at < MIN_FETCH_INTERVAL_SECONDS:
             return False
-        return held is None or now - held[1] >= REFRESH_SECONDS or not self._knows(kid)
+        return cached is None or now - cached[1] >= REFRESH_SECONDS or not self._has(kid)
 
     def _fetch(self) -> None:
         started = self._clock()
         try:
-            self._held = self._parse(self._download()), started
+            self._cached = self._parse(self._download()), started
         except (OSError, HTTPException, ValueError) as error:
-            _LOG.warning("the JWKS address gave no keys: %s", type(error).__name__)
+            _LOG.warning("cannot fetch keys from the JWKS URL: %s", type(error).__name__)
         finally:
-            # Only now, so that whoever comes in the meantime waits for these keys.
-            self._tried = started
+            # Set after the fetch, so that threads which arrive during it wait for its keys.
+            self._tried_at = started
 
     def _download(self) -> bytes:
-        # A bare connection knows no proxies of the environment and no redirects: the address is the configured one.
+        # http.client ignores proxy variables and redirects: only the configured host is contacted.
         with closing(self._connection(self._host, self._port, timeout=self._timeout_seconds)) as connection:
             connection.connect()
-            # The socket's own limit is for each piece, be it of a header: an answer could trickle in for ever.
-            late = Timer(self._timeout_seconds, _hang_up, (connection.sock,))
-            late.daemon = True
+            # The socket's own timeout is per read, so a slow response could go on forever.
+            timer = Timer(self._timeout_seconds, _hang_up, (connection.sock,))
+            timer.daemon = True
             deadline = time.monotonic() + self._timeout_seconds
-            late.start()
+            timer.start()
             try:
                 content = self._read(connection)
             finally:
-                late.cancel()
-        # What was read until then may look whole.
+                timer.cancel()
+        # A response that was cut off by the timer may look complete.
         if time.monotonic() >= deadline:
             raise TimeoutError
         return content
@@ -129,7 +128,7 @@ class JwksClient:
         connection.request("GET", self._target, headers=_HEADERS)
         with connection.getresponse() as answer:
             if answer.status != HTTPStatus.OK:
-                raise ValueError("the answer is no success")
+                raise ValueError("the response status is not 200")
             content = answer.read(self._max_bytes + 1)
         if len(content) > self._max_bytes:
             raise ValueError("the key set is too large")
@@ -147,21 +146,21 @@ class JwksClient:
 
 
 def _hang_up(connected: socket.socket) -> None:
-    """Make every read of another thread come to its end."""
+    """End the reads of another thread."""
     with suppress(OSError):
-        # Of the plain socket: a TLS socket would first forget its cipher, and hand ciphertext to the reader.
+        # Bypasses SSLSocket.shutdown, which drops the cipher first and would hand ciphertext to the reader.
         socket.socket.shutdown(connected, socket.SHUT_RDWR)
 
 
 def _read_key(entry: object) -> Key | None:
-    """A public key to verify with; None for what is of another kind or use, weak, private or malformed."""
+    """Return a key for verification; None if it is private, weak, malformed, or of another type or use."""
     if not isinstance(entry, dict) or entry.get("use", "sig") != "sig" or "d" in entry:
         return None
-    # A shared secret (kty oct) has no place among public keys, and so is not among the kinds.
+    # Shared secrets (kty oct) are not public keys, so they are not in the table.
     kty, curve = entry.get("kty"), entry.get("crv")
     if not isinstance(kty, str) or not isinstance(curve, str | None):
         return None
-    algorithms = _KINDS.get((kty, curve))
+    algorithms = _ALGORITHMS.get((kty, curve))
     operations = entry.get("key_ops", ["verify"])
     if algorithms is None or not isinstance(operations, list) or "verify" not in operations:
         return None
@@ -172,7 +171,7 @@ def _read_key(entry: object) -> Key | None:
     ):
         return None
     try:
-        if kty == "RSA" and _bits(public["n"]) < SMALLEST_RSA_BITS:
+        if kty == "RSA" and _bits(public["n"]) < MIN_RSA_BITS:
             return None
         return JWKRegistry.import_key(public)
     except (JoseError, ValueError, KeyError, UnsupportedAlgorithm):

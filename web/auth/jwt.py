@@ -1,4 +1,4 @@
-"""Bearer tokens: JWTs of one fixed family of algorithms per source of keys, with a team in them."""
+"""Bearer tokens: JWTs with a ``team`` claim, signed with a fixed family of algorithms for each source of keys."""
 
 import time
 from base64 import urlsafe_b64decode
@@ -12,40 +12,40 @@ from joserfc.jws import JWSRegistry
 
 from engine.common.ids import is_id
 from engine.common.json_depth import loads_within
-from web.auth.errors import Denied
+from web.auth.errors import Unauthenticated
 from web.auth.principal import Principal
 
 SECRET_ALGORITHMS = ("HS256",)
 JWKS_ALGORITHMS = ("RS256", "ES256", "EdDSA", "Ed25519")
-SHORTEST_SECRET_BYTES = 32
-LONGEST_TOKEN_BYTES = 8 * 1024
+MIN_SECRET_BYTES = 32
+MAX_TOKEN_BYTES = 8 * 1024
 LEEWAY_SECONDS = 60
 MAX_CLAIM_DEPTH = 16
-"""Nesting of a token's header and claims; what issuers write has three or four levels."""
+"""Maximum nesting of a token's header and claims; issuers write three or four levels."""
 PUBLISH_SCOPE = "publish"
 _LAST_SECOND = 253_402_300_799
-"""The end of the year 9999: a later time is a mistake (milliseconds, say), and would never be over."""
+"""The end of the year 9999. A later time is a mistake, such as milliseconds, and would never expire."""
 
 _REFUSED_HEADERS = frozenset({"crit", "b64", "jwk", "jku", "x5u", "x5c"})
-"""What would change how a token is read, or bring a key along."""
+"""Headers that would change how the token is verified, or supply a key."""
 
 
-class BadToken(Denied):
-    """The token is not one that we accept; one text for all that can be wrong with it."""
+class BadToken(Unauthenticated):
+    """The token is not accepted; one message for all reasons."""
 
     def __init__(self) -> None:
         super().__init__("The bearer token is not accepted.")
 
 
 class KeySource(Protocol):
-    """Where public keys come from."""
+    """A source of public keys."""
 
     def keys_for(self, kid: str | None) -> KeySet | None:
-        """Keys to verify with, among them the one of that id if there is such a key; None if none can be had."""
+        """Return keys to verify with, including the one with that id if it exists; None if none are available."""
 
 
 class _FixedAlgorithms(JWSRegistry):
-    """The library's registry without its warning at each use of the name EdDSA, which issuers still write."""
+    """The library's registry without its warning about the name EdDSA, which issuers still use."""
 
     def get_alg(self, name: str) -> Any:
         if name not in (self.allowed or ()):
@@ -53,12 +53,12 @@ class _FixedAlgorithms(JWSRegistry):
         return self.algorithms[name]
 
 
-class Tokens:
-    """Verifies tokens by a shared secret, by public keys, or by either.
+class JwtVerifier:
+    """Verifies tokens with a shared secret, with public keys, or with either.
 
-    ``clock`` gives seconds since the epoch. Every token needs ``team``, ``sub``, ``exp`` and ``iat``; audience and
-    issuer are required once they are configured. One whose ``scope`` has the word ``publish`` may publish and delete.
-    Raises ValueError for a secret that is too short or is no secret.
+    ``clock`` returns seconds since the epoch. Every token needs ``team``, ``sub``, ``exp`` and ``iat``; ``aud`` and
+    ``iss`` are required if they are configured. A ``scope`` with the word ``publish`` allows publishing and deleting.
+    Raises ValueError for a secret that is too short or invalid.
     """
 
     def __init__(
@@ -70,8 +70,8 @@ class Tokens:
         issuer: str | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        if secret is not None and len(secret.encode()) < SHORTEST_SECRET_BYTES:
-            raise ValueError(f"the secret is shorter than {SHORTEST_SECRET_BYTES} bytes")
+        if secret is not None and len(secret.encode()) < MIN_SECRET_BYTES:
+            raise ValueError(f"the secret is shorter than {MIN_SECRET_BYTES} bytes")
         self._secret = None if secret is None else OctKey.import_key(secret)
         self._jwks = jwks
         self._clock = clock
@@ -84,16 +84,16 @@ class Tokens:
 
     @property
     def waits(self) -> bool:
-        """Whether keys may have to be fetched."""
+        """Whether `principal_of` may wait for keys to be fetched."""
         return self._jwks is not None
 
     def principal_of(self, token: str) -> Principal:
-        """Whom a token speaks for. Raises BadToken."""
-        if len(token) > LONGEST_TOKEN_BYTES or not token.isascii():
+        """Return the caller that a token stands for. Raises BadToken."""
+        if len(token) > MAX_TOKEN_BYTES or not token.isascii():
             raise BadToken
         try:
             return self._verified(token)
-        except Exception as error:  # whatever a stranger's bytes do to a parser, the answer is no
+        except Exception as error:  # hostile input may raise anything in a parser
             raise BadToken from error
 
     def _verified(self, token: str) -> Principal:
@@ -110,7 +110,7 @@ class Tokens:
         return Principal(team, "token", claims["sub"], may_publish=_may_publish(claims))
 
     def _verifier(self, header: dict[str, Any]) -> tuple[OctKey | KeySet, tuple[str, ...]]:
-        """The key and the one family of algorithms that the header's ``alg`` belongs to; never both families."""
+        """Return the key, and the one family of algorithms that the header's ``alg`` belongs to."""
         algorithm, kid = header.get("alg"), header.get("kid")
         if algorithm in SECRET_ALGORITHMS and self._secret is not None:
             return self._secret, SECRET_ALGORITHMS
@@ -123,24 +123,24 @@ class Tokens:
     def _check_times(self, claims: dict[str, Any]) -> None:
         now = self._clock()
         for name in ("exp", "nbf", "iat"):
-            # A true would be a 1, and every comparison with NaN is false: only an integer is a time.
+            # Only integers: true would count as 1, and every comparison with NaN is false.
             if name in claims and (type(claims[name]) is not int or not 0 <= claims[name] <= _LAST_SECOND):
                 raise BadToken
-        # Only a beginning may be early: what is over is over.
+        # The leeway is for iat and nbf only: an expired token is expired.
         if claims["exp"] <= now or max(claims["iat"], claims.get("nbf", 0)) > now + LEEWAY_SECONDS:
             raise BadToken
 
 
 def _may_publish(claims: dict[str, Any]) -> bool:
-    """Whether ``scope`` (RFC 8693, section 4.2: words with blanks between them) has the word ``publish``."""
+    """Whether ``scope`` (RFC 8693, section 4.2: words separated by spaces) contains the word ``publish``."""
     scope = claims.get("scope")
     return isinstance(scope, str) and PUBLISH_SCOPE in scope.split(" ")
 
 
 def _read_unverified(token: str) -> dict[str, Any]:
-    """The header of a compact JWS: it only chooses which fixed family of algorithms is tried.
+    """Return the header of a compact JWS, which only selects the family of algorithms to try.
 
-    The payload is checked for its nesting, since the library reads it with Python's own limit.
+    The nesting of the payload is checked here, since the library parses it with Python's own limit.
     """
     parts = token.split(".")
     if len(parts) != 3:

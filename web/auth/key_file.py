@@ -1,6 +1,6 @@
-"""A file of API keys: hashes with ids, teams and times, one JSON object a line, read anew whenever it changes.
+"""A file of API keys: one JSON object a line with hash, id, team and times; read again whenever it changes.
 
-The last line of an id counts, so that keys are made and revoked by adding lines, by several people at once.
+The last line of an id counts, so keys are made and revoked by appending lines, which several people can do at once.
 """
 
 import hashlib
@@ -24,11 +24,11 @@ from web.auth.principal import Principal
 from web.telemetry.logs import LOG
 
 _KEY = re.compile(rb"tr_([0-9a-f]{8})_[A-Za-z0-9_-]{43}")
-_LOOK_SECONDS = 1.0
+_POLL_INTERVAL_SECONDS = 1.0
 
 
 class StoredKey(BaseModel):
-    """One line: all but the key itself."""
+    """One line of the file; it has the hash of the key, not the key."""
 
     model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, frozen=True, extra="forbid")
 
@@ -36,24 +36,24 @@ class StoredKey(BaseModel):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     team: str = Field(pattern=f"^{ID.pattern}$")
     publish: bool | None = None
-    """Whether it may also publish and delete; left out of keys that may only read."""
+    """Whether the key may also publish and delete; omitted from keys that may only read."""
     created_at: AwareDatetime
     expires_at: AwareDatetime | None = None
     revoked_at: AwareDatetime | None = None
 
     def state(self, now: datetime) -> str:
-        """``good``, ``expired`` or ``revoked``, which stays."""
+        """``good``, ``expired`` or ``revoked``; a revoked key stays revoked."""
         if self.revoked_at is not None and self.revoked_at <= now:
             return "revoked"
         return "expired" if self.expires_at is not None and self.expires_at <= now else "good"
 
 
 class KeyFile:
-    """Keys of a file, looked up by their id. Safe to use from many threads.
+    """The keys of a file, looked up by their id. Thread-safe.
 
-    A change counts after a second at most, without a restart. A file that becomes unreadable is told in the log and
-    changes nothing: neither does a slip of an editor lock everyone out, nor does it let anyone in.
-    ``clock`` gives the time. Raises OSError or ValueError if the file cannot be read at first.
+    A change takes effect within a second, without a restart. When the file becomes unreadable, the error is logged and
+    the last keys stay valid, so that a mistake while editing locks nobody out. The constructor raises OSError or
+    ValueError if the file cannot be read.
     """
 
     waits = True
@@ -62,12 +62,12 @@ class KeyFile:
         self._path = path
         self._clock = clock
         self._lock = Lock()
-        self._looked = time.monotonic()
+        self._checked_at = time.monotonic()
         self._version = _version(path)
         self._keys = read_key_file(path)
 
     def find(self, presented: bytes) -> Principal | None:
-        """Whose key it is, or None; a hash is compared whether or not the id is known."""
+        """Return the owner of a key, or None. A hash is compared even if the id is unknown, to take the same time."""
         shape = _KEY.fullmatch(presented)
         if shape is None:
             return None
@@ -82,25 +82,25 @@ class KeyFile:
     def _current(self) -> Mapping[str, StoredKey]:
         with self._lock:
             now = time.monotonic()
-            if now - self._looked >= _LOOK_SECONDS:
-                self._looked = now
-                self._look()
+            if now - self._checked_at >= _POLL_INTERVAL_SECONDS:
+                self._checked_at = now
+                self._reload()
             return self._keys
 
-    def _look(self) -> None:
+    def _reload(self) -> None:
         try:
             version = _version(self._path)
             if version != self._version:
-                # Also of one that cannot be read, which is told once.
+                # Set before reading, so that an unreadable version is logged once.
                 self._version = version
                 self._keys = read_key_file(self._path)
         except (OSError, ValueError) as error:
-            LOG.error("api_keys_unreadable", extra={"facts": {"reason": str(error)}})
+            LOG.error("api_keys_unreadable", extra={"fields": {"reason": str(error)}})
 
 
 def read_key_file(path: Path) -> dict[str, StoredKey]:
-    """The keys of a file by id, in its order. Raises OSError, or ValueError that names the line and holds no hash."""
-    found: dict[str, StoredKey] = {}
+    """Return the keys by id, in file order. Raises OSError, or ValueError that names the line but quotes no hash."""
+    keys: dict[str, StoredKey] = {}
     for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
         if not line.strip():
             continue
@@ -110,20 +110,20 @@ def read_key_file(path: Path) -> dict[str, StoredKey]:
             first = error.errors(include_input=False, include_url=False)[0]
             where = ".".join(map(str, first["loc"])) or "the line"
             raise ValueError(f"line {number} of {path.name}: {where}: {first['msg']}") from None
-        found[key.id] = key
-    return found
+        keys[key.id] = key
+    return keys
 
 
 def append_key(path: Path, key: StoredKey) -> None:
-    """Add a line, in one write; a file that is made for it is readable for its owner alone. Raises OSError."""
+    """Append a key in one write; a new file is readable by its owner only. Raises OSError."""
     make_folders(path.parent)
     line = key.model_dump_json(by_alias=True, exclude_none=True) + "\n"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, FILE_MODE)
     try:
-        # An editor may have left the last line open.
+        # An editor may have left the last line without a newline.
         end = os.fstat(descriptor).st_size
-        is_open = end and os.pread(descriptor, 1, end - 1) != b"\n"
-        write_all(descriptor, ("\n" * bool(is_open) + line).encode())
+        is_unterminated = end and os.pread(descriptor, 1, end - 1) != b"\n"
+        write_all(descriptor, ("\n" * bool(is_unterminated) + line).encode())
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -1,4 +1,4 @@
-"""How long a 404 takes: whole steps, so that its time does not tell whether something of another team was looked at."""
+"""Rounds the time of a 404 up to whole steps, so that it does not reveal whether another team's object exists."""
 
 import asyncio
 import time
@@ -6,23 +6,26 @@ import time
 from starlette.types import Scope
 
 STEP_SECONDS = 0.02
-"""Well above what a look at a store takes, and what two looks differ by."""
+"""Well above the time of a look-up in a store, and above the difference between two look-ups."""
 
-_KEY = "tailrace.asked"
+_KEY = "tailrace.not_found_delay"
 
 
-def asked(scope: Scope) -> None:
-    """The request is there as a whole and its caller is known: what comes is our pace, not the client's."""
+def mark_start(scope: Scope) -> None:
+    """Start the first step. Call it when the request has been read and its caller is known.
+
+    From then on the time depends on the service alone, not on how fast the client sends.
+    """
     scope[_KEY] = time.monotonic()
 
 
-def rest(seconds: float) -> float:
-    """How much is left of the step that has begun."""
+def remaining(seconds: float) -> float:
+    """The seconds left of the current step, ``seconds`` after the start."""
     return STEP_SECONDS - seconds % STEP_SECONDS
 
 
-async def settle(scope: Scope) -> None:
-    """Wait for the end of the step. Without a caller who was recognised there is nothing to hide."""
-    began = scope.get(_KEY)
-    if began is not None:
-        await asyncio.sleep(rest(time.monotonic() - began))
+async def delay_not_found(scope: Scope) -> None:
+    """Wait for the end of the step. Returns at once for unauthenticated requests, which are answered 401."""
+    started = scope.get(_KEY)
+    if started is not None:
+        await asyncio.sleep(remaining(time.monotonic() - started))

@@ -1,4 +1,4 @@
-"""Who is asking, once that is known."""
+"""The authenticated caller."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,9 +6,9 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A team, how its credentials came, and which they were: the id of a key, or the ``sub`` of a token.
+    """A team, and the credentials that stand for it: ``caller`` is the id of a key or the ``sub`` of a token.
 
-    ``may_publish``: whether they also allow publishing and deleting; all allow reading.
+    All credentials allow reading; with ``may_publish`` they also allow publishing and deleting.
     """
 
     team: str

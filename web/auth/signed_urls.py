@@ -1,9 +1,9 @@
-"""Where a URL is signed, and where a signed one is read back.
+"""Signs download URLs and verifies them.
 
 ``{base}/v4/workflows/{workflowId}/data/exports/{exportId}?format=csv&expires=1764000000&kid=k1&sig=...``
 
-A signature binds method, audience (the public base URL), workflow, export, format, expiry and key id. Everything is
-matched raw, as it came over the wire: nothing in a URL of ours needs percent-encoding, so none is accepted.
+A signature covers the method, the public base URL, workflow, export, format, expiry and key id. Paths and queries are
+matched as they were sent: signed URLs never need percent-encoding, so none is accepted.
 """
 
 import base64
@@ -17,11 +17,11 @@ from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 from urllib.parse import urlsplit
 
-from web.auth.errors import Denied
+from web.auth.errors import Unauthenticated
 
 SCHEME = "tailrace-export-url-v1"
 CLOCK_SKEW = timedelta(seconds=60)
-SHORTEST_SECRET_BYTES = 32
+MIN_SECRET_BYTES = 32
 
 _PATH = (
     rb"/v4/workflows/([A-Za-z0-9][A-Za-z0-9_.-]{0,127})/data/exports/"
@@ -37,25 +37,25 @@ PARAMETERS = frozenset(name.decode() for name in _VALUES)
 _KID = re.compile(r"[a-z0-9][a-z0-9-]{0,15}")
 
 
-class BadSignature(Denied):
-    """The URL is not one that we signed; one text for all that can be wrong with it."""
+class BadSignature(Unauthenticated):
+    """The URL was not signed by this service; one message for all reasons."""
 
     def __init__(self) -> None:
-        super().__init__("This download link is not valid. Ask for the export again to get a new one.")
+        super().__init__("This download link is not valid. Request the export again to get a new one.")
 
 
-class ExpiredUrl(Denied):
-    """The URL is ours and its time is over; told only when the signature is right."""
+class ExpiredUrl(Unauthenticated):
+    """The URL has expired; raised only if its signature is valid."""
 
     code: ClassVar[str] = "url_expired"
 
     def __init__(self) -> None:
-        super().__init__("This download link has expired. Ask for the export again to get a new one.")
+        super().__init__("This download link has expired. Request the export again to get a new one.")
 
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A secret and the id that URLs name it by."""
+    """A secret, and its id in URLs."""
 
     kid: str
     secret: bytes
@@ -66,7 +66,7 @@ class SigningKey:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a valid URL allows: one file, until it expires."""
+    """What a valid URL gives access to: one file, until it expires."""
 
     workflow_id: str
     export_id: str
@@ -76,22 +76,22 @@ class Grant:
 
 
 def parse_signing_keys(text: str) -> tuple[SigningKey, ...]:
-    """Read ``kid=secret,kid=secret``: the first signs, all verify. Raises ValueError, which never holds a secret."""
+    """Read ``kid=secret,kid=secret``; the first signs, all verify. Raises ValueError, which never contains a secret."""
     keys: list[SigningKey] = []
-    # Entries are named by position alone: a comma within a secret makes a key id of a piece of it.
+    # Errors name an entry by its position alone: after a comma within a secret, the "key id" is part of the secret.
     for position, entry in enumerate((part.strip() for part in text.split(",")), start=1):
         if not entry:
             continue
         kid, equals, secret = entry.partition("=")
         if not equals or not _KID.fullmatch(kid):
-            raise ValueError(f"entry {position} is not kid=secret with a kid of 1 to 16 of a-z 0-9 -")
-        if len(secret.encode()) < SHORTEST_SECRET_BYTES:
-            raise ValueError(f"the secret of entry {position} is shorter than {SHORTEST_SECRET_BYTES} bytes")
+            raise ValueError(f"entry {position} is not kid=secret, with a kid of 1 to 16 characters of a-z, 0-9 and -")
+        if len(secret.encode()) < MIN_SECRET_BYTES:
+            raise ValueError(f"the secret of entry {position} is shorter than {MIN_SECRET_BYTES} bytes")
         if kid in {key.kid for key in keys}:
-            raise ValueError(f"the key id of entry {position} stands before it already")
+            raise ValueError(f"entry {position} repeats a key id")
         keys.append(SigningKey(kid, secret.encode()))
     if not keys:
-        raise ValueError("there is no key")
+        raise ValueError("it contains no key")
     return tuple(keys)
 
 
@@ -100,10 +100,10 @@ def _utc_now() -> datetime:
 
 
 class UrlSigner:
-    """Signs download URLs with the first key and verifies those of all.
+    """Signs download URLs with the first key, and verifies those signed with any key.
 
-    A URL is accepted with the path of ``base_url`` before it or without, since a proxy may strip it. Raises ValueError
-    without a key.
+    A URL is accepted with and without the path of ``base_url``, since a proxy may strip it. Raises ValueError without a
+    key.
     """
 
     def __init__(
@@ -111,26 +111,26 @@ class UrlSigner:
         keys: Sequence[SigningKey],
         *,
         base_url: str,
-        longest_ttl: timedelta,
+        max_ttl: timedelta,
         formats: Collection[str],
         clock: Callable[[], datetime] = _utc_now,
     ) -> None:
         if not keys:
-            raise ValueError("there is no key")
+            raise ValueError("it contains no key")
         self._signing = keys[0]
         self._keys = {key.kid: key for key in keys}
-        # Nobody can sign with it, not even we after a restart.
-        self._dummy = SigningKey("dummy", secrets.token_bytes(SHORTEST_SECRET_BYTES))
+        # Used for unknown key ids; random, so that nothing is ever signed with it.
+        self._dummy = SigningKey("dummy", secrets.token_bytes(MIN_SECRET_BYTES))
         self.base = base_url.rstrip("/")
         self._path = re.compile(b"(?:%b)?%b" % (re.escape(urlsplit(self.base).path.encode()), _PATH))
-        self._longest = longest_ttl + CLOCK_SKEW
+        self._max_remaining = max_ttl + CLOCK_SKEW
         self._formats = frozenset(formats)
         self._clock = clock
 
     def sign(self, workflow_id: str, export_id: str, format_name: str, expires: datetime) -> str:
-        """The URL of an export's file, good until ``expires``, whose fraction of a second is cut off.
+        """Return a URL of an export's file, valid until ``expires`` (rounded down to seconds).
 
-        Raises ValueError for what could never be verified, and for a time without a zone.
+        Raises ValueError for arguments whose URL could not be verified, and for a naive datetime.
         """
         if expires.tzinfo is None:
             raise ValueError("the expiry has no time zone")
@@ -141,27 +141,27 @@ class UrlSigner:
         try:
             self._read(path.encode(), query.encode())
         except BadSignature as error:
-            raise ValueError("an id, the format or the expiry is outside the grammar of URLs") from error
+            raise ValueError("an id, the format or the expiry cannot be part of a signed URL") from error
         return f"{self.base}{path}?{query}"
 
     def verify(self, raw_path: bytes, raw_query: bytes) -> Grant:
-        """What a URL allows. Raises BadSignature, or ExpiredUrl if only the time is over."""
-        workflow_id, export_id, format_name, expires, kid, given = self._read(raw_path, raw_query)
+        """Return what a URL gives access to. Raises BadSignature, or ExpiredUrl if the signature is valid."""
+        workflow_id, export_id, format_name, expires, kid, signature = self._read(raw_path, raw_query)
         # An unknown key id costs the same time as a known one.
         key = self._keys.get(kid, self._dummy)
-        wanted = self._signature(key, workflow_id, export_id, format_name, expires, kid)
-        # The encoded texts are compared: decoding first would let the last character vary.
-        if not hmac.compare_digest(wanted.encode(), given.encode()):
+        expected = self._signature(key, workflow_id, export_id, format_name, expires, kid)
+        # Compares the base64 text: several last characters decode to the same bytes.
+        if not hmac.compare_digest(expected.encode(), signature.encode()):
             raise BadSignature
         end, now = datetime.fromtimestamp(int(expires), UTC), self._clock()
         if now >= end:
             raise ExpiredUrl
-        if end - now > self._longest:
+        if end - now > self._max_remaining:
             raise BadSignature
         return Grant(workflow_id, export_id, format_name, end, kid)
 
     def _read(self, raw_path: bytes, raw_query: bytes) -> tuple[str, str, str, str, str, str]:
-        """Workflow, export, format, expiry, key id and signature of a well-shaped URL. Raises BadSignature."""
+        """Return workflow, export, format, expiry, key id and signature of a URL. Raises BadSignature."""
         found = self._path.fullmatch(raw_path)
         values = _match_query(raw_query)
         if found is None or values["format"] not in self._formats:
@@ -170,7 +170,7 @@ class UrlSigner:
         return workflow_id, export_id, values["format"], values["expires"], values["kid"], values["sig"]
 
     def _signature(self, key: SigningKey, *fields: str) -> str:
-        # Lengths before the values, so that no boundary between two fields can shift.
+        # Each value is prefixed with its length, so that the boundary between two fields is unambiguous.
         signed = "\n".join(f"{len(field)}:{field}" for field in (SCHEME, "GET", self.base, *fields))
         derived = hmac.digest(key.secret, f"{SCHEME} {key.kid}".encode(), hashlib.sha256)
         digest = hmac.digest(derived, signed.encode(), hashlib.sha256)

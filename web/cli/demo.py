@@ -15,6 +15,7 @@ from web.app import create_app_with
 from web.auth.api_keys import new_key
 from web.cli.init import initialise_new
 from web.cli.serve import run_server
+from web.cli.terminal.progress_bar import counted
 from web.container import make_services
 from web.settings import (
     AdmissionSettings,
@@ -33,10 +34,10 @@ _SECRETS = Path(".tailrace/demo.json")
 
 @click.command()
 def demo() -> None:
-    """Publish a sample run if there is none, and serve it with keys made for this checkout."""
+    """Publish a sample run if it is missing, and serve it with keys that are made for this checkout."""
     restrict_umask()
     storage, duckdb, server, admission = StorageSettings(), DuckDBSettings(), ServerSettings(), AdmissionSettings()
-    kept = _kept_secrets(_SECRETS)
+    secret = _load_secrets(_SECRETS)
     initialise_new(storage)
     results = open_results(storage)
     if results.run(WORKFLOW, RUN) is None:
@@ -45,35 +46,35 @@ def demo() -> None:
         published = Publisher(results, duckdb).publish(
             Publication(WORKFLOW, RUN, (data,), team=TEAM, name="Sample products", schema=schema, row_id="sku")
         )
-        click.echo(f"Published {WORKFLOW}/{RUN}: {published.rows:,} rows.")
+        click.echo(f"Published {WORKFLOW}/{RUN}: {counted(published.rows, 'row')}.")
     services = make_services(
         storage,
         duckdb,
         server,
-        AuthSettings(api_keys=f"{kept['apiKey']}={TEAM}"),
-        SigningSettings(signing_keys=f"demo={kept['signingSecret']}"),
+        AuthSettings(api_keys=f"{secret['apiKey']}={TEAM}"),
+        SigningSettings(signing_keys=f"demo={secret['signingSecret']}"),
         admission,
         QuerySettings(),
         RunnerSettings(),
     )
-    click.echo(_instructions(server.public_url, kept["apiKey"]))
+    click.echo(_instructions(server.public_url, secret["apiKey"]))
     run_server(create_app_with(services), server, admission, ConnectionSettings())
 
 
-def _kept_secrets(path: Path) -> dict[str, str]:
-    """The demo's secrets: made once, so that a URL outlives a restart, and readable by their owner only."""
+def _load_secrets(path: Path) -> dict[str, str]:
+    """Return the demo's secrets, which are made once, so that its URLs survive a restart."""
     if not path.exists():
         make_folders(path.parent)
         path.touch(FILE_MODE)
         path.write_text(json.dumps({"apiKey": new_key()[0], "signingSecret": secrets.token_urlsafe(32)}))
-    kept: dict[str, str] = json.loads(path.read_text())
-    return kept
+    stored: dict[str, str] = json.loads(path.read_text())
+    return stored
 
 
 def _instructions(base: str, key: str) -> str:
     export = f"{base}/v4/workflows/{WORKFLOW}/data/export"
     filters = '[{"field":"price.amount","operator":"GREATER_THAN","value":400000}]'
-    # The answer is one line of JSON: sed takes the URL out of it, curl opens it without any header.
+    # The response is one line of JSON: sed extracts the URL, which curl opens without any header.
     download = (
         f"curl -s -H 'x-api-key: {key}' '{export}' | sed 's/.*\"url\":\"\\([^\"]*\\)\".*/\\1/' "
         "| xargs curl -s -o products.csv -w 'products.csv: %{size_download} bytes\\n'"

@@ -16,50 +16,52 @@ from engine.query.inspect.explain import Decision, decisions
 from engine.settings import DuckDBSettings, StorageSettings
 from engine.sql.statements import compile_copy
 from web.api.parameters import make_request, read_query
+from web.cli.terminal.progress_bar import counted
 
-_SHOWN_VALUES = 20
+_MAX_VALUES = 20
 
 
 @click.command()
 @click.argument("workflow")
 @click.argument("request", default="")
-@click.option("--team", help="Team that asks; the owner if not given.")
+@click.option("--team", help="Team that requests the export.  [default: the owner of WORKFLOW]")
 @click.option(
-    "--range", "ordinal", type=click.IntRange(min=0), default=0, show_default=True, help="Range to show SQL of."
+    "--range", "ordinal", type=click.IntRange(min=0), default=0, show_default=True, help="Range whose SQL is shown."
 )
 def explain(workflow: str, request: str, team: str | None, ordinal: int) -> None:
-    """Say how an export of WORKFLOW would run: its SQL, and what of the run it reads. Nothing is exported.
+    """Show how an export of WORKFLOW would run: its SQL, and the row groups that it reads. Nothing is exported.
 
-    REQUEST is what stands behind the question mark of the export's URL, percent-encoded or not.
+    REQUEST is the query of the export's URL (the part after the question mark), percent-encoded or not.
 
     \b
     Example: tailrace explain jobs 'format=csv&filters=[{"field":"salary","operator":"GREATER_THAN","value":100000}]'
 
-    Exit codes: 0 done, 1 the request is refused, 2 the command line was wrong.
+    Exit codes: 0 success, 1 the request is invalid, 2 usage error.
     """
     wanted = make_request(workflow, read_query(_encoded(request)))
     exporter = open_exporter(StorageSettings(), DuckDBSettings())
     if team is None:
         found = exporter.results.workflow(workflow)
         if found is None:
-            raise NotFound(f"There is no workflow {workflow}: `tailrace runs` lists what is published.")
+            raise NotFound(f"There is no workflow {workflow}: `tailrace runs` lists the published ones.")
         team = found.team
     plan = exporter.prune_by_bloom(exporter.plan(wanted, team), CancelToken())
     if ordinal >= len(plan.ranges):
-        raise click.BadParameter(f"there are {len(plan.ranges)}, from 0.", param_hint="--range")
+        ranges = counted(len(plan.ranges), "range")
+        raise click.BadParameter(f"the plan has {ranges}, numbered from 0.", param_hint="--range")
     sections = (_head(plan), _ranges(plan), _sql(plan, plan.ranges[ordinal]), _files(list(decisions(plan))))
     click.echo("\n\n".join("\n".join(lines) for lines in sections))
 
 
 def _encoded(request: str) -> bytes:
-    """What was typed as it would stand on a URL; a ``%`` is taken for an escape, as there."""
+    """Return the request as it would be in a URL; ``%`` is an escape, as in URLs."""
     return quote(request.removeprefix("?"), safe=string.printable).encode("ascii")
 
 
 def _head(plan: ExportPlan) -> Iterator[str]:
     run = plan.run
-    yield f"export  {plan.export_id} ({plan.request.format.name}, {len(plan.fields)} columns)"
-    yield f"run     {run.workflow_id}/{run.run_id}: {run.rows:,} rows in {len(run.parts):,} files"
+    yield f"export  {plan.export_id} ({plan.request.format.name}, {counted(len(plan.fields), 'column')})"
+    yield f"run     {run.workflow_id}/{run.run_id}: {counted(run.rows, 'row')} in {counted(len(run.parts), 'file')}"
 
 
 def _ranges(plan: ExportPlan) -> Iterator[str]:
@@ -79,32 +81,32 @@ def _rows(range_: Range) -> str:
 
 def _sql(plan: ExportPlan, range_: Range) -> Iterator[str]:
     if plan.copies_row_groups:
-        yield "SQL: none. The file is the run's own row groups, copied as they are."
+        yield "SQL: none; the row groups of the run are copied unchanged."
         return
     statement = compile_copy(plan, range_, [part.key for part in range_.parts], f"stage://{range_.ordinal}")
     yield f"SQL of range {range_.ordinal}:"
     yield f"  {statement.sql}"
     yield "with"
     for name, value in statement.parameters.items():
-        yield f"  ${name} = {_shown(value)}"
+        yield f"  ${name} = {_formatted(value)}"
 
 
-def _shown(value: object) -> str:
-    if isinstance(value, list) and len(value) > _SHOWN_VALUES:
-        first = ", ".join(repr(item) for item in value[:_SHOWN_VALUES])
-        return f"[{first}, ... {len(value):,} in all]"
+def _formatted(value: object) -> str:
+    if isinstance(value, list) and len(value) > _MAX_VALUES:
+        first = ", ".join(repr(item) for item in value[:_MAX_VALUES])
+        return f"[{first}, ... {len(value):,} in total]"
     return repr(value)
 
 
-def _files(made: Sequence[Decision]) -> Iterator[str]:
-    kept = [decision for decision in made if decision.skipped is None]
-    rows, size = sum(one.group.rows for one in kept), sum(one.group.bytes for one in kept)
-    yield f"Row groups: {len(kept):,} of {len(made):,} kept, {rows:,} rows, {size:,} bytes"
-    for key, groups in groupby(made, key=lambda decision: decision.part.key):
+def _files(all_decisions: Sequence[Decision]) -> Iterator[str]:
+    read = [decision for decision in all_decisions if decision.skipped is None]
+    rows, size = sum(one.group.rows for one in read), sum(one.group.bytes for one in read)
+    yield f"Row groups: {len(read):,} of {len(all_decisions):,} read, {counted(rows, 'row')}, {counted(size, 'byte')}"
+    for key, groups in groupby(all_decisions, key=lambda decision: decision.part.key):
         yield f"  {_name(key)}"
         for one in groups:
-            verdict = "kept" if one.skipped is None else f"skipped by {one.skipped}"
-            yield f"    {one.ordinal}: {one.group.rows:,} rows, {one.group.bytes:,} bytes, {verdict}"
+            verdict = "read" if one.skipped is None else f"skipped by {one.skipped}"
+            yield f"    {one.ordinal}: {counted(one.group.rows, 'row')}, {counted(one.group.bytes, 'byte')}, {verdict}"
 
 
 def _name(key: str) -> str:

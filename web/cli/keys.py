@@ -11,13 +11,13 @@ from engine.common.ids import checked_id
 from web.api.models import rfc3339
 from web.auth.api_keys import new_key
 from web.auth.key_file import StoredKey, append_key, read_key_file
-from web.cli.tabbed import print_cells
+from web.cli.terminal.tabbed import print_cells
 from web.settings import AuthSettings
 
 
 @click.group()
 def keys() -> None:
-    """Make, list and revoke keys.
+    """Make, list and revoke API keys.
 
     Example: tailrace keys new --team acme
     """
@@ -28,34 +28,34 @@ def _file(required: bool) -> Callable[[Callable[..., None]], Callable[..., None]
         "--file",
         "given",
         type=click.Path(path_type=Path, dir_okay=False),
-        help=f"File of keys; TAILRACE_API_KEYS_FILE if not given{'' if required else ', or none at all'}.",
+        help=f"Key file.  [default: TAILRACE_API_KEYS_FILE{'' if required else ', or none'}]",
     )
 
 
 @keys.command()
-@click.option("--team", default="default", show_default=True, help="Team that the key speaks for.")
+@click.option("--team", default="default", show_default=True, help="Team that the key belongs to.")
 @click.option("--days", type=click.IntRange(1, 36_500), help="Days until the key expires.  [default: never]")
 @click.option("--publish", is_flag=True, help="The key may also publish and delete over HTTP.")
 @_file(required=False)
 def new(team: str, days: int | None, publish: bool, given: Path | None) -> None:
-    """Make an API key, which is printed once and stored as a hash alone.
+    """Make an API key. It is printed once, and only its hash is stored.
 
-    With a file of keys it is added there, and services that read the file know it within a second. Without one, the
-    settings TAILRACE_API_KEYS and TAILRACE_SIGNING_KEYS are printed, and nothing is stored.
+    With a key file, the key is appended to it; services that read the file accept it within a second. Without one,
+    lines for the settings are printed, with a new signing key, and nothing is stored.
 
     \b
     Examples: tailrace keys new --team acme > tailrace.env
               tailrace keys new --team acme --days 90 --file keys.jsonl
               tailrace keys new --team acme --publish
 
-    Exit codes: 0 done, 1 refused or failed, 2 the command line was wrong, 130 interrupted.
+    Exit codes: 0 success, 1 failure, 2 usage error, 130 interrupted.
     """
     team = checked_id("team", team)
     key, digest = new_key()
     path = given or AuthSettings().api_keys_file
     if path is None:
         if days is not None:
-            raise click.UsageError("Keys of settings do not expire: give --file, or set TAILRACE_API_KEYS_FILE.")
+            raise click.UsageError("Keys in settings cannot expire: use --file, or set TAILRACE_API_KEYS_FILE.")
         click.echo(f"# API key of {team}, for the caller: {key}")
         click.echo(f"TAILRACE_API_KEYS=sha256:{digest}={team}{':publish' if publish else ''}")
         click.echo(f"TAILRACE_SIGNING_KEYS={_new_signing_key()}")
@@ -91,12 +91,12 @@ def signing() -> None:
 @keys.command("list")
 @_file(required=True)
 def list_keys(given: Path | None) -> None:
-    """List the keys of a file: id, team, state, times, and what each may do. Tab-separated, the header first.
+    """List the keys of a file with team, state, times and permissions: tab-separated, with a header.
 
     \b
     Example: tailrace keys list | grep -v revoked
 
-    Exit codes: 0 done, 1 refused or failed, 2 the command line was wrong, 130 interrupted.
+    Exit codes: 0 success, 1 failure, 2 usage error, 130 interrupted.
     """
     now = datetime.now(UTC)
     print_cells("id", "team", "state", "createdAt", "expiresAt", "revokedAt", "may")
@@ -110,19 +110,20 @@ def list_keys(given: Path | None) -> None:
 @click.argument("key_id", metavar="ID")
 @_file(required=True)
 def revoke(key_id: str, given: Path | None) -> None:
-    """Revoke a key by its ID, which is the part of the key between the underscores.
+    """Revoke a key by its ID, the part of the key between the underscores.
 
-    Services that read the file refuse the key within a second. URLs that were given out stay good until they expire.
+    Services that read the file reject the key within a second. URLs that were already signed stay valid until they
+    expire.
 
     \b
     Example: tailrace keys revoke 1f0c22ab
 
-    Exit codes: 0 done, 1 refused or failed, 2 the command line was wrong, 130 interrupted.
+    Exit codes: 0 success, 1 failure, 2 usage error, 130 interrupted.
     """
     path = _path(given)
     found = _read(path)
     if key_id not in found:
-        raise click.ClickException(f"there is no key {key_id!r} in {path}: `tailrace keys list` shows those there are.")
+        raise click.ClickException(f"there is no key {key_id!r} in {path}: `tailrace keys list` lists its keys.")
     if found[key_id].revoked_at is None:
         append_key(path, found[key_id].model_copy(update={"revoked_at": datetime.now(UTC).replace(microsecond=0)}))
     click.echo(f"{key_id} is revoked.")
@@ -135,7 +136,7 @@ def _new_signing_key() -> str:
 def _path(given: Path | None) -> Path:
     path = given or AuthSettings().api_keys_file
     if path is None:
-        raise click.UsageError("There is no file of keys: give --file, or set TAILRACE_API_KEYS_FILE.")
+        raise click.UsageError("No key file is configured: use --file, or set TAILRACE_API_KEYS_FILE.")
     return path
 
 

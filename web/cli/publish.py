@@ -19,17 +19,17 @@ from engine.publishing.options import ReadOptions
 from engine.publishing.publisher import Publication, Trial
 from engine.publishing.schema_file import schema_document
 from engine.settings import DuckDBSettings
-from web.cli.local_publisher import described, publishing
-from web.cli.progress_bar import ProgressBar, counted
+from web.cli.local.publisher import described, publishing
+from web.cli.terminal.progress_bar import ProgressBar, counted
 
 
-class Moment(click.ParamType[datetime]):
-    """An ISO 8601 date or time; without an offset it is UTC."""
+class IsoTime(click.ParamType[datetime]):
+    """An ISO 8601 date or time; UTC unless it has an offset."""
 
     name = "ISO"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """The moment in UTC, or a usage error."""
+        """Return the time in UTC, or fail with a usage error."""
         try:
             moment = datetime.fromisoformat(str(value))
         except ValueError:
@@ -37,13 +37,13 @@ class Moment(click.ParamType[datetime]):
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
-class Renaming(click.ParamType[tuple[str, str]]):
+class Rename(click.ParamType[tuple[str, str]]):
     """The old and the new name of a column."""
 
     name = "OLD=NEW"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        """Both names; the last ``=`` parts them, so that an old name may have one."""
+        """Split at the last ``=``, so that the old name may contain one."""
         old, sign, new = str(value).rpartition("=")
         if not sign:
             self.fail(f"{value!r} is not OLD=NEW", param, ctx)
@@ -53,26 +53,26 @@ class Renaming(click.ParamType[tuple[str, str]]):
 _STDIN = Path("-")
 
 _READING = (
-    click.option("--delimiter", metavar="CHAR", help="Between CSV cells: a comma, or a tab in .tsv files."),
-    click.option("--encoding", metavar="NAME", help="Of text files, such as cp1252, latin-1 or utf-16; else UTF-8."),
-    click.option("--skip-lines", metavar="N", type=click.IntRange(0), default=0, help="Lines before the CSV header."),
-    click.option("--escape", metavar="CHAR", default='"', help="Before a quote in a quoted CSV cell; else a quote."),
-    click.option("--pad-short-rows", is_flag=True, help="Fill CSV rows with too few cells with nulls."),
-    click.option("--rename", type=Renaming(), multiple=True, help="New name of a column; may be repeated."),
-    click.option("--rename-duplicates", is_flag=True, help="Call the second CSV column of a name NAME_2, and so on."),
-    click.option("--json-path", metavar="PATH", help="List of rows in a JSON document, such as data.items."),
-    click.option("--format", type=click.Choice(FORMATS), help="Of the files; else by their names or content."),
-    click.option("--null", metavar="TEXT", help="Unquoted CSV cells of this text are null, as empty ones are."),
+    click.option("--delimiter", metavar="CHAR", help="CSV: delimiter of cells.  [default: comma, or tab for .tsv]"),
+    click.option("--encoding", metavar="NAME", help="Text encoding, such as cp1252 or utf-16.  [default: UTF-8]"),
+    click.option("--skip-lines", metavar="N", type=click.IntRange(0), default=0, help="CSV: lines before the header."),
+    click.option("--escape", metavar="CHAR", default='"', help="CSV: escape character of a quote.  [default: a quote]"),
+    click.option("--pad-short-rows", is_flag=True, help="CSV: add nulls to rows that have too few cells."),
+    click.option("--rename", type=Rename(), multiple=True, help="Rename a column; may be repeated."),
+    click.option("--rename-duplicates", is_flag=True, help="CSV: rename a second column NAME to NAME_2, and so on."),
+    click.option("--json-path", metavar="PATH", help="JSON: path of the list of rows, such as data.items."),
+    click.option("--format", type=click.Choice(FORMATS), help="Format of the files.  [default: by name or content]"),
+    click.option("--null", metavar="TEXT", help="CSV: read unquoted cells with this text as null, like empty ones."),
     click.option(
         "--types", type=click.Choice(["auto", "text"]), default="auto", show_default=True,
-        help="Whether CSV columns get a type if no cell changes by it, or stay text.",
+        help="CSV: auto gives columns a type if that changes no cell; text keeps all columns as text.",
     ),
 )  # fmt: skip
-"""How files are read: options that become a `ReadOptions`."""
+"""Options that become a `ReadOptions`."""
 
 
 def _reading(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with the options of `_READING`, in their order."""
+    """Add the options of `_READING` to a command, in order."""
     for option in reversed(_READING):
         command = option(command)
     return command
@@ -80,22 +80,24 @@ def _reading(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--workflow", required=True, help="Id of the workflow; made if it is new.")
-@click.option("--run", required=True, help="Id of the run; runs never change, so it must be new.")
+@click.option("--workflow", required=True, help="Id of the workflow; created if it is new.")
+@click.option("--run", required=True, help="Id of the run; must be new, since runs never change.")
 @click.option("--team", default="default", show_default=True, help="Team that owns the workflow.")
-@click.option("--name", help="Name of a new workflow; its id if not given.")
+@click.option("--name", help="Name of a new workflow.  [default: its id]")
 @click.option("--schema", type=click.Path(path_type=Path), help="JSON file that declares the fields.")
-@click.option("--row-id", metavar="FIELD", help="Field whose unique values become row ids; made if not given.")
-@click.option("--executed-at", type=Moment(), help="When the run was executed.")
+@click.option("--row-id", metavar="FIELD", help="Field whose unique values become row ids.  [default: generated]")
+@click.option("--executed-at", type=IsoTime(), help="When the run was executed.")
 @_reading
-@click.option("--glob", is_flag=True, help="Take FILES for patterns: *, ?, [abc] and ** for any folders.")
-@click.option("--dry-run", is_flag=True, help="Read and check everything, show the fields, publish nothing.")
-@click.option("--write-schema", metavar="FILE", type=click.Path(path_type=Path), help="Write the fields for --schema.")
+@click.option("--glob", is_flag=True, help="Read FILES as patterns with *, ?, [abc], and ** for any number of folders.")
+@click.option("--dry-run", is_flag=True, help="Read and check everything and show the fields, but publish nothing.")
+@click.option(
+    "--write-schema", metavar="FILE", type=click.Path(path_type=Path), help="Write the fields as a --schema file."
+)
 @click.option(
     "--state", type=click.Choice([*State]), default=State.FINISHED, show_default=True,
     help="Only finished runs can be exported.",
 )  # fmt: skip
-@click.option("-q", "--quiet", is_flag=True, help="No progress: only the answer, and errors.")
+@click.option("-q", "--quiet", is_flag=True, help="Print the result and errors only: no progress.")
 def publish(
     files: tuple[Path, ...],
     workflow: str,
@@ -114,17 +116,17 @@ def publish(
 ) -> None:
     """Publish FILES (CSV, JSON, NDJSON, GeoJSON or Parquet) as one run of a workflow.
 
-    The rows keep their order over all files. The run appears whole or not at all, and never changes; a new workflow
-    begins with it. Stores that are new are initialised first, as `tailrace init` does. FILES may be compressed (gzip,
-    zstd); a folder stands for its files by name, and - for standard input. Standard error has a progress bar if it is
-    a terminal, and lines if it is not. Ctrl-C cancels.
+    Rows keep their order, file after file. The run appears complete or not at all, and never changes. The workflow is
+    created if it is new; new stores are initialised, as by `tailrace init`. FILES may be compressed (gzip, zstd). A
+    folder means its files in order of name, and - means standard input. Progress goes to standard error: a bar on a
+    terminal, else lines. Ctrl-C cancels.
 
     \b
     Examples: tailrace publish --workflow jobs --run 2026-11-23 --row-id id jobs.json
               tailrace publish --workflow prices --run r7 --team acme --schema fields.json part-*.csv
 
-    A CSV column becomes a number, a boolean, a date or a time only if every cell comes back byte for byte in a CSV
-    export; else it stays text. --schema declares the fields instead, --write-schema writes a file to begin with:
+    A CSV column becomes a number, boolean, date or time only if a CSV export reproduces each of its cells byte for
+    byte; otherwise it stays text. --schema declares the fields instead; --write-schema writes a file to start from:
 
     \b
         {"fields": [{"name": "sku", "dataType": "STRING"},
@@ -134,7 +136,7 @@ def publish(
     Types are STRING LINK IMAGE NUMBER BOOLEAN DATE DATETIME MONEY OBJECT ARRAY. An OBJECT may have "fields", an ARRAY
     "items". A NUMBER is a DOUBLE unless "type" is BIGINT or DECIMAL(precision,scale).
 
-    Exit codes: 0 done, 1 refused or failed, 2 the command line was wrong, 130 interrupted.
+    Exit codes: 0 success, 1 failure, 2 usage error, 130 interrupted.
     """
     bar = ProgressBar(sys.stderr, quiet=quiet, lines=True)
     settings = DuckDBSettings()
@@ -172,13 +174,13 @@ def _show_trial(trial: Trial) -> None:
 
 @contextmanager
 def _input_files(files: tuple[Path, ...], settings: DuckDBSettings, *, glob: bool) -> Iterator[tuple[Path, ...]]:
-    """The files that are meant; standard input is copied into the spill directory while they are in use."""
+    """Yield the input files; standard input is copied to a temporary file in the spill directory."""
     if glob:
         yield tuple(matching([str(pattern) for pattern in files]))
     elif _STDIN not in files:
         yield files
     elif files.count(_STDIN) > 1:
-        raise InvalidInput("Standard input can be read once: name - once.")
+        raise InvalidInput("Standard input can be read only once: use - once.")
     else:
         with spill_folder(settings.spill_directory) as folder:
             copy = folder / "stdin"

@@ -6,21 +6,19 @@ from engine.bootstrap import open_results
 from engine.common.ids import checked_id
 from engine.settings import StorageSettings
 from web.api.models import rfc3339
-from web.cli.tabbed import print_cells
+from web.cli.terminal.tabbed import print_cells
 
 
 @click.command()
 @click.argument("workflow", required=False)
 def runs(workflow: str | None) -> None:
-    """List the runs of WORKFLOW, or all workflows with their latest run.
-
-    Tab-separated, the header first.
+    """List the runs of WORKFLOW, or all workflows with their latest run: tab-separated, with a header.
 
     \b
     Examples: tailrace runs
               tailrace runs jobs | cut -f1,3
 
-    Exit codes: 0 done, 1 refused or failed, 2 the command line was wrong, 130 interrupted.
+    Exit codes: 0 success, 1 failure, 2 usage error, 130 interrupted.
     """
     results = open_results(StorageSettings())
     if workflow is None:

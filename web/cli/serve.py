@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from socket import socket
@@ -13,38 +14,45 @@ from starlette.applications import Starlette
 from engine.common.private_files import restrict_umask
 from web.app import create_app
 from web.container import Services
+from web.environment import deprecated_variables, unknown_variables
 from web.http.acceptor import Acceptor, listen
 from web.http.connections import Connections, connection_limit
-from web.http.protocol import LONGEST_HEAD_BYTES, HttpProtocol
+from web.http.limits import MAX_HEAD_BYTES
+from web.http.protocol import HttpProtocol
 from web.settings import AdmissionSettings, ConnectionSettings, ServerSettings
 from web.telemetry import tracing
-from web.telemetry.logs import LOG, set_up, tell
+from web.telemetry.logs import LOG, log_event, set_up
 
-_ANSWER_SECONDS = 5
-"""For the answers to what was cancelled at the end of the grace, and for downloads that are nearly over."""
-_CUT_SECONDS = 1
-"""Before uvicorn would cancel what is left, with a stack for each."""
+_RESPONSE_SECONDS = 5
+"""Time after the grace period for responses to cancelled requests, and for downloads that are nearly done."""
+_MARGIN_SECONDS = 1
+"""Connections are closed this long before uvicorn would cancel their tasks and log a traceback for each."""
 
 
 @click.command()
 def serve() -> None:
-    """Serve exports over HTTP, as the TAILRACE_ settings of the environment say.
+    """Serve exports over HTTP, configured by the TAILRACE_ environment variables.
 
-    Ctrl-C or SIGTERM stops it: running exports have TAILRACE_GRACE_SECONDS to come to an end. `tailrace doctor` says
-    what is wrong with the settings.
+    Ctrl-C or SIGTERM stops it: running exports have TAILRACE_SHUTDOWN_GRACE_SECONDS to finish. `tailrace doctor` checks
+    the settings.
 
     \b
     Example: TAILRACE_API_KEYS=KEY=acme TAILRACE_SIGNING_KEYS=k1=SECRET tailrace serve
 
-    Exit codes: 0 stopped by Ctrl-C, 1 a setting is missing or the port is taken, 2 the command line was wrong.
+    Exit codes: 0 stopped by Ctrl-C, 1 a setting is missing or the port is taken, 2 usage error.
     """
+    set_up()
+    for deprecated in deprecated_variables(os.environ):
+        LOG.warning("deprecated setting", extra={"fields": {"name": deprecated.name, "use": deprecated.current}})
+    for unknown in unknown_variables(os.environ):
+        LOG.warning("unknown setting", extra={"fields": {"name": unknown.name, "nearest": unknown.nearest}})
     run_server(create_app(), ServerSettings(), AdmissionSettings(), ConnectionSettings())
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, but connections are bounded in number and in patience, and all that runs ends within the grace.
+    """uvicorn with a limit on connections, a timeout for stalled ones, and an orderly shutdown.
 
-    uvicorn itself cuts off what goes on for too long, with an answer that is not ours and a stack in the log.
+    uvicorn's own shutdown cuts off long requests with a plain-text response and a traceback in the log.
     """
 
     def __init__(
@@ -60,28 +68,28 @@ class _Server(uvicorn.Server):
         self._connections = connections
         self._grace_seconds = grace_seconds
         self._acceptor = Acceptor(listeners, connections, self._protocol)
-        self._rounds: asyncio.Task[None] | None = None
+        self._checks: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket] | None = None) -> None:
         """Start the application, then accept connections."""
         await super().startup(sockets)
-        self._rounds = asyncio.create_task(self._connections.run())
+        self._checks = asyncio.create_task(self._connections.run())
         self._acceptor.start()
 
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
-        """Let exports and queries come to an end within the grace, then cancel them; each is answered."""
+        """Wait for exports and queries within the grace period, then cancel them; every request is answered."""
         await self._acceptor.close()
         closing = asyncio.ensure_future(self._services.close())
         self._connections.begin_shutdown(self._grace_seconds)
-        cut = asyncio.get_running_loop().call_later(
-            self._grace_seconds + _ANSWER_SECONDS - _CUT_SECONDS, self._connections.end_all
+        deadline = asyncio.get_running_loop().call_later(
+            self._grace_seconds + _RESPONSE_SECONDS - _MARGIN_SECONDS, self._connections.end_all
         )
         await super().shutdown(sockets)
-        cut.cancel()
-        if self._rounds is not None:
-            self._rounds.cancel()
+        deadline.cancel()
+        if self._checks is not None:
+            self._checks.cancel()
             with suppress(asyncio.CancelledError):
-                await self._rounds
+                await self._checks
         await closing
         await asyncio.to_thread(tracing.flush)
 
@@ -92,7 +100,7 @@ class _Server(uvicorn.Server):
 def run_server(
     app: Starlette, server: ServerSettings, admission: AdmissionSettings, connection: ConnectionSettings
 ) -> None:
-    """Serve until a signal ends it; what runs then has its grace to come to an end."""
+    """Serve until a signal arrives; running requests then have the grace period to finish."""
     restrict_umask()
     set_up()
     try:
@@ -101,38 +109,38 @@ def run_server(
         raise click.ClickException(str(error)) from error
     limit = connection_limit(connection.max_connections)
     if limit < connection.max_connections:
-        tell("connections limited by open files", {"connections": limit, "wanted": connection.max_connections})
+        log_event("connections limited by open files", {"connections": limit, "wanted": connection.max_connections})
     config = uvicorn.Config(
         app,
-        # The access log would print signed URLs.
+        # uvicorn's access log would contain signed URLs.
         access_log=False,
         server_header=False,
-        h11_max_incomplete_event_size=LONGEST_HEAD_BYTES,
-        # Ours has its stacks.
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+        # The service logs JSON itself.
         log_config=None,
         log_level="warning",
         http=HttpProtocol,
         ws="none",
-        timeout_graceful_shutdown=admission.grace_seconds + _ANSWER_SECONDS,
+        timeout_graceful_shutdown=admission.shutdown_grace_seconds + _RESPONSE_SECONDS,
     )
     try:
         listeners = listen(server.host, server.port)
     except OSError as error:
-        LOG.error("cannot listen", extra={"facts": {"reason": error.strerror}})
+        LOG.error("cannot listen", extra={"fields": {"reason": error.strerror}})
         raise _not_started(server) from error
     connections = Connections(limit=limit, stall_seconds=connection.stall_seconds)
-    serving = _Server(config, app.state.services, listeners, connections, admission.grace_seconds)
-    # A full collection holds Python's lock while it looks at everything: 80 ms, for what is here to stay.
+    serving = _Server(config, app.state.services, listeners, connections, admission.shutdown_grace_seconds)
+    # Excludes the objects of the start from full collections, which would hold the GIL for 80 ms each.
     gc.collect()
     gc.freeze()
     try:
-        # Without sockets of uvicorn: it accepts as many connections as come.
+        # No sockets for uvicorn, which would accept any number of connections.
         serving.run(sockets=[])
     except KeyboardInterrupt:
-        # By then all is over.
+        # The shutdown is complete.
         return
     except SystemExit as error:
-        # It has told the reason, and has statuses of its own.
+        # uvicorn has logged the reason, and uses its own exit codes.
         if error.code:
             raise _not_started(server) from error
     if not serving.started:

@@ -20,48 +20,53 @@ from engine.query.inspect.snapshot import take_snapshot
 from engine.query.inspect.views import AZURE_NOTE, path_in, write_views
 from engine.request.formats import FORMATS
 from engine.settings import DuckDBSettings, StorageSettings
-from web.cli.repl import MOST_ROWS, Prompt, draw, interruptible
+from web.cli.terminal.repl import MAX_ROWS, Prompt, draw, interruptible
 
 
 @click.command()
 @click.argument("query", required=False)
 @click.option(
     "--format", "format_name", type=click.Choice(["table", *FORMATS]), default="table", show_default=True,
-    help="How the answer is written; all but the table are exact, and spelled as in an export.",
+    help="Format of the result; all but table are exact, and written as in an export.",
 )  # fmt: skip
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
-    help="File for the answer; standard output if not given.",
+    help="File for the result.  [default: standard output]",
 )  # fmt: skip
 @click.option(
-    "--views", type=click.Path(dir_okay=False, path_type=Path), help="Write a database of views that any DuckDB opens."
+    "--views",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a database of views that any DuckDB can open.",
 )
-@click.option("--cli", is_flag=True, help="Prompt with the duckdb program, if there is one; for directories.")
+@click.option(
+    "--cli",
+    is_flag=True,
+    help="Use the duckdb program as the prompt, if installed; for directories only.",
+)
 def sql(query: str | None, format_name: str, output: Path | None, views: Path | None, cli: bool) -> None:
-    """Ask QUERY of what is published, or open a prompt. FROM help lists what there is to ask.
+    """Run QUERY on the published results, or open a prompt. `FROM help` lists the tables.
 
-    This is the operator's tool: it has the storage's own credentials and sees the runs of every team. It reads
-    finished runs and their manifests, writes nothing to the stores, and opens no other file. It sees what was
-    published when it was started.
+    For operators: it uses the credentials of the stores and sees the runs of all teams. It reads finished runs and
+    their manifests as of its start, writes nothing to the stores, and opens no other files.
 
     \b
     Examples: tailrace sql "FROM runs"
               tailrace sql "SELECT * FROM result('jobs') WHERE salary > 100000" --format parquet -o jobs.parquet
               tailrace sql --views results.duckdb
 
-    Exit codes: 0 done, 1 a query failed, 2 the command line was wrong.
+    Exit codes: 0 success, 1 a query failed, 2 usage error.
     """
     if query is None and (output is not None or format_name != "table"):
         raise click.UsageError("--format and --output need a QUERY.")
     if views is not None and (query is not None or cli):
-        raise click.UsageError("--views goes without a QUERY and without --cli.")
+        raise click.UsageError("--views cannot be combined with QUERY or --cli.")
     storage, duckdb = StorageSettings(), DuckDBSettings()
     exporter = open_exporter(storage, duckdb)
     if views is not None:
         note = _write_views(views, exporter, storage)
-        click.echo(f"Wrote {views}: open it with any DuckDB, and FROM help. {note}".rstrip())
+        click.echo(f"Wrote {views}: open it with any DuckDB and run FROM help. {note}".rstrip())
     elif query is not None:
-        _ask(query, format_name, output, exporter, duckdb)
+        _run_query(query, format_name, output, exporter, duckdb)
     elif not (cli and _duckdb_program(exporter, storage, duckdb)):
         with open_inspection(exporter.results, exporter.exports, duckdb) as inspection:
             _warn(inspection.skipped)
@@ -69,7 +74,7 @@ def sql(query: str | None, format_name: str, output: Path | None, views: Path | 
 
 
 def _write_views(target: Path, exporter: Exporter, storage: StorageSettings) -> str:
-    """Write the views; returns what their reader has to know."""
+    """Write the views; return a note for their reader, or an empty text."""
     store = exporter.results.store
     note = AZURE_NOTE if "://" in storage.results else ""
     snapshot = take_snapshot(exporter.results, exporter.exports)
@@ -78,19 +83,19 @@ def _write_views(target: Path, exporter: Exporter, storage: StorageSettings) -> 
     return note
 
 
-def _ask(query: str, format_name: str, output: Path | None, exporter: Exporter, duckdb: DuckDBSettings) -> None:
+def _run_query(query: str, format_name: str, output: Path | None, exporter: Exporter, duckdb: DuckDBSettings) -> None:
     if format_name == "parquet" and output is None and sys.stdout.isatty():
-        raise click.UsageError("Parquet is not for a terminal: give -o FILE, or redirect the output.")
-    # Each export is a request of its own to ask for: they are asked for only where a query may name them.
+        raise click.UsageError("Parquet cannot be printed to a terminal: use -o FILE, or redirect the output.")
+    # Listing exports takes a request for each of them, so they are listed only for queries that may use them.
     exports = exporter.exports if "exports" in query.lower() else None
 
     def forward(data: Chunk) -> None:
         file.write(data)
 
-    with open_inspection(exporter.results, exports, duckdb) as inspection, _opened(output) as file:
+    with open_inspection(exporter.results, exports, duckdb) as inspection, _open_output(output) as file:
         _warn(inspection.skipped)
         if format_name == "table":
-            file.write(draw(inspection, query, rows=MOST_ROWS).encode() + b"\n")
+            file.write(draw(inspection, query, rows=MAX_ROWS).encode() + b"\n")
         else:
             interruptible(inspection, lambda: inspection.write(query, FORMATS[format_name], forward))
             if format_name == "json":
@@ -103,8 +108,8 @@ def _warn(skipped: Iterable[str]) -> None:
 
 
 @contextmanager
-def _opened(output: Path | None) -> Iterator[BinaryIO]:
-    """Standard output, or a file that appears whole or not at all."""
+def _open_output(output: Path | None) -> Iterator[BinaryIO]:
+    """Yield standard output, or a file that appears complete or not at all."""
     if output is None:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
@@ -121,7 +126,7 @@ def _opened(output: Path | None) -> Iterator[BinaryIO]:
 
 
 def _duckdb_program(exporter: Exporter, storage: StorageSettings, duckdb: DuckDBSettings) -> bool:
-    """Run the duckdb program on a views file until it is left; False if it is no way to these results."""
+    """Run the duckdb program on a file of views; False if it is not installed or the store is not a directory."""
     program = shutil.which("duckdb")
     if program is None or "://" in storage.results:
         return False
@@ -131,7 +136,7 @@ def _duckdb_program(exporter: Exporter, storage: StorageSettings, duckdb: DuckDB
         path_of = path_in(exporter.results.store, storage.results)
         parts = [path_of(key) for key in take_snapshot(exporter.results, None).parts]
         limits = (f"SET threads={duckdb.threads}", f"SET memory_limit='{duckdb.memory_limit}'", "SET TimeZone='UTC'")
-        # The program itself sets options when it starts, so its configuration is not locked; the fence holds without.
+        # The program sets options when it starts, so its configuration cannot be locked; the fence works without that.
         statements = (*limits, *fence(parts, locked=False), "FROM help")
         start.write_text("".join(f"{statement};\n" for statement in statements), "utf-8")
         subprocess.run([program, "-readonly", "-init", str(start), str(views)], check=False)  # noqa: S603

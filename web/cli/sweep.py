@@ -7,18 +7,19 @@ import click
 from engine.bootstrap import open_exporter
 from engine.exports.sweep import Sweeper
 from engine.settings import DuckDBSettings, StorageSettings
+from web.cli.terminal.progress_bar import counted
 
 
 @click.command()
-@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@click.option("--dry-run", is_flag=True, help="Only print what would be removed.")
 def sweep(dry_run: bool) -> None:
-    """Remove expired exports, tickets that are over, and what killed processes left.
+    """Remove expired exports, old status documents, and files that killed processes left behind.
 
-    Safe beside running exports, publishers and downloads: run it from a timer, once an hour or so. An export is removed
-    an hour after its last URL expired; everything else after a day in which nobody named it.
+    It is safe to run during exports, publishes and downloads: run it from a timer, about once an hour. An export is
+    removed an hour after its last URL expired; everything else after a day without use.
 
-    Exit codes: 0 done, 1 refused or failed, or a run's manifest cannot be read (the rest was swept), 2 the command line
-    was wrong, 130 interrupted.
+    Exit codes: 0 success, 1 failure, or a run's manifest cannot be read (the rest was swept), 2 usage error, 130
+    interrupted.
     """
     duckdb = DuckDBSettings()
     exporter = open_exporter(StorageSettings(), duckdb)
@@ -27,10 +28,11 @@ def sweep(dry_run: bool) -> None:
     )
     swept = sweeper.sweep()
     for kind, count in sorted(swept.removed.items()):
-        click.echo(f"{'Would remove' if dry_run else 'Removed'} {count:,} {kind}.")
-    click.echo(f"{swept.bytes:,} bytes in all; {swept.remaining:,} exports stay.")
+        click.echo(f"{'Would remove' if dry_run else 'Removed'} {counted(count, kind.removesuffix('s'))}.")
+    remain = "remains" if swept.remaining == 1 else "remain"
+    click.echo(f"{counted(swept.bytes, 'byte')} in total; {counted(swept.remaining, 'export')} {remain}.")
     if swept.damaged:
         raise click.ClickException(
-            f"The manifest of {', '.join(swept.damaged)} cannot be read: nothing there was removed. "
-            "Publish the run again under another id, or bring run.json back from a copy."
+            f"The manifest of {', '.join(swept.damaged)} cannot be read, so nothing of it was removed. "
+            "Publish the run again with another id, or restore run.json from a backup."
         )

@@ -1,7 +1,7 @@
-"""Accepts connections, as long as there is room for them.
+"""Accepts connections while there is room for them.
 
-asyncio's own accept loop has no bound. When descriptors run out, it logs a stack for each of the connections that it
-tries, hundreds at a time, and tries again at once.
+asyncio's own accept loop has no limit. When file descriptors run out, it logs a traceback for each of hundreds of
+attempts, and retries at once.
 """
 
 import asyncio
@@ -17,14 +17,14 @@ from web.http.protocol import HttpProtocol
 from web.telemetry.logs import LOG
 
 BACKLOG = 2048
-"""Connections that the kernel completes before they are accepted; they wait when there is no room."""
+"""Connections that the kernel completes before they are accepted, and that wait while there is no room."""
 _RETRY_SECONDS = 0.2
-_LOG_SECONDS = 1.0
+_LOG_INTERVAL_SECONDS = 1.0
 _NO_SUCH_ADDRESS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
 def listen(host: str, port: int) -> list[socket.socket]:
-    """Sockets that listen on every address of the host. Raises OSError if there is none, or one is taken."""
+    """Open sockets on every address of the host. Raises OSError if there is none, or if one is in use."""
     listeners: list[socket.socket] = []
     refused: OSError | None = None
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -32,7 +32,7 @@ def listen(host: str, port: int) -> list[socket.socket]:
         try:
             listeners.append(_listener(family, address))
         except OSError as error:
-            # `localhost` has an IPv6 address also where IPv6 is off.
+            # `localhost` may resolve to an IPv6 address where IPv6 is disabled.
             if error.errno not in _NO_SUCH_ADDRESS:
                 for listener in listeners:
                     listener.close()
@@ -50,7 +50,7 @@ def _listener(family: int, address: tuple[object, ...]) -> socket.socket:
 
 
 class Acceptor:
-    """Gives every accepted connection a protocol. Belongs to one event loop."""
+    """Accepts connections and gives each a protocol. Belongs to one event loop."""
 
     def __init__(
         self, listeners: Sequence[socket.socket], connections: Connections, make_protocol: Callable[[], HttpProtocol]
@@ -59,16 +59,16 @@ class Acceptor:
         self._connections = connections
         self._make_protocol = make_protocol
         self._tasks: set[asyncio.Task[None]] = set()
-        self._logged = -_LOG_SECONDS
+        self._logged = -_LOG_INTERVAL_SECONDS
         self._unlogged = 0
 
     def start(self) -> None:
-        """Accept from here on."""
+        """Start accepting."""
         for listener in self._listeners:
             self._run(self._accept(listener))
 
     async def close(self) -> None:
-        """Accept no more, and refuse who connects."""
+        """Stop accepting, and refuse new connections."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -84,21 +84,21 @@ class Acceptor:
             except ConnectionAbortedError:
                 continue
             except OSError as error:
-                # Descriptors or memory ran out: the client waits in the backlog.
+                # File descriptors or memory ran out. The client waits in the backlog.
                 self._log(error)
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
             protocol = self._make_protocol()
             self._connections.add(protocol)
             self._run(self._attach(accepted, protocol))
-            # Accepting does not give way by itself while others wait in the backlog.
+            # While connections wait in the backlog, sock_accept returns without yielding to the event loop.
             await asyncio.sleep(0)
 
     async def _attach(self, accepted: socket.socket, protocol: HttpProtocol) -> None:
         try:
             await asyncio.get_running_loop().connect_accepted_socket(lambda: protocol, accepted)
         except OSError:
-            # The client is gone already.
+            # The client has already disconnected.
             self._connections.discard(protocol)
             accepted.close()
 
@@ -109,9 +109,9 @@ class Acceptor:
 
     def _log(self, error: OSError) -> None:
         self._unlogged += 1
-        if time.monotonic() - self._logged < _LOG_SECONDS:
+        if time.monotonic() - self._logged < _LOG_INTERVAL_SECONDS:
             return
         facts = {"reason": error.strerror, "failed": self._unlogged, "connections": len(self._connections)}
-        LOG.log(logging.WARNING, "cannot accept connections", extra={"facts": facts})
+        LOG.log(logging.WARNING, "cannot accept connections", extra={"fields": facts})
         self._logged = time.monotonic()
         self._unlogged = 0

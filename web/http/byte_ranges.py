@@ -1,4 +1,4 @@
-"""Single byte ranges of RFC 9110, section 14."""
+"""Single byte ranges (RFC 9110, section 14)."""
 
 import re
 from dataclasses import dataclass
@@ -7,22 +7,21 @@ _SINGLE = re.compile(r"bytes=[ \t]*(\d{0,19})-(\d{0,19})[ \t]*", re.ASCII | re.I
 
 
 class Unsatisfiable(Exception):
-    """The range begins behind the end of the file."""
+    """The range starts at or after the end of the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class ByteRange:
-    """Bytes ``start`` to ``end``, the latter not included."""
+    """The bytes from ``start`` up to but not including ``end``."""
 
     start: int
     end: int
 
 
 def parse_range(header: str | None, size: int) -> ByteRange | None:
-    """The range that is asked for, or None for the whole file.
+    """Parse a Range header; None means the whole file. Raises Unsatisfiable.
 
-    What is not a single range of bytes is as good as not there (RFC 9110 allows a server to ignore it), several
-    ranges among that. Raises Unsatisfiable.
+    Anything but a single range of bytes is ignored, several ranges included, as RFC 9110 allows.
     """
     found = _SINGLE.fullmatch(header or "")
     if found is None or found.groups() == ("", ""):

@@ -1,4 +1,4 @@
-"""The open connections: how many there may be, and the rounds that end those which stall."""
+"""The open connections: their maximum number, and periodic checks that end those which stall."""
 
 import asyncio
 import contextlib
@@ -10,46 +10,46 @@ from typing import Protocol
 from web.telemetry import metrics
 
 RESERVED_DESCRIPTORS = 128
-"""Descriptors for everything else: runs, exports, spill files, pipes, connections to the store, the log."""
-_DESCRIPTORS_EACH = 2
-"""The socket, and the file or store connection that its response is read from."""
+"""File descriptors for everything else: runs, exports, spill files, pipes, connections to the store, the log."""
+_DESCRIPTORS_PER_CONNECTION = 2
+"""The socket, and the file or the store connection from which its response is read."""
 _MIN_CONNECTIONS = 8
-_ROUND_SECONDS = 1.0
-_COUNTS_AS_STALLED_SECONDS = 5.0
+_CHECK_INTERVAL_SECONDS = 1.0
+_STALLED_AFTER_SECONDS = 5.0
 _EVICTABLE_SECONDS = 1.0
-"""A connection that has been idle for less may have a request on its way."""
+"""A connection that has been idle for less time may be about to receive a request."""
 _SHUTDOWN_STALL_SECONDS = 5.0
 
 
 class Connection(Protocol):
-    """What `Connections` needs of one connection."""
+    """One open connection, as `Connections` uses it."""
 
     @property
     def team(self) -> str:
-        """The team of its latest request; empty if it is not known."""
+        """The team of its latest request; empty if unknown."""
 
     def check(self, elapsed: float, stall_seconds: float) -> float:
         """Account for ``elapsed`` seconds, end the connection if it is too slow, and return how long it has stalled."""
 
     def idle_seconds(self) -> float | None:
-        """How long it has been without a request; None while it has one, or a response to send."""
+        """Return how long it has had no request; None while it has one, or a response to send."""
 
     def end(self, reason: str) -> None:
         """Close the connection at once."""
 
 
 def connection_limit(wanted: int) -> int:
-    """``wanted``, or as many connections as the limit of open files allows beside the reserve."""
+    """Return ``wanted``, or as many connections as the limit of open files allows in addition to the reserve."""
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if descriptors == resource.RLIM_INFINITY:
         return wanted
-    return max(_MIN_CONNECTIONS, min(wanted, (descriptors - RESERVED_DESCRIPTORS) // _DESCRIPTORS_EACH))
+    return max(_MIN_CONNECTIONS, min(wanted, (descriptors - RESERVED_DESCRIPTORS) // _DESCRIPTORS_PER_CONNECTION))
 
 
 class Connections:
-    """Belongs to one event loop.
+    """The open connections of one event loop.
 
-    A round over all connections once a second replaces a timer for each: a stalled client costs nothing in between.
+    One check of all of them per second replaces a timer for each, so a stalled client costs nothing in between.
     """
 
     def __init__(self, *, limit: int, stall_seconds: float) -> None:
@@ -63,18 +63,18 @@ class Connections:
         return len(self._open)
 
     def add(self, connection: Connection) -> None:
-        """Count a connection from here on."""
+        """Count a connection."""
         self._open.add(connection)
         metrics.CONNECTIONS.set(len(self._open))
 
     def discard(self, connection: Connection) -> None:
-        """The connection is gone."""
+        """Stop counting a connection."""
         self._open.discard(connection)
         metrics.CONNECTIONS.set(len(self._open))
         self._room.set()
 
     async def wait_for_room(self) -> None:
-        """Return once there may be another connection. If need be, the one that was idle for longest is closed."""
+        """Return when there is room for one more; if needed, the connection that has been idle longest is closed."""
         while len(self._open) >= self._limit:
             self._room.clear()
             self._evict_idle()
@@ -87,26 +87,26 @@ class Connections:
         loop = asyncio.get_running_loop()
         last = loop.time()
         while True:
-            pause = min(_ROUND_SECONDS, self._stall_seconds / 4)
+            pause = min(_CHECK_INTERVAL_SECONDS, self._stall_seconds / 4)
             await asyncio.sleep(pause)
             now = loop.time()
-            # If the event loop was late, that is not the clients' fault.
+            # Do not charge clients for a delay of the event loop.
             self.check(min(now - last, 2 * pause))
             last = now
 
     def check(self, elapsed: float) -> None:
-        """One round, ``elapsed`` seconds after the one before."""
+        """Check all connections, ``elapsed`` seconds after the previous check."""
         stalled: defaultdict[str, list[tuple[float, Connection]]] = defaultdict(list)
-        least = min(_COUNTS_AS_STALLED_SECONDS, self._stall_seconds / 2)
+        stalled_after = min(_STALLED_AFTER_SECONDS, self._stall_seconds / 2)
         for connection in list(self._open):
             seconds = connection.check(elapsed, self._stall_seconds)
-            if seconds >= least:
+            if seconds >= stalled_after:
                 stalled[connection.team].append((seconds, connection))
-        for connection in _too_many(stalled, self._stalled_per_team):
+        for connection in _beyond_limit(stalled, self._stalled_per_team):
             connection.end("team_limit")
 
     def begin_shutdown(self, grace_seconds: float) -> None:
-        """From here on, be less patient: what has stalled would take the grace from what has not."""
+        """End stalled connections sooner, so that they do not use up the grace period."""
         self._stall_seconds = min(self._stall_seconds, _SHUTDOWN_STALL_SECONDS, max(grace_seconds / 4, 0.5))
 
     def end_all(self) -> None:
@@ -115,14 +115,14 @@ class Connections:
             connection.end("shutdown")
 
     def _evict_idle(self) -> None:
-        idle = [(seconds, one) for one in self._open if (seconds := one.idle_seconds()) is not None]
+        idle = [(seconds, each) for each in self._open if (seconds := each.idle_seconds()) is not None]
         seconds, longest = max(idle, key=lambda pair: pair[0], default=(0.0, None))
         if longest is not None and seconds >= _EVICTABLE_SECONDS:
             longest.end("evicted")
 
 
-def _too_many(stalled: dict[str, list[tuple[float, Connection]]], most: int) -> Iterator[Connection]:
-    """Of teams with more stalled connections than ``most``: those that have stalled for longest."""
+def _beyond_limit(stalled: dict[str, list[tuple[float, Connection]]], limit: int) -> Iterator[Connection]:
+    """Yield the longest stalled connections of teams that have more than ``limit`` of them."""
     for waiting in stalled.values():
         waiting.sort(key=lambda pair: pair[0], reverse=True)
-        yield from (connection for _, connection in waiting[: max(0, len(waiting) - most)])
+        yield from (connection for _, connection in waiting[: max(0, len(waiting) - limit)])

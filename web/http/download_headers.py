@@ -1,4 +1,4 @@
-"""The headers of a download, whoever serves it."""
+"""The headers of a download, whether the service or the store sends the file."""
 
 from email.utils import format_datetime
 
@@ -14,28 +14,28 @@ EXPOSED_HEADERS = (
     "Retry-After",
     "x-request-id",
 )
-"""What a page of another origin may read besides what every page may."""
+"""Response headers that pages of other origins may read, beyond those that CORS always allows."""
 
 CORS_HEADERS = {
     "access-control-allow-origin": "*",
     "access-control-expose-headers": ", ".join(EXPOSED_HEADERS),
 }
-GUARD_HEADERS = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
+SECURITY_HEADERS = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
 
 
 def own_etag(file: ExportFile) -> str:
-    """The strong ETag of what we serve: the hash of the bytes, so that it is the same in every store."""
+    """Return the strong ETag of a file that the service sends: the hash of its bytes, the same in every store."""
     return f'"{file.sha256}"'
 
 
 def store_etag(file: ExportFile) -> str:
-    """The strong ETag of the same file where the store serves it."""
+    """Return the strong ETag of a file that the store sends."""
     return f'"{file.info.etag}"'
 
 
 def content_headers(file: ExportFile) -> dict[str, str]:
-    """What the file is and what it is called; a store that serves it can be made to say this much as well."""
-    # Ids need no quoting (their grammar sees to that), so both forms of the name are the same text.
+    """Return the type, name and caching of a file; a store that sends it can be made to send these, too."""
+    # The grammar of ids allows no character that needs quoting, so both forms of the name are the same text.
     name = f"{file.info.key.partition('/')[0]}-{file.run_id}.{file.format.extension}"
     return {
         "content-type": file.format.content_type,
@@ -45,18 +45,18 @@ def content_headers(file: ExportFile) -> dict[str, str]:
 
 
 def version_headers(file: ExportFile, etag: str) -> dict[str, str]:
-    """What goes with every answer about the file, with or without its bytes."""
+    """Return the headers of every response about the file, with or without its bytes."""
     return {
         "etag": etag,
         "accept-ranges": "bytes",
         "cache-control": content_headers(file)["cache-control"],
         **CORS_HEADERS,
-        **GUARD_HEADERS,
+        **SECURITY_HEADERS,
     }
 
 
 def file_headers(file: ExportFile, etag: str) -> dict[str, str]:
-    """All headers of the whole file."""
+    """Return the headers of a response with the whole file."""
     return {
         **version_headers(file, etag),
         **content_headers(file),

@@ -1,17 +1,16 @@
-"""Middleware that refuses requests whose end two readers could see at different places (RFC 9112, section 6.1)."""
+"""Middleware that refuses requests whose end is ambiguous, as in request smuggling (RFC 9112, section 6.1)."""
 
 from starlette.datastructures import Headers
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from web.http.errors import answer_error
+from web.http.error_body import error_response
 
 _CLOSE = {"connection": "close"}
 
 
 class UnambiguousFraming:
-    """Answers 400 and closes the connection where a Transfer-Encoding comes with a Content-Length, or in HTTP/1.0."""
+    """Answers 400 and closes the connection if Transfer-Encoding comes with Content-Length, or in HTTP/1.0."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -22,7 +21,7 @@ class UnambiguousFraming:
         if reason is None:
             await self._app(scope, receive, send)
             return
-        response = await answer_error(Request(scope), HTTPException(400, reason, _CLOSE))
+        response = error_response(Request(scope), 400, reason, "invalid_request", headers=_CLOSE)
         await response(scope, receive, send)
 
 
@@ -31,7 +30,7 @@ def _ambiguity(scope: Scope) -> str | None:
     if "transfer-encoding" not in headers:
         return None
     if "content-length" in headers:
-        return "A request has a Content-Length or a Transfer-Encoding, not both"
+        return "A request has a Content-Length or a Transfer-Encoding, not both."
     if scope["http_version"] == "1.0":
-        return "HTTP/1.0 has no Transfer-Encoding: send a Content-Length"
+        return "HTTP/1.0 has no Transfer-Encoding: send a Content-Length."
     return None

@@ -1,4 +1,4 @@
-"""The header ``Prefer`` (RFC 7240): whether a caller would rather come back for the answer."""
+"""The header ``Prefer`` (RFC 7240): whether the caller wants an asynchronous export."""
 
 import re
 from dataclasses import dataclass
@@ -8,18 +8,18 @@ _WAIT = re.compile(r'wait="?(\d{1,5})"?', re.ASCII | re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Preference:
-    """``wait`` is how many seconds the caller waits before a 202; None is as long as it takes."""
+    """``wait`` is how many seconds the caller waits before it gets a 202; None means until the export is finished."""
 
     wait: int | None = None
 
     @property
     def applied(self) -> str:
-        """What to say in ``Preference-Applied``."""
+        """The value of ``Preference-Applied``."""
         return "respond-async" if not self.wait else f"respond-async, wait={self.wait}"
 
 
 def parse_prefer(values: list[str]) -> Preference:
-    """The preference of a request; what is unknown or malformed is ignored, as the RFC asks."""
+    """Parse the headers of a request; unknown and malformed preferences are ignored, as the RFC requires."""
     preferences = [part.strip() for value in values for part in value.split(",")]
     waits = [int(found[1]) for part in preferences if (found := _WAIT.fullmatch(part))]
     if waits:

@@ -1,4 +1,4 @@
-"""One connection of a client: what it may take its time for, and the answers to what is not a request."""
+"""The HTTP protocol of one connection: time limits, and the responses to malformed requests."""
 
 import asyncio
 import socket
@@ -15,41 +15,39 @@ from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from web.api.models import error_answer
-from web.auth.request_auth import QUERY_TOO_LONG
 from web.http.connections import Connections
+from web.http.error_body import error_body
+from web.http.limits import MAX_HEAD_BYTES, QUERY_TOO_LONG
 from web.telemetry import metrics
-from web.telemetry.log_context import facts_of, note
+from web.telemetry.log_context import add_log_fields, log_fields
 
-LONGEST_HEAD_BYTES = 128 * 1024
-"""Above our own bound of a query, most of which is told with its request."""
 BODY_BYTES_PER_SECOND = 32 * 1024
-"""The lowest average speed of a request body, after a first ``TAILRACE_STALL_SECONDS``."""
+"""The minimum average speed of a request body, after the first ``TAILRACE_STALL_SECONDS``."""
 _UNSENT_BYTES = 128 * 1024
-"""What the kernel takes for a client beyond what is on its way. Without it, a reader that stalls fills megabytes."""
+"""Unsent bytes that the kernel buffers for a client; by default, a client that stalls fills megabytes."""
 _DRAIN_SECONDS = 2
-"""What is refused may still be on its way: a connection that is closed before it is read loses its answer."""
+"""The client may still be sending a refused request. If the connection closes first, the client loses the response."""
 _UNREAD_BODY_SECONDS = 10
-"""How long the client may go on sending a body whose request has been answered."""
+"""How long the client may continue to send the body of a request that has been answered."""
 
 _REFUSALS = {
     400: (
         "invalid_request",
-        "The request is not well-formed HTTP/1.1: send its lines and length as RFC 9112 says.",
+        "The request is not well-formed HTTP/1.1; see RFC 9112.",
     ),
     408: (
         "request_timeout",
-        f"The request body took too long: send at least {BODY_BYTES_PER_SECOND} bytes per second.",
+        f"The request body took too long: send at least {BODY_BYTES_PER_SECOND:,} bytes per second.",
     ),
     414: ("uri_too_long", f"{QUERY_TOO_LONG}."),
-    431: ("headers_too_large", f"The headers are longer than {LONGEST_HEAD_BYTES} bytes: leave some out."),
-    501: ("invalid_request", "The transfer encoding is unknown: send a length, or chunks."),
+    431: ("headers_too_large", f"The headers are longer than {MAX_HEAD_BYTES:,} bytes."),
+    501: ("invalid_request", "Unsupported transfer encoding: use chunked, or send a Content-Length."),
 }
 
 
 @dataclass(slots=True)
 class _BodyWait:
-    """How long the body of one request has been waited for, in seconds during which it was being read."""
+    """How long the service has waited for the body of one request, in seconds, without pauses of its own reading."""
 
     request: RequestResponseCycle
     first: int
@@ -60,13 +58,13 @@ class _BodyWait:
 
 
 class HttpProtocol(H11Protocol):
-    """uvicorn's protocol, with bounds on clients that stall and on what it buffers for them.
+    """uvicorn's protocol, with limits on clients that stall and on what is buffered for them.
 
-    Overrides asyncio's callbacks, and of uvicorn only public methods. `Connections` calls `check` about once a second.
+    Overrides callbacks of asyncio, and only public methods of uvicorn. `Connections` calls `check` about once a second.
     """
 
     head_seconds: ClassVar[float] = 10
-    """From the beginning of a connection, or the first byte of a later request, to the end of its head."""
+    """The time from the start of a connection, or the first byte of a later request, to the end of the request head."""
 
     def __init__(
         self, config: Config, server_state: ServerState, app_state: dict[str, Any], connections: Connections
@@ -85,21 +83,21 @@ class HttpProtocol(H11Protocol):
 
     @property
     def team(self) -> str:
-        """The team of the latest request; empty if it is not known."""
-        # The log's facts are the one place that every route fills.
-        return "" if self.cycle is None else str(facts_of(cast("Scope", self.cycle.scope)).get("team", ""))
+        """The team of the latest request; empty if unknown."""
+        # Every route adds the team to the log context of its request.
+        return "" if self.cycle is None else str(log_fields(cast("Scope", self.cycle.scope)).get("team", ""))
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Bound what is buffered: a body in pieces of 64 KiB has one of them here and one on hold."""
+        """Limit what is buffered: of a body in chunks of 64 KiB, one is here and one waits."""
         super().connection_made(transport)
         self._connected = True
         transport.set_write_buffer_limits(high=0)
-        line = transport.get_extra_info("socket")
-        if line is not None and hasattr(socket, "TCP_NOTSENT_LOWAT"):
-            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
+        connected = transport.get_extra_info("socket")
+        if connected is not None and hasattr(socket, "TCP_NOTSENT_LOWAT"):
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes of a request."""
+        """Receive bytes of a request."""
         if self._refused:
             return
         self._active = time.monotonic()
@@ -111,17 +109,17 @@ class HttpProtocol(H11Protocol):
             self._head_wait = 0.0
 
     def resume_writing(self) -> None:
-        """The buffer is empty: the client reads."""
+        """Note that the buffer is empty, so the client is reading."""
         self._drained += 1
         super().resume_writing()
 
     def on_response_complete(self) -> None:
-        """Become idle."""
+        """Note when the connection became idle."""
         self._active = time.monotonic()
         super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Leave the room to another."""
+        """Make room for another connection."""
         super().connection_lost(exc)
         self._all.discard(self)
 
@@ -136,21 +134,21 @@ class HttpProtocol(H11Protocol):
         return max(self._check_write(elapsed, stall_seconds), self._check_body(elapsed, stall_seconds))
 
     def idle_seconds(self) -> float | None:
-        """How long it has been without a request; None while it has one, or a response to send."""
+        """Return how long it has had no request; None while it has one, or a response to send."""
         busy = self.cycle is not None and not self.cycle.response_complete
         if busy or self._refused or not self._connected or self.flow.write_paused:
             return None
         return time.monotonic() - self._active
 
     def end(self, reason: str) -> None:
-        """Close the connection at once, whatever is still to be sent."""
+        """Close the connection at once, even if data is unsent."""
         if not self._connected:
             return
         self._note_end(reason)
         self.transport.abort()
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # it says what uvicorn would
-        """Refuse what h11 has just found to be no request."""
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's own message
+        """Refuse a request that h11 found to be malformed."""
         status = getattr(sys.exception(), "error_status_hint", 400)
         if status == 431 and b"\n" not in self.conn.trailing_data[0]:
             status = 414
@@ -183,7 +181,7 @@ class HttpProtocol(H11Protocol):
                 self.end("unread_body")
             return 0.0
         if self.flow.read_paused:
-            # The client waits for us.
+            # The service has paused reading.
             return 0.0
         wait.total += elapsed
         wait.idle = wait.idle + elapsed if wait.latest == self._received else 0.0
@@ -197,13 +195,13 @@ class HttpProtocol(H11Protocol):
     def _note_end(self, reason: str) -> None:
         metrics.CONNECTIONS_ENDED.labels(reason).inc()
         if self.cycle is not None:
-            note(cast("Scope", self.cycle.scope), ended=reason)
+            add_log_fields(cast("Scope", self.cycle.scope), ended=reason)
 
     def _refuse(self, status: int) -> None:
-        """Answer in place of the application, and hang up."""
+        """Answer instead of the application, and close the connection."""
         self._head_wait = None
         if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
-            # The rest of an answer cannot be made another one.
+            # A response has started already.
             self.transport.close()
             return
         if self.cycle is not None:
@@ -211,7 +209,7 @@ class HttpProtocol(H11Protocol):
             self.cycle.message_event.set()
         code, message = _REFUSALS[status]
         request_id = str(uuid.uuid4())
-        body = error_answer(message=message, code=code, details={}, request_id=request_id)
+        body = error_body(message=message, code=code, details={}, request_id=request_id)
         headers = {
             "content-type": "application/json",
             "content-length": str(len(body)),

@@ -1,4 +1,4 @@
-"""A body that is too large for memory: written to a file while it comes, decompressed and bounded on the way."""
+"""Streams a request body to a file, decompressed and limited in size."""
 
 import asyncio
 import hashlib
@@ -16,17 +16,17 @@ from starlette.requests import ClientDisconnect, Request
 from engine.errors import Cancelled, InvalidInput, StoreUnavailable
 
 IDLE_SECONDS = 60
-"""How long the next bytes of a body may take."""
+"""How long to wait for the next bytes of a body."""
 _WRITE_BYTES = 1024 * 1024
 _THREADS = anyio.CapacityLimiter(4)
-"""Dedicated threads, since a disk that hangs must not keep keys from being checked."""
+"""Dedicated threads, so that a disk that hangs cannot starve authentication."""
 _GZIP = 31
-"""zlib's window bits for gzip, whose checksum it checks."""
+"""The window bits of zlib for gzip; it verifies the checksum."""
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A body in a file. ``size`` and ``sha256`` are of its bytes as they lie there, decompressed."""
+    """A body in a file. ``size`` and ``sha256`` are those of the file, after decompression."""
 
     path: Path
     size: int
@@ -34,10 +34,10 @@ class Received:
 
 
 async def receive_file(request: Request, path: Path, *, limit_bytes: int, gzip: bool) -> Received:
-    """Write the body to ``path``, in memory that does not grow with it.
+    """Write the body to ``path``, in constant memory.
 
-    Raises HTTPException 413 above the limit and 408 for a client that stalls, InvalidInput for what is no gzip,
-    Cancelled for a client that goes away, or StoreUnavailable if the disk is full.
+    Raises HTTPException 413 above the limit and 408 for a client that stalls, InvalidInput for malformed gzip,
+    Cancelled if the client disconnects, or StoreUnavailable if the disk is full.
     """
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > limit_bytes:
@@ -53,9 +53,9 @@ async def receive_file(request: Request, path: Path, *, limit_bytes: int, gzip: 
                     pending.clear()
             await anyio.to_thread.run_sync(writer.finish, bytes(pending), limiter=_THREADS)
         except ClientDisconnect as error:
-            raise Cancelled("The client went away before its body was complete.") from error
+            raise Cancelled("The client disconnected before its body was complete.") from error
         except OSError as error:
-            raise StoreUnavailable("The service has no room to receive the body: try again later.") from error
+            raise StoreUnavailable("The service has no disk space for the body; try again later.") from error
     return Received(path, writer.size, writer.sha256)
 
 
@@ -66,7 +66,7 @@ async def _chunks(request: Request) -> AsyncIterator[bytes]:
             async with asyncio.timeout(IDLE_SECONDS):
                 chunk = await anext(stream, None)
         except TimeoutError as error:
-            raise HTTPException(408, f"No byte of the body came for {IDLE_SECONDS} seconds") from error
+            raise HTTPException(408, f"No data of the body arrived for {IDLE_SECONDS} seconds") from error
         if chunk is None:
             return
         yield chunk
@@ -84,30 +84,30 @@ class _Writer:
 
     @property
     def sha256(self) -> str:
-        """Of all that was written, in hexadecimal."""
+        """The hash of everything that was written, in hexadecimal."""
         return self._digest.hexdigest()
 
     def write(self, data: bytes) -> None:
-        """Take the next bytes of the body."""
+        """Write the next bytes of the body."""
         if self._gzip is None:
             self._write(data)
             return
         try:
             self._decompress(data)
         except zlib.error as error:
-            raise InvalidInput("The body is not valid gzip, as its Content-Encoding says.") from error
+            raise InvalidInput("The body is not valid gzip, although its Content-Encoding is gzip.") from error
 
     def finish(self, data: bytes) -> None:
-        """Take the last ones."""
+        """Write the last bytes of the body."""
         self.write(data)
         if self._gzip is not None and not self._gzip.eof:
-            raise InvalidInput("The body is cut off: its gzip data does not come to an end.")
+            raise InvalidInput("The body is truncated: its gzip data is incomplete.")
 
     def _decompress(self, data: bytes) -> None:
-        """Piece by piece, so that a few bytes which become gigabytes take no memory."""
+        """Decompress in steps of limited size, so that a small body which expands to gigabytes takes no memory."""
         while data and self._gzip is not None:
             if self._gzip.eof:
-                # Several members in a row are one file (RFC 1952, section 2.2).
+                # A gzip file may consist of several members (RFC 1952, section 2.2).
                 self._gzip = zlib.decompressobj(_GZIP)
             self._write(self._gzip.decompress(data, _WRITE_BYTES))
             data = self._gzip.unused_data if self._gzip.eof else self._gzip.unconsumed_tail
@@ -121,4 +121,6 @@ class _Writer:
 
 
 def _too_large(limit_bytes: int) -> HTTPException:
-    return HTTPException(413, f"The body is longer than {limit_bytes} bytes, which TAILRACE_PUBLISH_LIMIT allows")
+    return HTTPException(
+        413, f"The body is longer than {limit_bytes:,} bytes, the limit that TAILRACE_PUBLISH_LIMIT sets"
+    )

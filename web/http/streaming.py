@@ -1,4 +1,4 @@
-"""The answer that carries a file: read in threads, and let go of when the client does."""
+"""Responses that stream a file, which is read in threads and closed when the client disconnects."""
 
 from collections.abc import AsyncIterator, Generator, Mapping
 
@@ -12,7 +12,7 @@ from web.http import thread_limits
 
 
 class FileStream(StreamingResponse):
-    """Chunks of an object as a body. The object is closed when the answer ends, whichever way it does."""
+    """A response whose body is the chunks of an object. The object is closed when the response ends, in any way."""
 
     def __init__(
         self,
@@ -28,43 +28,43 @@ class FileStream(StreamingResponse):
     async def open(
         cls, chunks: Generator[bytes, None, None], status_code: int, headers: Mapping[str, str]
     ) -> "FileStream":
-        """The response, once its first chunk is there: what cannot be read is an error and not a 200 without bytes.
+        """Read the first chunk, so that an unreadable file is an error instead of a 200 without bytes.
 
         Raises what the chunks raise.
         """
         try:
             first = await anyio.to_thread.run_sync(next, chunks, None, limiter=thread_limits.DOWNLOADS)
         except BaseException:
-            # There is no response yet that would close it.
+            # There is no response yet to close the chunks.
             chunks.close()
             raise
         return cls(chunks, status_code, headers, first)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the body, to its end or until the client hangs up."""
+        """Send the body, to its end or until the client disconnects."""
         try:
             await super().__call__(scope, receive, send)
         finally:
-            # Without this, files of clients that hung up stay open until the collector finds them. No thread reads
-            # any more: a cancelled answer waits for the chunk that it is at.
+            # Otherwise the files of clients that disconnected stay open until they are garbage collected. No thread
+            # is reading now: a cancelled response waits for its current chunk.
             self._chunks.close()
 
 
 async def _read(chunks: Generator[bytes, None, None], first: bytes | None) -> AsyncIterator[bytes]:
     chunk = first if first is not None else await _next(chunks)
-    # A reference to a chunk that has been sent would double what a client costs that does not read.
+    # A reference to a chunk that was sent would double the memory of a client that does not read.
     first = None
     while chunk is not None:
         yield chunk
         del chunk
-        # Waits until that chunk has left, so that a client which does not read costs one chunk and not two.
+        # Waits until the chunk is sent, so that a client that does not read takes the memory of one chunk, not two.
         yield b""
         chunk = await _next(chunks)
 
 
 async def _next(chunks: Generator[bytes, None, None]) -> bytes | None:
     if isinstance(chunks, FileChunks) and (chunk := chunks.cached()) is not None:
-        # A fast client never makes us wait: the others have their turn here.
+        # Sending to a fast client never blocks, so yield to other clients here.
         await anyio.lowlevel.checkpoint()
         return chunk
     return await anyio.to_thread.run_sync(next, chunks, None, limiter=thread_limits.DOWNLOADS)

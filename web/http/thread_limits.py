@@ -1,9 +1,9 @@
-"""Threads of their own for what may hang, and for what must not wait for it. Exports and queries have theirs, too."""
+"""Dedicated thread limiters, so that threads that hang cannot starve other work. Exports and queries have others."""
 
 import anyio
 
 CHECKS = anyio.CapacityLimiter(8)
-"""Of credentials and bodies: looks at stores that hang take none of these."""
+"""For checking credentials and parsing bodies. Accesses to stores, which may hang, never use these threads."""
 
 DOWNLOADS = anyio.CapacityLimiter(40)
-"""One for each chunk that is read."""
+"""For reading the chunks of downloads, one thread per chunk."""

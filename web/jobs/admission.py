@@ -1,7 +1,7 @@
-"""A bound on exports at once, and on those that wait: whoever comes later is told when to come back.
+"""Admission: a limit on concurrent jobs, a bounded queue, and a retry time for everyone else.
 
-Teams take turns. None may fill more than half of the queue (two of three places), and of several places none gets the
-last: so nobody waits behind all exports of another, queued or running.
+Teams take turns. With more than one slot, no team gets the last one, and no team may fill more than half of the queue:
+so a team never waits for all jobs of another one.
 """
 
 import asyncio
@@ -16,15 +16,18 @@ from prometheus_client import Gauge
 
 from web.telemetry import metrics
 
-_FIRST_GUESS_SECONDS = 2.0
+_INITIAL_MEAN_SECONDS = 2.0
 _WEIGHT_OF_NEWEST = 0.2
 
 
-class Busy(Exception):
-    """There was no room. ``retry_after_seconds`` is what those ahead have been taking."""
+class ServiceOverloaded(Exception):
+    """All slots and the queue are full. ``retry_after_seconds`` is estimated from how long recent jobs took."""
 
     def __init__(self, retry_after_seconds: int) -> None:
-        super().__init__(f"The service is full: come back in {retry_after_seconds} s.")
+        super().__init__(
+            f"Too many requests in progress; retry after {retry_after_seconds} "
+            f"{'second' if retry_after_seconds == 1 else 'seconds'}."
+        )
         self.retry_after_seconds = retry_after_seconds
 
 
@@ -33,127 +36,127 @@ def _future() -> "asyncio.Future[None]":
 
 
 @dataclass(eq=False, slots=True)
-class Turn:
-    """One who comes, for one place; ``given`` is done when it has that, or gave up."""
+class Waiter:
+    """A request for one slot. ``admitted`` is resolved with the slot, and cancelled when the waiter gives up."""
 
     team: str
-    given: "asyncio.Future[None]" = field(default_factory=_future)
+    admitted: "asyncio.Future[None]" = field(default_factory=_future)
 
     @property
-    def waiting(self) -> bool:
-        """Whether it has no place yet, and has not given up."""
-        return not self.given.done()
+    def is_waiting(self) -> bool:
+        """Whether it has neither been admitted nor given up."""
+        return not self.admitted.done()
 
 
 class Admission:
-    """Belongs to one event loop. Within a team first come, first served."""
+    """Hands out slots; within a team first come, first served. Belongs to one event loop."""
 
     def __init__(
         self,
         *,
-        at_once: int,
-        queue_length: int,
-        longest_wait_seconds: float,
+        max_concurrent: int,
+        queue_size: int,
+        queue_timeout_seconds: float,
         queued: Gauge = metrics.QUEUED,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._queued = queued
         self._clock = clock
-        self._at_once = at_once
-        self._team_at_once = max(1, at_once - 1)
-        self._queue_length = queue_length
-        self._team_length = max(1, math.ceil(queue_length / 2))
-        self._longest_wait_seconds = longest_wait_seconds
-        self._inside: Counter[str] = Counter()
-        # Teams in the order of their turns. Where a place is free, each of them has as many as a team may have.
-        self._waiting: dict[str, deque[Turn]] = {}
-        self._usual_seconds = _FIRST_GUESS_SECONDS
+        self._max_concurrent = max_concurrent
+        self._team_max_concurrent = max(1, max_concurrent - 1)
+        self._queue_size = queue_size
+        self._team_queue_size = max(1, math.ceil(queue_size / 2))
+        self._queue_timeout_seconds = queue_timeout_seconds
+        self._running: Counter[str] = Counter()
+        # Teams in the order of their turns. While a slot is free, every team in here has as many as a team may have.
+        self._queues: dict[str, deque[Waiter]] = {}
+        self._mean_seconds = _INITIAL_MEAN_SECONDS
 
     @asynccontextmanager
-    async def enter(self, turn: Turn) -> AsyncIterator[None]:
-        """Hold one of the places, after waiting for it. Raises Busy if too many wait, or after too long a wait."""
-        await self._wait(turn)
+    async def acquire(self, waiter: Waiter) -> AsyncIterator[None]:
+        """Hold a slot, after waiting for it. Raises ServiceOverloaded if the queue is full or the wait times out."""
+        await self._wait(waiter)
         started = self._clock()
         try:
             yield
-            self._usual_seconds += _WEIGHT_OF_NEWEST * (self._clock() - started - self._usual_seconds)
+            self._mean_seconds += _WEIGHT_OF_NEWEST * (self._clock() - started - self._mean_seconds)
         finally:
-            self._leave(turn.team)
+            self._release(waiter.team)
 
-    def place(self, turn: Turn) -> int | None:
-        """The place in the queue, from 1; None if it does not wait. Who comes later may still go before it."""
-        queue = self._waiting.get(turn.team, deque())
-        if turn not in queue:
+    def queue_position(self, waiter: Waiter) -> int | None:
+        """The position in the queue, from 1, or None if it is not queued. Later arrivals may be admitted earlier."""
+        queue = self._queues.get(waiter.team, deque())
+        if waiter not in queue:
             return None
-        place = rounds = queue.index(turn) + 1
-        for team, queue in self._waiting.items():
-            if team == turn.team:
-                # The teams behind it have had a turn less by then.
+        position = rounds = queue.index(waiter) + 1
+        for team, queue in self._queues.items():
+            if team == waiter.team:
+                # Teams after this one have one turn fewer before the waiter is admitted.
                 rounds -= 1
             else:
-                place += min(rounds, len(queue))
-        return place
+                position += min(rounds, len(queue))
+        return position
 
-    async def _wait(self, turn: Turn) -> None:
-        if self._has_room(turn.team):
-            self._let_in(turn)
+    async def _wait(self, waiter: Waiter) -> None:
+        if self._has_slot(waiter.team):
+            self._admit(waiter)
             return
-        queue = self._waiting.get(turn.team, deque())
-        if self._length() >= self._queue_length or len(queue) >= self._team_length:
-            raise Busy(self._retry_after_seconds(turn.team))
-        queue.append(turn)
-        self._waiting[turn.team] = queue
+        queue = self._queues.get(waiter.team, deque())
+        if self._queue_length() >= self._queue_size or len(queue) >= self._team_queue_size:
+            raise ServiceOverloaded(self._retry_after_seconds(waiter.team))
+        queue.append(waiter)
+        self._queues[waiter.team] = queue
         self._queued.inc()
         try:
-            async with asyncio.timeout(self._longest_wait_seconds):
-                await turn.given
+            async with asyncio.timeout(self._queue_timeout_seconds):
+                await waiter.admitted
         except TimeoutError as error:
-            # A place that was given in the same moment is held.
-            if turn.given.cancelled():
-                self._forget(turn)
-                raise Busy(self._retry_after_seconds(turn.team)) from error
+            # If it was admitted in the same iteration of the loop, it keeps the slot.
+            if waiter.admitted.cancelled():
+                self._remove(waiter)
+                raise ServiceOverloaded(self._retry_after_seconds(waiter.team)) from error
         except asyncio.CancelledError:
-            if turn.given.cancelled():
-                self._forget(turn)
+            if waiter.admitted.cancelled():
+                self._remove(waiter)
             else:
-                # It was given in the same moment.
-                self._leave(turn.team)
+                # It was admitted in the same iteration of the loop.
+                self._release(waiter.team)
             raise
         finally:
             self._queued.dec()
 
-    def _has_room(self, team: str) -> bool:
-        return self._inside.total() < self._at_once and self._inside[team] < self._team_at_once
+    def _has_slot(self, team: str) -> bool:
+        return self._running.total() < self._max_concurrent and self._running[team] < self._team_max_concurrent
 
-    def _length(self) -> int:
-        return sum(map(len, self._waiting.values()))
+    def _queue_length(self) -> int:
+        return sum(map(len, self._queues.values()))
 
     def _retry_after_seconds(self, team: str) -> int:
-        """When all are through who are here now, or all of the team, which has fewer places."""
-        everyone = (self._inside.total() + self._length()) / self._at_once
-        own = (self._inside[team] + len(self._waiting.get(team, ()))) / self._team_at_once
-        return math.ceil(self._usual_seconds * max(everyone, own))
+        """The time for all present jobs to finish, or for those of the team, which has fewer slots; the longer one."""
+        everyone = (self._running.total() + self._queue_length()) / self._max_concurrent
+        own = (self._running[team] + len(self._queues.get(team, ()))) / self._team_max_concurrent
+        return math.ceil(self._mean_seconds * max(everyone, own))
 
-    def _leave(self, team: str) -> None:
-        """Hand the place to the first team in turn that may have it, and put that team behind the others."""
-        self._inside[team] -= 1
-        if not self._inside[team]:
-            del self._inside[team]
-        while (team_in_turn := next(filter(self._has_room, self._waiting), None)) is not None:
-            # Those who gave up in this moment are still among them.
-            queue = deque(turn for turn in self._waiting.pop(team_in_turn) if turn.waiting)
+    def _release(self, team: str) -> None:
+        """Give the slot to the next team that may have it, and move that team to the end of the turns."""
+        self._running[team] -= 1
+        if not self._running[team]:
+            del self._running[team]
+        while (next_team := next(filter(self._has_slot, self._queues), None)) is not None:
+            # Waiters that gave up in this iteration of the loop are still in the queue.
+            queue = deque(waiter for waiter in self._queues.pop(next_team) if waiter.is_waiting)
             if queue:
-                self._let_in(queue.popleft())
+                self._admit(queue.popleft())
             if queue:
-                self._waiting[team_in_turn] = queue
+                self._queues[next_team] = queue
 
-    def _let_in(self, turn: Turn) -> None:
-        self._inside[turn.team] += 1
-        turn.given.set_result(None)
+    def _admit(self, waiter: Waiter) -> None:
+        self._running[waiter.team] += 1
+        waiter.admitted.set_result(None)
 
-    def _forget(self, turn: Turn) -> None:
-        queue = self._waiting.get(turn.team, deque())
-        if turn in queue:
-            queue.remove(turn)
+    def _remove(self, waiter: Waiter) -> None:
+        queue = self._queues.get(waiter.team, deque())
+        if waiter in queue:
+            queue.remove(waiter)
         if not queue:
-            self._waiting.pop(turn.team, None)
+            self._queues.pop(waiter.team, None)

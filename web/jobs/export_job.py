@@ -1,4 +1,4 @@
-"""One export that runs in this process: its state, and what is reported about it."""
+"""One export job of this process: its state, and what status documents and logs report about it."""
 
 import asyncio
 import time
@@ -10,83 +10,85 @@ from engine.common.progress import Phase, Progress
 from engine.errors import Cancelled, EngineError
 from engine.exports.export import Export
 from engine.plan.planner import ExportPlan
-from web.jobs.admission import Busy, Turn
-from web.telemetry.log_context import asker
+from web.jobs.admission import ServiceOverloaded, Waiter
+from web.telemetry.log_context import caller_fields
 
 
 def new_nonce() -> str:
-    """A mark that tells an export job from others that work, or worked, for the same file."""
+    """Return a random id that distinguishes an export job from other jobs for the same file."""
     return uuid.uuid4().hex
 
 
 @dataclass(eq=False)
 class ExportJob:
-    """One export, from the queue to its end. `ExportJobs` alone changes its state.
+    """One export, from the queue to its end. Only `ExportJobs` changes its state.
 
-    It goes on as long as somebody waits for it. Each caller counts once; all who were given its status resource count
-    once together.
+    It runs as long as ``waiting`` is positive. Each caller that waits for the result counts as one; all callers that
+    were given the status resource count as one together.
     """
 
     plan: ExportPlan
     team: str
     nonce: str = field(default_factory=new_nonce)
-    turn: Turn = field(init=False)
+    waiter: Waiter = field(init=False)
     cancel: CancelToken = field(default_factory=CancelToken)
     progress: Progress = field(default_factory=Progress)
     task: "asyncio.Task[Export]" = field(init=False)
     reporter: "asyncio.Task[None] | None" = None
-    """Writes the status document, from the first request for it on."""
+    """Writes the status document; started by the first asynchronous request."""
     waiting: int = 0
     status_held: bool = False
     requested_at: float = field(default_factory=time.monotonic)
     admitted_at: float | None = None
-    requested_by: dict[str, object] = field(default_factory=asker)
-    """The log fields of the first caller; others may have joined."""
+    requested_by: dict[str, object] = field(default_factory=caller_fields)
+    """Log fields of the first caller; others may have joined."""
 
     def __post_init__(self) -> None:
-        self.turn = Turn(self.team)
+        self.waiter = Waiter(self.team)
 
     @property
     def error(self) -> BaseException | None:
-        """Why a job that is over has no result; None if it has one."""
+        """The error of a job that has ended; None if it has a result."""
         return Cancelled("The export was cancelled.") if self.task.cancelled() else self.task.exception()
 
     @property
     def outcome(self) -> str:
-        """How a job that is over ended: ``done``, or an error's code."""
+        """How the job ended: ``done``, or the code of its error."""
         error = self.error
         if error is None:
             return "done"
-        return "busy" if isinstance(error, Busy) else error.code if isinstance(error, EngineError) else "internal"
+        if isinstance(error, ServiceOverloaded):
+            return "busy"
+        return error.code if isinstance(error, EngineError) else "internal"
 
-    def status(self, queue_place: int | None) -> dict[str, object]:
+    def status(self, queue_position: int | None) -> dict[str, object]:
         """The members of the status document while the job runs."""
         progress = self.progress
         return {
             "phase": progress.phase,
             "rows": progress.rows,
             "bytes": progress.bytes,
-            "queue_place": queue_place,
+            "queue_place": queue_position,
             "code": None,
             "message": None,
         }
 
     def final_status(self) -> dict[str, object]:
-        """The members of the status document of a job that is over."""
+        """The members of the status document of a job that has ended."""
         error = self.error
         if error is None:
             return finished_status(self.task.result())
         if isinstance(error, Cancelled):
             return {"phase": Phase.CANCELLED, "queue_place": None}
-        message = "Something went wrong on our side."
-        if isinstance(error, Busy):
+        message = "The service failed to make the export."
+        if isinstance(error, ServiceOverloaded):
             message = str(error)
         elif isinstance(error, EngineError):
             message = error.message
         return {"phase": Phase.FAILED, "queue_place": None, "code": self.outcome, "message": message}
 
     def log_fields(self) -> dict[str, object]:
-        """What the log says about the export; times in seconds."""
+        """The log fields of the export; times are in seconds."""
         now = time.monotonic()
         admitted_at = now if self.admitted_at is None else self.admitted_at
         return {

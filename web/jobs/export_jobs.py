@@ -1,7 +1,7 @@
-"""The exports that run in this process: equal requests share one job, which ends early when nobody waits for it.
+"""The export jobs of this process: equal requests share one job, which is cancelled when no caller waits for it.
 
-A caller either waits for the answer, or is given a status document that any process can read (`engine.exports.status`);
-such a job goes on when the caller has left.
+A caller either waits for the result, or gets a status document that every process can read (`engine.exports.status`).
+In the second case the job continues after the caller has disconnected.
 """
 
 import asyncio
@@ -18,40 +18,42 @@ from engine.common.progress import Phase
 from engine.errors import Cancelled, EngineError, LimitExceeded
 from engine.exports.export import Export
 from engine.exports.exporter import Exporter
-from engine.exports.status import Ticket, Tickets
+from engine.exports.status import ExportStatus, ExportStatusStore
 from engine.plan.planner import ExportPlan
-from web.jobs.admission import Admission, Busy
+from web.jobs.admission import Admission, ServiceOverloaded
 from web.jobs.export_job import ExportJob, finished_status, new_nonce
 from web.settings import AdmissionSettings
 from web.telemetry import metrics
-from web.telemetry.logs import tell
+from web.telemetry.logs import log_event
 from web.telemetry.tracing import working
 
 _FRESH_SECONDS = 1.0
-"""How long "there is no such file" is believed. If one was made since, the work is done twice, and nothing else."""
-_REPORT_SECONDS = 1.0
+"""How long a look-up that found no file counts. If a file is made meanwhile, the export is merely made twice."""
+_REPORT_INTERVAL_SECONDS = 1.0
 _ResultT = TypeVar("_ResultT")
 
 
 class ExportJobs:
     """Belongs to one event loop."""
 
-    def __init__(self, exporter: Exporter, tickets: Tickets, admission: Admission, settings: AdmissionSettings) -> None:
+    def __init__(
+        self, exporter: Exporter, statuses: ExportStatusStore, admission: Admission, settings: AdmissionSettings
+    ) -> None:
         self._exporter = exporter
-        self._tickets = tickets
+        self._statuses = statuses
         self._admission = admission
-        self._deadline_seconds = settings.deadline_seconds
-        self._grace_seconds = settings.grace_seconds
+        self._deadline_seconds = settings.export_timeout_seconds
+        self._grace_seconds = settings.shutdown_grace_seconds
         # A dedicated thread limiter, so that exports cannot starve authentication.
-        self._threads = anyio.CapacityLimiter(settings.exports_at_once)
+        self._threads = anyio.CapacityLimiter(settings.max_concurrent_exports)
         self._jobs: dict[str, ExportJob] = {}
         self._unfinished: set[asyncio.Task[Any]] = set()
 
-    async def export(self, plan: ExportPlan, team: str, gone: Callable[[], Awaitable[None]]) -> Export:
-        """The finished export of a plan: the file that is there, the one being made, or a new one.
+    async def export(self, plan: ExportPlan, team: str, disconnected: Callable[[], Awaitable[None]]) -> Export:
+        """Return the export of a plan: an existing file, the result of a running job, or of a new one.
 
-        ``gone`` returns when the caller has disconnected. Raises Cancelled then, Busy if the queue is full, or what the
-        export raised.
+        ``disconnected`` returns when the caller has disconnected, which raises Cancelled. Raises ServiceOverloaded if
+        the queue is full, or the error of the export.
         """
         job = self.find(plan.export_id)
         if job is None:
@@ -59,94 +61,95 @@ class ExportJobs:
             if finished is not None:
                 return finished
             job = self.join(plan, team)
-        return await self._wait(job, gone)
+        return await self._wait(job, disconnected)
 
     async def export_async(
-        self, plan: ExportPlan, team: str, gone: Callable[[], Awaitable[None]], wait_seconds: float
-    ) -> Export | Ticket:
-        """The export if it is finished within ``wait_seconds``, else its status; then it goes on without the caller.
+        self, plan: ExportPlan, team: str, disconnected: Callable[[], Awaitable[None]], wait_seconds: float
+    ) -> Export | ExportStatus:
+        """Return the export if it finishes within ``wait_seconds``, else its status; the job then continues.
 
-        Raises Busy if the queue is full, what the export raised while the caller waited, or Cancelled if it left.
+        Raises ServiceOverloaded if the queue is full, the error of an export that fails within ``wait_seconds``, or
+        Cancelled if the caller disconnects.
         """
         finished = await anyio.to_thread.run_sync(self._exporter.finished, plan)
         if finished is not None:
             return finished if wait_seconds else await anyio.to_thread.run_sync(self._finished, plan, finished)
-        ticket, job = await self._issue(plan, team)
+        document, job = await self._issue(plan, team)
         with self._counted(job):
             if job.reporter is None:
                 job.reporter = self._follow(self._report(job))
             if wait_seconds:
                 with suppress(TimeoutError):
-                    return await asyncio.wait_for(self._wait(job, gone), wait_seconds)
+                    return await asyncio.wait_for(self._wait(job, disconnected), wait_seconds)
             if not job.status_held:
                 job.status_held = True
                 job.waiting += 1
-        # A full queue is reported now, not by the status.
+        # Give the job one iteration of the loop, so that a full queue is reported now and not by the status.
         await asyncio.sleep(0)
-        if job.task.done() and isinstance(job.error, Busy):
+        if job.task.done() and isinstance(job.error, ServiceOverloaded):
             raise job.error
-        return ticket
+        return document
 
-    def cancel(self, ticket: Ticket) -> None:
-        """End the wait on behalf of a status of this process; other processes read the request in the document."""
-        job = self.find(ticket.export_id)
-        if job is not None and job.nonce == ticket.nonce:
+    def cancel(self, document: ExportStatus) -> None:
+        """Cancel on behalf of a status document, if its job runs here; other processes read the request from it."""
+        job = self.find(document.export_id)
+        if job is not None and job.nonce == document.nonce:
             self._release_status(job)
 
     def find(self, export_id: str) -> ExportJob | None:
-        """The job that makes that export, or None."""
+        """Return the job of an export, or None."""
         return self._jobs.get(export_id)
 
     async def close(self) -> None:
-        """Let what runs come to its end within the grace, then cancel it."""
+        """Wait for running jobs within the grace period, then cancel them."""
         tasks = {job.task for job in self._jobs.values()}
         if tasks:
             await asyncio.wait(tasks, timeout=self._grace_seconds)
         for job in list(self._jobs.values()):
             self._abandon(job)
-        # Also those that were abandoned or came to their end before: they still clean up and write their last status.
+        # Includes jobs that ended or were cancelled before: they still clean up and write their final status.
         await asyncio.gather(*self._unfinished, return_exceptions=True)
 
-    async def _wait(self, job: ExportJob, gone: Callable[[], Awaitable[None]]) -> Export:
-        """Wait for the end of a job, or until the caller has disconnected."""
+    async def _wait(self, job: ExportJob, disconnected: Callable[[], Awaitable[None]]) -> Export:
+        """Wait until the job has ended or the caller has disconnected."""
         with self._counted(job):
-            leaving = asyncio.ensure_future(gone())
+            disconnect = asyncio.ensure_future(disconnected())
             try:
-                await asyncio.wait({job.task, leaving}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({job.task, disconnect}, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                leaving.cancel()
+                disconnect.cancel()
         if job.task.done() and not job.task.cancelled():
             return job.task.result()
         raise Cancelled("The export was cancelled.")
 
     def join(self, plan: ExportPlan, team: str, nonce: str | None = None) -> ExportJob:
-        """The job of that plan, or a new one; the caller has looked for a finished export."""
+        """Return the job of a plan, or start one. The caller has checked that there is no finished export."""
         job = self.find(plan.export_id)
         if job is None:
             job = self._jobs[plan.export_id] = ExportJob(plan, team, nonce or new_nonce())
             job.task = self._follow(self._run(job))
-            job.task.add_done_callback(lambda _: self._ended(job))
+            job.task.add_done_callback(lambda _: self._on_end(job))
         return job
 
     async def _run(self, job: ExportJob) -> Export:
-        async with self._admission.enter(job.turn):
+        async with self._admission.acquire(job.waiter):
             job.admitted_at = time.monotonic()
             job.progress.phase = Phase.RUNNING
             metrics.RUNNING.inc()
             timeout = asyncio.get_running_loop().call_later(self._deadline_seconds, job.cancel.cancel)
             try:
                 with working("export") as span:
-                    # Another replica may have made the file while this job waited in the queue.
+                    # While this job was queued, another replica may have made the file.
                     looked = job.admitted_at - job.requested_at < _FRESH_SECONDS
                     export = partial(self._exporter.export, job.plan, job.cancel, job.progress, known_missing=looked)
                     made = await anyio.to_thread.run_sync(export, limiter=self._threads)
-                    span.tell(job.log_fields())
+                    span.set_attributes(job.log_fields())
                     return made
             except Cancelled as error:
                 if asyncio.get_running_loop().time() < timeout.when():
                     raise
                 raise LimitExceeded(
-                    f"The export takes longer than the limit of {self._deadline_seconds} s: narrow it by filters."
+                    f"The export exceeded the time limit of {self._deadline_seconds} seconds: narrow it with filters."
                 ) from error
             finally:
                 timeout.cancel()
@@ -154,7 +157,7 @@ class ExportJobs:
 
     @contextmanager
     def _counted(self, job: ExportJob) -> Iterator[None]:
-        """Count a caller as waiting; the last one who leaves ends the job."""
+        """Count a caller as waiting; when the last one leaves, the job is cancelled."""
         job.waiting += 1
         try:
             yield
@@ -172,59 +175,59 @@ class ExportJobs:
             self._leave(job)
 
     def _abandon(self, job: ExportJob) -> None:
-        """Cancel a job for which nobody waits; the next equal request begins a new one."""
-        self._forget(job)
+        """Cancel a job; the next equal request starts a new one."""
+        self._remove(job)
         job.cancel.cancel()
         if job.progress.phase is Phase.QUEUED:
-            # In the queue there is no statement to interrupt.
+            # A queued job has no statement to interrupt.
             job.task.cancel()
 
-    def _forget(self, job: ExportJob) -> None:
+    def _remove(self, job: ExportJob) -> None:
         if self._jobs.get(job.plan.export_id) is job:
             del self._jobs[job.plan.export_id]
 
-    def _ended(self, job: ExportJob) -> None:
-        self._forget(job)
-        # Asking for the error here marks it as retrieved, for the case that nobody waits.
+    def _on_end(self, job: ExportJob) -> None:
+        self._remove(job)
+        # This also marks the error as retrieved, which asyncio requires when no caller waits.
         outcome, format_name = job.outcome, job.plan.request.format.name
         metrics.EXPORTS.labels(format_name, outcome).inc()
         metrics.ROWS.labels(format_name).inc(job.progress.rows)
         metrics.BYTES.labels(format_name).inc(job.progress.bytes)
-        tell("export", {**job.requested_by, **job.log_fields(), "outcome": outcome})
+        log_event("export", {**job.requested_by, **job.log_fields(), "outcome": outcome})
 
     def _follow(self, work: Coroutine[Any, Any, _ResultT]) -> "asyncio.Task[_ResultT]":
-        """A task that `close` waits for."""
+        """Start a task that `close` waits for."""
         task = asyncio.create_task(work)
         self._unfinished.add(task)
         task.add_done_callback(self._unfinished.discard)
         return task
 
-    async def _issue(self, plan: ExportPlan, team: str) -> tuple[Ticket, ExportJob]:
-        """A status document, and the job that writes it."""
+    async def _issue(self, plan: ExportPlan, team: str) -> tuple[ExportStatus, ExportJob]:
+        """Return a status document, and the job that writes it."""
         while True:
             job, nonce = self.find(plan.export_id), new_nonce()
-            ticket = await anyio.to_thread.run_sync(self._tickets.issue, plan, job.nonce if job else nonce)
-            # Otherwise one has ended meanwhile, or another has begun.
+            document = await anyio.to_thread.run_sync(self._statuses.issue, plan, job.nonce if job else nonce)
+            # Otherwise a job ended or started while the document was written.
             if self.find(plan.export_id) is job:
-                return ticket, job or self.join(plan, team, nonce)
+                return document, job or self.join(plan, team, nonce)
 
-    def _finished(self, plan: ExportPlan, export: Export) -> Ticket:
+    def _finished(self, plan: ExportPlan, export: Export) -> ExportStatus:
         nonce = new_nonce()
-        self._tickets.issue(plan, nonce)
-        return self._tickets.report(plan, nonce, finished_status(export), wanted=True)
+        self._statuses.issue(plan, nonce)
+        return self._statuses.report(plan, nonce, finished_status(export), wanted=True)
 
     async def _report(self, job: ExportJob) -> None:
         """Write the status document while the job runs, and end the wait if the document asks for that."""
         while not job.task.done():
             with suppress(EngineError):
-                # A store that is unavailable for a moment ends no export.
-                ticket = await self._write(job, job.status(self._admission.place(job.turn)))
-                if ticket.cancel_requested:
+                # A store that is briefly unavailable must not end the export.
+                document = await self._write(job, job.status(self._admission.queue_position(job.waiter)))
+                if document.cancel_requested:
                     self._release_status(job)
-            await asyncio.wait({job.task}, timeout=_REPORT_SECONDS)
+            await asyncio.wait({job.task}, timeout=_REPORT_INTERVAL_SECONDS)
         with suppress(EngineError):
             await self._write(job, job.final_status())
 
-    async def _write(self, job: ExportJob, status: dict[str, object]) -> Ticket:
-        report = partial(self._tickets.report, job.plan, job.nonce, status, wanted=not job.cancel.cancelled)
+    async def _write(self, job: ExportJob, status: dict[str, object]) -> ExportStatus:
+        report = partial(self._statuses.report, job.plan, job.nonce, status, wanted=not job.cancel.cancelled)
         return await anyio.to_thread.run_sync(report)

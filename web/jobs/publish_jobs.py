@@ -1,4 +1,4 @@
-"""Publications that run in this process: a few at once, from the first byte of their bodies to the manifest."""
+"""Publishes over HTTP: a bounded number at a time, from the first byte of the body to the manifest."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,26 +12,26 @@ from engine.catalog.manifest import Run
 from engine.common.cancellation import CancelToken
 from engine.publishing.publisher import Publication, Publisher
 from engine.settings import DuckDBSettings
-from web.jobs.admission import Admission, Turn
+from web.jobs.admission import Admission, Waiter
 from web.settings import PublishSettings
 from web.telemetry import metrics
 
-_WAITING_FOR_EACH = 8
-_WAIT_SECONDS = 30
-"""Clients of uploads give up soon while nothing is read."""
+_QUEUE_SIZE_PER_SLOT = 8
+_QUEUE_TIMEOUT_SECONDS = 30
+"""Short, since clients give up soon when their upload is not read."""
 
 
 class PublishJobs:
     """Belongs to one event loop."""
 
     def __init__(self, results: ResultStore, settings: PublishSettings, duckdb: DuckDBSettings) -> None:
-        self._places = Admission(
-            at_once=settings.max_concurrent_publishes,
-            queue_length=settings.max_concurrent_publishes * _WAITING_FOR_EACH,
-            longest_wait_seconds=_WAIT_SECONDS,
+        self._admission = Admission(
+            max_concurrent=settings.max_concurrent_publishes,
+            queue_size=settings.max_concurrent_publishes * _QUEUE_SIZE_PER_SLOT,
+            queue_timeout_seconds=_QUEUE_TIMEOUT_SECONDS,
             queued=metrics.PUBLISHES_QUEUED,
         )
-        # Dedicated threads, so that publications cannot keep keys from being checked.
+        # A dedicated thread limiter, so that publishes cannot starve authentication.
         self._threads = anyio.CapacityLimiter(settings.max_concurrent_publishes)
         self._publisher = Publisher(results, duckdb)
         self._running: set[CancelToken] = set()
@@ -41,14 +41,14 @@ class PublishJobs:
         self.spill_directory = duckdb.spill_directory
 
     @asynccontextmanager
-    async def place(self, team: str) -> AsyncIterator[None]:
-        """One of the places, for receiving a body and publishing it. Raises Busy."""
-        async with self._places.enter(Turn(team)):
+    async def slot(self, team: str) -> AsyncIterator[None]:
+        """Hold a slot while a body is received and published. Raises ServiceOverloaded."""
+        async with self._admission.acquire(Waiter(team)):
             yield
 
     async def publish(self, publication: Publication) -> Run:
-        """Publish in a thread, within a `place`. It goes on when its client goes away. Raises as the publisher does."""
-        cancel = CancelToken("The service was stopped before the run was published: send it again.")
+        """Publish in a thread, within a `slot`; a disconnect does not cancel it. Raises the errors of `Publisher`."""
+        cancel = CancelToken("The service stopped before the run was published: send it again.")
         self._running.add(cancel)
         self._idle.clear()
         try:
@@ -61,7 +61,7 @@ class PublishJobs:
                 self._idle.set()
 
     async def close(self, grace_seconds: float) -> None:
-        """Wait for those that run, then cancel them; nothing of a cancelled one is visible."""
+        """Wait for running publishes within the grace period, then cancel them; their runs never become visible."""
         with suppress(TimeoutError):
             async with asyncio.timeout(grace_seconds):
                 await self._idle.wait()

@@ -1,4 +1,4 @@
-"""Queries that run in this process: a few at once, each with a deadline, and ended when nobody waits for it."""
+"""Queries: a bounded number at a time, each with a timeout, cancelled when the caller disconnects."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,69 +11,70 @@ from engine.common.cancellation import CancelToken
 from engine.errors import Cancelled, LimitExceeded
 from engine.query.sandbox import Limits
 from engine.settings import DuckDBSettings, megabytes
-from web.jobs.admission import Admission, Turn
+from web.jobs.admission import Admission, Waiter
 from web.settings import QuerySettings
 from web.telemetry import metrics
 
-_WAITING_FOR_EACH = 8
+_QUEUE_SIZE_PER_SLOT = 8
 
-_FoundT = TypeVar("_FoundT")
+_ResultT = TypeVar("_ResultT")
 
 
-class Queries:
+class QueryJobs:
     """Belongs to one event loop."""
 
     def __init__(self, settings: QuerySettings, duckdb: DuckDBSettings) -> None:
-        self._places = Admission(
-            at_once=settings.queries_at_once,
-            queue_length=settings.queries_at_once * _WAITING_FOR_EACH,
-            longest_wait_seconds=settings.query_seconds,
+        self._admission = Admission(
+            max_concurrent=settings.max_concurrent_queries,
+            queue_size=settings.max_concurrent_queries * _QUEUE_SIZE_PER_SLOT,
+            queue_timeout_seconds=settings.query_timeout_seconds,
             queued=metrics.QUERIES_QUEUED,
         )
-        # Of their own: with those of everyone else, queries could take all that keys are checked on.
-        self._threads = anyio.CapacityLimiter(settings.queries_at_once)
-        self._seconds = settings.query_seconds
-        self._wanted: set[CancelToken] = set()
-        self.sql = settings.sql
+        # A dedicated thread limiter, so that queries cannot starve authentication.
+        self._threads = anyio.CapacityLimiter(settings.max_concurrent_queries)
+        self._timeout_seconds = settings.query_timeout_seconds
+        self._running: set[CancelToken] = set()
+        self.sql = settings.user_sql
         self.duckdb = duckdb.model_copy(update={"memory_limit": settings.query_memory_limit})
-        """What DuckDB may take for a page or the facts of a column."""
+        """Limits of DuckDB for a page of rows or a column profile."""
         self.limits = Limits(
             memory_megabytes=megabytes(settings.query_memory_limit),
             threads=duckdb.threads,
-            seconds=self._seconds,
-            confined=settings.sql == "confined",
+            seconds=self._timeout_seconds,
+            confined=settings.user_sql == "confined",
         )
-        """What a statement that people type may take."""
+        """Limits of a SQL statement."""
 
     def cancel(self) -> None:
-        """End all that run; those that wait end when it is their turn."""
-        for wanted in self._wanted:
-            wanted.cancel()
+        """Cancel all queries; queued ones end when they are admitted."""
+        for token in self._running:
+            token.cancel()
 
     async def run(
         self,
         team: str,
-        gone: Callable[[], Awaitable[None]],
-        query: Callable[[CancelToken], _FoundT],
+        disconnected: Callable[[], Awaitable[None]],
+        query: Callable[[CancelToken], _ResultT],
         *,
         prepare: Callable[[], None] | None = None,
-    ) -> _FoundT:
-        """What the query finds. Raises Busy, Cancelled when the caller is gone, or LimitExceeded when time is up.
+    ) -> _ResultT:
+        """Return the result of a query, which runs in a thread.
 
-        What has to be there before it can begin is prepared in its place, and takes none of its time.
+        ``prepare`` runs after admission and does not count against the timeout. Raises ServiceOverloaded, Cancelled if
+        the caller disconnects, LimitExceeded after the timeout, or the error of the query.
         """
-        turn, cancel = Turn(team), CancelToken()
-        running = asyncio.ensure_future(self._run(turn, cancel, query, prepare))
-        leaving = asyncio.ensure_future(gone())
-        self._wanted.add(cancel)
+        waiter, cancel = Waiter(team), CancelToken()
+        running = asyncio.ensure_future(self._run(waiter, cancel, query, prepare))
+        disconnect = asyncio.ensure_future(disconnected())
+        self._running.add(cancel)
         try:
-            await asyncio.wait({running, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({running, disconnect}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._wanted.discard(cancel)
-            leaving.cancel()
+            self._running.discard(cancel)
+            disconnect.cancel()
             cancel.cancel()
-            if turn.waiting:
-                # In the queue there is no statement to interrupt.
+            if waiter.is_waiting:
+                # A queued query has no statement to interrupt.
                 running.cancel()
         await asyncio.wait({running})
         if running.cancelled():
@@ -82,25 +83,25 @@ class Queries:
 
     async def _run(
         self,
-        turn: Turn,
+        waiter: Waiter,
         cancel: CancelToken,
-        query: Callable[[CancelToken], _FoundT],
+        query: Callable[[CancelToken], _ResultT],
         prepare: Callable[[], None] | None,
-    ) -> _FoundT:
-        async with self._places.enter(turn):
+    ) -> _ResultT:
+        async with self._admission.acquire(waiter):
             cancel.raise_if_cancelled()
             if prepare is not None:
                 await anyio.to_thread.run_sync(prepare, limiter=self._threads)
                 cancel.raise_if_cancelled()
-            late = asyncio.get_running_loop().call_later(self._seconds, cancel.cancel)
+            timeout = asyncio.get_running_loop().call_later(self._timeout_seconds, cancel.cancel)
             try:
                 return await anyio.to_thread.run_sync(query, cancel, limiter=self._threads)
             except Cancelled as error:
-                if asyncio.get_running_loop().time() < late.when():
+                if asyncio.get_running_loop().time() < timeout.when():
                     raise
                 raise LimitExceeded(
-                    f"The query takes longer than the {self._seconds} s that one may take: "
-                    "narrow it by filters, or export the rows as one file."
+                    f"The query exceeded the time limit of {self._timeout_seconds} seconds: "
+                    "narrow it with filters, or export the rows as one file."
                 ) from error
             finally:
-                late.cancel()
+                timeout.cancel()

@@ -1,4 +1,4 @@
-"""The service's own sweeps, on a thread that neither the event loop nor a shutdown waits for."""
+"""Periodic sweeps in a daemon thread, which a shutdown does not wait for."""
 
 import random
 import threading
@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from engine.exports.exporter import Exporter
 from engine.exports.sweep import Sweeper
 from engine.settings import DuckDBSettings
-from web.telemetry.logs import LOG, tell
+from web.telemetry.logs import LOG, log_event
 
 
 class Sweeping:
     """Sweeps about every ``seconds``, or never if that is 0.
 
-    Several processes may sweep one store: each removal is a compare-and-swap. Intervals vary by half, so that replicas
-    which start together do not list the store together.
+    Several processes may sweep one store, since every removal is a compare-and-swap. Intervals vary by 50 %, so that
+    replicas which start together do not list the store together.
     """
 
     def __init__(self, exporter: Exporter, duckdb: DuckDBSettings, seconds: float) -> None:
@@ -26,27 +26,29 @@ class Sweeping:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Sweep within. A sweep that is under way at the end is left to itself: it can be cut off at any point."""
-        over = threading.Event()
+        """Sweep while the block runs. A sweep under way at its end is not waited for: it may be killed at any point."""
+        stopped = threading.Event()
         if self._seconds:
-            threading.Thread(target=self._run, args=(over,), name="sweep", daemon=True).start()
+            threading.Thread(target=self._run, args=(stopped,), name="sweep", daemon=True).start()
         try:
             yield
         finally:
-            over.set()
+            stopped.set()
 
     def sweep(self) -> None:
-        """Sweep once, and log what was removed. Nothing is raised: the next sweep tries again."""
+        """Sweep once and log what was removed. Raises nothing: the next sweep tries again."""
         sweeper = Sweeper(self._exporter.results, self._exporter.exports, self._spill, now=datetime.now(UTC))
         try:
             swept = sweeper.sweep()
-        except Exception as error:  # noqa: BLE001  # of a store or a disk; the service goes on
+        except Exception as error:  # noqa: BLE001  # any error of a store or a disk; the service continues
             LOG.warning("sweep failed", exc_info=error)
             return
         if swept.removed or swept.damaged:
             removed = {kind.replace(" ", "_"): count for kind, count in swept.removed.items()}
-            tell("sweep", {**removed, "bytes": swept.bytes, "kept": swept.remaining, "damaged": len(swept.damaged)})
+            log_event(
+                "sweep", {**removed, "bytes": swept.bytes, "kept": swept.remaining, "damaged": len(swept.damaged)}
+            )
 
-    def _run(self, over: threading.Event) -> None:
-        while not over.wait(self._seconds * random.uniform(0.5, 1.5)):  # noqa: S311  # no secret
+    def _run(self, stopped: threading.Event) -> None:
+        while not stopped.wait(self._seconds * random.uniform(0.5, 1.5)):  # noqa: S311  # not a secret
             self.sweep()

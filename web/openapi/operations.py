@@ -1,4 +1,4 @@
-"""Each operation: who may, what it takes, what it answers."""
+"""The operations: their credentials, parameters and responses."""
 
 from web.openapi.parameters import (
     CONDITIONS,
@@ -28,17 +28,17 @@ SECURITY_SCHEMES: dict[str, Json] = {
         "type": "apiKey",
         "in": "query",
         "name": "sig",
-        "description": "The signature of a download URL, with its `format`, `expires` and `kid`; needs no header",
+        "description": "The signature of a download URL, with its `format`, `expires` and `kid`; no header is needed",
     },
 }
 
 
 def paths() -> Json:
-    """Every path of the service but those that describe it."""
-    reading = reading_paths()
-    reading["/v4/workflows/{workflowId}"]["delete"] = delete_workflow()
+    """Describe every path of the service except its documentation."""
+    row_paths = reading_paths()
+    row_paths["/v4/workflows/{workflowId}"]["delete"] = delete_workflow()
     return {
-        **reading,
+        **row_paths,
         **publish_paths(),
         EXPORT_PATH: {"parameters": [WORKFLOW_ID], "get": _export(), "post": _export_by_body()},
         _FILE_PATH: {
@@ -59,8 +59,8 @@ def _export() -> Json:
     return {
         "operationId": "exportWorkflowData",
         "summary": "Export a run as one file",
-        "description": "Writes the rows of a run that all filters let through as one file, and answers with a URL "
-        "that opens without any header. The same request on the same run gives the same bytes.",
+        "description": "Writes the rows of a run that match all filters to one file, and returns a URL that opens "
+        "without any header. The same request on the same run gives the same bytes.",
         "security": _KEY_OR_TOKEN,
         "parameters": [*query_parameters(), PREFER, REQUEST_ID],
         "responses": _export_answers() | errors(400, 401, 404, 405, 414, 429, 500, 503),
@@ -70,8 +70,8 @@ def _export() -> Json:
 def _export_by_body() -> Json:
     return {
         "operationId": "exportWorkflowDataByBody",
-        "summary": "Export a run as one file, with parameters that no URL can carry",
-        "description": "Takes the names of the GET as members of a JSON object; none may be in the URL.",
+        "summary": "Export a run as one file, with parameters in the body",
+        "description": "Takes the parameters of the GET as members of a JSON object; none may be in the URL.",
         "security": _KEY_OR_TOKEN,
         "parameters": [PREFER, REQUEST_ID],
         "requestBody": {"required": False, "content": {"application/json": {"schema": ref("ExportRequest")}}},
@@ -83,7 +83,7 @@ def _export_answers() -> dict[str, Json]:
     return {
         "200": answer("The export is finished", schema=ref("ExportAnswer")),
         "202": answer(
-            "The export goes on by itself (only if `Prefer` asks for that)",
+            "The export continues in the background (only if `Prefer` requests it)",
             *("Location", "Preference-Applied", "Retry-After"),
             schema=ref("TicketAnswer"),
         ),
@@ -94,8 +94,8 @@ def _download() -> Json:
     return {
         "operationId": "downloadExport",
         "summary": "Download the file",
-        "description": "A signed URL is one of this path, and stands alone. With a key or a token of the owning team "
-        "it takes no query but `format`.",
+        "description": "Signed URLs have this path and need no credentials. With a key or token of the owning team, "
+        "the only parameter is `format`.",
         "security": [*_KEY_OR_TOKEN, {"SignedUrl": []}],
         "parameters": [*SIGNED, *RANGES, *CONDITIONS, REQUEST_ID],
         "responses": file_responses(head=False) | errors(*_FILE_ERRORS),
@@ -106,7 +106,7 @@ def _download_head() -> Json:
     return {
         **_download(),
         "operationId": "headExport",
-        "summary": "The headers of the file",
+        "summary": "Get the headers of the file",
         "parameters": [*SIGNED, *CONDITIONS, REQUEST_ID],
         "responses": file_responses(head=True) | errors_without_body(*_FILE_ERRORS),
     }
@@ -115,7 +115,7 @@ def _download_head() -> Json:
 def _status() -> Json:
     return {
         "operationId": "getExportStatus",
-        "summary": "How an asynchronous export is",
+        "summary": "Get the status of an asynchronous export",
         "security": _KEY_OR_TOKEN,
         "parameters": [REQUEST_ID],
         "responses": _status_answers() | errors(401, 404, 405, 500, 503),
@@ -123,7 +123,7 @@ def _status() -> Json:
 
 
 def _cancel() -> Json:
-    cancelled = answer("The export is asked to end", "Retry-After", schema=ref("TicketAnswer"))
+    cancelled = answer("Cancellation was requested", "Retry-After", schema=ref("TicketAnswer"))
     return {
         **_status(),
         "operationId": "cancelExport",
@@ -134,19 +134,19 @@ def _cancel() -> Json:
 
 def _status_answers() -> dict[str, Json]:
     either = {"anyOf": [ref("ExportAnswer"), ref("TicketAnswer")]}
-    return {"200": answer("What the export answers once it is finished; before, how far it is", schema=either)}
+    return {"200": answer("The response of the export once it is finished; its progress before", schema=either)}
 
 
 def _probes() -> dict[str, Json]:
-    """What machines ask every few seconds."""
+    """Describe the endpoints that orchestrators and Prometheus poll."""
     return {
-        "/healthz": _probe("getHealth", "Whether the process answers", _plain("It does")),
+        "/healthz": _probe("getHealth", "Whether the process responds", _plain("It does")),
         "/readyz": _probe(
             "getReadiness",
-            "Whether what it needs answers too",
-            {"200": answer("All of it does", schema=_STATE), "503": answer("Some of it does not", schema=_STATE)},
+            "Whether the stores and DuckDB respond",
+            {"200": answer("All of them do", schema=_STATE), "503": answer("At least one does not", schema=_STATE)},
         ),
-        "/metrics": _probe("getMetrics", "Numbers for Prometheus", _plain("The numbers")),
+        "/metrics": _probe("getMetrics", "Metrics for Prometheus", _plain("The metrics")),
     }
 
 

@@ -1,4 +1,4 @@
-"""The parameters of requests: names, choices and defaults as the code reads them, with a sentence on each."""
+"""The parameters of requests: their names, choices and defaults from the code, with a description of each."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,48 +15,51 @@ _TEXT: Json = {"type": "string", "minLength": 1}
 
 _MEMBERS: dict[str, tuple[Json, str]] = {
     "format": ({"type": "string", "enum": [*FORMATS], "default": _DEFAULTS.format.name}, "The format of the file"),
-    "runId": ({"type": "string"}, "A finished run of the workflow; the latest one if left out"),
-    "filters": (ref("Filters"), "What rows have to be; all filters must hold"),
-    "sortBy": (_TEXT, "One field, a dotted path reaches into an object; the run's own row order if left out"),
-    "order": ({"type": "string", "enum": [*ORDERS], "default": _ORDER}, "Of `sortBy`; nulls are last in both"),
+    "runId": ({"type": "string"}, "A finished run of the workflow; by default, the latest"),
+    "filters": (ref("Filters"), "The conditions on rows; all must hold"),
+    "sortBy": (_TEXT, "A field, or a dotted path into an object; by default, the row order of the run"),
+    "order": (
+        {"type": "string", "enum": [*ORDERS], "default": _ORDER},
+        "Of `sortBy`; nulls are last in both orders",
+    ),
     "rowIds": (
         {"type": "array", "items": _TEXT, "minItems": 1, "maxItems": MAX_ROW_IDS},
-        "The rows that are wanted; all if left out. Unknown ids match nothing",
+        "The rows to export; by default, all. Unknown ids match nothing",
     ),
     "includeRowIds": (
         {"type": "boolean", "default": _DEFAULTS.include_row_ids},
-        "Whether `_row_id` is the first column, to come back with `rowIds`",
+        "Whether to add `_row_id` as the first column, for use with `rowIds`",
     ),
     "bom": ({"type": "boolean", "default": _DEFAULTS.csv.bom}, "CSV only: a byte order mark, for Excel"),
     "delimiter": (
         {"type": "string", "enum": [*DELIMITERS], "default": _DEFAULTS.csv.delimiter},
-        "CSV only: what stands between cells",
+        "CSV only: the separator of cells",
     ),
     "formulaGuard": (
         {"type": "boolean", "default": _DEFAULTS.csv.formula_guard},
-        "CSV only: a `'` before cells that a spreadsheet would run",
+        "CSV only: whether to put a `'` before cells that a spreadsheet would run as formulas",
     ),
 }
 
-_READING: dict[str, tuple[Json, str]] = {
-    "format": ({"type": "string", "enum": ["json", "csv"], "default": "json"}, "How the page is written"),
-    "page": ({"type": "integer", "minimum": 1, "default": 1}, "Which page, from 1"),
+_ROW_PARAMETERS: dict[str, tuple[Json, str]] = {
+    "format": ({"type": "string", "enum": ["json", "csv"], "default": "json"}, "The format of the page"),
+    "page": ({"type": "integer", "minimum": 1, "default": 1}, "The page number, from 1"),
     "limit": (
         {"type": "integer", "minimum": 0, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
-        "Entries of a page; with 0 they are only counted",
+        "Entries per page; with 0, only the counts",
     ),
     "field": (_TEXT, "A column, or a dotted path into an object"),
 }
-"""Of pages and facts, where they are others than of exports."""
+"""Parameters of pages and statistics that differ from those of exports."""
 
-# What is structured in a body is text in a URL.
+# Lists in a body are text in a URL.
 _IN_QUERY: dict[str, tuple[Json, str]] = {
     "filters": (
         {"type": "string", "contentMediaType": "application/json", "contentSchema": ref("Filters")},
-        "What rows have to be: a URL-encoded JSON array of `{field, operator, value}`, all must hold. "
+        "The conditions on rows, a URL-encoded JSON array of `{field, operator, value}`; all must hold. "
         f"Operators: {', '.join(f'`{name}`' for name in OPERATORS)}",
     ),
-    "rowIds": (_TEXT, "The rows that are wanted, as `id1,id2,id3` or as a JSON array of strings; all if left out"),
+    "rowIds": (_TEXT, "The rows to export, as `id1,id2,id3` or as a JSON array of strings; by default, all"),
 }
 _EXAMPLES = {"filters": '[{"field":"price.amount","operator":"GREATER_THAN","value":100}]'}
 
@@ -64,44 +67,52 @@ WORKFLOW_ID: Json = {
     "name": "workflowId",
     "in": "path",
     "required": True,
-    "description": "The workflow; what cannot be the id of one is a 404",
+    "description": "The workflow; an invalid id is a 404",
     "schema": {"type": "string", "pattern": f"^{ID.pattern}$"},
 }
 EXPORT_ID_IN_PATH: Json = {
     "name": "exportId",
     "in": "path",
     "required": True,
-    "description": "The export, as the answer of its request names it",
+    "description": "The `exportId` of the export",
     "schema": {"type": "string", "pattern": f"^{EXPORT_ID.pattern}$"},
 }
 RUN_ID_IN_PATH: Json = {
     "name": "runId",
     "in": "path",
     "required": True,
-    "description": "The run; what cannot be the id of one is a 404",
+    "description": "The run; an invalid id is a 404",
     "schema": {"type": "string", "pattern": f"^{ID.pattern}$"},
 }
 SIGNED: list[Json] = [
     {
         "name": "format",
         "in": "query",
-        "description": "The format of the file; whichever there is if left out (only without a signature)",
+        "description": "The format of the file; optional without a signature",
         "schema": {"type": "string", "enum": [*FORMATS]},
     },
-    {"name": "expires", "in": "query", "description": "Until when, with `sig`", "schema": {"type": "integer"}},
-    {"name": "kid", "in": "query", "description": "The key's id, with `sig`", "schema": {"type": "string"}},
+    {
+        "name": "expires",
+        "in": "query",
+        "description": "The expiry, with `sig`",
+        "schema": {"type": "integer"},
+    },
+    {
+        "name": "kid",
+        "in": "query",
+        "description": "The id of the key, with `sig`",
+        "schema": {"type": "string"},
+    },
 ]
-"""What a signed URL carries beside its ``sig``, which is a security scheme."""
+"""The parameters of a signed URL in addition to ``sig``, which is a security scheme."""
 
 
 def _header(name: str, description: str) -> Json:
     return {"name": name, "in": "header", "description": description, "schema": {"type": "string"}}
 
 
-REQUEST_ID = _header("x-request-id", "Names the request in our logs; one is made if there is none")
-PREFER = _header(
-    "Prefer", "`respond-async`: a 202 at once, and the export goes on by itself; `wait=N`: a 202 after N seconds"
-)
+REQUEST_ID = _header("x-request-id", "The id of the request in the logs; generated if absent")
+PREFER = _header("Prefer", "`respond-async`: a 202 at once, and the export continues; `wait=N`: a 202 after N seconds")
 CONDITIONS = [
     _header("If-Match", "A 412 unless the file has one of these ETags"),
     _header("If-None-Match", "A 304 if the file has one of these ETags"),
@@ -109,29 +120,29 @@ CONDITIONS = [
     _header("If-Unmodified-Since", "A 412 if the file is newer; counts without If-Match"),
 ]
 RANGES = [
-    _header("Range", "A single range of bytes, `bytes=0-1023`; others are ignored"),
+    _header("Range", "A single range of bytes, such as `bytes=0-1023`; others are ignored"),
     _header("If-Range", "The range only if the file has this ETag"),
 ]
 
 
 def query_parameters() -> list[Json]:
-    """The parameters of the GET."""
+    """Return the query parameters of an export."""
     return [_query_parameter(name) for name in PARAMETERS]
 
 
 def reading_parameters(names: Sequence[str]) -> list[Json]:
-    """The parameters of a GET that looks at rows."""
-    return [{**_query_parameter(name, _READING), "required": name == "field"} for name in names]
+    """Return the query parameters of a GET that reads rows."""
+    return [{**_query_parameter(name, _ROW_PARAMETERS), "required": name == "field"} for name in names]
 
 
 def request_body() -> Json:
-    """The same names as the members of one JSON object."""
+    """Return the body of an export's POST, whose members are the same parameters."""
     members = {name: {**schema, "description": text} for name, (schema, text) in _in_order(_MEMBERS)}
     return {"type": "object", "properties": members, "additionalProperties": False}
 
 
-def _query_parameter(name: str, others: Mapping[str, tuple[Json, str]] = _IN_QUERY) -> Json:
-    schema, text = others.get(name) or _IN_QUERY.get(name) or _MEMBERS[name]
+def _query_parameter(name: str, overrides: Mapping[str, tuple[Json, str]] = _IN_QUERY) -> Json:
+    schema, text = overrides.get(name) or _IN_QUERY.get(name) or _MEMBERS[name]
     example = {"example": _EXAMPLES[name]} if name in _EXAMPLES else {}
     return {"name": name, "in": "query", "required": False, "description": text, "schema": schema, **example}
 

@@ -1,7 +1,7 @@
-"""The operations that publish and delete, which need credentials that allow it."""
+"""The operations that publish and delete; their credentials must allow it."""
 
 from engine.catalog.manifest import State
-from web.api.publish_parameters import CONTENT_TYPES, PUBLISH_PARAMETERS
+from web.api.publishing.parameters import CONTENT_TYPES, PUBLISH_PARAMETERS
 from web.openapi.parameters import REQUEST_ID, RUN_ID_IN_PATH, WORKFLOW_ID
 from web.openapi.responses import answer, errors
 from web.openapi.schemas import Json, ref
@@ -13,42 +13,42 @@ _CHARACTER: Json = {"type": "string", "minLength": 1, "maxLength": 1}
 _FLAG: Json = {"type": "boolean", "default": False}
 
 _PARAMETERS: dict[str, tuple[Json, str]] = {
-    "runId": (_TEXT, "The id of the run; one is made if left out, and then a request sent again makes another run"),
-    "name": (_TEXT, "The name of a new workflow; its id if left out"),
+    "runId": (_TEXT, "The id of the run; generated if left out, and then a repeated request publishes another run"),
+    "name": (_TEXT, "The name of a new workflow; by default, its id"),
     "executedAt": ({**_TEXT, "format": "date-time"}, "When the run was executed; it decides which run is the latest"),
     "state": ({"type": "string", "enum": [*State], "default": State.FINISHED}, "Only finished runs can be exported"),
-    "rowId": (_TEXT, "The field whose unique values become row ids; they are made if left out"),
+    "rowId": (_TEXT, "The field whose unique values become row ids; generated if left out"),
     "schema": (_TEXT, "The content of a schema file, as URL-encoded JSON"),
-    "delimiter": (_CHARACTER, "CSV: what stands between cells"),
-    "encoding": (_TEXT, "Of text, if it is not UTF-8"),
-    "skipLines": ({"type": "integer", "minimum": 0, "default": 0}, "CSV: lines before the header"),
-    "escape": ({**_CHARACTER, "default": '"'}, "CSV: what stands before a quote in a quoted cell"),
-    "padShortRows": (_FLAG, "CSV: whether rows with too few cells end in nulls"),
+    "delimiter": (_CHARACTER, "CSV: the separator of cells"),
+    "encoding": (_TEXT, "The encoding of text, if it is not UTF-8"),
+    "skipLines": ({"type": "integer", "minimum": 0, "default": 0}, "CSV: the number of lines before the header"),
+    "escape": ({**_CHARACTER, "default": '"'}, "CSV: the character before a quote in a quoted cell"),
+    "padShortRows": (_FLAG, "CSV: whether to fill rows that have too few cells with nulls"),
     "rename": (_TEXT, 'New names of columns, as URL-encoded JSON: `{"old": "new"}`'),
-    "renameDuplicates": (_FLAG, "Whether the second column called `x` becomes `x_2`"),
-    "null": ({"type": "string"}, "CSV: what a cell says that is null, beside an empty one"),
+    "renameDuplicates": (_FLAG, "Whether to rename a second column `x` to `x_2`"),
+    "null": ({"type": "string"}, "CSV: the text of null cells, in addition to empty ones"),
     "types": (
         {"type": "string", "enum": ["auto", "text"], "default": "auto"},
-        "CSV: the types that keep every cell as it is written, or text",
+        "CSV: detect types that preserve every cell exactly, or read text",
     ),
     "jsonPath": (_TEXT, "JSON: the dotted path of the list of rows"),
 }
 
 
 def publish_paths() -> Json:
-    """Their paths, but the workflow's own."""
+    """Describe their paths, except that of a workflow."""
     return {
         _RUNS: {"parameters": [WORKFLOW_ID], "post": _publish()},
         f"{_RUNS}/{{runId}}": {
             "parameters": [WORKFLOW_ID, RUN_ID_IN_PATH],
-            "delete": _delete("deleteRun", "Delete a run and its exports", "The newest run that remains is the latest"),
+            "delete": _delete("deleteRun", "Delete a run and its exports", "The newest other run becomes the latest"),
         },
     }
 
 
 def delete_workflow() -> Json:
-    """DELETE of a workflow."""
-    return _delete("deleteWorkflow", "Delete a workflow, all its runs and their exports", "Its id is free again")
+    """Describe the DELETE of a workflow."""
+    return _delete("deleteWorkflow", "Delete a workflow, all its runs and their exports", "Its id can be used again")
 
 
 def _publish() -> Json:
@@ -57,15 +57,15 @@ def _publish() -> Json:
     return {
         "operationId": "publishRun",
         "summary": "Publish a run",
-        "description": "The body is one file of rows, gzip-compressed or not. The run appears whole or not at all, and "
-        "never changes. A request that is sent again with the same `runId` and body is answered with the same run.",
+        "description": "The body is one file of rows, optionally compressed by gzip. The run becomes visible as a "
+        "whole and never changes. A repeated request with the same `runId` and body returns the same run.",
         "security": _KEY_OR_TOKEN,
         "parameters": [
             *(_parameter(name) for name in PUBLISH_PARAMETERS),
             {
                 "name": "Content-Encoding",
                 "in": "header",
-                "description": "How the body is compressed",
+                "description": "The compression of the body",
                 "schema": {"type": "string", "enum": ["gzip", "identity"]},
             },
             REQUEST_ID,
@@ -88,8 +88,8 @@ def _delete(name: str, summary: str, description: str) -> Json:
     return {
         "operationId": name,
         "summary": summary,
-        "description": f"Nothing of it opens afterwards, signed URLs included. {description}.",
+        "description": f"Its data is inaccessible afterwards, also by signed URLs. {description}.",
         "security": _KEY_OR_TOKEN,
         "parameters": [REQUEST_ID],
-        "responses": {"204": answer("It is deleted")} | errors(400, 401, 403, 404, 405, 500, 503),
+        "responses": {"204": answer("Deleted")} | errors(400, 401, 403, 404, 405, 500, 503),
     }

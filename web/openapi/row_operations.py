@@ -1,4 +1,4 @@
-"""The operations that look at rows without making a file."""
+"""The operations that read rows without an export."""
 
 from web.api.parameters import COLUMN_PARAMETERS, LIST_PARAMETERS, PAGE_PARAMETERS
 from web.openapi.parameters import REQUEST_ID, WORKFLOW_ID, reading_parameters
@@ -11,7 +11,7 @@ _DATA = f"{_ONE}/data"
 
 
 def reading_paths() -> Json:
-    """Their paths."""
+    """Describe their paths."""
     page = answer("The page", "X-Total-Count", "X-Total-Pages", schema=ref("RowsAnswer"))
     page["content"]["text/csv"] = {}
     return {
@@ -19,9 +19,9 @@ def reading_paths() -> Json:
             "parameters": [],
             "get": _get(
                 "listWorkflows",
-                "The workflows of the team",
+                "List the workflows of the team",
                 LIST_PARAMETERS,
-                answer("A page of them, by id", schema=ref("WorkflowsAnswer")),
+                answer("A page of workflows, ordered by id", schema=ref("WorkflowsAnswer")),
                 *(400, 401, 405, 414),
             ),
         },
@@ -29,23 +29,23 @@ def reading_paths() -> Json:
             "parameters": [WORKFLOW_ID],
             "get": _get(
                 "getWorkflow",
-                "One workflow: its columns and its runs",
+                "Get the columns and runs of a workflow",
                 (),
-                answer("What it holds", schema=ref("WorkflowAnswer")),
+                answer("The workflow", schema=ref("WorkflowAnswer")),
                 *(400, 401, 404, 405, 414),
             ),
         },
         _DATA: {
             "parameters": [WORKFLOW_ID],
-            "get": _get("getWorkflowData", "A page of rows", PAGE_PARAMETERS, page, *(400, 401, 404, 405, 414)),
+            "get": _get("getWorkflowData", "Get a page of rows", PAGE_PARAMETERS, page, *(400, 401, 404, 405, 414)),
         },
         f"{_DATA}/column": {
             "parameters": [WORKFLOW_ID],
             "get": _get(
                 "getColumnFacts",
-                "The facts of one column over the rows that match",
+                "Get statistics of one column over the rows that match",
                 COLUMN_PARAMETERS,
-                answer("Nulls, distinct values, bounds and how the values are spread", schema=ref("ColumnAnswer")),
+                answer("Nulls, distinct values, bounds and the distribution of values", schema=ref("ColumnAnswer")),
                 *(400, 401, 404, 405, 414),
             ),
         },
@@ -66,12 +66,12 @@ def _get(name: str, summary: str, parameters: tuple[str, ...], found: Json, *sta
 def _query() -> Json:
     return {
         "operationId": "queryWorkflowData",
-        "summary": "Ask SQL of one run",
-        "description": "One statement that reads, over `data`: the rows of the run, and `_row_id`. It runs in a "
-        "process of its own that can open no file and reach no host.",
+        "summary": "Query one run by SQL",
+        "description": "One statement that reads. The table `data` has the rows of the run, and `_row_id`. The "
+        "statement runs in a separate process that can neither open files nor connect to hosts.",
         "security": _KEY_OR_TOKEN,
         "parameters": [REQUEST_ID],
         "requestBody": {"required": True, "content": {"application/json": {"schema": ref("QueryRequest")}}},
-        "responses": {"200": answer("What it found", schema=ref("QueryAnswer"))}
+        "responses": {"200": answer("The result of the statement", schema=ref("QueryAnswer"))}
         | errors(400, 401, 404, 405, 413, 500, 503),
     }

@@ -1,4 +1,4 @@
-"""The schemas of bodies: answers from their models, filters from the table of operators."""
+"""The schemas of bodies: from the models of answers, and from the table of operators."""
 
 from typing import Any, TypeAlias
 
@@ -7,18 +7,19 @@ from pydantic_core import core_schema
 
 from engine.request.operators import OPERATORS, ValueShape
 from engine.request.request import MAX_FILTERS
-from web.api.models import ErrorAnswer, ExportAnswer, TicketAnswer
-from web.api.publish import RunAnswer
+from web.api.errors import error_codes
+from web.api.models import ExportAnswer, TicketAnswer
+from web.api.publishing.publish import RunAnswer
 from web.api.query import QueryRequest
 from web.api.row_models import MODELS as READING_MODELS
-from web.http.errors import error_codes
+from web.http.error_body import ErrorAnswer
 
 Json: TypeAlias = dict[str, Any]
 
 MODELS = (ExportAnswer, TicketAnswer, RunAnswer, ErrorAnswer, *READING_MODELS)
 
 _SCALAR: Json = {"type": ["string", "number", "boolean"]}
-_DATE: Json = {"type": "string", "description": "ISO 8601; a date alone is its midnight UTC"}
+_DATE: Json = {"type": "string", "description": "ISO 8601; a date without a time is its midnight UTC"}
 _VALUES: dict[ValueShape, Json] = {
     ValueShape.SCALAR: _SCALAR,
     ValueShape.TEXT: {"type": "string"},
@@ -35,12 +36,49 @@ def ref(name: str, kind: str = "schemas") -> Json:
     return {"$ref": f"#/components/{kind}/{name}"}
 
 
-def component_schemas(request_body: Json) -> dict[str, Json]:
-    """Every named schema; ``request_body`` is the one of the POST twin."""
+class OpenApi31Schema(GenerateJsonSchema):
+    """Schemas without titles that only repeat names, which would become class names in generated clients."""
+
+    def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002  # the signature is pydantic's
+        """Leave out titles of fields."""
+        return False
+
+    def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
+        """Leave out titles of models."""
+        found = super().model_schema(schema)
+        found.pop("title", None)
+        return found
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        """Leave out defaults of null: ``required`` already says that the member may be missing."""
+        found = super().default_schema(schema)
+        if found.get("default", ...) is None:
+            del found["default"]
+        return found
+
+
+class OpenApi30Schema(OpenApi31Schema):
+    """The same as OpenAPI 3.0.3, which has neither a null type nor ``const``."""
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        """Mark a schema as nullable; what stands beside a reference would be ignored."""
+        found = self.generate_inner(schema["schema"])
+        return {**({"allOf": [found]} if "$ref" in found else found), "nullable": True}
+
+    def literal_schema(self, schema: core_schema.LiteralSchema) -> JsonSchemaValue:
+        """List a single literal as an enumeration."""
+        found = super().literal_schema(schema)
+        if "const" in found:
+            found["enum"] = [found.pop("const")]
+        return found
+
+
+def component_schemas(request_body: Json, generator: type[GenerateJsonSchema] = OpenApi31Schema) -> dict[str, Json]:
+    """Return every named schema. ``request_body`` is that of the POST of the export path."""
     _, found = models_json_schema(
         [*((model, "serialization") for model in MODELS), (QueryRequest, "validation")],
         ref_template="#/components/schemas/{model}",
-        schema_generator=_WithoutTitles,
+        schema_generator=generator,
     )
     schemas: dict[str, Json] = found["$defs"]
     schemas["ErrorAnswer"]["properties"]["code"]["enum"] = sorted(
@@ -51,33 +89,14 @@ def component_schemas(request_body: Json) -> dict[str, Json]:
         "type": "array",
         "items": ref("Filter"),
         "maxItems": MAX_FILTERS,
-        "description": "All must hold; `[]` is fine",
+        "description": "All must hold; `[]` is valid",
     }
     schemas["ExportRequest"] = request_body
     return dict(sorted(schemas.items()))
 
 
-class _WithoutTitles(GenerateJsonSchema):
-    """Titles that only repeat names would become class names of generated clients."""
-
-    def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002  # the signature is pydantic's
-        return False
-
-    def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
-        found = super().model_schema(schema)
-        found.pop("title", None)
-        return found
-
-    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        found = super().default_schema(schema)
-        # It says that the member may be missing, which `required` says already.
-        if found.get("default", ...) is None:
-            del found["default"]
-        return found
-
-
 def _filter() -> Json:
-    """One alternative for each shape of value, with the operators that take it."""
+    """Describe a filter, with one alternative for each shape of value and the operators that take it."""
     alternatives = []
     for shape, value in _VALUES.items():
         names = [row.name for row in OPERATORS.values() if row.value is shape]

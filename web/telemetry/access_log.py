@@ -1,4 +1,4 @@
-"""Middleware that sees every request to its end: one line in the log, and the numbers of ``/metrics``."""
+"""Middleware that logs each request when it has ended, and counts it for ``/metrics``."""
 
 import time
 
@@ -6,33 +6,33 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from web.telemetry import metrics
-from web.telemetry.log_context import facts_of, note, serve
-from web.telemetry.logs import since, tell
+from web.telemetry.log_context import add_log_fields, log_fields, set_current_request
+from web.telemetry.logs import log_event, since
 from web.telemetry.request_id import request_id_of
 from web.telemetry.tracing import serving
 
-_QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
-"""Asked every few seconds by machines: counted, not logged."""
+_UNLOGGED_ROUTES = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Polled every few seconds by machines: counted, but not logged."""
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
-class Watch:
-    """Stands outside of everything that answers, and inside of what gives requests their ids."""
+class AccessLogMiddleware:
+    """Wraps everything that answers a request; `RequestIdMiddleware` wraps it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection."""
+        """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        serve(scope)
+        set_current_request(scope)
         started = time.monotonic()
         status = sent = 0
 
-        async def counted(message: Message) -> None:
+        async def counting_send(message: Message) -> None:
             nonlocal status, sent
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -42,17 +42,17 @@ class Watch:
 
         with serving(Headers(scope=scope)) as span:
             try:
-                await self._app(scope, receive, counted)
+                await self._app(scope, receive, counting_send)
             finally:
                 seconds = since(started)
-                # The pattern, never the path: ids are facts of their own, and strangers' paths are nobody's.
-                route = str(facts_of(scope).get("route", "none"))
+                # The route's pattern rather than the path: callers must not be able to make up metric labels.
+                route = str(log_fields(scope).get("route", "none"))
                 method = scope["method"] if scope["method"] in _METHODS else "other"
                 metrics.REQUESTS.labels(route, method, str(status)).inc()
                 metrics.SECONDS.labels(route).observe(seconds)
-                if route not in _QUIET:
-                    note(scope, method=method, status=status, seconds=seconds, sent=sent)
-                    span.tell(facts_of(scope))
+                if route not in _UNLOGGED_ROUTES:
+                    add_log_fields(scope, method=method, status=status, seconds=seconds, sent=sent)
+                    span.set_attributes(log_fields(scope))
                     trace_id = span.trace_id()
-                    traced = {} if trace_id is None else {"traceId": trace_id}
-                    tell("request", {"requestId": request_id_of(scope), **traced, **facts_of(scope)})
+                    trace_field = {} if trace_id is None else {"traceId": trace_id}
+                    log_event("request", {"requestId": request_id_of(scope), **trace_field, **log_fields(scope)})

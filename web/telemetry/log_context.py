@@ -1,6 +1,6 @@
-"""What is known of a request when it is over: one dictionary, filled on the way, for logs and metrics.
+"""The log fields of a request: one dictionary in its scope, filled while it is served, for logs and metrics.
 
-Ids, counts and sizes only: never a key, a token, a signature, a query or a value of a row.
+Ids, counts and sizes only: never a key, a token, a signature, a query or a cell value.
 """
 
 from contextvars import ContextVar
@@ -9,29 +9,29 @@ from starlette.types import Scope
 
 from web.telemetry.request_id import request_id_of
 
-_KEY = "tailrace.facts"
-_SERVED: ContextVar[Scope | None] = ContextVar("served", default=None)
+_KEY = "tailrace.log_fields"
+_CURRENT: ContextVar[Scope | None] = ContextVar("current_request", default=None)
 
 
-def serve(scope: Scope) -> None:
-    """From here on, this is the request that is being served."""
-    _SERVED.set(scope)
+def set_current_request(scope: Scope) -> None:
+    """Make this the current request of the running task."""
+    _CURRENT.set(scope)
 
 
-def asker() -> dict[str, object]:
-    """The id and the caller of the request that is being served, for what outlives it; none outside of one."""
-    scope = _SERVED.get()
+def caller_fields() -> dict[str, object]:
+    """The id and the caller of the current request, for work that outlives it; empty outside of a request."""
+    scope = _CURRENT.get()
     if scope is None:
         return {}
-    return {"requestId": request_id_of(scope), "caller": facts_of(scope).get("caller")}
+    return {"requestId": request_id_of(scope), "caller": log_fields(scope).get("caller")}
 
 
-def note(scope: Scope, **facts: object) -> None:
-    """Remember facts of the request that is being served."""
-    scope.setdefault(_KEY, {}).update(facts)
+def add_log_fields(scope: Scope, **fields: object) -> None:
+    """Add fields to the log line of a request."""
+    scope.setdefault(_KEY, {}).update(fields)
 
 
-def facts_of(scope: Scope) -> dict[str, object]:
-    """What was noted so far."""
-    found: dict[str, object] = scope.get(_KEY, {})
-    return found
+def log_fields(scope: Scope) -> dict[str, object]:
+    """The fields that were added so far."""
+    fields: dict[str, object] = scope.get(_KEY, {})
+    return fields

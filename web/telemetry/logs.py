@@ -1,4 +1,4 @@
-"""Logs as JSON, one object a line: what a machine can count, and a person can still read."""
+"""Logs as JSON, one object a line."""
 
 import json
 import logging
@@ -13,39 +13,39 @@ LOG = logging.getLogger("tailrace")
 
 
 class JsonLines(logging.Formatter):
-    """``time``, ``level``, ``event``, then the record's own facts; a stack only where something is our fault."""
+    """``time``, ``level``, ``event``, then the record's ``fields``; a ``stack`` only for unexpected errors."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line."""
+        """Format a record as one line."""
         line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "event": record.getMessage().strip(),
-            **getattr(record, "facts", {}),
+            **getattr(record, "fields", {}),
         }
         if record.exc_info:
             _, error, _ = record.exc_info
             line["stack"] = "" if error is None else redacted_traceback(error)
-        # ASCII: nothing that a caller sent can break a line or fool a terminal.
+        # ASCII only: callers' text can neither break a line nor send control sequences to a terminal.
         return json.dumps(line, default=str)
 
 
 def set_up() -> None:
-    """Send the service's log to standard error, once per process; with it, in its form, what libraries have to say."""
+    """Send all logs of the process, those of libraries included, to standard error as JSON. Call it once."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     LOG.handlers[:] = [handler]
     LOG.setLevel(logging.INFO)
     LOG.propagate = False
-    # Theirs would quote the errors that they pass on.
+    # The default format of libraries would quote the errors that they log.
     logging.getLogger().handlers[:] = [handler]
 
 
-def tell(event: str, facts: Mapping[str, object]) -> None:
-    """One line of what happened."""
-    LOG.info(event, extra={"facts": dict(facts)})
+def log_event(event: str, fields: Mapping[str, object]) -> None:
+    """Log an event at level INFO."""
+    LOG.info(event, extra={"fields": dict(fields)})
 
 
 def since(started: float) -> float:
-    """Seconds since a moment of the monotonic clock, to the tenth of a millisecond."""
+    """Seconds since ``started`` on the monotonic clock, rounded to 0.1 ms."""
     return round(time.monotonic() - started, 4)

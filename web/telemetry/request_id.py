@@ -1,4 +1,4 @@
-"""``x-request-id``: echoed if it was sent, made if not, on every answer."""
+"""``x-request-id`` on every response: the one that the caller sent, or a new one."""
 
 import re
 import uuid
@@ -7,18 +7,18 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _GRAMMAR = re.compile(rb"[A-Za-z0-9_.:;=+/@,~-]{1,128}")
-"""Also that of traces and of base 64; nothing that a log, a header or a page could take for its own."""
+"""Covers trace ids and base64; excludes everything that has a meaning in a log line, a header or HTML."""
 _KEY = "tailrace.request_id"
 
 
-class RequestIds:
-    """Middleware that gives each request its id. One that could forge a log line is replaced."""
+class RequestIdMiddleware:
+    """Gives each request its id. An id that could forge a log line is replaced."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection."""
+        """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -35,5 +35,5 @@ class RequestIds:
 
 
 def request_id_of(scope: Scope) -> str:
-    """The id of the request that is being served."""
+    """The id of a request."""
     return str(scope.get(_KEY, ""))

@@ -1,6 +1,6 @@
-"""Traces by OpenTelemetry: the extra ``otel`` and the OTEL_ variables turn them on; without both there are none.
+"""OpenTelemetry traces, turned on by the extra ``otel`` together with the OTEL_ variables.
 
-Spans hold what the log holds: ids, counts and sizes, never a URL, a header, a query or a value of a row.
+Spans have the attributes that the log has: ids, counts and sizes, never a URL, a header, a query or a cell value.
 """
 
 import logging
@@ -13,26 +13,26 @@ from web.telemetry.logs import LOG
 
 try:
     from opentelemetry import propagate, trace
-except ImportError:  # of the extra otel
-    trace = None  # type: ignore[assignment]  # a module elsewhere
+except ImportError:  # without the extra otel
+    trace = None  # type: ignore[assignment]  # otherwise a module
 
-_ASKED_BY = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+_ENDPOINT_VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _FLUSH_MILLISECONDS = 3000
-_EXTRA = "is set, but what sends traces is not installed: pip install 'tailrace[otel]'"
+_MISSING_EXTRA = "is set, but the trace exporter is not installed: pip install 'tailrace[otel]'"
 
 
 class Span(Protocol):
-    """What takes the facts of a span."""
+    """A span, or its stand-in when there are no traces."""
 
-    def tell(self, facts: Mapping[str, object]) -> None:
-        """Attributes below ``tailrace.``; values that are no text, number or truth go as text."""
+    def set_attributes(self, fields: Mapping[str, object]) -> None:
+        """Set attributes with the prefix ``tailrace.``; other values than strings, numbers and booleans become text."""
 
     def trace_id(self) -> str | None:
-        """The trace's id as 32 hexadecimal digits, or None if nobody keeps it."""
+        """The trace's id as 32 hexadecimal digits, or None if the trace is not sampled."""
 
 
 class _NoSpan:
-    def tell(self, facts: Mapping[str, object]) -> None:
+    def set_attributes(self, fields: Mapping[str, object]) -> None:
         pass
 
     def trace_id(self) -> str | None:
@@ -43,10 +43,10 @@ class _Span:
     def __init__(self, span: "trace.Span") -> None:
         self._span = span
 
-    def tell(self, facts: Mapping[str, object]) -> None:
-        for name, value in facts.items():
-            kept = value if isinstance(value, str | bool | int | float) else str(value)
-            self._span.set_attribute(f"tailrace.{name}", kept)
+    def set_attributes(self, fields: Mapping[str, object]) -> None:
+        for name, value in fields.items():
+            attribute = value if isinstance(value, str | bool | int | float) else str(value)
+            self._span.set_attribute(f"tailrace.{name}", attribute)
 
     def trace_id(self) -> str | None:
         context = self._span.get_span_context()
@@ -54,9 +54,9 @@ class _Span:
 
 
 def set_up() -> None:
-    """Send spans to where the environment says, once per process. Raises ValueError if the extra is missing."""
-    asked = [name for name in _ASKED_BY if os.environ.get(name)]
-    if not asked or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+    """Export spans as the OTEL_ variables say. Call it once. Raises ValueError if the extra is missing."""
+    endpoints = [name for name in _ENDPOINT_VARIABLES if os.environ.get(name)]
+    if not endpoints or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -64,18 +64,18 @@ def set_up() -> None:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError as error:
-        raise ValueError(f"{asked[0]} {_EXTRA}.") from error
+        raise ValueError(f"{endpoints[0]} {_MISSING_EXTRA}.") from error
     name = os.environ.get("OTEL_SERVICE_NAME", "tailrace")
     provider = TracerProvider(resource=Resource.create({SERVICE_NAME: name}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
-    # A collector that is away is told in our log's form, and changes nothing else.
-    others = logging.getLogger("opentelemetry")
-    others.handlers[:], others.propagate = LOG.handlers, False
+    # An unreachable collector is logged as JSON like everything else.
+    exporter_log = logging.getLogger("opentelemetry")
+    exporter_log.handlers[:], exporter_log.propagate = LOG.handlers, False
 
 
 def flush() -> None:
-    """Send what is left, since a process that ends by a signal does nothing of the kind by itself."""
+    """Send the remaining spans; a process that a signal ends does not do so by itself."""
     provider = None if trace is None else trace.get_tracer_provider()
     send = getattr(provider, "force_flush", None)
     if send is not None:
@@ -83,12 +83,12 @@ def flush() -> None:
 
 
 def serving(headers: Mapping[str, str]) -> AbstractContextManager[Span]:
-    """The span of a request, within the caller's trace if it sent a ``traceparent``."""
+    """A span for a request, within the caller's trace if it sent a ``traceparent``."""
     return nullcontext(_NoSpan()) if trace is None else _span("request", headers)
 
 
 def working(name: str) -> AbstractContextManager[Span]:
-    """The span of a piece of work, within the one that is being served."""
+    """A span for a job, within the span of the current request."""
     return nullcontext(_NoSpan()) if trace is None else _span(name)
 
 
@@ -102,6 +102,6 @@ def _span(name: str, headers: Mapping[str, str] | None = None) -> Iterator[Span]
         try:
             yield _Span(span)
         except BaseException as error:
-            # By its type alone: its text may hold what the log must not.
+            # The type alone: the message may contain what must not be traced.
             span.set_status(trace.StatusCode.ERROR, type(error).__name__)
             raise

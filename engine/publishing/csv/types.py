@@ -18,7 +18,7 @@ import duckdb
 
 from engine.catalog.types import BIGINT, BOOLEAN, DATE, DOUBLE, TEXT, TIMESTAMP, ColumnType, Family
 from engine.common.quoting import literal
-from engine.publishing.lossless_casts import within_calendar
+from engine.publishing.types.lossless_casts import within_calendar
 from engine.request.text_casts import matches
 from engine.sql.json_values import csv_text
 

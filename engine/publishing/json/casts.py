@@ -12,8 +12,8 @@ from engine.common.quoting import literal
 from engine.errors import InvalidInput, quoted_excerpt
 from engine.publishing.json.columns import Place
 from engine.publishing.json.shapes import Kind
-from engine.publishing.lossless_casts import keeps_text
-from engine.publishing.selecting import checked, from_text
+from engine.publishing.types.lossless_casts import keeps_text
+from engine.publishing.types.selecting import checked, from_text
 
 _READ_AS_THEY_ARE = {
     BOOLEAN: {Kind.BOOLEAN},

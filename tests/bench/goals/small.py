@@ -72,7 +72,7 @@ def _into_directory(bench: Bench) -> Iterator[Line]:
     data = bench.data(SMALL_ROWS)
     service = Service()
     # The default queue holds fewer requests of one team.
-    service.environment["TAILRACE_QUEUE_LENGTH"] = str(4 * _CLIENTS)
+    service.environment["TAILRACE_EXPORT_QUEUE_SIZE"] = str(4 * _CLIENTS)
     service.start()
     alone, rates, costs = [], [], []
     try:

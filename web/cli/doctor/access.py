@@ -1,4 +1,4 @@
-"""Who may ask, how URLs are signed, and what they begin with."""
+"""Checks of authentication, URL signing and the base URL."""
 
 import logging
 import re
@@ -14,25 +14,26 @@ from urllib.request import urlopen
 
 from web.auth.api_keys import parse_api_keys
 from web.auth.jwks import JwksClient
-from web.auth.jwt import Tokens
+from web.auth.jwt import JwtVerifier
 from web.auth.key_file import read_key_file
 from web.cli.doctor.findings import Finding, note, ok, problem
 from web.cli.sign import open_signer
+from web.cli.terminal.progress_bar import counted
 from web.settings import AuthSettings, MissingSetting, ServerSettings, SigningSettings
 from web.telemetry.logs import LOG
 
-_SHORTEST_KEY = 16
+_MIN_KEY_LENGTH = 16
 _HASHED = re.compile(r"sha256:[0-9a-f]{64}")
-_NEW = "`tailrace keys new` makes one"
-_ANSWER_SECONDS = 3
+_NEW_KEY_REMEDY = "`tailrace keys new` makes one"
+_TIMEOUT_SECONDS = 3
 
 
 def check_auth(auth: AuthSettings) -> Iterator[Finding]:
-    """API keys and tokens."""
+    """Check API keys and tokens."""
     if not auth.configured:
         yield problem(
             "keys",
-            "nobody could sign in, and the service would not start",
+            "no authentication is configured, so the service will not start",
             "set TAILRACE_API_KEYS (key=team; `tailrace keys new` makes one), TAILRACE_API_KEYS_FILE, "
             "TAILRACE_JWT_SECRET or TAILRACE_JWKS_URL",
         )
@@ -48,33 +49,35 @@ def _api_keys(text: str) -> Iterator[Finding]:
     try:
         count = len(parse_api_keys(text))
     except ValueError as error:
-        yield problem("keys", f"TAILRACE_API_KEYS cannot be read: {error}", f"correct it; {_NEW}")
+        yield problem("keys", f"TAILRACE_API_KEYS cannot be read: {error}", f"correct it; {_NEW_KEY_REMEDY}")
         return
     entries = [part.strip().rpartition("=")[0] for part in text.split(",") if part.strip()]
     plain = [key for key in entries if not _HASHED.fullmatch(key)]
-    short = [place for place, key in enumerate(entries, start=1) if key in plain and len(key) < _SHORTEST_KEY]
+    short = [position for position, key in enumerate(entries, start=1) if key in plain and len(key) < _MIN_KEY_LENGTH]
     if short:
-        places = ", ".join(map(str, short))
+        positions = ", ".join(map(str, short))
         yield problem(
-            "keys", f"the key of entry {places} is shorter than {_SHORTEST_KEY} characters: it can be guessed", _NEW
+            "keys",
+            f"the key of entry {positions} is shorter than {_MIN_KEY_LENGTH} characters and can be guessed",
+            _NEW_KEY_REMEDY,
         )
     elif plain:
         yield note(
             "keys",
-            f"{count} API keys, {len(plain)} of them in plain text",
-            "settings that leak would open the service: `tailrace keys new` prints the hashed form",
+            f"{counted(count, 'API key')}, {len(plain)} in plain text",
+            "use the hashed form that `tailrace keys new` prints, so that leaked settings do not reveal keys",
         )
     else:
-        yield ok("keys", f"{count} API keys, all hashed")
+        yield ok("keys", f"{counted(count, 'API key')}, all hashed")
 
 
 def _key_file(path: Path) -> Finding:
     try:
         found = read_key_file(path)
     except (OSError, ValueError) as error:
-        return problem("keys", f"TAILRACE_API_KEYS_FILE cannot be read: {error}", f"correct it; {_NEW}")
+        return problem("keys", f"TAILRACE_API_KEYS_FILE cannot be read: {error}", f"correct it; {_NEW_KEY_REMEDY}")
     if path.stat().st_mode & 0o022:
-        return problem("keys", f"{path.name} can be changed by others: they could add keys", "chmod 600")
+        return problem("keys", f"{path.name} is writable by other users, who could add keys", "chmod 600")
     states = Counter(key.state(datetime.now(UTC)) for key in found.values())
     return ok(
         "keys", f"{path.name}: " + (", ".join(f"{n} {state}" for state, n in sorted(states.items())) or "none yet")
@@ -83,63 +86,65 @@ def _key_file(path: Path) -> Finding:
 
 def _tokens(auth: AuthSettings) -> Iterator[Finding]:
     if auth.unbound is not None:
-        yield problem("tokens", auth.unbound, "set both to what the issuer writes into tokens for this service")
+        yield problem(
+            "tokens", auth.unbound, "set both to the values in the tokens that the issuer makes for this service"
+        )
         return
     try:
         jwks = JwksClient(auth.jwks_url) if auth.jwks_url else None
-        Tokens(secret=auth.jwt_secret, jwks=jwks, audience=auth.jwt_audience, issuer=auth.jwt_issuer)
+        JwtVerifier(secret=auth.jwt_secret, jwks=jwks, audience=auth.jwt_audience, issuer=auth.jwt_issuer)
     except ValueError as error:
         yield problem(
-            "tokens", f"TAILRACE_JWT_SECRET or TAILRACE_JWKS_URL: {error}", "take a secret of 32 random bytes or more"
+            "tokens", f"TAILRACE_JWT_SECRET or TAILRACE_JWKS_URL: {error}", "use a secret of at least 32 random bytes"
         )
         return
     if jwks is not None:
-        # What it has to say goes into the finding.
+        # The finding reports the error, so the log need not.
         LOG.addHandler(logging.NullHandler())
         LOG.propagate = False
         if jwks.keys_for(None) is None:
             yield problem(
-                "tokens", "TAILRACE_JWKS_URL gives no usable keys", "check the address, and that the issuer is up"
+                "tokens", "TAILRACE_JWKS_URL returns no usable keys", "check the URL, and that the issuer is reachable"
             )
             return
     if auth.jwt_audience is None:
         yield note(
             "tokens",
-            "accepted for whatever audience",
-            "set TAILRACE_JWT_AUDIENCE where other services have the same secret",
+            "accepted for every audience",
+            "set TAILRACE_JWT_AUDIENCE if other services use the same secret or issuer",
         )
     else:
         yield ok("tokens", "accepted")
 
 
 def check_signing(signing: SigningSettings, server: ServerSettings) -> Finding:
-    """Whether URLs can be signed: there are keys, and they are long enough."""
+    """Check that there are signing keys, and that they are long enough."""
     try:
         open_signer(signing, server)
     except MissingSetting as error:
         return problem("signing", str(error).rstrip("."), "`tailrace keys signing` makes one")
     count = len(list(filter(str.strip, signing.signing_keys.split(","))))
-    return ok("signing", f"{count} keys; URLs are good for {signing.url_ttl_seconds:,} s")
+    return ok("signing", f"{counted(count, 'key')}; URLs are valid for {counted(signing.url_ttl_seconds, 'second')}")
 
 
 def check_base_url(server: ServerSettings) -> Iterator[Finding]:
-    """Whether those who get a URL can open it."""
-    base, remedy = server.public_url, "set TAILRACE_BASE_URL to what callers reach the service by"
+    """Check that callers can open URLs of the service."""
+    base, remedy = server.public_url, "set TAILRACE_BASE_URL to the address that callers use"
     parts = urlsplit(base)
     kind = _kind_of(parts.hostname or "")
     if kind == "unspecified":
-        yield problem("base url", f"{base} is an address to listen on, which nobody can open", remedy)
+        yield problem("base url", f"{base} is an address to listen on, which callers cannot open", remedy)
         return
     if kind == "loopback":
-        yield note("base url", f"{base} can be opened on this machine only", remedy)
+        yield note("base url", f"{base} can be opened only on this machine", remedy)
     elif parts.scheme == "http":
-        yield note("base url", f"{base} is not encrypted", "put a proxy with TLS before it, and name its https address")
+        yield note("base url", f"{base} is not encrypted", "put a TLS proxy in front, and set its https address")
     else:
         yield ok("base url", base)
     if _answers(base):
-        yield ok("service", f"{base}/healthz answers")
+        yield ok("service", f"{base}/healthz responds")
     else:
-        yield note("service", f"{base}/healthz does not answer", "right if `tailrace serve` does not run")
+        yield note("service", f"{base}/healthz does not respond", "expected if `tailrace serve` is not running")
 
 
 def _kind_of(host: str) -> str:
@@ -151,7 +156,7 @@ def _kind_of(host: str) -> str:
 
 def _answers(base: str) -> bool:
     try:
-        with urlopen(f"{base}/healthz", timeout=_ANSWER_SECONDS) as answer:  # noqa: S310  # the pattern of the setting is http
+        with urlopen(f"{base}/healthz", timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310  # the pattern of the setting is http
             return bool(answer.status == 200)
     except (OSError, HTTPException, ValueError):
         return False

@@ -14,6 +14,7 @@ from web.cli.doctor.findings import Finding, Level
 from web.cli.doctor.machine import check_clock, check_duckdb, check_memory, check_spill, check_sql
 from web.cli.doctor.settings import Configured
 from web.cli.doctor.stores import check_stores
+from web.cli.terminal.progress_bar import counted
 from web.settings import AdmissionSettings, AuthSettings, QuerySettings, ServerSettings, SigningSettings
 
 
@@ -22,18 +23,18 @@ from web.settings import AdmissionSettings, AuthSettings, QuerySettings, ServerS
     "--write/--no-write", default=True, show_default=True,
     help="Write, read and delete a small object in each store and the spill directory.",
 )  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="One JSON object, for machines.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def doctor(write: bool, as_json: bool) -> None:
-    """Say what is configured, what can be reached, and what is wrong, with the remedy.
+    """Check the settings, the stores and this machine, and suggest remedies.
 
-    Secrets are never printed. With --no-write nothing is written anywhere, so that a credential that may only read
-    goes unnoticed. Notes are worth knowing and no problems.
+    Secrets are never printed. With --no-write nothing is written, so credentials that cannot write are not detected.
+    Notes are not problems.
 
     \b
     Examples: tailrace doctor
               tailrace doctor --json | jq '.findings[] | select(.level == "problem")'
 
-    Exit codes: 0 all is fine, 1 there are problems, 2 the command line was wrong, 130 interrupted.
+    Exit codes: 0 no problems, 1 problems found, 2 usage error, 130 interrupted.
     """
     configured = Configured()
     findings = [*configured.findings, *_checks(configured, write=write)]
@@ -53,7 +54,7 @@ def doctor(write: bool, as_json: bool) -> None:
 
 
 def _checks(configured: Configured, *, write: bool) -> Iterator[Finding]:
-    """All checks whose settings can be read; those that cannot are problems already."""
+    """Run the checks whose settings are valid; invalid settings are findings already."""
     storage, duckdb = configured.get(StorageSettings), configured.get(DuckDBSettings)
     server, signing = configured.get(ServerSettings), configured.get(SigningSettings)
     auth, admission = configured.get(AuthSettings), configured.get(AdmissionSettings)
@@ -61,10 +62,10 @@ def _checks(configured: Configured, *, write: bool) -> Iterator[Finding]:
     if storage is not None and duckdb is not None:
         yield from check_stores(storage, duckdb, signing, write=write)
     if duckdb is not None:
-        at_once = 1 if admission is None else admission.exports_at_once
+        max_concurrent = 1 if admission is None else admission.max_concurrent_exports
         yield check_duckdb(duckdb)
-        yield from check_spill(duckdb, at_once, write=write)
-        yield check_memory(duckdb, at_once)
+        yield from check_spill(duckdb, max_concurrent, write=write)
+        yield check_memory(duckdb, max_concurrent)
     if queries is not None:
         yield check_sql(queries)
     if auth is not None:
@@ -87,4 +88,4 @@ def _lines(version: str, configured: Configured, findings: list[Finding], proble
         if finding.remedy:
             yield f"{'':18} -> {finding.remedy}"
     yield ""
-    yield "All is fine." if not problems else f"{problems} problem{'' if problems == 1 else 's'}."
+    yield f"{counted(problems, 'problem')}." if problems else "No problems found."

@@ -1,11 +1,11 @@
-"""What a check of ``tailrace doctor`` has to say."""
+"""The findings of ``tailrace doctor``."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Level(StrEnum):
-    """Only problems count for the exit code."""
+    """Only problems affect the exit code."""
 
     OK = "ok"
     NOTE = "note"
@@ -14,7 +14,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line: what was looked at, what was found, and for all but ``ok`` what to do."""
+    """What was checked, what was found, and (except for ``ok``) what to do."""
 
     area: str
     level: Level
@@ -23,15 +23,15 @@ class Finding:
 
 
 def ok(area: str, text: str) -> Finding:
-    """As it should be."""
+    """A check that passed."""
     return Finding(area, Level.OK, text)
 
 
 def note(area: str, text: str, remedy: str) -> Finding:
-    """It works, and an operator may want to know."""
+    """Something that works but that an operator may want to know."""
     return Finding(area, Level.NOTE, text, remedy)
 
 
 def problem(area: str, text: str, remedy: str) -> Finding:
-    """It does not work, or would fail somebody."""
+    """Something that does not work, or will fail for some requests."""
     return Finding(area, Level.PROBLEM, text, remedy)

@@ -1,4 +1,4 @@
-"""What the machine has to give: DuckDB, a place to spill, memory, a clock."""
+"""Checks of this machine: DuckDB, the spill directory, memory, the sandbox, the clock."""
 
 import importlib.metadata
 import os
@@ -13,37 +13,41 @@ from engine.execute.session import open_session
 from engine.query.sandbox.confinement import probe
 from engine.settings import DuckDBSettings
 from web.cli.doctor.findings import Finding, note, ok, problem
-from web.cli.progress_bar import human_bytes
+from web.cli.terminal.progress_bar import counted, human_bytes
 from web.settings import QuerySettings
 
 _EXTENSIONS = ("core_functions", "json", "parquet")
-"""What an export needs; all of them are a part of the Python package, none is ever fetched."""
+"""Extensions that exports need; all are built into the Python package, and none is downloaded."""
 
-_LITTLE_SPACE = 1_000_000_000
+_MIN_FREE_BYTES = 1_000_000_000
 _RELEASED = datetime(2026, 1, 1, tzinfo=UTC)
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def check_duckdb(settings: DuckDBSettings) -> Finding:
-    """The version, and that an instance with these limits starts with all that it needs in it."""
+    """Check the version, and that an instance with these limits starts and has its extensions."""
     version = importlib.metadata.version("duckdb")
     pinned = _pinned()
     if pinned is not None and version != pinned:
         return problem(
-            "duckdb", f"version {version}; {pinned} was tested", f"pip install duckdb=={pinned}: others write otherwise"
+            "duckdb",
+            f"version {version}; {pinned} was tested",
+            f"pip install duckdb=={pinned}: other versions may write other bytes",
         )
     try:
         with tempfile.TemporaryDirectory(prefix="tailrace-doctor-") as folder:
             elsewhere = settings.model_copy(update={"spill_directory": Path(folder)})
             with open_session(elsewhere, threads=1, locked=False) as connection:
                 found = connection.execute("SELECT extension_name FROM duckdb_extensions() WHERE loaded").fetchall()
-    except Exception as error:  # noqa: BLE001  # whatever keeps it from starting is what was asked for
-        return problem("duckdb", f"version {version} does not start: {error}", "install it anew: pip install duckdb")
+    except Exception as error:  # noqa: BLE001  # any reason why it does not start is a finding
+        return problem(
+            "duckdb", f"version {version} does not start: {error}", "reinstall it: pip install --force-reinstall duckdb"
+        )
     loaded = {name for (name,) in found}
     missing = [name for name in _EXTENSIONS if name not in loaded]
     if missing:
         return problem(
-            "duckdb", f"version {version} without {', '.join(missing)}", "install the wheel from PyPI: it has them"
+            "duckdb", f"version {version} without {', '.join(missing)}", "install the wheel from PyPI, which has them"
         )
     return ok("duckdb", f"version {version} with {', '.join(_EXTENSIONS)}")
 
@@ -56,25 +60,29 @@ def _pinned() -> str | None:
     return next((text.partition("==")[2] for text in required if text.startswith("duckdb==")), None)
 
 
-def check_spill(settings: DuckDBSettings, at_once: int, *, write: bool) -> Iterator[Finding]:
-    """Whether large sorts have a place, and enough of it."""
-    there = settings.spill_directory.absolute()
-    while not there.exists() and not there.is_symlink():
-        there = there.parent
-    remedy = "set TAILRACE_SPILL_DIRECTORY to a directory that this user may write"
-    if not there.is_dir():
-        yield problem("spill", f"{there} is not a directory, or a broken link", remedy)
+def check_spill(settings: DuckDBSettings, max_concurrent: int, *, write: bool) -> Iterator[Finding]:
+    """Check that large sorts can spill to disk, and that there is enough space."""
+    folder = settings.spill_directory.absolute()
+    while not folder.exists() and not folder.is_symlink():
+        folder = folder.parent
+    remedy = "set TAILRACE_SPILL_DIRECTORY to a directory that this user can write"
+    if not folder.is_dir():
+        yield problem("spill", f"{folder} is not a directory, or is a broken link", remedy)
         return
-    if not os.access(there, os.W_OK | os.X_OK) or (write and not _writable(there)):
-        yield problem("spill", f"{there} cannot be written by this user", remedy)
+    if not os.access(folder, os.W_OK | os.X_OK) or (write and not _writable(folder)):
+        yield problem("spill", f"{folder} is not writable for this user", remedy)
         return
-    free, most = shutil.disk_usage(there).free, size_of(settings.spill_limit) * at_once
+    free, required = shutil.disk_usage(folder).free, size_of(settings.spill_limit) * max_concurrent
     text = f"{settings.spill_directory}: {human_bytes(free)} free"
-    remedy = "free some, name another disk by TAILRACE_SPILL_DIRECTORY, or lower TAILRACE_SPILL_LIMIT"
-    if free < _LITTLE_SPACE:
+    remedy = "free some space, set TAILRACE_SPILL_DIRECTORY to another disk, or lower TAILRACE_SPILL_LIMIT"
+    if free < _MIN_FREE_BYTES:
         yield problem("spill", text, remedy)
-    elif free < most:
-        yield note("spill", f"{text}, while {at_once} exports may spill {human_bytes(most)}", remedy)
+    elif free < required:
+        yield note(
+            "spill",
+            f"{text}, but {counted(max_concurrent, 'concurrent export')} may spill {human_bytes(required)}",
+            remedy,
+        )
     else:
         yield ok("spill", text)
 
@@ -88,56 +96,62 @@ def _writable(folder: Path) -> bool:
     return True
 
 
-def check_memory(settings: DuckDBSettings, at_once: int) -> Finding:
-    """Whether the exports that run at once fit."""
-    has, most = _memory(), size_of(settings.memory_limit) * at_once
-    text = f"{human_bytes(has)}, of which {at_once} exports at once may take {human_bytes(most)}"
-    if most > has:
-        return problem("memory", text, "lower TAILRACE_MEMORY_LIMIT or TAILRACE_EXPORTS_AT_ONCE")
+def check_memory(settings: DuckDBSettings, max_concurrent: int) -> Finding:
+    """Check that the memory limits of concurrent exports fit."""
+    available, required = _memory(), size_of(settings.memory_limit) * max_concurrent
+    text = f"{human_bytes(available)}; {counted(max_concurrent, 'concurrent export')} may use {human_bytes(required)}"
+    if required > available:
+        return problem("memory", text, "lower TAILRACE_MEMORY_LIMIT or TAILRACE_MAX_CONCURRENT_EXPORTS")
     return ok("memory", text)
 
 
 def _memory() -> int:
-    """What this process may have: the machine's, or less in a container."""
-    has = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    """The memory of the machine, or of the container if that is less."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:
-        return min(has, int(_CGROUP_LIMIT.read_text("ascii")))
+        return min(total, int(_CGROUP_LIMIT.read_text("ascii")))
     except (OSError, ValueError):
-        return has
+        return total
 
 
 def check_sql(settings: QuerySettings) -> Finding:
-    """Whether the kernel can confine callers' SQL, as the setting asks."""
-    if settings.sql == "off":
-        return ok("sql", "SQL of callers is off")
+    """Check that the kernel supports the sandbox for callers' SQL that the setting requires."""
+    if settings.user_sql == "off":
+        return ok("sql", "callers' SQL is off")
     try:
         missing = probe()
     except (OSError, subprocess.SubprocessError) as error:
-        return problem(
-            "sql", f"no process for a statement can be started: {error}", "see the error above, or free memory"
-        )
-    lacks = " and ".join(missing)
-    if not missing and settings.sql == "confined":
-        return ok("sql", "SQL of callers is confined by Landlock and seccomp")
+        return problem("sql", f"a process for a statement cannot be started: {error}", "see the error, or free memory")
+    lacking = " and ".join(missing)
+    if not missing and settings.user_sql == "confined":
+        return ok("sql", "callers' SQL is confined by Landlock and seccomp")
     if not missing:
-        return note("sql", "SQL of callers is limited, but this kernel can confine it", "set TAILRACE_SQL=confined")
-    if settings.sql == "confined":
+        return note(
+            "sql", "callers' SQL is limited, but this kernel could also confine it", "set TAILRACE_USER_SQL=confined"
+        )
+    if settings.user_sql == "confined":
         return problem(
             "sql",
-            f"SQL of callers is refused: the kernel lacks {lacks}",
-            "use a kernel that has it, or set TAILRACE_SQL=limited (without it) or TAILRACE_SQL=off",
+            f"callers' SQL is refused: the kernel lacks {lacking}",
+            "use a kernel that supports it, or set TAILRACE_USER_SQL=limited (without it) or TAILRACE_USER_SQL=off",
         )
-    return note("sql", f"SQL of callers runs without {lacks}", "use a kernel that has it; DuckDB's own fence is left")
+    return note(
+        "sql",
+        f"callers' SQL runs without {lacking}",
+        "use a kernel that supports it; DuckDB's own restrictions still apply",
+    )
 
 
 def check_clock() -> Finding:
-    """Whether it can be now; what the stores say of it is looked at with them."""
+    """Check that the clock is not before the release; the stores' clocks are checked with the stores."""
     now = datetime.now(UTC)
     if now < _RELEASED:
-        return problem("clock", f"it says {now:%Y-%m-%d %H:%M} UTC, before this was made", "set the clock (NTP)")
+        return problem(
+            "clock", f"it says {now:%Y-%m-%d %H:%M} UTC, before this version was released", "set the clock (NTP)"
+        )
     return ok("clock", f"{now:%Y-%m-%d %H:%M:%S} UTC")
 
 
 def size_of(text: str) -> int:
-    """Bytes of a size such as ``50GB``."""
+    """Parse a size such as ``50GB`` into bytes."""
     return int(text[:-2]) * (1_000_000_000 if text.endswith("GB") else 1_000_000)

@@ -1,4 +1,4 @@
-"""Whether the stores of results and exports are there, can be reached, and can be written."""
+"""Checks that the stores of results and exports exist, can be reached, and can be written."""
 
 import secrets
 from collections.abc import Iterator
@@ -13,28 +13,29 @@ from engine.settings import DuckDBSettings, StorageSettings
 from engine.stores.marker import Role
 from engine.stores.port import ObjectStore
 from web.cli.doctor.findings import Finding, note, ok, problem
+from web.cli.terminal.progress_bar import counted
 from web.settings import SigningSettings
 
 RESERVED = "_tailrace"
-"""Begins the key of a probe: no id begins with ``_``, so no workflow's object is ever called so."""
+"""Prefix of probe keys. Ids never start with ``_``, so it cannot collide with a workflow."""
 
 _PROBE = b"tailrace doctor\n"
-_LOOKED_AT = 100
+_LIST_LIMIT = 100
 _SKEW = timedelta(seconds=60)
 _REACH = {
-    True: "set {variable} to a directory that this user may read and write, or mend that one",
+    True: "set {variable} to a directory that this user can read and write, or repair this one",
     False: "check AZURE_STORAGE_CONNECTION_STRING or AZURE_STORAGE_ACCOUNT_URL, the container's name and the network",
 }
 _WRITE = {
-    True: "let this user write and delete in the directory, and free space if it is full",
-    False: "use a key, identity or signature that may read, add, create, write, delete and list",
+    True: "allow this user to write and delete in the directory, and free space if it is full",
+    False: "use a key, identity or signature with permission to read, add, create, write, delete and list",
 }
 
 
 def check_stores(
     storage: StorageSettings, duckdb: DuckDBSettings, signing: SigningSettings | None, *, write: bool
 ) -> Iterator[Finding]:
-    """Findings about both stores. With ``write``, a small object is written, read and deleted in each."""
+    """Check both stores. With ``write``, a small object is written, read and deleted in each."""
     try:
         exporter = open_exporter(storage, duckdb)
     except EngineError as error:
@@ -43,23 +44,23 @@ def check_stores(
     pair = open_pair(storage)
     yield from _Store("results", storage.results, open_unmarked(storage, "results"), pair, write).findings()
     yield from _Store("exports", storage.exports, open_unmarked(storage, "exports"), pair, write).findings()
-    if signing is not None and signing.downloads == "redirect":
+    if signing is not None and signing.download_mode == "redirect":
         yield _redirect(exporter)
 
 
 def _redirect(exporter: Exporter) -> Finding:
     if exporter.exports.read_urls() is not None:
-        return ok("exports", "URLs of its own, for TAILRACE_DOWNLOADS=redirect")
+        return ok("exports", "the store can sign download URLs, for TAILRACE_DOWNLOAD_MODE=redirect")
     return problem(
         "exports",
-        "TAILRACE_DOWNLOADS=redirect, and the store has no URLs of its own or may not sign them",
+        "TAILRACE_DOWNLOAD_MODE=redirect needs a store that can sign download URLs",
         "set TAILRACE_EXPORTS to az://container/prefix with an account key or an identity, "
-        "or TAILRACE_DOWNLOADS=stream",
+        "or TAILRACE_DOWNLOAD_MODE=stream",
     )
 
 
 class _Store:
-    """One store, and what is said of it."""
+    """One store and its findings."""
 
     def __init__(self, area: Role, location: str, store: ObjectStore, pair: StorePair, write: bool) -> None:
         self._area: Role = area
@@ -71,7 +72,7 @@ class _Store:
         self._remedy = _REACH[self._local].format(variable=f"TAILRACE_{area.upper()}")
 
     def findings(self) -> Iterator[Finding]:
-        """The marker first, then a list, then a probe."""
+        """Check the marker, then list objects, then write a probe."""
         try:
             self._pair.require(self._area, adopt=self._write)
         except StoreNotInitialised as error:
@@ -81,21 +82,23 @@ class _Store:
             yield problem(self._area, f"{self._location}: {error.message.rstrip('.')}", self._remedy)
             return
         try:
-            seen = list(islice(self._store.list(""), _LOOKED_AT))
+            listed = list(islice(self._store.list(""), _LIST_LIMIT))
         except EngineError as error:
             yield problem(self._area, f"{self._location}: {error.message.rstrip('.')}", self._remedy)
             return
-        held = len([info for info in seen if not info.key.startswith(RESERVED)])
-        if held:
-            more = " or more" if len(seen) == _LOOKED_AT else ""
-            yield ok(self._area, f"{self._location}: reached, {held}{more} objects")
+        found = len([info for info in listed if not info.key.startswith(RESERVED)])
+        if found:
+            number = f"{found:,} or more objects" if len(listed) == _LIST_LIMIT else counted(found, "object")
+            yield ok(self._area, f"{self._location}: reached, {number}")
         else:
             yield note(
                 self._area,
-                f"{self._location}: reached, and nothing is there",
-                "right if nothing was published yet" if self._area == "results" else "right before the first export",
+                f"{self._location}: reached, empty",
+                "expected if nothing has been published"
+                if self._area == "results"
+                else "expected before the first export",
             )
-        yield from self._clock(max((info.modified for info in seen), default=None))
+        yield from self._clock(max((info.modified for info in listed), default=None))
         if self._write:
             yield from self._probed()
 
@@ -115,21 +118,21 @@ class _Store:
             if self._store.read(key) != _PROBE:
                 raise EngineError("the bytes differ from those that were written")
         except EngineError as error:
-            yield self._refused("what was written cannot be read", error)
+            yield self._refused("the object that was written cannot be read", error)
         try:
             self._store.delete(key)
         except EngineError as error:
-            yield self._refused(f"what was written cannot be deleted, and {key} is left", error)
+            yield self._refused(f"the object that was written, {key}, cannot be deleted", error)
 
     def _refused(self, what: str, error: EngineError) -> Finding:
         return problem(self._area, f"{self._location}: {what}: {error.message.rstrip('.')}", _WRITE[self._local])
 
     def _clock(self, modified: datetime | None) -> Iterator[Finding]:
-        """A store stamps its objects by its own clock: none can be younger than now."""
+        """Compare the clocks: a store's timestamps must not be in the future."""
         if modified is not None and modified > datetime.now(UTC) + _SKEW:
             ahead = int((modified - datetime.now(UTC)).total_seconds())
             yield problem(
                 "clock",
-                f"an object of the {self._area} is {ahead} s younger than this machine's clock",
-                "set the clock (NTP): signed URLs would live too long, and fail on other machines",
+                f"the clock of the {self._area} store is {counted(ahead, 'second')} ahead of this machine's clock",
+                "set the clock (NTP): signed URLs would be valid for too long, and fail on other machines",
             )

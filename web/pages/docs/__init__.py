@@ -1,4 +1,4 @@
-"""``/docs``: the OpenAPI document as a page, without a script and without anything from elsewhere."""
+"""``/docs``: the OpenAPI document as an HTML page, without scripts and external resources."""
 
 import base64
 import hashlib
@@ -13,14 +13,14 @@ from starlette.responses import Response
 
 from engine.request.operators import OPERATORS
 from web.container import Services
-from web.openapi import make_document
+from web.openapi.document import make_document
 from web.openapi.schemas import Json
 from web.pages.docs.examples import EXAMPLES
 from web.pages.docs.shapes import code, prose, resolved, shape
 
 
 async def docs(request: Request) -> Response:
-    """Answer the page."""
+    """Return the page."""
     services: Services = request.app.state.services
     page, policy = _page(services.signer.base)
     headers = {
@@ -34,7 +34,7 @@ async def docs(request: Request) -> Response:
 
 @cache
 def _page(base_url: str) -> tuple[bytes, str]:
-    """The page, and the policy that allows its one style and nothing else."""
+    """Return the page, and a content security policy that allows only its style sheet."""
     document = make_document(base_url)
     style = files("web.pages").joinpath("palette.css").read_text("utf-8") + _read("page.css")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
@@ -88,7 +88,7 @@ def _operation(name: str, operation: Json, shared: list[Json], components: Json)
     ]
     if "requestBody" in operation:
         parts.append(f"<p>Body: {_body(operation['requestBody'])}, or none.</p>")
-    parts.append(_table("Answers", ("status", "when", "body", "headers"), answers))
+    parts.append(_table("Responses", ("status", "when", "body", "headers"), answers))
     return "\n".join([*parts, "</section>"])
 
 
@@ -118,9 +118,9 @@ def _schema(name: str, schema: Json) -> str:
 
 
 def _table(caption: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    """Cells are HTML; the first of a row is its heading.
+    """Return an HTML table. Cells are HTML; the first cell of a row is its heading.
 
-    The roles are what the elements mean anyhow; browsers forget it where the style lays a table out as blocks.
+    The roles repeat the meaning of the elements, which browsers drop when CSS displays a table as blocks.
     """
     head = "".join(f'<th scope="col" role="columnheader">{name}</th>' for name in columns)
     body = "\n".join(map(_row, rows))

@@ -1,4 +1,4 @@
-"""Commands to copy; BASE becomes the service's own address. The suite runs each of them."""
+"""Commands to copy; BASE is replaced by the base URL. The tests run each of them."""
 
 _EXPORT = '"BASE/v4/workflows/$WORKFLOW/data/export"'
 
@@ -8,12 +8,12 @@ EXAMPLES = {
 curl -s -G -H "x-api-key: $KEY" {_EXPORT} \\
   -d format=json -d sortBy=name -d order=desc \\
   --data-urlencode 'filters=[{{"field":"name","operator":"CONTAINS","value":"a"}}]'""",
-    "Long lists of rows, in a body": f"""\
+    "A long list of row ids, in the body": f"""\
 curl -s -H "x-api-key: $KEY" {_EXPORT} \\
   -d '{{"rowIds":["000000000000","000000000001"],"includeRowIds":true}}'""",
-    "Without waiting: a 202, and where to ask": f"""\
+    "Asynchronous: a 202 with the address of the status": f"""\
 curl -s -i -H "x-api-key: $KEY" -H "Prefer: respond-async" \\
   {_EXPORT}""",
-    "The file, by the url of the answer": """\
+    "Download the file from the url in the response": """\
 curl -s -O -J "$URL\"""",
 }

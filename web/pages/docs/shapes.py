@@ -1,4 +1,4 @@
-"""Schemas and sentences of the document as pieces of HTML."""
+"""Renders schemas and texts of the OpenAPI document as HTML."""
 
 import re
 from html import escape
@@ -7,17 +7,17 @@ from web.openapi.schemas import Json
 
 
 def code(text: str) -> str:
-    """The text as code."""
+    """Return text as code."""
     return f"<code>{escape(text)}</code>"
 
 
 def prose(text: str) -> str:
-    """A sentence of the document, whose code stands in backquotes."""
+    """Return a text of the document, with code in backquotes."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def resolved(node: Json, components: Json) -> Json:
-    """The component that is meant, or the node itself."""
+    """Return the component that a node refers to, or the node itself."""
     if "$ref" not in node:
         return node
     kind, name = node["$ref"].split("/")[2:]
@@ -26,7 +26,7 @@ def resolved(node: Json, components: Json) -> Json:
 
 
 def shape(schema: Json) -> str:
-    """What a value has to be, in a few words."""
+    """Describe a schema in a few words."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         return f'<a href="#schema-{name}">{code(name)}</a>'
@@ -58,7 +58,7 @@ def _default(schema: Json) -> str:
 
 
 def _limits(schema: Json) -> str:
-    return f", {schema['maxItems']:,} at most" if "maxItems" in schema else ""
+    return f", at most {schema['maxItems']:,}" if "maxItems" in schema else ""
 
 
 def _spelled(value: object) -> str:

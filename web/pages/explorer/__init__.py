@@ -1,7 +1,7 @@
-"""The page at ``/``: look at workflows, filter, plot, export and ask SQL, in a browser.
+"""The page at ``/``: browse workflows, filter, plot, export and query with SQL.
 
-The page holds nothing of any team; what it shows comes from the API, with the key that is typed into it. Nothing is
-loaded from elsewhere, and no script or style stands in the page itself, so the policy allows neither.
+The page itself contains no data; everything comes from the API, with the key that the user enters. There are no
+external resources and no inline scripts or styles, and the content security policy allows none.
 """
 
 import hashlib
@@ -33,12 +33,12 @@ _HEADERS = {
 
 
 async def explorer(request: Request) -> Response:
-    """Answer the page."""
+    """Return the page."""
     return _answer(request, _page(), "text/html; charset=utf-8")
 
 
 async def asset(request: Request) -> Response:
-    """Answer a script, a style or the icon."""
+    """Return a script, a style sheet or the icon."""
     name = request.path_params["name"]
     if name not in _names():
         raise HTTPException(404, "There is no such file")
@@ -55,7 +55,7 @@ def _answer(request: Request, content: bytes, content_type: str) -> Response:
 
 @cache
 def _page() -> bytes:
-    """The page with what the code knows: operators, formats and delimiters as choices."""
+    """Return the page with operators, formats and delimiters as options."""
     operators = "\n".join(
         f'<option value="{row.name}" data-shape="{row.value.name.lower()}" title="{escape(row.meaning)}">'
         f"{escape(row.name.lower().replace('_', ' '))}</option>"
@@ -71,7 +71,7 @@ def _options(names: Iterable[str]) -> str:
 
 @cache
 def _names() -> frozenset[str]:
-    """Files that are served by their names."""
+    """Names of the files that are served."""
     return frozenset(
         entry.name
         for entry in files("web.pages.explorer").joinpath("static").iterdir()
@@ -82,5 +82,5 @@ def _names() -> frozenset[str]:
 @cache
 def _read(name: str) -> bytes:
     content = files("web.pages.explorer").joinpath("static", name).read_bytes()
-    # Colours are those of the other pages.
+    # All pages share one palette.
     return files("web.pages").joinpath("palette.css").read_bytes() + content if name.endswith(".css") else content

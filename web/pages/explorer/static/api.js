@@ -1,7 +1,7 @@
-// The API, with the key of this tab.
+// Requests to the API, with the key that is stored in this tab.
 
 const KEY = "tailrace-key";
-// The service may be below a path: its routes are beside the folder of this file.
+// The service may be mounted below a path, so addresses are relative to the parent of this file's folder.
 const BASE = new URL("../", import.meta.url);
 
 export const key = {
@@ -10,7 +10,7 @@ export const key = {
   forget: () => sessionStorage.removeItem(KEY),
 };
 
-export class Refused extends Error {
+export class ApiError extends Error {
   constructor(status, body) {
     super(body.message || `The service answered ${status}.`);
     this.status = status;
@@ -18,7 +18,7 @@ export class Refused extends Error {
   }
 }
 
-// Digits beyond what a JavaScript number holds are kept as text where they are shown.
+// Integers that a JavaScript number cannot hold exactly stay text.
 export function parse(text) {
   if (JSON.parse.length < 2 && !("rawJSON" in JSON)) return JSON.parse(text);
   return JSON.parse(text, (_, value, context) =>
@@ -26,28 +26,28 @@ export function parse(text) {
       ? context.source : value);
 }
 
-export async function ask(path, { method = "GET", query = {}, body, headers = {}, signal } = {}) {
+export async function send(path, { method = "GET", query = {}, body, headers = {}, signal } = {}) {
   const parameters = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== undefined && value !== ""));
   const url = new URL(parameters.size ? `${path}?${parameters}` : path, BASE);
-  let answer;
+  let response;
   try {
-    answer = await fetch(url, {
+    response = await fetch(url, {
       method, signal, body: typeof body === "object" ? JSON.stringify(body) : body,
       headers: { "x-api-key": key.get(), ...headers }, cache: "no-store", credentials: "omit",
     });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Refused(0, { message: "The service does not answer. Is it running?" });
+    throw new ApiError(0, { message: "The service does not respond. Is it running?" });
   }
-  const text = await answer.text();
-  let found = {};
+  const text = await response.text();
+  let content = {};
   try {
-    found = parse(text);
+    content = parse(text);
   } catch {
-    // What stands between us and the service may answer anything.
+    // A proxy in between may answer with something other than JSON.
   }
-  if (!answer.ok) throw new Refused(answer.status, found);
-  return { status: answer.status, body: found };
+  if (!response.ok) throw new ApiError(response.status, content);
+  return { status: response.status, body: content };
 }
 
 const workflow = id => `v4/workflows/${encodeURIComponent(id)}`;
@@ -55,20 +55,20 @@ const workflow = id => `v4/workflows/${encodeURIComponent(id)}`;
 export async function workflows() {
   const found = [];
   for (let page = 1; ; page++) {
-    const { body } = await ask("v4/workflows", { query: { page, limit: 1000 } });
+    const { body } = await send("v4/workflows", { query: { page, limit: 1000 } });
     found.push(...body.workflows);
     if (page >= body.pagination.totalPages) return found;
   }
 }
 
-export const describe = async id => (await ask(workflow(id))).body;
-export const rows = async (id, query, signal) => (await ask(`${workflow(id)}/data`, { query, signal })).body;
-export const column = async (id, query, signal) => (await ask(`${workflow(id)}/data/column`, { query, signal })).body;
+export const describe = async id => (await send(workflow(id))).body;
+export const rows = async (id, query, signal) => (await send(`${workflow(id)}/data`, { query, signal })).body;
+export const column = async (id, query, signal) => (await send(`${workflow(id)}/data/column`, { query, signal })).body;
 export const sql = async (id, body, signal) =>
-  (await ask(`${workflow(id)}/data/query`, { method: "POST", body, signal })).body;
+  (await send(`${workflow(id)}/data/query`, { method: "POST", body, signal })).body;
 
 export const startExport = (id, body) =>
-  ask(`${workflow(id)}/data/export`, { method: "POST", body, headers: { prefer: "respond-async" } });
+  send(`${workflow(id)}/data/export`, { method: "POST", body, headers: { prefer: "respond-async" } });
 const status = (id, exportId) => `${workflow(id)}/data/exports/${exportId}/status`;
-export const exportStatus = async (id, exportId) => (await ask(status(id, exportId))).body;
-export const cancelExport = (id, exportId) => ask(status(id, exportId), { method: "DELETE" });
+export const exportStatus = async (id, exportId) => (await send(status(id, exportId))).body;
+export const cancelExport = (id, exportId) => send(status(id, exportId), { method: "DELETE" });

@@ -1,15 +1,15 @@
-// SQL over the chosen run.
+// The SQL panel: queries over the chosen run.
 
 import * as api from "./api.js";
-import { alert, count, find, show, table } from "./dom.js";
+import { alert, counted, find, show, table } from "./dom.js";
 
-export class Asking {
-  constructor(chosen) {
-    this.chosen = chosen;
-    find("sql").addEventListener("submit", event => { event.preventDefault(); this.ask(); });
+export class SqlPanel {
+  constructor(selection) {
+    this.selection = selection;
+    find("sql").addEventListener("submit", event => { event.preventDefault(); this.run(); });
     find("stop").addEventListener("click", () => this.abort?.abort());
     find("statement").addEventListener("keydown", event => {
-      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); this.ask(); }
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); this.run(); }
     });
   }
 
@@ -19,11 +19,11 @@ export class Asking {
     find("answer-note").textContent = "";
   }
 
-  async ask() {
+  async run() {
     this.clear();
     alert();
     this.abort = new AbortController();
-    const { workflow, runId } = this.chosen();
+    const { workflow, runId } = this.selection();
     const body = { sql: find("statement").value, limit: 1000 };
     if (runId) body.runId = runId;
     show("stop");
@@ -31,9 +31,9 @@ export class Asking {
     find("answer-note").textContent = "Running …";
     try {
       const found = await api.sql(workflow, body, this.abort.signal);
-      const more = found.limitReached ? ", the most that are shown" : "";
-      find("answer-note").textContent = `${count(found.rowCount)} rows${more}`;
-      find("answer").replaceChildren(table("Answer", found.columns, found.rows));
+      const limit = found.limitReached ? ", the maximum shown here" : "";
+      find("answer-note").textContent = `${counted(found.rowCount, "row")}${limit}`;
+      find("answer").replaceChildren(table("Result", found.columns, found.rows));
     } catch (error) {
       find("answer-note").textContent = error.name === "AbortError" ? "Stopped." : error.message;
     } finally {

@@ -1,4 +1,4 @@
-// The facts of each column as a small plot, asked for when it comes into view.
+// A card for each column with its statistics and a plot, loaded when it scrolls into view.
 
 import * as api from "./api.js";
 import { count, find, make } from "./dom.js";
@@ -8,7 +8,7 @@ const SVG = "http://www.w3.org/2000/svg";
 
 export class Columns {
   constructor() {
-    this.seen = new IntersectionObserver(entries => {
+    this.observer = new IntersectionObserver(entries => {
       for (const entry of entries) if (entry.isIntersecting) this.load(entry.target);
     }, { rootMargin: "200px" });
   }
@@ -16,19 +16,19 @@ export class Columns {
   use(workflow, query, fields) {
     this.abort?.abort();
     this.abort = new AbortController();
-    this.seen.disconnect();
+    this.observer.disconnect();
     find("columns").replaceChildren(...paths(fields).map(field => {
       const card = make("li", { "data-path": field.path },
         make("h3", {}, field.path), make("p", { class: "quiet" }, `${field.type}, stored as ${field.storedAs}`.slice(0, 80)));
-      card.ask = { workflow, query: { ...query, field: field.path }, signal: this.abort.signal };
-      this.seen.observe(card);
+      card.request = { workflow, query: { ...query, field: field.path }, signal: this.abort.signal };
+      this.observer.observe(card);
       return card;
     }));
   }
 
   async load(card) {
-    this.seen.unobserve(card);
-    const { workflow, query, signal } = card.ask;
+    this.observer.unobserve(card);
+    const { workflow, query, signal } = card.request;
     try {
       card.append(...plot(await api.column(workflow, query, signal)));
     } catch (error) {
@@ -37,45 +37,45 @@ export class Columns {
   }
 }
 
-function plot(facts) {
-  const parts = [`${count(facts.nullCount)} of ${count(facts.rowCount)} null`];
-  if (facts.distinctCount !== null) parts.push(`${facts.distinctExact ? "" : "about "}${count(facts.distinctCount)} distinct`);
-  const found = [make("p", { class: "quiet" }, parts.join(", "))];
-  if (facts.histogram.length) found.push(histogram(facts), ends(facts));
-  else if (facts.topValues.length) found.push(top(facts));
-  else if (facts.minimum !== null) found.push(ends(facts));
-  return found;
+function plot(profile) {
+  const parts = [`${count(profile.nullCount)} of ${count(profile.rowCount)} null`];
+  if (profile.distinctCount !== null) parts.push(`${profile.distinctExact ? "" : "about "}${count(profile.distinctCount)} distinct`);
+  const content = [make("p", { class: "quiet" }, parts.join(", "))];
+  if (profile.histogram.length) content.push(histogram(profile), ends(profile));
+  else if (profile.topValues.length) content.push(topValues(profile));
+  else if (profile.minimum !== null) content.push(ends(profile));
+  return content;
 }
 
-function histogram(facts) {
-  const bins = facts.histogram;
-  const most = Math.max(...bins.map(bin => bin.count), 1);
+function histogram(profile) {
+  const bins = profile.histogram;
+  const highest = Math.max(...bins.map(bin => bin.count), 1);
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("viewBox", `0 0 ${bins.length} 1`);
   svg.setAttribute("preserveAspectRatio", "none");
   svg.setAttribute("role", "img");
-  svg.setAttribute("aria-label", `Histogram of ${facts.field} from ${facts.minimum} to ${facts.maximum}`);
-  for (const [place, bin] of bins.entries()) {
+  svg.setAttribute("aria-label", `Histogram of ${profile.field} from ${profile.minimum} to ${profile.maximum}`);
+  for (const [index, bin] of bins.entries()) {
     const bar = document.createElementNS(SVG, "rect");
-    const height = bin.count ? Math.max(bin.count / most, 0.02) : 0;
-    for (const [name, value] of Object.entries({ x: place + 0.05, y: 1 - height, width: 0.9, height })) {
+    const height = bin.count ? Math.max(bin.count / highest, 0.02) : 0;
+    for (const [name, value] of Object.entries({ x: index + 0.05, y: 1 - height, width: 0.9, height })) {
       bar.setAttribute(name, value);
     }
     const title = document.createElementNS(SVG, "title");
-    const spelled = value => facts.type.startsWith("DATE") ? new Date(value * 1000).toISOString().slice(0, 16) : value;
-    title.textContent = `${spelled(bin.low)} to ${spelled(bin.high)}: ${count(bin.count)}`;
+    const formatted = value => profile.type.startsWith("DATE") ? new Date(value * 1000).toISOString().slice(0, 16) : value;
+    title.textContent = `${formatted(bin.low)} to ${formatted(bin.high)}: ${count(bin.count)}`;
     bar.append(title);
     svg.append(bar);
   }
   return svg;
 }
 
-const ends = facts => make("p", { class: "ends" }, make("span", {}, facts.minimum), make("span", {}, facts.maximum));
+const ends = profile => make("p", { class: "ends" }, make("span", {}, profile.minimum), make("span", {}, profile.maximum));
 
-function top(facts) {
+function topValues(profile) {
   const list = make("dl", { class: "top" });
-  for (const { value, count: times } of facts.topValues.slice(0, 5)) {
-    const share = make("dd", {}, make("meter", { min: 0, max: facts.rowCount, value: times, "aria-hidden": "true" }));
+  for (const { value, count: times } of profile.topValues.slice(0, 5)) {
+    const share = make("dd", {}, make("meter", { min: 0, max: profile.rowCount, value: times, "aria-hidden": "true" }));
     list.append(make("dt", { title: value }, value || "(empty)"), share, make("dd", {}, count(times)));
   }
   return list;

@@ -1,4 +1,4 @@
-// Elements are made here, always from text: no value of a row is ever taken for HTML.
+// Builds elements from text only, so no cell value is ever parsed as HTML.
 
 export const find = id => document.getElementById(id);
 
@@ -24,6 +24,8 @@ export function alert(message) {
 
 export const count = number => Number(number).toLocaleString("en");
 
+export const counted = (number, noun) => `${count(number)} ${noun}${Number(number) === 1 ? "" : "s"}`;
+
 export function size(bytes) {
   const units = ["bytes", "kB", "MB", "GB", "TB"];
   let unit = 0;
@@ -31,7 +33,7 @@ export function size(bytes) {
   return `${unit ? bytes.toFixed(1) : bytes} ${units[unit]}`;
 }
 
-// Rows as a table; head makes the heading of a column.
+// A table of rows; head(column) returns the content of its heading.
 export function table(caption, columns, rows, head = column => [column.name]) {
   const cell = (column, value) => {
     if (value === null || value === undefined) return make("td", {}, make("span", { class: "null" }, "null"));

@@ -1,56 +1,83 @@
-// An export: it is started, followed, cancelled, and its link is handed out.
+// The export panel: starts an export, follows or cancels it, and shows the link to its file.
 
 import * as api from "./api.js";
-import { alert, count, find, make, show, size } from "./dom.js";
+import { alert, counted, find, make, show, size } from "./dom.js";
 
 const ENDED = new Set(["cancelled", "failed"]);
-const POLL_MILLISECONDS = 400;
+const POLL_INTERVAL_MILLISECONDS = 400;
 
-export class Exporting {
-  constructor(request) {
-    this.request = request;
+export class ExportPanel {
+  // selection() returns what is chosen on the page: the request, its words and the number of matching rows.
+  constructor(selection) {
+    this.selection = selection;
     find("export").addEventListener("submit", event => { event.preventDefault(); this.start(); });
+    find("export").addEventListener("change", () => this.update());
+    find("again").addEventListener("click", () => this.start());
     find("cancel").addEventListener("click", () => this.cancel());
     find("copy").addEventListener("click", () => this.copy());
-    find("format").addEventListener("change", () => this.options());
-    this.options();
+    this.showOptions();
   }
 
-  options() {
+  showOptions() {
     for (const option of document.querySelectorAll("#export .csv")) option.hidden = find("format").value !== "csv";
   }
 
-  body() {
-    const { workflow, total, filters, ...request } = this.request();
-    const body = { ...request, format: find("format").value };
+  // The request as it would be sent now. Two equal requests have equal bodies.
+  request() {
+    const { workflow, total, filters, words, ...members } = this.selection();
+    const body = { ...members, format: find("format").value };
     if (find("includeRowIds").checked) body.includeRowIds = true;
     if (body.format === "csv") {
       body.delimiter = find("delimiter").value;
       for (const name of ["bom", "formulaGuard"]) if (find(name).checked) body[name] = true;
     }
-    // Filters are JSON text already: as JavaScript's numbers they would lose digits.
-    return { workflow, total, body: JSON.stringify(body).replace(/}$/, `,"filters":${filters}}`) };
+    return {
+      workflow, total,
+      // Filters are JSON text already: parsed as JavaScript numbers, long ones would lose digits.
+      body: JSON.stringify(body).replace(/}$/, `,"filters":${filters}}`),
+      words: `${words}, as ${body.format}`,
+    };
+  }
+
+  // To be called after every change of the selection: marks a finished export that no longer matches it.
+  update() {
+    this.showOptions();
+    if (!this.finished) return;
+    const { workflow, body } = this.request();
+    const stale = workflow !== this.finished.workflow || body !== this.finished.body;
+    find("stale-note").textContent = stale ? `Of an earlier request: ${this.finished.words}.` : "";
+    find("download").textContent = stale ? "Download the earlier file" : "Download";
+    show("stale", stale);
+  }
+
+  // Forgets the finished export and stops following the running one.
+  clear() {
+    this.running = this.finished = null;
+    this.busy(false);
+    show("finished", false);
   }
 
   async start() {
-    const { workflow, total, body } = this.body();
+    const run = this.running = this.request();
     alert();
+    this.finished = null;
     show("finished", false);
     this.busy(true);
     try {
-      let { body: told } = await api.startExport(workflow, body);
-      this.running = { workflow, exportId: told.exportId };
-      while (!told.url) {
-        this.progress(told, total);
-        if (ENDED.has(told.phase)) throw new Error(told.message || "The export was cancelled.");
-        await new Promise(resolve => setTimeout(resolve, POLL_MILLISECONDS));
-        told = await api.exportStatus(workflow, told.exportId);
+      let { body: status } = await api.startExport(run.workflow, run.body);
+      run.exportId = status.exportId;
+      while (!status.url) {
+        if (this.running !== run) return;
+        this.progress(status, run.total);
+        if (ENDED.has(status.phase)) throw new Error(status.message || "The export was cancelled.");
+        await new Promise(resolve => setTimeout(resolve, POLL_INTERVAL_MILLISECONDS));
+        status = await api.exportStatus(run.workflow, run.exportId);
       }
-      this.finish(told);
+      if (this.running === run) this.finish(run, status);
     } catch (error) {
-      alert(error.message);
+      if (this.running === run) alert(error.message);
     } finally {
-      this.busy(false);
+      if (this.running === run) this.busy(false);
     }
   }
 
@@ -58,20 +85,20 @@ export class Exporting {
     show("progress", running);
     show("cancel", running);
     find("start").disabled = running;
-    if (running) this.progress({ phase: "asked", rows: 0, bytes: 0 });
+    if (running) this.progress({ phase: "starting", rows: 0, bytes: 0 });
     else if (document.activeElement === find("cancel")) find("start").focus();
   }
 
-  progress(told, total) {
+  progress(status, total) {
     const bar = find("bar");
-    if (total && told.rows) [bar.max, bar.value] = [total, told.rows];
+    if (total && status.rows) [bar.max, bar.value] = [total, status.rows];
     else bar.removeAttribute("value");
-    const queue = told.queuePlace ? `, place ${told.queuePlace}` : "";
-    find("phase").textContent = `${told.phase}${queue}: ${count(told.rows)} rows, ${size(told.bytes)}`;
+    const queue = status.queuePlace ? `, position ${status.queuePlace}` : "";
+    find("phase").textContent = `${status.phase}${queue}: ${counted(status.rows, "row")}, ${size(status.bytes)}`;
   }
 
   async cancel() {
-    if (!this.running) return;
+    if (!this.running?.exportId) return;
     try {
       await api.cancelExport(this.running.workflow, this.running.exportId);
     } catch (error) {
@@ -79,14 +106,16 @@ export class Exporting {
     }
   }
 
-  finish(told) {
+  finish(run, file) {
     find("finished-note").textContent =
-      `${count(told.rowCount)} rows, ${size(told.sizeBytes)}. The link opens without a key until ${told.expiresAt}.`;
-    find("download").href = told.url;
+      `${counted(file.rowCount, "row")}, ${size(file.sizeBytes)}. The link opens without a key until ${file.expiresAt}.`;
+    find("download").href = file.url;
     find("copied").textContent = "";
-    find("snippets").replaceChildren(...snippets(told).flatMap(([title, text]) => [
+    find("snippets").replaceChildren(...snippets(file).flatMap(([title, text]) => [
       make("h3", { class: "quiet" }, title), make("pre", { tabindex: "0" }, text),
     ]));
+    this.finished = run;
+    this.update();
     show("finished");
     find("download").focus();
   }
@@ -96,7 +125,7 @@ export class Exporting {
       await navigator.clipboard.writeText(find("download").href);
       find("copied").textContent = "Copied.";
     } catch {
-      find("copied").textContent = "Copying is not allowed here: take the link from below.";
+      find("copied").textContent = "The browser does not allow copying here. Copy the link from an example below.";
     }
   }
 }

@@ -1,11 +1,11 @@
-// The form of filters: a column, one of the operators that it takes, and a value read as the column's type.
+// The filter form: a column, one of its operators, and a value of the column's type.
 
 import { find, make } from "./dom.js";
 
 const SHAPES = Object.fromEntries(
   [...find("operators").content.querySelectorAll("option")].map(option => [option.value, option.dataset.shape]));
 
-// Columns and the members of objects, by dotted path.
+// Columns and members of objects, with their dotted paths.
 export function paths(fields, prefix = "") {
   return fields.flatMap(field => [
     { ...field, path: prefix + field.name },
@@ -20,7 +20,7 @@ export class Filters {
     find("add-filter").addEventListener("click", () => this.add());
   }
 
-  // Filters on columns that the new run has not are dropped.
+  // Keeps the filters whose column exists in the new run, and drops the others.
   use(fields) {
     const before = this.state();
     this.fields = paths(fields);
@@ -46,23 +46,23 @@ export class Filters {
     const remove = make("button", { type: "button", "aria-label": `Remove filter ${number}` }, "Remove");
     const row = make("div", { class: "filter", role: "group", "aria-label": `Filter ${number}` }, field, operator, value, remove);
     if (filter.field) field.value = filter.field;
-    const operators = () => {
-      const known = this.field(field.value).operators;
+    const showOperators = () => {
+      const allowed = this.field(field.value).operators;
       const chosen = operator.value || filter.operator;
       const options = [...find("operators").content.querySelectorAll("option")];
-      operator.replaceChildren(...options.filter(one => known.includes(one.value)).map(one => one.cloneNode(true)));
-      if (known.includes(chosen)) operator.value = chosen;
-      shape();
+      operator.replaceChildren(...options.filter(one => allowed.includes(one.value)).map(one => one.cloneNode(true)));
+      if (allowed.includes(chosen)) operator.value = chosen;
+      showValue();
     };
-    const shape = () => {
+    const showValue = () => {
       value.hidden = SHAPES[operator.value] === "none";
       value.placeholder = {
         array: "values, separated by commas", date: "2026-11-23 or 2026-11-23T10:00:00Z", days: "days",
       }[SHAPES[operator.value]] || "value";
     };
-    operators();
-    field.addEventListener("change", () => { operators(); this.changed(); });
-    operator.addEventListener("change", () => { shape(); this.changed(); });
+    showOperators();
+    field.addEventListener("change", () => { showOperators(); this.changed(); });
+    operator.addEventListener("change", () => { showValue(); this.changed(); });
     value.addEventListener("input", () => this.changed());
     remove.addEventListener("click", () => { row.remove(); this.changed(); find("add-filter").focus(); });
     find("filters").append(row);
@@ -73,9 +73,21 @@ export class Filters {
     return this.fields.find(one => one.path === path);
   }
 
-  // As JSON text, so that a number keeps its digits; filters that are not filled in yet are left out.
+  // Filters without a value are not applied until they have one.
+  applied() {
+    return this.state().filter(one => SHAPES[one.operator] === "none" || one.text !== "");
+  }
+
+  words() {
+    const labels = Object.fromEntries(
+      [...find("operators").content.querySelectorAll("option")].map(option => [option.value, option.textContent]));
+    return this.applied().map(({ field, operator, text }) =>
+      `${field} ${labels[operator]}${SHAPES[operator] === "none" ? "" : ` "${text}"`}`).join(" and ");
+  }
+
+  // JSON text rather than objects, so that long numbers keep their digits.
   json() {
-    const entries = this.state().filter(one => SHAPES[one.operator] === "none" || one.text !== "").map(one => {
+    const entries = this.applied().map(one => {
       const head = `{"field":${JSON.stringify(one.field)},"operator":"${one.operator}"`;
       return SHAPES[one.operator] === "none" ? `${head}}` : `${head},"value":${this.value(one)}}`;
     });
@@ -97,14 +109,14 @@ export class Filters {
     }
   }
 
-  // Where the service names a filter, its message goes beside that filter.
-  wrong(error) {
-    for (const old of find("filters").querySelectorAll(".wrong")) old.remove();
-    const place = /^filters\[(\d+)\]$/.exec(error?.details?.entry || "");
+  // Shows the message of an error beside the filter that the error names. Returns whether it names one.
+  showError(error) {
+    for (const old of find("filters").querySelectorAll(".error")) old.remove();
+    const entry = /^filters\[(\d+)\]$/.exec(error?.details?.entry || "");
     const filled = [...find("filters").children].filter(row =>
       row.querySelector(".value").hidden || row.querySelector(".value").value !== "");
-    const row = place && filled[Number(place[1])];
-    if (row) row.append(make("p", { class: "wrong", role: "alert" }, error.message));
+    const row = entry && filled[Number(entry[1])];
+    if (row) row.append(make("p", { class: "error", role: "alert" }, error.message));
     return Boolean(row);
   }
 }

@@ -1,28 +1,42 @@
-// The page: who is signed in, what is chosen, and what of it is shown.
+// The page: sign-in, the selection (workflow, run, filters, sort), and the rows that match it.
 
 import * as api from "./api.js";
-import { Asking } from "./asking.js";
+import { SqlPanel } from "./asking.js";
 import { Columns } from "./columns.js";
-import { alert, count, find, make, show, size, table } from "./dom.js";
-import { Exporting } from "./exporting.js";
+import { alert, count, counted, find, make, show, size, table } from "./dom.js";
+import { ExportPanel } from "./exporting.js";
 import { Filters } from "./filters.js";
 
-const LIMIT = 25;
-const WAIT_MILLISECONDS = 300;
+const PAGE_SIZE = 25;
+const TYPING_PAUSE_MILLISECONDS = 300;
 const chosen = { workflow: null, runId: null, runs: [], sortBy: null, order: "asc", page: 1, total: null, fields: [] };
 
-const filters = new Filters(() => { chosen.page = 1; later(); });
+const filters = new Filters(() => { chosen.page = 1; refreshSoon(); exportPanel.update(); });
 const columns = new Columns();
-const asking = new Asking(() => chosen);
-new Exporting(() => ({
-  workflow: chosen.workflow, total: chosen.total, filters: filters.json(),
+const sqlPanel = new SqlPanel(() => chosen);
+const exportPanel = new ExportPanel(() => ({
+  workflow: chosen.workflow, total: chosen.total, filters: filters.json(), words: words(),
   ...(chosen.runId && { runId: chosen.runId }), ...(chosen.sortBy && { sortBy: chosen.sortBy, order: chosen.order }),
 }));
 
+// The selection as a person would say it.
+function words() {
+  const sort = chosen.sortBy ? `, sorted by ${chosen.sortBy} ${chosen.order === "asc" ? "ascending" : "descending"}` : "";
+  return `${chosen.workflow}, run ${chosen.runId}, ${filters.words() || "all rows"}${sort}`;
+}
+
 let timer;
-function later() {
+let abort;
+
+// Drops a refresh that is scheduled or under way, so that it cannot draw rows of an earlier selection.
+function stopRefreshing() {
   clearTimeout(timer);
-  timer = setTimeout(refresh, WAIT_MILLISECONDS);
+  abort?.abort();
+}
+
+function refreshSoon() {
+  clearTimeout(timer);
+  timer = setTimeout(refresh, TYPING_PAUSE_MILLISECONDS);
 }
 
 function query() {
@@ -30,7 +44,7 @@ function query() {
   return { runId: chosen.runId || undefined, filters: text === "[]" ? undefined : text };
 }
 
-async function guarded(work) {
+async function reportErrors(work) {
   try {
     await work();
   } catch (error) {
@@ -41,7 +55,7 @@ async function guarded(work) {
 }
 
 async function signIn() {
-  await guarded(async () => {
+  await reportErrors(async () => {
     const found = await api.workflows();
     alert();
     show("sign-in", false);
@@ -49,11 +63,13 @@ async function signIn() {
     show("sign-out");
     find("workflow").replaceChildren(...found.map(one => make("option", { value: one.workflowId }, one.name || one.workflowId)));
     if (found.length) await choose(found[0].workflowId);
-    else alert("There is no workflow yet: publish a run with tailrace publish.");
+    else alert("There are no workflows yet. Publish a run with: tailrace publish");
   });
 }
 
 function signOut(message) {
+  stopRefreshing();
+  exportPanel.clear();
   api.key.forget();
   find("key").value = "";
   show("explorer", false);
@@ -64,18 +80,21 @@ function signOut(message) {
 }
 
 async function choose(workflow) {
+  stopRefreshing();
   const described = await api.describe(workflow);
+  if (find("workflow").value !== workflow) return;
   Object.assign(chosen, { workflow, runs: described.runs, sortBy: null, order: "asc" });
   const finished = described.runs.filter(run => run.state === "FINISHED");
   find("run").replaceChildren(...described.runs.map(run => make("option", {
     value: run.runId, disabled: run.state !== "FINISHED",
   }, `${run.runId}${run.state === "FINISHED" ? "" : ` (${run.state.toLowerCase()})`}`)));
   const latest = described.latestRunId || finished[0]?.runId;
-  asking.clear();
-  show("finished", false);
+  sqlPanel.clear();
   if (!latest) {
     chosen.runId = null;
-    find("run-note").textContent = "No run is finished yet.";
+    exportPanel.update();
+    find("run-note").textContent = "No finished run yet.";
+    find("count").textContent = "";
     find("preview").replaceChildren();
     find("columns").replaceChildren();
     return;
@@ -85,57 +104,69 @@ async function choose(workflow) {
 }
 
 async function chooseRun(runId) {
+  stopRefreshing();
   Object.assign(chosen, { runId, page: 1, total: null });
+  exportPanel.update();
   const run = chosen.runs.find(one => one.runId === runId);
   find("run-note").textContent = run
-    ? `${count(run.rowCount)} rows, ${size(run.sizeBytes)} of Parquet, published ${run.publishedAt}` : "";
+    ? `${counted(run.rowCount, "row")}, ${size(run.sizeBytes)} of Parquet, published ${run.publishedAt}` : "";
   const { schema } = await api.rows(chosen.workflow, { runId, limit: 0 });
+  if (chosen.runId !== runId) return;
   chosen.fields = schema;
+  if (!schema.some(field => sortPath(field) === chosen.sortBy)) chosen.sortBy = null;
   filters.use(schema);
+  exportPanel.update();
   await refresh();
 }
 
-let abort;
 async function refresh() {
-  clearTimeout(timer);
-  abort?.abort();
+  stopRefreshing();
   abort = new AbortController();
   const { signal } = abort;
   find("count").textContent = "Counting …";
   try {
     const sort = chosen.sortBy ? { sortBy: chosen.sortBy, order: chosen.order } : {};
-    const found = await api.rows(chosen.workflow, { ...query(), ...sort, page: chosen.page, limit: LIMIT }, signal);
+    const found = await api.rows(chosen.workflow, { ...query(), ...sort, page: chosen.page, limit: PAGE_SIZE }, signal);
     alert();
-    filters.wrong(null);
+    filters.showError(null);
     draw(found);
     columns.use(chosen.workflow, query(), chosen.fields);
   } catch (error) {
     if (error.name === "AbortError") return;
     if (error.status === 401) return signOut(error.message);
     find("count").textContent = "";
-    if (!filters.wrong(error)) alert(error.message);
+    if (!filters.showError(error)) alert(error.message);
   }
 }
 
 function draw({ schema, data, pagination }) {
   chosen.total = pagination.totalCount;
-  find("count").textContent = `${count(pagination.totalCount)} rows match`;
-  find("place").textContent = `Page ${count(pagination.page)} of ${count(Math.max(1, pagination.totalPages))}`;
+  find("count").textContent = `${counted(pagination.totalCount, "row")} ${pagination.totalCount === 1 ? "matches" : "match"}`;
+  find("page-number").textContent = `Page ${count(pagination.page)} of ${count(Math.max(1, pagination.totalPages))}`;
   find("previous").disabled = pagination.page <= 1;
   find("next").disabled = pagination.page >= pagination.totalPages;
   const head = field => {
-    const sorted = chosen.sortBy === field.name;
+    const path = sortPath(field);
+    if (!path) return [field.name];
+    const sorted = chosen.sortBy === path;
     const arrow = sorted ? (chosen.order === "asc" ? " ▲" : " ▼") : "";
-    return [make("button", { type: "button", "aria-pressed": String(sorted), onclick: () => sort(field.name) }, field.name + arrow)];
+    return [make("button", { type: "button", "aria-pressed": String(sorted), onclick: () => sort(path) }, field.name + arrow)];
   };
   find("preview").replaceChildren(table("Matching rows", schema, data, head));
 }
 
-function sort(name) {
-  if (chosen.sortBy !== name) Object.assign(chosen, { sortBy: name, order: "asc" });
+// What sorts a column: its name, the amount of MONEY, or null if it has no order (other objects, arrays).
+function sortPath(field) {
+  if (field.sortable) return field.name;
+  return field.type === "MONEY" ? `${field.name}.amount` : null;
+}
+
+function sort(path) {
+  if (chosen.sortBy !== path) Object.assign(chosen, { sortBy: path, order: "asc" });
   else if (chosen.order === "asc") chosen.order = "desc";
   else chosen.sortBy = null;
   chosen.page = 1;
+  exportPanel.update();
   refresh();
 }
 
@@ -145,8 +176,8 @@ find("sign-in").addEventListener("submit", event => {
   signIn();
 });
 find("sign-out").addEventListener("click", () => signOut());
-find("workflow").addEventListener("change", event => guarded(() => choose(event.target.value)));
-find("run").addEventListener("change", event => guarded(() => chooseRun(event.target.value)));
+find("workflow").addEventListener("change", event => reportErrors(() => choose(event.target.value)));
+find("run").addEventListener("change", event => reportErrors(() => chooseRun(event.target.value)));
 find("previous").addEventListener("click", () => { chosen.page--; refresh(); });
 find("next").addEventListener("click", () => { chosen.page++; refresh(); });
 

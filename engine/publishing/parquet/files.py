@@ -1,0 +1,101 @@
+"""Parquet files of a publisher: typed columns, which may differ from file to file.
+
+Files of one layout are read together; where the next file has another, a new SELECT begins, and every cast from its
+own types to the stored ones is checked. DuckDB's own union by name would cast first and not ask.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import duckdb
+
+from engine.catalog.duckdb_types import type_of_duckdb
+from engine.catalog.schema import Field
+from engine.catalog.types import TEXT, ColumnType
+from engine.common.quoting import identifier
+from engine.common.table_functions import exact_path, read_parquet
+from engine.publishing.options import ReadOptions
+from engine.publishing.parquet.checks import check_parquet, geo_metadata_of
+from engine.publishing.types.lossless_casts import keeps_column
+from engine.publishing.types.selecting import checked, missing, stored
+from engine.publishing.types.unify_types import reconcile_all
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A column as one file has it: the type that DuckDB reads, and the one that would store it; None if all is null."""
+
+    read_as: str
+    type: ColumnType | None
+
+
+_Layout = dict[str, _Column]
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetFiles:
+    """Runs of files with one layout each, in the order of the publication."""
+
+    groups: tuple[tuple[_Layout, tuple[str, ...]], ...]
+    geo_metadata: tuple[str, ...] = ()
+    """Of GeoParquet files, each that differs."""
+
+    @classmethod
+    def look(cls, connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], options: ReadOptions) -> "ParquetFiles":
+        """Read the schemas. Raises InvalidInput for what cannot be exported exactly, or duckdb.Error."""
+        # Geometries stay the bytes (WKB) that they are in the file.
+        connection.execute("SET enable_geoparquet_conversion=false")
+        layouts = [(_layout(connection, path, options), exact_path(path)) for path in paths]
+        groups = groupby(layouts, key=lambda item: item[0])
+        geo_metadata = dict.fromkeys(text for path in paths if (text := geo_metadata_of(path)) is not None)
+        return cls(tuple((layout, tuple(path for _, path in items)) for layout, items in groups), tuple(geo_metadata))
+
+    @property
+    def found(self) -> dict[str, ColumnType | None]:
+        """The columns of all files in order; None where the files have no type in common."""
+        types: dict[str, list[ColumnType]] = {}
+        for layout, _ in self.groups:
+            for name, column in layout.items():
+                types.setdefault(name, []).extend([] if column.type is None else [column.type])
+        return {name: reconcile_all(known) if known else TEXT for name, known in types.items()}
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """What `select` binds."""
+        return {f"paths{index}": list(paths) for index, (_, paths) in enumerate(self.groups)}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The metadata of geometries, which are columns of bytes here."""
+        return tuple(f"Geometries are WKB in BLOB columns. GeoParquet metadata: {text}" for text in self.geo_metadata)
+
+    def select(self, fields: Sequence[Field]) -> str:
+        """The fields in their stored types, row by row in the order of the files."""
+        return " UNION ALL ".join(
+            f"SELECT {_columns(layout, fields)} FROM {read_parquet(f'$paths{index}')}"  # noqa: S608  # quoted names
+            for index, (layout, _) in enumerate(self.groups)
+        )
+
+
+def _layout(connection: duckdb.DuckDBPyConnection, path: Path, options: ReadOptions) -> _Layout:
+    nulls = check_parquet(path, options.rename)
+    sql = f"SELECT * FROM {read_parquet('$path')} LIMIT 0"  # noqa: S608  # our own SQL
+    relation = connection.sql(sql, params={"path": exact_path(path)})
+    return {
+        name: _Column(str(type_), None if name in nulls else type_of_duckdb(name, type_))
+        for name, type_ in zip(relation.columns, relation.types, strict=True)
+    }
+
+
+def _columns(layout: _Layout, fields: Sequence[Field]) -> str:
+    return ", ".join(f"{_value(field, layout.get(field.name))} AS {identifier(field.name)}" for field in fields)
+
+
+def _value(field: Field, column: _Column | None) -> str:
+    if column is None or column.type is None:
+        return missing(field)
+    cell = identifier(field.name)
+    keeps = None if column.read_as == field.type.sql() else keeps_column(cell, column.read_as, field.type)
+    return checked(field, keeps, stored(cell, field.type))

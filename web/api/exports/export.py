@@ -1,0 +1,61 @@
+"""``/v4/workflows/{workflowId}/data/export``: a request becomes a file and a signed URL."""
+
+from datetime import UTC, datetime
+from functools import partial
+
+import anyio.to_thread
+from starlette.requests import Request
+from starlette.responses import Response
+
+from engine.exports.export import Export
+from engine.exports.status import ExportStatus
+from web.api.models import encode_export, encode_status
+from web.api.parameters import PARAMETERS, make_request
+from web.api.request_reader import read_parameters, wait_for_disconnect
+from web.container import Services
+from web.http.prefer import parse_prefer
+from web.telemetry.log_context import add_log_fields
+
+
+async def export(request: Request) -> Response:
+    """Answer GET, and POST with the parameters in the body."""
+    services: Services = request.app.state.services
+    principal, values = await read_parameters(request, PARAMETERS)
+    export_request = make_request(request.path_params["workflow_id"], values)
+    plan = await services.plan(export_request, principal.team)
+    add_log_fields(request.scope, run=plan.run.run_id, export_id=plan.export_id, format=plan.request.format.name)
+    preference = parse_prefer(request.headers.getlist("prefer"))
+    gone = partial(wait_for_disconnect, request)
+    while True:
+        if preference.wait is None:
+            result: Export | ExportStatus = await services.jobs.export(plan, principal.team, gone)
+        else:
+            result = await services.jobs.export_async(plan, principal.team, gone, preference.wait)
+        if isinstance(result, ExportStatus):
+            return status_response(services, result, applied=preference.applied)
+        answer = await anyio.to_thread.run_sync(finished_response, services, result)
+        # None: a sweep has just removed the file, so export it again.
+        if answer is not None:
+            add_log_fields(request.scope, rows=result.rows, bytes=result.size)
+            return answer
+
+
+def finished_response(services: Services, finished: Export) -> Response | None:
+    """Answer 200 with a new URL of a finished export; None if a sweep has just removed the file."""
+    expires_at = datetime.now(UTC).replace(microsecond=0) + services.signing.url_ttl
+    if not services.exporter.retain(finished, expires_at):
+        return None
+    url = services.signer.sign(finished.workflow_id, finished.export_id, finished.format.name, expires_at)
+    body = encode_export(finished, url=url, expires_at=expires_at)
+    return Response(body, media_type="application/json", headers={"cache-control": "no-store"})
+
+
+def status_response(services: Services, status: ExportStatus, *, applied: str) -> Response:
+    """Answer 202 for an export that continues without the caller."""
+    headers = {
+        "cache-control": "no-store",
+        "location": f"{services.signer.base}/v4/workflows/{status.workflow_id}/data/exports/{status.export_id}/status",
+        "preference-applied": applied,
+        "retry-after": "1",
+    }
+    return Response(encode_status(status), 202, headers=headers, media_type="application/json")

@@ -1,0 +1,71 @@
+"""``.../data/exports/{exportId}/status``: the status of an asynchronous export (web/API.md, section 6)."""
+
+from datetime import UTC, datetime
+
+import anyio.to_thread
+from starlette.requests import Request
+from starlette.responses import Response
+
+from engine.common.progress import Phase
+from engine.errors import NotFound, ObjectMissing
+from engine.exports.status import ExportStatus
+from web.api.exports.export import finished_response
+from web.api.models import encode_status
+from web.auth.request_auth import authenticate_blocking
+from web.container import Services
+
+_INTERRUPTED = {
+    "phase": Phase.FAILED,
+    "code": "interrupted",
+    "message": "The service stopped during the export; request it again.",
+}
+
+
+async def status(request: Request) -> Response:
+    """Answer GET, and DELETE, which cancels the export."""
+    services: Services = request.app.state.services
+    found = await anyio.to_thread.run_sync(_find, request, services)
+    if isinstance(found, Response):
+        return found
+    headers = {"cache-control": "no-store"} | ({} if found.is_terminal else {"retry-after": "1"})
+    if found.cancel_requested:
+        services.jobs.cancel(found)
+    code = 202 if request.method == "DELETE" and not found.is_terminal else 200
+    return Response(encode_status(found), code, headers=headers, media_type="application/json")
+
+
+def _find(request: Request, services: Services) -> Response | ExportStatus:
+    workflow_id, export_id = request.path_params["workflow_id"], request.path_params["export_id"]
+    principal = authenticate_blocking(request.scope, services.authenticator)
+    services.exporter.check_owner(workflow_id, principal.team)
+    answer = _finished(services, workflow_id, export_id)
+    if answer is not None:
+        return answer
+    status = services.statuses.find(workflow_id, export_id)
+    if status is not None and status.phase is Phase.DONE:
+        # Either it has just finished, or its file is gone and its status is obsolete.
+        answer = _finished(services, workflow_id, export_id)
+        if answer is not None:
+            return answer
+        status = None
+    if status is None:
+        raise NotFound("There is no such export: it expired, was never made, or belongs to another team.")
+    if status.is_stale(datetime.now(UTC)):
+        return status.model_copy(update=_INTERRUPTED)
+    if request.method == "DELETE" and not status.is_terminal:
+        return _cancelled(services, status)
+    return status
+
+
+def _finished(services: Services, workflow_id: str, export_id: str) -> Response | None:
+    export = services.exporter.describe(workflow_id, export_id)
+    return None if export is None else finished_response(services, export)
+
+
+def _cancelled(services: Services, status: ExportStatus) -> ExportStatus:
+    try:
+        return services.statuses.change(
+            status.workflow_id, status.export_id, lambda there: there.model_copy(update={"cancel_requested": True})
+        )
+    except ObjectMissing:
+        return status

@@ -1,0 +1,79 @@
+"""An export in this process, without a service: what `tailrace export` does."""
+
+import signal
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from engine.common.cancellation import CancelToken
+from engine.common.progress import Phase, Progress
+from engine.errors import NotFound
+from engine.exports.export import Export
+from engine.exports.exporter import Exporter
+from engine.plan.planner import ExportPlan
+from engine.request.request import ExportRequest
+from web.cli.terminal.progress_bar import ProgressBar
+
+_DRAW_INTERVAL_SECONDS = 0.1
+_RETENTION = timedelta(hours=1)
+"""How long the finished object is retained, so that it can be read to its end; sweeps wait another hour."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A finished export: its size and hash, and its bytes."""
+
+    export_id: str
+    workflow_id: str
+    run_id: str
+    rows: int
+    size: int
+    sha256: str
+    chunks: Callable[[], Generator[bytes, None, None]]
+
+
+def export_here(exporter: Exporter, wanted: ExportRequest, team: str | None, bar: ProgressBar) -> Finished:
+    """Run an export, which Ctrl-C cancels. Raises EngineError."""
+    plan = exporter.plan(wanted, team or owner_of(exporter, wanted.workflow))
+    while True:
+        made = _export(exporter, plan, bar)
+        if exporter.retain(made, datetime.now(UTC) + _RETENTION):
+            break
+    file = exporter.find(made.workflow_id, made.export_id, made.format.name).info
+    return Finished(
+        export_id=made.export_id,
+        workflow_id=made.workflow_id,
+        run_id=made.run_id,
+        rows=made.rows,
+        size=made.size,
+        sha256=made.sha256,
+        chunks=lambda: exporter.exports.stream(file.key, start=0, length=file.size, etag=file.etag),
+    )
+
+
+def owner_of(exporter: Exporter, workflow_id: str) -> str:
+    """Return the team that owns a workflow. Raises NotFound."""
+    found = exporter.results.workflow(workflow_id)
+    if found is None:
+        raise NotFound(f"There is no workflow {workflow_id}: `tailrace runs` lists the published ones.")
+    return found.team
+
+
+def _export(exporter: Exporter, plan: ExportPlan, bar: ProgressBar) -> Export:
+    cancel, progress = CancelToken(), Progress()
+    progress.phase = Phase.RUNNING
+    # The number of matching rows of a filtered export is not known in advance.
+    total = plan.run.rows if plan.is_full_run else None
+    with ThreadPoolExecutor(1, thread_name_prefix="export") as pool:
+        try:
+            running = pool.submit(exporter.export, plan, cancel, progress)
+            while not wait({running}, timeout=_DRAW_INTERVAL_SECONDS).done:
+                share = progress.rows / total if total else None
+                bar.show(progress.phase, progress.rows, progress.bytes, share=share)
+            return running.result()
+        except KeyboardInterrupt:
+            # The pool waits until the engine has cleaned up; a second Ctrl-C ends the process at once.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            cancel.cancel()
+            raise

@@ -1,0 +1,73 @@
+"""Handles Ctrl-C at any moment: one line and exit code 130, never a traceback.
+
+It imports little, since Ctrl-C is not handled before this module is imported.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+INTERRUPTED = 130
+"""The exit code that shells expect of a program ended by Ctrl-C."""
+
+# Starts on a new line, since the terminal has echoed ^C.
+MESSAGE = "\ntailrace: interrupted."
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    os.write(2, f"{MESSAGE}\n".encode())
+    os._exit(INTERRUPTED)
+
+
+@contextmanager
+def ending_at_once() -> Iterator[None]:
+    """While the block runs, Ctrl-C exits without an exception. For imports, which have nothing to clean up.
+
+    An exception raised during an import can be replaced by another one, or be lost.
+    """
+    with _handling(_end, (signal.SIGINT,)):
+        yield
+
+
+@contextmanager
+def cancelling(cancel: Callable[[], object]) -> Iterator[None]:
+    """While the block runs, SIGINT, SIGTERM and SIGHUP call ``cancel``; a second signal ends the process."""
+    received: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if received:
+            _end(number, frame)
+        received.append(number)
+        cancel()
+
+    with _handling(handle, _SIGNALS):
+        yield
+
+
+def ignore_from_now_on() -> None:
+    """Ignore Ctrl-C, once the command has done its work and only has to exit."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def _handling(handler: Callable[[int, FrameType | None], None], numbers: tuple[signal.Signals, ...]) -> Iterator[None]:
+    """Handle these signals in the block, except those that the parent process set to be ignored (nohup, ``&``)."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in numbers}
+    handled = [number for number, found in before.items() if found not in (signal.SIG_IGN, None)]
+    for number in handled:
+        signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number in handled:
+            # The block may have called `ignore_from_now_on`.
+            if signal.getsignal(number) is handler:
+                signal.signal(number, before[number])
