@@ -42,14 +42,14 @@ def test_sign(service: Server) -> None:
     [
         (["people", "00000000-0000-8000-8000-000000000000"], 1, "There is no such export"),
         (["people", "../x"], 1, "There is no such export"),
-        (["people", "x", "--ttl", "99999999"], 1, "No URL is good for longer than 86400 s"),
+        (["people", "x", "--ttl", "99999999"], 1, "The maximum lifetime of a URL is 86400 seconds"),
         (["people", "x", "--ttl", "0"], 2, "0"),
         (["people"], 2, "Give WORKFLOW and EXPORT_ID, or --check URL"),
         (["people", "x", "--check", "y"], 2, "Give WORKFLOW and EXPORT_ID, or --check URL"),
-        (["--check", "y", "--ttl", "3"], 2, "--check goes without"),
-        (["--check", "https://[nonsense"], 1, "not one that these settings signed"),
-        (["--check", "http://x/ä?sig=ö"], 1, "not one that these settings signed"),
-        (["--check", ""], 1, "not one that these settings signed"),
+        (["--check", "y", "--ttl", "3"], 2, "--check cannot be combined"),
+        (["--check", "https://[nonsense"], 1, "was not signed with these settings"),
+        (["--check", "http://x/ä?sig=ö"], 1, "was not signed with these settings"),
+        (["--check", ""], 1, "was not signed with these settings"),
     ],
 )
 def test_sign_refuses(service: Server, arguments: list[str], code: int, reason: str) -> None:

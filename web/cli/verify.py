@@ -60,6 +60,6 @@ def _report(checked: Iterable[Checked], noun: str) -> int:
         if one.wrong is not None:
             wrong += 1
             click.echo(f"{one.key}: {one.wrong}.", err=True)
-    result = f"{wrong:,} damaged" if wrong else "no problems"
+    result = counted(wrong, "problem") if wrong else "no problems"
     click.echo(f"{counted(count, noun)} of {counted(size, 'byte')} read: {result}.")
     return wrong
