@@ -125,7 +125,7 @@ def test_a_bloom_filter_is_told(engine: Engine) -> None:
 
 def test_a_whole_parquet_export_has_no_sql() -> None:
     said = explain("jobs", "format=parquet")
-    assert "SQL: none. The file is the run's own row groups, copied as they are." in said
+    assert "SQL: none; the row groups of the run are copied unchanged." in said
 
 
 def test_a_run_without_rows() -> None:
