@@ -109,7 +109,7 @@ def test_commands_report_damaged_documents_and_continue(server: Server, name: st
         assert all(f"{key}: " in verified.stderr for key in keys), verified.stderr
         # The parts of the four runs with intact manifests are read, the one of `broken` included.
         assert f"{4 + len(keys)} files" in verified.stdout, verified.stdout
-        assert f": {len(keys)} wrong." in verified.stdout, verified.stdout
+        assert f": {len(keys)} problems." in verified.stdout, verified.stdout
         assert ("written by a newer version of Tailrace" in verified.stderr) is (name == "a newer version")
         asked = server.command("sql", "SELECT workflow, run FROM runs ORDER BY ALL", "--format", "csv")
         assert asked.returncode == 0, asked.stderr
@@ -258,7 +258,7 @@ def test_an_archived_export_is_reported_and_made_again(server: Server) -> None:
     assert server.export("fine", format="json").status == 200
     verified = server.command("verify")
     assert (verified.returncode, f"{part}: it is unavailable" in verified.stderr) == (1, True), verified.stderr
-    assert ": 1 wrong." in verified.stdout
+    assert ": 1 problem." in verified.stdout
 
 
 def test_verify_distinguishes_damaged_from_unreadable_exports(server: Server, tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def test_from_the_list_to_the_file(ask: Callable[..., Any], people: Server) -> N
 
 ERRORS: dict[str, tuple[str, dict[str, object], str]] = {
     "an unknown workflow": ("describe_workflow", {"workflow_id": "nobody"}, "check the ids"),
-    "a path for a workflow": ("describe_workflow", {"workflow_id": "people/data"}, "list_workflows tells"),
+    "a path for a workflow": ("describe_workflow", {"workflow_id": "people/data"}, "list_workflows lists"),
     "an unknown run": ("read_rows", {"workflow_id": "people", "run_id": "r9"}, "check the ids"),
     "an unknown field": (
         "count_rows",
@@ -173,7 +173,7 @@ def test_a_service_that_is_not_there_is_told(people: Server) -> None:
 
     text, failed = asyncio.run(run())
     assert failed
-    assert "The service does not answer: is it running, and is the address right?" in text
+    assert "The service does not respond: is it running, and is the address right?" in text
 
 
 def _post(server: Server, body: bytes, **headers: str) -> Any:

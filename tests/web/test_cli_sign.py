@@ -30,11 +30,11 @@ def test_sign(service: Server) -> None:
     assert (good.returncode, good.stdout.startswith("Valid until 2"), good.stderr) == (0, True, "")
     assert good.stdout.endswith(f": json people {made['exportId']}.\n")
     elsewhere = service.command("sign", "--check", url.replace("127.0.0.1", "elsewhere"))
-    assert (elsewhere.returncode, "It leads to http://elsewhere" in elsewhere.stderr) == (0, True)
+    assert (elsewhere.returncode, "It points to http://elsewhere" in elsewhere.stderr) == (0, True)
     short = service.command("sign", "people", made["exportId"], "--ttl", "1", "--format", "json").stdout.strip()
     time.sleep(1.5)
     expired = service.command("sign", "--check", short)
-    assert (expired.returncode, "The URL was good until 2" in expired.stderr) == (1, True)
+    assert (expired.returncode, "The URL expired at 2" in expired.stderr) == (1, True)
 
 
 @pytest.mark.parametrize(
@@ -42,14 +42,14 @@ def test_sign(service: Server) -> None:
     [
         (["people", "00000000-0000-8000-8000-000000000000"], 1, "There is no such export"),
         (["people", "../x"], 1, "There is no such export"),
-        (["people", "x", "--ttl", "99999999"], 1, "No URL is good for longer than 86400 s"),
+        (["people", "x", "--ttl", "99999999"], 1, "The maximum lifetime of a URL is 86400 seconds"),
         (["people", "x", "--ttl", "0"], 2, "0"),
-        (["people"], 2, "Give WORKFLOW and EXPORT_ID, or --check URL"),
-        (["people", "x", "--check", "y"], 2, "Give WORKFLOW and EXPORT_ID, or --check URL"),
-        (["--check", "y", "--ttl", "3"], 2, "--check goes without"),
-        (["--check", "https://[nonsense"], 1, "not one that these settings signed"),
-        (["--check", "http://x/ä?sig=ö"], 1, "not one that these settings signed"),
-        (["--check", ""], 1, "not one that these settings signed"),
+        (["people"], 2, "Pass WORKFLOW and EXPORT_ID, or --check URL"),
+        (["people", "x", "--check", "y"], 2, "Pass WORKFLOW and EXPORT_ID, or --check URL"),
+        (["--check", "y", "--ttl", "3"], 2, "--check cannot be combined"),
+        (["--check", "https://[nonsense"], 1, "was not signed with these settings"),
+        (["--check", "http://x/ä?sig=ö"], 1, "was not signed with these settings"),
+        (["--check", ""], 1, "was not signed with these settings"),
     ],
 )
 def test_sign_refuses(service: Server, arguments: list[str], code: int, reason: str) -> None:
