@@ -117,12 +117,12 @@ def direction_of(plan: ExportPlan) -> str:
 
 def _placed(plan: ExportPlan, range_: Range, sources: list[str], names: str, parameters: dict[str, object]) -> str:
     """The rows of a range with their `PLACE`, in no order."""
-    if not range_.pieces:
+    if not range_.subranges:
         return _placed_piece(plan, range_, sources, names, parameters, first=0)
     opened = dict(zip((part.key for part in range_.parts), sources, strict=True))
     selects = []
     first = 0
-    for number, piece in enumerate(range_.pieces):
+    for number, piece in enumerate(range_.subranges):
         of_piece = [opened[part.key] for part in piece.parts]
         selects.append(_placed_piece(plan, piece, of_piece, names, parameters, first=first, suffix=str(number)))
         first += len(piece.parts)

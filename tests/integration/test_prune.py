@@ -13,7 +13,7 @@ import pytest
 
 from engine.exports.export import export_key
 from engine.plan.planner import ExportPlan
-from engine.plan.row_ids import rows_of
+from engine.plan.row_ids import row_numbers_by_part
 from engine.request.operators import OPERATORS
 from engine.sql.statements import compile_copy
 from tests.helpers.engine import NOW, Engine, entry
@@ -187,9 +187,9 @@ def test_made_ids_that_are_not_the_numbers_of_rows_are_looked_for(engine: Engine
     group = first.model_copy(update={"statistics": other})
     part = run.parts[0].model_copy(update={"row_groups": (group, *run.parts[0].row_groups[1:])})
     changed = run.model_copy(update={"parts": (part, *run.parts[1:])})
-    assert rows_of(run, ["000000000003"]) == ((3,), (), ())
-    assert rows_of(changed, ["000000000003"]) is None
-    assert rows_of(changed.model_copy(update={"row_id_field": "n"}), []) is None
+    assert row_numbers_by_part(run, ["000000000003"]) == ((3,), (), ())
+    assert row_numbers_by_part(changed, ["000000000003"]) is None
+    assert row_numbers_by_part(changed.model_copy(update={"row_id_field": "n"}), []) is None
 
 
 def test_filters_prune_together(engine: Engine) -> None:
@@ -225,7 +225,7 @@ def test_a_sort_reads_only_what_can_match(
             found = pa.parquet.read_table(path)["n"].to_pylist()
     assert found == sorted(APART, key=lambda n: (n >= ROWS // 2) is not descending)
     # The same from whole parts.
-    monkeypatch.setattr("engine.plan.planner.MAX_PIECES", 2)
+    monkeypatch.setattr("engine.plan.planner.MAX_SUBRANGES", 2)
     other = Engine(tmp_path / "whole", engine.store)
     assert _read(other, **asked) == GROUPS
     plan = other.plan(other.exporter(), format_name, **asked)
@@ -242,7 +242,7 @@ def test_ties_of_several_pieces_are_in_run_order(tmp_path: Path, descending: boo
     publish_small_parts(engine, rows)
     asked: dict[str, Any] = {"filters": [entry("one", "LESS_THAN", 2)], "sort_by": "two", "descending": descending}
     (range_,) = engine.plan(engine.exporter(), "json", **asked).ranges
-    assert [len(piece.parts) for piece in range_.pieces] == [2, 1]
+    assert [len(piece.parts) for piece in range_.subranges] == [2, 1]
     wanted = [row["n"] for row in rows if row["one"] < 2]
     wanted.sort(key=lambda n: -(n % 2) if descending else n % 2)
     assert [row["n"] for row in engine.export_rows(engine.exporter(threads=2), **asked)] == wanted

@@ -18,7 +18,7 @@ from engine.errors import Cancelled, SourceDamaged, StoreUnavailable
 from engine.exports.sweep import Sweeper
 from engine.exports.verify import verify_run
 from engine.plan import bloom_filters
-from engine.plan.bloom_filters import make_filters
+from engine.plan.bloom_filters import build_filters
 from engine.plan.planner import ExportPlan
 from engine.stores.port import ObjectInfo, ObjectStore
 from tests.helpers.engine import NOW, Engine, entry
@@ -73,9 +73,9 @@ def test_many_ids_are_not_bound_for_each_piece_of_a_sort(engine: Engine, monkeyp
     numbers = [5, 5_000, 19_000]
     asked: dict[str, Any] = {"row_ids": [_id(n) for n in numbers], "sort_by": "third"}
     monkeypatch.setattr("engine.plan.planner.MAX_BOUND_VALUES", 9)
-    assert len(_pruned(engine, **asked).ranges[0].pieces) == 3
+    assert len(_pruned(engine, **asked).ranges[0].subranges) == 3
     monkeypatch.setattr("engine.plan.planner.MAX_BOUND_VALUES", 8)
-    assert _pruned(engine, **asked).ranges[0].pieces == ()
+    assert _pruned(engine, **asked).ranges[0].subranges == ()
     assert [row["n"] for row in engine.export_rows(**asked)] == sorted(numbers, key=lambda n: n % 3)
 
 
@@ -100,19 +100,19 @@ def test_an_id_of_any_text_is_found_by_its_filter(tmp_path_factory: pytest.TempP
     path = engine.write_parquet(pa.table({"_row_id": sorted(ids)}))
     with duckdb.connect() as connection:
         groups = read_row_groups(path)
-        (content,) = make_filters(connection, path, groups)
-    assert len(content) == bloom_filters._length(groups[0])
+        (content,) = build_filters(connection, path, groups)
+    assert len(content) == bloom_filters._size(groups[0])
     for one in ids:
-        assert bloom_filters._holds_any(memoryview(content), [bloom_filters._numbers(one)])
+        assert bloom_filters._may_have_any(memoryview(content), [bloom_filters._hash(one)])
 
 
 def test_more_ids_than_are_worth_a_look_are_all_found(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = [_id(n) for n in (5, 19_000)]
     with monkeypatch.context() as patch:
-        patch.setattr(bloom_filters, "MOST_LOOKS", 2 * GROUPS - 1)
+        patch.setattr(bloom_filters, "MAX_LOOKUPS", 2 * GROUPS - 1)
         assert groups_read(_pruned(engine, row_ids=ids)) == GROUPS
         assert groups_read(_pruned(engine, row_ids=ids[:1])) == 1
-    monkeypatch.setattr(bloom_filters, "MOST_FILTERS", GROUPS - 1)
+    monkeypatch.setattr(bloom_filters, "MAX_BLOOM_FILTERS", GROUPS - 1)
     assert groups_read(_pruned(engine, row_ids=ids[:1])) == GROUPS
     assert [row["n"] for row in engine.export_rows(row_ids=ids)] == [5, 19_000]
 

@@ -156,7 +156,7 @@ def test_an_order_has_the_limits_and_the_ranges_of_its_export_and_no_bounds(tmp_
     assert {str(group.statistics) for part in found.plan.run.parts for group in part.row_groups} == {"{}"}
     assert service.plan.run.parts[0].row_groups[0].statistics != {}
     (range_,) = found.plan.ranges
-    assert [piece.parts for piece in range_.pieces] == [(part,) for part in found.plan.run.parts]
+    assert [piece.parts for piece in range_.subranges] == [(part,) for part in found.plan.run.parts]
 
 
 def test_what_it_failed_with_is_raised(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def test_stretches_of_a_sort_are_told(engine: Engine, monkeypatch: pytest.Monkey
     assert f"Ranges: 1\n  0: {name}, rows 0 to 122,880\n     and {name}, rows 245,760 to 300,000\n" in said
     assert "UNION ALL" in said
     assert "Row groups: 2 of 3 kept" in said
-    monkeypatch.setattr("engine.plan.planner.MAX_PIECES", 1)
+    monkeypatch.setattr("engine.plan.planner.MAX_SUBRANGES", 1)
     said = explain("jobs", f"sortBy=n&filters={ends}")
     assert f"Ranges: 1\n  0: {name}\n" in said
     assert "Row groups: 3 of 3 kept" in said

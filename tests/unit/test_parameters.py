@@ -195,8 +195,8 @@ FILTERS: dict[str, tuple[str, str]] = {
     "entry is no object": ("[1]", r"filters\[0\]"),
     "entry is null": ('[{"field": "a", "operator": "IS_NULL"}, null]', r"filters\[1\]"),
     "unknown member": ('[{"field": "a", "operator": "IS_NULL", "or": []}]', "unknown member 'or'"),
-    "no field": ('[{"operator": "IS_NULL"}]', "needs a field"),
-    "empty field": ('[{"field": "", "operator": "IS_NULL"}]', "needs a field"),
+    "no field": ('[{"operator": "IS_NULL"}]', "field must be the name of a column"),
+    "empty field": ('[{"field": "", "operator": "IS_NULL"}]', "field must be the name of a column"),
     "unknown operator": ('[{"field": "a", "operator": "equals", "value": 1}]', "unknown operator 'equals'"),
     "operator is a list": ('[{"field": "a", "operator": ["EQUALS"], "value": 1}]', "unknown operator"),
     "value missing": ('[{"field": "a", "operator": "EQUALS"}]', "needs a value"),
@@ -251,18 +251,18 @@ def test_row_ids_are_a_list_with_commas_or_an_array(text: str, ids: tuple[str, .
     [
         ("", "rowIds is empty"),
         ("[]", "rowIds is empty"),
-        (",", r"rowIds\[0\] is not a row id"),
-        ("a,,b", r"rowIds\[1\] is not a row id"),
-        ("a,", r"rowIds\[1\] is not a row id"),
-        ("[1]", r"rowIds\[0\] is not a row id"),
-        ('["a", ""]', r"rowIds\[1\] is not a row id"),
-        ('["a", null]', r"rowIds\[1\] is not a row id"),
-        ('["a", ["b"]]', r"rowIds\[1\] is not a row id"),
+        (",", r"rowIds\[0\] must be a non-empty string"),
+        ("a,,b", r"rowIds\[1\] must be a non-empty string"),
+        ("a,", r"rowIds\[1\] must be a non-empty string"),
+        ("[1]", r"rowIds\[0\] must be a non-empty string"),
+        ('["a", ""]', r"rowIds\[1\] must be a non-empty string"),
+        ('["a", null]', r"rowIds\[1\] must be a non-empty string"),
+        ('["a", ["b"]]', r"rowIds\[1\] must be a non-empty string"),
         ('["a"', "rowIds is not JSON"),
         ("[NaN]", "NaN is not JSON"),
         ('["\\ud800"]', "half of a surrogate pair"),
         ("[" * 17 + "]" * 17, "nested too deeply"),
-        ("x," * 100_000 + "x", "100000 is the most"),
+        ("x," * 100_000 + "x", "rowIds has 100,001 entries; the maximum is 100,000"),
     ],
 )
 def test_row_ids_that_cannot_be_read(text: str, problem: str) -> None:
@@ -275,7 +275,7 @@ def test_row_ids_that_cannot_be_read(text: str, problem: str) -> None:
 
 @pytest.mark.parametrize("value", ["a", "a,b", 1, True, False, 0, {}, {"a": 1}])
 def test_row_ids_of_a_body_are_an_array(value: object) -> None:
-    with pytest.raises(InvalidRequest, match="rowIds is an array of strings"):
+    with pytest.raises(InvalidRequest, match="rowIds must be an array of strings"):
         from_body(json.dumps({"rowIds": value}).encode())
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from engine.catalog.manifest import Part, RowGroup
 from engine.plan.ranges import (
     MAX_PICKED_ROWS,
-    MAX_PIECES,
+    MAX_SUBRANGES,
     Range,
     ranges_for_rows,
     single_range,
@@ -114,7 +114,7 @@ def test_the_whole_of_what_is_kept_is_that_and_no_more(
 ) -> None:
     parts, _, kept = picks
     (range_,) = single_range(parts, kept)
-    pieces = range_.pieces or (range_,)
+    pieces = range_.subranges or (range_,)
     wanted = []
     for part, flags in zip(parts, kept, strict=True):
         numbers = iter(range(part.rows))
@@ -124,14 +124,14 @@ def test_the_whole_of_what_is_kept_is_that_and_no_more(
     assert [row for piece in pieces for row in _rows(piece)] == wanted
     assert range_.bytes == sum(piece.bytes for piece in pieces)
     assert range_.parts == tuple(part for part, flags in zip(parts, kept, strict=True) if any(flags))
-    assert all(not piece.pieces and piece.rows is None for piece in pieces)
+    assert all(not piece.subranges and piece.rows is None for piece in pieces)
 
 
 def test_too_many_pieces_are_whole_parts() -> None:
-    part = _part(0, [(10, 7)] * (2 * MAX_PIECES + 1))
-    flags = [number % 2 == 0 for number in range(2 * MAX_PIECES + 1)]
+    part = _part(0, [(10, 7)] * (2 * MAX_SUBRANGES + 1))
+    flags = [number % 2 == 0 for number in range(2 * MAX_SUBRANGES + 1)]
     assert single_range((part,), [flags]) == (Range(0, (part,)),)
     flags[0] = False
     (range_,) = single_range((part,), [flags])
-    assert len(range_.pieces) == MAX_PIECES
-    assert range_.bytes == 7 * MAX_PIECES
+    assert len(range_.subranges) == MAX_SUBRANGES
+    assert range_.bytes == 7 * MAX_SUBRANGES

@@ -12,12 +12,12 @@ from engine.catalog.types import DATE, INTEGER_BITS, TIMESTAMP, ColumnType
 from engine.request.literals import (
     float_value,
     instant_point,
+    last_days,
     number_point,
     read_boolean,
     read_instant,
     read_number,
     read_text,
-    window,
 )
 
 NUMBERS = st.one_of(
@@ -152,7 +152,7 @@ def test_floats_end_in_infinity() -> None:
 @given(st.integers(1, 10**9))
 def test_a_window_begins_at_a_midnight_of_the_calendar(days: int) -> None:
     now = datetime(2026, 6, 15, 12, 30, tzinfo=UTC)
-    first, last = window(days, now)
+    first, last = last_days(days, now)
     assert last.moment == now
     assert first.moment == first.moment.replace(hour=0, minute=0)
     assert (now.date() - first.moment.date()).days == min(days, now.date().toordinal() - 1)

@@ -142,7 +142,7 @@ def test_a_file_that_is_there_stays(service: Server, tmp_path: Path) -> None:
         (["people", "--filter", "age EQUALS"], 2, "EQUALS needs a value"),
         (["people", "--filters", "[{"], 2, "not JSON"),
         (["people", "--filters", "{}"], 2, "it is a JSON array such as"),
-        (["people", "--row-ids", ""], 2, "rowIds[0] is not a row id"),
+        (["people", "--row-ids", ""], 2, "rowIds[0] must be a non-empty string"),
         (["people", "--row-ids", "[1"], 2, "not JSON"),
         (["people", "--format", "json", "--bom"], 2, "are for CSV"),
         (["people", "--format", "xml"], 2, "xml"),

@@ -10,7 +10,7 @@ from engine.catalog.manifest import Run, State, Workflow
 from engine.catalog.schema import DATA_TYPES, data_type_of
 from engine.catalog.types import ColumnType, Family
 from engine.query.preview import ColumnFacts
-from engine.request.operators import OPERATORS, operators_of
+from engine.request.operators import OPERATORS, operators_for
 from web.api.models import AnswerField, Count, Moment
 from web.api.parameters import Paging
 
@@ -106,7 +106,7 @@ class ReadField(_Answer):
             name=name,
             type=data_type,
             stored_as=type_.sql(),
-            operators=[row.name for row in operators_of(type_)],
+            operators=[row.name for row in operators_for(type_)],
             members=[cls.of(child_name, data_type_of(child), child) for child_name, child in children],
         )
 

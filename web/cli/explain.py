@@ -65,7 +65,7 @@ def _head(plan: ExportPlan) -> Iterator[str]:
 def _ranges(plan: ExportPlan) -> Iterator[str]:
     yield f"Ranges: {len(plan.ranges)}"
     for range_ in plan.ranges:
-        first, *others = range_.pieces or (range_,)
+        first, *others = range_.subranges or (range_,)
         yield f"  {range_.ordinal}: {_rows(first)}"
         yield from (f"     and {_rows(other)}" for other in others)
 

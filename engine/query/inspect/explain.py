@@ -24,7 +24,7 @@ def decisions(plan: ExportPlan) -> Iterator[Decision]:
     """Every row group of the run in its order."""
     whole = plan.ranges[0]
     # A sort that would need too many pieces opens parts whole; what of them is skipped is up to DuckDB.
-    reads_whole = plan.sort is not None and not whole.pieces and whole.first is None
+    reads_whole = plan.sort is not None and not whole.subranges and whole.first is None
     for part, kept in zip(plan.run.parts, plan.row_group_mask, strict=True):
         reasons = [
             None

@@ -85,7 +85,8 @@ def without_bounds(plan: ExportPlan) -> ExportPlan:
 
     def lean(ranges: Sequence[Range]) -> tuple[Range, ...]:
         return tuple(
-            replace(one, parts=tuple(parts[part.key] for part in one.parts), pieces=lean(one.pieces)) for one in ranges
+            replace(one, parts=tuple(parts[part.key] for part in one.parts), subranges=lean(one.subranges))
+            for one in ranges
         )
 
     run = plan.run.model_copy(update={"parts": tuple(parts.values())})
