@@ -88,7 +88,7 @@ def test_nulls_rule_out() -> None:
 def test_what_bounds_do_not_tell_is_kept() -> None:
     said = explain("jobs", 'sortBy=n&order=desc&filters=[{"field":"n","operator":"NOT_EQUALS","value":1}]')
     assert "Row groups: 3 of 3 kept, 300,000 rows" in said
-    assert 'ORDER BY "n" DESC NULLS LAST, _place' in said
+    assert 'ORDER BY "n" DESC NULLS LAST, _position' in said
 
 
 def test_a_sort_skips_too() -> None:
