@@ -10,7 +10,7 @@ import pytest
 from engine.common.cancellation import CancelToken
 from engine.errors import Cancelled, LimitExceeded, SourceDamaged
 from engine.publishing import publisher
-from engine.query.preview import ColumnFacts, page, read_column, read_page
+from engine.query.preview import ColumnProfile, page, read_column, read_page
 from tests.helpers.engine import Engine, entry
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -49,7 +49,7 @@ def rows_of(engine: Engine, offset: int, limit: int, **asked: Any) -> tuple[list
     return json.loads(found.rows), found.total
 
 
-def facts_of(engine: Engine, path: str, **asked: Any) -> ColumnFacts:
+def facts_of(engine: Engine, path: str, **asked: Any) -> ColumnProfile:
     plan = engine.plan(engine.exporter(), "json", **asked)
     return read_column(plan, path, engine.results, settings=engine.settings(2), cancel=CancelToken())
 

@@ -9,7 +9,7 @@ from engine.catalog import schema
 from engine.catalog.manifest import Run, State, Workflow
 from engine.catalog.schema import DATA_TYPES, data_type_of
 from engine.catalog.types import ColumnType, Family
-from engine.query.preview import ColumnFacts
+from engine.query.preview import ColumnProfile
 from engine.request.operators import OPERATORS, operators_for
 from web.api.models import AnswerField, Count, Moment
 from web.api.parameters import Paging
@@ -169,7 +169,7 @@ class ColumnAnswer(_Answer):
     top_values: list[TopValueAnswer] = Field(description="Of texts and booleans")
 
     @classmethod
-    def of(cls, run: Run, facts: ColumnFacts) -> "ColumnAnswer":
+    def of(cls, run: Run, facts: ColumnProfile) -> "ColumnAnswer":
         """The answer of these facts."""
         return cls(
             workflow_id=run.workflow_id,
