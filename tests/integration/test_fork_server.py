@@ -16,7 +16,7 @@ from engine.common.cancellation import CancelToken
 from engine.errors import Cancelled, LimitExceeded
 from engine.query.sandbox.client import ChildCrashed, ChildFailed
 from engine.query.sandbox.fork_server import ForkServer
-from engine.query.sandbox.protocol import Kind, receive, send
+from engine.query.sandbox.protocol import FrameType, receive, send
 from engine.stores import ObjectStore, open_store
 from tests.helpers.engine import Engine
 from tests.helpers.statements import ENDLESS, children, rows, started_by, until
@@ -44,7 +44,7 @@ def test_the_child_knows_no_credentials(engine: Engine, run: Run, monkeypatch: p
     monkeypatch.setenv("TAILRACE_SIGNING_KEYS", "k1=another-secret")
     before = servers()
     forks = ForkServer()
-    monkeypatch.setattr("engine.query.sandbox.client._FORKS", forks)
+    monkeypatch.setattr("engine.query.sandbox.client._FORK_SERVER", forks)
     seen: list[str] = []
 
     cancel = CancelToken()
@@ -69,7 +69,7 @@ def test_a_fork_server_that_was_killed_is_started_again(
     engine: Engine, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forks = ForkServer()
-    monkeypatch.setattr("engine.query.sandbox.client._FORKS", forks)
+    monkeypatch.setattr("engine.query.sandbox.client._FORK_SERVER", forks)
     assert rows(engine, run, "SELECT 1 AS one") == [{"one": 1}]
     before = servers()
 
@@ -79,7 +79,7 @@ def test_a_fork_server_that_was_killed_is_started_again(
 
     threading.Timer(0.5, end).start()
     # Its children end with it, and nobody is told that the statement was too large.
-    with pytest.raises(ChildFailed, match="ended"):
+    with pytest.raises(ChildFailed, match="the fork server ended"):
         rows(engine, run, ENDLESS)
     assert rows(engine, run, "SELECT 2 AS two") == [{"two": 2}]
     after = servers()
@@ -93,7 +93,7 @@ def test_a_crash_is_no_limit(
     engine: Engine, run: Run, monkeypatch: pytest.MonkeyPatch, died_of: signal.Signals
 ) -> None:
     forks = ForkServer()
-    monkeypatch.setattr("engine.query.sandbox.client._FORKS", forks)
+    monkeypatch.setattr("engine.query.sandbox.client._FORK_SERVER", forks)
     with pytest.raises(ChildCrashed, match=died_of.name) as crashed:
         _rows_while_it_dies(engine, run, died_of)
     assert crashed.value.signal is died_of
@@ -106,7 +106,7 @@ def test_what_the_kernel_ends_at_a_limit_is_no_crash(
     engine: Engine, run: Run, monkeypatch: pytest.MonkeyPatch, died_of: signal.Signals
 ) -> None:
     forks = ForkServer()
-    monkeypatch.setattr("engine.query.sandbox.client._FORKS", forks)
+    monkeypatch.setattr("engine.query.sandbox.client._FORK_SERVER", forks)
     with pytest.raises(LimitExceeded):
         _rows_while_it_dies(engine, run, died_of)
     forks.close()
@@ -139,11 +139,11 @@ def _rows_while_it_dies(engine: Engine, run: Run, died_of: signal.Signals) -> No
 def test_a_child_that_breaks_down_tells_no_value() -> None:
     forks = ForkServer()
     child = forks.start()
-    send(child.answers, Kind.JOB, json.dumps({"sql": ["a cell of a row"]}).encode())
+    send(child.answers, FrameType.STATEMENT, json.dumps({"sql": ["a cell of a row"]}).encode())
     kind, told = receive(child.requests)
     child.close()
     forks.close()
-    assert kind is Kind.BROKEN
+    assert kind is FrameType.FAILED
     assert b"ValidationError" in told
     assert b"a cell" not in told
 
@@ -171,8 +171,8 @@ def test_what_forks_but_ends_before_it_is_ready_is_said(monkeypatch: pytest.Monk
             forks.start()
     assert not forks.alive
     child = forks.start()
-    send(child.answers, Kind.READ)
-    assert receive(child.requests)[0] is Kind.BROKEN
+    send(child.answers, FrameType.READ)
+    assert receive(child.requests)[0] is FrameType.FAILED
     child.close()
     forks.close()
 
@@ -208,7 +208,7 @@ def test_who_ends_a_child_does_not_wait_for_a_process_that_starts(
         (waited_for,) = started_by(os.getpid(), "sleep")
         os.kill(waited_for, signal.SIGKILL)
         starting.join(20)
-    assert [str(error) for error in failed] == ["the process that forks the statements' ended before it was ready"]
+    assert [str(error) for error in failed] == ["the fork server ended before it was ready"]
     forks.close()
 
 
@@ -225,7 +225,7 @@ def test_those_who_wait_for_a_process_that_does_not_start_wait_once(
 
     def ready() -> None:
         try:
-            forks.ready()
+            forks.wait_until_ready()
         except OSError as error:
             failed.append(error)
 
@@ -273,11 +273,11 @@ import sys
 from tests.helpers.statements import ENDLESS, LIMITS
 from engine.common.cancellation import CancelToken
 from engine.catalog.catalog import ResultStore
-from engine.query.sandbox import ask
+from engine.query.sandbox import run_statement
 from engine.stores import open_store
 
 results = ResultStore(open_store(sys.argv[1]))
-ask(ENDLESS, results.resolve("w", None, "acme"), results, limits=LIMITS, most_rows=1, cancel=CancelToken())
+run_statement(ENDLESS, results.resolve("w", None, "acme"), results, limits=LIMITS, max_rows=1, cancel=CancelToken())
 """
 
 

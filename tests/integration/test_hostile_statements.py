@@ -7,7 +7,7 @@ import pytest
 
 from engine.common.quoting import identifier
 from engine.errors import InvalidStatement
-from engine.query.sandbox import LONGEST_SQL_BYTES
+from engine.query.sandbox import MAX_SQL_BYTES
 from engine.query.sandbox.allow_list import ALLOWED, fold
 from engine.query.sandbox.statement_check import STORAGE_VERSION, check_statement
 from tests.helpers.engine import Engine
@@ -368,13 +368,13 @@ def test_there_are_many_of_them() -> None:
 
 def test_an_error_says_where(connection: duckdb.DuckDBPyConnection) -> None:
     assert refusal(connection, "SELECT 'ä',\n  getenv('x')") == (
-        "Function 'getenv' does not exist, or is not allowed (line 2, column 3)."
+        "Function 'getenv' does not exist or is not allowed (line 2, column 3)."
     )
     assert refusal(connection, "SELECT\nFROM data WHERE WHERE") == (
         'Parser Error: syntax error at or near "WHERE" (line 2, column 17)'
     )
     assert refusal(connection, "SELECT lowerr('x')") == (
-        "Function 'lowerr' does not exist, or is not allowed; did you mean 'lower'? (line 1, column 8)."
+        "Function 'lowerr' does not exist or is not allowed; did you mean 'lower'? (line 1, column 8)."
     )
     assert "PIVOT that lists its values" in (refusal(connection, "PIVOT data ON n") or "")
 
@@ -387,7 +387,7 @@ def test_a_statement_as_deep_as_the_parser_allows(connection: duckdb.DuckDBPyCon
         f"SELECT {'[' * 30_000}{']' * 30_000}",
         "SELECT " + "NOT " * 15_000 + "TRUE",
     ):
-        assert len(deep) < LONGEST_SQL_BYTES
+        assert len(deep) < MAX_SQL_BYTES
         assert "Parser Error: " in (refusal(connection, deep) or "Parser Error: ")
 
 

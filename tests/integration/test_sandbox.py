@@ -19,9 +19,9 @@ from engine.catalog.manifest import Run
 from engine.common.cancellation import CancelToken
 from engine.errors import Cancelled, InvalidRequest, InvalidStatement, LimitExceeded, SourceDamaged
 from engine.query.sandbox import ChildCrashed, Limits, worker
-from engine.query.sandbox.confinement import FILES_AND_HOSTS, SYSTEM_CALLS, probe
+from engine.query.sandbox.confinement import FILES_AND_HOSTS, SYSTEM_CALLS, missing_confinement
 from engine.query.sandbox.landlock import Landlock
-from engine.query.sandbox.protocol import MOST_READ_BYTES
+from engine.query.sandbox.protocol import MAX_READ_BYTES
 from engine.stores import ObjectStore
 from tests.helpers.engine import Engine
 from tests.helpers.statements import ENDLESS, children, rows, until
@@ -62,7 +62,7 @@ def test_the_service_holds_little_of_a_part_that_a_statement_asks_for_whole(
     texts = [sha256(f"{n}".encode()).hexdigest() + sha256(f"a{n}".encode()).hexdigest() for n in range(150_000)]
     run = engine.publish(engine.write_parquet(pa.table({"text": texts})))
     (part,) = run.parts
-    assert part.bytes > MOST_READ_BYTES
+    assert part.bytes > MAX_READ_BYTES
     read, lengths = engine.results.store.read, []
 
     def reading(key: str, **asked: Any) -> bytes:
@@ -71,7 +71,7 @@ def test_the_service_holds_little_of_a_part_that_a_statement_asks_for_whole(
 
     monkeypatch.setattr(engine.results.store, "read", reading)
     assert rows(engine, run, "SELECT count(DISTINCT text) AS n FROM data") == [{"n": len(texts)}]
-    assert max(length for length in lengths if length is not None) == MOST_READ_BYTES
+    assert max(length for length in lengths if length is not None) == MAX_READ_BYTES
 
 
 REFUSED = (
@@ -254,7 +254,7 @@ print(list(missing), reached, len(attempts), os.geteuid() == 0, capabilities)
 """
 
 
-@pytest.mark.skipif(probe() != (), reason="the kernel cannot confine")
+@pytest.mark.skipif(missing_confinement() != (), reason="the kernel cannot confine")
 @pytest.mark.parametrize("user", ["its own", "another"])
 def test_the_process_reaches_nothing_even_past_duckdb(tmp_path: Path, user: str) -> None:
     """What the kernel holds, with DuckDB's own fence left out: native code in the child can do no more than this."""
@@ -277,7 +277,7 @@ def test_the_process_reaches_nothing_even_past_duckdb(tmp_path: Path, user: str)
     assert list(tmp_path.iterdir()) == [secret]
 
 
-@pytest.mark.skipif(probe() != (), reason="the kernel cannot confine")
+@pytest.mark.skipif(missing_confinement() != (), reason="the kernel cannot confine")
 @pytest.mark.parametrize(
     "attempt", ['os.execv("/bin/true", ["true"])', "ctypes.CDLL(None).ptrace(16, os.getppid(), 0, 0)"]
 )
@@ -338,13 +338,13 @@ def test_the_process_starts_no_other(tmp_path: Path) -> None:
     script = """
 import os, threading
 import duckdb
-from engine.query.sandbox.confinement import start_no_more
+from engine.query.sandbox.confinement import forbid_new_processes
 if os.getuid() == 0:
     os.setgroups([])
     os.setgid(65534)
     os.setuid(65534)
 connection = duckdb.connect(config={"threads": 2})
-start_no_more()
+forbid_new_processes()
 print(connection.execute("SELECT count(*) FROM range(1000000) a, range(100) b WHERE a.range = b.range").fetchone())
 for attempt in (os.fork, threading.Thread(target=print).start):
     try:
@@ -374,9 +374,9 @@ print(confinement.confine(memory_bytes=4_000_000_000, cpu_seconds=10))
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stdout == f"{(FILES_AND_HOSTS, SYSTEM_CALLS)}\n"
-    job = worker.Job(
-        sql="SELECT 1 AS one", table=run.table, parts=run.parts, published_at=run.published_at, most_rows=1,
-        most_bytes=1000, memory_megabytes=200, threads=1, seconds=5, confined=True,
+    job = worker.StatementJob(
+        sql="SELECT 1 AS one", table=run.table, parts=run.parts, published_at=run.published_at, max_rows=1,
+        max_result_bytes=1000, memory_megabytes=200, threads=1, seconds=5, confined=True,
     )  # fmt: skip
     monkeypatch.setattr(worker, "confine", lambda **_: (SYSTEM_CALLS,))
     with pytest.raises(InvalidRequest, match="cannot confine"):

@@ -11,7 +11,7 @@ import pytest
 from engine.catalog.manifest import Part
 from engine.common.chunk import Chunk
 from engine.errors import InvalidInput, InvalidRequest
-from engine.query.inspect.session import Inspection, ends, open_inspection
+from engine.query.inspect.session import Inspection, is_complete, open_inspection
 from engine.request.formats import FORMATS
 from engine.stores import ObjectStore
 from tests.helpers.engine import Engine
@@ -79,7 +79,7 @@ def test_what_is_refused(inspection: Inspection, part: Part, engine: Engine, tmp
     path = engine.store.local_path(part.key) or "az://container/part.parquet"
     statement = statement.format(out=out, key=part.key, part=path)
     with pytest.raises(InvalidRequest) as refused:
-        inspection.table(statement, width=80, rows=10)
+        inspection.draw_table(statement, max_width=80, max_rows=10)
     assert "\n" not in refused.value.message
     # The same without our own check of statements: DuckDB's fence alone.
     if not statement.startswith("PRAGMA"):
@@ -94,7 +94,7 @@ def test_what_is_refused(inspection: Inspection, part: Part, engine: Engine, tmp
 )
 def test_one_statement_that_reads(inspection: Inspection, statement: str) -> None:
     with pytest.raises(InvalidRequest):
-        inspection.table(statement, width=80, rows=10)
+        inspection.draw_table(statement, max_width=80, max_rows=10)
     with pytest.raises(InvalidRequest):
         inspection.write(statement, FORMATS["csv"], lambda _: None)
 
@@ -115,7 +115,7 @@ def test_one_statement_that_reads(inspection: Inspection, statement: str) -> Non
     ],
 )
 def test_what_reads(inspection: Inspection, statement: str) -> None:
-    assert inspection.table(statement, width=80, rows=10)
+    assert inspection.draw_table(statement, max_width=80, max_rows=10)
 
 
 def csv(inspection: Inspection, query: str) -> str:
@@ -151,7 +151,7 @@ def test_an_order_is_kept_at_any_size(inspection: Inspection) -> None:
 
 
 def test_what_no_file_can_hold_is_told(inspection: Inspection) -> None:
-    with pytest.raises(InvalidRequest, match="Two columns are called x"):
+    with pytest.raises(InvalidRequest, match=r"Duplicate column name 'x'; alias one with AS\."):
         csv(inspection, "SELECT 1 AS x, * FROM (SELECT 2 AS x)")
     with pytest.raises(InvalidInput, match="cannot be exported exactly: cast it"):
         csv(inspection, "SELECT '101'::BIT AS b")
@@ -179,4 +179,4 @@ def test_a_failed_answer_harms_no_later_one(inspection: Inspection) -> None:
     ],
 )
 def test_where_a_statement_ends(typed: str, over: bool) -> None:
-    assert ends(typed) is over
+    assert is_complete(typed) is over

@@ -116,7 +116,7 @@ def test_a_bloom_filter_is_told(engine: Engine) -> None:
     engine.publish(engine.write_parquet(table), workflow="keyed", row_id="key")
     said = explain("keyed", "rowIds=118818")
     assert "Row groups: 1 of 3 kept" in said
-    assert said.count("skipped by rowIds: the Bloom filter has none of them") == 2
+    assert said.count("skipped by rowIds: the Bloom filter has none of the ids") == 2
     engine.store.delete(next(key for key in engine.keys("workflow=keyed") if key.endswith(".bloom")))
     done = run("keyed", "rowIds=118818")
     assert done.exit_code == 1

@@ -28,7 +28,7 @@ def groups() -> list[dict[str, Any]]:
 
 def _named(groups: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
     for group in groups:
-        yield from ((group["place"], name) for name in group["names"])
+        yield from ((group["usage"], name) for name in group["names"])
 
 
 def test_every_function_is_in_one_list(groups: list[dict[str, Any]]) -> None:
@@ -51,9 +51,9 @@ def test_every_aggregate_is_allowed(groups: list[dict[str, Any]]) -> None:
     aggregates = duckdb.execute(
         "SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_type = 'aggregate'"
     ).fetchall()
-    allowed = {name for place, name in _named([group for group in groups if group["list"] == "allowed"])}
+    allowed = {name for usage, name in _named([group for group in groups if group["list"] == "allowed"])}
     assert {name for (name,) in aggregates} - allowed == set()
 
 
 def test_no_pragma_is_allowed(groups: list[dict[str, Any]]) -> None:
-    assert {group["list"] for group in groups if group["place"] == "pragma"} == {"refused"}
+    assert {group["list"] for group in groups if group["usage"] == "pragma"} == {"refused"}

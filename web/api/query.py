@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.errors import InvalidRequest
-from engine.query.sandbox import MOST_ROWS, ChildCrashed, ask, prepare
+from engine.query.sandbox import MAX_ROWS, ChildCrashed, prepare, run_statement
 from web.api.models import AnswerField
 from web.api.row_models import QueryAnswer, with_rows
 from web.auth.request_auth import disconnected, identify, read_posted
@@ -25,7 +25,7 @@ class QueryRequest(BaseModel):
 
     sql: str = Field(min_length=1, description="One statement that reads, over `data`: the rows of the run")
     run_id: str | None = Field(None, description="A finished run; the latest one if left out")
-    limit: int = Field(100, ge=1, le=MOST_ROWS, description="The most rows to answer")
+    limit: int = Field(100, ge=1, le=MAX_ROWS, description="The most rows to answer")
 
 
 async def query(request: Request) -> Response:
@@ -44,12 +44,12 @@ async def query(request: Request) -> Response:
         answer = await services.queries.run(
             principal.team,
             partial(disconnected, request),
-            lambda cancel: ask(
+            lambda cancel: run_statement(
                 asked.sql,
                 run,
                 results,
                 limits=services.queries.limits,
-                most_rows=asked.limit,
+                max_rows=asked.limit,
                 cancel=cancel,
             ),
             prepare=prepare,

@@ -12,7 +12,7 @@ from engine.common.cancellation import CancelToken
 from engine.errors import NotFound
 from engine.plan.planner import ExportPlan
 from engine.plan.ranges import Range
-from engine.query.inspect.explain import Decision, decisions
+from engine.query.inspect.explain import RowGroupDecision, row_group_decisions
 from engine.settings import DuckDBSettings, StorageSettings
 from engine.sql.statements import compile_copy
 from web.api.parameters import make_request, read_query
@@ -47,7 +47,7 @@ def explain(workflow: str, request: str, team: str | None, ordinal: int) -> None
     plan = exporter.prune_by_bloom(exporter.plan(wanted, team), CancelToken())
     if ordinal >= len(plan.ranges):
         raise click.BadParameter(f"there are {len(plan.ranges)}, from 0.", param_hint="--range")
-    sections = (_head(plan), _ranges(plan), _sql(plan, plan.ranges[ordinal]), _files(list(decisions(plan))))
+    sections = (_head(plan), _ranges(plan), _sql(plan, plan.ranges[ordinal]), _files(list(row_group_decisions(plan))))
     click.echo("\n\n".join("\n".join(lines) for lines in sections))
 
 
@@ -96,7 +96,7 @@ def _shown(value: object) -> str:
     return repr(value)
 
 
-def _files(made: Sequence[Decision]) -> Iterator[str]:
+def _files(made: Sequence[RowGroupDecision]) -> Iterator[str]:
     kept = [decision for decision in made if decision.skipped is None]
     rows, size = sum(one.group.rows for one in kept), sum(one.group.bytes for one in kept)
     yield f"Row groups: {len(kept):,} of {len(made):,} kept, {rows:,} rows, {size:,} bytes"

@@ -11,7 +11,7 @@ from typing import TypeVar
 import click
 
 from engine.errors import EngineError
-from engine.query.inspect.session import Inspection, ends
+from engine.query.inspect.session import Inspection, is_complete
 
 MOST_ROWS = 10_000
 """DuckDB draws no more of a table."""
@@ -40,7 +40,7 @@ def interruptible(inspection: Inspection, work: Callable[[], _DoneT]) -> _DoneT:
 def draw(inspection: Inspection, query: str, *, rows: int) -> str:
     """The answer as a table: as wide as the terminal, or as it is."""
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDEST
-    return interruptible(inspection, lambda: inspection.table(query, width=width, rows=rows))
+    return interruptible(inspection, lambda: inspection.draw_table(query, max_width=width, max_rows=rows))
 
 
 class Prompt:
@@ -85,7 +85,7 @@ class Prompt:
             if not typed and line.strip().rstrip(";") in _LEAVE:
                 return
             typed = f"{typed}\n{line}" if typed else line
-            if ends(typed):
+            if is_complete(typed):
                 yield typed
                 typed = ""
 

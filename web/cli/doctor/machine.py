@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from engine.execute.session import open_session
-from engine.query.sandbox.confinement import probe
+from engine.query.sandbox.confinement import missing_confinement
 from engine.settings import DuckDBSettings
 from web.cli.doctor.findings import Finding, note, ok, problem
 from web.cli.progress_bar import human_bytes
@@ -111,7 +111,7 @@ def check_sql(settings: QuerySettings) -> Finding:
     if settings.sql == "off":
         return ok("sql", "SQL of callers is off")
     try:
-        missing = probe()
+        missing = missing_confinement()
     except (OSError, subprocess.SubprocessError) as error:
         return problem(
             "sql", f"no process for a statement can be started: {error}", "see the error above, or free memory"
