@@ -201,7 +201,7 @@ def test_an_empty_store(tmp_path: Path, store: ObjectStore) -> None:
             assert ask(session, f"FROM {name}") == []
         assert len(ask(session, "FROM help")) == len(in_main(session))
         for call in ("result('jobs')", "profile('jobs')", "run_diff('jobs', 'a', 'b')"):
-            with pytest.raises(InvalidRequest, match=r"^There is no finished run .*of a workflow jobs: FROM runs"):
+            with pytest.raises(InvalidRequest, match=r"^There is no finished run .*of a workflow jobs; use FROM runs"):
                 ask(session, f"FROM {call}")
 
 
