@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.attack.raw import sent
+from tests.attack.raw import send_bytes
 from tests.helpers.server import KEY, Server
 from tests.web.conftest import publish_people
 
@@ -80,7 +80,7 @@ CASES: dict[str, tuple[bytes, tuple[int, ...]]] = {
 @pytest.mark.parametrize("name", CASES)
 def test_it_is_read_in_one_way_or_refused(server: Server, name: str) -> None:
     request, statuses = CASES[name]
-    came = sent(server, request)
+    came = send_bytes(server, request)
     head, _, body = came.partition(b"\r\n\r\n")
     assert int(head.split()[1]) in statuses, came[:300]
     assert b"set-cookie" not in head.lower()

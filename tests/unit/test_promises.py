@@ -14,12 +14,12 @@ URLS = {
     "a signed URL opens without any header": "web/test_downloads.py::test_the_file_is_what_was_promised",
     "it has the documented form": "unit/test_signing.py::test_a_signed_url_is_what_the_contract_says",
     "it is signed by an HMAC with our key": "unit/test_signing.py::test_the_string_to_sign_is_the_documented_one",
-    "it is bound to workflow, export, format, end": "attack/test_tampered_urls.py::test_a_tampered_url_opens_nothing",
-    "it is good until expiresAt and no longer": "attack/test_tampered_urls.py::test_a_url_is_good_until_its_end",
+    "it is bound to workflow, export, format, end": "attack/test_tampered_urls.py::test_a_tampered_url_is_refused",
+    "it is good until expiresAt and no longer": "attack/test_tampered_urls.py::test_a_url_is_valid_until_it_expires",
     "it reads, and nothing beside it counts": (
-        "attack/test_tampered_urls.py::test_a_signature_stands_alone_and_only_reads"
+        "attack/test_tampered_urls.py::test_a_signature_needs_nothing_else_and_only_allows_reading"
     ),
-    "it opens one file": "attack/test_tampered_urls.py::test_it_opens_the_file_and_nothing_else",
+    "it opens one file": "attack/test_tampered_urls.py::test_a_signature_opens_one_file_only",
     "exportId is a UUID": "web/test_export_answers.py::test_a_strict_client_accepts_the_answer",
     "browsers open it": "clients/test_browser.py::test_a_link_downloads_the_file_under_its_name",
     "pages of other origins open it": "clients/test_browser.py::test_a_page_of_another_origin_reads_ranges_and_headers",
