@@ -4,13 +4,12 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from datetime import date, datetime
-from decimal import Decimal
 from typing import Any
 
 import pyarrow.parquet
 
 from tests.helpers.engine import WORKFLOW, Engine
+from tests.helpers.format_oracle import text_of
 
 Rows = list[list[str | None]]
 
@@ -61,19 +60,8 @@ def differences(
 
 
 def text_of_value(value: Any) -> str | None:
-    """A value of Python as the text that the contract has for it in a CSV file, but for some floats."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, datetime):
-        # To the microsecond, without the zeros at its end.
-        whole, _, fraction = value.strftime("%Y-%m-%dT%H:%M:%S.%f").partition(".")
-        fraction = fraction.rstrip("0")
-        return f"{value.year:04d}{whole[whole.index('-') :]}{'.' if fraction else ''}{fraction}Z"
-    if isinstance(value, date):
-        return value.isoformat()
-    return format(value, "f") if isinstance(value, Decimal) else repr(value)
+    """The text of a value in a CSV file, or None for a null."""
+    return None if value is None else text_of(value)
 
 
 def _same_numbers(row: list[str | None], source: list[str | None]) -> bool:

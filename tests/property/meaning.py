@@ -1,32 +1,18 @@
 """The 19 operators over Python values, by section 4 of the contract: which cells match, and what is a 400."""
 
-import operator as compare
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+from tests.helpers.operator_oracle import COMPARISONS, COMPLEMENTS, TEMPORAL
 from tests.property import shapes
 from tests.property.reading import Beyond, Refused, as_text, fold, nanoseconds, nearest, number
 from tests.property.shapes import Shape
 
 Matcher = Callable[[Any], bool]
 
-COMPLEMENTS = {
-    "NOT_EQUALS": "EQUALS",
-    "NOT_CONTAINS": "CONTAINS",
-    "NOT_IN": "IN",
-    "IS_NOT_NULL": "IS_NULL",
-    "IS_NOT_EMPTY": "IS_EMPTY",
-}
-COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
-    "GREATER_THAN": compare.gt,
-    "LESS_THAN": compare.lt,
-    "GREATER_THAN_OR_EQUAL": compare.ge,
-    "LESS_THAN_OR_EQUAL": compare.le,
-}
-TEMPORAL = {"BEFORE": compare.lt, "AFTER": compare.gt}
 SUBSTRINGS: dict[str, Callable[[str, str], bool]] = {
     "CONTAINS": lambda cell, value: value in cell,
     "STARTS_WITH": str.startswith,

@@ -15,11 +15,12 @@ from engine.common.strict_json import loads
 from engine.request.formats import FORMATS
 from engine.request.request import CsvOptions, ExportRequest, read_filters, read_row_ids
 from tests.helpers.engine import WORKFLOW
+from tests.helpers.operator_oracle import COMPARISONS, COMPLEMENTS, TEMPORAL
 from tests.property import shapes
 from tests.property.cells import WORDS
 from tests.property.cells import cell as cell_of
 from tests.property.datasets import Dataset
-from tests.property.meaning import COMPARISONS, COMPLEMENTS, NULLS, OPERATORS, SUBSTRINGS, TEMPORAL
+from tests.property.meaning import NULLS, OPERATORS, SUBSTRINGS
 from tests.property.reading import nanoseconds, number
 from tests.property.shapes import Shape
 

@@ -1,13 +1,11 @@
 """Cells in files against the values that they have to spell, by section 5 of the contract."""
 
-import base64
 import math
 import re
-from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
-from tests.helpers.format_oracle import Cell, is_compact, loads_exactly
+from tests.helpers.format_oracle import Cell, is_compact, loads_exactly, text_of
 from tests.property import shapes
 from tests.property.cells import rounded
 from tests.property.shapes import Shape
@@ -15,27 +13,6 @@ from tests.property.shapes import Shape
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _INFINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-
-
-def text_of(value: Any) -> str:
-    """The one text of a value that has no other spelling; numbers with a point are left to `is_number`."""
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case datetime():
-            return f"{value.replace(tzinfo=None, microsecond=0).isoformat()}{_fraction(value)}Z"
-        case time():
-            return f"{value.replace(microsecond=0).isoformat()}{_fraction(value)}"
-        case date():
-            return value.isoformat()
-        case bytes():
-            return base64.b64encode(value).decode()
-        case _:
-            return str(value)
-
-
-def _fraction(value: datetime | time) -> str:
-    return f".{value.microsecond:06}".rstrip("0") if value.microsecond else ""
 
 
 def is_number(shape: Shape, value: Any, spelled: Any) -> bool:

@@ -14,11 +14,11 @@ from engine.publishing import publisher
 from engine.stores import block_stream
 from tests.helpers.engine import TEAM, Engine
 from tests.helpers.format_oracle import loads_exactly
+from tests.helpers.operator_oracle import COMPLEMENTS
 from tests.property.cases import Cases
 from tests.property.checks import export
 from tests.property.datasets import Dataset, dataset
 from tests.property.expected import expected
-from tests.property.meaning import COMPLEMENTS
 from tests.property.requests import Asked, Entry, entry_for, request_for, twin
 
 _PAIRED = {*COMPLEMENTS, *COMPLEMENTS.values()}
