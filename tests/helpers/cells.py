@@ -1,4 +1,4 @@
-"""The cells of a published run as the text they had in their source, read back from each format by other readers."""
+"""The cells of exports in each format as text, read by independent readers, to compare with the source."""
 
 import csv
 import io
@@ -42,7 +42,7 @@ def _parsed(text: str) -> Rows:
 def differences(
     engine: Engine, header: Sequence[str], wanted: Rows, run: str = "r", workflow: str = WORKFLOW
 ) -> list[str]:
-    """Where an export differs from these cells. A float of Parquet may have another spelling of the same number."""
+    """List differences between the exports and these cells; floats of Parquet are compared as numbers."""
     found = []
     for name, (names, *rows) in formats_of(engine, run, workflow).items():
         if names != list(header):

@@ -1,4 +1,4 @@
-"""What the allow-list refuses: each function, table, type and shape of statement that could reach beyond the rows."""
+"""The allow-list refuses every function, table, type and form of statement that could reach beyond the rows."""
 
 from collections.abc import Iterator
 
@@ -352,8 +352,8 @@ def test_a_function_is_refused_in_every_clause(connection: duckdb.DuckDBPyConnec
     assert passed == []
 
 
-def test_the_places_are_refused_for_the_function_alone(connection: duckdb.DuckDBPyConnection) -> None:
-    """The same statements pass with a function that is allowed: each is refused for no other reason."""
+def test_the_same_clauses_pass_with_an_allowed_function(connection: duckdb.DuckDBPyConnection) -> None:
+    """So each statement above is refused only because of the function."""
     harmless = [sql.format(t="repeat") for sql in TABLE_PLACES] + [sql.format(f="upper") for sql in EXPRESSION_PLACES]
     assert {sql: refusal(connection, sql) for sql in harmless if refusal(connection, sql)} == {}
 
@@ -362,11 +362,11 @@ def test_other_tables_types_and_statements_are_refused(connection: duckdb.DuckDB
     assert [sql for sql in (*TABLES, *OTHERS) if refusal(connection, sql) is None] == []
 
 
-def test_there_are_many_of_them() -> None:
+def test_there_are_many_cases() -> None:
     assert len(TABLE_PLACES) + len(EXPRESSION_PLACES) + len(TABLES) + len(OTHERS) >= 200
 
 
-def test_an_error_says_where(connection: duckdb.DuckDBPyConnection) -> None:
+def test_an_error_names_line_and_column(connection: duckdb.DuckDBPyConnection) -> None:
     assert refusal(connection, "SELECT 'ä',\n  getenv('x')") == (
         "Function 'getenv' does not exist or is not allowed (line 2, column 3)."
     )
@@ -379,7 +379,7 @@ def test_an_error_says_where(connection: duckdb.DuckDBPyConnection) -> None:
     assert "PIVOT that lists its values" in (refusal(connection, "PIVOT data ON n") or "")
 
 
-def test_a_statement_as_deep_as_the_parser_allows(connection: duckdb.DuckDBPyConnection) -> None:
+def test_a_statement_as_deep_as_the_parser_allows_is_checked(connection: duckdb.DuckDBPyConnection) -> None:
     assert refusal(connection, f"SELECT 1{' + 1' * 900}") is None
     assert "getenv" in (refusal(connection, f"SELECT getenv('x'){' + 1' * 900}") or "")
     for deep in (
@@ -412,7 +412,7 @@ def forged() -> str:
     ],
 )
 def test_a_forged_pointer_is_never_followed(tmp_path_factory: pytest.TempPathFactory, sql: str) -> None:
-    """Through the whole path: the process jumped to 858993459 before."""
+    """Once, such a statement made the process jump to address 858993459."""
     engine = Engine(tmp_path_factory.mktemp("forged"))
     run = engine.publish_rows([{"n": 1}])
     with pytest.raises(InvalidStatement, match="Table function 'json_execute_serialized_sql' is not allowed"):

@@ -1,4 +1,7 @@
-"""The 19 operators over Python values, by section 4 of the contract: which cells match, and what is a 400."""
+"""The 19 operators for every column type, by section 4 of the contract: which cells match, and what is a 400.
+
+Unlike `tests.helpers.operator_oracle`, it knows the column's type, and so which values are refused.
+"""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -27,7 +30,7 @@ _TIMES = (shapes.DATE, shapes.TIMESTAMP)
 
 
 def matcher(name: str, shape: Shape, value: Any, now: datetime) -> Matcher:
-    """What an operator with a value keeps of a column. Raises Refused where the contract wants a 400."""
+    """Return a function for whether a cell matches. Raises Refused where the contract requires a 400."""
     if name in COMPLEMENTS:
         twin = matcher(COMPLEMENTS[name], shape, value, now)
         return lambda cell: not twin(cell)
@@ -72,7 +75,7 @@ def _membership(name: str, shape: Shape, value: Any) -> Matcher:
 
 
 def _point(shape: Shape, value: Any) -> Any:
-    """A value in the column's type."""
+    """Read a value in the column's type."""
     if isinstance(value, list | dict) or value is None:
         raise Refused
     match shape.family:
@@ -95,7 +98,7 @@ def _known(value: Any, kind: type) -> Any:
 
 
 def _seen(shape: Shape) -> Callable[[Any], Any]:
-    """A cell as what `_point` makes of values."""
+    """Convert cells to what `_point` returns for values."""
     match shape.family:
         case shapes.UUID:
             return str

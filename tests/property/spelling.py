@@ -1,4 +1,4 @@
-"""Cells in files against the values that they have to spell, by section 5 of the contract."""
+"""Check cells of exported files against their values, by section 5 of the contract."""
 
 import math
 import re
@@ -24,12 +24,12 @@ def is_number(shape: Shape, value: Any, spelled: Any) -> bool:
 
 
 def same_float(one: float, other: float) -> bool:
-    """Equal, with NaN equal to itself. The sign of zero is not told: it is lost where a part's dictionary has both."""
+    """Equal, with NaN equal to itself. 0.0 equals -0.0: the sign is lost if a Parquet dictionary has both."""
     return one == other or (math.isnan(one) and math.isnan(other))
 
 
 def in_csv(shape: Shape, value: Any, cell: Cell, *, alone: bool = False, guard: bool = False) -> bool:
-    """Whether a CSV cell is right; ``alone``: in a file of one column a null is quoted too."""
+    """Whether a CSV cell is right. In a file of one column (``alone``) a null is quoted, too."""
     if value is None:
         return cell == Cell("", quoted=alone)
     if not cell.text and not cell.quoted:
@@ -54,7 +54,7 @@ def in_csv(shape: Shape, value: Any, cell: Cell, *, alone: bool = False, guard: 
 
 
 def guarded(text: str) -> str:
-    """A text that a spreadsheet would run, made harmless; a number runs nothing."""
+    """Text with a quote before it if a spreadsheet would run it as a formula; numbers are left alone."""
     return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else text
 
 
@@ -94,7 +94,7 @@ def _nested_in_json(shape: Shape, value: Any, parsed: Any) -> bool:
 
 
 def _is_key(shape: Shape, key: Any, text: str) -> bool:
-    """A map's key is spelled as in a CSV cell."""
+    """The key of a map has the text of a CSV cell."""
     return in_csv(shape, key, Cell(text, quoted=True))
 
 

@@ -1,4 +1,4 @@
-"""Laws that hold for every run and every request, whatever the values are."""
+"""Properties of every run and request, whatever the values are."""
 
 import itertools
 from collections.abc import Callable
@@ -50,7 +50,7 @@ def _kept(engine: Engine, run: str, *filters: Entry) -> list[str]:
     return [row["_row_id"] for row in rows]
 
 
-def test_an_operator_and_its_complement_are_the_whole_run(engine: Engine) -> None:
+def test_an_operator_and_its_complement_split_the_run(engine: Engine) -> None:
     def property_(chance: Random, run: str, data: Dataset) -> int:
         count = 0
         for entry in (entry_for(chance, data, odd=False) for _ in range(8)):
@@ -64,7 +64,7 @@ def test_an_operator_and_its_complement_are_the_whole_run(engine: Engine) -> Non
     Cases("complements", 0.08).explore(_published(engine, property_), per_example=7)
 
 
-def test_filters_together_keep_what_each_keeps(engine: Engine) -> None:
+def test_two_filters_match_the_intersection(engine: Engine) -> None:
     def property_(chance: Random, run: str, data: Dataset) -> int:
         filters = [entry_for(chance, data, odd=False) for _ in range(3)]
         each = [_kept(engine, run, entry) for entry in filters]
@@ -106,7 +106,7 @@ def test_the_bytes_do_not_depend_on_threads_ranges_or_blocks(
     assert min(ranges.values()) > 1
 
 
-def test_rows_come_back_by_their_ids(engine: Engine) -> None:
+def test_delivered_row_ids_return_the_same_rows(engine: Engine) -> None:
     def property_(chance: Random, run: str, data: Dataset) -> int:
         asked = replace(request_for(chance, data, "json", odd=False), include_row_ids=True)
         rows = loads_exactly(export(engine, run, asked))

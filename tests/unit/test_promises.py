@@ -1,6 +1,6 @@
-"""What the service promises of its URLs and of long exports, and for each promise a test that fails without it.
+"""The promises about URLs and long exports, each with a test that fails if it is broken.
 
-Whoever adds a promise breaks it on purpose once, and sees that test fail.
+When you add a promise, break it once on purpose and see that its test fails.
 """
 
 import re
@@ -83,6 +83,6 @@ EXPORTS = {
 
 
 @pytest.mark.parametrize("promise", [*URLS, *EXPORTS])
-def test_a_promise_has_its_test(promise: str) -> None:
+def test_every_promise_has_a_test(promise: str) -> None:
     path, _, name = {**URLS, **EXPORTS}[promise].partition("::")
     assert re.search(rf"^def {name}\(", (TESTS / path).read_text("utf-8"), re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Strict JSON: exact numbers, and one kind of error for everything that RFC 8259 does not allow."""
+"""Strict JSON: exact numbers, and a ValueError for everything that RFC 8259 does not allow."""
 
 import json
 from decimal import Decimal
@@ -25,7 +25,7 @@ from engine.common.strict_json import MAX_DEPTH, loads
         ("9" * 100, 10**100 - 1),
     ],
 )
-def test_json_is_read(text: str, value: object) -> None:
+def test_valid_json_is_read(text: str, value: object) -> None:
     assert loads(text) == value
 
 
@@ -45,13 +45,13 @@ def test_json_is_read(text: str, value: object) -> None:
         "3.14159265358979323846",
     ],
 )
-def test_other_numbers_are_exact(text: str) -> None:
+def test_numbers_are_exact(text: str) -> None:
     value = loads(text)
     assert isinstance(value, Decimal)
     assert value.as_tuple() == Decimal(text).as_tuple()
 
 
-def test_integers_are_no_booleans_and_no_decimals() -> None:
+def test_integers_are_neither_booleans_nor_decimals() -> None:
     assert [type(value) for value in (loads("1"), loads("true"), loads("1.0"))] == [int, bool, Decimal]
 
 
@@ -111,7 +111,7 @@ REFUSED: dict[str, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize(("text", "problem"), REFUSED.values(), ids=REFUSED.keys())
-def test_everything_else_is_a_value_error(text: str, problem: str) -> None:
+def test_invalid_json_is_a_value_error(text: str, problem: str) -> None:
     with pytest.raises(ValueError, match=problem) as caught:
         loads(text)
     # A subclass would let the caller mistake it for an error of another layer.
@@ -119,7 +119,7 @@ def test_everything_else_is_a_value_error(text: str, problem: str) -> None:
 
 
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
-def test_the_deepest_that_is_read(opening: str, closing: str) -> None:
+def test_the_maximum_depth_is_read(opening: str, closing: str) -> None:
     # The innermost value counts as a level of its own.
     depth = MAX_DEPTH - 1
     assert loads(opening * depth + "1" + closing * depth)
@@ -138,7 +138,7 @@ VALUES = st.recursive(
 
 
 @given(VALUES, st.booleans())
-def test_what_was_written_is_read_back(value: object, ascii_only: bool) -> None:
+def test_written_json_is_read_back(value: object, ascii_only: bool) -> None:
     try:
         assert loads(json.dumps(value, ensure_ascii=ascii_only)) == value
     except ValueError as error:
@@ -151,7 +151,7 @@ PIECES = st.sampled_from(
 
 
 @given(st.text(max_size=40) | st.lists(PIECES, max_size=20).map("".join))
-def test_no_text_raises_anything_else(text: str) -> None:
+def test_any_text_is_read_or_a_value_error(text: str) -> None:
     try:
         loads(text)
     except ValueError as error:
