@@ -12,7 +12,7 @@ from tests.property import shapes
 from tests.property.datasets import Dataset, Row
 from tests.property.meaning import matcher
 from tests.property.reading import Refused
-from tests.property.requests import Asked, is_sortable
+from tests.property.requests import GeneratedRequest, is_sortable
 from tests.property.shapes import Place, Shape
 
 _ROW_ID = Shape(shapes.TEXT, pa.string(), pa.string())
@@ -29,7 +29,7 @@ class Expected:
     """The numbers of these rows in the run."""
 
 
-def expected(data: Dataset, asked: Asked) -> Expected:
+def expected(data: Dataset, asked: GeneratedRequest) -> Expected:
     """Compute the result by the contract."""
     matchers, refused = [], []
     for index, entry in enumerate(asked.filters):

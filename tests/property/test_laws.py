@@ -19,7 +19,7 @@ from tests.property.cases import Cases
 from tests.property.checks import export
 from tests.property.datasets import Dataset, dataset
 from tests.property.expected import expected
-from tests.property.requests import Asked, Entry, entry_for, request_for, twin
+from tests.property.requests import Entry, GeneratedRequest, entry_for, request_for, twin
 
 _PAIRED = {*COMPLEMENTS, *COMPLEMENTS.values()}
 
@@ -46,7 +46,7 @@ def _published(engine: Engine, property_: Callable[[Random, str, Dataset], int])
 
 def _kept(engine: Engine, run: str, *filters: Entry) -> list[str]:
     """The row ids of an export, in its order."""
-    rows = loads_exactly(export(engine, run, Asked(filters=filters, include_row_ids=True)))
+    rows = loads_exactly(export(engine, run, GeneratedRequest(filters=filters, include_row_ids=True)))
     return [row["_row_id"] for row in rows]
 
 
