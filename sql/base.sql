@@ -1,7 +1,7 @@
--- What lies below the views: the manifests and the exports as they were when the session was opened, or the views file
--- written. The engine fills in $runs, $files, $exports (JSON arrays) and $statements (a JSON object) as literals: a
--- view that holds its facts is the same in a session and in a file, on a directory and on Azure, and a constant is
--- something that query() can read. Times are in UTC, of a type that every client can fetch without more packages.
+-- The source of the views: manifests and exports as they were when the session was opened or the views file written.
+-- The engine inserts $runs, $files, $exports (JSON arrays) and $statements (a JSON object) as literals. So the views
+-- are the same in a session and in a file, on a directory and on Azure, and query(), which needs a constant, works.
+-- Times are in UTC, of a type that clients can fetch without further packages.
 CREATE SCHEMA _inside;
 
 CREATE VIEW _inside.runs AS
@@ -24,12 +24,12 @@ SELECT unnest(from_json_strict($exports, '[{
     "bytes": "BIGINT", "sha256": "VARCHAR", "made_at": "TIMESTAMP", "kept_until": "TIMESTAMP"
 }]'), max_depth := 2);
 
--- The SELECT over the parts of a finished run, by 'workflow/run'; 'workflow/' is its latest. Ids hold no slash, so no
--- argument can name another entry, and none ever becomes a part of a statement.
+-- The SELECT over the parts of a finished run, by 'workflow/run'; 'workflow/' is the latest run. Ids contain no slash,
+-- so no argument matches another entry, and arguments never become part of a statement.
 CREATE MACRO _inside.statement(workflow, run) AS coalesce(
     CAST(CAST($statements AS JSON) AS MAP(VARCHAR, VARCHAR))[workflow || '/' || coalesce(run, '')],
     error(
         'There is no finished run ' || coalesce(run || ' ', '') || 'of a workflow ' || workflow
-        || ': FROM runs lists what is published.'
+        || '; use FROM runs to list the runs.'
     )
 );

@@ -1,4 +1,4 @@
--- Finished exports that have not been swept, the newest first.
+-- Finished exports that have not been deleted by a sweep, newest first.
 CREATE VIEW exports AS
 SELECT export_id, workflow, run, format, rows, bytes, sha256, made_at, kept_until
 FROM _inside.exports

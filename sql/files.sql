@@ -1,4 +1,4 @@
--- The Parquet files that manifests name, with the bounds of each column over all row groups of the file.
+-- The Parquet files of all manifests, with the minimum, maximum and nulls of each column over the whole file.
 CREATE VIEW files AS
 SELECT workflow, run, state, file, rows, bytes, row_groups, bounds
 FROM _inside.files

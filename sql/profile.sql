@@ -1,6 +1,6 @@
--- One row a column: exact counts and quantiles. Not SUMMARIZE: it fails on a NaN, and its counts are rounded.
+-- One row per column, with exact counts and quantiles. SUMMARIZE fails on NaN, and its counts are estimates.
 CREATE MACRO profile(workflow, run := NULL) AS TABLE
-SELECT "column", unnest(_facts)
+SELECT "column", unnest(_profile)
 FROM (
     UNPIVOT (
         SELECT struct_pack(
@@ -15,5 +15,5 @@ FROM (
             maximum := CAST(max(COLUMNS(*)) AS VARCHAR)
         )
         FROM query(_inside.statement(workflow, run))
-    ) ON COLUMNS(*) INTO NAME "column" VALUE _facts
+    ) ON COLUMNS(*) INTO NAME "column" VALUE _profile
 );

@@ -1,5 +1,5 @@
--- What became of the rows between two runs of a workflow, by row id. Cells are compared as text, so that runs whose
--- columns or types differ can be compared; a missing column is null. Rows without a change are left out.
+-- The rows that were added, removed or changed between two runs of a workflow, by row id. Cells are compared as text,
+-- so that runs with different columns or types can be compared; a missing column is null. Unchanged rows are left out.
 CREATE MACRO run_diff(workflow, run_a, run_b) AS TABLE
 WITH
     _a AS (

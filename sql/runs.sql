@@ -1,4 +1,4 @@
--- Every run that has a manifest, in any state, the newest first.
+-- All runs that have a manifest, in any state, newest first.
 CREATE VIEW runs AS
 SELECT workflow, run, team, state, latest, rows, files, bytes, executed_at, published_at
 FROM _inside.runs

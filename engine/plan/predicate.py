@@ -1,7 +1,7 @@
-"""Conditions as SQL: one boolean expression over the cells of one column each (web/API.md, section 4).
+"""Compile conditions to SQL, each to a boolean expression over one column (web/API.md, section 4).
 
-Values are bound, never written into the text; the templates of `engine.request.operators` are filled with expressions
-that this module made itself.
+Values are always bound as parameters. The templates of `engine.request.operators` are filled only with expressions
+that this module generates.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from math import isfinite
 from engine.catalog.types import ColumnType, Family
 from engine.plan.conditions import Condition
 from engine.request.literals import Point
-from engine.request.operators import Kind, Operator
+from engine.request.operators import Operator, OperatorKind
 from engine.request.text_casts import instant_in, number_in
 
 
@@ -22,7 +22,7 @@ class Parameters:
     values: dict[str, object] = field(default_factory=dict)
 
     def bind(self, value: object, type_: str) -> str:
-        """Bind a value and return the expression that stands for it in that type."""
+        """Bind a value and return an expression of the SQL type for it."""
         name = f"p{len(self.values)}"
         self.values[name] = value
         return f"CAST(${name} AS {type_})"
@@ -30,21 +30,21 @@ class Parameters:
 
 @dataclass(frozen=True, slots=True)
 class Predicate:
-    """SQL that is true for the rows to keep, and what it binds; empty if all rows are kept."""
+    """A boolean expression, empty if there is no condition, and the values that it binds."""
 
     sql: str
     parameters: dict[str, object]
 
 
 def compile_predicate(conditions: Sequence[Condition]) -> Predicate:
-    """The SQL of all conditions together."""
+    """Compile conditions that must all hold."""
     parameters = Parameters()
     return Predicate(" AND ".join(_compile(condition, parameters) for condition in conditions), parameters.values)
 
 
 def _compile(condition: Condition, parameters: Parameters) -> str:
     positive = _Compiler(condition, parameters).compile()
-    # A null cell is in the complement.
+    # A null cell belongs to the complement.
     return f"NOT coalesce({positive}, FALSE)" if condition.negated else f"({positive})"
 
 
@@ -57,9 +57,9 @@ class _Compiler:
         operator, type_, cell = self.condition.positive, self.condition.type, self.condition.column.sql
         if not self.condition.elementwise:
             return self._cell_predicate(operator, _as_text(cell, type_))
-        if operator.kind is not Kind.SUBSTRING:
-            read_as = f"{_equality_type(type_)}[]"
-            return f"list_has_any(CAST({cell} AS {read_as}), {self.parameters.bind(self._values(), read_as)})"
+        if operator.kind is not OperatorKind.SUBSTRING:
+            list_type = f"{_equality_type(type_)}[]"
+            return f"list_has_any(CAST({cell} AS {list_type}), {self.parameters.bind(self._values(), list_type)})"
         sql = self._cell_predicate(operator, _as_text("element", type_))
         return f"len(list_filter({cell}, lambda element: {sql})) > 0"
 
@@ -69,9 +69,9 @@ class _Compiler:
 
     def _cell_predicate(self, operator: Operator, cell: str) -> str:
         match operator.kind:
-            case Kind.NULLNESS:
+            case OperatorKind.NULL_CHECK:
                 return operator.sql.format(x=cell)
-            case Kind.EMPTINESS:
+            case OperatorKind.EMPTY_CHECK:
                 array = f"(json_type({cell}) = 'ARRAY' AND json_array_length({cell}) = 0)"
                 empty = {
                     Family.TEXT: f" OR {cell} = ''",
@@ -79,42 +79,42 @@ class _Compiler:
                     Family.JSON: f" OR ({cell} ->> '$') = '' OR {array}",
                 }
                 return operator.sql.format(x=cell) + empty.get(self.condition.type.family, "")
-            case Kind.SUBSTRING:
+            case OperatorKind.SUBSTRING:
                 return operator.sql.format(x=cell, v=self.parameters.bind(self.condition.value, "VARCHAR"))
-            case Kind.EQUALITY | Kind.MEMBERSHIP:
+            case OperatorKind.EQUALITY | OperatorKind.MEMBERSHIP:
                 return self._equal(cell)
-            case Kind.COMPARISON | Kind.SEQUENCE:
+            case OperatorKind.COMPARISON | OperatorKind.DATE_COMPARISON:
                 return self._comparison(operator, cell)
-            case Kind.WINDOW:
-                return self._window(operator, cell)
+            case OperatorKind.DATE_RANGE:
+                return self._date_range(operator, cell)
 
     def _equal(self, cell: str) -> str:
         type_, values = self.condition.type, self._values()
-        read_as = _equality_type(type_)
+        equality_type = _equality_type(type_)
         if not values:
             return "FALSE"
         if type_.name == "FLOAT":
             cell = f"CAST({cell} AS DOUBLE)"
         choices = []
         if type_.family is Family.FLOAT and 0.0 in values:
-            # Zeros are equal with and without a sign; a Bloom filter of a part knows their bits alone.
+            # 0.0 equals -0.0, but a Parquet Bloom filter compares bits and would miss the other one.
             choices.append(f"{cell} BETWEEN 0 AND 0")
             values = [value for value in values if value]
         if len(values) == 1:
-            choices.append(f"{cell} = {self.parameters.bind(values[0], read_as)}")
+            choices.append(f"{cell} = {self.parameters.bind(values[0], equality_type)}")
         elif values:
-            # One list for all: a parameter for each costs 80 us, 0.8 s for 10,000 of them.
-            choices.append(f"{cell} IN (SELECT unnest({self.parameters.bind(values, f'{read_as}[]')}))")
+            # Bound as one list: one parameter per value takes 80 us each, 0.8 s for 10,000.
+            choices.append(f"{cell} IN (SELECT unnest({self.parameters.bind(values, f'{equality_type}[]')}))")
         return f"({' OR '.join(choices)})"
 
     def _comparison(self, operator: Operator, cell: str) -> str:
-        value, of_text = self.condition.value, self.condition.column.type.family is Family.TEXT
+        value, is_text = self.condition.value, self.condition.column.type.family is Family.TEXT
         if isinstance(value, Point):
-            return self._grid_comparison(operator, value, instant_in(cell) if of_text else cell)
-        if of_text:
+            return self._grid_comparison(operator, value, instant_in(cell) if is_text else cell)
+        if is_text:
             return operator.sql.format(x=number_in(cell), v=self.parameters.bind(value, "DOUBLE"))
         if not isinstance(value, float):
-            raise TypeError("a comparison has a float or a point")
+            raise TypeError("the value of a comparison must be a float or a Point")
         return self._float_comparison(operator, value, cell)
 
     def _float_comparison(self, operator: Operator, value: float, cell: str) -> str:
@@ -123,7 +123,7 @@ class _Compiler:
         if isfinite(value):
             compared = operator.sql.format(x=wide, v=self.parameters.bind(value, "DOUBLE"))
         elif value > 0:
-            # Beyond the end of the type, but not beyond infinity.
+            # The value is beyond the type's range, but infinite cells are beyond the value.
             compared = f"{wide} {'=' if above else '<'} CAST('Infinity' AS DOUBLE)"
         else:
             compared = f"{wide} {'>' if above else '='} CAST('-Infinity' AS DOUBLE)"
@@ -140,13 +140,13 @@ class _Compiler:
         # Between two points of the grid: above the value is above the point below it, all else is at most that point.
         return f"{cell} > {bound}" if above else f"{cell} <= {bound}"
 
-    def _window(self, operator: Operator, cell: str) -> str:
+    def _date_range(self, operator: Operator, cell: str) -> str:
         type_ = self.condition.type
         if self.condition.column.type.family is Family.TEXT:
             cell = instant_in(cell)
         first, last = self._values()
         if not isinstance(first, Point) or not isinstance(last, Point):
-            raise TypeError("a window has two points")
+            raise TypeError("the value of a date range must be two Points")
         return operator.sql.format(
             x=cell,
             v=self.parameters.bind(first.text, type_.sql()),
@@ -159,7 +159,7 @@ def _as_text(cell: str, type_: ColumnType) -> str:
 
 
 def _equality_type(type_: ColumnType) -> str:
-    """What cells and values are read as to be equal: FLOAT cells go to DOUBLE without loss."""
+    """The SQL type that cells and values are compared in; FLOAT converts to DOUBLE without loss."""
     match type_.family:
         case Family.TEXT:
             return "VARCHAR"

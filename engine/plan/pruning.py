@@ -1,7 +1,7 @@
-"""Row groups that cannot hold a match, by the statistics in the run's manifest: they are never opened.
+"""Skip row groups that cannot have a matching row, by the column statistics in the run's manifest.
 
-Where the statistics cannot decide, a row group is kept, and the predicate decides about its rows: pruning may read too
-much, but it never loses a row.
+Where the statistics cannot decide, the row group is read and the predicate filters its rows: pruning may read too much,
+but it never loses a row.
 """
 
 from bisect import bisect_left
@@ -12,18 +12,18 @@ from decimal import Decimal
 from math import isfinite
 from typing import Any
 
-from engine.catalog.manifest import ColumnStatistics, RowGroup
+from engine.catalog.manifest import RowGroup
 from engine.catalog.types import ColumnType, Family
 from engine.plan.conditions import Condition
 from engine.request.literals import Point
-from engine.request.operators import Kind
+from engine.request.operators import OperatorKind
 
 
 @dataclass(frozen=True, slots=True)
 class ValueBounds:
-    """What a matching cell is: one of ``points`` (sorted), or between ``low`` and ``high`` where these are not None.
+    """What a matching cell is: one of ``points`` (sorted), or between ``low`` and ``high``, of which None is no bound.
 
-    The ends themselves match unless ``open``.
+    ``low`` and ``high`` themselves match unless ``open``.
     """
 
     path: str
@@ -34,19 +34,19 @@ class ValueBounds:
     open: bool = False
 
     def possible_in(self, group: RowGroup) -> bool:
-        """Whether the row group may hold such a cell."""
-        found = group.statistics.get(self.path)
-        if found is None:
+        """Whether the row group may have such a cell."""
+        statistics = group.statistics.get(self.path)
+        if statistics is None:
             return True
-        if found.nulls == group.rows:
+        if statistics.nulls == group.rows:
             return False
-        bounds = _bounds(found, self.type)
-        if bounds is None:
+        if statistics.minimum is None or statistics.maximum is None:
             return True
-        minimum, maximum = bounds
+        convert = _CONVERTERS[self.type.family]
+        minimum, maximum = convert(statistics.minimum), convert(statistics.maximum)
         if self.points is not None:
-            place = bisect_left(self.points, minimum)
-            return place < len(self.points) and bool(self.points[place] <= maximum)
+            index = bisect_left(self.points, minimum)
+            return index < len(self.points) and bool(self.points[index] <= maximum)
         if self.open and (maximum == self.low or minimum == self.high):
             return False
         return (self.low is None or maximum >= self.low) and (self.high is None or minimum <= self.high)
@@ -60,62 +60,62 @@ class NullBounds:
     null: bool
 
     def possible_in(self, group: RowGroup) -> bool:
-        """Whether the row group may hold such a cell."""
-        found = group.statistics.get(self.path)
-        if found is None or found.nulls is None:
+        """Whether the row group may have such a cell."""
+        statistics = group.statistics.get(self.path)
+        if statistics is None or statistics.nulls is None:
             return True
-        return found.nulls > 0 if self.null else found.nulls < group.rows
+        return statistics.nulls > 0 if self.null else statistics.nulls < group.rows
 
 
 Bounds = ValueBounds | NullBounds
 
 
 def prune(groups: Sequence[RowGroup], bounds: Sequence[Bounds]) -> tuple[bool, ...]:
-    """For each row group, whether it may hold rows that match all bounds."""
+    """For each row group, whether it may have rows that match all bounds."""
     return tuple(all(one.possible_in(group) for one in bounds) for group in groups)
 
 
-def bounds_of(condition: Condition) -> Bounds | None:
-    """What a condition says about the statistics of its column, or None where they cannot decide."""
+def bounds_for(condition: Condition) -> Bounds | None:
+    """The bounds of cells that match a condition, or None if column statistics cannot decide it."""
     column, kind = condition.column, condition.operator.kind
-    if kind is Kind.NULLNESS and column.type.family not in (Family.LIST, Family.OBJECT, Family.MAP):
+    if kind is OperatorKind.NULL_CHECK and column.type.family not in (Family.LIST, Family.OBJECT, Family.MAP):
         return NullBounds(column.path, null=not condition.negated)
-    read = _STATISTICS.get(column.type.family)
-    if read is None or condition.negated or condition.elementwise or column.type.name == "UUID":
+    convert = _CONVERTERS.get(column.type.family)
+    if convert is None or condition.negated or condition.elementwise or column.type.name == "UUID":
         return None
-    if kind in (Kind.EQUALITY, Kind.MEMBERSHIP):
-        points = sorted(read(value) for value in _values(condition))
+    if kind in (OperatorKind.EQUALITY, OperatorKind.MEMBERSHIP):
+        points = sorted(convert(value) for value in _values(condition))
         return ValueBounds(column.path, column.type, points=tuple(points))
     if column.type.family is Family.TEXT:
-        # Texts are compared as the numbers or moments that they spell, and bounds of texts say nothing about these.
+        # Text is compared as the number or date that it spells; its statistics are in the order of code points.
         return None
     match kind:
-        case Kind.COMPARISON | Kind.SEQUENCE:
-            return _comparison(condition, read)
-        case Kind.WINDOW:
-            low, high = (None if point.text is None else read(point.text) for point in _values(condition))
+        case OperatorKind.COMPARISON | OperatorKind.DATE_COMPARISON:
+            return _comparison(condition, convert)
+        case OperatorKind.DATE_RANGE:
+            low, high = (None if point.text is None else convert(point.text) for point in _values(condition))
             return ValueBounds(column.path, column.type, low=low, high=high)
         case _:
             return None
 
 
-def _comparison(condition: Condition, read: Callable[[Any], Any]) -> ValueBounds:
+def _comparison(condition: Condition, convert: Callable[[Any], Any]) -> ValueBounds:
     column, sql = condition.column, condition.operator.sql
     above, inclusive = ">" in sql, "=" in sql
     value = condition.value
     if isinstance(value, Point):
         if value.text is None:
-            # Outside of all that the type can hold: all cells match, or none.
+            # Beyond the type's range: all cells match, or none.
             points = None if above == (value.sign < 0) else ()
             return ValueBounds(column.path, column.type, points=points)
         if not value.exact:
-            # The point is below the value.
+            # The point is just below the value.
             inclusive = not above
         value = value.text
     elif isinstance(value, float) and not isfinite(value):
-        # A number beyond the end of the type, which infinite cells are compared with (`engine.plan.predicate`).
+        # Beyond the type's range: infinite cells are compared with it (`engine.plan.predicate`).
         inclusive = True
-    end = read(value)
+    end = convert(value)
     low, high = (end, None) if above else (None, end)
     return ValueBounds(column.path, column.type, low=low, high=high, open=not inclusive)
 
@@ -129,7 +129,7 @@ def _midnight(text: str) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
-_STATISTICS: dict[Family, Callable[[Any], Any]] = {
+_CONVERTERS: dict[Family, Callable[[Any], Any]] = {
     Family.TEXT: str,
     Family.BOOLEAN: lambda value: value in (True, "True"),
     Family.INTEGER: Decimal,
@@ -138,11 +138,4 @@ _STATISTICS: dict[Family, Callable[[Any], Any]] = {
     Family.DATE: _midnight,
     Family.TIMESTAMP: datetime.fromisoformat,
 }
-"""How the statistics of a manifest, and the values of a condition, become values that can be compared."""
-
-
-def _bounds(found: ColumnStatistics, type_: ColumnType) -> tuple[Any, Any] | None:
-    if found.minimum is None or found.maximum is None:
-        return None
-    read = _STATISTICS[type_.family]
-    return read(found.minimum), read(found.maximum)
+"""Convert the statistics of a manifest, and the values of a condition, to values that compare as in DuckDB."""

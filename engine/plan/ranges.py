@@ -1,4 +1,4 @@
-"""The cut of a run into ordered ranges: the unit of work, of memory and of scale-out."""
+"""Split a run into ordered ranges of rows: the unit of work, of memory and of scale-out."""
 
 import sys
 from bisect import bisect_left
@@ -8,20 +8,21 @@ from dataclasses import dataclass, replace
 from engine.catalog.manifest import Part
 
 TARGET_BYTES = 4 * 1024 * 1024
-"""Parquet bytes of a range. A constant, since an object's bytes must not depend on a machine's settings."""
+"""Compressed Parquet bytes per range. A constant, since an export's bytes must not depend on a machine's settings."""
 
 MAX_PICKED_ROWS = 50
-"""Rows of a range that leaps over row groups: DuckDB skips these by a list of rows no longer than this."""
+"""Maximum rows of a range that spans row groups without a requested row: beyond it, DuckDB no longer skips those."""
 
-MAX_PIECES = 32
-"""Pieces of a range: each is a scan within one statement, which reads the footer of its first part before it begins."""
+MAX_SUBRANGES = 32
+"""Maximum sub-ranges of a range. Each is a separate scan in one statement and reads a footer before it starts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Rows of a run in its order: whole parts, or the rows ``first <= n < end`` of a single one; ``rows`` of these.
+    """Consecutive rows of a run.
 
-    Or, of the parts, what several ``pieces`` hold: each whole parts, or rows of a single one.
+    The rows of entire ``parts``; or rows ``first <= n < end`` of a single part, of which ``rows`` lists the requested
+    ones if only some are. With ``subranges``, only their rows are read: each has entire parts, or rows of a single one.
     """
 
     ordinal: int
@@ -29,13 +30,13 @@ class Range:
     first: int | None = None
     end: int | None = None
     rows: tuple[int, ...] | None = None
-    pieces: tuple["Range", ...] = ()
+    subranges: tuple["Range", ...] = ()
 
     @property
     def bytes(self) -> int:
-        """Parquet bytes of the row groups that are read for these rows."""
-        if self.pieces:
-            return sum(piece.bytes for piece in self.pieces)
+        """Compressed bytes of the row groups that have to be read."""
+        if self.subranges:
+            return sum(subrange.bytes for subrange in self.subranges)
         if self.first is None or self.end is None:
             return sum(part.bytes for part in self.parts)
         size = start = 0
@@ -50,42 +51,48 @@ class Range:
 
 
 RowGroupMask = Sequence[Sequence[bool]]
-"""For each part, for each of its row groups: whether it is read at all."""
+"""For each part, for each of its row groups: whether it is read."""
 
 
 def split_into_ranges(
     parts: Sequence[Part], target_bytes: int = TARGET_BYTES, mask: RowGroupMask | None = None
 ) -> tuple[Range, ...]:
-    """Ranges in run order that hold every kept row once, cut between row groups; at least one, even of no rows."""
-    found = list(_cut(parts, target_bytes, mask or _all(parts))) or [((), None, None)]
-    return tuple(Range(ordinal, taken, first, end) for ordinal, (taken, first, end) in enumerate(found))
+    """Split the row groups of the mask (default: all) into ranges in run order of about ``target_bytes`` each.
+
+    Every row is in exactly one range, and no range ends within a row group. Returns one empty range if nothing is read.
+    """
+    slices = list(_split(parts, target_bytes, mask or _all(parts))) or [((), None, None)]
+    return tuple(Range(ordinal, *found) for ordinal, found in enumerate(slices))
 
 
 def ranges_for_rows(
     parts: Sequence[Part], rows: Sequence[Sequence[int]], target_bytes: int, mask: RowGroupMask | None = None
 ) -> tuple[Range, ...]:
-    """Ranges in run order that hold those of the given rows, by part, which are in kept row groups; at least one."""
+    """Return ranges in run order for the given rows, numbered within each part; rows outside the mask are left out.
+
+    Returns one empty range if no row is left.
+    """
     found = [
-        Range(0, (part,), taken[0], taken[-1] + 1, tuple(taken))
-        for part, wanted, flags in zip(parts, rows, mask or _all(parts), strict=True)
-        for taken in _pick(part, wanted, target_bytes, flags)
+        Range(0, (part,), batch[0], batch[-1] + 1, tuple(batch))
+        for part, requested, flags in zip(parts, rows, mask or _all(parts), strict=True)
+        for batch in _batches(part, requested, target_bytes, flags)
     ]
     return tuple(replace(range_, ordinal=ordinal) for ordinal, range_ in enumerate(found)) or (Range(0, ()),)
 
 
 def single_range(
-    parts: Sequence[Part], mask: RowGroupMask | None = None, max_pieces: int = MAX_PIECES
+    parts: Sequence[Part], mask: RowGroupMask | None = None, max_subranges: int = MAX_SUBRANGES
 ) -> tuple[Range, ...]:
-    """One range of all kept row groups, for what cannot be joined from ranges.
+    """Return one range of all row groups of the mask, for a sort, whose output cannot be joined from ranges.
 
-    Where that takes too many pieces, it is all row groups of the parts of which something is kept.
+    If that takes more than ``max_subranges``, the range reads every part that has a row group in the mask entirely.
     """
-    flags = mask or _all(parts)
-    pieces = tuple(Range(number, *piece) for number, piece in enumerate(_cut(parts, sys.maxsize, flags)))
-    if len(pieces) == 1:
-        return pieces
-    taken = tuple(part for part, wanted in zip(parts, flags, strict=True) if any(wanted))
-    return (Range(0, taken, pieces=pieces if len(pieces) <= max_pieces else ()),)
+    mask = mask or _all(parts)
+    subranges = tuple(Range(number, *found) for number, found in enumerate(_split(parts, sys.maxsize, mask)))
+    if len(subranges) == 1:
+        return subranges
+    read = tuple(part for part, flags in zip(parts, mask, strict=True) if any(flags))
+    return (Range(0, read, subranges=subranges if len(subranges) <= max_subranges else ()),)
 
 
 def _all(parts: Sequence[Part]) -> RowGroupMask:
@@ -95,7 +102,7 @@ def _all(parts: Sequence[Part]) -> RowGroupMask:
 _Slice = tuple[tuple[Part, ...], int | None, int | None]
 
 
-def _cut(parts: Sequence[Part], target_bytes: int, mask: RowGroupMask) -> Iterator[_Slice]:
+def _split(parts: Sequence[Part], target_bytes: int, mask: RowGroupMask) -> Iterator[_Slice]:
     small: list[Part] = []
     size = 0
     for part, flags in zip(parts, mask, strict=True):
@@ -109,21 +116,21 @@ def _cut(parts: Sequence[Part], target_bytes: int, mask: RowGroupMask) -> Iterat
             small.append(part)
             size += part.bytes
         else:
-            yield from _cut_part(part, target_bytes, flags)
+            yield from _split_part(part, target_bytes, flags)
     if small:
         yield tuple(small), None, None
 
 
-def _cut_part(part: Part, target_bytes: int, flags: Sequence[bool]) -> Iterator[_Slice]:
+def _split_part(part: Part, target_bytes: int, flags: Sequence[bool]) -> Iterator[_Slice]:
     first = end = size = 0
-    for group, wanted in zip(part.row_groups, flags, strict=True):
-        if size and (not wanted or size + group.bytes > target_bytes):
+    for group, is_read in zip(part.row_groups, flags, strict=True):
+        if size and (not is_read or size + group.bytes > target_bytes):
             yield (part,), first, end
             size = 0
         if not size:
             first = end
         end += group.rows
-        if wanted:
+        if is_read:
             size += group.bytes
         else:
             first = end
@@ -131,21 +138,22 @@ def _cut_part(part: Part, target_bytes: int, flags: Sequence[bool]) -> Iterator[
         yield (part,), first, end
 
 
-def _pick(part: Part, rows: Sequence[int], target_bytes: int, flags: Sequence[bool]) -> Iterator[list[int]]:
-    taken: list[int] = []
-    leaps = False
-    start = size = read = 0
-    for group, wanted in zip(part.row_groups, flags, strict=True):
+def _batches(part: Part, rows: Sequence[int], target_bytes: int, flags: Sequence[bool]) -> Iterator[list[int]]:
+    """Group the rows of a part, sorted, into those of one range each."""
+    batch: list[int] = []
+    has_gap = False
+    start = size = last_read_end = 0
+    for group, is_read in zip(part.row_groups, flags, strict=True):
         end = start + group.rows
-        hits = rows[bisect_left(rows, start) : bisect_left(rows, end)] if wanted else ()
+        hits = rows[bisect_left(rows, start) : bisect_left(rows, end)] if is_read else ()
         if hits:
-            leaps = bool(taken) and (leaps or read < start)
-            if taken and (size + group.bytes > target_bytes or (leaps and len(taken) + len(hits) > MAX_PICKED_ROWS)):
-                yield taken
-                taken, size, leaps = [], 0, False
-            taken += hits
+            has_gap = bool(batch) and (has_gap or last_read_end < start)
+            if batch and (size + group.bytes > target_bytes or (has_gap and len(batch) + len(hits) > MAX_PICKED_ROWS)):
+                yield batch
+                batch, size, has_gap = [], 0, False
+            batch += hits
             size += group.bytes
-            read = end
+            last_read_end = end
         start = end
-    if taken:
-        yield taken
+    if batch:
+        yield batch

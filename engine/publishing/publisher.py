@@ -27,7 +27,7 @@ from engine.common.table_functions import exact_path, read_parquet
 from engine.common.temp_folders import spill_folder
 from engine.errors import AlreadyPublished, Conflict, EngineError, InvalidInput
 from engine.execute.session import open_session
-from engine.plan.bloom_filters import make_filters
+from engine.plan.bloom_filters import build_filters
 from engine.publishing.misfit import MAX_SEARCH_BYTES, row_that_does_not_fit
 from engine.publishing.options import ReadOptions
 from engine.publishing.progress import PublishPhase, PublishProgress
@@ -257,7 +257,7 @@ class Publisher:
         if spooled.filtering is None:
             return None
         try:
-            filters = b"".join(make_filters(spooled.filtering, path, spooled.parts[path]))
+            filters = b"".join(build_filters(spooled.filtering, path, spooled.parts[path]))
         except duckdb.Error as error:
             raise InvalidInput(f"The filters of the row ids cannot be made: {first_line(error)}") from error
         digest = hashlib.sha256(filters).hexdigest()

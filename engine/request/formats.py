@@ -1,14 +1,14 @@
-"""The file formats as data rows (web/API.md, sections 3 and 5)."""
+"""The export formats as data rows (web/API.md, sections 3 and 5)."""
 
 from dataclasses import dataclass
 
 ROW_GROUP_ROWS = 122_880
-"""Rows of a row group of a Parquet file, but for the last of a range."""
+"""Rows per row group of a Parquet file; the last row group of a range may have fewer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One row: the name that callers use, the file's extension and media type, and how DuckDB is told to write it."""
+    """One row: the parameter's value, the file extension, the media type and the options of DuckDB's COPY."""
 
     name: str
     extension: str
@@ -17,11 +17,11 @@ class Format:
 
 
 _RAW = "FORMAT csv, QUOTE '', ESCAPE '', FORCE_QUOTE *"
-"""Texts are written as they are: with quotes forced the writer does not look for what needs them, and has none."""
+"""Writes text unchanged: with FORCE_QUOTE the writer does not search for characters to quote; the quote is empty."""
 
 _ROWS = (
     Format("csv", "csv", "text/csv; charset=utf-8", _RAW),
-    # What DuckDB makes of FORMAT json and ARRAY, but for its look at each character that could need a quote.
+    # The bytes of FORMAT json with ARRAY, without DuckDB's search for characters to quote.
     Format(
         "json",
         "json",
@@ -32,7 +32,7 @@ _ROWS = (
         "parquet",
         "parquet",
         "application/vnd.apache.parquet",
-        # Joined files have no Bloom filters, and the same request has the same bytes however it was run.
+        # A file joined from ranges has no Bloom filters, so no other may: equal requests give equal bytes.
         f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP_ROWS}, WRITE_BLOOM_FILTER false",
     ),
 )
@@ -40,4 +40,4 @@ _ROWS = (
 FORMATS: dict[str, Format] = {row.name: row for row in _ROWS}
 
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t"}
-"""What may stand between the cells of a CSV file, by the name that callers use."""
+"""CSV delimiters by their name in requests."""

@@ -1,7 +1,7 @@
-"""Values of filters, read in the type of the column that they are held against.
+"""Read filter values in the type of the column that they are compared with.
 
-Integers, decimals, dates and timestamps are grids: a value that lies between two points of the grid is told as the
-point below and ``exact=False``, from which every comparison follows without rounding.
+The values of integer, decimal, date and timestamp types form a grid. A value between two points of the grid is read as
+the point below it with ``exact=False``, which is enough for every comparison to be correct without rounding.
 """
 
 import math
@@ -14,25 +14,26 @@ from decimal import ROUND_FLOOR, Decimal, localcontext
 from engine.catalog.types import INTEGER_BITS, ColumnType, Family
 
 NUMBER_PATTERN = r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?"
-"""A number in a text cell or a string value."""
+"""A number in a text cell or in a filter value that is a string."""
 
 INSTANT_PATTERN = (
     r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"
     r"([T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,9})?)?(Z|[+-]([01]\d|2[0-3])(:[0-5]\d)?)?)?"
 )
-"""An ISO 8601 date or time in a text cell or a string value; without an offset it is UTC."""
+"""An ISO 8601 date or date-time in a text cell or filter value; UTC unless it has an offset."""
 
 _NUMBER = re.compile(NUMBER_PATTERN, re.ASCII)
 _INSTANT = re.compile(INSTANT_PATTERN, re.ASCII)
 _FRACTION = re.compile(r"\.(\d+)")
-_DIGITS_OF_TYPES = 40
+_MAX_DIGITS = 40
+"""More than the digits of any type of a grid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A value on a column's grid: the greatest point not above it, as text for a CAST.
+    """A value on a type's grid: the greatest point that is not above it, as text for a CAST.
 
-    ``text`` is None where the value lies outside of all that the type can hold: ``sign`` tells on which side.
+    ``text`` is None for a value beyond the type's range; ``sign`` is then 1 if it is above, and -1 if it is below.
     """
 
     text: str | None
@@ -42,14 +43,14 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Instant:
-    """A moment in UTC to the microsecond; ``exact`` is False if finer digits were dropped."""
+    """A moment in UTC with microseconds; ``exact`` is False if finer digits were cut off."""
 
     moment: datetime
     exact: bool
 
 
 def read_number(value: object) -> Decimal | None:
-    """The number that a value is or spells, or None."""
+    """Return a number, or the number that a string spells; otherwise None."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int | Decimal):
@@ -62,7 +63,7 @@ def read_number(value: object) -> Decimal | None:
 
 
 def read_instant(value: object) -> Instant | None:
-    """The moment that an ISO 8601 text names, or None."""
+    """Return the moment that an ISO 8601 string names; otherwise None."""
     if not isinstance(value, str) or not _INSTANT.fullmatch(value):
         return None
     fraction = _FRACTION.search(value)
@@ -76,28 +77,28 @@ def read_instant(value: object) -> Instant | None:
 
 
 def read_boolean(value: object) -> bool | None:
-    """The boolean that a value is or spells, or None."""
+    """Return a boolean, or the one that a string spells; otherwise None."""
     if isinstance(value, bool):
         return value
     return {"true": True, "false": False}.get(value) if isinstance(value, str) else None
 
 
 def read_text(value: object) -> str:
-    """A scalar as the text that a cell of it would hold."""
+    """Return a scalar as the text that is compared with a text cell."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return format(value, "f") if isinstance(value, Decimal) else str(value)
 
 
 def number_point(number: Decimal, type_: ColumnType) -> Point:
-    """The number on the grid of an INTEGER or DECIMAL type."""
+    """Return the number on the grid of an INTEGER or DECIMAL type."""
     digits, scale = (19, 0) if type_.family is Family.INTEGER else (type_.precision or 0, type_.scale or 0)
     sign = (number > 0) - (number < 0)
-    if number and number.adjusted() > _DIGITS_OF_TYPES:
+    if number and number.adjusted() > _MAX_DIGITS:
         return Point(None, sign=sign)
-    if number and number.adjusted() < -_DIGITS_OF_TYPES:
-        number = Decimal(sign).scaleb(-_DIGITS_OF_TYPES)
-    with localcontext(prec=4 * _DIGITS_OF_TYPES + len(number.as_tuple().digits)):
+    if number and number.adjusted() < -_MAX_DIGITS:
+        number = Decimal(sign).scaleb(-_MAX_DIGITS)
+    with localcontext(prec=4 * _MAX_DIGITS + len(number.as_tuple().digits)):
         floor = number.quantize(Decimal(1).scaleb(-scale), rounding=ROUND_FLOOR)
         if type_.family is Family.INTEGER:
             bits, signed = INTEGER_BITS[type_.name]
@@ -111,8 +112,8 @@ def number_point(number: Decimal, type_: ColumnType) -> Point:
 
 
 def float_value(number: Decimal, type_: ColumnType) -> float:
-    """The nearest FLOAT or DOUBLE, infinite where the type ends."""
-    # Zero without its sign: it is equal with and without.
+    """Return the nearest FLOAT or DOUBLE, infinite beyond the type's range."""
+    # Adding 0.0 turns -0.0 into 0.0.
     value = float(number) + 0.0
     if type_.name != "FLOAT":
         return value
@@ -124,15 +125,15 @@ def float_value(number: Decimal, type_: ColumnType) -> float:
 
 
 def instant_point(instant: Instant, type_: ColumnType) -> Point:
-    """The moment on the grid of a DATE or a TIMESTAMP."""
+    """Return the moment on the grid of a DATE or TIMESTAMP type."""
     if type_.family is Family.DATE:
         midnight = instant.moment.replace(hour=0, minute=0, second=0, microsecond=0)
         return Point(instant.moment.date().isoformat(), exact=instant.exact and instant.moment == midnight)
     return Point(instant.moment.isoformat(" ", timespec="microseconds"), exact=instant.exact)
 
 
-def window(days: int, now: datetime) -> tuple[Instant, Instant]:
-    """From midnight UTC ``days`` days before today up to now; the calendar begins in year 1."""
+def last_days(days: int, now: datetime) -> tuple[Instant, Instant]:
+    """Return midnight UTC ``days`` days before today, but not before year 1, and ``now``."""
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     first = datetime(1, 1, 1, tzinfo=UTC)
     days = min(days, (midnight - first).days)

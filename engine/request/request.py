@@ -1,4 +1,4 @@
-"""What a caller asks for, in the shape of web/API.md (section 1), before it is held against a run."""
+"""An export request in the shape of web/API.md, section 1, before it is checked against a run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,15 +9,16 @@ from engine.request.operators import OPERATORS, Operator, ValueShape
 
 MAX_FILTERS = 100
 MAX_VALUES = 10_000
+"""Maximum values in the arrays of all filters together."""
 MAX_ROW_IDS = 100_000
 _MEMBERS = {"field", "operator", "value"}
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """One entry of ``filters``: all must hold. ``place`` names it in errors, as ``filters[2]``."""
+    """One entry of ``filters``. A row must match all of them. ``label`` names the entry in errors: ``filters[2]``."""
 
-    place: str
+    label: str
     field: str
     operator: Operator
     value: object = None
@@ -25,7 +26,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class CsvOptions:
-    """How a CSV file is written; the defaults are RFC 4180."""
+    """How a CSV file is written. The defaults follow RFC 4180."""
 
     bom: bool = False
     delimiter: str = "comma"
@@ -34,7 +35,10 @@ class CsvOptions:
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
-    """One export: ``run`` None is the latest finished run, ``row_ids`` None is all rows."""
+    """A request for one export. ``run`` None means the latest finished run; ``row_ids`` None means all rows.
+
+    Raises InvalidRequest if options contradict each other.
+    """
 
     workflow: str
     run: str | None = None
@@ -49,52 +53,54 @@ class ExportRequest:
     def __post_init__(self) -> None:
         if self.csv != CsvOptions() and self.format.name != "csv":
             raise InvalidRequest(
-                "bom, delimiter and formulaGuard are for CSV: leave them out, or ask for format=csv.",
+                "bom, delimiter and formulaGuard are for CSV only: omit them, or use format=csv.",
                 parameter="format",
             )
         if self.csv.delimiter not in DELIMITERS:
-            raise InvalidRequest(f"delimiter is one of {', '.join(DELIMITERS)}.", parameter="delimiter")
+            raise InvalidRequest(f"delimiter must be one of {', '.join(DELIMITERS)}.", parameter="delimiter")
 
 
 def read_filters(entries: object) -> tuple[Filter, ...]:
-    """Check the shape of ``filters`` as parsed JSON. Raises InvalidFilter, which names the entry and the remedy."""
+    """Check the shape of ``filters``, parsed from JSON. Raises InvalidFilter, which names the entry and the remedy."""
     if not isinstance(entries, list):
         raise InvalidFilter(
-            'filters is a JSON array of {"field", "operator", "value"} objects; [] is fine.', parameter="filters"
+            'filters must be a JSON array of {"field", "operator", "value"} objects; [] is allowed.',
+            parameter="filters",
         )
     if len(entries) > MAX_FILTERS:
-        raise InvalidFilter(f"filters has {len(entries)} entries; {MAX_FILTERS} is the most.", parameter="filters")
+        raise InvalidFilter(
+            f"filters has {len(entries):,} entries; the maximum is {MAX_FILTERS:,}.", parameter="filters"
+        )
     filters = tuple(_read_filter(f"filters[{index}]", entry) for index, entry in enumerate(entries))
     values = sum(len(entry.value) for entry in filters if isinstance(entry.value, tuple))
     if values > MAX_VALUES:
         raise InvalidFilter(
-            f"filters hold {values} values in their arrays; {MAX_VALUES} in all is the most.", parameter="filters"
+            f"The arrays in filters have {values:,} values in total; the maximum is {MAX_VALUES:,}.",
+            parameter="filters",
         )
     return filters
 
 
-def _read_filter(place: str, entry: object) -> Filter:
+def _read_filter(label: str, entry: object) -> Filter:
     if not isinstance(entry, dict):
-        raise _invalid(place, 'is an object like {"field": "price", "operator": "GREATER_THAN", "value": 100}')
+        raise _invalid(label, 'must be an object like {"field": "price", "operator": "GREATER_THAN", "value": 100}')
     unknown = sorted(entry.keys() - _MEMBERS)
     if unknown:
-        raise _invalid(
-            place, f"has the unknown member {quoted_excerpt(unknown[0])}: only field, operator and value are read"
-        )
+        raise _invalid(label, f"unknown member {quoted_excerpt(unknown[0])}; use field, operator and value")
     field, name = entry.get("field"), entry.get("operator")
     if not isinstance(field, str) or not field:
-        raise _invalid(place, "needs a field: the name of a column, as a non-empty string")
+        raise _invalid(label, "field must be the name of a column, a non-empty string")
     if not isinstance(name, str) or name not in OPERATORS:
-        raise _invalid(place, f"has the unknown operator {quoted_excerpt(name)}: use one of {', '.join(OPERATORS)}")
+        raise _invalid(label, f"unknown operator {quoted_excerpt(name)}; use one of {', '.join(OPERATORS)}")
     operator, value = OPERATORS[name], entry.get("value")
     if operator.value is ValueShape.NONE:
         if value is not None:
-            raise _invalid(place, f"{name} takes no value: leave it out")
+            raise _invalid(label, f"{name} takes no value; omit it")
     elif value is None:
-        raise _invalid(place, f"{name} needs a value: {operator.value.value} (for null use IS_NULL)")
+        raise _invalid(label, f"{name} needs a value: {operator.value.value} (for null use IS_NULL)")
     elif not _SHAPE_CHECKS[operator.value](value):
-        raise _invalid(place, f"the value of {name} is {operator.value.value}")
-    return Filter(place, field, operator, tuple(value) if isinstance(value, list) else value)
+        raise _invalid(label, f"the value of {name} must be {operator.value.value}")
+    return Filter(label, field, operator, tuple(value) if isinstance(value, list) else value)
 
 
 def _is_scalar(value: object) -> bool:
@@ -119,23 +125,23 @@ _SHAPE_CHECKS = {
 }
 
 
-def _invalid(place: str, text: str) -> InvalidFilter:
-    return InvalidFilter(f"{place}: {text}.", parameter="filters", entry=place)
+def _invalid(label: str, text: str) -> InvalidFilter:
+    return InvalidFilter(f"{label}: {text}.", parameter="filters", entry=label)
 
 
 def read_row_ids(ids: object) -> tuple[str, ...]:
-    """Check row ids: opaque non-empty texts, duplicates counted once. Raises InvalidRequest."""
+    """Check row ids, opaque non-empty strings, and remove duplicates. Raises InvalidRequest."""
     if not isinstance(ids, Sequence) or isinstance(ids, str):
-        raise InvalidRequest("rowIds is an array of strings.", parameter="rowIds")
+        raise InvalidRequest("rowIds must be an array of strings.", parameter="rowIds")
     for index, value in enumerate(ids):
         if not isinstance(value, str) or not value:
             raise InvalidRequest(
-                f"rowIds[{index}] is not a row id: each is a non-empty string.",
+                f"rowIds[{index}] must be a non-empty string.",
                 parameter="rowIds",
                 entry=f"rowIds[{index}]",
             )
     if not ids:
-        raise InvalidRequest("rowIds is empty: name at least one row, or leave it out.", parameter="rowIds")
+        raise InvalidRequest("rowIds is empty; list at least one row id, or omit it.", parameter="rowIds")
     if len(ids) > MAX_ROW_IDS:
-        raise InvalidRequest(f"rowIds names {len(ids)} rows; {MAX_ROW_IDS} is the most.", parameter="rowIds")
+        raise InvalidRequest(f"rowIds has {len(ids):,} entries; the maximum is {MAX_ROW_IDS:,}.", parameter="rowIds")
     return tuple(dict.fromkeys(map(str, ids)))

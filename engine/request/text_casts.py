@@ -1,4 +1,4 @@
-"""Text cells read as numbers or moments: SQL that is null where a cell spells none (web/API.md, section 4)."""
+"""SQL that reads text cells as numbers or dates; null for a cell that is neither (web/API.md, section 4)."""
 
 from engine.catalog.types import TIMESTAMP
 from engine.common.quoting import literal
@@ -8,20 +8,20 @@ _TO_THE_MINUTE = r"^(.{16})(Z|[+-].*)?$"
 
 
 def matches(cell: str, pattern: str) -> str:
-    """Whether the whole text is of that pattern."""
+    """SQL for whether the entire text matches a pattern."""
     return f"regexp_full_match({cell}, {literal(pattern)})"
 
 
 def number_in(cell: str) -> str:
-    """The DOUBLE nearest to the number that the text spells."""
+    """SQL for the DOUBLE nearest to the number that the text spells."""
     return f"CASE WHEN {matches(cell, NUMBER_PATTERN)} THEN TRY_CAST({cell} AS DOUBLE) END"
 
 
 def instant_in(cell: str) -> str:
-    """The moment that the text names, in UTC to the microsecond."""
+    """SQL for the moment that the text names, a TIMESTAMP in UTC."""
     return f"CASE WHEN {matches(cell, INSTANT_PATTERN)} THEN TRY_CAST({with_seconds(cell)} AS {TIMESTAMP.sql()}) END"
 
 
 def with_seconds(cell: str) -> str:
-    """The text of a moment with its seconds: DuckDB reads none that ends with the minutes."""
+    """SQL that adds seconds to a date-time without them, which DuckDB cannot cast."""
     return rf"regexp_replace({cell}, {literal(_TO_THE_MINUTE)}, '\1:00\2')"

@@ -1,6 +1,6 @@
-"""What stands between the delimiters of a CSV file (RFC 4180).
+"""SQL for the cells and names of a CSV file, quoted by RFC 4180.
 
-Quotes are put here: DuckDB's writer looks at each character of each text, and doubles quotes one by one.
+Quoting in SQL is faster than DuckDB's CSV writer, which checks each character and doubles quotes one by one.
 """
 
 from engine.catalog.types import ColumnType, Family
@@ -15,7 +15,7 @@ _GUARD = literal("'")
 _FORMULA_START = r"^[=+\-@\t\r]"
 _GUARDED_NAME = "=+-@\t\r"
 _SPECIAL = ("#", "\n", "\r")
-"""What is quoted beside quotes and the delimiter; some readers, DuckDB's among them, take lines with # for comments."""
+"""Characters that are quoted besides quotes and the delimiter; some readers, such as DuckDB, treat # as a comment."""
 _NEVER_QUOTED = {
     Family.INTEGER,
     Family.DECIMAL,
@@ -26,11 +26,11 @@ _NEVER_QUOTED = {
     Family.TIME,
     Family.INTERVAL,
 }
-"""None of their texts is empty, or has a character that is quoted."""
+"""Families whose text is never empty and has no character that needs quotes."""
 
 
 def csv_cell(column: str, type_: ColumnType, options: CsvOptions) -> str:
-    """The text of a cell before it is quoted, null for a null; that of an object is quoted already."""
+    """SQL for the text of a cell before quoting, NULL for a null; that of an object is quoted already."""
     if _is_object(type_):
         return _object(column, type_)
     text = _guarded(column, type_, options)
@@ -38,7 +38,7 @@ def csv_cell(column: str, type_: ColumnType, options: CsvOptions) -> str:
 
 
 def quoted_cell(text: str, type_: ColumnType, options: CsvOptions) -> str:
-    """What stands in the file for the text of a cell, null for a null; ``text`` is named more than once."""
+    """SQL that quotes the text of a cell if necessary; NULL for a null. It refers to ``text`` more than once."""
     if _is_never_quoted(type_) or _is_object(type_):
         return text
     quote = literal('"')
@@ -50,7 +50,7 @@ def quoted_cell(text: str, type_: ColumnType, options: CsvOptions) -> str:
 
 
 def quoted_name(name: str, options: CsvOptions) -> str:
-    """What stands in the file's first line for a column."""
+    """The name of a column in the header, quoted if necessary."""
     if options.formula_guard and name[0] in _GUARDED_NAME:
         name = f"'{name}"
     special = ('"', DELIMITERS[options.delimiter], *_SPECIAL)
@@ -63,7 +63,7 @@ def _guarded(cell: str, type_: ColumnType, options: CsvOptions) -> str:
         return text
     match type_.family:
         case Family.FLOAT:
-            # Numbers are plain, but no spreadsheet knows infinities.
+            # A spreadsheet reads numbers as such, but -Infinity as a formula.
             return f"CASE WHEN {cell} = CAST('-Infinity' AS {type_.name}) THEN {_GUARD} || '-Infinity' ELSE {text} END"
         case Family.TEXT:
             plain = f" AND NOT {matches(text, NUMBER_PATTERN)}"
@@ -82,27 +82,27 @@ def _is_never_quoted(type_: ColumnType) -> bool:
 
 
 def _is_object(type_: ColumnType) -> bool:
-    """Whether every cell has quotes in it: those of the members' names."""
+    """Whether every cell has quotes in it, around the names of members."""
     return type_.family is Family.OBJECT and bool(type_.children)
 
 
 def _object(cell: str, type_: ColumnType) -> str:
-    """An object as a cell, in quotes. Its names are doubled once for all cells, so that little is left to double."""
+    """A quoted cell for an object. The quotes of its names are doubled once for all cells."""
     return _members(cell, type_, quote='"')
 
 
 def _members(cell: str, type_: ColumnType, *, quote: str = "") -> str:
-    pieces = [literal(f"{quote}{{")]
+    texts = [literal(f"{quote}{{")]
     for number, (name, child) in enumerate(type_.children):
         comma = "," if number else ""
-        # Of constants alone, so DuckDB spells it once.
-        pieces.append(f"{literal(comma)} || {_doubled(f'CAST(to_json({literal(name)}) AS VARCHAR)')} || ':'")
-        pieces.append(f"coalesce({_member(f'struct_extract({cell}, {literal(name)})', child)}, 'null')")
-    return f"CASE WHEN {cell} IS NOT NULL THEN concat({', '.join(pieces)}, {literal(f'}}{quote}')}) END"
+        # A constant expression, which DuckDB evaluates once.
+        texts.append(f"{literal(comma)} || {_doubled(f'CAST(to_json({literal(name)}) AS VARCHAR)')} || ':'")
+        texts.append(f"coalesce({_member(f'struct_extract({cell}, {literal(name)})', child)}, 'null')")
+    return f"CASE WHEN {cell} IS NOT NULL THEN concat({', '.join(texts)}, {literal(f'}}{quote}')}) END"
 
 
 def _member(cell: str, type_: ColumnType) -> str:
-    """The JSON of a value with its quotes doubled, null for a null."""
+    """The JSON of a value with its quotes doubled; NULL for a null."""
     text = json_text(cell, type_)
     match type_.family:
         case Family.OBJECT if type_.children:

@@ -1,6 +1,6 @@
-"""What becomes of a cell in a file of text: SQL for its text in CSV and its value in JSON (web/API.md, section 5).
+"""SQL for the text of a cell in CSV and its value in JSON (web/API.md, section 5).
 
-What DuckDB already spells as promised is passed through untouched, so that only what needs a change pays for one.
+Cells that DuckDB already writes as the contract requires are passed through, so that only the others cost time.
 """
 
 from engine.catalog.types import ColumnType, Family
@@ -8,16 +8,16 @@ from engine.common.quoting import identifier, literal
 
 
 def text_of(cell: str, type_: ColumnType) -> str:
-    """The text that a CSV file would have for a cell: an expression of the type VARCHAR."""
+    """SQL of type VARCHAR for the text of a cell in a CSV file, before quoting."""
     return f"CAST({csv_text(cell, type_)} AS VARCHAR)"
 
 
 def csv_text(cell: str, type_: ColumnType) -> str:
-    """The same, or what DuckDB casts to it."""
+    """As `text_of`, but of any type that DuckDB casts to that text."""
     match type_.family:
         case Family.FLOAT:
-            # Here both spell a DOUBLE with the same digits, and the one of JSON does it in half of the time.
-            fast = f"WHEN abs({cell}) >= 1e-4 AND abs({cell}) < 1e15 THEN {_spelled(cell)} "
+            # In this range to_json writes a DOUBLE with the same digits as a CAST does, in half of the time.
+            fast = f"WHEN abs({cell}) >= 1e-4 AND abs({cell}) < 1e15 THEN {_to_json(cell)} "
             return (
                 f"CASE {fast if type_.name == 'DOUBLE' else ''}WHEN isfinite({cell}) THEN CAST({cell} AS VARCHAR) "
                 f"WHEN isnan({cell}) THEN 'NaN' WHEN {cell} > 0 THEN 'Infinity' WHEN {cell} < 0 THEN '-Infinity' END"
@@ -29,17 +29,17 @@ def csv_text(cell: str, type_: ColumnType) -> str:
 
 
 def json_text(cell: str, type_: ColumnType) -> str:
-    """The text that a JSON file would have for a cell: an expression of the type VARCHAR, null for a null."""
-    return _spelled(json_value(cell, type_))
+    """SQL of type VARCHAR for a cell as JSON; NULL, not ``null``, for a null cell."""
+    return _to_json(json_value(cell, type_))
 
 
 def json_value(cell: str, type_: ColumnType) -> str:
-    """What DuckDB spells as the JSON of a cell."""
+    """SQL for the value that DuckDB's to_json has to write for a cell."""
     if not any(map(_needs_change, type_.walk())):
         return cell
     match type_.family:
         case Family.FLOAT:
-            # A FLOAT is spelled by its shortest text, not by the digits of the DOUBLE that equals it.
+            # Write a FLOAT with its shortest text, not with the digits of the DOUBLE that equals it.
             number = f"CAST(CAST({cell} AS VARCHAR) AS DOUBLE)" if type_.name == "FLOAT" else cell
             return f"CASE WHEN isfinite({cell}) THEN {number} END"
         case Family.LIST:
@@ -54,7 +54,7 @@ def json_value(cell: str, type_: ColumnType) -> str:
         case Family.MAP:
             variable = _variable(cell)
             (_, key), (_, value) = type_.children
-            # A name in JSON is text: the one that the key has in CSV.
+            # A JSON name is text: the one that the key has in CSV.
             name = text_of(f"{variable}.key", key)
             entry = f"struct_pack(key := {name}, value := {json_value(f'{variable}.value', value)})"
             return f"map_from_entries(list_transform(map_entries({cell}), lambda {variable}: {entry}))"
@@ -67,7 +67,7 @@ def _needs_change(type_: ColumnType) -> bool:
     return nested_key or type_.family is Family.FLOAT or _scalar("", type_) != ""
 
 
-def _spelled(value: str) -> str:
+def _to_json(value: str) -> str:
     return f"CAST(to_json({value}) AS VARCHAR)"
 
 
@@ -75,18 +75,18 @@ def _scalar(cell: str, type_: ColumnType) -> str:
     match type_.family:
         case Family.TIMESTAMP:
             moment = f"make_timestamp(epoch_us({cell}))"
-            # In one concat, which makes one text where each || makes one; but it takes nulls for empty texts.
+            # One concat builds one string, where each || builds another; but it reads a null as an empty string.
             text = f"concat(CAST({moment} AS DATE), 'T', CAST({moment} AS TIME), 'Z')"
             return f"CASE WHEN {cell} IS NOT NULL THEN {text} END"
         case Family.BINARY:
             return f"to_base64({cell})"
         case Family.DECIMAL if type_.precision is not None and type_.precision == type_.scale:
-            # DuckDB spells no digit before the point unless the type has room for one; JSON asks for it.
+            # DuckDB writes no digit before the point if the type has no room for one; JSON requires it.
             return f"CAST({cell} AS DECIMAL({type_.precision + 1},{type_.scale}))"
         case _:
             return cell
 
 
 def _variable(cell: str) -> str:
-    """A lambda variable that no expression around it uses."""
+    """A lambda variable that no enclosing expression uses."""
     return f"element_{cell.count('element_') + 1}"

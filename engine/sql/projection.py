@@ -1,4 +1,4 @@
-"""The columns of a file, in SQL: a SELECT from a source whose columns are the fields."""
+"""The SELECT that turns the fields of a run into the columns that a format's writer expects."""
 
 from functools import lru_cache
 
@@ -11,7 +11,7 @@ from engine.sql.json_values import json_value
 
 
 def project(fields: tuple[Field, ...], format_: Format, options: CsvOptions, source: str) -> str:
-    """The rows of ``source``, which is what follows FROM, as the writer of the format takes them."""
+    """Return a SELECT over ``source``, the SQL after FROM, for the writer of the format."""
     first, *others = _layers(fields, format_, options)
     select = f"SELECT {first} FROM {source}"  # noqa: S608  # quoted names
     for columns in others:
@@ -21,7 +21,7 @@ def project(fields: tuple[Field, ...], format_: Format, options: CsvOptions, sou
 
 @lru_cache(maxsize=16)
 def _layers(fields: tuple[Field, ...], format_: Format, options: CsvOptions) -> tuple[str, ...]:
-    """What is selected, and what is selected from that. Kept, since a large export has thousands of statements."""
+    """The select lists from the inside out. Cached, since a large export compiles thousands of statements."""
     match format_.name:
         case "csv":
             return _csv(fields, options)
@@ -37,10 +37,10 @@ def _csv(fields: tuple[Field, ...], options: CsvOptions) -> tuple[str, str]:
         texts.append(f"{csv_cell(identifier(field.name), field.type, options)} AS {text}")
         cell = quoted_cell(text, field.type, options)
         if len(fields) == 1:
-            # A line that holds one null and nothing else is empty, and readers skip empty lines.
+            # Readers skip empty lines, so a null that is the only cell of its line is written as "".
             cell = f"coalesce(CAST({cell} AS VARCHAR), '\"\"')"
         cells.append(f"{cell} AS {identifier(quoted_name(field.name, options))}")
-    # Texts are a layer of their own because quoting looks at them more than once.
+    # A separate layer for the text, since the quoting refers to it more than once.
     return ", ".join(texts), ", ".join(cells)
 
 

@@ -1,4 +1,4 @@
-"""Where a plan becomes SQL: one COPY statement per range, or a look at a few of its rows."""
+"""Compile a plan to SQL: one COPY per range, a page of its rows, their number, or the cells of one column."""
 
 from dataclasses import dataclass
 
@@ -11,23 +11,22 @@ from engine.plan.ranges import Range
 from engine.request.formats import DELIMITERS
 from engine.sql.projection import project
 
-_ROWS_OF_A_PART = 2**40
-"""More than any part has."""
-PLACE = "_place"
-"""The column of a row's place. Names beginning with ``_`` are refused at publishing, so no column of a run has it."""
+_MAX_PART_ROWS = 2**40
+POSITION = "_position"
+"""The column of a row's position in the run. Published fields cannot begin with ``_``, so the name is free."""
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """SQL and the values that it binds."""
+    """SQL and the values that it binds, by name."""
 
     sql: str
     parameters: dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """Rows of a plan by their place: ``limit`` of those in ``range``, after ``offset`` of them."""
+class PageSlice:
+    """Part of a plan's result: ``limit`` rows of ``range`` after the first ``offset``."""
 
     range: Range
     offset: int
@@ -35,26 +34,26 @@ class Window:
 
 
 def compile_copy(plan: ExportPlan, range_: Range, sources: list[str], target: str) -> Statement:
-    """The COPY of one range: ``sources`` are what DuckDB opens for the range's parts, ``target`` is what it writes."""
+    """Compile the COPY of one range. ``sources`` are paths of its parts for DuckDB; ``target`` is the output."""
     parameters: dict[str, object] = {}
     select = _select(plan, range_, sources, parameters)
     parameters["target"] = target
-    # Without USE_TMP_FILE false DuckDB writes to another name first, and renames.
+    # Without USE_TMP_FILE false, DuckDB writes to a temporary name and renames it.
     return Statement(
         f"COPY ({select}) TO $target ({copy_options(plan, first=range_.ordinal == 0)}, USE_TMP_FILE false)", parameters
     )
 
 
-def place_of(part: str) -> str:
-    """The SQL of a row's place in the run: ``part`` is the number of its part, a BIGINT.
+def position_of(part: str) -> str:
+    """SQL for a row's position in the run; ``part`` is SQL for the number of its part, a BIGINT.
 
-    One number for both, since DuckDB keeps a sort key of up to 24 bytes beside its row, and longer ones elsewhere.
+    One number rather than two, since DuckDB stores sort keys of up to 24 bytes with the row, and longer ones elsewhere.
     """
-    return f"{part} * {_ROWS_OF_A_PART} + file_row_number"
+    return f"{part} * {_MAX_PART_ROWS} + file_row_number"
 
 
 def shared_parameters(plan: ExportPlan) -> dict[str, object]:
-    """What the COPY of every range binds, and to the same."""
+    """The parameters that have the same value in the COPY of every range."""
     parameters = compile_predicate(plan.conditions).parameters
     ids = plan.request.row_ids
     if ids is not None and all(range_.rows is None for range_ in plan.ranges):
@@ -62,17 +61,17 @@ def shared_parameters(plan: ExportPlan) -> dict[str, object]:
     return parameters
 
 
-def compile_page(plan: ExportPlan, window: Window, sources: list[str], target: str) -> Statement:
-    """The COPY of some of the rows that an export of the plan would have, in its order."""
+def compile_page(plan: ExportPlan, page: PageSlice, sources: list[str], target: str) -> Statement:
+    """Compile the COPY of a page of the export's rows, in its order; ``sources`` are for ``page.range``."""
     parameters: dict[str, object] = {}
-    select = _select(plan, window.range, sources, parameters, window)
+    select = _select(plan, page.range, sources, parameters, page)
     parameters["target"] = target
-    options = copy_options(plan, first=window.range.ordinal == 0)
+    options = copy_options(plan, first=page.range.ordinal == 0)
     return Statement(f"COPY ({select}) TO $target ({options}, USE_TMP_FILE false)", parameters)
 
 
 def compile_count(plan: ExportPlan, sources: list[str]) -> Statement:
-    """How many rows an export of the plan would have."""
+    """Compile a count of the export's rows."""
     parameters: dict[str, object] = {}
     source = _source(plan, sources, parameters)
     where = where_clause(plan, Range(0, ()), parameters)
@@ -80,7 +79,7 @@ def compile_count(plan: ExportPlan, sources: list[str]) -> Statement:
 
 
 def compile_cells(plan: ExportPlan, column: Reference, sources: list[str]) -> Statement:
-    """The cells of one column, as ``x``, in the rows that an export of the plan would have."""
+    """Compile a SELECT of one column, named ``x``, over the export's rows in any order."""
     parameters: dict[str, object] = {}
     source = _source(plan, sources, parameters)
     where = where_clause(plan, Range(0, ()), parameters)
@@ -88,69 +87,71 @@ def compile_cells(plan: ExportPlan, column: Reference, sources: list[str]) -> St
 
 
 def _select(
-    plan: ExportPlan, range_: Range, sources: list[str], parameters: dict[str, object], window: Window | None = None
+    plan: ExportPlan, range_: Range, sources: list[str], parameters: dict[str, object], page: PageSlice | None = None
 ) -> str:
     names = ", ".join(identifier(field.name) for field in plan.fields)
     if plan.sort is None:
         source, order = f"{_source(plan, sources, parameters)}{where_clause(plan, range_, parameters)}", ""
     else:
-        # Sorted below the projection: beside it, ORDER BY would see the texts that the projection makes of the cells.
-        source, order = f"({_placed(plan, range_, sources, names, parameters)})", f" ORDER BY {order_of(plan)}"
-    if window is not None:
-        order += f" LIMIT {window.limit} OFFSET {window.offset}"
+        # In a subquery of the projection: ORDER BY must compare the cells, not the text that the projection makes.
+        rows = _rows_with_position(plan, range_, sources, names, parameters)
+        source, order = f"({rows})", f" ORDER BY {order_of(plan)}"
+    if page is not None:
+        order += f" LIMIT {page.limit} OFFSET {page.offset}"
     if order:
         source = f"(SELECT {names} FROM {source}{order})"  # noqa: S608  # quoted names, bound values
     return select_of(plan, source)
 
 
 def order_of(plan: ExportPlan) -> str:
-    """What rows that have their `PLACE` are ordered by. Raises ValueError for a plan without an order."""
+    """The ORDER BY expressions, for rows that have their `POSITION`. Raises ValueError if the plan has no sort."""
     if plan.sort is None:
-        raise ValueError("the plan has no order")
-    return f"{plan.sort.sql} {direction_of(plan)} NULLS LAST, {PLACE}"
+        raise ValueError("the plan has no sort")
+    return f"{plan.sort.sql} {direction_of(plan)} NULLS LAST, {POSITION}"
 
 
 def direction_of(plan: ExportPlan) -> str:
-    """The direction of the sort field."""
+    """ASC or DESC."""
     return "DESC" if plan.request.descending else "ASC"
 
 
-def _placed(plan: ExportPlan, range_: Range, sources: list[str], names: str, parameters: dict[str, object]) -> str:
-    """The rows of a range with their `PLACE`, in no order."""
-    if not range_.pieces:
-        return _placed_piece(plan, range_, sources, names, parameters, first=0)
-    opened = dict(zip((part.key for part in range_.parts), sources, strict=True))
+def _rows_with_position(
+    plan: ExportPlan, range_: Range, sources: list[str], names: str, parameters: dict[str, object]
+) -> str:
+    """The unsorted rows of a range with their `POSITION`."""
+    if not range_.subranges:
+        return _select_with_position(plan, range_, sources, names, parameters, first_part=0)
+    source_by_key = dict(zip((part.key for part in range_.parts), sources, strict=True))
     selects = []
-    first = 0
-    for number, piece in enumerate(range_.pieces):
-        of_piece = [opened[part.key] for part in piece.parts]
-        selects.append(_placed_piece(plan, piece, of_piece, names, parameters, first=first, suffix=str(number)))
-        first += len(piece.parts)
+    first_part = 0
+    for number, subrange in enumerate(range_.subranges):
+        used = [source_by_key[part.key] for part in subrange.parts]
+        select = _select_with_position(
+            plan, subrange, used, names, parameters, first_part=first_part, suffix=str(number)
+        )
+        selects.append(select)
+        first_part += len(subrange.parts)
     return " UNION ALL ".join(selects)
 
 
-def _placed_piece(
+def _select_with_position(
     plan: ExportPlan,
-    piece: Range,
+    range_: Range,
     sources: list[str],
     names: str,
     parameters: dict[str, object],
     *,
-    first: int,
+    first_part: int,
     suffix: str = "",
 ) -> str:
-    """``first`` is a number for the first part of the piece, with which the parts of all pieces are in run order."""
-    place = place_of(f"(CAST(file_index AS BIGINT) + {first})")
+    position = position_of(f"(CAST(file_index AS BIGINT) + {first_part})")
     source = _source(plan, sources, parameters, suffix)
-    where = where_clause(plan, piece, parameters, suffix)
-    return f"SELECT {names}, {place} AS {PLACE} FROM {source}{where}"  # noqa: S608  # quoted names, bound values
+    where = where_clause(plan, range_, parameters, suffix)
+    return f"SELECT {names}, {position} AS {POSITION} FROM {source}{where}"  # noqa: S608  # quoted names, bound values
 
 
-def span(range_: Range, parameters: dict[str, object], suffix: str = "") -> list[str]:
-    """The condition of a range that is not whole parts: DuckDB skips row groups by it before it reads them.
-
-    What it binds goes into ``parameters``, under names with the ``suffix``.
-    """
+def _row_range_condition(range_: Range, parameters: dict[str, object], suffix: str) -> list[str]:
+    """The condition on row numbers, by which DuckDB skips row groups without reading them; none for entire parts."""
     if range_.first is None:
         return []
     parameters |= {f"first_row{suffix}": range_.first, f"end_row{suffix}": range_.end}
@@ -158,25 +159,26 @@ def span(range_: Range, parameters: dict[str, object], suffix: str = "") -> list
 
 
 def where_clause(plan: ExportPlan, range_: Range, parameters: dict[str, object], suffix: str = "") -> str:
-    """The WHERE clause of a range, or nothing.
+    """The WHERE clause of a range, or an empty string.
 
-    What it binds goes into ``parameters``; the range's own names have the ``suffix``.
+    Adds what it binds to ``parameters``; names that differ by range end with ``suffix``.
     """
-    within = span(range_, parameters, suffix)
-    conditions = [*within]
+    row_range = _row_range_condition(range_, parameters, suffix)
+    conditions = [*row_range]
     if range_.rows is not None:
         if len(range_.rows) < (range_.end or 0) - (range_.first or 0):
             conditions.append("file_row_number IN (SELECT unnest(CAST($rows AS BIGINT[])))")
             parameters["rows"] = list(range_.rows)
     elif plan.request.row_ids is not None:
-        wanted = f"{ROW_ID} IN (SELECT unnest(CAST($row_ids AS VARCHAR[])))"
+        matches_id = f"{ROW_ID} IN (SELECT unnest(CAST($row_ids AS VARCHAR[])))"
         parameters["row_ids"] = list(plan.request.row_ids)
-        if within and plan.sort is None:
-            # Beside other columns ids are compared when those are decoded; so only what is near a hit is.
-            condition = " AND ".join([*within, wanted])
+        if row_range and plan.sort is None:
+            # DuckDB would decode every column before it compares the ids. Finding the row numbers first reads the
+            # other columns only near a match.
+            condition = " AND ".join([*row_range, matches_id])
             found = f"SELECT file_row_number FROM {read_parquet('$sources')} WHERE {condition}"  # noqa: S608  # our own SQL
-            wanted = f"file_row_number IN ({found})"
-        conditions.append(wanted)
+            matches_id = f"file_row_number IN ({found})"
+        conditions.append(matches_id)
     predicate = compile_predicate(plan.conditions)
     parameters |= predicate.parameters
     if predicate.sql:
@@ -188,18 +190,18 @@ def _source(plan: ExportPlan, sources: list[str], parameters: dict[str, object],
     if sources:
         parameters[f"sources{suffix}"] = sources
         return read_parquet(f"$sources{suffix}")
-    # A run of no rows has no parts, and still its columns.
+    # A run without rows has no parts, but it has columns.
     nulls = ", ".join(f"CAST(NULL AS {field.type.sql()}) AS {identifier(field.name)}" for field in plan.run.table)
     return f"(SELECT {nulls}, 0 AS file_index, 0 AS file_row_number WHERE FALSE)"
 
 
 def select_of(plan: ExportPlan, source: str) -> str:
-    """The cells of the plan's fields as its format spells them, from ``source``: what follows FROM."""
+    """A SELECT of the plan's fields as its format writes them; ``source`` is the SQL after FROM."""
     return project(plan.fields, plan.request.format, plan.request.csv, source)
 
 
 def copy_options(plan: ExportPlan, *, first: bool) -> str:
-    """How DuckDB is told to write a range, the ``first`` one with a header if the format has one."""
+    """The options of COPY for a range; only the ``first`` range of a CSV file has a header."""
     request = plan.request
     if request.format.name != "csv":
         return request.format.copy_options

@@ -1,4 +1,4 @@
-"""A signed URL as it goes over the wire, and the ways to alter it."""
+"""A signed URL as bytes of a request, and functions that alter it."""
 
 import base64
 from collections.abc import Callable, Mapping
@@ -12,17 +12,17 @@ from tests.helpers.server import OTHER_KEY, TEAM, Server
 from web.auth.signed_urls import SigningKey, UrlSigner
 
 PREVIOUS, CURRENT = SigningKey("k1", b"1" * 40), SigningKey("k2", b"2" * 40)
-"""What the service has; the second signs."""
+"""The keys of the service; the second one signs."""
 RETIRED = SigningKey("k0", b"0" * 40)
-"""What it had once."""
+"""A key that the service no longer has."""
 SIGNING_KEYS = ",".join(f"{key.kid}={key.secret.decode()}" for key in (CURRENT, PREVIOUS))
-"""Its setting."""
+"""The service's setting of these keys."""
 TTL = timedelta(hours=2)
 
 
 @dataclass(frozen=True)
 class Signed:
-    """The URL of one export; ``others`` are exports that are there as well, by name."""
+    """The URL of one export; ``others`` are further exports that exist, by name."""
 
     base: str
     export: Mapping[str, Any]
@@ -30,13 +30,13 @@ class Signed:
 
     @property
     def target(self) -> bytes:
-        """What a request names: the path and the query."""
+        """The request target: path and query."""
         parts = urlsplit(self.export["url"])
         return f"{parts.path}?{parts.query}".encode()
 
     @property
     def end(self) -> datetime:
-        """When it is over."""
+        """When the URL expires."""
         return datetime.fromisoformat(self.export["expiresAt"])
 
     def value(self, name: bytes) -> bytes:
@@ -44,13 +44,13 @@ class Signed:
         return dict(pair.split(b"=") for pair in self.target.partition(b"?")[2].split(b"&"))[name]
 
     def swapped(self, old: bytes, new: bytes) -> bytes:
-        """The target with one text in place of another, which it has once."""
+        """The target with ``old``, which must occur once, replaced."""
         assert self.target.count(old) == 1, old
         return self.target.replace(old, new)
 
 
-def give_out(server: Server) -> Signed:
-    """The URL of an export of the workflow people, which is there, and other exports beside it."""
+def create_exports(server: Server) -> Signed:
+    """Create an export of the workflow people and some others, and return the URL of the first."""
     source = str(server.folder / "people.json")
     for workflow, team in (("animals", TEAM), ("theirs", "rival")):
         server.publish("--workflow", workflow, "--run", "r1", source, team=team)
@@ -67,12 +67,12 @@ Alter = Callable[[Signed], bytes]
 
 
 def swap(old: bytes, new: bytes) -> Alter:
-    """One text in place of another."""
+    """Replace a text that occurs once."""
     return lambda url: url.swapped(old, new)
 
 
 def value(name: bytes, change: Callable[[bytes], bytes] | bytes) -> Alter:
-    """Another value of a parameter."""
+    """Change the value of a parameter."""
 
     def altered(url: Signed) -> bytes:
         old = url.value(name)
@@ -82,7 +82,7 @@ def value(name: bytes, change: Callable[[bytes], bytes] | bytes) -> Alter:
 
 
 def without(name: bytes) -> Alter:
-    """One parameter less."""
+    """Remove a parameter."""
 
     def altered(url: Signed) -> bytes:
         path, _, query = url.target.partition(b"?")
@@ -92,22 +92,22 @@ def without(name: bytes) -> Alter:
 
 
 def added(text: bytes) -> Alter:
-    """Something behind the query."""
+    """Append to the query."""
     return lambda url: url.target + text
 
 
 def twice(name: bytes, other: bytes | None = None) -> Alter:
-    """A parameter once more, with the same value or another."""
+    """Repeat a parameter with the same or another value."""
     return lambda url: url.target + b"&" + name + b"=" + (url.value(name) if other is None else other)
 
 
-def behind_path(text: bytes) -> Alter:
-    """Something behind the path."""
+def after_path(text: bytes) -> Alter:
+    """Append to the path."""
     return swap(b"?", text + b"?")
 
 
 def export_id(change: Callable[[bytes], bytes]) -> Alter:
-    """Another spelling of the export's id."""
+    """Change the export id in the path."""
 
     def altered(url: Signed) -> bytes:
         old = str(url.export["exportId"]).encode()
@@ -117,7 +117,7 @@ def export_id(change: Callable[[bytes], bytes]) -> Alter:
 
 
 def of(name: str, *, workflow: bool = True, export: bool = True) -> Alter:
-    """The ids of another export that is there, under this one's signature."""
+    """Use the ids of another existing export with this one's signature."""
 
     def altered(url: Signed) -> bytes:
         target, there, other = url.target, url.export, url.others[name]
@@ -130,7 +130,7 @@ def of(name: str, *, workflow: bool = True, export: bool = True) -> Alter:
 
 
 def signed(key: SigningKey = CURRENT, *, base: str = "{}", after: timedelta = timedelta(0)) -> Alter:
-    """The same signed anew: by a key, for a public address ({} is that of the service), beyond its end by some time."""
+    """Sign the URL again with a key, for a base URL ({} is that of the service), with a later expiry."""
 
     def altered(url: Signed) -> bytes:
         signer = UrlSigner([key], base_url=base.format(url.base), max_ttl=TTL, formats=FORMATS)
@@ -141,21 +141,21 @@ def signed(key: SigningKey = CURRENT, *, base: str = "{}", after: timedelta = ti
 
 
 def another(character: bytes) -> bytes:
-    """Some other character of a signature."""
+    """A different character that a signature may have."""
     return b"A" if character != b"A" else b"B"
 
 
 def same_bits(sig: bytes) -> bytes:
-    """Another text of the same bytes: the last of 43 characters carries two bits that count for nothing."""
+    """Another text that decodes to the same bytes: two bits of the last of 43 characters are ignored."""
     alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     return sig[:-1] + bytes([alphabet[alphabet.index(sig[-1]) ^ 1]])
 
 
 def decoded(sig: bytes) -> bytes:
-    """The bytes of a signature."""
+    """Decode a signature."""
     return base64.urlsafe_b64decode(sig + b"=")
 
 
 def full_width(digits: bytes) -> bytes:
-    """The digits of another script, percent-encoded."""
+    """Return percent-encoded full-width digits."""
     return "".join(f"%EF%BC%{0x90 + digit - 48:02X}" for digit in digits).encode()

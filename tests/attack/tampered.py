@@ -1,6 +1,6 @@
-"""The tamper list: every way to alter a signed URL, and the status that it gets.
+"""Alterations of a signed URL, with the status that each must get.
 
-401 is always the one body of a URL that is not ours. 400 is what no request line can carry: it never comes so far.
+401 is always the same body. 400 is for bytes that no request line may have: the server refuses them before routing.
 """
 
 from datetime import timedelta
@@ -11,8 +11,8 @@ from tests.attack.signed import (
     TTL,
     Alter,
     added,
+    after_path,
     another,
-    behind_path,
     decoded,
     export_id,
     full_width,
@@ -27,7 +27,7 @@ from tests.attack.signed import (
 from web.auth.signed_urls import SigningKey
 
 TAMPERED: dict[str, tuple[Alter, int]] = {
-    # Ids that are there.
+    # Ids of existing exports.
     "another workflow": (of("of another workflow", export=False), 401),
     "another export": (of("of the same workflow", workflow=False), 401),
     "both of another export": (of("of another workflow"), 401),
@@ -84,7 +84,7 @@ TAMPERED: dict[str, tuple[Alter, int]] = {
     "signed rightly by a retired key": (signed(RETIRED), 401),
     "signed with a guessed secret": (signed(SigningKey("k2", b"3" * 40)), 401),
     "signed rightly by the previous key": (signed(PREVIOUS), 200),
-    # Who was meant, and until when.
+    # The audience and the maximum lifetime.
     "signed for another host": (signed(base="https://exports.example"), 401),
     "signed for a folder of this host": (lambda url: signed(base="{}/api")(url).removeprefix(b"/api"), 401),
     "signed for longer than any URL": (signed(after=timedelta(minutes=2)), 401),
@@ -105,7 +105,7 @@ TAMPERED: dict[str, tuple[Alter, int]] = {
     "brackets": (swap(b"expires=", b"expires[]="), 401),
     "a name in other case": (swap(b"sig=", b"Sig="), 401),
     "two ampersands": (swap(b"&kid", b"&&kid"), 401),
-    "an ampersand behind": (added(b"&"), 401),
+    "an ampersand at the end": (added(b"&"), 401),
     "a bare question mark": (lambda url: url.target.partition(b"?")[0] + b"?", 401),
     "a second question mark": (swap(b"?", b"??"), 401),
     "a fragment": (added(b"#x"), 401),
@@ -129,11 +129,11 @@ TAMPERED: dict[str, tuple[Alter, int]] = {
     "a dot": (swap(b"/people/", b"/./people/"), 401),
     "a doubled slash": (swap(b"/exports/", b"/exports//"), 401),
     "a doubled slash in front": (lambda url: b"/" + url.target, 401),
-    "a trailing slash": (behind_path(b"/"), 401),
-    "a parameter of the path": (behind_path(b";x=1"), 401),
-    "NUL behind the path": (behind_path(b"%00"), 401),
-    "a newline behind the path": (behind_path(b"%0A"), 401),
-    "a space behind the path": (behind_path(b"%20"), 401),
+    "a trailing slash": (after_path(b"/"), 401),
+    "a parameter of the path": (after_path(b";x=1"), 401),
+    "NUL after the path": (after_path(b"%00"), 401),
+    "a newline after the path": (after_path(b"%0A"), 401),
+    "a space after the path": (after_path(b"%20"), 401),
     "an upper-case UUID": (export_id(bytes.upper), 401),
     "a UUID in braces": (export_id(lambda old: b"{" + old + b"}"), 401),
     "a UUID in encoded braces": (export_id(lambda old: b"%7B" + old + b"%7D"), 401),
@@ -143,7 +143,7 @@ TAMPERED: dict[str, tuple[Alter, int]] = {
     "a path in other case": (swap(b"/exports/", b"/Exports/"), 401),
     "another version": (swap(b"/v4/", b"/v5/"), 401),
     "a prefix": (lambda url: b"/api" + url.target, 401),
-    # What is no request line.
+    # Not a valid request line.
     "expires with a raw space": (value(b"expires", lambda old: old + b" "), 400),
     "expires with a raw newline": (value(b"expires", lambda old: old + b"\n"), 400),
     "expires with a raw NUL": (value(b"expires", lambda old: old + b"\0"), 400),
@@ -151,21 +151,21 @@ TAMPERED: dict[str, tuple[Alter, int]] = {
         value(b"expires", lambda old: "".join(chr(0xFEE0 + digit) for digit in old).encode()), 400
     ),
     "sig with a raw byte": (value(b"sig", lambda old: old[:-1] + b"\xe9"), 400),
-    "a raw NUL behind the path": (behind_path(b"\0"), 400),
+    "a raw NUL after the path": (after_path(b"\0"), 400),
     "a raw homoglyph": (swap(b"/people/", "/p\u0435ople/".encode()), 400),
     "raw overlong UTF-8": (swap(b"/people/", b"/people\xc0\xaf"), 400),
 }  # fmt: skip
 
 TIMES: dict[str, tuple[timedelta, int, str]] = {
-    "one second before its end": (-timedelta(seconds=1), 200, ""),
-    "one microsecond before its end": (-timedelta(microseconds=1), 200, ""),
-    "at its end": (timedelta(0), 401, "url_expired"),
-    "one second after its end": (timedelta(seconds=1), 401, "url_expired"),
-    "a year after its end": (timedelta(days=365), 401, "url_expired"),
+    "one second before it expires": (-timedelta(seconds=1), 200, ""),
+    "one microsecond before it expires": (-timedelta(microseconds=1), 200, ""),
+    "when it expires": (timedelta(0), 401, "url_expired"),
+    "one second after it expired": (timedelta(seconds=1), 401, "url_expired"),
+    "a year after it expired": (timedelta(days=365), 401, "url_expired"),
     "a minute before it was signed": (-TTL - timedelta(minutes=1), 200, ""),
     "more than a minute before it was signed": (-TTL - timedelta(minutes=2), 401, "unauthorized"),
 }
-"""The service's clock beside the end of a URL, the status, and the code of the body."""
+"""Offset of the service's clock from the expiry, the status, and the code of the body."""
 
 REQUESTS: dict[str, tuple[bytes, bytes, int]] = {
     "GET": (b"GET", b"", 200),
@@ -185,8 +185,8 @@ REQUESTS: dict[str, tuple[bytes, bytes, int]] = {
     "another path": (b"GET", b"x-original-url: /healthz\r\nx-rewrite-url: /healthz\r\n", 200),
     "the first byte": (b"GET", b"range: bytes=0-0\r\n", 206),
     "a suffix": (b"GET", b"range: bytes=-4\r\n", 206),
-    "a range behind the end": (b"GET", b"range: bytes=999999999-\r\n", 416),
+    "a range beyond the end": (b"GET", b"range: bytes=999999999-\r\n", 416),
     "several ranges": (b"GET", b"range: bytes=0-0,2-3\r\n", 200),
     "a range of a HEAD": (b"HEAD", b"range: bytes=0-0\r\n", 200),
 }
-"""The URL as it is, asked for in other ways."""
+"""The unaltered URL in various requests: method, headers and status."""

@@ -1,8 +1,8 @@
-"""SQL as data: it finds the row that holds it, and does nothing else, wherever it stands."""
+"""SQL as data: as a filter value it finds the rows that have it; anywhere else it is refused or matches nothing."""
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -13,14 +13,16 @@ import pytest
 
 from engine.request.operators import OPERATORS
 from tests.attack.payloads import SQL
+from tests.helpers.engine import NOW
 from tests.helpers.files import read_json, read_parquet
+from tests.helpers.operator_oracle import SUBSTRINGS, matches
 from tests.helpers.server import KEY, Answer, Server
 from web.api.parameters import COLUMN_PARAMETERS, PAGE_PARAMETERS, PARAMETERS
 
 DATA = "/v4/workflows/people/data"
 
 LEAKS = re.compile(r"SELECT |COPY |read_parquet|Traceback|\.parquet|root:|/etc/|duckdb\.|Error:")
-"""What is ours, and is told to nobody."""
+"""Internals that no answer may contain."""
 
 
 @pytest.fixture(scope="module")
@@ -35,59 +37,52 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         assert sorted(path.name for path in Path("/tmp").glob("tailrace-x*")) == before == []
 
 
-HOLDS: dict[str, Callable[[str, str], bool]] = {
-    "EQUALS": lambda cell, text: cell == text,
-    "IN": lambda cell, text: cell == text,
-    "CONTAINS": lambda cell, text: text.lower() in cell.lower(),
-    "STARTS_WITH": lambda cell, text: cell.lower().startswith(text.lower()),
-    "ENDS_WITH": lambda cell, text: cell.lower().endswith(text.lower()),
-}
-"""What the operators mean, in plain Python."""
+TEXT_OPERATORS = ("EQUALS", "IN", *SUBSTRINGS)
+TEXT_COMPLEMENTS = ("NOT_EQUALS", "NOT_IN", "NOT_CONTAINS")
 
-COMPLEMENTS = {"NOT_EQUALS": "EQUALS", "NOT_IN": "IN", "NOT_CONTAINS": "CONTAINS"}
-
-OTHERS = [name for name in OPERATORS if name not in HOLDS and name not in COMPLEMENTS]
-"""Operators that take no such text: they want none, a number or a date."""
+OTHERS = [name for name in OPERATORS if name not in (*TEXT_OPERATORS, *TEXT_COMPLEMENTS)]
+"""Operators that take no value, a number or a date."""
 
 NUMBER = "1e999"
-"""The one piece that spells a number, which is that of one row."""
+"""The one payload that is also a number, of one row."""
 
 TEXTS = [text for text in SQL if "\0" not in text]
 
 
 def refused(answer: Answer, sent: str, *statuses: int) -> None:
-    """An error that is documented, and tells of what was sent alone."""
+    """Check for a documented error that reveals nothing but what was sent."""
     assert answer.status in statuses, (sent, answer.body)
     told = answer.json()["message"].replace(sent, "").replace(json.dumps(sent)[1:-1], "").replace(repr(sent)[1:-1], "")
     assert not LEAKS.search(told), told
 
 
-@pytest.mark.parametrize("operator", HOLDS)
+@pytest.mark.parametrize("operator", TEXT_OPERATORS)
 @pytest.mark.parametrize("column", ["text", "list"])
-def test_as_a_value_it_finds_what_holds_it(server: Server, operator: str, column: str) -> None:
+def test_a_filter_on_text_finds_the_rows_that_have_it(server: Server, operator: str, column: str) -> None:
     for text in TEXTS:
         value: Any = [text] if operator == "IN" else text
         asked = {"filters": [{"field": column, "operator": operator, "value": value}], "limit": 0}
         query = "&".join(f"{name}={quote(json.dumps(one))}" for name, one in asked.items())
         answer = server.request(f"/v4/workflows/people/data?{query}", headers={"x-api-key": KEY})
         assert answer.status == 200, (text, answer.body)
-        cells = [[other] if column == "text" else [other, "x"] for other in TEXTS]
-        wanted = sum(any(HOLDS[operator](cell, text) for cell in row) for row in cells)
+        cells = [other if column == "text" else [other, "x"] for other in TEXTS]
+        wanted = sum(matches(operator, cell, value, NOW) for cell in cells)
         assert answer.json()["pagination"]["totalCount"] == wanted, text
 
 
-@pytest.mark.parametrize("operator", COMPLEMENTS)
-def test_its_complement_finds_all_else(server: Server, operator: str) -> None:
+@pytest.mark.parametrize("operator", TEXT_COMPLEMENTS)
+def test_the_complement_finds_all_other_rows(server: Server, operator: str) -> None:
     for text in TEXTS:
-        entry = {"field": "text", "operator": operator, "value": [text] if operator == "NOT_IN" else text}
+        value = [text] if operator == "NOT_IN" else text
+        entry = {"field": "text", "operator": operator, "value": value}
         query = urlencode({"filters": json.dumps([entry]), "limit": 0})
         answer = server.request(f"{DATA}?{query}", headers={"x-api-key": KEY})
-        wanted = sum(not HOLDS[COMPLEMENTS[operator]](cell, text) for cell in TEXTS)
+        wanted = sum(matches(operator, cell, value, NOW) for cell in TEXTS)
         assert (answer.status, answer.json()["pagination"]["totalCount"]) == (200, wanted), text
 
 
 @pytest.mark.parametrize("operator", OTHERS)
-def test_an_operator_of_other_values_takes_none_of_it(server: Server, operator: str) -> None:
+def test_other_operators_refuse_it_as_a_value(server: Server, operator: str) -> None:
     for text in SQL:
         query = urlencode({"filters": json.dumps([{"field": "text", "operator": operator, "value": text}]), "limit": 0})
         answer = server.request(f"{DATA}?{query}", headers={"x-api-key": KEY})
@@ -99,35 +94,40 @@ def test_an_operator_of_other_values_takes_none_of_it(server: Server, operator: 
 
 
 def test_every_operator_is_tried() -> None:
-    assert {*HOLDS, *COMPLEMENTS, *OTHERS} == {*OPERATORS}
+    assert {*TEXT_OPERATORS, *TEXT_COMPLEMENTS, *OTHERS} == {*OPERATORS}
     assert len(OPERATORS) == 19
 
 
-TAKEN = {
+PARAMETERS_BY_ROUTE = {
     "/export": (PARAMETERS, {"filters", "rowIds"}),
     "": (PAGE_PARAMETERS, {"filters", "rowIds"}),
     "/column": (COLUMN_PARAMETERS, {"filters", "rowIds"}),
 }
-"""The parameters of each route; but for two that take texts, whose tests are others."""
+"""The parameters of each route, and those that accept any text, which have their own tests."""
 
-PLACES = [(route, name) for route, (names, but) in TAKEN.items() for name in names if name not in but]
+REFUSING = [
+    (route, name)
+    for route, (names, accepting) in PARAMETERS_BY_ROUTE.items()
+    for name in names
+    if name not in accepting
+]
 
 
-@pytest.mark.parametrize(("route", "parameter"), PLACES)
-def test_as_a_parameter_it_is_none(server: Server, route: str, parameter: str) -> None:
+@pytest.mark.parametrize(("route", "parameter"), REFUSING)
+def test_a_parameter_refuses_it(server: Server, route: str, parameter: str) -> None:
     for text in SQL:
         query = urlencode({"field": "n", parameter: text} if route == "/column" else {parameter: text})
         refused(server.request(f"{DATA}{route}?{query}", headers={"x-api-key": KEY}), text, 400, 404)
 
 
-@pytest.mark.parametrize("route", TAKEN)
-def test_as_the_name_of_a_parameter_it_is_none(server: Server, route: str) -> None:
+@pytest.mark.parametrize("route", PARAMETERS_BY_ROUTE)
+def test_it_is_not_the_name_of_a_parameter(server: Server, route: str) -> None:
     for text in SQL:
         refused(server.request(f"{DATA}{route}?{urlencode({text: 'x'})}", headers={"x-api-key": KEY}), text, 400)
 
 
 @pytest.mark.parametrize("name", [*PARAMETERS, None, "inside"])
-def test_as_a_member_of_a_body_it_is_none(server: Server, name: str | None) -> None:
+def test_a_body_refuses_it_as_a_name_or_value(server: Server, name: str | None) -> None:
     for text in SQL:
         inside = [{"field": "n", "operator": "IS_NULL", text: 1}]
         body = {text: "x"} if name is None else {"filters": inside} if name == "inside" else {name: text}
@@ -136,26 +136,26 @@ def test_as_a_member_of_a_body_it_is_none(server: Server, name: str | None) -> N
 
 
 @pytest.mark.parametrize("name", ["runId", "limit", None])
-def test_beside_a_statement_it_is_none(server: Server, name: str | None) -> None:
+def test_a_query_body_refuses_it_as_a_name_or_value(server: Server, name: str | None) -> None:
     for text in SQL:
         sent = json.dumps({"sql": "FROM data", text if name is None else name: text}).encode()
         refused(server.request(f"{DATA}/query", "POST", {"x-api-key": KEY}, sent), text, 400, 404)
 
 
 @pytest.mark.parametrize("member", ["field", "operator"])
-def test_as_a_member_of_a_filter_it_is_none(server: Server, member: str) -> None:
+def test_a_filter_refuses_it_as_field_or_operator(server: Server, member: str) -> None:
     for text in SQL:
         entry = {"field": "text", "operator": "EQUALS", "value": "x", member: text}
         refused(server.export("people", filters=[entry]), text, 400)
 
 
-def test_as_a_row_id_it_matches_nothing(server: Server) -> None:
+def test_a_row_id_of_it_matches_nothing(server: Server) -> None:
     for text in SQL:
         answer = server.export("people", rowIds=[text])
         assert (answer.status, answer.json()["rowCount"]) == (200, 0), text
 
 
-def test_as_a_value_of_another_type_it_is_refused(server: Server) -> None:
+def test_a_filter_on_numbers_refuses_it_or_reads_it_as_a_number(server: Server) -> None:
     for text in SQL:
         for operator in ("EQUALS", "GREATER_THAN"):
             answer = server.export("people", filters=[{"field": "n", "operator": operator, "value": text}])
@@ -163,7 +163,7 @@ def test_as_a_value_of_another_type_it_is_refused(server: Server) -> None:
                 refused(answer, text, 400)
 
 
-def test_as_the_names_of_columns_it_is_what_is_exported(server: Server) -> None:
+def test_columns_with_such_names_are_exported_unchanged(server: Server) -> None:
     names = [text for text in TEXTS if not text.startswith("_") and text not in ("file_row_number", "file_index")]
     names = list({name.lower(): name for name in names}.values())
     table = pa.table({name: [number, None] for number, name in enumerate(names)})

@@ -1,4 +1,4 @@
-"""Paths where ids belong, at every route that has ids, on either store: each leads nowhere."""
+"""Paths in place of ids, for every route with ids and on both kinds of store: none is found."""
 
 import re
 from urllib.parse import quote
@@ -16,7 +16,7 @@ PLACES = [(path, method, place) for path, methods in OWNED.items() for method in
 
 
 @pytest.mark.parametrize(("path", "method", "place"), PLACES)
-def test_a_path_for_an_id_leads_nowhere(people_on: Server, path: str, method: str, place: str) -> None:
+def test_a_path_as_an_id_is_not_found(people_on: Server, path: str, method: str, place: str) -> None:
     query, body = ASKED.get(path, ("", b"{}"))
     for text in PATHS:
         target = path.format(**{**THERE, place: text}) + ("" if method == "POST" else query)
@@ -28,7 +28,7 @@ def test_a_path_for_an_id_leads_nowhere(people_on: Server, path: str, method: st
 
 
 @pytest.mark.parametrize("path", [path for path in CHOOSING if "GET" in OWNED[path]])
-def test_a_path_for_a_run_leads_nowhere(people_on: Server, path: str) -> None:
+def test_a_path_as_a_run_id_is_not_found(people_on: Server, path: str) -> None:
     for text in PATHS:
         query = f"{ASKED.get(path, ('?', b''))[0]}&runId={quote(text, safe='%')}".replace("?&", "?")
         answer = people_on.request(path.format(**THERE) + query, headers={"x-api-key": KEY})

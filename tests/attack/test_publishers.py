@@ -1,4 +1,4 @@
-"""What a publisher names: ids are ids or refused, names are shown as they are, types are those there are."""
+"""Hostile ids, names and schemas of publishers are refused, or are data and nothing else."""
 
 import json
 import re
@@ -23,7 +23,7 @@ def engine(tmp_path: Path) -> Engine:
 
 
 @pytest.mark.parametrize("place", ["workflow", "run", "team"])
-def test_what_is_no_id_is_refused(engine: Engine, place: str) -> None:
+def test_a_malformed_id_is_refused(engine: Engine, place: str) -> None:
     source = engine.write_json([{"a": 1}])
     for text in TEXTS:
         if not _ID.fullmatch(text):
@@ -32,15 +32,15 @@ def test_what_is_no_id_is_refused(engine: Engine, place: str) -> None:
     assert engine.keys() == []
 
 
-def test_a_type_that_there_is_not_is_refused(engine: Engine) -> None:
+def test_an_unknown_type_in_a_schema_is_refused(engine: Engine) -> None:
     source = engine.write_json([{"a": 1}])
     for text in TEXTS:
         with pytest.raises(InvalidInput, match="the dataType"):
             engine.publish(source, schema=engine.write_schema(a=text))
 
 
-def test_a_field_of_a_schema_that_the_files_have_not_is_empty(engine: Engine) -> None:
-    """Whatever it is called: it is one column, and nothing else."""
+def test_a_schema_field_that_no_file_has_is_null(engine: Engine) -> None:
+    """Whatever its name, it is one column and nothing else."""
     names = list({text.lower(): text for text in TEXTS if text and text[0] != "_" and "\0" not in text}.values())
     names = [name for name in names if name not in ("file_row_number", "file_index")]
     schema = {"fields": [{"name": name, "dataType": "STRING"} for name in [*names, "a"]]}
@@ -48,7 +48,7 @@ def test_a_field_of_a_schema_that_the_files_have_not_is_empty(engine: Engine) ->
     assert engine.export_rows() == [{**dict.fromkeys(names), "a": "x"}]
 
 
-def test_a_name_is_shown_as_it_is(tmp_path: Path) -> None:
+def test_a_hostile_workflow_name_is_shown_unchanged(tmp_path: Path) -> None:
     with Server((str(tmp_path / "store"), {}), tmp_path) as server:
         engine = Engine(tmp_path / "engine", DirectoryStore(tmp_path / "store" / "results"))
         source = engine.write_json([{"a": 1}])

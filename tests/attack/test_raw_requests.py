@@ -1,4 +1,4 @@
-"""Requests as bytes on the socket: what two readers could read differently, or what is too much of anything."""
+"""Requests as raw bytes that two parsers could read differently, or that are too large or too many."""
 
 import json
 import socket
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.attack.raw import sent
+from tests.attack.raw import send_bytes
 from tests.helpers.server import KEY, Server
 from tests.web.conftest import publish_people
 
@@ -78,14 +78,14 @@ CASES: dict[str, tuple[bytes, tuple[int, ...]]] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_it_is_read_in_one_way_or_refused(server: Server, name: str) -> None:
+def test_an_ambiguous_request_is_answered_once_or_refused(server: Server, name: str) -> None:
     request, statuses = CASES[name]
-    came = sent(server, request)
+    came = send_bytes(server, request)
     head, _, body = came.partition(b"\r\n\r\n")
     assert int(head.split()[1]) in statuses, came[:300]
     assert b"set-cookie" not in head.lower()
     assert b"Traceback" not in body
-    # One request, one answer: what stands behind it was not taken for another.
+    # One answer: the bytes after the request were not read as another one.
     assert came.count(b"HTTP/1.1 ") == 1, came[:600]
     headers = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
     assert headers[b"content-type"] == b"application/json"
@@ -100,14 +100,14 @@ def test_it_is_read_in_one_way_or_refused(server: Server, name: str) -> None:
 
 
 class Impatient(Server):
-    """A service that waits for a head for half a second."""
+    """A service that waits half a second for the head of a request."""
 
     program = (
         "from web.http.protocol import HttpProtocol; from web.cli import main; HttpProtocol.head_seconds = 0.5; main()"
     )
 
 
-def test_half_a_head_holds_no_connection(tmp_path: Path) -> None:
+def test_a_connection_with_half_a_head_is_closed(tmp_path: Path) -> None:
     with (
         Impatient((str(tmp_path / "store"), {}), tmp_path) as server,
         socket.create_connection(("127.0.0.1", server.port), timeout=30) as line,
@@ -142,22 +142,22 @@ BODIES: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("name", BODIES)
-def test_a_body_that_is_too_much_is_refused_soon(server: Server, name: str) -> None:
+def test_an_oversized_or_malformed_body_is_refused_soon(server: Server, name: str) -> None:
     started = time.monotonic()
     answer = server.request(EXPORT.decode(), "POST", {"x-api-key": KEY}, BODIES[name])
     assert answer.status in (200, 400, 404), answer.body[:1000]
-    # Nobody gets back all that he sent.
+    # The answer does not repeat all that was sent.
     assert len(answer.body) < 2000
     if answer.status == 200:
         assert answer.json()["rowCount"] == 0
-    # Nothing of it takes more than to read it; a minute would be a bomb.
+    # It costs no more than reading it; a bound against work that grows much faster.
     assert time.monotonic() - started < 10
 
 
 @pytest.mark.parametrize(
     "bomb", ["(a+)+$", "(?:a?){50}a{50}", "^(([a-z])+.)+[A-Z]([a-z])+$", "a" * 20_000 + "!", "%" * 5_000]
 )
-def test_no_text_is_a_pattern_that_takes_forever(server: Server, bomb: str) -> None:
+def test_no_filter_value_is_an_expensive_pattern(server: Server, bomb: str) -> None:
     for operator in ("CONTAINS", "STARTS_WITH", "EQUALS"):
         answer = server.export("people", filters=[{"field": "name", "operator": operator, "value": bomb}])
         assert (answer.status, answer.json().get("rowCount")) == (200, 0)

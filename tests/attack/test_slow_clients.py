@@ -1,4 +1,4 @@
-"""Clients that stall, leave, or promise more than they may send, one at a time."""
+"""Single clients that stall, disconnect, or announce more than they may send."""
 
 import json
 import socket
@@ -68,7 +68,7 @@ def logged(server: Server, request_id: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("what", ["download", "page of rows"])
-def test_a_reader_that_stalls_is_left(server: Server, exported: dict[str, Any], what: str) -> None:
+def test_a_stalled_reader_is_disconnected(server: Server, exported: dict[str, Any], what: str) -> None:
     headers = f"x-request-id: stalls-at-{what[0]}\r\n"
     if what == "download":
         request = get(exported["url"], headers)
@@ -88,7 +88,7 @@ def test_a_reader_that_stalls_is_left(server: Server, exported: dict[str, Any], 
         assert len(everything(line)) < 4_000_000
 
 
-def test_a_slow_reader_gets_all(server: Server, exported: dict[str, Any]) -> None:
+def test_a_slow_reader_gets_everything(server: Server, exported: dict[str, Any]) -> None:
     size = 3_000_000
     with connect(server) as line:
         line.sendall(get(exported["url"], f"range: bytes=0-{size - 1}\r\nconnection: close\r\n"))
@@ -102,7 +102,7 @@ def test_a_slow_reader_gets_all(server: Server, exported: dict[str, Any]) -> Non
 
 @pytest.mark.parametrize("sent", [b"", b" " * 30_000], ids=["nothing", "a part"])
 @pytest.mark.parametrize("length", [100_000, 8_000_000])
-def test_a_body_that_stalls_is_refused(server: Server, sent: bytes, length: int) -> None:
+def test_a_stalled_body_is_refused(server: Server, sent: bytes, length: int) -> None:
     with connect(server) as line:
         line.sendall(post(f"content-length: {length}", sent))
         head, _, body = everything(line).partition(b"\r\n\r\n")
@@ -125,7 +125,7 @@ def test_a_body_without_a_length_ends_at_the_limit(server: Server) -> None:
         assert line.recv(65536).startswith(b"HTTP/1.1 413 ")
 
 
-def test_what_follows_a_refused_body_has_little_time(server: Server) -> None:
+def test_a_connection_is_closed_soon_after_a_refused_body(server: Server) -> None:
     with connect(server) as line:
         line.sendall(post(f"content-length: {10**15}"))
         assert line.recv(65536).startswith(b"HTTP/1.1 413 ")
@@ -140,7 +140,7 @@ def test_what_follows_a_refused_body_has_little_time(server: Server) -> None:
     ("version", "headers"),
     [("1.1", "content-length: 5\r\ntransfer-encoding: chunked"), ("1.0", "transfer-encoding: chunked")],
 )
-def test_a_request_with_two_ends_closes_the_connection(server: Server, version: str, headers: str) -> None:
+def test_a_request_with_length_and_chunks_closes_the_connection(server: Server, version: str, headers: str) -> None:
     smuggled = f"GET /healthz HTTP/1.1\r\nhost: x\r\nx-api-key: {KEY}\r\n\r\n".encode()
     request = f"POST {EXPORT} HTTP/{version}\r\nhost: x\r\nx-api-key: {KEY}\r\n{headers}\r\n\r\n".encode()
     with connect(server) as line:
@@ -152,7 +152,7 @@ def test_a_request_with_two_ends_closes_the_connection(server: Server, version: 
 
 @pytest.mark.parametrize("path", [EXPORT, "/v4/workflows/much/data/query", "/mcp"])
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
-def test_leaving_during_an_upload_is_one_line(server: Server, path: str, reset: bool) -> None:
+def test_a_disconnect_during_an_upload_is_one_log_line(server: Server, path: str, reset: bool) -> None:
     request_id = f"leaves{path.replace('/', '-')}-{reset}"
     with connect(server) as line:
         line.sendall(post(f"content-length: 100000\r\nx-request-id: {request_id}", b" " * 1000, path))

@@ -1,4 +1,4 @@
-"""Strangers' texts as the arguments of an assistant's tools: they are values, or refused in our words."""
+"""Hostile texts as arguments of an assistant's tools are values, or are refused without internals in the message."""
 
 import asyncio
 from typing import Any
@@ -55,7 +55,7 @@ def answers(server: Server, tool: str, arguments: list[dict[str, Any]]) -> list[
 
 
 @pytest.mark.parametrize("name", ARGUMENTS)
-def test_as_an_argument_it_is_refused(people: Server, name: str) -> None:
+def test_hostile_arguments_are_refused(people: Server, name: str) -> None:
     tool, arguments = ARGUMENTS[name]
     for text, (failed, told) in zip(TEXTS, answers(people, tool, [arguments(text) for text in TEXTS]), strict=True):
         assert failed, (text, told)
@@ -63,7 +63,7 @@ def test_as_an_argument_it_is_refused(people: Server, name: str) -> None:
 
 
 @pytest.mark.parametrize("place", ["row_ids", "value"])
-def test_as_a_value_it_matches_nothing(people: Server, place: str) -> None:
+def test_hostile_values_match_nothing(people: Server, place: str) -> None:
     row_ids = place == "row_ids"
     asked = [{"workflow_id": "people", "row_ids": [text]} if row_ids else _filters(value=text) for text in TEXTS]
     for text, (failed, told) in zip(TEXTS, answers(people, "read_rows", asked), strict=True):

@@ -1,16 +1,15 @@
-"""The cells of a published run as the text they had in their source, read back from each format by other readers."""
+"""The cells of exports in each format as text, read by independent readers, to compare with the source."""
 
 import csv
 import io
 import json
 from collections.abc import Sequence
-from datetime import date, datetime
-from decimal import Decimal
 from typing import Any
 
 import pyarrow.parquet
 
 from tests.helpers.engine import WORKFLOW, Engine
+from tests.helpers.format_oracle import text_of
 
 Rows = list[list[str | None]]
 
@@ -43,7 +42,7 @@ def _parsed(text: str) -> Rows:
 def differences(
     engine: Engine, header: Sequence[str], wanted: Rows, run: str = "r", workflow: str = WORKFLOW
 ) -> list[str]:
-    """Where an export differs from these cells. A float of Parquet may have another spelling of the same number."""
+    """List differences between the exports and these cells; floats of Parquet are compared as numbers."""
     found = []
     for name, (names, *rows) in formats_of(engine, run, workflow).items():
         if names != list(header):
@@ -61,19 +60,8 @@ def differences(
 
 
 def text_of_value(value: Any) -> str | None:
-    """A value of Python as the text that the contract has for it in a CSV file, but for some floats."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, datetime):
-        # To the microsecond, without the zeros at its end.
-        whole, _, fraction = value.strftime("%Y-%m-%dT%H:%M:%S.%f").partition(".")
-        fraction = fraction.rstrip("0")
-        return f"{value.year:04d}{whole[whole.index('-') :]}{'.' if fraction else ''}{fraction}Z"
-    if isinstance(value, date):
-        return value.isoformat()
-    return format(value, "f") if isinstance(value, Decimal) else repr(value)
+    """The text of a value in a CSV file, or None for a null."""
+    return None if value is None else text_of(value)
 
 
 def _same_numbers(row: list[str | None], source: list[str | None]) -> bool:

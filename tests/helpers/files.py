@@ -1,4 +1,4 @@
-"""Reads exported files as rows, with independent readers."""
+"""Exported files read back as rows by other readers: json, csv and pyarrow."""
 
 import csv
 import io
@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pyarrow.parquet
+
+from tests.helpers.format_oracle import text_of
 
 Row = dict[str, Any]
 
@@ -29,11 +31,7 @@ def read_csv_cells(content: bytes) -> tuple[list[str], list[list[str]]]:
 
 
 def csv_cell(value: object) -> str:
-    """The text of a value in a CSV cell according to the contract."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
+    """The text of a value in a CSV cell, web/API.md, section 5."""
     if isinstance(value, list | dict):
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return str(value)
+    return "" if value is None else text_of(value)

@@ -1,10 +1,12 @@
-"""Files read by the letter of their formats: CSV with nulls and empty strings apart, JSON with exact numbers."""
+"""Strict readers of CSV, with nulls apart from empty strings, and JSON, with exact numbers; and the text of values."""
 
+import base64
 import csv
 import io
 import json
 import re
 from dataclasses import dataclass
+from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
@@ -21,7 +23,7 @@ class Cell:
 
 
 def scan_csv(content: bytes, delimiter: str = ",") -> list[list[Cell]]:
-    """Lines of cells by RFC 4180 with LF alone between lines; raises ValueError at the first byte that is not so."""
+    """Read lines of cells by RFC 4180, with LF between lines. Raises ValueError at the first byte that does not fit."""
     text = content.decode()
     token = re.compile(rf'(?:"((?:[^"]|"")*+)"|([^"\r\n{delimiter}]*+))([\n{delimiter}])')
     lines: list[list[Cell]] = [[]]
@@ -43,18 +45,41 @@ def scan_csv(content: bytes, delimiter: str = ",") -> list[list[Cell]]:
 
 
 def read_csv(text: str, delimiter: str = ",") -> list[list[str]]:
-    """Lines of cells as Python's own reader sees them."""
+    """Read lines of cells with Python's csv module."""
     return list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
 
 
 def loads_exactly(text: str | bytes) -> Any:
-    """JSON with numbers as int and Decimal; raises ValueError for what RFC 8259 does not have, and for a name twice."""
+    """Parse JSON with numbers as int and Decimal. Raises ValueError for duplicate names and what is not RFC 8259."""
     return json.loads(text, parse_float=Decimal, parse_constant=_refuse, object_pairs_hook=_members)
 
 
 def is_compact(text: str) -> bool:
-    """Whether JSON text has no blanks between its signs."""
+    """Whether JSON text has no whitespace between tokens."""
     return not re.search(r"\s", re.sub(r'"(?:[^"\\]|\\.)*+"', "", text))
+
+
+def text_of(value: Any) -> str:
+    """The text of a scalar in a CSV cell by web/API.md, section 5; some floats may have another valid text."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case datetime():
+            return f"{value.replace(tzinfo=None, microsecond=0).isoformat()}{_fraction(value)}Z"
+        case time():
+            return f"{value.replace(microsecond=0).isoformat()}{_fraction(value)}"
+        case date():
+            return value.isoformat()
+        case bytes():
+            return base64.b64encode(value).decode()
+        case Decimal():
+            return format(value, "f")
+        case _:
+            return str(value)
+
+
+def _fraction(value: datetime | time) -> str:
+    return f".{value.microsecond:06}".rstrip("0") if value.microsecond else ""
 
 
 def _refuse(text: str) -> Any:

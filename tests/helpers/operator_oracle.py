@@ -1,11 +1,12 @@
-"""The 19 operators over Python values, by web/API.md, section 4."""
+"""The 19 operators over plain Python values, web/API.md, section 4: independent of DuckDB and of the engine."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any
 
+Row = dict[str, Any]
 Matcher = Callable[[Any, Any], bool]
 
 TEMPORAL: dict[str, Matcher] = {
@@ -33,7 +34,7 @@ COMPLEMENTS = {
 
 
 def matches(operator: str, cell: Any, value: Any, now: datetime) -> bool:
-    """Whether a cell, a value of Python's own types, is kept."""
+    """Whether a cell, as a Python value, matches a filter."""
     if operator in COMPLEMENTS:
         return not matches(COMPLEMENTS[operator], cell, value, now)
     if operator == "IS_NULL":
@@ -52,6 +53,31 @@ def matches(operator: str, cell: Any, value: Any, now: datetime) -> bool:
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
         return moment is not None and moment <= now and midnight - moment <= timedelta(days=value)
     return _compares((COMPARISONS | TEMPORAL)[operator], operator, cell, value)
+
+
+def reach(row: Row, path: str) -> Any:
+    """The value at a dotted path, or None."""
+    value: Any = row
+    for name in path.split("."):
+        value = None if value is None else value.get(name)
+    return value
+
+
+def matching_rows(rows: Sequence[Row], filters: Sequence[Mapping[str, Any]], now: datetime) -> list[Row]:
+    """The rows that match all entries of ``filters``, in their order."""
+    return [
+        row
+        for row in rows
+        if all(matches(one["operator"], reach(row, one["field"]), one.get("value"), now) for one in filters)
+    ]
+
+
+def sorted_rows(rows: Sequence[Row], path: str, *, descending: bool) -> list[Row]:
+    """Rows sorted with nulls last in both orders and ties in their order."""
+    present = [row for row in rows if reach(row, path) is not None]
+    # Python's sort keeps the order of equal rows, also in reverse.
+    present.sort(key=lambda row: reach(row, path), reverse=descending)
+    return present + [row for row in rows if reach(row, path) is None]
 
 
 def _elements(cell: Any) -> list[Any]:
@@ -78,8 +104,8 @@ def _compares(compare: Matcher, operator: str, cell: Any, value: Any) -> bool:
     if isinstance(cell, float):
         # The value is read as the nearest double; NaN compares with nothing.
         return compare(cell, float(value))
-    mine = _number(cell)
-    return mine is not None and compare(mine, number)
+    cell_number = _number(cell)
+    return cell_number is not None and compare(cell_number, number)
 
 
 def _number(value: Any) -> Fraction | None:

@@ -32,7 +32,7 @@ def groups_read(plan: ExportPlan) -> int:
     """How many row groups of such a run a plan reads; none is read twice."""
     read = []
     for range_ in plan.ranges:
-        for piece in range_.pieces or (range_,):
+        for piece in range_.subranges or (range_,):
             for part in piece.parts:
                 rows = piece.rows or range(piece.first or 0, piece.end or part.rows)
                 read += sorted({(part.key, row // GROUP_ROWS) for row in rows})

@@ -1,4 +1,4 @@
-"""SQL statements as a service asks them, and the processes that they run in."""
+"""Run SQL statements in the sandbox, and find the processes that they run in."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from engine.catalog.manifest import Run
 from engine.common.cancellation import CancelToken
-from engine.query.sandbox import Limits, ask
+from engine.query.sandbox import Limits, run_statement
 from tests.helpers.engine import Engine
 
 LIMITS = Limits(memory_megabytes=200, threads=2, seconds=20)
@@ -18,15 +18,15 @@ ENDLESS = "SELECT count(*) FROM range(10000000) a, range(10000000) b"
 def rows(
     engine: Engine, run: Run, sql: str, limits: Limits = LIMITS, cancel: CancelToken | None = None
 ) -> list[dict[str, object]]:
-    """What a statement finds, 100 rows at most."""
-    answer = ask(sql, run, engine.results, limits=limits, most_rows=100, cancel=cancel or CancelToken())
+    """Run a statement and return its rows, at most 100."""
+    answer = run_statement(sql, run, engine.results, limits=limits, max_rows=100, cancel=cancel or CancelToken())
     found: list[dict[str, object]] = json.loads(answer.rows)
     assert len(found) == answer.count
     return found
 
 
 def until(holds: Callable[[], bool]) -> bool:
-    """Whether it holds within 20 s."""
+    """Wait until a condition holds, at most 20 s; return whether it does."""
     deadline = time.monotonic() + 20
     while not holds() and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -34,13 +34,13 @@ def until(holds: Callable[[], bool]) -> bool:
 
 
 def children(parent: int | None = None) -> list[int]:
-    """The statements' processes that are there still, of those that a process's fork server has started."""
+    """The running processes of statements that a process (default: this one) has started."""
     servers = started_by(parent or os.getpid(), "engine.query.sandbox.fork_server")
     return [child for server in servers for child in started_by(server)]
 
 
 def started_by(parent: int, what: str = "") -> list[int]:
-    """The processes that one has started and that are there still, by a piece of their command line."""
+    """The running children of a process whose command line contains a text."""
     found = []
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:

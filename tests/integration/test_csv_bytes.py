@@ -1,4 +1,4 @@
-"""A CSV file byte for byte: what is quoted and what is not, by rules written down here in plain Python."""
+"""CSV files byte for byte, quoted by rules that are written here in plain Python."""
 
 import json
 import math
@@ -20,7 +20,7 @@ NASTY += [f"a{chr(number)}b" for number in range(1, 128)] + ['"', '""', '"a"', '
 
 
 def quoted(text: str | None, delimiter: str) -> str:
-    """A cell: a null is empty, an empty text is two quotes, and quotes are where the text needs some."""
+    """A cell: a null is empty, an empty string is two quotes, other text is quoted only if necessary."""
     if text is None:
         return ""
     if text == "" or any(character in text for character in f'{delimiter}"#\r\n'):
@@ -29,7 +29,7 @@ def quoted(text: str | None, delimiter: str) -> str:
 
 
 def compact(value: object) -> str:
-    """A value as JSON without spaces, its escapes in capitals."""
+    """A value as JSON without spaces and with upper-case escapes."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return re.sub(r"\\u00([01][0-9a-f])", lambda found: f"\\u00{found[1].upper()}", text)
 
@@ -42,7 +42,7 @@ def exported(folder: Path, table: pa.Table, **options: Any) -> str:
 
 
 @pytest.mark.parametrize("delimiter", DELIMITERS)
-def test_a_text_has_quotes_where_it_needs_them_and_nowhere_else(tmp_path: Path, delimiter: str) -> None:
+def test_text_is_quoted_only_if_necessary(tmp_path: Path, delimiter: str) -> None:
     texts: list[str | None] = [*NASTY, None]
     mark = DELIMITERS[delimiter]
     found = exported(tmp_path, pa.table({"n": range(len(texts)), "x": pa.array(texts)}), delimiter=delimiter)
@@ -50,7 +50,7 @@ def test_a_text_has_quotes_where_it_needs_them_and_nowhere_else(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("delimiter", DELIMITERS)
-def test_so_does_a_name(tmp_path: Path, delimiter: str) -> None:
+def test_names_are_quoted_only_if_necessary(tmp_path: Path, delimiter: str) -> None:
     names = [text for text in dict.fromkeys(NASTY) if text.strip() and text.lower() == text and text[0] != "_"]
     mark = DELIMITERS[delimiter]
     table = pa.table([pa.array([number]) for number in range(len(names))], names=names)
@@ -63,7 +63,7 @@ def test_so_does_a_name(tmp_path: Path, delimiter: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["text", "bytes", "object"])
-def test_a_column_that_is_alone_has_no_empty_lines(tmp_path: Path, kind: str) -> None:
+def test_a_single_column_has_no_empty_lines(tmp_path: Path, kind: str) -> None:
     arrays = {
         "text": (pa.array(["", None, "a,b"]), ['""', '""', '"a,b"']),
         "bytes": (pa.array([b"", None, b"a"]), ['""', '""', "YQ=="]),
@@ -74,7 +74,7 @@ def test_a_column_that_is_alone_has_no_empty_lines(tmp_path: Path, kind: str) ->
 
 
 @pytest.mark.parametrize("delimiter", DELIMITERS)
-def test_what_is_nested_is_json_in_a_cell(tmp_path: Path, delimiter: str) -> None:
+def test_nested_values_are_json_in_a_cell(tmp_path: Path, delimiter: str) -> None:
     names = ["plain", 'a "b"', "a,b;\t#", "\n", "\\", "é"]
     kind = pa.struct([(name, pa.string()) for name in names])
     deep = pa.struct([("t", kind), ("l", pa.list_(pa.string())), ("n", pa.int64()), ("b", pa.bool_())])
@@ -92,12 +92,12 @@ def test_what_is_nested_is_json_in_a_cell(tmp_path: Path, delimiter: str) -> Non
     assert exported(tmp_path, table, delimiter=delimiter) == "\n".join([mark.join("nxy"), *lines, ""])
 
 
-def test_nothing_but_the_numbers_of_a_list_needs_no_quotes(tmp_path: Path) -> None:
+def test_a_list_of_one_number_is_not_quoted(tmp_path: Path) -> None:
     table = pa.table({"n": [1, 2, 3], "x": pa.array([[1], [], [1, 2]], pa.list_(pa.int8()))})
     assert exported(tmp_path, table, delimiter="comma") == 'n,x\n1,[1]\n2,[]\n3,"[1,2]"\n'
 
 
-def test_a_guarded_text_is_quoted_as_it_is_written(tmp_path: Path) -> None:
+def test_guarded_text_is_quoted_after_the_guard(tmp_path: Path) -> None:
     table = pa.table({"n": [1, 2, 3, 4], "=x": pa.array(["=1", "=A,1", "-2", '@"'])})
     assert exported(tmp_path, table, formula_guard=True) == 'n,\'=x\n1,\'=1\n2,"\'=A,1"\n3,-2\n4,"\'@"""\n'
 
@@ -120,7 +120,7 @@ def _spelled(value: float) -> str:
     return repr(value)
 
 
-def test_a_double_is_its_shortest_digits(tmp_path: Path) -> None:
+def test_a_double_has_its_shortest_digits(tmp_path: Path) -> None:
     values = doubles()
     found = exported(tmp_path, pa.table({"n": range(len(values)), "x": pa.array(values)})).splitlines()[1:]
     assert found == [f"{n},{_spelled(value)}" for n, value in enumerate(values)]

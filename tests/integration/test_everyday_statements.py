@@ -1,4 +1,4 @@
-"""What analysts write passes the allow-list, and answers what plain Python finds."""
+"""Statements as analysts write them pass the allow-list and return what plain Python computes."""
 
 import json
 from collections import Counter, defaultdict
@@ -468,12 +468,12 @@ def run(engine: Engine) -> Run:
     return engine.publish(engine.write_parquet(pa.Table.from_pylist(SALES)))
 
 
-def test_there_are_many_of_them() -> None:
+def test_there_are_many_cases() -> None:
     assert len(EVERYDAY) >= 60
 
 
 @pytest.mark.parametrize("name", EVERYDAY)
-def test_an_everyday_statement(engine: Engine, run: Run, name: str) -> None:
+def test_an_everyday_statement_returns_the_expected_rows(engine: Engine, run: Run, name: str) -> None:
     sql, expected = EVERYDAY[name]
     assert rows(engine, run, sql) == [pytest.approx(row) if _has_only_scalars(row) else row for row in expected]
 
@@ -483,7 +483,7 @@ def test_describe_and_summarize_alone(engine: Engine, run: Run) -> None:
     assert len(rows(engine, run, "SUMMARIZE data")) == 1 + len(SALES[0])
 
 
-def test_a_deep_statement_passes(engine: Engine, run: Run) -> None:
+def test_a_deeply_nested_statement_is_allowed(engine: Engine, run: Run) -> None:
     nested = "SELECT 1 AS n"
     for _ in range(100):
         nested = f"SELECT n FROM ({nested})"

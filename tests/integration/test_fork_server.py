@@ -1,4 +1,4 @@
-"""The process that forks statements: what its children know and hold, and what becomes of them when it ends."""
+"""The fork server: what its children can see, and what happens when a child or the server ends."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from engine.common.cancellation import CancelToken
 from engine.errors import Cancelled, LimitExceeded
 from engine.query.sandbox.client import ChildCrashed, ChildFailed
 from engine.query.sandbox.fork_server import ForkServer
-from engine.query.sandbox.protocol import Kind, receive, send
+from engine.query.sandbox.protocol import FrameType, receive, send
 from engine.stores import ObjectStore, open_store
 from tests.helpers.engine import Engine
 from tests.helpers.statements import ENDLESS, children, rows, started_by, until
@@ -35,16 +35,16 @@ def run(engine: Engine) -> Run:
 
 
 def servers() -> set[int]:
-    """All that fork statements for this process."""
+    """The fork servers of this process."""
     return set(started_by(os.getpid(), "engine.query.sandbox.fork_server"))
 
 
-def test_the_child_knows_no_credentials(engine: Engine, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_has_no_credentials(engine: Engine, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", "a-secret")
     monkeypatch.setenv("TAILRACE_SIGNING_KEYS", "k1=another-secret")
     before = servers()
     forks = ForkServer()
-    monkeypatch.setattr("engine.query.sandbox.client._FORKS", forks)
+    monkeypatch.setattr("engine.query.sandbox.client._FORK_SERVER", forks)
     seen: list[str] = []
 
     cancel = CancelToken()
@@ -52,7 +52,7 @@ def test_the_child_knows_no_credentials(engine: Engine, run: Run, monkeypatch: p
     def look() -> None:
         while not children():
             time.sleep(0.01)
-        # Of what forked it: the child itself lets no other process of its user look into it.
+        # Of the fork server: the child's own environment is not readable.
         seen.extend(Path(f"/proc/{server}/environ").read_text() for server in servers() - before)
         cancel.cancel()
 
@@ -69,7 +69,7 @@ def test_a_fork_server_that_was_killed_is_started_again(
     engine: Engine, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forks = ForkServer()
-    monkeypatch.setattr("engine.query.sandbox.client._FORKS", forks)
+    monkeypatch.setattr("engine.query.sandbox.client._FORK_SERVER", forks)
     assert rows(engine, run, "SELECT 1 AS one") == [{"one": 1}]
     before = servers()
 
@@ -78,8 +78,8 @@ def test_a_fork_server_that_was_killed_is_started_again(
             os.kill(server, signal.SIGKILL)
 
     threading.Timer(0.5, end).start()
-    # Its children end with it, and nobody is told that the statement was too large.
-    with pytest.raises(ChildFailed, match="ended"):
+    # Its children end with it, which is not reported as a limit.
+    with pytest.raises(ChildFailed, match="the fork server ended"):
         rows(engine, run, ENDLESS)
     assert rows(engine, run, "SELECT 2 AS two") == [{"two": 2}]
     after = servers()
@@ -89,11 +89,11 @@ def test_a_fork_server_that_was_killed_is_started_again(
 
 
 @pytest.mark.parametrize("died_of", [signal.SIGSEGV, signal.SIGSYS, signal.SIGBUS, signal.SIGILL, signal.SIGABRT])
-def test_a_crash_is_no_limit(
+def test_a_crash_is_not_reported_as_a_limit(
     engine: Engine, run: Run, monkeypatch: pytest.MonkeyPatch, died_of: signal.Signals
 ) -> None:
     forks = ForkServer()
-    monkeypatch.setattr("engine.query.sandbox.client._FORKS", forks)
+    monkeypatch.setattr("engine.query.sandbox.client._FORK_SERVER", forks)
     with pytest.raises(ChildCrashed, match=died_of.name) as crashed:
         _rows_while_it_dies(engine, run, died_of)
     assert crashed.value.signal is died_of
@@ -102,17 +102,17 @@ def test_a_crash_is_no_limit(
 
 
 @pytest.mark.parametrize("died_of", [signal.SIGKILL, signal.SIGXCPU])
-def test_what_the_kernel_ends_at_a_limit_is_no_crash(
+def test_a_kernel_limit_is_not_reported_as_a_crash(
     engine: Engine, run: Run, monkeypatch: pytest.MonkeyPatch, died_of: signal.Signals
 ) -> None:
     forks = ForkServer()
-    monkeypatch.setattr("engine.query.sandbox.client._FORKS", forks)
+    monkeypatch.setattr("engine.query.sandbox.client._FORK_SERVER", forks)
     with pytest.raises(LimitExceeded):
         _rows_while_it_dies(engine, run, died_of)
     forks.close()
 
 
-def test_a_child_that_was_killed_has_no_death_of_its_own() -> None:
+def test_a_killed_child_has_no_death_signal() -> None:
     forks = ForkServer()
     child = forks.start()
     child.kill()
@@ -122,7 +122,7 @@ def test_a_child_that_was_killed_has_no_death_of_its_own() -> None:
 
 
 def _rows_while_it_dies(engine: Engine, run: Run, died_of: signal.Signals) -> None:
-    """Ask for something endless whose process gets a signal from outside as soon as it is there."""
+    """Run an endless statement and send its process a signal as soon as it exists."""
 
     def end() -> None:
         assert until(lambda: len(children()) == 1)
@@ -136,20 +136,20 @@ def _rows_while_it_dies(engine: Engine, run: Run, died_of: signal.Signals) -> No
         ending.join()
 
 
-def test_a_child_that_breaks_down_tells_no_value() -> None:
+def test_a_failing_child_reports_no_value() -> None:
     forks = ForkServer()
     child = forks.start()
-    send(child.answers, Kind.JOB, json.dumps({"sql": ["a cell of a row"]}).encode())
+    send(child.answers, FrameType.STATEMENT, json.dumps({"sql": ["a cell of a row"]}).encode())
     kind, told = receive(child.requests)
     child.close()
     forks.close()
-    assert kind is Kind.BROKEN
+    assert kind is FrameType.FAILED
     assert b"ValidationError" in told
     assert b"a cell" not in told
 
 
-def test_a_child_is_there_when_what_forks_has_imported_all() -> None:
-    """A statement's time begins then: it is not spent on an interpreter that starts."""
+def test_the_fork_server_imports_everything_before_it_forks() -> None:
+    """So a statement's timeout does not include the start of an interpreter."""
     others = servers()
     forks = ForkServer()
     child = forks.start()
@@ -160,7 +160,7 @@ def test_a_child_is_there_when_what_forks_has_imported_all() -> None:
     assert "_duckdb" in loaded
 
 
-def test_what_forks_but_ends_before_it_is_ready_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_fork_server_that_fails_to_start_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     broken = tmp_path / "python"
     broken.write_text("#!/bin/sh\nexit 3\n")
     broken.chmod(0o700)
@@ -171,16 +171,14 @@ def test_what_forks_but_ends_before_it_is_ready_is_said(monkeypatch: pytest.Monk
             forks.start()
     assert not forks.alive
     child = forks.start()
-    send(child.answers, Kind.READ)
-    assert receive(child.requests)[0] is Kind.BROKEN
+    send(child.answers, FrameType.READ)
+    assert receive(child.requests)[0] is FrameType.FAILED
     child.close()
     forks.close()
 
 
-def test_who_ends_a_child_does_not_wait_for_a_process_that_starts(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """It may be an event loop."""
+def test_killing_a_child_does_not_wait_for_a_starting_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The caller may be an event loop."""
     slow = tmp_path / "python"
     slow.write_text("#!/bin/sh\nexec sleep 25\n")
     slow.chmod(0o700)
@@ -208,13 +206,11 @@ def test_who_ends_a_child_does_not_wait_for_a_process_that_starts(
         (waited_for,) = started_by(os.getpid(), "sleep")
         os.kill(waited_for, signal.SIGKILL)
         starting.join(20)
-    assert [str(error) for error in failed] == ["the process that forks the statements' ended before it was ready"]
+    assert [str(error) for error in failed] == ["the fork server ended before it was ready"]
     forks.close()
 
 
-def test_those_who_wait_for_a_process_that_does_not_start_wait_once(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_threads_that_wait_for_a_failing_start_wait_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     started = tmp_path / "started"
     slow = tmp_path / "python"
     slow.write_text(f"#!/bin/sh\necho >> {started}\nexec sleep 25\n")
@@ -225,7 +221,7 @@ def test_those_who_wait_for_a_process_that_does_not_start_wait_once(
 
     def ready() -> None:
         try:
-            forks.ready()
+            forks.wait_until_ready()
         except OSError as error:
             failed.append(error)
 
@@ -242,8 +238,8 @@ def test_those_who_wait_for_a_process_that_does_not_start_wait_once(
     assert started.read_text() == "\n"
 
 
-def test_children_hold_no_pipe_of_others() -> None:
-    """What one writes to another, or reads in its place, would be another statement's."""
+def test_children_have_no_pipes_of_other_children() -> None:
+    """Otherwise one statement could read or write the data of another."""
     forks = ForkServer()
     started = [forks.start() for _ in range(3)]
     deadline = time.monotonic() + 20
@@ -258,8 +254,8 @@ def test_children_hold_no_pipe_of_others() -> None:
     assert len(set().union(*held)) == 6
 
 
-def test_what_forks_has_one_thread() -> None:
-    """A lock that another thread held when it was forked would be held for good."""
+def test_the_fork_server_has_one_thread() -> None:
+    """A lock that another thread holds during a fork is never released in the child."""
     forks = ForkServer()
     child = forks.start()
     threads = [len(list(Path(f"/proc/{pid}/task").iterdir())) for pid in started_by(os.getpid(), "fork_server")]
@@ -273,11 +269,11 @@ import sys
 from tests.helpers.statements import ENDLESS, LIMITS
 from engine.common.cancellation import CancelToken
 from engine.catalog.catalog import ResultStore
-from engine.query.sandbox import ask
+from engine.query.sandbox import run_statement
 from engine.stores import open_store
 
 results = ResultStore(open_store(sys.argv[1]))
-ask(ENDLESS, results.resolve("w", None, "acme"), results, limits=LIMITS, most_rows=1, cancel=CancelToken())
+run_statement(ENDLESS, results.resolve("w", None, "acme"), results, limits=LIMITS, max_rows=1, cancel=CancelToken())
 """
 
 

@@ -1,4 +1,4 @@
-"""What the allow-list refuses: each function, table, type and shape of statement that could reach beyond the rows."""
+"""The allow-list refuses every function, table, type and form of statement that could reach beyond the rows."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ import pytest
 
 from engine.common.quoting import identifier
 from engine.errors import InvalidStatement
-from engine.query.sandbox import LONGEST_SQL_BYTES
+from engine.query.sandbox import MAX_SQL_BYTES
 from engine.query.sandbox.allow_list import ALLOWED, fold
 from engine.query.sandbox.statement_check import STORAGE_VERSION, check_statement
 from tests.helpers.engine import Engine
@@ -352,8 +352,8 @@ def test_a_function_is_refused_in_every_clause(connection: duckdb.DuckDBPyConnec
     assert passed == []
 
 
-def test_the_places_are_refused_for_the_function_alone(connection: duckdb.DuckDBPyConnection) -> None:
-    """The same statements pass with a function that is allowed: each is refused for no other reason."""
+def test_the_same_clauses_pass_with_an_allowed_function(connection: duckdb.DuckDBPyConnection) -> None:
+    """So each statement above is refused only because of the function."""
     harmless = [sql.format(t="repeat") for sql in TABLE_PLACES] + [sql.format(f="upper") for sql in EXPRESSION_PLACES]
     assert {sql: refusal(connection, sql) for sql in harmless if refusal(connection, sql)} == {}
 
@@ -362,24 +362,24 @@ def test_other_tables_types_and_statements_are_refused(connection: duckdb.DuckDB
     assert [sql for sql in (*TABLES, *OTHERS) if refusal(connection, sql) is None] == []
 
 
-def test_there_are_many_of_them() -> None:
+def test_there_are_many_cases() -> None:
     assert len(TABLE_PLACES) + len(EXPRESSION_PLACES) + len(TABLES) + len(OTHERS) >= 200
 
 
-def test_an_error_says_where(connection: duckdb.DuckDBPyConnection) -> None:
+def test_an_error_names_line_and_column(connection: duckdb.DuckDBPyConnection) -> None:
     assert refusal(connection, "SELECT 'ä',\n  getenv('x')") == (
-        "Function 'getenv' does not exist, or is not allowed (line 2, column 3)."
+        "Function 'getenv' does not exist or is not allowed (line 2, column 3)."
     )
     assert refusal(connection, "SELECT\nFROM data WHERE WHERE") == (
         'Parser Error: syntax error at or near "WHERE" (line 2, column 17)'
     )
     assert refusal(connection, "SELECT lowerr('x')") == (
-        "Function 'lowerr' does not exist, or is not allowed; did you mean 'lower'? (line 1, column 8)."
+        "Function 'lowerr' does not exist or is not allowed; did you mean 'lower'? (line 1, column 8)."
     )
     assert "PIVOT that lists its values" in (refusal(connection, "PIVOT data ON n") or "")
 
 
-def test_a_statement_as_deep_as_the_parser_allows(connection: duckdb.DuckDBPyConnection) -> None:
+def test_a_statement_as_deep_as_the_parser_allows_is_checked(connection: duckdb.DuckDBPyConnection) -> None:
     assert refusal(connection, f"SELECT 1{' + 1' * 900}") is None
     assert "getenv" in (refusal(connection, f"SELECT getenv('x'){' + 1' * 900}") or "")
     for deep in (
@@ -387,7 +387,7 @@ def test_a_statement_as_deep_as_the_parser_allows(connection: duckdb.DuckDBPyCon
         f"SELECT {'[' * 30_000}{']' * 30_000}",
         "SELECT " + "NOT " * 15_000 + "TRUE",
     ):
-        assert len(deep) < LONGEST_SQL_BYTES
+        assert len(deep) < MAX_SQL_BYTES
         assert "Parser Error: " in (refusal(connection, deep) or "Parser Error: ")
 
 
@@ -412,7 +412,7 @@ def forged() -> str:
     ],
 )
 def test_a_forged_pointer_is_never_followed(tmp_path_factory: pytest.TempPathFactory, sql: str) -> None:
-    """Through the whole path: the process jumped to 858993459 before."""
+    """Once, such a statement made the process jump to address 858993459."""
     engine = Engine(tmp_path_factory.mktemp("forged"))
     run = engine.publish_rows([{"n": 1}])
     with pytest.raises(InvalidStatement, match="Table function 'json_execute_serialized_sql' is not allowed"):

@@ -1,4 +1,4 @@
-"""All operators on all kinds of columns against an oracle over plain Python values."""
+"""All operators on columns of every type family, against an oracle over plain Python values."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -61,7 +61,7 @@ VALUES: dict[str, tuple[list[Any], list[Any]]] = {
     "tags": (TEXTS, []),
     "numbers": ([1, 5, 2**63 - 1, 2.5, "2"], []),
 }
-"""By column: values for the operators of equality, and for those that compare."""
+"""By column: the values for equality and for comparison."""
 
 
 @pytest.fixture(scope="module")
@@ -95,13 +95,13 @@ def _cases(column: str) -> Iterator[tuple[str, Any]]:
         yield from (("WITHIN_LAST_DAYS", days) for days in (1, 2, 10**6))
 
 
-def test_the_cases_are_all_operators() -> None:
+def test_the_cases_cover_every_operator() -> None:
     assert {operator for column in COLUMNS for operator, _ in _cases(column)} == set(OPERATORS)
 
 
 @pytest.mark.parametrize("column", COLUMNS)
-def test_an_operator_keeps_what_the_oracle_keeps(engine: Engine, column: str) -> None:
-    """Several hundred predicates of plans, each run over the parts without the cost of an export."""
+def test_a_predicate_matches_the_rows_of_the_oracle(engine: Engine, column: str) -> None:
+    """Runs several hundred predicates directly over the parts, which is cheaper than an export each."""
     exporter, wrong = engine.exporter(), []
     with duckdb.connect(config={"threads": 1}) as connection:
         connection.execute("SET TimeZone='UTC'")
@@ -121,7 +121,7 @@ FIRST_CASE = {operator: (column, value) for column in reversed(COLUMNS) for oper
 
 
 @pytest.mark.parametrize("operator", OPERATORS)
-def test_an_export_holds_what_the_oracle_keeps(engine: Engine, operator: str) -> None:
+def test_an_export_has_the_rows_of_the_oracle(engine: Engine, operator: str) -> None:
     column, value = FIRST_CASE[operator]
     wanted = [n for n, row in enumerate(ROWS) if matches(operator, row[column], value, NOW)]
     assert [row["n"] for row in engine.export_rows(filters=[entry(column, operator, value)])] == wanted
@@ -129,7 +129,7 @@ def test_an_export_holds_what_the_oracle_keeps(engine: Engine, operator: str) ->
 
 @pytest.mark.parametrize("negative", COMPLEMENTS)
 @pytest.mark.parametrize("column", ["text", "tags"])
-def test_an_operator_and_its_complement_are_the_whole_run(engine: Engine, column: str, negative: str) -> None:
+def test_an_operator_and_its_complement_split_the_run(engine: Engine, column: str, negative: str) -> None:
     value = None if negative.startswith("IS_") else ["a"] if negative == "NOT_IN" else "a"
     found = [
         {row["n"] for row in engine.export_rows(filters=[entry(column, operator, value)])}
@@ -140,7 +140,7 @@ def test_an_operator_and_its_complement_are_the_whole_run(engine: Engine, column
     assert all(found)
 
 
-def test_an_empty_value_is_empty_whatever_holds_it(tmp_path: Path) -> None:
+def test_is_empty_matches_empty_values_of_json(tmp_path: Path) -> None:
     engine = Engine(tmp_path)
     values: list[object] = [1, "a", None, [], "", [[]], {}, 0]
     engine.publish_rows([{"n": n, "mixed": value} for n, value in enumerate(values)])
@@ -149,7 +149,7 @@ def test_an_empty_value_is_empty_whatever_holds_it(tmp_path: Path) -> None:
         assert found == [n for n, value in enumerate(values) if matches(operator, value, None, NOW)]
 
 
-def test_no_infinite_cell_equals_a_number_beyond_the_doubles(tmp_path: Path) -> None:
+def test_a_number_beyond_double_is_between_all_cells_and_infinity(tmp_path: Path) -> None:
     engine = Engine(tmp_path)
     cells = [float("inf"), float("-inf"), 1.5, None]
     engine.publish(engine.write_parquet(pa.table({"double": pa.array(cells), "float": pa.array(cells, pa.float32())})))
@@ -169,7 +169,7 @@ def test_no_infinite_cell_equals_a_number_beyond_the_doubles(tmp_path: Path) -> 
             assert engine.export(filters=[entry(field, operator, beyond)]).rows == rows, (operator, beyond)
 
 
-def test_text_is_read_as_a_date_to_the_minute(tmp_path: Path) -> None:
+def test_a_text_date_may_omit_seconds_but_not_minutes(tmp_path: Path) -> None:
     engine = Engine(tmp_path)
     texts = ["2024-01-01T10:00Z", "2024-01-01 10:00", "2024-01-01T10:00+01:00", "2024-01-01T10Z", "2024-01-01", "10:00"]
     engine.publish_rows([{"n": n, "text": text} for n, text in enumerate(texts)])
@@ -178,7 +178,7 @@ def test_text_is_read_as_a_date_to_the_minute(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3000])
-def test_many_values_are_each_looked_for(engine: Engine, count: int) -> None:
+def test_in_matches_any_of_thousands_of_values(engine: Engine, count: int) -> None:
     for field in ("big", "text", "tags", "double"):
         cells = [row[field] for row in ROWS]
         values = [cell for cell in cells if isinstance(cell, (int, str)) and not isinstance(cell, bool)][:count]
@@ -189,7 +189,7 @@ def test_many_values_are_each_looked_for(engine: Engine, count: int) -> None:
 
 
 @pytest.mark.parametrize("type_", [pa.float64(), pa.float32()])
-def test_zeros_are_equal_whatever_their_sign(tmp_path: Path, type_: pa.DataType) -> None:
+def test_zero_equals_negative_zero(tmp_path: Path, type_: pa.DataType) -> None:
     engine = Engine(tmp_path)
     # Enough of each that a part has dictionaries and Bloom filters.
     cells = [None, *[-0.0] * 40, *[-5.5] * 40]
@@ -205,7 +205,7 @@ def test_zeros_are_equal_whatever_their_sign(tmp_path: Path, type_: pa.DataType)
 
 
 @pytest.mark.parametrize("count", [2, 5, 400])
-def test_lists_of_values_keep_the_order_of_the_run(tmp_path: Path, count: int) -> None:
+def test_in_keeps_the_order_of_the_run(tmp_path: Path, count: int) -> None:
     engine = Engine(tmp_path)
     rows = [{"key": f"k{(n * 7) % count}x{n}", "n": n, "text": f"t{n}"} for n in range(count)]
     engine.publish_rows(rows, row_id="key")
@@ -218,7 +218,7 @@ def test_lists_of_values_keep_the_order_of_the_run(tmp_path: Path, count: int) -
             assert found == rows
 
 
-def test_filters_hold_together(engine: Engine) -> None:
+def test_rows_must_match_all_filters(engine: Engine) -> None:
     found = engine.export_rows(filters=[entry("big", "GREATER_THAN", 0), entry("text", "CONTAINS", "b")])
     assert [row["n"] for row in found] == [
         n for n, row in enumerate(ROWS) if row["big"] is not None and row["big"] > 0 and "b" in row["text"].lower()
@@ -246,7 +246,7 @@ def test_filters_hold_together(engine: Engine) -> None:
         ("_row_id", "EQUALS", "0"),
     ],
 )
-def test_a_value_or_operator_that_means_nothing_is_refused(
+def test_a_value_or_operator_that_does_not_fit_the_type_is_refused(
     engine: Engine, column: str, operator: str, value: object
 ) -> None:
     with pytest.raises(InvalidFilter) as refused:

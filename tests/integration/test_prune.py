@@ -1,4 +1,4 @@
-"""Row groups that cannot match are never opened, and what is kept is all that the filter would have found."""
+"""Row groups that cannot match are not read, and no matching row is lost."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ import pytest
 
 from engine.exports.export import export_key
 from engine.plan.planner import ExportPlan
-from engine.plan.row_ids import rows_of
+from engine.plan.row_ids import row_numbers_by_part
 from engine.request.operators import OPERATORS
 from engine.sql.statements import compile_copy
 from tests.helpers.engine import NOW, Engine, entry
@@ -26,7 +26,7 @@ _FIRST = datetime(2026, 6, 1, tzinfo=UTC)
 
 
 def _link(n: int) -> str:
-    """Longer than a bound in the manifest."""
+    """Longer than the text of a minimum or maximum in the manifest."""
     return f"https://shop.example/{n:06}/{'x' * 60}?{n}"
 
 
@@ -54,7 +54,7 @@ def _hash(n: int) -> str:
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    """Three parts, of four, four and two row groups, in the order of every column."""
+    """Three parts with four, four and two row groups, sorted by every column."""
     engine = Engine(tmp_path_factory.mktemp("prune"))
     publish_small_parts(engine, [_clustered(n) for n in range(ROWS)])
     return engine
@@ -62,7 +62,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 @pytest.fixture(scope="module")
 def named(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    """Two parts whose row ids are of a field, and in no order."""
+    """Two parts whose row ids come from a field and are unsorted."""
     engine = Engine(tmp_path_factory.mktemp("named"))
     publish_small_parts(engine, [{"n": n, "key": _hash(n)} for n in range(3 * 4096)], row_id="key")
     return engine
@@ -73,7 +73,7 @@ def _plan(engine: Engine, ids: list[str]) -> ExportPlan:
 
 
 def _read(engine: Engine, **asked: Any) -> int:
-    """How many row groups a request reads."""
+    """The number of row groups that a request reads."""
     return groups_read(engine.plan(engine.exporter(), "csv", **asked))
 
 
@@ -97,7 +97,7 @@ READ: list[tuple[str, str, Any, int]] = [
     ("some", "IS_NOT_NULL", None, 5),
     ("some", "EQUALS", 15_000, 1),
     ("inner.n", "EQUALS", 7, 1),
-    # Nothing can be told of these, so all is read.
+    # Statistics cannot decide these, so every row group is read.
     ("a.b", "EQUALS", 7, GROUPS),
     ("number", "NOT_EQUALS", 5, GROUPS),
     ("text", "CONTAINS", "k000000", GROUPS),
@@ -106,7 +106,9 @@ READ: list[tuple[str, str, Any, int]] = [
 
 
 @pytest.mark.parametrize(("field", "operator", "value", "groups"), READ)
-def test_only_what_can_match_is_read(engine: Engine, field: str, operator: str, value: Any, groups: int) -> None:
+def test_only_row_groups_that_may_match_are_read(
+    engine: Engine, field: str, operator: str, value: Any, groups: int
+) -> None:
     filters = [entry(field, operator, value)]
     assert _read(engine, filters=filters) == groups
     assert OPERATORS[operator]
@@ -120,7 +122,7 @@ def test_only_what_can_match_is_read(engine: Engine, field: str, operator: str, 
         assert [row["n"] for row in engine.export_rows(exporter, filters=filters)] == wanted
 
 
-def test_row_ids_are_looked_up_where_they_are(engine: Engine) -> None:
+def test_generated_row_ids_are_read_by_row_number(engine: Engine) -> None:
     ids = [f"{n:012}" for n in (20_479, 3, 3, 5)]
     assert _read(engine, row_ids=ids) == 2
     assert [row["n"] for row in engine.export_rows(row_ids=ids)] == [3, 5, 20_479]
@@ -141,9 +143,7 @@ PICKED: dict[str, list[int]] = {
 
 @pytest.mark.parametrize("numbers", PICKED.values(), ids=PICKED)
 @pytest.mark.parametrize("format_name", ["csv", "json", "parquet"])
-def test_picked_rows_are_those_in_the_order_of_the_run(
-    engine: Engine, numbers: list[int], format_name: str, tmp_path: Path
-) -> None:
+def test_rows_by_id_come_in_run_order(engine: Engine, numbers: list[int], format_name: str, tmp_path: Path) -> None:
     ids = [f"{n:012}" for n in reversed(numbers)]
     assert _read(engine, row_ids=ids) == len({n // 2048 for n in numbers})
     path = tmp_path / "picked"
@@ -166,7 +166,7 @@ def test_row_ids_and_filters_intersect(engine: Engine) -> None:
     assert [row["n"] for row in found] == [20_000, 4_000]
 
 
-def test_ids_of_a_field_are_found_within_the_row_groups_that_may_have_them(named: Engine) -> None:
+def test_ids_of_a_field_are_found_by_row_number_first(named: Engine) -> None:
     ids = [_hash(n) for n in (17, 2_047, 2_048, 5_000, 5_001)]
     assert [row["n"] for row in named.export_rows(row_ids=[*ids, _hash(ROWS), "000000000003"])] == [
         17,
@@ -179,20 +179,20 @@ def test_ids_of_a_field_are_found_within_the_row_groups_that_may_have_them(named
     assert all("file_row_number IN (SELECT file_row_number" in text for text in sql)
 
 
-def test_made_ids_that_are_not_the_numbers_of_rows_are_looked_for(engine: Engine) -> None:
-    """A manifest whose bounds say otherwise is believed."""
+def test_generated_ids_are_searched_for_if_statistics_contradict_them(engine: Engine) -> None:
+    """The statistics of the manifest decide."""
     run = engine.plan(engine.exporter(), "csv").run
     first, second = run.parts[0].row_groups[:2]
     other = {**first.statistics, "_row_id": second.statistics["_row_id"]}
     group = first.model_copy(update={"statistics": other})
     part = run.parts[0].model_copy(update={"row_groups": (group, *run.parts[0].row_groups[1:])})
     changed = run.model_copy(update={"parts": (part, *run.parts[1:])})
-    assert rows_of(run, ["000000000003"]) == ((3,), (), ())
-    assert rows_of(changed, ["000000000003"]) is None
-    assert rows_of(changed.model_copy(update={"row_id_field": "n"}), []) is None
+    assert row_numbers_by_part(run, ["000000000003"]) == ((3,), (), ())
+    assert row_numbers_by_part(changed, ["000000000003"]) is None
+    assert row_numbers_by_part(changed.model_copy(update={"row_id_field": "n"}), []) is None
 
 
-def test_filters_prune_together(engine: Engine) -> None:
+def test_a_row_group_must_match_all_filters(engine: Engine) -> None:
     filters = [entry("number", "GREATER_THAN", 0), entry("number", "LESS_THAN", 10)]
     assert _read(engine, filters=filters) == 1
     assert _read(engine, filters=filters, sort_by="text") == 1
@@ -201,15 +201,15 @@ def test_filters_prune_together(engine: Engine) -> None:
 
 
 APART = [0, 5, 4_100, 6_143, 8_191, 8_192, 16_383, ROWS - 1]
-"""Numbers of rows in six row groups of all three parts: neighbours, others with gaps between them."""
+"""Rows in six row groups of all three parts, some adjacent and some not."""
 
 
 @pytest.mark.parametrize("descending", [False, True])
 @pytest.mark.parametrize("format_name", ["csv", "json", "parquet"])
-def test_a_sort_reads_only_what_can_match(
+def test_a_sort_reads_only_row_groups_that_may_match(
     engine: Engine, descending: bool, format_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By a field of two values, so that rows of different pieces are ties, in run order."""
+    """Sorts by a field with two values, so that rows of different sub-ranges are ties."""
     filters = [entry("n", "IN", APART)]
     asked: dict[str, Any] = {"filters": filters, "sort_by": "flag", "descending": descending}
     assert _read(engine, **asked) == 6
@@ -224,8 +224,8 @@ def test_a_sort_reads_only_what_can_match(
         case _:
             found = pa.parquet.read_table(path)["n"].to_pylist()
     assert found == sorted(APART, key=lambda n: (n >= ROWS // 2) is not descending)
-    # The same from whole parts.
-    monkeypatch.setattr("engine.plan.planner.MAX_PIECES", 2)
+    # The same bytes when entire parts are read.
+    monkeypatch.setattr("engine.plan.planner.MAX_SUBRANGES", 2)
     other = Engine(tmp_path / "whole", engine.store)
     assert _read(other, **asked) == GROUPS
     plan = other.plan(other.exporter(), format_name, **asked)
@@ -234,21 +234,21 @@ def test_a_sort_reads_only_what_can_match(
 
 
 @pytest.mark.parametrize("descending", [False, True])
-def test_ties_of_several_pieces_are_in_run_order(tmp_path: Path, descending: bool) -> None:
-    """The first piece is two whole parts, the second the end of the third."""
+def test_ties_of_several_subranges_are_in_run_order(tmp_path: Path, descending: bool) -> None:
+    """The first sub-range is two entire parts, the second the end of the third part."""
     engine = Engine(tmp_path)
     skipped = range(16_384, 18_432)
     rows = [{"n": n, "one": 7 if n in skipped else 1, "two": n % 2} for n in range(ROWS)]
     publish_small_parts(engine, rows)
     asked: dict[str, Any] = {"filters": [entry("one", "LESS_THAN", 2)], "sort_by": "two", "descending": descending}
     (range_,) = engine.plan(engine.exporter(), "json", **asked).ranges
-    assert [len(piece.parts) for piece in range_.pieces] == [2, 1]
+    assert [len(piece.parts) for piece in range_.subranges] == [2, 1]
     wanted = [row["n"] for row in rows if row["one"] < 2]
     wanted.sort(key=lambda n: -(n % 2) if descending else n % 2)
     assert [row["n"] for row in engine.export_rows(engine.exporter(threads=2), **asked)] == wanted
 
 
-def test_nothing_in_sight_is_an_empty_file(engine: Engine, tmp_path: Path) -> None:
+def test_an_export_that_reads_no_row_group_is_an_empty_file(engine: Engine, tmp_path: Path) -> None:
     filters = [entry("number", "EQUALS", 10**12)]
     assert engine.export_bytes("csv", filters=filters).count(b"\n") == 1
     assert engine.export_bytes("json", filters=filters) == b"[]"

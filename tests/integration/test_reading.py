@@ -1,4 +1,4 @@
-"""Pages and facts against plain Python, over a run of several parts with several row groups."""
+"""Pages of rows and column profiles against plain Python, over a run of several parts with several row groups."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -10,7 +10,7 @@ import pytest
 from engine.common.cancellation import CancelToken
 from engine.errors import Cancelled, LimitExceeded, SourceDamaged
 from engine.publishing import publisher
-from engine.query.preview import ColumnFacts, page, read_column, read_page
+from engine.query.preview import ColumnProfile, page, read_column, read_page
 from tests.helpers.engine import Engine, entry
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -41,7 +41,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     return engine
 
 
-def rows_of(engine: Engine, offset: int, limit: int, **asked: Any) -> tuple[list[Any], int]:
+def read_rows(engine: Engine, offset: int, limit: int, **asked: Any) -> tuple[list[Any], int]:
     plan = engine.plan(engine.exporter(), "json", **asked)
     found = read_page(
         plan, engine.results, offset=offset, limit=limit, settings=engine.settings(2), cancel=CancelToken()
@@ -49,43 +49,43 @@ def rows_of(engine: Engine, offset: int, limit: int, **asked: Any) -> tuple[list
     return json.loads(found.rows), found.total
 
 
-def facts_of(engine: Engine, path: str, **asked: Any) -> ColumnFacts:
+def profile_of(engine: Engine, path: str, **asked: Any) -> ColumnProfile:
     plan = engine.plan(engine.exporter(), "json", **asked)
     return read_column(plan, path, engine.results, settings=engine.settings(2), cancel=CancelToken())
 
 
 @pytest.mark.parametrize("offset", [0, 2047, 4090, 4096, 8190, 8999, 9000, 10**12])
 @pytest.mark.parametrize("limit", [0, 1, 10, 5000])
-def test_a_page_is_where_it_says(engine: Engine, offset: int, limit: int) -> None:
-    assert rows_of(engine, offset, limit) == (ROWS[offset : offset + limit], len(ROWS))
+def test_a_page_has_the_rows_at_its_offset(engine: Engine, offset: int, limit: int) -> None:
+    assert read_rows(engine, offset, limit) == (ROWS[offset : offset + limit], len(ROWS))
 
 
 @pytest.mark.parametrize("offset", [0, 500, 1490, 1600])
-def test_a_page_of_what_a_filter_keeps(engine: Engine, offset: int) -> None:
+def test_a_page_of_a_filter_has_its_rows_and_total(engine: Engine, offset: int) -> None:
     kept = [row for row in ROWS if row["inner"]["small"] == 3]
-    found = rows_of(engine, offset, 10, filters=[entry("inner.small", "EQUALS", 3)])
+    found = read_rows(engine, offset, 10, filters=[entry("inner.small", "EQUALS", 3)])
     assert found == (kept[offset : offset + 10], len(kept))
 
 
 @pytest.mark.parametrize("offset", [0, 590, 600, 4000])
-def test_a_page_of_a_sort_breaks_ties_by_run_order(engine: Engine, offset: int) -> None:
+def test_a_page_of_a_sort_has_ties_in_run_order(engine: Engine, offset: int) -> None:
     keys = [row["kind"] for row in ROWS if row["kind"] is not None]
     ordered = sorted((row for row in ROWS if row["kind"] is not None), key=lambda row: row["kind"])
     assert len(keys) > 600
-    assert rows_of(engine, offset, 25, sort_by="kind") == (
+    assert read_rows(engine, offset, 25, sort_by="kind") == (
         (ordered + [row for row in ROWS if row["kind"] is None])[offset : offset + 25], len(ROWS),
     )  # fmt: skip
 
 
-def test_a_page_is_bounded(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_beyond_the_maximum_bytes_is_refused(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page, "MAX_PAGE_BYTES", 1000)
     with pytest.raises(LimitExceeded, match="lower limit"):
-        rows_of(engine, 0, 1000)
+        read_rows(engine, 0, 1000)
 
 
-def test_the_facts_of_a_number(engine: Engine) -> None:
+def test_the_profile_of_numbers(engine: Engine) -> None:
     values = [row["share"] for row in ROWS if row["share"] is not None]
-    found = facts_of(engine, "share")
+    found = profile_of(engine, "share")
     assert (found.rows, found.nulls, found.distinct, found.exact) == (
         len(ROWS), len(ROWS) - len(values), len({*values}), True,
     )  # fmt: skip
@@ -93,19 +93,21 @@ def test_the_facts_of_a_number(engine: Engine) -> None:
     assert found.bins[0].low == min(values)
     assert found.bins[-1].high == pytest.approx(max(values))
     for one in found.bins[:-1]:
-        # A value on an edge may fall to either side of it, by the last bit.
+        # Rounding may put a value at an edge into either bin.
         assert abs(one.count - sum(one.low <= value < one.high for value in values)) <= 1
     assert sum(one.count for one in found.bins) == len(values)
 
 
-def test_small_integers_have_a_bin_each(engine: Engine, tmp_path: Path) -> None:
+def test_small_integers_have_one_bin_each(engine: Engine, tmp_path: Path) -> None:
     other = Engine(tmp_path / "integers")
     other.publish_rows([{"n": n % 6} for n in range(600)])
-    assert [(one.low, one.high, one.count) for one in facts_of(other, "n").bins] == [(n, n + 1, 100) for n in range(6)]
+    assert [(one.low, one.high, one.count) for one in profile_of(other, "n").bins] == [
+        (n, n + 1, 100) for n in range(6)
+    ]
 
 
-def test_the_facts_of_moments(engine: Engine) -> None:
-    found = facts_of(engine, "when")
+def test_the_profile_of_timestamps(engine: Engine) -> None:
+    found = profile_of(engine, "when")
     assert (found.minimum, found.maximum) == (ROWS[0]["when"], ROWS[-1]["when"])
     assert found.bins[0].low == START.timestamp()
     assert sum(one.count for one in found.bins) == len(ROWS)
@@ -117,36 +119,36 @@ def test_the_most_frequent_values(engine: Engine) -> None:
         if row["kind"] is not None:
             counts[row["kind"]] = counts.get(row["kind"], 0) + 1
     wanted = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:10]
-    assert [(one.value, one.count) for one in facts_of(engine, "kind").top] == wanted
-    assert {one.value: one.count for one in facts_of(engine, "flag").top} == {"true": 2250, "false": 6750}
+    assert [(one.value, one.count) for one in profile_of(engine, "kind").top] == wanted
+    assert {one.value: one.count for one in profile_of(engine, "flag").top} == {"true": 2250, "false": 6750}
 
 
-def test_facts_are_of_the_rows_that_match(engine: Engine) -> None:
-    found = facts_of(engine, "n", filters=[entry("flag", "EQUALS", True), entry("n", "LESS_THAN", 100)])
+def test_a_profile_is_of_the_matching_rows(engine: Engine) -> None:
+    found = profile_of(engine, "n", filters=[entry("flag", "EQUALS", True), entry("n", "LESS_THAN", 100)])
     assert (found.rows, found.minimum, found.maximum) == (25, "0.0", "96.0")
 
 
-def test_what_has_no_place_on_an_axis_is_left_out(tmp_path: Path) -> None:
+def test_values_without_a_finite_range_have_no_bins(tmp_path: Path) -> None:
     engine = Engine(tmp_path / "odd")
     engine.publish(
         engine.write_csv(["x"], [["NaN"], ["Infinity"], ["-1e308"], ["1e308"], [""]]),
         schema=engine.write_schema(x="NUMBER"),
     )
-    found = facts_of(engine, "x")
+    found = profile_of(engine, "x")
     assert (found.rows, found.nulls, found.minimum, found.maximum) == (5, 1, "-1e+308", "NaN")
     assert found.bins == ()
 
 
-def test_a_run_of_no_rows(tmp_path: Path) -> None:
+def test_a_run_without_rows(tmp_path: Path) -> None:
     engine = Engine(tmp_path / "none")
     engine.publish(engine.write_csv(["x"], []), schema=engine.write_schema(x="NUMBER"))
-    assert rows_of(engine, 0, 25) == ([], 0)
-    assert rows_of(engine, 0, 25, filters=[entry("x", "GREATER_THAN", 1)], sort_by="x") == ([], 0)
-    found = facts_of(engine, "x")
+    assert read_rows(engine, 0, 25) == ([], 0)
+    assert read_rows(engine, 0, 25, filters=[entry("x", "GREATER_THAN", 1)], sort_by="x") == ([], 0)
+    found = profile_of(engine, "x")
     assert (found.rows, found.nulls, found.distinct, found.bins) == (0, 0, 0, ())
 
 
-def test_a_cancelled_page(engine: Engine) -> None:
+def test_a_cancelled_page_is_not_read(engine: Engine) -> None:
     cancel = CancelToken()
     cancel.cancel()
     plan = engine.plan(engine.exporter(), "json")
@@ -162,4 +164,4 @@ def test_a_part_that_was_replaced_is_not_read(tmp_path: Path) -> None:
     path.chmod(0o600)
     path.write_bytes(path.read_bytes() + b" ")
     with pytest.raises(SourceDamaged):
-        rows_of(engine, 0, 1)
+        read_rows(engine, 0, 1)

@@ -1,4 +1,4 @@
-"""Row ids of a field, in no order: which row groups are read for them, and that no row is ever missed."""
+"""Bloom filters of row ids that come from a field: they save reading row groups and never lose a row."""
 
 import hashlib
 from dataclasses import replace
@@ -18,7 +18,7 @@ from engine.errors import Cancelled, SourceDamaged, StoreUnavailable
 from engine.exports.sweep import Sweeper
 from engine.exports.verify import verify_run
 from engine.plan import bloom_filters
-from engine.plan.bloom_filters import make_filters
+from engine.plan.bloom_filters import build_filters
 from engine.plan.planner import ExportPlan
 from engine.stores.port import ObjectInfo, ObjectStore
 from tests.helpers.engine import NOW, Engine, entry
@@ -38,7 +38,7 @@ def _row(n: int) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    """Three parts, of four, four and two row groups."""
+    """Three parts with four, four and two row groups."""
     engine = Engine(tmp_path_factory.mktemp("filtered"))
     publish_small_parts(engine, [_row(n) for n in range(ROWS)], row_id="key")
     return engine
@@ -61,7 +61,7 @@ def test_only_row_groups_that_have_an_id_are_read(engine: Engine, numbers: list[
 
 
 @pytest.mark.parametrize("descending", [False, True])
-def test_a_sort_of_rows_by_id_reads_no_more(engine: Engine, descending: bool) -> None:
+def test_a_sorted_export_by_id_reads_no_more_row_groups(engine: Engine, descending: bool) -> None:
     numbers = [7, 3_000, 3_001, 12_345, 19_999]
     asked: dict[str, Any] = {"row_ids": [_id(n) for n in numbers], "sort_by": "third", "descending": descending}
     assert groups_read(_pruned(engine, **asked)) == _of(numbers)
@@ -69,25 +69,25 @@ def test_a_sort_of_rows_by_id_reads_no_more(engine: Engine, descending: bool) ->
     assert [row["n"] for row in engine.export_rows(**asked)] == expected
 
 
-def test_many_ids_are_not_bound_for_each_piece_of_a_sort(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_ids_are_not_bound_for_each_subrange_of_a_sort(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = [5, 5_000, 19_000]
     asked: dict[str, Any] = {"row_ids": [_id(n) for n in numbers], "sort_by": "third"}
     monkeypatch.setattr("engine.plan.planner.MAX_BOUND_VALUES", 9)
-    assert len(_pruned(engine, **asked).ranges[0].pieces) == 3
+    assert len(_pruned(engine, **asked).ranges[0].subranges) == 3
     monkeypatch.setattr("engine.plan.planner.MAX_BOUND_VALUES", 8)
-    assert _pruned(engine, **asked).ranges[0].pieces == ()
+    assert _pruned(engine, **asked).ranges[0].subranges == ()
     assert [row["n"] for row in engine.export_rows(**asked)] == sorted(numbers, key=lambda n: n % 3)
 
 
-def test_ids_and_filters_narrow_together(engine: Engine) -> None:
+def test_row_ids_and_filters_prune_together(engine: Engine) -> None:
     ids = [_id(n) for n in (5, 9_000, 19_000)]
     filters = [entry("n", "LESS_THAN", 9_001)]
     assert groups_read(_pruned(engine, row_ids=ids, filters=filters)) == 2
     assert [row["n"] for row in engine.export_rows(row_ids=ids, filters=filters)] == [5, 9_000]
 
 
-def test_of_unknown_ids_hardly_any_is_looked_for(engine: Engine) -> None:
-    """Each of 1,000 is asked of ten row groups: six of 10,000 by the filters' size, hundreds if they were wrong."""
+def test_unknown_ids_rarely_pass_a_filter(engine: Engine) -> None:
+    """1,000 ids times ten row groups: about six false positives are expected, hundreds if the filters were wrong."""
     asked = [_pruned(engine, row_ids=[_id(n)]) for n in range(ROWS, ROWS + 1_000)]
     assert sum(map(groups_read, asked)) < 40
     assert engine.export_rows(row_ids=["nothing", "é", "\U0001f600", " "]) == []
@@ -95,24 +95,24 @@ def test_of_unknown_ids_hardly_any_is_looked_for(engine: Engine) -> None:
 
 @given(st.sets(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), min_size=1))
 @settings(max_examples=50, deadline=None)
-def test_an_id_of_any_text_is_found_by_its_filter(tmp_path_factory: pytest.TempPathFactory, ids: set[str]) -> None:
+def test_a_filter_has_every_id_of_its_rows(tmp_path_factory: pytest.TempPathFactory, ids: set[str]) -> None:
     engine = Engine(tmp_path_factory.mktemp("any"))
     path = engine.write_parquet(pa.table({"_row_id": sorted(ids)}))
     with duckdb.connect() as connection:
         groups = read_row_groups(path)
-        (content,) = make_filters(connection, path, groups)
-    assert len(content) == bloom_filters._length(groups[0])
+        (content,) = build_filters(connection, path, groups)
+    assert len(content) == bloom_filters._size(groups[0])
     for one in ids:
-        assert bloom_filters._holds_any(memoryview(content), [bloom_filters._numbers(one)])
+        assert bloom_filters._may_have_any(memoryview(content), [bloom_filters._hash(one)])
 
 
-def test_more_ids_than_are_worth_a_look_are_all_found(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_beyond_the_maximum_lookups_all_row_groups_are_read(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = [_id(n) for n in (5, 19_000)]
     with monkeypatch.context() as patch:
-        patch.setattr(bloom_filters, "MOST_LOOKS", 2 * GROUPS - 1)
+        patch.setattr(bloom_filters, "MAX_LOOKUPS", 2 * GROUPS - 1)
         assert groups_read(_pruned(engine, row_ids=ids)) == GROUPS
         assert groups_read(_pruned(engine, row_ids=ids[:1])) == 1
-    monkeypatch.setattr(bloom_filters, "MOST_FILTERS", GROUPS - 1)
+    monkeypatch.setattr(bloom_filters, "MAX_BLOOM_FILTERS", GROUPS - 1)
     assert groups_read(_pruned(engine, row_ids=ids[:1])) == GROUPS
     assert [row["n"] for row in engine.export_rows(row_ids=ids)] == [5, 19_000]
 
@@ -121,7 +121,7 @@ def _filters(run: Run) -> list[RunObject]:
     return [part.row_id_filters for part in run.parts if part.row_id_filters is not None]
 
 
-def test_filters_are_made_where_they_can_tell_something(engine: Engine, tmp_path: Path) -> None:
+def test_filters_are_made_only_for_ids_of_a_field(engine: Engine, tmp_path: Path) -> None:
     run = engine.plan(engine.exporter()).run
     assert len(_filters(run)) == len(run.parts) == 3
     other = Engine(tmp_path)
@@ -150,7 +150,7 @@ def test_filters_are_read_from_where_the_run_is(own: Engine) -> None:
 
 
 @pytest.mark.parametrize("damage", ["missing", "changed", "short", "one bit"])
-def test_filters_that_are_not_those_of_the_run_are_told(own: Engine, damage: str) -> None:
+def test_filters_of_another_run_are_reported_as_damage(own: Engine, damage: str) -> None:
     plan = own.plan(own.exporter(), "csv", row_ids=[_id(1)])
     (filters,) = _filters(plan.run)
     content = own.store.read(filters.key)
@@ -176,7 +176,7 @@ def test_filters_that_are_not_those_of_the_run_are_told(own: Engine, damage: str
     assert len(own.export_rows()) == 5_000
 
 
-def test_a_cancelled_look_ends(own: Engine) -> None:
+def test_a_cancelled_lookup_ends(own: Engine) -> None:
     cancel = CancelToken()
     cancel.cancel()
     exporter = own.exporter()
@@ -196,7 +196,9 @@ def test_a_sweep_keeps_filters_of_runs_and_removes_others(own: Engine) -> None:
     assert own.store.head(filters.key) is not None
 
 
-def test_a_publisher_whose_filters_are_refused_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_publish_that_cannot_store_its_filters_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     engine = Engine(tmp_path)
     create = engine.store.create
 

@@ -1,4 +1,4 @@
-"""SQL that people type: what it may see, what it may not, and that nothing outlives it."""
+"""Callers' SQL: what a statement can and cannot reach, its limits, and that no process outlives it."""
 
 import io
 import os
@@ -19,9 +19,9 @@ from engine.catalog.manifest import Run
 from engine.common.cancellation import CancelToken
 from engine.errors import Cancelled, InvalidRequest, InvalidStatement, LimitExceeded, SourceDamaged
 from engine.query.sandbox import ChildCrashed, Limits, worker
-from engine.query.sandbox.confinement import FILES_AND_HOSTS, SYSTEM_CALLS, probe
+from engine.query.sandbox.confinement import FILES_AND_HOSTS, SYSTEM_CALLS, missing_confinement
 from engine.query.sandbox.landlock import Landlock
-from engine.query.sandbox.protocol import MOST_READ_BYTES
+from engine.query.sandbox.protocol import MAX_READ_BYTES
 from engine.stores import ObjectStore
 from tests.helpers.engine import Engine
 from tests.helpers.statements import ENDLESS, children, rows, until
@@ -56,13 +56,11 @@ def test_a_statement_sees_no_other_run(engine: Engine, run: Run) -> None:
                 rows(engine, run, sql)
 
 
-def test_the_service_holds_little_of_a_part_that_a_statement_asks_for_whole(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_service_reads_a_part_in_small_chunks(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [sha256(f"{n}".encode()).hexdigest() + sha256(f"a{n}".encode()).hexdigest() for n in range(150_000)]
     run = engine.publish(engine.write_parquet(pa.table({"text": texts})))
     (part,) = run.parts
-    assert part.bytes > MOST_READ_BYTES
+    assert part.bytes > MAX_READ_BYTES
     read, lengths = engine.results.store.read, []
 
     def reading(key: str, **asked: Any) -> bytes:
@@ -71,7 +69,7 @@ def test_the_service_holds_little_of_a_part_that_a_statement_asks_for_whole(
 
     monkeypatch.setattr(engine.results.store, "read", reading)
     assert rows(engine, run, "SELECT count(DISTINCT text) AS n FROM data") == [{"n": len(texts)}]
-    assert max(length for length in lengths if length is not None) == MOST_READ_BYTES
+    assert max(length for length in lengths if length is not None) == MAX_READ_BYTES
 
 
 REFUSED = (
@@ -112,7 +110,7 @@ REFUSED = (
 
 
 @pytest.mark.parametrize("sql", REFUSED)
-def test_what_does_more_than_read_the_run_is_refused(engine: Engine, run: Run, sql: str) -> None:
+def test_a_statement_that_does_more_than_read_the_run_is_refused(engine: Engine, run: Run, sql: str) -> None:
     with pytest.raises(InvalidStatement) as refused:
         rows(engine, run, sql)
     assert "root:" not in refused.value.message
@@ -138,13 +136,13 @@ def test_a_bomb_ends_within_its_time(tmp_path: Path, sql: str) -> None:
     started = time.monotonic()
     with pytest.raises(LimitExceeded):
         rows(engine, run, sql, Limits(memory_megabytes=200, threads=2, seconds=2))
-    # Far more than the two seconds it has, far less than the minutes that it would take.
+    # Much more than its timeout of two seconds, and much less than the minutes that it would take.
     assert time.monotonic() - started < 15
-    assert _none_is_left()
+    assert _no_child_is_left()
 
 
-def test_a_crash_of_duckdb_is_told_as_one(engine: Engine, run: Run) -> None:
-    """A fault of DuckDB's that a statement can reach: its stack overflows."""
+def test_a_crash_of_duckdb_is_reported_as_a_crash(engine: Engine, run: Run) -> None:
+    """A fault of DuckDB that a statement can trigger: a stack overflow."""
     with pytest.raises(ChildCrashed, match="SIGSEGV"):
         rows(engine, run, "SELECT json_structure(repeat('[', 100000) || repeat(']', 100000))")
     assert rows(engine, run, "SELECT 1 AS one") == [{"one": 1}]
@@ -155,10 +153,10 @@ def test_a_cancelled_statement_is_killed(engine: Engine, run: Run) -> None:
     threading.Timer(0.5, cancel.cancel).start()
     with pytest.raises(Cancelled):
         rows(engine, run, ENDLESS, cancel=cancel)
-    assert _none_is_left()
+    assert _no_child_is_left()
 
 
-def test_a_statement_gives_way_to_the_service(engine: Engine, run: Run) -> None:
+def test_a_statement_has_a_lower_priority_than_the_service(engine: Engine, run: Run) -> None:
     cancel = CancelToken()
     seen: list[int] = []
 
@@ -254,10 +252,10 @@ print(list(missing), reached, len(attempts), os.geteuid() == 0, capabilities)
 """
 
 
-@pytest.mark.skipif(probe() != (), reason="the kernel cannot confine")
+@pytest.mark.skipif(missing_confinement() != (), reason="the kernel cannot confine")
 @pytest.mark.parametrize("user", ["its own", "another"])
-def test_the_process_reaches_nothing_even_past_duckdb(tmp_path: Path, user: str) -> None:
-    """What the kernel holds, with DuckDB's own fence left out: native code in the child can do no more than this."""
+def test_a_confined_process_reaches_nothing(tmp_path: Path, user: str) -> None:
+    """Confinement by the kernel alone, without DuckDB: native code in a child can do no more than this."""
     if user == "another" and os.geteuid() != 0:
         pytest.skip("only root can become another user")
     secret = tmp_path / "secret.txt"
@@ -277,11 +275,11 @@ def test_the_process_reaches_nothing_even_past_duckdb(tmp_path: Path, user: str)
     assert list(tmp_path.iterdir()) == [secret]
 
 
-@pytest.mark.skipif(probe() != (), reason="the kernel cannot confine")
+@pytest.mark.skipif(missing_confinement() != (), reason="the kernel cannot confine")
 @pytest.mark.parametrize(
     "attempt", ['os.execv("/bin/true", ["true"])', "ctypes.CDLL(None).ptrace(16, os.getppid(), 0, 0)"]
 )
-def test_what_only_an_intruder_does_ends_the_process(attempt: str) -> None:
+def test_a_call_that_only_an_attacker_makes_kills_the_process(attempt: str) -> None:
     script = f"""
 import ctypes, os
 from engine.query.sandbox.confinement import confine
@@ -297,7 +295,7 @@ confine(memory_bytes=4_000_000_000, cpu_seconds=10)
 
 
 class _Kernel:
-    """What libc tells of a kernel with that version of Landlock, and whether a process asked to be restricted."""
+    """A libc for a kernel with a version of Landlock; it records whether a process was restricted."""
 
     def __init__(self, version: int) -> None:
         self.version = version
@@ -318,33 +316,33 @@ RIGHTS: dict[int, tuple[int, ...]] = {
     -1: (), 0: (), 1: (0x1FFF,), 2: (0x3FFF,), 3: (0x7FFF,), 4: (0x7FFF, 3), 5: (0xFFFF, 3), 6: (0xFFFF, 3, 3),
     7: (0xFFFF, 3, 3), 8: (0xFFFF, 3, 3),
 }  # fmt: skip
-"""Files, TCP and scopes by version, from the kernel's documentation of Landlock."""
+"""Rights for files, TCP and scopes by version, from the kernel's documentation of Landlock."""
 
 
 @pytest.mark.parametrize(("version", "enough"), [(version, version >= 4) for version in RIGHTS])
-def test_a_kernel_that_leaves_hosts_open_is_not_enough(
+def test_a_kernel_without_tcp_rules_is_reported_as_missing_confinement(
     monkeypatch: pytest.MonkeyPatch, version: int, enough: bool
 ) -> None:
     kernel = _Kernel(version)
     monkeypatch.setattr("engine.query.sandbox.landlock.ctypes.CDLL", lambda *_, **__: kernel)
     assert Landlock(["/usr/lib"]).enforce() is enough
-    # What there is of it is asked for all the same: files alone, files and TCP, or signals and sockets as well.
+    # An older kernel still restricts what it can: files only, files and TCP, or signals and sockets as well.
     assert kernel.restricted is (version > 0)
     assert struct.unpack(f"<{len(kernel.rules) // 8}Q", kernel.rules) == RIGHTS[version]
 
 
-def test_the_process_starts_no_other(tmp_path: Path) -> None:
-    """What runs goes on, DuckDB's threads among it; the kernel lets root alone start more."""
+def test_the_process_cannot_start_processes_or_threads(tmp_path: Path) -> None:
+    """Running threads go on, including DuckDB's. The limit has no effect for root."""
     script = """
 import os, threading
 import duckdb
-from engine.query.sandbox.confinement import start_no_more
+from engine.query.sandbox.confinement import forbid_new_processes
 if os.getuid() == 0:
     os.setgroups([])
     os.setgid(65534)
     os.setuid(65534)
 connection = duckdb.connect(config={"threads": 2})
-start_no_more()
+forbid_new_processes()
 print(connection.execute("SELECT count(*) FROM range(1000000) a, range(100) b WHERE a.range = b.range").fetchone())
 for attempt in (os.fork, threading.Thread(target=print).start):
     try:
@@ -360,8 +358,8 @@ for attempt in (os.fork, threading.Thread(target=print).start):
     assert done.stdout.split("\n") == ["(100,)", "BlockingIOError", "RuntimeError", ""], done.stdout
 
 
-def test_a_kernel_without_fences_is_refused_or_said(engine: Engine, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is missing has a name, and only `limited` goes on without it."""
+def test_missing_confinement_is_named_and_refused(engine: Engine, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the setting `limited` runs statements without it."""
     script = """
 from engine.query.sandbox import confinement, landlock
 landlock.Landlock.enforce = lambda self: False
@@ -374,15 +372,15 @@ print(confinement.confine(memory_bytes=4_000_000_000, cpu_seconds=10))
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stdout == f"{(FILES_AND_HOSTS, SYSTEM_CALLS)}\n"
-    job = worker.Job(
-        sql="SELECT 1 AS one", table=run.table, parts=run.parts, published_at=run.published_at, most_rows=1,
-        most_bytes=1000, memory_megabytes=200, threads=1, seconds=5, confined=True,
+    job = worker.StatementJob(
+        sql="SELECT 1 AS one", table=run.table, parts=run.parts, published_at=run.published_at, max_rows=1,
+        max_result_bytes=1000, memory_megabytes=200, threads=1, seconds=5, confined=True,
     )  # fmt: skip
     monkeypatch.setattr(worker, "confine", lambda **_: (SYSTEM_CALLS,))
     with pytest.raises(InvalidRequest, match="cannot confine"):
         worker.run(job, io.BytesIO(), io.BytesIO())
 
 
-def _none_is_left() -> bool:
-    # The end is an order to the fork server, which may have others to follow first.
+def _no_child_is_left() -> bool:
+    # The fork server kills a child asynchronously.
     return until(lambda: not children())

@@ -1,4 +1,4 @@
-"""SQL over what is published, on either store: every view and macro of ``sql/`` against plain Python rows."""
+"""Every view and macro of ``sql/`` against plain Python rows, on both kinds of store."""
 
 import json
 import statistics
@@ -150,7 +150,7 @@ def test_run_diff(inspection: Inspection) -> None:
     assert ask(inspection, "FROM run_diff('jobs', '2026-11-22', '2026-11-22')") == []
 
 
-def test_runs_of_other_columns_are_compared(inspection: Inspection, engine: Engine) -> None:
+def test_runs_with_different_columns_are_compared(inspection: Inspection, engine: Engine) -> None:
     rows: list[dict[str, Any]] = [{"id": "a", "n": 1, "gone": 1}, {"id": "b", "n": 2}]
     engine.publish_rows(rows, "r1", workflow="drift", row_id="id")
     rows = [{"new": None, "n": 1.0, "id": "a"}, {"new": "x", "n": 2.5, "id": "b"}]
@@ -176,7 +176,7 @@ def test_exports(inspection: Inspection, engine: Engine) -> None:
     assert datetime.fromisoformat(found["kept_until"]) == export.retained_until
 
 
-def test_help_lists_what_there_is(inspection: Inspection) -> None:
+def test_help_lists_every_view_and_macro(inspection: Inspection) -> None:
     listed = ask(inspection, "FROM help")
     assert {row["name"].partition("(")[0] for row in listed} == in_main(inspection)
     for row in listed:
@@ -201,7 +201,7 @@ def test_an_empty_store(tmp_path: Path, store: ObjectStore) -> None:
             assert ask(session, f"FROM {name}") == []
         assert len(ask(session, "FROM help")) == len(in_main(session))
         for call in ("result('jobs')", "profile('jobs')", "run_diff('jobs', 'a', 'b')"):
-            with pytest.raises(InvalidRequest, match=r"^There is no finished run .*of a workflow jobs: FROM runs"):
+            with pytest.raises(InvalidRequest, match=r"^There is no finished run .*of a workflow jobs; use FROM runs"):
                 ask(session, f"FROM {call}")
 
 
@@ -223,7 +223,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_name_is_never_more_than_a_name(inspection: Inspection, name: str) -> None:
+def test_a_hostile_workflow_or_run_id_is_not_found(inspection: Inspection, name: str) -> None:
     quoted = "'" + name.replace("'", "''") + "'"
     for call in (f"result({quoted})", f"profile({quoted})", f"result('jobs', {quoted})", f"result({quoted}, '')"):
         if call == "result('jobs', '')":
@@ -233,7 +233,7 @@ def test_a_name_is_never_more_than_a_name(inspection: Inspection, name: str) -> 
     assert len(ask(inspection, "FROM runs")) == 3
 
 
-def test_a_part_that_was_replaced_is_told(tmp_path: Path, store: ObjectStore) -> None:
+def test_a_replaced_part_is_reported_as_damage(tmp_path: Path, store: ObjectStore) -> None:
     engine = Engine(tmp_path, store)
     part = engine.publish_rows(NEW, "r", row_id="id").parts[0]
     with open_inspection(engine.results, None, engine.settings(1)) as session:

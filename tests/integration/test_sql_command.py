@@ -1,4 +1,4 @@
-"""``tailrace sql`` as an operator runs it: a process of its own, on either store."""
+"""``tailrace sql`` as a separate process, on both kinds of store."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def server(store_url: tuple[str, dict[str, str]], tmp_path: Path) -> Server:
     return server
 
 
-def test_a_query(server: Server) -> None:
+def test_a_query_is_drawn_as_a_table(server: Server) -> None:
     asked = server.command("sql", "FROM result('jobs')", "--format", "csv")
     assert (asked.returncode, asked.stdout, asked.stderr) == (0, "_row_id,id,n\na,a,9007199254740993\nb,b,\n", "")
     asked = server.command("sql", "FROM result('prices');", "--format", "json")
@@ -51,7 +51,7 @@ def test_a_query(server: Server) -> None:
     assert server.command("sql", "FROM exports", "--format", "json").stdout == "[]\n"
 
 
-def test_a_file(server: Server) -> None:
+def test_a_result_is_written_to_a_file(server: Server) -> None:
     done = server.command("sql", "FROM result('jobs')", "--format", "parquet", "-o", "jobs.parquet")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert pl.read_parquet(server.folder / "jobs.parquet")["n"].to_list() == [row["n"] for row in ROWS]
@@ -198,7 +198,7 @@ def test_a_views_file(server: Server, store_url: tuple[str, dict[str, str]]) -> 
 
 
 @pytest.mark.parametrize("store_url", ["directory"], indirect=True)
-def test_a_file_of_someone_else_is_left_alone(server: Server) -> None:
+def test_another_file_is_not_replaced_by_views(server: Server) -> None:
     with duckdb.connect(str(server.folder / "mine.duckdb")) as connection:
         connection.execute("CREATE TABLE t AS SELECT 42 AS n")
     (server.folder / "notes.txt").write_text("mine")

@@ -1,4 +1,4 @@
-"""An inspection session only reads, and only what is published."""
+"""A SQL session only reads, and only what is published."""
 
 import io
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ import pytest
 from engine.catalog.manifest import Part
 from engine.common.chunk import Chunk
 from engine.errors import InvalidInput, InvalidRequest
-from engine.query.inspect.session import Inspection, ends, open_inspection
+from engine.query.inspect.session import Inspection, is_complete, open_inspection
 from engine.request.formats import FORMATS
 from engine.stores import ObjectStore
 from tests.helpers.engine import Engine
@@ -74,12 +74,14 @@ OTHERS = [
 
 
 @pytest.mark.parametrize("statement", READS + OTHERS)
-def test_what_is_refused(inspection: Inspection, part: Part, engine: Engine, tmp_path: Path, statement: str) -> None:
+def test_statements_beyond_reading_are_refused(
+    inspection: Inspection, part: Part, engine: Engine, tmp_path: Path, statement: str
+) -> None:
     out, before = tmp_path / "out", engine.store.read(part.key)
     path = engine.store.local_path(part.key) or "az://container/part.parquet"
     statement = statement.format(out=out, key=part.key, part=path)
     with pytest.raises(InvalidRequest) as refused:
-        inspection.table(statement, width=80, rows=10)
+        inspection.draw_table(statement, max_width=80, max_rows=10)
     assert "\n" not in refused.value.message
     # The same without our own check of statements: DuckDB's fence alone.
     if not statement.startswith("PRAGMA"):
@@ -92,9 +94,9 @@ def test_what_is_refused(inspection: Inspection, part: Part, engine: Engine, tmp
 @pytest.mark.parametrize(
     "statement", ["", ";", "-- nothing", "SELECT 1; SELECT 2", "CREATE TABLE t (a INT)", "DROP VIEW runs", "SELEC 1"]
 )
-def test_one_statement_that_reads(inspection: Inspection, statement: str) -> None:
+def test_other_than_one_read_only_statement_is_refused(inspection: Inspection, statement: str) -> None:
     with pytest.raises(InvalidRequest):
-        inspection.table(statement, width=80, rows=10)
+        inspection.draw_table(statement, max_width=80, max_rows=10)
     with pytest.raises(InvalidRequest):
         inspection.write(statement, FORMATS["csv"], lambda _: None)
 
@@ -114,8 +116,8 @@ def test_one_statement_that_reads(inspection: Inspection, statement: str) -> Non
         "SELECT 1 AS a, 2 AS a",
     ],
 )
-def test_what_reads(inspection: Inspection, statement: str) -> None:
-    assert inspection.table(statement, width=80, rows=10)
+def test_read_only_statements_are_accepted(inspection: Inspection, statement: str) -> None:
+    assert inspection.draw_table(statement, max_width=80, max_rows=10)
 
 
 def csv(inspection: Inspection, query: str) -> str:
@@ -145,19 +147,19 @@ def test_values_are_exact(inspection: Inspection) -> None:
     assert [str(type_) for type_ in table.schema.types[:3]] == ["decimal128(38, 2)", "int64", "decimal128(38, 0)"]
 
 
-def test_an_order_is_kept_at_any_size(inspection: Inspection) -> None:
+def test_order_by_is_kept_for_large_results(inspection: Inspection) -> None:
     answer = csv(inspection, "SELECT range AS n FROM range(300000) ORDER BY n DESC")
     assert answer == "n\n" + "".join(f"{n}\n" for n in reversed(range(300_000)))
 
 
-def test_what_no_file_can_hold_is_told(inspection: Inspection) -> None:
-    with pytest.raises(InvalidRequest, match="Two columns are called x"):
+def test_columns_that_cannot_be_exported_are_refused(inspection: Inspection) -> None:
+    with pytest.raises(InvalidRequest, match=r"Duplicate column name 'x'; alias one with AS\."):
         csv(inspection, "SELECT 1 AS x, * FROM (SELECT 2 AS x)")
     with pytest.raises(InvalidInput, match="cannot be exported exactly: cast it"):
         csv(inspection, "SELECT '101'::BIT AS b")
 
 
-def test_a_failed_answer_harms_no_later_one(inspection: Inspection) -> None:
+def test_a_query_works_after_a_failed_one(inspection: Inspection) -> None:
     with pytest.raises(InvalidRequest, match="Conversion Error"):
         csv(inspection, "SELECT CAST(v AS INT) AS n FROM (VALUES ('1'), ('x')) t(v)")
     assert csv(inspection, "SELECT 1 AS n") == "n\n1\n"
@@ -178,5 +180,5 @@ def test_a_failed_answer_harms_no_later_one(inspection: Inspection) -> None:
         ("", False),
     ],
 )
-def test_where_a_statement_ends(typed: str, over: bool) -> None:
-    assert ends(typed) is over
+def test_a_statement_is_complete_at_its_semicolon(typed: str, over: bool) -> None:
+    assert is_complete(typed) is over

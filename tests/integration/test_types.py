@@ -1,4 +1,4 @@
-"""The table of types in engine/README.md is what a run of one cell of that type comes out as, in each format."""
+"""README's table of types shows how a cell of each type is exported in each format."""
 
 import io
 import json
@@ -70,7 +70,7 @@ def row(engine: Engine, name: str) -> str:
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_the_table_shows_what_becomes_of_a_type(tmp_path: Path, name: str) -> None:
+def test_the_readme_shows_how_each_type_is_exported(tmp_path: Path, name: str) -> None:
     assert row(Engine(tmp_path), name) in README.splitlines()
 
 
@@ -127,7 +127,7 @@ REFUSED: dict[str, pa.Array] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_types_and_values_that_no_file_could_tell_are_refused(tmp_path: Path, name: str) -> None:
+def test_types_and_values_that_no_file_can_represent_are_refused(tmp_path: Path, name: str) -> None:
     engine = Engine(tmp_path)
     with pytest.raises(InvalidInput) as refused:
         engine.publish(engine.write_parquet(pa.table({"x": REFUSED[name]})))
@@ -162,7 +162,7 @@ ODD_NAMES = [
 ]
 
 
-def test_odd_names_are_kept_found_and_sorted_by(tmp_path: Path) -> None:
+def test_odd_names_can_be_exported_filtered_and_sorted(tmp_path: Path) -> None:
     engine = Engine(tmp_path)
     rows = [{name: 100 * k + n for n, name in enumerate(ODD_NAMES)} for k in range(3)]
     engine.publish(engine.write_parquet(pa.Table.from_pylist(rows)))
@@ -172,7 +172,7 @@ def test_odd_names_are_kept_found_and_sorted_by(tmp_path: Path) -> None:
         assert engine.export_rows(filters=filters, sort_by=name, descending=True) == [rows[2], rows[1]]
 
 
-def test_a_name_with_dots_goes_before_a_path(tmp_path: Path) -> None:
+def test_a_name_with_dots_takes_precedence_over_a_path(tmp_path: Path) -> None:
     engine = Engine(tmp_path)
     row = {"a": {"b": 1, "c": {"d": 2}, "c.d": 3, "e": 4}, "a.b": 5}
     engine.publish(engine.write_parquet(pa.Table.from_pylist([row])))
@@ -181,7 +181,7 @@ def test_a_name_with_dots_goes_before_a_path(tmp_path: Path) -> None:
         assert engine.export_rows(filters=filters) == [row], path
 
 
-def test_the_null_of_json_is_null(tmp_path: Path) -> None:
+def test_a_json_null_is_a_null(tmp_path: Path) -> None:
     engine = Engine(tmp_path)
     engine.publish(
         engine.write_parquet(pa.table({"n": [1, 2, 3], "j": pa.array(["null", "[null]", None], pa.json_())}))

@@ -17,7 +17,7 @@ import httpx2
 import polars as pl
 import pytest
 
-from engine.query.sandbox.worker import room_bytes
+from engine.query.sandbox.worker import overhead_bytes
 from tests.helpers.folders import files_below
 from tests.helpers.server import KEY, Server
 from tests.load.clients import HEALTH, LARGE, LARGE_EXPORT, REQUEST_NAMES, SMALL, Client, Seen
@@ -31,7 +31,7 @@ THREADS = 2
 EXPORTS, QUERIES, EXPORT_MB, QUERY_MB = 2, 4, 250, 100
 ALLOWED_MB = 1.2 * (EXPORTS * EXPORT_MB + QUERIES * QUERY_MB)
 """What the limits add up to, and a fifth more; the process itself comes on top."""
-ALLOWED_SQL_MB = QUERIES * (QUERY_MB + room_bytes(THREADS) / 1e6)
+ALLOWED_SQL_MB = QUERIES * (QUERY_MB + overhead_bytes(THREADS) / 1e6)
 """What the kernel allows the processes of SQL statements."""
 
 

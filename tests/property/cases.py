@@ -1,4 +1,4 @@
-"""How many cases run, from which seed, and the count that shows that they did."""
+"""The number of generated cases, their seed, and a count of those that ran."""
 
 import os
 import random
@@ -11,17 +11,17 @@ from hypothesis import strategies as st
 
 _ASKED = os.environ.get("TAILRACE_CASES")
 CASES = int(_ASKED or 2_000)
-"""Cases of all properties together; a case is one request on a generated run. 50,000 are for the long mode."""
+"""Cases of all properties together. A case is one request on a generated run; the long mode has 50,000."""
 LONG = _ASKED is not None
 _RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or str(time.time_ns())
 SEED = int(os.environ.get("TAILRACE_SEED") or (crc32(_RUN.encode()) if LONG else 0))
-"""What the generator begins with: another one in each long run, the same in each short one."""
+"""The seed of the generator: random in the long mode, fixed otherwise."""
 TOLD: list[str] = []
-"""What was run in this process, for the summary of the long mode."""
+"""The cases of this process, for the summary of the long mode."""
 
 
 class Cases:
-    """The cases of one property: its share of all, and how many were run."""
+    """The cases of one property: its share of all cases, and the number that ran."""
 
     def __init__(self, name: str, share: float) -> None:
         self.name = name
@@ -29,7 +29,7 @@ class Cases:
         self.run = self.examples = 0
 
     def explore(self, property_: Callable[[random.Random], int], *, per_example: int) -> None:
-        """Give sources of chance to a property, which tells how many cases it made of each, until the share is run."""
+        """Call a property with random sources until it has run its share; it returns its number of cases."""
         started = time.monotonic()
 
         def counted(number: int) -> None:

@@ -1,4 +1,4 @@
-"""The cells of generated columns, and their types, from a source of chance."""
+"""Random types and cells of generated columns."""
 
 import json
 import math
@@ -52,7 +52,7 @@ _STEP = {"s": 1_000_000, "ms": 1000, "us": 1, "ns": 1}
 
 
 def rounded(number: float) -> float:
-    """The nearest FLOAT."""
+    """Round to the nearest FLOAT."""
     return float(struct.unpack("f", struct.pack("f", number))[0])
 
 
@@ -141,7 +141,7 @@ _CELLS: dict[str, Callable[[Random, Shape], Any]] = {
 
 
 def cell(chance: Random, shape: Shape) -> Any:
-    """A value of a type that is not null; nulls stand within nested ones."""
+    """A random value of a type: not null, but nested values may contain nulls."""
     make = _CELLS.get(shape.family)
     if make is not None:
         return make(chance, shape)
@@ -177,12 +177,12 @@ _KEY_SHAPES = [leaf for leaf in LEAVES if leaf.family in _KEYS]
 
 
 def names(chance: Random, most: int) -> list[str]:
-    """Names of columns or members, no two equal but for case."""
+    """Names of columns or members that differ in more than case."""
     return chance.sample(NAMES, chance.randint(1, most))
 
 
 def shape_of(chance: Random, depth: int = 3, leaves: tuple[Shape, ...] = TOP_LEAVES) -> Shape:
-    """A type, nested up to three deep."""
+    """A random type, nested up to three levels deep."""
     kind = chance.choice(["leaf"] * 8 + ["list", "list", "struct", "struct", "map"]) if depth else "leaf"
     match kind:
         case "leaf":

@@ -1,4 +1,4 @@
-"""An export held against the oracle, byte for byte of its file."""
+"""Compare an export with the oracle, including every byte of its file."""
 
 import io
 from typing import Any
@@ -16,22 +16,22 @@ from tests.helpers.format_oracle import BOM, loads_exactly, scan_csv
 from tests.property.datasets import Dataset
 from tests.property.expected import Expected, expected
 from tests.property.reducing import reduce
-from tests.property.requests import Asked
+from tests.property.requests import GeneratedRequest
 from tests.property.shapes import same_type
 from tests.property.spelling import guarded, in_csv, in_json, in_parquet
 
 _DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t"}
 
 
-def export(engine: Engine, run: str, asked: Asked, exporter: Exporter | None = None) -> bytes:
+def export(engine: Engine, run: str, asked: GeneratedRequest, exporter: Exporter | None = None) -> bytes:
     """The bytes of one export."""
     exporter = exporter or engine.exporter()
     plan = exporter.plan(asked.request(run), TEAM)
     return engine.content(exporter.export(plan, CancelToken()))
 
 
-def check(engine: Engine, run: str, data: Dataset, asked: Asked, exporter: Exporter | None = None) -> None:
-    """One request, held against the oracle; what fails is made small, and told."""
+def check(engine: Engine, run: str, data: Dataset, asked: GeneratedRequest, exporter: Exporter | None = None) -> None:
+    """Check one request against the oracle; reduce a failing case and report it."""
     try:
         hold(engine, run, data, asked, exporter)
     except (Exception, pytest.fail.Exception) as error:
@@ -39,7 +39,7 @@ def check(engine: Engine, run: str, data: Dataset, asked: Asked, exporter: Expor
         raise AssertionError(f"{type(error).__name__}: {error}\nmade small: {asked}\non {data}") from error
 
 
-def _fails(engine: Engine, data: Dataset, asked: Asked, exporter: Exporter | None) -> bool:
+def _fails(engine: Engine, data: Dataset, asked: GeneratedRequest, exporter: Exporter | None) -> bool:
     run = f"small-{uuid4().hex}"
     try:
         data.publish(engine, run)
@@ -49,8 +49,8 @@ def _fails(engine: Engine, data: Dataset, asked: Asked, exporter: Exporter | Non
     return False
 
 
-def hold(engine: Engine, run: str, data: Dataset, asked: Asked, exporter: Exporter | None) -> None:
-    """It is refused where the contract says so, and else its file holds what the contract says."""
+def hold(engine: Engine, run: str, data: Dataset, asked: GeneratedRequest, exporter: Exporter | None) -> None:
+    """Check that the request is refused if the contract says so, and that its file is right otherwise."""
     wanted = expected(data, asked)
     if wanted.refused:
         with pytest.raises(InvalidRequest) as caught:
@@ -65,7 +65,7 @@ def hold(engine: Engine, run: str, data: Dataset, asked: Asked, exporter: Export
 
 
 def _differences(wanted: Expected, found: list[Any], agree: Any) -> str:
-    """The first cell that differs, in words."""
+    """Describe the first cell that differs."""
     if len(found) != len(wanted.rows):
         return f"{len(found)} rows instead of {len(wanted.rows)} (of the run: {wanted.numbers})"
     for number, row, line in zip(wanted.numbers, wanted.rows, found, strict=True):
@@ -75,7 +75,7 @@ def _differences(wanted: Expected, found: list[Any], agree: Any) -> str:
     return ""
 
 
-def _csv(wanted: Expected, asked: Asked, content: bytes) -> str:
+def _csv(wanted: Expected, asked: GeneratedRequest, content: bytes) -> str:
     assert content.startswith(BOM) == asked.csv.bom
     guard, alone = asked.csv.formula_guard, len(wanted.columns) == 1
     header, *lines = scan_csv(content[3:] if asked.csv.bom else content, _DELIMITERS[asked.csv.delimiter])
@@ -84,13 +84,13 @@ def _csv(wanted: Expected, asked: Asked, content: bytes) -> str:
     return _differences(wanted, lines, lambda shape, value, cell: in_csv(shape, value, cell, alone=alone, guard=guard))
 
 
-def _json(wanted: Expected, asked: Asked, content: bytes) -> str:
+def _json(wanted: Expected, asked: GeneratedRequest, content: bytes) -> str:
     rows = loads_exactly(content)
     assert all(list(row) == list(wanted.columns) for row in rows)
     return _differences(wanted, [list(row.values()) for row in rows], in_json)
 
 
-def _parquet(wanted: Expected, asked: Asked, content: bytes) -> str:
+def _parquet(wanted: Expected, asked: GeneratedRequest, content: bytes) -> str:
     file = pyarrow.parquet.ParquetFile(io.BytesIO(content))
     schema = file.schema_arrow
     assert schema.names == list(wanted.columns)

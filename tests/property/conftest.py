@@ -1,4 +1,4 @@
-"""In the long mode, `TAILRACE_CASES=50000 pytest tests/property`, the summary tells what was run from which seed."""
+"""In the long mode, `TAILRACE_CASES=50000 pytest tests/property`, the summary reports the cases and the seed."""
 
 from collections.abc import Callable, Iterator
 
@@ -11,7 +11,7 @@ _PROPERTY = "cases"
 
 @pytest.fixture(autouse=True)
 def _told(record_property: Callable[[str, object], None]) -> Iterator[None]:
-    """With the report of the test, since that reaches the summary from a worker too."""
+    """Attach the count to the report of the test, which also reaches the summary from a worker."""
     yield
     while cases.TOLD:
         record_property(_PROPERTY, cases.TOLD.pop())

@@ -1,4 +1,4 @@
-"""Generated CSV files, with the cells that they have: odd delimiters, encodings, line ends, quotes, names, values."""
+"""Generated CSV files and their cells, with unusual delimiters, encodings, line ends, quotes, names and values."""
 
 import csv
 import io
@@ -34,20 +34,20 @@ _KINDS: dict[str, list[str]] = {
 
 @dataclass
 class CsvCase:
-    """The bytes of a file, how it is read, and what it says; ``rows`` is None if it has to be refused."""
+    """A file, the options to read it, and its cells; ``rows`` is None if it must be refused."""
 
     content: bytes
     options: ReadOptions
     header: list[str]
     rows: list[Cells] | None
     named: str = ""
-    """What a refusal has to name."""
+    """What the message of a refusal must contain."""
     extension: str = ".csv"
     kinds: list[str] = field(default_factory=list)
 
 
 def csv_case(chance: Random) -> CsvCase:
-    """A file by chance."""
+    """Generate a random file."""
     delimiter, encoding = chance.choice(_DELIMITERS), chance.choice(_ENCODINGS)
     newline = chance.choice(["\n", "\n", "\r\n", "\r\n", "\r", "mixed"])
     width = chance.choice([1, 2, 2, 3, 5, 9])
@@ -102,7 +102,7 @@ def csv_case(chance: Random) -> CsvCase:
 
 
 def python_rows(case: CsvCase, encoding: str) -> list[list[str]]:
-    """What Python's csv module reads in the file, blank lines left out: it knows no nulls."""
+    """What Python's csv module reads, without blank lines; it has no nulls."""
     lines = io.StringIO(case.content.decode(encoding), newline="")
     for _ in range(case.options.skip_lines):
         lines.readline()
@@ -121,7 +121,7 @@ def _cell(kind: str, atoms: list[str], delimiter: str, chance: Random) -> str | 
 
 
 def _written(cell: str, delimiter: str, chance: Random) -> str:
-    """A cell as a file may have it; in quotes where it needs them, and sometimes without need."""
+    """Write a cell, in quotes if necessary, and sometimes if not."""
     needs = cell == "" or cell[0] == '"' or any(special in cell for special in (delimiter, "\n", "\r"))
     if not needs and chance.random() < 0.8:
         return cell
@@ -129,7 +129,7 @@ def _written(cell: str, delimiter: str, chance: Random) -> str:
 
 
 def _distorted(case: CsvCase, lines: list[str], delimiter: str, chance: Random) -> bool:
-    """Break one line, so that the file is refused, or padded; returns whether it is."""
+    """Damage one line, so that the file is refused or the line padded; return whether it is refused."""
     assert case.rows is not None
     what = chance.choice(["short", "padded", "long", "null too many", "unclosed", "after quote"])
     if what == "padded":

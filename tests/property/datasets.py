@@ -16,12 +16,12 @@ from tests.property.shapes import Shape, places
 Row = dict[str, Any]
 _KEY = "Key of the row"
 _LONG = 'é"\n,=\U0001f600' * 90_000
-"""One megabyte of what makes a cell awkward."""
+"""One megabyte of characters that need quotes or escapes."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A run to be: its columns, its rows in order, and how its files are cut."""
+    """The columns and rows of a run, and how they are split into files."""
 
     columns: dict[str, Shape]
     rows: list[Row] = field(repr=False)
@@ -38,23 +38,23 @@ class Dataset:
 
     @property
     def places(self) -> dict[str, shapes.Place]:
-        """What a request can name."""
+        """The columns and nested fields that a request can name."""
         return places(self.columns)
 
     @property
     def row_ids(self) -> list[str]:
-        """The ids of the rows: the named field as text, or the row's number with 12 digits (engine/DECISIONS.md)."""
+        """The row ids: the row-id field as text, or the number of the row with 12 digits."""
         if self.row_id is not None:
             return [str(row[self.row_id]) for row in self.rows]
         return [f"{number:012}" for number in range(len(self.rows))]
 
     def table(self, rows: list[Row]) -> pa.Table:
-        """Rows as Arrow."""
+        """The rows as an Arrow table."""
         columns = [shapes.to_arrow(shape, [row[name] for row in rows]) for name, shape in self.columns.items()]
         return pa.table(columns, names=list(self.columns))
 
     def write(self, folder: Path) -> list[Path]:
-        """Rows as Parquet files."""
+        """The rows as Parquet files."""
         folder.mkdir(parents=True, exist_ok=True)
         size, paths = -(-len(self.rows) // self.files) or 1, []
         for number in range(self.files):
@@ -64,7 +64,7 @@ class Dataset:
         return paths
 
     def publish(self, engine: Engine, run: str) -> None:
-        """Publish as that run."""
+        """Publish the run."""
         engine.publish(*self.write(engine.folder / run), run=run, row_id=self.row_id)
 
 
@@ -73,7 +73,7 @@ def _short(value: Any) -> Any:
 
 
 def dataset(chance: random.Random, most_rows: int = 60, most_columns: int = 8) -> Dataset:
-    """Rows take their cells from a few values per column, so that many are equal; requests know of some more."""
+    """Generate a run. Each column has few distinct values, so that many cells are equal; requests use others, too."""
     columns = {name: shape_of(chance) for name in names(chance, most_columns)}
     pools = {name: [cell(chance, shape) for _ in range(chance.randint(2, 8))] for name, shape in columns.items()}
     used = {name: chance.sample(pool, chance.randint(1, len(pool))) for name, pool in pools.items()}

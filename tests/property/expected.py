@@ -1,4 +1,4 @@
-"""What a request has to lead to: the rows in their order, or a 400 for one of its filters, its sort or its ids."""
+"""The expected result of a request: rows in order, or a 400 for one of its filters, its sort or its row ids."""
 
 import math
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from tests.property import shapes
 from tests.property.datasets import Dataset, Row
 from tests.property.meaning import matcher
 from tests.property.reading import Refused
-from tests.property.requests import Asked, is_sortable
+from tests.property.requests import GeneratedRequest, is_sortable
 from tests.property.shapes import Place, Shape
 
 _ROW_ID = Shape(shapes.TEXT, pa.string(), pa.string())
@@ -20,17 +20,17 @@ _ROW_ID = Shape(shapes.TEXT, pa.string(), pa.string())
 
 @dataclass(frozen=True)
 class Expected:
-    """Rows under the columns that are delivered, or the places in the request that deserve a 400."""
+    """The expected rows and columns, or the entries of the request that must be refused."""
 
     refused: tuple[str, ...]
     columns: dict[str, Shape]
     rows: list[Row]
     numbers: list[int]
-    """Which rows of the run these are."""
+    """The numbers of these rows in the run."""
 
 
-def expected(data: Dataset, asked: Asked) -> Expected:
-    """The answer by the contract."""
+def expected(data: Dataset, asked: GeneratedRequest) -> Expected:
+    """Compute the result by the contract."""
     matchers, refused = [], []
     for index, entry in enumerate(asked.filters):
         try:

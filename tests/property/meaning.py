@@ -1,32 +1,21 @@
-"""The 19 operators over Python values, by web/API.md, section 4: which cells match, and what is a 400."""
+"""The 19 operators for every column type, web/API.md, section 4: which cells match, and what is a 400.
 
-import operator as compare
+Unlike `tests.helpers.operator_oracle`, it knows the column's type, and so which values are refused.
+"""
+
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+from tests.helpers.operator_oracle import COMPARISONS, COMPLEMENTS, TEMPORAL
 from tests.property import shapes
 from tests.property.reading import Beyond, Refused, as_text, fold, nanoseconds, nearest, number
 from tests.property.shapes import Shape
 
 Matcher = Callable[[Any], bool]
 
-COMPLEMENTS = {
-    "NOT_EQUALS": "EQUALS",
-    "NOT_CONTAINS": "CONTAINS",
-    "NOT_IN": "IN",
-    "IS_NOT_NULL": "IS_NULL",
-    "IS_NOT_EMPTY": "IS_EMPTY",
-}
-COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
-    "GREATER_THAN": compare.gt,
-    "LESS_THAN": compare.lt,
-    "GREATER_THAN_OR_EQUAL": compare.ge,
-    "LESS_THAN_OR_EQUAL": compare.le,
-}
-TEMPORAL = {"BEFORE": compare.lt, "AFTER": compare.gt}
 SUBSTRINGS: dict[str, Callable[[str, str], bool]] = {
     "CONTAINS": lambda cell, value: value in cell,
     "STARTS_WITH": str.startswith,
@@ -41,7 +30,7 @@ _TIMES = (shapes.DATE, shapes.TIMESTAMP)
 
 
 def matcher(name: str, shape: Shape, value: Any, now: datetime) -> Matcher:
-    """What an operator with a value keeps of a column. Raises Refused where the contract wants a 400."""
+    """Return a function for whether a cell matches. Raises Refused where the contract requires a 400."""
     if name in COMPLEMENTS:
         twin = matcher(COMPLEMENTS[name], shape, value, now)
         return lambda cell: not twin(cell)
@@ -86,7 +75,7 @@ def _membership(name: str, shape: Shape, value: Any) -> Matcher:
 
 
 def _point(shape: Shape, value: Any) -> Any:
-    """A value in the column's type."""
+    """Read a value in the column's type."""
     if isinstance(value, list | dict) or value is None:
         raise Refused
     match shape.family:
@@ -109,7 +98,7 @@ def _known(value: Any, kind: type) -> Any:
 
 
 def _seen(shape: Shape) -> Callable[[Any], Any]:
-    """A cell as what `_point` makes of values."""
+    """Convert cells to what `_point` returns for values."""
     match shape.family:
         case shapes.UUID:
             return str

@@ -1,4 +1,4 @@
-"""How a filter's value is read, by the words of the contract: exact numbers and instants, or nothing."""
+"""Read the value of a filter by the contract, as an exact number or moment."""
 
 import re
 import struct
@@ -16,18 +16,18 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Refused(Exception):
-    """The contract wants a 400."""
+    """The contract requires a 400."""
 
 
 @dataclass(frozen=True)
 class Beyond:
-    """A number above (or below) all that a type can hold, but for its Infinity."""
+    """A number beyond the range of a type, but not infinite."""
 
     sign: int
 
 
 def number(value: Any) -> Fraction | None:
-    """The number that a JSON value is, or spells."""
+    """A number, or the number that a string spells."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int | Decimal):
@@ -36,7 +36,7 @@ def number(value: Any) -> Fraction | None:
 
 
 def nearest(value: Fraction, code: str) -> float | Beyond:
-    """The nearest double (code ``d``) or single (``f``)."""
+    """The nearest DOUBLE (code ``d``) or FLOAT (``f``)."""
     try:
         return float(struct.unpack(f"<{code}", struct.pack(f"<{code}", float(value)))[0])
     except OverflowError:
@@ -44,7 +44,7 @@ def nearest(value: Fraction, code: str) -> float | Beyond:
 
 
 def nanoseconds(value: Any) -> int | None:
-    """The instant that an ISO 8601 text, a date or a time in UTC names, since 1970."""
+    """Nanoseconds since 1970 of an ISO 8601 text, a date or a timestamp in UTC."""
     if isinstance(value, str):
         return _spelled(value)
     if isinstance(value, datetime):
@@ -77,12 +77,12 @@ def _offset(zone: str | None) -> int:
 
 
 def fold(text: str) -> str:
-    """Text without the difference of cases, character by character."""
+    """Lower-case text, character by character."""
     return "".join(map(str.lower, text))
 
 
 def as_text(value: Any) -> str:
-    """A scalar as a text cell would spell it."""
+    """A scalar as the text of a cell."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return format(value, "f") if isinstance(value, Decimal) else str(value)

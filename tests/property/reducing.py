@@ -1,17 +1,19 @@
-"""A failing case made small: fewer columns, rows and parts of the request, as long as it fails."""
+"""Reduce a failing case: remove columns, rows and parts of the request while it still fails."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from engine.request.request import CsvOptions
 from tests.property.datasets import Dataset
-from tests.property.requests import Asked
+from tests.property.requests import GeneratedRequest
 
-Fails = Callable[[Dataset, Asked], bool]
+Fails = Callable[[Dataset, GeneratedRequest], bool]
 
 
-def reduce(data: Dataset, asked: Asked, fails: Fails, attempts: int = 300) -> tuple[Dataset, Asked]:
-    """The smallest case that was found."""
+def reduce(
+    data: Dataset, asked: GeneratedRequest, fails: Fails, attempts: int = 300
+) -> tuple[Dataset, GeneratedRequest]:
+    """Return the smallest failing case found."""
     found = True
     while found:
         found = False
@@ -25,7 +27,7 @@ def reduce(data: Dataset, asked: Asked, fails: Fails, attempts: int = 300) -> tu
     return data, asked
 
 
-def _smaller(data: Dataset, asked: Asked) -> Iterator[tuple[Dataset, Asked]]:
+def _smaller(data: Dataset, asked: GeneratedRequest) -> Iterator[tuple[Dataset, GeneratedRequest]]:
     size = len(data.rows) // 2
     while size:
         for first in range(0, len(data.rows), size):
@@ -41,7 +43,7 @@ def _smaller(data: Dataset, asked: Asked) -> Iterator[tuple[Dataset, Asked]]:
     yield from ((replace(data, group_rows=1000), asked) for _ in range(data.group_rows < 1000))
 
 
-def _simpler(asked: Asked) -> Iterator[Asked]:
+def _simpler(asked: GeneratedRequest) -> Iterator[GeneratedRequest]:
     for index, entry in enumerate(asked.filters):
         before, after = asked.filters[:index], asked.filters[index + 1 :]
         yield replace(asked, filters=before + after)

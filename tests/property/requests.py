@@ -1,4 +1,4 @@
-"""Generated requests against a dataset, mostly meaningful, and the call that makes each."""
+"""Generate requests for a dataset, most of them valid."""
 
 import json
 from collections.abc import Iterator
@@ -15,11 +15,12 @@ from engine.common.strict_json import loads
 from engine.request.formats import FORMATS
 from engine.request.request import CsvOptions, ExportRequest, read_filters, read_row_ids
 from tests.helpers.engine import WORKFLOW
+from tests.helpers.operator_oracle import COMPARISONS, COMPLEMENTS, TEMPORAL
 from tests.property import shapes
 from tests.property.cells import WORDS
 from tests.property.cells import cell as cell_of
 from tests.property.datasets import Dataset
-from tests.property.meaning import COMPARISONS, COMPLEMENTS, NULLS, OPERATORS, SUBSTRINGS, TEMPORAL
+from tests.property.meaning import NULLS, OPERATORS, SUBSTRINGS
 from tests.property.reading import nanoseconds, number
 from tests.property.shapes import Shape
 
@@ -31,8 +32,8 @@ _ODD: tuple[Any, ...] = (None, True, "", "soon", "2026-02-30", "NaN", [], [None]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One request."""
+class GeneratedRequest:
+    """A generated request."""
 
     format: str = "json"
     filters: tuple[Entry, ...] = ()
@@ -43,7 +44,7 @@ class Asked:
     csv: CsvOptions = field(default_factory=CsvOptions)
 
     def request(self, run: str) -> ExportRequest:
-        """The request as the engine takes it; the filters go through JSON text."""
+        """The request for the engine; filters are parsed from JSON text, as in the service."""
         return ExportRequest(
             workflow=WORKFLOW,
             run=run,
@@ -58,7 +59,7 @@ class Asked:
 
 
 def _spell(value: Any) -> str:
-    """JSON text with exact numbers."""
+    """Write JSON with exact numbers."""
     if isinstance(value, dict):
         return "{" + ",".join(f"{json.dumps(name)}:{_spell(inner)}" for name, inner in value.items()) + "}"
     if isinstance(value, list):
@@ -67,7 +68,7 @@ def _spell(value: Any) -> str:
 
 
 def _suited(shape: Shape) -> list[str]:
-    """The operators that mean something on a type."""
+    """The operators that can be applied to a type."""
     found = ["IS_NULL", "IS_NOT_NULL"]
     if shape.family not in (shapes.STRUCT, shapes.MAP):
         found += ["IS_EMPTY", "IS_NOT_EMPTY"]
@@ -84,7 +85,7 @@ def _suited(shape: Shape) -> list[str]:
 
 
 def _near(shape: Shape, cell: Any) -> Iterator[Any]:
-    """Values that meet a cell, barely miss it, or spell it otherwise."""
+    """Values equal to a cell, just beside it, or written differently."""
     match shape.family:
         case shapes.TEXT | shapes.UUID:
             text = str(cell)[:50]
@@ -134,7 +135,7 @@ def _scalar(chance: Random, shape: Shape, pool: list[Any]) -> Any:
 
 
 def value_for(chance: Random, operator: str, shape: Shape, pool: list[Any]) -> Any:
-    """A value for an operator on a column of which these cells are known."""
+    """A random value for an operator on a column with these cells."""
     if operator in NULLS:
         return None
     if operator == "WITHIN_LAST_DAYS":
@@ -152,7 +153,7 @@ def value_for(chance: Random, operator: str, shape: Shape, pool: list[Any]) -> A
 
 
 def entry_for(chance: Random, data: Dataset, *, odd: bool = True) -> Entry:
-    """One filter; one in twelve may mean nothing."""
+    """A random filter; one in twelve may be invalid."""
     column = chance.choice(list(data.columns))
     inside = [place for place in data.places.values() if place.names[0] == column]
     place = chance.choice(inside)
@@ -168,16 +169,16 @@ def entry_for(chance: Random, data: Dataset, *, odd: bool = True) -> Entry:
 
 
 def twin(entry: Entry) -> Entry:
-    """The filter that keeps all other rows."""
+    """The filter with the complementary operator."""
     pairs = COMPLEMENTS | {positive: negative for negative, positive in COMPLEMENTS.items()}
     return entry | {"operator": pairs[entry["operator"]]}
 
 
-def request_for(chance: Random, data: Dataset, format_name: str, *, odd: bool = True) -> Asked:
-    """A request with up to four filters."""
+def request_for(chance: Random, data: Dataset, format_name: str, *, odd: bool = True) -> GeneratedRequest:
+    """A random request with up to four filters."""
     count = chance.choice([0, 1, 1, 1, 1, 1, 2, 3, 4])
     filters = [entry_for(chance, data, odd=odd) for _ in range(count)]
-    asked = Asked(format_name, tuple(filters), include_row_ids=chance.random() < 0.25)
+    asked = GeneratedRequest(format_name, tuple(filters), include_row_ids=chance.random() < 0.25)
     strange = odd and chance.random() < 0.04
     sortable = [place.path for place in data.places.values() if strange or is_sortable(place.shape)]
     if sortable and chance.random() < 0.5:
@@ -192,5 +193,5 @@ def request_for(chance: Random, data: Dataset, format_name: str, *, odd: bool = 
 
 
 def is_sortable(shape: Shape) -> bool:
-    """Whether values of a type have an order."""
+    """Whether a type can be sorted."""
     return shape.family not in (*shapes.NESTED, shapes.JSON)

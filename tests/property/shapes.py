@@ -1,4 +1,4 @@
-"""What a generated column may be: a tree of kinds, with the Arrow types that go in and those that have to come out."""
+"""The types of generated columns, as trees, with the Arrow types that are published and those of exports."""
 
 import uuid
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ NESTED = (LIST, STRUCT, MAP)
 
 @dataclass(frozen=True)
 class Shape:
-    """One type. ``arrow`` is what a publisher brings, ``stored`` what a Parquet export has in its place."""
+    """One type. ``arrow`` is the type in the source, ``stored`` the type in a Parquet export."""
 
     family: str
     arrow: Any
@@ -68,26 +68,26 @@ TOP_LEAVES = (
 
 
 def list_of(item: Shape) -> Shape:
-    """A list of that type."""
+    """A list type."""
     return Shape(LIST, pa.list_(item.arrow), pa.list_(item.stored), (("item", item),))
 
 
 def struct_of(children: dict[str, Shape]) -> Shape:
-    """An object with these members."""
+    """An object type."""
     arrow = pa.struct([(name, child.arrow) for name, child in children.items()])
     stored = pa.struct([(name, child.stored) for name, child in children.items()])
     return Shape(STRUCT, arrow, stored, tuple(children.items()))
 
 
 def map_of(key: Shape, value: Shape) -> Shape:
-    """A map; its value is a list of pairs."""
+    """A map type; its values are lists of pairs."""
     return Shape(
         MAP, pa.map_(key.arrow, value.arrow), pa.map_(key.stored, value.stored), (("key", key), ("value", value))
     )
 
 
 def same_type(wanted: Any, found: Any) -> bool:
-    """Whether two Arrow types are one, whatever their inner fields are called and whether these may be null."""
+    """Whether two Arrow types are equal, except for the names and nullability of inner fields."""
     if pa.types.is_list(wanted):
         return pa.types.is_list(found) and same_type(wanted.value_type, found.value_type)
     if pa.types.is_map(wanted):
@@ -103,7 +103,7 @@ def same_type(wanted: Any, found: Any) -> bool:
 
 
 def to_arrow(shape: Shape, values: list[Any]) -> Any:
-    """A column of Python values as the publisher's Arrow type."""
+    """An Arrow array of the source type from Python values."""
     plain = pa.array([_plain(shape, value) for value in values], _plain_type(shape))
     return plain if plain.type == shape.arrow else plain.cast(shape.arrow)
 
@@ -145,14 +145,14 @@ def _plain(shape: Shape, value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Place:
-    """What a request can name: a column, or a member within an object."""
+    """A column, or a field within an object, that a request can name."""
 
     path: str
     shape: Shape
     names: tuple[str, ...]
 
     def of(self, row: dict[str, Any]) -> Any:
-        """The value there in a row; null within a null."""
+        """Its value in a row; None within a null."""
         value: Any = row
         for name in self.names:
             value = None if value is None else value[name]
@@ -160,7 +160,7 @@ class Place:
 
 
 def places(columns: dict[str, Shape]) -> dict[str, Place]:
-    """All that can be named; a name that has dots in it goes before a path (`Schema.find`)."""
+    """All columns and nested fields; a column whose name has dots takes precedence over a path (`Schema.find`)."""
     found: dict[str, Place] = {}
     level = [Place(name, shape, (name,)) for name, shape in columns.items()]
     while level:

@@ -1,13 +1,11 @@
-"""Cells in files against the values that they have to spell, by web/API.md, section 5."""
+"""Check cells of exported files against their values, web/API.md, section 5."""
 
-import base64
 import math
 import re
-from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
-from tests.helpers.format_oracle import Cell, is_compact, loads_exactly
+from tests.helpers.format_oracle import Cell, is_compact, loads_exactly, text_of
 from tests.property import shapes
 from tests.property.cells import rounded
 from tests.property.shapes import Shape
@@ -15,27 +13,6 @@ from tests.property.shapes import Shape
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _INFINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-
-
-def text_of(value: Any) -> str:
-    """The one text of a value that has no other spelling; numbers with a point are left to `is_number`."""
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case datetime():
-            return f"{value.replace(tzinfo=None, microsecond=0).isoformat()}{_fraction(value)}Z"
-        case time():
-            return f"{value.replace(microsecond=0).isoformat()}{_fraction(value)}"
-        case date():
-            return value.isoformat()
-        case bytes():
-            return base64.b64encode(value).decode()
-        case _:
-            return str(value)
-
-
-def _fraction(value: datetime | time) -> str:
-    return f".{value.microsecond:06}".rstrip("0") if value.microsecond else ""
 
 
 def is_number(shape: Shape, value: Any, spelled: Any) -> bool:
@@ -47,12 +24,12 @@ def is_number(shape: Shape, value: Any, spelled: Any) -> bool:
 
 
 def same_float(one: float, other: float) -> bool:
-    """Equal, with NaN equal to itself. The sign of zero is not told: it is lost where a part's dictionary has both."""
+    """Equal, with NaN equal to itself. 0.0 equals -0.0: the sign is lost if a Parquet dictionary has both."""
     return one == other or (math.isnan(one) and math.isnan(other))
 
 
 def in_csv(shape: Shape, value: Any, cell: Cell, *, alone: bool = False, guard: bool = False) -> bool:
-    """Whether a CSV cell is right; ``alone``: in a file of one column a null is quoted too."""
+    """Whether a CSV cell is right. In a file of one column (``alone``) a null is quoted, too."""
     if value is None:
         return cell == Cell("", quoted=alone)
     if not cell.text and not cell.quoted:
@@ -77,7 +54,7 @@ def in_csv(shape: Shape, value: Any, cell: Cell, *, alone: bool = False, guard: 
 
 
 def guarded(text: str) -> str:
-    """A text that a spreadsheet would run, made harmless; a number runs nothing."""
+    """Text with a quote before it if a spreadsheet would run it as a formula; numbers are left alone."""
     return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else text
 
 
@@ -117,7 +94,7 @@ def _nested_in_json(shape: Shape, value: Any, parsed: Any) -> bool:
 
 
 def _is_key(shape: Shape, key: Any, text: str) -> bool:
-    """A map's key is spelled as in a CSV cell."""
+    """The key of a map has the text of a CSV cell."""
     return in_csv(shape, key, Cell(text, quoted=True))
 
 

@@ -1,4 +1,4 @@
-"""CSV files of every make come out as they went in, cell by cell, or are refused with file, line and remedy."""
+"""Generated CSV files come back cell by cell, or are refused with file, line and remedy."""
 
 import random
 import re
@@ -29,7 +29,9 @@ def connection(engine: Engine) -> Iterator[duckdb.DuckDBPyConnection]:
         yield opened
 
 
-def test_the_rows_of_a_file_are_read_as_they_are(engine: Engine, connection: duckdb.DuckDBPyConnection) -> None:
+def test_every_row_of_a_file_is_read_or_the_file_is_refused(
+    engine: Engine, connection: duckdb.DuckDBPyConnection
+) -> None:
     def property_(chance: random.Random) -> int:
         case = csv_case(chance)
         path = engine.write(f"file{case.extension}", case.content)
@@ -47,7 +49,7 @@ def test_the_rows_of_a_file_are_read_as_they_are(engine: Engine, connection: duc
     Cases("csv rows", 0.2).explore(property_, per_example=1)
 
 
-def test_a_published_file_comes_back_in_each_format(engine: Engine) -> None:
+def test_a_published_csv_file_comes_back_in_each_format(engine: Engine) -> None:
     runs = iter(range(10**9))
 
     def property_(chance: random.Random) -> int:

@@ -1,4 +1,4 @@
-"""JSON files of every make come out as Python reads them: optional members, mixed kinds, odd names, any numbers."""
+"""Generated JSON files come back as Python reads them: optional members, mixed types, odd names, any numbers."""
 
 import csv
 import gzip
@@ -44,7 +44,7 @@ def engine(tmp_path: Path) -> Engine:
     return Engine(tmp_path / "engine")
 
 
-def test_what_python_reads_comes_back_in_each_format(engine: Engine) -> None:
+def test_a_published_json_file_comes_back_in_each_format(engine: Engine) -> None:
     runs = iter(range(10**9))
 
     def property_(chance: random.Random) -> int:

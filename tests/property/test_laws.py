@@ -1,4 +1,4 @@
-"""Laws that hold for every run and every request, whatever the values are."""
+"""Properties of every run and request, whatever the values are."""
 
 import itertools
 from collections.abc import Callable
@@ -14,12 +14,12 @@ from engine.publishing import publisher
 from engine.stores import block_stream
 from tests.helpers.engine import TEAM, Engine
 from tests.helpers.format_oracle import loads_exactly
+from tests.helpers.operator_oracle import COMPLEMENTS
 from tests.property.cases import Cases
 from tests.property.checks import export
 from tests.property.datasets import Dataset, dataset
 from tests.property.expected import expected
-from tests.property.meaning import COMPLEMENTS
-from tests.property.requests import Asked, Entry, entry_for, request_for, twin
+from tests.property.requests import Entry, GeneratedRequest, entry_for, request_for, twin
 
 _PAIRED = {*COMPLEMENTS, *COMPLEMENTS.values()}
 
@@ -46,11 +46,11 @@ def _published(engine: Engine, property_: Callable[[Random, str, Dataset], int])
 
 def _kept(engine: Engine, run: str, *filters: Entry) -> list[str]:
     """The row ids of an export, in its order."""
-    rows = loads_exactly(export(engine, run, Asked(filters=filters, include_row_ids=True)))
+    rows = loads_exactly(export(engine, run, GeneratedRequest(filters=filters, include_row_ids=True)))
     return [row["_row_id"] for row in rows]
 
 
-def test_an_operator_and_its_complement_are_the_whole_run(engine: Engine) -> None:
+def test_an_operator_and_its_complement_split_the_run(engine: Engine) -> None:
     def property_(chance: Random, run: str, data: Dataset) -> int:
         count = 0
         for entry in (entry_for(chance, data, odd=False) for _ in range(8)):
@@ -64,7 +64,7 @@ def test_an_operator_and_its_complement_are_the_whole_run(engine: Engine) -> Non
     Cases("complements", 0.08).explore(_published(engine, property_), per_example=7)
 
 
-def test_filters_together_keep_what_each_keeps(engine: Engine) -> None:
+def test_two_filters_match_the_intersection(engine: Engine) -> None:
     def property_(chance: Random, run: str, data: Dataset) -> int:
         filters = [entry_for(chance, data, odd=False) for _ in range(3)]
         each = [_kept(engine, run, entry) for entry in filters]
@@ -106,7 +106,7 @@ def test_the_bytes_do_not_depend_on_threads_ranges_or_blocks(
     assert min(ranges.values()) > 1
 
 
-def test_rows_come_back_by_their_ids(engine: Engine) -> None:
+def test_delivered_row_ids_return_the_same_rows(engine: Engine) -> None:
     def property_(chance: Random, run: str, data: Dataset) -> int:
         asked = replace(request_for(chance, data, "json", odd=False), include_row_ids=True)
         rows = loads_exactly(export(engine, run, asked))

@@ -1,4 +1,4 @@
-"""The three formats hold equal rows in equal order, for readers that are not ours."""
+"""Independent readers find equal rows in equal order in all formats."""
 
 import io
 import itertools
@@ -27,7 +27,7 @@ from tests.property.spelling import in_csv, in_json, in_parquet
 Lines = list[tuple[str | None, ...]]
 
 
-def test_the_formats_read_back_equal(tmp_path: Path) -> None:
+def test_all_formats_have_equal_rows(tmp_path: Path) -> None:
     runs, engine = itertools.count(), Engine(tmp_path)
 
     def property_(chance: Random) -> int:

@@ -1,4 +1,4 @@
-"""Generated requests on generated runs: every file holds what the contract says, and nothing else."""
+"""Generated requests on generated runs: every file has exactly what the contract says."""
 
 import itertools
 import uuid
@@ -23,8 +23,10 @@ SMALL = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 7, ROW_GROUPS_PER_FILE
 
 
 @pytest.mark.parametrize("format_name", ["csv", "json", "parquet"])
-def test_an_export_is_what_the_oracle_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format_name: str) -> None:
-    """Every third run is in small row groups and parts, each a range of its own."""
+def test_an_export_has_the_rows_of_the_oracle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format_name: str
+) -> None:
+    """Every third run has small row groups and parts, each of which becomes a range."""
     runs, engine = itertools.count(), Engine(tmp_path)
     usual = (publisher._COPY_OPTIONS, engine.exporter())
     cuts = itertools.cycle([usual, (SMALL, engine.exporter(range_bytes=1)), usual])
@@ -42,8 +44,8 @@ def test_an_export_is_what_the_oracle_says(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.azurite
-def test_the_store_makes_no_difference(azurite: Azurite, tmp_path: Path) -> None:
-    """Runs that are read from Azure and files that are written there."""
+def test_an_export_on_azure_has_the_rows_of_the_oracle(azurite: Azurite, tmp_path: Path) -> None:
+    """Reads runs from Azure and writes exports there."""
     store = open_store(f"az://oracle-{uuid.uuid4().hex}/x", connection_string=azurite.connection_string)
     runs, engine = itertools.count(), Engine(tmp_path, store)
     exporter = engine.exporter(range_bytes=1)

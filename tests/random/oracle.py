@@ -1,19 +1,20 @@
-"""What a run holds and what a request of it has to give, in plain Python."""
+"""The rows of a run and the result of a request over it, in plain Python."""
 
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.helpers import oracle
+from tests.helpers.engine import NOW
 from tests.helpers.files import Row, csv_cell, read_csv_cells, read_json, read_parquet
+from tests.helpers.operator_oracle import matching_rows, sorted_rows
 
 _WORDS = ("mug", "lamp", "chair", "größe", 'a "quoted", one', "two\nlines", "100%", "")
 FORMATS = ("csv", "json", "parquet")
 
 
 def rows_of(count: int) -> list[Row]:
-    """The rows of the run that has that many."""
+    """The rows of a run of that size; always the same."""
     chance = random.Random(count)
     return [
         {
@@ -28,7 +29,7 @@ def rows_of(count: int) -> list[Row]:
 
 @dataclass(frozen=True)
 class Request:
-    """One request, whichever run it is for. ``above`` makes it one that nobody else asks for."""
+    """An export request for any run. A value of ``above`` that no other request has makes it another export."""
 
     format: str
     word: str | None = None
@@ -39,7 +40,7 @@ class Request:
 
     @classmethod
     def draw(cls, chance: random.Random) -> "Request":
-        """One of some hundred."""
+        """Choose one of a few hundred requests."""
         return cls(
             format=chance.choice(FORMATS),
             word=chance.choice((None, None, *_WORDS[:5])),
@@ -51,7 +52,7 @@ class Request:
 
     @property
     def filters(self) -> list[dict[str, object]]:
-        """As the parameter ``filters`` has them."""
+        """The value of the parameter ``filters``."""
         found: list[dict[str, object]] = [{"field": "id", "operator": "GREATER_THAN", "value": self.above}]
         if self.word is not None:
             found.append({"field": "word", "operator": self.operator, "value": self.word})
@@ -59,23 +60,17 @@ class Request:
 
     @property
     def parameters(self) -> dict[str, object]:
-        """Of the query."""
+        """The parameters of the query."""
         order = {} if self.sort_by is None else {"sortBy": self.sort_by, "order": "desc" if self.descending else "asc"}
         return {"format": self.format, "filters": self.filters, **order}
 
     def rows(self, rows: Sequence[Row]) -> list[Row]:
-        """What is left of the rows, in order."""
-        kept = [row for row in rows if row["id"] > self.above and self._matches(row)]
-        return kept if self.sort_by is None else oracle.ordered(kept, self.sort_by, descending=self.descending)
-
-    def _matches(self, row: Row) -> bool:
-        if self.word is None:
-            return True
-        test = oracle.contains if "CONTAINS" in self.operator else oracle.equals
-        return test("word", self.word)(row) != self.operator.startswith("NOT_")
+        """The rows of the result, in order."""
+        found = matching_rows(rows, self.filters, NOW)
+        return found if self.sort_by is None else sorted_rows(found, self.sort_by, descending=self.descending)
 
     def fits(self, content: bytes, rows: Sequence[Row]) -> bool:
-        """Whether the file is the right one, cell by cell."""
+        """Whether a file has exactly the expected cells."""
         wanted = self.rows(rows)
         if self.format == "json":
             return read_json(content) == wanted
@@ -87,7 +82,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Promise:
-    """What an answer said of a file: whoever opens the URL gets these bytes, until it is over."""
+    """What an answer promised: the URL returns these bytes until it expires."""
 
     url: str
     sha256: str
@@ -98,5 +93,5 @@ class Promise:
 
     @classmethod
     def of(cls, body: dict[str, Any], expires: float) -> "Promise":
-        """From the body of an answer."""
+        """Read it from the body of an answer."""
         return cls(body["url"], body["sha256"], body["sizeBytes"], expires, body["workflowId"], body["exportId"])

@@ -156,7 +156,7 @@ def test_a_request_has_the_limits_and_ranges_of_its_export_but_no_column_statist
     assert {str(group.statistics) for part in found.plan.run.parts for group in part.row_groups} == {"{}"}
     assert service.plan.run.parts[0].row_groups[0].statistics != {}
     (range_,) = found.plan.ranges
-    assert [piece.parts for piece in range_.pieces] == [(part,) for part in found.plan.run.parts]
+    assert [piece.parts for piece in range_.subranges] == [(part,) for part in found.plan.run.parts]
 
 
 def test_the_failure_of_the_driver_is_raised(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def test_a_missing_fence_is_named(
     missing: tuple[str, ...],
     level: Level,
 ) -> None:
-    monkeypatch.setattr("web.cli.doctor.machine.probe", lambda: missing)
+    monkeypatch.setattr("web.cli.doctor.machine.missing_confinement", lambda: missing)
     finding = check_sql(QuerySettings(user_sql=setting))
     assert finding.level is level
     if setting != "off":

@@ -1,4 +1,4 @@
-"""``tailrace explain``: what it says of a request is what the plan does."""
+"""``tailrace explain`` describes what the plan of a request does."""
 
 from urllib.parse import quote
 
@@ -46,7 +46,7 @@ def explain(*arguments: str) -> str:
 ABOVE = '[{"field":"n","operator":"GREATER_THAN","value":200000}]'
 
 
-def test_row_groups_are_skipped_by_the_filter_that_rules_them_out(engine: Engine) -> None:
+def test_a_skipped_row_group_names_the_filter_and_its_statistics(engine: Engine) -> None:
     said = explain("jobs", f"format=csv&filters={ABOVE}")
     plan = engine.plan(engine.exporter(), "csv", workflow="jobs", filters=[
         {"field": "n", "operator": "GREATER_THAN", "value": 200000}
@@ -60,13 +60,13 @@ def test_row_groups_are_skipped_by_the_filter_that_rules_them_out(engine: Engine
     assert "skipped by filters[0] (n GREATER_THAN): n is from 0 to 122879, 0 nulls" in said
 
 
-def test_the_request_is_read_as_on_the_url() -> None:
+def test_the_request_is_read_as_in_a_url() -> None:
     encoded = f"format=csv&filters={quote(ABOVE)}"
     assert explain("jobs", f"?{encoded}") == explain("jobs", f"format=csv&filters={ABOVE}")
     assert "'é%ü'" in explain("jobs", 'filters=[{"field":"nothing","operator":"EQUALS","value":"é%25ü"}]')
 
 
-def test_row_ids_skip_too() -> None:
+def test_row_ids_skip_row_groups() -> None:
     said = explain("jobs", "rowIds=000000000007")
     assert "Row groups: 1 of 3 read" in said
     assert "skipped by rowIds: _row_id is from 000000122880 to" in said
@@ -74,30 +74,30 @@ def test_row_ids_skip_too() -> None:
     assert "  $end_row = 8" in said
 
 
-def test_many_row_ids_are_cut_short() -> None:
+def test_many_row_ids_are_abbreviated() -> None:
     said = explain("jobs", "rowIds=" + ",".join(f"id{n}" for n in range(1000)))
     assert "'id19', ... 1,000 in total]" in said
 
 
-def test_nulls_rule_out() -> None:
+def test_row_groups_of_nulls_are_skipped() -> None:
     said = explain("jobs", 'filters=[{"field":"nothing","operator":"IS_NOT_NULL"}]')
     assert "Row groups: 0 of 3 read, 0 rows, 0 bytes" in said
     assert said.count("skipped by filters[0] (nothing IS_NOT_NULL): nothing is null in every row") == GROUPS
 
 
-def test_what_bounds_do_not_tell_is_kept() -> None:
+def test_row_groups_without_a_decision_are_read() -> None:
     said = explain("jobs", 'sortBy=n&order=desc&filters=[{"field":"n","operator":"NOT_EQUALS","value":1}]')
     assert "Row groups: 3 of 3 read, 300,000 rows" in said
     assert 'ORDER BY "n" DESC NULLS LAST, _place' in said
 
 
-def test_a_sort_skips_too() -> None:
+def test_a_sort_skips_row_groups() -> None:
     said = explain("jobs", f"sortBy=n&filters={ABOVE}")
     assert "Row groups: 2 of 3 read, 177,120 rows" in said
     assert "skipped by filters[0]" in said
 
 
-def test_stretches_of_a_sort_are_told(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_subranges_of_a_sort_are_listed(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     ends = quote('[{"field":"n","operator":"IN","value":[7,250000]}]')
     said = explain("jobs", f"sortBy=n&filters={ends}")
     (part,) = engine.plan(engine.exporter(), workflow="jobs").run.parts
@@ -111,7 +111,7 @@ def test_stretches_of_a_sort_are_told(engine: Engine, monkeypatch: pytest.Monkey
     assert "Row groups: 3 of 3 read" in said
 
 
-def test_a_bloom_filter_is_told(engine: Engine) -> None:
+def test_row_groups_skipped_by_a_bloom_filter_are_named(engine: Engine) -> None:
     table = pa.table({"key": [f"{n * 7919 % 300007:06}" for n in range(ROWS)]})
     engine.publish(engine.write_parquet(table), workflow="keyed", row_id="key")
     said = explain("keyed", "rowIds=118818")
@@ -123,7 +123,7 @@ def test_a_bloom_filter_is_told(engine: Engine) -> None:
     assert PART_CHANGED in str(done.exception)
 
 
-def test_a_whole_parquet_export_has_no_sql() -> None:
+def test_a_parquet_export_of_a_full_run_has_no_sql() -> None:
     said = explain("jobs", "format=parquet")
     assert "SQL: none; the row groups of the run are copied unchanged." in said
 
@@ -155,6 +155,6 @@ def test_what_is_refused(arguments: tuple[str, ...], capsys: pytest.CaptureFixtu
     assert (left.value.code, told.out, len(told.err.splitlines())) == (1, "", 1)
 
 
-def test_a_range_that_is_not_there_is_a_wrong_command_line() -> None:
+def test_an_unknown_range_is_exit_code_2() -> None:
     assert run("jobs", "", "--range", "99").exit_code == 2
     assert run().exit_code == 2

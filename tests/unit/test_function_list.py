@@ -1,4 +1,4 @@
-"""The allow-list divides the catalogue of the installed DuckDB: nothing of it is overlooked, nothing is imagined."""
+"""The allow-list and the list of refused functions together are exactly the catalogue of the installed DuckDB."""
 
 import tomllib
 from collections import Counter
@@ -28,7 +28,7 @@ def groups() -> list[dict[str, Any]]:
 
 def _named(groups: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
     for group in groups:
-        yield from ((group["place"], name) for name in group["names"])
+        yield from ((group["usage"], name) for name in group["names"])
 
 
 def test_every_function_is_in_one_list(groups: list[dict[str, Any]]) -> None:
@@ -41,19 +41,19 @@ def test_every_function_is_in_one_list(groups: list[dict[str, Any]]) -> None:
     assert [name for name, times in listed.items() if times > 1] == []
 
 
-def test_every_group_has_its_reason(groups: list[dict[str, Any]]) -> None:
+def test_every_group_has_a_reason(groups: list[dict[str, Any]]) -> None:
     assert [group for group in groups if not group.get("why" if group["list"] == "refused" else "what")] == []
     assert [group["names"] for group in groups if group["names"] != sorted(group["names"])] == []
 
 
 def test_every_aggregate_is_allowed(groups: list[dict[str, Any]]) -> None:
-    """`list_aggregate` calls any of them by a name that it computes: one that is refused would be reached by it."""
+    """`list_aggregate` calls aggregates by a computed name, so it could reach one that is refused."""
     aggregates = duckdb.execute(
         "SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_type = 'aggregate'"
     ).fetchall()
-    allowed = {name for place, name in _named([group for group in groups if group["list"] == "allowed"])}
+    allowed = {name for usage, name in _named([group for group in groups if group["list"] == "allowed"])}
     assert {name for (name,) in aggregates} - allowed == set()
 
 
 def test_no_pragma_is_allowed(groups: list[dict[str, Any]]) -> None:
-    assert {group["list"] for group in groups if group["place"] == "pragma"} == {"refused"}
+    assert {group["list"] for group in groups if group["usage"] == "pragma"} == {"refused"}

@@ -24,7 +24,7 @@ def from_body(body: bytes) -> ExportRequest:
     return make_request("people", read_body(body))
 
 
-def spelled(**values: str) -> bytes:
+def encoded(**values: str) -> bytes:
     return urlencode(values).encode()
 
 
@@ -59,7 +59,7 @@ FULL = ExportRequest(
 
 
 def test_a_query_and_a_body_with_every_parameter_are_the_same_request() -> None:
-    query = spelled(
+    query = encoded(
         format="csv",
         runId="run-1",
         filters=json.dumps(ENTRIES),
@@ -195,19 +195,19 @@ FILTERS: dict[str, tuple[str, str]] = {
     "entry is no object": ("[1]", r"filters\[0\]"),
     "entry is null": ('[{"field": "a", "operator": "IS_NULL"}, null]', r"filters\[1\]"),
     "unknown member": ('[{"field": "a", "operator": "IS_NULL", "or": []}]', "unknown member 'or'"),
-    "no field": ('[{"operator": "IS_NULL"}]', "needs a field"),
-    "empty field": ('[{"field": "", "operator": "IS_NULL"}]', "needs a field"),
+    "no field": ('[{"operator": "IS_NULL"}]', "field must be the name of a column"),
+    "empty field": ('[{"field": "", "operator": "IS_NULL"}]', "field must be the name of a column"),
     "unknown operator": ('[{"field": "a", "operator": "equals", "value": 1}]', "unknown operator 'equals'"),
     "operator is a list": ('[{"field": "a", "operator": ["EQUALS"], "value": 1}]', "unknown operator"),
     "value missing": ('[{"field": "a", "operator": "EQUALS"}]', "needs a value"),
-    "value too many": ('[{"field": "a", "operator": "IS_NULL", "value": 1}]', "takes no value"),
+    "value not expected": ('[{"field": "a", "operator": "IS_NULL", "value": 1}]', "takes no value"),
 }
 
 
 @pytest.mark.parametrize(("text", "problem"), FILTERS.values(), ids=FILTERS.keys())
 def test_malformed_filters_are_refused_with_the_reason(text: str, problem: str) -> None:
     with pytest.raises(InvalidFilter, match=problem) as caught:
-        from_query(spelled(filters=text))
+        from_query(encoded(filters=text))
     assert caught.value.code == "invalid_filter"
     assert caught.value.parameter == "filters"
     assert len(caught.value.message) < 700
@@ -221,7 +221,7 @@ def test_null_is_refused_rather_than_ignored(name: str) -> None:
 
 @pytest.mark.parametrize("text", ["[]", " [ ] "])
 def test_an_empty_list_of_filters_is_valid(text: str) -> None:
-    assert from_query(spelled(filters=text)) == ExportRequest("people")
+    assert from_query(encoded(filters=text)) == ExportRequest("people")
 
 
 def test_filters_as_text_in_a_body_are_refused() -> None:
@@ -243,7 +243,7 @@ def test_filters_as_text_in_a_body_are_refused() -> None:
     ],
 )
 def test_row_ids_are_separated_by_commas_or_a_json_array(text: str, ids: tuple[str, ...]) -> None:
-    assert from_query(spelled(rowIds=text)).row_ids == ids
+    assert from_query(encoded(rowIds=text)).row_ids == ids
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ def test_row_ids_are_separated_by_commas_or_a_json_array(text: str, ids: tuple[s
 )
 def test_malformed_row_ids_are_refused_with_the_reason(text: str, problem: str) -> None:
     with pytest.raises(InvalidRequest, match=problem) as caught:
-        from_query(spelled(rowIds=text))
+        from_query(encoded(rowIds=text))
     assert caught.value.parameter == "rowIds"
     assert caught.value.code == "invalid_parameter"
     assert len(caught.value.message) < 300
@@ -283,10 +283,10 @@ def test_row_ids_in_a_body_must_be_an_array(value: object) -> None:
 @pytest.mark.parametrize("text", ["", "True", "FALSE", "1", "0", "yes", "on", "null", " true", "true "])
 def test_booleans_in_a_query_must_be_true_or_false(name: str, text: str) -> None:
     with pytest.raises(InvalidRequest, match=f"{name} must be true or false") as caught:
-        from_query(spelled(**{name: text}))
+        from_query(encoded(**{name: text}))
     assert caught.value.parameter == name
-    assert from_query(spelled(**{name: "false"})) == ExportRequest("people")
-    assert from_query(spelled(**{name: "true"})) != ExportRequest("people")
+    assert from_query(encoded(**{name: "false"})) == ExportRequest("people")
+    assert from_query(encoded(**{name: "true"})) != ExportRequest("people")
 
 
 @pytest.mark.parametrize("name", ["includeRowIds", "bom", "formulaGuard"])
@@ -306,20 +306,20 @@ def test_unknown_choices_are_refused(name: str, value: object) -> None:
     assert caught.value.parameter == name
     if isinstance(value, str):
         with pytest.raises(InvalidRequest, match=f"{name} must be one of"):
-            from_query(spelled(**{name: value}))
+            from_query(encoded(**{name: value}))
 
 
 def test_every_choice_is_accepted() -> None:
-    assert [from_query(spelled(format=name)).format.name for name in FORMATS] == ["csv", "json", "parquet"]
-    assert [from_query(spelled(order=name)).descending for name in ("asc", "desc")] == [False, True]
-    assert [from_query(spelled(delimiter=name)).csv.delimiter for name in ("comma", "tab")] == ["comma", "tab"]
+    assert [from_query(encoded(format=name)).format.name for name in FORMATS] == ["csv", "json", "parquet"]
+    assert [from_query(encoded(order=name)).descending for name in ("asc", "desc")] == [False, True]
+    assert [from_query(encoded(delimiter=name)).csv.delimiter for name in ("comma", "tab")] == ["comma", "tab"]
 
 
 @pytest.mark.parametrize("format_name", ["json", "parquet"])
 @pytest.mark.parametrize("option", [{"bom": "true"}, {"delimiter": "tab"}, {"formulaGuard": "true"}])
 def test_csv_options_are_refused_for_other_formats(format_name: str, option: dict[str, str]) -> None:
     with pytest.raises(InvalidRequest, match="are for CSV") as caught:
-        from_query(spelled(format=format_name, **option))
+        from_query(encoded(format=format_name, **option))
     assert caught.value.parameter == "format"
 
 
@@ -338,7 +338,7 @@ def test_an_empty_sort_column_is_refused() -> None:
 
 
 def test_an_empty_run_is_not_the_latest_run() -> None:
-    """A variable that was left empty names no run: it must not quietly become another one."""
+    """A script with an empty variable must not silently get another run."""
     assert from_query(b"runId=").run == ""
     assert from_body(b'{"runId": ""}').run == ""
 

@@ -1,6 +1,6 @@
-"""What the service promises of its URLs and of long exports, and for each promise a test that fails without it.
+"""The promises about URLs and long exports, each with a test that fails if it is broken.
 
-Whoever adds a promise breaks it on purpose once, and sees that test fail.
+When you add a promise, break it once on purpose and see that its test fails.
 """
 
 import re
@@ -14,12 +14,12 @@ URLS = {
     "a signed URL opens without any header": "web/test_downloads.py::test_the_file_has_the_promised_size_and_hash",
     "it has the documented form": "unit/test_signing.py::test_a_signed_url_is_what_the_contract_says",
     "it is signed by an HMAC with our key": "unit/test_signing.py::test_the_string_to_sign_is_the_documented_one",
-    "it is bound to workflow, export, format, end": "attack/test_tampered_urls.py::test_a_tampered_url_opens_nothing",
-    "it is good until expiresAt and no longer": "attack/test_tampered_urls.py::test_a_url_is_good_until_its_end",
+    "it is bound to workflow, export, format, end": "attack/test_tampered_urls.py::test_a_tampered_url_is_refused",
+    "it is good until expiresAt and no longer": "attack/test_tampered_urls.py::test_a_url_is_valid_until_it_expires",
     "it reads, and nothing beside it counts": (
-        "attack/test_tampered_urls.py::test_a_signature_stands_alone_and_only_reads"
+        "attack/test_tampered_urls.py::test_a_signature_needs_nothing_else_and_only_allows_reading"
     ),
-    "it opens one file": "attack/test_tampered_urls.py::test_it_opens_the_file_and_nothing_else",
+    "it opens one file": "attack/test_tampered_urls.py::test_a_signature_opens_one_file_only",
     "exportId is a UUID": "web/test_export_answers.py::test_a_strict_client_accepts_the_answer",
     "browsers open it": "clients/test_browser.py::test_a_link_downloads_the_file_under_its_name",
     "pages of other origins open it": "clients/test_browser.py::test_a_page_of_another_origin_reads_ranges_and_headers",
@@ -83,6 +83,6 @@ EXPORTS = {
 
 
 @pytest.mark.parametrize("promise", [*URLS, *EXPORTS])
-def test_a_promise_has_its_test(promise: str) -> None:
+def test_every_promise_has_a_test(promise: str) -> None:
     path, _, name = {**URLS, **EXPORTS}[promise].partition("::")
     assert re.search(rf"^def {name}\(", (TESTS / path).read_text("utf-8"), re.MULTILINE)

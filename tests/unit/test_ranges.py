@@ -1,4 +1,4 @@
-"""The cut of a run into ranges."""
+"""Splitting a run into ranges."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from engine.catalog.manifest import Part, RowGroup
 from engine.plan.ranges import (
     MAX_PICKED_ROWS,
-    MAX_PIECES,
+    MAX_SUBRANGES,
     Range,
     ranges_for_rows,
     single_range,
@@ -47,7 +47,7 @@ def _rows(range_: Range) -> list[tuple[str, int]]:
 
 
 @given(RUNS, st.integers(1, 500))
-def test_ranges_hold_every_row_once_in_run_order(parts: tuple[Part, ...], target: int) -> None:
+def test_ranges_have_every_row_once_in_run_order(parts: tuple[Part, ...], target: int) -> None:
     ranges = split_into_ranges(parts, target)
     assert [range_.ordinal for range_ in ranges] == list(range(len(ranges)))
     assert [row for range_ in ranges for row in _rows(range_)] == [
@@ -56,7 +56,7 @@ def test_ranges_hold_every_row_once_in_run_order(parts: tuple[Part, ...], target
 
 
 @given(RUNS, st.integers(1, 500))
-def test_a_range_is_above_the_target_only_by_a_single_row_group(parts: tuple[Part, ...], target: int) -> None:
+def test_only_a_single_row_group_exceeds_the_target_size(parts: tuple[Part, ...], target: int) -> None:
     for range_ in split_into_ranges(parts, target):
         if range_.first is None:
             assert sum(part.bytes for part in range_.parts) <= target
@@ -72,7 +72,7 @@ def test_a_range_is_above_the_target_only_by_a_single_row_group(parts: tuple[Par
 
 
 @given(PICKS, st.integers(1, 500))
-def test_picked_rows_are_in_ranges_once_in_run_order(
+def test_requested_rows_are_in_ranges_once_in_run_order(
     picks: tuple[tuple[Part, ...], tuple[tuple[int, ...], ...], tuple[list[bool], ...]], target: int
 ) -> None:
     parts, rows, kept = picks
@@ -99,22 +99,22 @@ def test_picked_rows_are_in_ranges_once_in_run_order(
         assert len(range_.rows) <= MAX_PICKED_ROWS or groups == list(range(groups[0], groups[-1] + 1))
 
 
-def test_an_empty_run_is_one_range_of_nothing() -> None:
+def test_an_empty_run_is_one_empty_range() -> None:
     assert split_into_ranges(()) == (Range(0, ()),) == single_range(())
 
 
 @given(RUNS)
-def test_the_whole_is_one_range(parts: tuple[Part, ...]) -> None:
+def test_a_single_range_has_all_parts(parts: tuple[Part, ...]) -> None:
     assert single_range(parts) == (Range(0, parts),)
 
 
 @given(PICKS)
-def test_the_whole_of_what_is_kept_is_that_and_no_more(
+def test_a_single_range_has_exactly_the_row_groups_of_the_mask(
     picks: tuple[tuple[Part, ...], object, tuple[list[bool], ...]],
 ) -> None:
     parts, _, kept = picks
     (range_,) = single_range(parts, kept)
-    pieces = range_.pieces or (range_,)
+    pieces = range_.subranges or (range_,)
     wanted = []
     for part, flags in zip(parts, kept, strict=True):
         numbers = iter(range(part.rows))
@@ -124,14 +124,14 @@ def test_the_whole_of_what_is_kept_is_that_and_no_more(
     assert [row for piece in pieces for row in _rows(piece)] == wanted
     assert range_.bytes == sum(piece.bytes for piece in pieces)
     assert range_.parts == tuple(part for part, flags in zip(parts, kept, strict=True) if any(flags))
-    assert all(not piece.pieces and piece.rows is None for piece in pieces)
+    assert all(not piece.subranges and piece.rows is None for piece in pieces)
 
 
-def test_too_many_pieces_are_whole_parts() -> None:
-    part = _part(0, [(10, 7)] * (2 * MAX_PIECES + 1))
-    flags = [number % 2 == 0 for number in range(2 * MAX_PIECES + 1)]
+def test_beyond_the_maximum_subranges_entire_parts_are_read() -> None:
+    part = _part(0, [(10, 7)] * (2 * MAX_SUBRANGES + 1))
+    flags = [number % 2 == 0 for number in range(2 * MAX_SUBRANGES + 1)]
     assert single_range((part,), [flags]) == (Range(0, (part,)),)
     flags[0] = False
     (range_,) = single_range((part,), [flags])
-    assert len(range_.pieces) == MAX_PIECES
-    assert range_.bytes == 7 * MAX_PIECES
+    assert len(range_.subranges) == MAX_SUBRANGES
+    assert range_.bytes == 7 * MAX_SUBRANGES

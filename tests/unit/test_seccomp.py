@@ -1,4 +1,4 @@
-"""The filter of system calls, run by an interpreter of its language: for machines that this one is not, too."""
+"""The system call filter, run by an interpreter of BPF, also for other machines than this one."""
 
 import errno
 
@@ -52,7 +52,7 @@ def run(machine: str, number: int, arguments: dict[int, int] | None = None, audi
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_what_is_allowed_passes_and_nothing_else(machine: str) -> None:
+def test_only_allowed_calls_pass(machine: str) -> None:
     column = MACHINES[machine][0]
     plain = {pair[column] for pair in ALLOWED.values()} - {None}
     special = {pair[column] for pair in JUDGED.values()} - {None}
@@ -72,7 +72,7 @@ def test_what_is_allowed_passes_and_nothing_else(machine: str) -> None:
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_no_number_stands_twice(machine: str) -> None:
+def test_no_number_occurs_twice(machine: str) -> None:
     column = MACHINES[machine][0]
     groups = (ALLOWED, FATAL, NOT_IMPLEMENTED, JUDGED)
     numbers = [pair[column] for group in groups for pair in group.values() if pair[column] is not None]
@@ -80,7 +80,7 @@ def test_no_number_stands_twice(machine: str) -> None:
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_arguments_decide(machine: str) -> None:
+def test_calls_are_allowed_by_their_arguments(machine: str) -> None:
     column = MACHINES[machine][0]
 
     def passes(name: str, **arguments: int) -> bool:
@@ -112,8 +112,8 @@ def test_another_machine_or_interface_is_killed() -> None:
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_the_program_fits(machine: str) -> None:
-    """The kernel takes 4,096 instructions, and jumps of one byte."""
+def test_the_filter_fits_the_limits_of_the_kernel(machine: str) -> None:
+    """The kernel accepts 4,096 instructions, and jumps fit one byte."""
     instructions = program(machine, PROCESS)
     assert len(instructions) < 4096
     assert all(jump < 256 for _, if_true, if_false, _ in instructions for jump in (if_true, if_false))

@@ -1,4 +1,4 @@
-"""Strict JSON: exact numbers, and one kind of error for everything that RFC 8259 does not allow."""
+"""Strict JSON: exact numbers, and a ValueError for everything that RFC 8259 does not allow."""
 
 import json
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Values on the grids of column types, against exact fractions."""
+"""Filter values on the grids of column types, against exact fractions."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -12,12 +12,12 @@ from engine.catalog.types import DATE, INTEGER_BITS, TIMESTAMP, ColumnType
 from engine.request.literals import (
     float_value,
     instant_point,
+    last_days,
     number_point,
     read_boolean,
     read_instant,
     read_number,
     read_text,
-    window,
 )
 
 NUMBERS = st.one_of(
@@ -38,7 +38,7 @@ TYPES = st.one_of(st.sampled_from([ColumnType(name=name) for name in INTEGER_BIT
 
 
 def _bounds(type_: ColumnType) -> tuple[Fraction, Fraction, Fraction]:
-    """The least and the greatest value of a type, and the distance between two."""
+    """The minimum and maximum of a type, and the distance between two values."""
     if type_.name != "DECIMAL":
         bits, signed = INTEGER_BITS[type_.name]
         low = -(2 ** (bits - 1)) if signed else 0
@@ -49,7 +49,7 @@ def _bounds(type_: ColumnType) -> tuple[Fraction, Fraction, Fraction]:
 
 
 @given(NUMBERS, TYPES)
-def test_a_number_is_the_greatest_point_of_the_grid_not_above_it(number: Decimal, type_: ColumnType) -> None:
+def test_a_number_is_read_as_the_greatest_point_not_above_it(number: Decimal, type_: ColumnType) -> None:
     low, high, step = _bounds(type_)
     value, point = Fraction(number), number_point(number, type_)
     if point.text is None:
@@ -66,14 +66,14 @@ def test_a_number_is_the_greatest_point_of_the_grid_not_above_it(number: Decimal
     ("text", "value"),
     [("5", 5), ("-1.50", Decimal("-1.5")), (".5", Decimal("0.5")), ("1e3", 1000), ("+2.", 2), ("007", 7)],
 )
-def test_a_text_that_spells_a_number_is_read(text: str, value: object) -> None:
+def test_number_strings_are_read(text: str, value: object) -> None:
     assert read_number(text) == value
 
 
 @pytest.mark.parametrize(
     "value", ["", " 5", "5 ", "1_000", "0x10", "NaN", "inf", "1,5", "٣", "1e99999", True, None, [], float("nan")]
 )
-def test_what_is_no_number_is_none(value: object) -> None:
+def test_other_values_are_not_numbers(value: object) -> None:
     assert read_number(value) is None
 
 
@@ -81,7 +81,7 @@ LOCAL = st.datetimes().filter(lambda moment: 1 < moment.year < 9999)
 
 
 @given(LOCAL, st.integers(-1439, 1439))
-def test_an_instant_with_an_offset_is_read_in_utc(moment: datetime, offset: int) -> None:
+def test_a_date_with_an_offset_is_read_in_utc(moment: datetime, offset: int) -> None:
     sign, (hours, minutes) = "-" if offset < 0 else "+", divmod(abs(offset), 60)
     text = f"{moment.isoformat()}{sign}{hours:02}:{minutes:02}"
     read = read_instant(text)
@@ -102,7 +102,7 @@ def test_an_instant_with_an_offset_is_read_in_utc(moment: datetime, offset: int)
         ("2026-01-31T10:00:00.123456000Z", datetime(2026, 1, 31, 10, 0, 0, 123456, UTC), True),
     ],
 )
-def test_an_instant_is_read_to_the_microsecond(text: str, moment: datetime, exact: bool) -> None:
+def test_a_date_is_read_to_the_microsecond(text: str, moment: datetime, exact: bool) -> None:
     read = read_instant(text)
     assert read is not None
     assert (read.moment, read.exact) == (moment, exact)
@@ -112,7 +112,7 @@ def test_an_instant_is_read_to_the_microsecond(text: str, moment: datetime, exac
     "value",
     ["", "2026", "2026-02-30", "2026-1-1", "20260101", "2026-01-01T24:00", "0001-01-01T00:00+01:00", "today", 5, None],
 )
-def test_what_is_no_instant_is_none(value: object) -> None:
+def test_other_values_are_not_dates(value: object) -> None:
     assert read_instant(value) is None
 
 
@@ -125,7 +125,7 @@ def test_what_is_no_instant_is_none(value: object) -> None:
         ("2026-01-31T23:00:00-02:00", "2026-02-01", False),
     ],
 )
-def test_an_instant_on_a_date_is_the_day_it_falls_on(text: str, day: str, exact: bool) -> None:
+def test_a_date_column_compares_the_day_in_utc(text: str, day: str, exact: bool) -> None:
     instant = read_instant(text)
     assert instant is not None
     point = instant_point(instant, DATE)
@@ -134,25 +134,25 @@ def test_an_instant_on_a_date_is_the_day_it_falls_on(text: str, day: str, exact:
 
 
 @pytest.mark.parametrize(("value", "read"), [(True, True), ("false", False), ("TRUE", None), (1, None), ("", None)])
-def test_booleans(value: object, read: bool | None) -> None:
+def test_booleans_and_their_names_are_read(value: object, read: bool | None) -> None:
     assert read_boolean(value) is read
 
 
 @pytest.mark.parametrize(("value", "text"), [(True, "true"), (5, "5"), (Decimal("1E+3"), "1000"), ("a", "a")])
-def test_a_scalar_as_text(value: object, text: str) -> None:
+def test_scalars_are_read_as_text(value: object, text: str) -> None:
     assert read_text(value) == text
 
 
-def test_floats_end_in_infinity() -> None:
+def test_numbers_beyond_a_float_type_are_infinite() -> None:
     assert float_value(Decimal("1e400"), ColumnType(name="DOUBLE")) == float("inf")
     assert float_value(Decimal("-1e39"), ColumnType(name="FLOAT")) == -float("inf")
     assert float_value(Decimal("0.1"), ColumnType(name="FLOAT")) == 0.10000000149011612
 
 
 @given(st.integers(1, 10**9))
-def test_a_window_begins_at_a_midnight_of_the_calendar(days: int) -> None:
+def test_the_last_days_begin_at_midnight(days: int) -> None:
     now = datetime(2026, 6, 15, 12, 30, tzinfo=UTC)
-    first, last = window(days, now)
+    first, last = last_days(days, now)
     assert last.moment == now
     assert first.moment == first.moment.replace(hour=0, minute=0)
     assert (now.date() - first.moment.date()).days == min(days, now.date().toordinal() - 1)

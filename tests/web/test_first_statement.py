@@ -15,14 +15,14 @@ import time
 from engine.query.sandbox.fork_server import ForkServer
 from web.cli import main
 
-ready = ForkServer.ready
+ready = ForkServer.wait_until_ready
 
 def late(forks):
     if not forks.alive:
         time.sleep(11)
     ready(forks)
 
-ForkServer.ready = late
+ForkServer.wait_until_ready = late
 main()
 """
 

@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 
 from tests.attack import raw
-from tests.attack.signed import SIGNING_KEYS, give_out
+from tests.attack.signed import SIGNING_KEYS, create_exports
 from tests.attack.tampered import TAMPERED
 from tests.helpers.azurite import KEY as ACCOUNT_KEY
 from tests.helpers.azurite import Azurite
@@ -184,9 +184,9 @@ def test_refused_requests_are_not_redirected(server: Server, exported: dict[str,
 
 
 def test_tampered_urls_are_not_redirected(server: Server) -> None:
-    url = give_out(server)
+    url = create_exports(server)
     for name, (alter, status) in TAMPERED.items():
-        answer = raw.asked(server, alter(url))
+        answer = raw.send(server, alter(url))
         assert answer.status == {200: 302}.get(status, status), name
         assert ("location" in answer.headers) == (status == 200), name
 

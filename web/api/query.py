@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.errors import InvalidRequest
-from engine.query.sandbox import MOST_ROWS, ChildCrashed, ask, prepare
+from engine.query.sandbox import MAX_ROWS, ChildCrashed, prepare, run_statement
 from web.api.models import AnswerField
 from web.api.request_reader import authenticate, read_json_object, wait_for_disconnect
 from web.api.row_models import QueryAnswer, with_rows
@@ -25,7 +25,7 @@ class QueryRequest(BaseModel):
 
     sql: str = Field(min_length=1, description="One statement that reads; the table `data` has the rows of the run")
     run_id: str | None = Field(None, description="A finished run; the latest one if left out")
-    limit: int = Field(100, ge=1, le=MOST_ROWS, description="The maximum number of rows in the response")
+    limit: int = Field(100, ge=1, le=MAX_ROWS, description="The maximum number of rows in the response")
 
 
 async def query(request: Request) -> Response:
@@ -44,12 +44,12 @@ async def query(request: Request) -> Response:
         answer = await services.queries.run(
             principal.team,
             partial(wait_for_disconnect, request),
-            lambda cancel: ask(
+            lambda cancel: run_statement(
                 query_request.sql,
                 run,
                 results,
                 limits=services.queries.limits,
-                most_rows=query_request.limit,
+                max_rows=query_request.limit,
                 cancel=cancel,
             ),
             prepare=prepare,

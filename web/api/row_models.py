@@ -10,8 +10,8 @@ from engine.catalog.manifest import Run, State, Workflow
 from engine.catalog.schema import DATA_TYPES, data_type_of
 from engine.catalog.types import ColumnType, Family
 from engine.plan.planner import SORTABLE
-from engine.query.preview import ColumnFacts
-from engine.request.operators import OPERATORS, operators_of
+from engine.query.preview import ColumnProfile
+from engine.request.operators import OPERATORS, operators_for
 from web.api.models import AnswerField, Count, Moment
 from web.api.parameters import Paging
 
@@ -107,7 +107,7 @@ class ReadField(_Answer):
             name=name,
             type=data_type,
             stored_as=type_.sql(),
-            operators=[row.name for row in operators_of(type_)],
+            operators=[row.name for row in operators_for(type_)],
             sortable=type_.family in SORTABLE,
             members=[cls.of(child_name, data_type_of(child), child) for child_name, child in children],
         )
@@ -171,7 +171,7 @@ class ColumnAnswer(_Answer):
     top_values: list[TopValueAnswer] = Field(description="For text and booleans")
 
     @classmethod
-    def of(cls, run: Run, statistics: ColumnFacts) -> "ColumnAnswer":
+    def of(cls, run: Run, statistics: ColumnProfile) -> "ColumnAnswer":
         """Make the response from statistics."""
         return cls(
             workflow_id=run.workflow_id,

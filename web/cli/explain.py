@@ -12,7 +12,7 @@ from engine.common.cancellation import CancelToken
 from engine.errors import NotFound
 from engine.plan.planner import ExportPlan
 from engine.plan.ranges import Range
-from engine.query.inspect.explain import Decision, decisions
+from engine.query.inspect.explain import RowGroupDecision, row_group_decisions
 from engine.settings import DuckDBSettings, StorageSettings
 from engine.sql.statements import compile_copy
 from web.api.parameters import make_request, read_query
@@ -49,7 +49,7 @@ def explain(workflow: str, request: str, team: str | None, ordinal: int) -> None
     if ordinal >= len(plan.ranges):
         ranges = counted(len(plan.ranges), "range")
         raise click.BadParameter(f"the plan has {ranges}, numbered from 0.", param_hint="--range")
-    sections = (_head(plan), _ranges(plan), _sql(plan, plan.ranges[ordinal]), _files(list(decisions(plan))))
+    sections = (_head(plan), _ranges(plan), _sql(plan, plan.ranges[ordinal]), _files(list(row_group_decisions(plan))))
     click.echo("\n\n".join("\n".join(lines) for lines in sections))
 
 
@@ -67,7 +67,7 @@ def _head(plan: ExportPlan) -> Iterator[str]:
 def _ranges(plan: ExportPlan) -> Iterator[str]:
     yield f"Ranges: {len(plan.ranges)}"
     for range_ in plan.ranges:
-        first, *others = range_.pieces or (range_,)
+        first, *others = range_.subranges or (range_,)
         yield f"  {range_.ordinal}: {_rows(first)}"
         yield from (f"     and {_rows(other)}" for other in others)
 
@@ -98,7 +98,7 @@ def _formatted(value: object) -> str:
     return repr(value)
 
 
-def _files(all_decisions: Sequence[Decision]) -> Iterator[str]:
+def _files(all_decisions: Sequence[RowGroupDecision]) -> Iterator[str]:
     read = [decision for decision in all_decisions if decision.skipped is None]
     rows, size = sum(one.group.rows for one in read), sum(one.group.bytes for one in read)
     yield f"Row groups: {len(read):,} of {len(all_decisions):,} read, {counted(rows, 'row')}, {counted(size, 'byte')}"

@@ -1,4 +1,4 @@
-"""What a plan reads and leaves unread, and which condition of the request decided it."""
+"""Explain which row groups a plan reads, and which condition of the request ruled out the others."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from engine.catalog.manifest import ColumnStatistics, Part, RowGroup
 from engine.plan.planner import ExportPlan
 from engine.plan.pruning import Bounds
 
-_BLOOM = "rowIds: the Bloom filter has none of them"
+_BLOOM = "rowIds: the Bloom filter has none of the ids"
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """One row group, counted from 0 within its part: kept, or skipped for a reason."""
+class RowGroupDecision:
+    """Whether a row group is read. ``ordinal`` counts from 0 within the part; ``skipped`` is None, or the reason."""
 
     part: Part
     ordinal: int
@@ -20,31 +20,31 @@ class Decision:
     skipped: str | None
 
 
-def decisions(plan: ExportPlan) -> Iterator[Decision]:
-    """Every row group of the run in its order."""
-    whole = plan.ranges[0]
-    # A sort that would need too many pieces opens parts whole; what of them is skipped is up to DuckDB.
-    reads_whole = plan.sort is not None and not whole.pieces and whole.first is None
-    for part, kept in zip(plan.run.parts, plan.row_group_mask, strict=True):
+def row_group_decisions(plan: ExportPlan) -> Iterator[RowGroupDecision]:
+    """Yield a decision for each row group of the run, in run order."""
+    first = plan.ranges[0]
+    # A sort that would need too many sub-ranges reads entire parts; DuckDB may still skip row groups of them.
+    reads_entire_parts = plan.sort is not None and not first.subranges and first.first is None
+    for part, flags in zip(plan.run.parts, plan.row_group_mask, strict=True):
         reasons = [
             None
-            if wanted
-            else next((_reason(name, one, group) for name, one in plan.bounds if not one.possible_in(group)), _BLOOM)
-            for group, wanted in zip(part.row_groups, kept, strict=True)
+            if is_read
+            else next((_reason(label, one, group) for label, one in plan.bounds if not one.possible_in(group)), _BLOOM)
+            for group, is_read in zip(part.row_groups, flags, strict=True)
         ]
-        if reads_whole and None in reasons:
+        if reads_entire_parts and None in reasons:
             reasons = [None] * len(reasons)
         for ordinal, (group, skipped) in enumerate(zip(part.row_groups, reasons, strict=True)):
-            yield Decision(part, ordinal, group, skipped)
+            yield RowGroupDecision(part, ordinal, group, skipped)
 
 
-def _reason(name: str, bounds: Bounds, group: RowGroup) -> str:
-    # Bounds that rule a row group out have statistics to say so.
-    return f"{name}: {bounds.path} is {_described(group.statistics[bounds.path], group)}"
+def _reason(label: str, bounds: Bounds, group: RowGroup) -> str:
+    # Bounds rule out a row group only by its statistics, so there are some.
+    return f"{label}: {bounds.path} is {_described(group.statistics[bounds.path], group)}"
 
 
-def _described(found: ColumnStatistics, group: RowGroup) -> str:
-    if found.nulls == group.rows:
+def _described(statistics: ColumnStatistics, group: RowGroup) -> str:
+    if statistics.nulls == group.rows:
         return "null in every row"
-    nulls = "" if found.nulls is None else f", {found.nulls:,} nulls"
-    return f"from {found.minimum} to {found.maximum}{nulls}"
+    nulls = "" if statistics.nulls is None else f", {statistics.nulls:,} nulls"
+    return f"from {statistics.minimum} to {statistics.maximum}{nulls}"

@@ -1,4 +1,4 @@
-"""Bounds of a whole file, from those of its row groups in the manifest."""
+"""Column statistics of a file, computed from those of its row groups in the manifest."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -8,23 +8,25 @@ from engine.catalog.manifest import ColumnStatistics, Part
 from engine.catalog.schema import Schema
 from engine.catalog.types import ColumnType, Family
 
-_ORDERS: dict[Family, Callable[[str], Any]] = {
+_SORT_KEYS: dict[Family, Callable[[str], Any]] = {
     Family.INTEGER: Decimal,
     Family.DECIMAL: Decimal,
     Family.FLOAT: float,
 }
-"""How bounds compare where it is not as text; dates, times and booleans are written so that it is."""
+"""Sort keys of families whose statistics do not sort as text; those of dates, times and booleans do."""
 
 
-def orders_of(schema: Schema) -> dict[str, Callable[[str], Any]]:
-    """How the bounds of each column compare, by its path in a Parquet file."""
-    return {path: _ORDERS.get(type_.family, str) for field in schema for path, type_ in _leaves(field.name, field.type)}
+def sort_keys(schema: Schema) -> dict[str, Callable[[str], Any]]:
+    """The sort key of each column's statistics, by the column's path in a Parquet file."""
+    return {
+        path: _SORT_KEYS.get(type_.family, str) for field in schema for path, type_ in _leaves(field.name, field.type)
+    }
 
 
-def bounds_of(part: Part, orders: Mapping[str, Callable[[str], Any]]) -> dict[str, ColumnStatistics]:
-    """Minimum, maximum and nulls of each column in the file; None where a row group does not tell."""
+def bounds_of_file(part: Part, keys: Mapping[str, Callable[[str], Any]]) -> dict[str, ColumnStatistics]:
+    """Minimum, maximum and nulls of each column of a file; None for what a row group has no statistics of."""
     paths = dict.fromkeys(path for group in part.row_groups for path in group.statistics)
-    return {path: _joined(part, path, orders.get(path, str)) for path in paths}
+    return {path: _merged(part, path, keys.get(path, str)) for path in paths}
 
 
 def _leaves(path: str, type_: ColumnType) -> Iterator[tuple[str, ColumnType]]:
@@ -41,24 +43,22 @@ def _leaves(path: str, type_: ColumnType) -> Iterator[tuple[str, ColumnType]]:
             yield path, type_
 
 
-def _joined(part: Part, path: str, order: Callable[[str], Any]) -> ColumnStatistics:
-    found = [group.statistics.get(path) for group in part.row_groups]
-    # A row group of nulls alone has no bounds, and takes nothing from those of the others.
-    telling = [
-        statistics
-        for statistics, group in zip(found, part.row_groups, strict=True)
-        if statistics is None or statistics.nulls != group.rows
+def _merged(part: Part, path: str, key: Callable[[str], Any]) -> ColumnStatistics:
+    statistics = [group.statistics.get(path) for group in part.row_groups]
+    # A row group that has only nulls has no minimum and maximum, and does not change those of the file.
+    with_values = [
+        one for one, group in zip(statistics, part.row_groups, strict=True) if one is None or one.nulls != group.rows
     ]
     return ColumnStatistics(
-        minimum=_extreme(min, [None if one is None else one.minimum for one in telling], order),
-        maximum=_extreme(max, [None if one is None else one.maximum for one in telling], order),
-        nulls=_sum([None if one is None else one.nulls for one in found]),
+        minimum=_extreme(min, [None if one is None else one.minimum for one in with_values], key),
+        maximum=_extreme(max, [None if one is None else one.maximum for one in with_values], key),
+        nulls=_sum([None if one is None else one.nulls for one in statistics]),
     )
 
 
-def _extreme(which: Callable[..., str], bounds: Sequence[str | None], order: Callable[[str], Any]) -> str | None:
-    known = [bound for bound in bounds if bound is not None]
-    return which(known, key=order) if known and len(known) == len(bounds) else None
+def _extreme(function: Callable[..., str], values: Sequence[str | None], key: Callable[[str], Any]) -> str | None:
+    known = [value for value in values if value is not None]
+    return function(known, key=key) if known and len(known) == len(values) else None
 
 
 def _sum(counts: Sequence[int | None]) -> int | None:

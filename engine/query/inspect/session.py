@@ -1,7 +1,7 @@
-"""SQL over what is published, for the operator: every team's runs, read-only.
+"""A read-only SQL session for operators over the published runs of all teams.
 
-The session opens no file of this machine. Parts come through a file system of ours that cannot write, so what is
-published cannot be changed by any statement; results leave by ``stage://0``, which is a function of ours.
+DuckDB can open no local file. It reads parts through a file system that cannot write, so no statement can change what
+is published, and it writes results to ``stage://0``, which passes the bytes to a Python function.
 """
 
 import io
@@ -30,9 +30,9 @@ from engine.sql.projection import project
 from engine.stores.port import ObjectStore
 
 _TARGET = f"{STAGE}://0"
-_READS = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
-_ONE_READ = (
-    "One statement that reads, please: SELECT, FROM, WITH, DESCRIBE, SHOW, SUMMARIZE, PIVOT ... IN, or EXPLAIN of one."
+_READ_ONLY = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
+_UNSUPPORTED = (
+    "Use one read-only statement: SELECT, FROM, WITH, DESCRIBE, SHOW, SUMMARIZE, PIVOT ... IN, or EXPLAIN of one."
 )
 
 
@@ -43,50 +43,51 @@ class Inspection:
         self, connection: duckdb.DuckDBPyConnection, parts: PartFileSystem, skipped: tuple[str, ...] = ()
     ) -> None:
         self.skipped = skipped
-        """A sentence for each document that cannot be read, and is left out."""
+        """A sentence for each damaged document, which is left out."""
         self._connection = connection
         self._parts = parts
 
-    def table(self, query: str, *, width: int, rows: int) -> str:
-        """The answer drawn as a table of at most so many characters and rows, the middle left out.
+    def draw_table(self, query: str, *, max_width: int, max_rows: int) -> str:
+        """Run a query and draw its result as a table; columns and rows in the middle are left out if it is too large.
 
-        Raises InvalidRequest for what cannot be asked, SourceDamaged or StoreError for what cannot be read.
+        ``max_width`` is in characters. Raises InvalidRequest, LimitExceeded, Cancelled, SourceDamaged or
+        StoreUnavailable.
         """
-        with self._told():
+        with self._translated_errors():
             statement = self._checked(query)
             if statement.type == duckdb.StatementType.EXPLAIN:
                 plans = self._connection.execute(statement).fetchall()
                 return "\n".join(plan for _, plan in plans)
-            drawn = io.StringIO()
-            with redirect_stdout(drawn):
-                self._connection.sql(_unended(query)).show(max_width=width, max_rows=rows)
-            return drawn.getvalue().strip("\n")
+            output = io.StringIO()
+            with redirect_stdout(output):
+                self._connection.sql(_without_semicolon(query)).show(max_width=max_width, max_rows=max_rows)
+            return output.getvalue().strip("\n")
 
     def check(self, query: str) -> None:
-        """Raise InvalidRequest unless it is one statement that reads, and no EXPLAIN."""
-        with self._told():
+        """Raise InvalidRequest unless the query is one read-only statement other than EXPLAIN."""
+        with self._translated_errors():
             if self._checked(query).type == duckdb.StatementType.EXPLAIN:
-                raise _refused("EXPLAIN is for the table format.")
+                raise _invalid("EXPLAIN is supported for the table format only.")
 
     def write(self, query: str, format_: Format, forward: Callable[[Chunk], None]) -> tuple[list[Field], int]:
-        """Hand the answer to ``forward`` as a file of that format, spelled as exports are.
+        """Run a query and pass its result to ``forward`` as a file of the format, with the same bytes as an export.
 
-        Returns its columns and the number of its rows. Raises as `table` does.
+        Returns the columns and the number of rows. Raises as `draw_table` does.
         """
         assembler = ArrayAssembler() if format_.name == "json" else FileAssembler()
         sink = OrderedSink(assembler, forward, count=1, max_waiting_bytes=0)
         self._connection.unregister_filesystem(STAGE)
         self._connection.register_filesystem(StageFileSystem(sink))
         self.check(query)
-        with self._told(sink):
-            unended = _unended(query)
-            fields = self._fields(unended)
-            written = self._connection.execute(_copy(unended, fields, format_)).fetchone()
+        with self._translated_errors(sink):
+            select = _without_semicolon(query)
+            fields = self._fields(select)
+            row = self._connection.execute(_copy(select, fields, format_)).fetchone()
             sink.end(0)
-            return fields, written[0] if written else 0
+            return fields, row[0] if row else 0
 
     def cancel(self) -> None:
-        """Make the query that runs raise Cancelled; from any thread, or a signal."""
+        """Make the running query raise Cancelled. Can be called from any thread or from a signal handler."""
         self._connection.interrupt()
 
     def _fields(self, query: str) -> list[Field]:
@@ -94,7 +95,7 @@ class Inspection:
         names = [name.lower() for name in relation.columns]
         for name in names:
             if names.count(name) > 1:
-                raise _refused(f"Two columns are called {name}: give them names of their own by AS.")
+                raise _invalid(f"Duplicate column name {name!r}; alias one with AS.")
         types = [type_of_duckdb(name, type_) for name, type_ in zip(relation.columns, relation.types, strict=True)]
         return [
             Field(name=name, data_type=data_type_of(type_), type=type_)
@@ -102,21 +103,21 @@ class Inspection:
         ]
 
     def _checked(self, query: str) -> duckdb.Statement:
-        """The one statement of a query. DuckDB's fence would stop writes too; this says what would be right."""
+        """Parse a query of one read-only statement. DuckDB would refuse writes as well, with a less useful message."""
         statements = self._connection.extract_statements(_encodable(query))
-        if len(statements) != 1 or statements[0].type not in _READS:
-            raise _refused(_ONE_READ)
+        if len(statements) != 1 or statements[0].type not in _READ_ONLY:
+            raise _invalid(_UNSUPPORTED)
         if statements[0].type == duckdb.StatementType.EXPLAIN:
-            # EXPLAIN ANALYZE runs what it explains.
+            # EXPLAIN ANALYZE runs the statement.
             words = query.split()
             explained = words[2:] if words[1].upper() == "ANALYZE" else words[1:]
-            if words[0].upper() != "EXPLAIN" or self._checked(" ".join(explained)).type in _READS[1:]:
-                raise _refused(_ONE_READ)
+            if words[0].upper() != "EXPLAIN" or self._checked(" ".join(explained)).type == duckdb.StatementType.EXPLAIN:
+                raise _invalid(_UNSUPPORTED)
         return statements[0]
 
     @contextmanager
-    def _told(self, sink: OrderedSink | None = None) -> Iterator[None]:
-        """DuckDB's errors in one line, and as what they are where it keeps only their text."""
+    def _translated_errors(self, sink: OrderedSink | None = None) -> Iterator[None]:
+        """Raise the error of the store or sink that caused DuckDB's, or DuckDB's own in one line."""
         self._parts.failure = None
         try:
             yield
@@ -128,26 +129,26 @@ class Inspection:
             if isinstance(self._parts.failure, StoreUnavailable):
                 raise self._parts.failure from error
             if self._parts.failure is not None:
-                raise SourceDamaged("A part of a run is missing, or was changed after it was published.") from error
+                raise SourceDamaged("A part of a run is missing or was changed after it was published.") from error
             if isinstance(error, duckdb.OutOfMemoryException):
-                raise LimitExceeded("The query needs more memory than one may take: ask for less at once.") from error
-            raise _refused(_sentence(error)) from error
+                raise LimitExceeded("The query exceeds the memory limit; select fewer rows or columns.") from error
+            raise _invalid(_sentence(error)) from error
 
 
 @contextmanager
 def open_inspection(
     results: ResultStore, exports: ObjectStore | None, settings: DuckDBSettings
 ) -> Iterator[Inspection]:
-    """A session over what is published now; without ``exports``, the view of that name is empty.
+    """Open a session over a snapshot of the stores; without ``exports``, the view ``exports`` is empty.
 
-    Documents that are damaged are left out (`Inspection.skipped`). Raises StoreError.
+    Damaged documents are left out and reported by `Inspection.skipped`. Raises StoreError.
     """
     snapshot = take_snapshot(results, exports)
     parts = PartFileSystem(results.store, snapshot.parts, datetime.now(UTC))
-    # A path is allowed only if its file system is known by then; `Inspection.write` puts a sink of its own there.
-    nowhere = StageFileSystem(OrderedSink(FileAssembler(), lambda _: None, count=1, max_waiting_bytes=0))
-    with open_session(settings, threads=settings.threads, file_systems=(parts, nowhere), locked=False) as connection:
-        # Exports need the order of their joins; people's queries need the optimizer's.
+    # A path can be allowed only if its file system is registered; `Inspection.write` replaces this one.
+    unused = StageFileSystem(OrderedSink(FileAssembler(), lambda _: None, count=1, max_waiting_bytes=0))
+    with open_session(settings, threads=settings.threads, file_systems=(parts, unused), locked=False) as connection:
+        # Exports disable the optimizer's join order; queries need it.
         connection.execute("RESET disabled_optimizers")
         create_views(connection, snapshot, _part_url)
         allowed = [_TARGET, *map(_part_url, snapshot.parts)]
@@ -156,8 +157,8 @@ def open_inspection(
         yield Inspection(connection, parts, snapshot.skipped)
 
 
-def ends(query: str) -> bool:
-    """Whether what was typed so far ends with the semicolon of a statement, not with one in a text or a comment."""
+def is_complete(query: str) -> bool:
+    """Whether the query ends with the semicolon of a statement, not with one in a string or comment."""
     tokens = duckdb.tokenize(query)
     return bool(tokens) and query.encode()[tokens[-1][0] :].lstrip().startswith(b";")
 
@@ -165,7 +166,7 @@ def ends(query: str) -> bool:
 def _copy(query: str, fields: list[Field], format_: Format) -> str:
     cells = ", ".join(f"CAST({identifier(f.name)} AS {f.type.sql()}) AS {identifier(f.name)}" for f in fields)
     options = f"{format_.copy_options}{', HEADER true' if format_ is FORMATS['csv'] else ''}, USE_TMP_FILE false"
-    source = f"(SELECT {cells} FROM (\n{query}\n))"  # noqa: S608  # checked to be one that reads
+    source = f"(SELECT {cells} FROM (\n{query}\n))"  # noqa: S608  # checked to be a single SELECT
     select = project(tuple(fields), format_, CsvOptions(), source)
     return f"COPY ({select}) TO {literal(_TARGET)} ({options})"
 
@@ -174,25 +175,25 @@ def _part_url(key: str) -> str:
     return f"{PART}://{key}"
 
 
-def _unended(query: str) -> str:
-    """The query without its semicolon, so that it can stand in another."""
+def _without_semicolon(query: str) -> str:
+    """The query as a subquery can have it."""
     tokens = duckdb.tokenize(query)
-    return query.encode()[: tokens[-1][0]].decode() if ends(query) else query
+    return query.encode()[: tokens[-1][0]].decode() if is_complete(query) else query
 
 
 def _encodable(query: str) -> str:
     try:
         query.encode()
     except UnicodeEncodeError:
-        raise _refused("The query is not UTF-8.") from None
+        raise _invalid("The query is not valid UTF-8.") from None
     return query
 
 
 def _sentence(error: duckdb.Error) -> str:
-    """What DuckDB says, without the line of the query that it draws below."""
+    """DuckDB's message in one line, without the excerpt of the query."""
     lines = str(error).split("\n\nLINE ")[0].split("\n\nAt:")[0].splitlines()
     return " ".join(line.strip() for line in lines if line.strip()).removeprefix("Invalid Input Error: ")[:500]
 
 
-def _refused(reason: str) -> InvalidRequest:
+def _invalid(reason: str) -> InvalidRequest:
     return InvalidRequest(reason, parameter="query")

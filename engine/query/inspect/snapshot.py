@@ -1,4 +1,4 @@
-"""What is published at one moment: manifests and finished exports, read for inspection over all teams."""
+"""A snapshot of the manifests and finished exports of all teams, for SQL over them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,55 +13,55 @@ from engine.exports.export import is_export, read_metadata
 from engine.stores.port import ObjectInfo, ObjectStore
 
 _ItemT = TypeVar("_ItemT")
-_FoundT = TypeVar("_FoundT")
+_ResultT = TypeVar("_ResultT")
 
 
 @dataclass(frozen=True, slots=True)
 class FoundRun:
-    """A run and what its workflow says of it; a run whose workflow has no document belongs to nobody."""
+    """A run and its workflow, which is None if it has no readable document."""
 
     run: Run
     workflow: Workflow | None
 
     @property
     def finished(self) -> bool:
-        """Whether it is a result."""
+        """Whether the run can be exported."""
         return self.run.state is State.FINISHED
 
     @property
     def latest(self) -> bool:
-        """Whether it is what its workflow's exports hold."""
+        """Whether it is the run that exports without a ``runId`` use."""
         latest = self.workflow.latest if self.workflow else None
         return self.finished and latest is not None and latest.run_id == self.run.run_id
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Runs by workflow and id, in any state, and the objects of finished exports by key."""
+    """Runs in any state, sorted by workflow and run id, and finished exports, sorted by key."""
 
     runs: tuple[FoundRun, ...]
     exports: tuple[ObjectInfo, ...]
     skipped: tuple[str, ...]
-    """A sentence for each damaged document, which names it; what it describes is left out."""
+    """A sentence for each damaged document, with its key; what it describes is left out."""
 
     @property
     def parts(self) -> dict[str, Part]:
-        """What may be read: the parts of finished runs, by key."""
+        """The parts of finished runs, by key; a session can read no others."""
         return {part.key: part for found in self.runs if found.finished for part in found.run.parts}
 
 
 def take_snapshot(results: ResultStore, exports: ObjectStore | None) -> Snapshot:
-    """Read the manifests, and the exports unless that is None: they are an object each to ask for.
+    """Read the manifests and, unless ``exports`` is None, the metadata of each export, which is one request each.
 
-    Documents that are damaged are skipped. Raises StoreError.
+    Skips damaged documents. Raises StoreError.
     """
     folders = [info.key.split("/") for info in results.store.list("workflow=")]
     ids = [_id(folder[0]) for folder in folders if folder[1:] == ["workflow.json"]]
     pairs = [(_id(folder[0]), _id(folder[1])) for folder in folders if folder[2:] == ["run.json"]]
     skipped: list[str] = []
 
-    def readable(read: Callable[[_ItemT], _FoundT | None]) -> Callable[[_ItemT], _FoundT | None]:
-        def reader(item: _ItemT) -> _FoundT | None:
+    def skip_damaged(read: Callable[[_ItemT], _ResultT | None]) -> Callable[[_ItemT], _ResultT | None]:
+        def reader(item: _ItemT) -> _ResultT | None:
             try:
                 return read(item)
             except DocumentDamaged as error:
@@ -77,11 +77,11 @@ def take_snapshot(results: ResultStore, exports: ObjectStore | None) -> Snapshot
         return info
 
     workflows = {
-        found.workflow_id: found for found in read_all(readable(results.stored_workflow), ids) if not found.deleted
+        found.workflow_id: found for found in read_all(skip_damaged(results.stored_workflow), ids) if not found.deleted
     }
-    runs = tuple(read_all(readable(lambda pair: results.run(*pair)), pairs))
-    kept = [] if exports is None else [info.key for info in exports.list("") if is_export(info.key)]
-    found_exports = tuple(read_all(readable(export_at), kept))
+    runs = tuple(read_all(skip_damaged(lambda pair: results.run(*pair)), pairs))
+    export_keys = [] if exports is None else [info.key for info in exports.list("") if is_export(info.key)]
+    found_exports = tuple(read_all(skip_damaged(export_at), export_keys))
     return Snapshot(
         runs=tuple(FoundRun(run, workflows.get(run.workflow_id)) for run in runs),
         exports=found_exports,

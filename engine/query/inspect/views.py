@@ -1,4 +1,4 @@
-"""The views and macros of ``sql/`` over a snapshot: in a session, or as a database file without data of its own."""
+"""Create the views and macros of ``sql/`` over a snapshot, in a session or in a database file without any tables."""
 
 import json
 import re
@@ -12,51 +12,56 @@ from engine.catalog.manifest import Run
 from engine.common.quoting import identifier, literal
 from engine.common.table_functions import exact_path, read_parquet
 from engine.errors import InvalidInput
-from engine.query.inspect.file_bounds import bounds_of, orders_of
+from engine.query.inspect.file_bounds import bounds_of_file, sort_keys
 from engine.query.inspect.snapshot import Snapshot, export_row, run_row
 from engine.stores.port import ObjectStore
 
-ORDER = ("base", "runs", "latest_runs", "files", "exports", "result", "profile", "run_diff", "help")
-"""The files of ``sql/``, each after those that it builds on."""
+SQL_FILES = ("base", "runs", "latest_runs", "files", "exports", "result", "profile", "run_diff", "help")
+"""The files of ``sql/``, each after those that it depends on."""
 
 AZURE_NOTE = (
-    "Reads az:// URLs with credentials of your own: INSTALL azure; LOAD azure; "
-    "CREATE SECRET (TYPE azure, CONNECTION_STRING '...'); first. It holds none."
+    "Reads az:// URLs, for which this file has no credentials. First run INSTALL azure; LOAD azure; "
+    "CREATE SECRET (TYPE azure, CONNECTION_STRING '...');"
 )
 
 PathOf = Callable[[str], str]
-"""From the key of a part to what DuckDB opens."""
+"""Maps the key of a part to a path or URL that DuckDB can open."""
 
 
 def create_views(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, path_of: PathOf) -> None:
-    """Make everything in ``sql/``."""
+    """Create everything in ``sql/``."""
     values = _values(snapshot, path_of)
-    for name in ORDER:
+    for name in SQL_FILES:
         text = re.sub(r"\$(\w+)", lambda found: literal(values[found[1]]), _sql(name))
         connection.execute(text)
 
 
 def write_views(target: Path, snapshot: Snapshot, path_of: PathOf, *, note: str | None = None) -> None:
-    """Write a database that holds views alone. Raises InvalidInput rather than replace a file that is none of ours."""
-    if target.exists() and not _holds_only_views(target):
-        raise InvalidInput(f"{target.name} is there, and no views file: name another.")
-    fresh = target.with_name(f".{target.name}.new")
-    fresh.unlink(missing_ok=True)
+    """Write a DuckDB database with the views only, and replace an older one at ``target``.
+
+    Raises InvalidInput if another file is there, or if the database cannot be written.
+    """
+    if target.exists() and not _has_only_views(target):
+        raise InvalidInput(f"{target.name} exists and is not a file of views; choose another name.")
+    temporary = target.with_name(f".{target.name}.new")
+    temporary.unlink(missing_ok=True)
     try:
-        # Nothing is opened while views are made, so none of the files need be within reach.
-        with duckdb.connect(str(fresh), config={"autoload_known_extensions": False}) as connection:
+        # Creating a view opens none of its files, so they need not be reachable.
+        with duckdb.connect(str(temporary), config={"autoload_known_extensions": False}) as connection:
             create_views(connection, snapshot, path_of)
             if note is not None:
                 connection.execute(f"COMMENT ON MACRO TABLE result IS {literal(note)}")
-        fresh.replace(target)
+        temporary.replace(target)
     except (duckdb.Error, OSError) as error:
-        raise InvalidInput(f"{target.name} cannot be written: is its folder there, and is it yours?") from error
+        raise InvalidInput(
+            f"{target.name} cannot be written; check that its directory exists and is writable."
+        ) from error
     finally:
-        fresh.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def path_in(store: ObjectStore, location: str) -> PathOf:
-    """Where any DuckDB finds the parts of a store: an absolute path, or a URL below the location of the store."""
+    """Return a function from keys to paths that any DuckDB can open: absolute paths, or URLs below ``location``."""
 
     def path_of(key: str) -> str:
         path = store.local_path(key)
@@ -67,13 +72,13 @@ def path_in(store: ObjectStore, location: str) -> PathOf:
 
 def _sql(name: str) -> str:
     packaged = files("engine") / "_sql" / f"{name}.sql"
-    # A wheel carries the files along; in a checkout they lie beside the package.
-    found = packaged if packaged.is_file() else Path(__file__).parents[3] / "sql" / f"{name}.sql"
-    return found.read_text("utf-8")
+    # A wheel contains the files; in a checkout they are beside the package.
+    path = packaged if packaged.is_file() else Path(__file__).parents[3] / "sql" / f"{name}.sql"
+    return path.read_text("utf-8")
 
 
 def _values(snapshot: Snapshot, path_of: PathOf) -> dict[str, str]:
-    """What stands for the ``$names`` in ``sql/``."""
+    """The values of the ``$names`` in ``sql/``."""
     return {
         "runs": json.dumps([run_row(found) for found in snapshot.runs]),
         "files": json.dumps([row for found in snapshot.runs for row in _file_rows(found.run)]),
@@ -83,7 +88,7 @@ def _values(snapshot: Snapshot, path_of: PathOf) -> dict[str, str]:
 
 
 def _file_rows(run: Run) -> Iterable[dict[str, object]]:
-    orders = orders_of(run.table)
+    keys = sort_keys(run.table)
     for part in run.parts:
         yield {
             "workflow": run.workflow_id,
@@ -93,7 +98,7 @@ def _file_rows(run: Run) -> Iterable[dict[str, object]]:
             "rows": part.rows,
             "bytes": part.bytes,
             "row_groups": len(part.row_groups),
-            "bounds": {path: bounds.model_dump() for path, bounds in bounds_of(part, orders).items()},
+            "bounds": {path: bounds.model_dump() for path, bounds in bounds_of_file(part, keys).items()},
         }
 
 
@@ -112,19 +117,19 @@ def _select(run: Run, path_of: PathOf) -> str:
     if run.parts:
         paths = ", ".join(literal(path_of(part.key)) for part in run.parts)
         return f"SELECT * FROM {read_parquet(f'[{paths}]')}"  # noqa: S608  # quoted paths
-    # A run of no rows has no parts, and still its columns.
+    # A run without rows has no parts, but it has columns.
     nulls = ", ".join(f"CAST(NULL AS {field.type.sql()}) AS {identifier(field.name)}" for field in run.table)
     return f"SELECT {nulls} WHERE FALSE"
 
 
-def _holds_only_views(path: Path) -> bool:
+def _has_only_views(path: Path) -> bool:
     try:
         with duckdb.connect(str(path), read_only=True) as connection:
-            ours = connection.execute(
+            schemas = connection.execute(
                 "SELECT count(*) FROM information_schema.schemata "
                 "WHERE schema_name = '_inside' AND catalog_name = current_database()"
             ).fetchone()
             tables = connection.execute("SELECT count(*) FROM duckdb_tables()").fetchone()
     except duckdb.Error:
         return False
-    return ours == (1,) and tables == (0,)
+    return schemas == (1,) and tables == (0,)

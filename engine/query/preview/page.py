@@ -1,4 +1,4 @@
-"""A page of rows: what an export would hold, a few rows at a time, and how many there are."""
+"""A page of the rows that an export would have, and their total number."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from engine.plan.planner import ExportPlan
 from engine.plan.ranges import Range
 from engine.query.preview.session import opened, read_parts
 from engine.settings import DuckDBSettings
-from engine.sql.statements import Window, compile_count, compile_page
+from engine.sql.statements import PageSlice, compile_count, compile_page
 from engine.stores.port import ObjectStore
 
 MAX_PAGE_BYTES = 32 * 1024 * 1024
@@ -26,7 +26,7 @@ MAX_PAGE_BYTES = 32 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """``rows`` is a file of the plan's format; ``total`` is how many rows there are on all pages."""
+    """``rows`` is a file in the plan's format; ``total`` is the number of rows on all pages."""
 
     rows: bytes
     total: int
@@ -42,11 +42,11 @@ def read_page(
     cancel: CancelToken,
     instances: InstancePool | None = None,
 ) -> Page:
-    """At most ``limit`` rows after ``offset`` rows of what an export of the plan (CSV or JSON) would hold.
+    """Read at most ``limit`` rows of an export (CSV or JSON), after the first ``offset``; 0 only counts rows.
 
-    With no ``limit`` rows are only counted. Raises LimitExceeded for a page of too many bytes, or as exports do.
+    Raises LimitExceeded for a page of more than `MAX_PAGE_BYTES`, and what exports raise.
     """
-    taken: list[Chunk] = []
+    chunks: list[Chunk] = []
     size = 0
 
     def forward(data: Chunk) -> None:
@@ -54,20 +54,20 @@ def read_page(
         size += len(data)
         if size > MAX_PAGE_BYTES:
             raise LimitExceeded(
-                f"The page is larger than {MAX_PAGE_BYTES} bytes: lower limit, or export the rows as one file."
+                f"The page exceeds the maximum of {MAX_PAGE_BYTES:,} bytes; use a lower limit, or export the rows."
             )
-        taken.append(data)
+        chunks.append(data)
 
     sink = OrderedSink(assembler_for(plan.request.format.name), forward, count=1, max_waiting_bytes=0)
     store = results.store
     with opened(plan, results, settings, cancel, sink, instances) as connection:
         total = _count(connection, plan, store)
-        window = _window(plan, offset, min(limit, max(0, total - offset)))
-        sources = [source_of(store, part.key) for part in window.range.parts]
-        statement = compile_page(plan, window, sources, target_of(0))
+        page = _page_slice(plan, offset, min(limit, max(0, total - offset)))
+        sources = [source_of(store, part.key) for part in page.range.parts]
+        statement = compile_page(plan, page, sources, target_of(0))
         connection.execute(statement.sql, statement.parameters)
         sink.end(0)
-    return Page(b"".join(taken), total)
+    return Page(b"".join(chunks), total)
 
 
 def _count(connection: duckdb.DuckDBPyConnection, plan: ExportPlan, store: ObjectStore) -> int:
@@ -77,28 +77,28 @@ def _count(connection: duckdb.DuckDBPyConnection, plan: ExportPlan, store: Objec
     if not parts:
         return 0
     statement = compile_count(plan, [source_of(store, part.key) for part in parts])
-    found = connection.execute(statement.sql, statement.parameters).fetchone()
-    if found is None:
-        raise AssertionError("a count is one row")
-    return int(found[0])
+    row = connection.execute(statement.sql, statement.parameters).fetchone()
+    if row is None:
+        raise AssertionError("a count returns one row")
+    return int(row[0])
 
 
-def _window(plan: ExportPlan, offset: int, limit: int) -> Window:
-    """Where the rows are: without a filter and a sort, that is told by the manifest."""
+def _page_slice(plan: ExportPlan, offset: int, limit: int) -> PageSlice:
+    """Without a filter and a sort, the manifest tells which parts have the rows."""
     if not limit:
-        # The header, or an empty array: no part has to be opened.
-        return Window(Range(0, ()), 0, 0)
+        # Only a header or an empty array: no part has to be opened.
+        return PageSlice(Range(0, ()), 0, 0)
     if not plan.is_full_run or plan.sort is not None:
-        return Window(Range(0, read_parts(plan)), offset, limit)
-    first, parts = _holding(plan.run.parts, offset, offset + limit)
+        return PageSlice(Range(0, read_parts(plan)), offset, limit)
+    first, parts = _parts_with_rows(plan.run.parts, offset, offset + limit)
     if len(parts) == 1:
-        # Row groups before the place are skipped by it.
-        return Window(Range(0, tuple(parts), offset - first, offset - first + limit), 0, limit)
-    return Window(Range(0, tuple(parts)), offset - first, limit)
+        # By a range of rows, not by OFFSET, DuckDB skips the row groups before them.
+        return PageSlice(Range(0, tuple(parts), offset - first, offset - first + limit), 0, limit)
+    return PageSlice(Range(0, tuple(parts)), offset - first, limit)
 
 
-def _holding(parts: Sequence[Part], start: int, end: int) -> tuple[int, list[Part]]:
-    """The parts of the rows ``start <= n < end``, and the number of the first row of the first of them."""
+def _parts_with_rows(parts: Sequence[Part], start: int, end: int) -> tuple[int, list[Part]]:
+    """The parts of rows ``start <= n < end`` of the run, and the number of the first part's first row."""
     found: list[Part] = []
     first = row = 0
     for part in parts:

@@ -1,4 +1,4 @@
-"""A DuckDB instance for looking at the rows of a plan, and nothing else."""
+"""A DuckDB instance that can read the parts of one plan's run, and nothing else."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,9 +28,9 @@ def opened(
     sink: OrderedSink,
     instances: InstancePool | None = None,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A locked instance that reads the parts of the plan's run, and writes into the sink alone.
+    """Open a locked instance that can read the parts of the plan's run and write to the sink only.
 
-    Its errors are told as exports tell them.
+    Raises the same errors as an export: SourceDamaged, LimitExceeded, Cancelled, StoreUnavailable.
     """
     results.check_parts(plan.run)
     files = RunFiles(results.store, plan.run.parts, plan.run.published_at)
@@ -57,5 +57,5 @@ def opened(
 
 
 def read_parts(plan: ExportPlan) -> tuple[Part, ...]:
-    """The parts in which a row of the plan may be, in run order."""
+    """The parts that may have a row of the plan, in run order."""
     return tuple({part.key: part for range_ in plan.ranges for part in range_.parts}.values())

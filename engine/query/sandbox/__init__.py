@@ -1,10 +1,18 @@
-"""SQL that people type, over one run: in a process of its own that can open no file, reach no host, and is thrown away.
+"""Run callers' SQL over one run, each statement in a process that can open no file, reach no host and is discarded.
 
-DuckDB is no security boundary, its memory limit bounds only its buffers, and it does not always hear an interrupt. So
-the process has limits of the kernel, reads the parts of the run through a pipe to us, and is killed when its time is
-up.
+DuckDB is not a security boundary, its memory limit covers only its buffers, and it does not always react to an
+interrupt. Therefore the kernel limits the process, which reads the parts of the run through a pipe to the service and
+is killed at its timeout.
 """
 
-from engine.query.sandbox.client import LONGEST_SQL_BYTES, MOST_ROWS, Answer, ChildCrashed, Limits, ask, prepare
+from engine.query.sandbox.client import (
+    MAX_ROWS,
+    MAX_SQL_BYTES,
+    ChildCrashed,
+    Limits,
+    StatementResult,
+    prepare,
+    run_statement,
+)
 
-__all__ = ["LONGEST_SQL_BYTES", "MOST_ROWS", "Answer", "ChildCrashed", "Limits", "ask", "prepare"]
+__all__ = ["MAX_ROWS", "MAX_SQL_BYTES", "ChildCrashed", "Limits", "StatementResult", "prepare", "run_statement"]

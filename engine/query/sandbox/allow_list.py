@@ -1,4 +1,4 @@
-"""What a statement may call and name: ``functions.toml``, read once."""
+"""The functions, table functions and types that a statement may use, from ``functions.toml``."""
 
 import tomllib
 from collections.abc import Mapping
@@ -7,9 +7,9 @@ from typing import Any
 
 
 def fold(name: str) -> bytes:
-    """A name as DuckDB compares names: ASCII letters alone have no case.
+    """Return a name in the form in which DuckDB compares names: only ASCII letters are case-insensitive.
 
-    ``str.lower`` would take the Kelvin sign for a k, and so one name for another.
+    ``str.lower`` turns the Kelvin sign into a k, so it would confuse two names that DuckDB tells apart.
     """
     return name.encode(errors="surrogatepass").lower()
 
@@ -19,18 +19,18 @@ _LISTS: Mapping[str, list[dict[str, Any]]] = tomllib.loads(
 )
 
 
-def _names(place: str) -> frozenset[bytes]:
-    groups = [group for group in _LISTS["allowed"] if group["place"] == place]
+def _names(usage: str) -> frozenset[bytes]:
+    groups = [group for group in _LISTS["allowed"] if group["usage"] == usage]
     return frozenset(fold(name) for group in groups for name in group["names"])
 
 
-def _reasons(place: str) -> Mapping[bytes, str]:
-    groups = [group for group in _LISTS["refused"] if group["place"] == place]
+def _reasons(usage: str) -> Mapping[bytes, str]:
+    groups = [group for group in _LISTS["refused"] if group["usage"] == usage]
     return {fold(name): group["why"] for group in groups for name in group["names"]}
 
 
-ALLOWED: Mapping[str, frozenset[bytes]] = {place: _names(place) for place in ("expression", "table", "type")}
-"""Folded names by where they stand: in an expression, in FROM, or as a type."""
+ALLOWED: Mapping[str, frozenset[bytes]] = {usage: _names(usage) for usage in ("expression", "table", "type")}
+"""Folded names by where they are used: in an expression, in FROM ("table"), or as a type."""
 
-REASONS: Mapping[str, Mapping[bytes, str]] = {place: _reasons(place) for place in ALLOWED}
-"""Why a name that DuckDB knows is not allowed, for messages."""
+REASONS: Mapping[str, Mapping[bytes, str]] = {usage: _reasons(usage) for usage in ALLOWED}
+"""Why a name that DuckDB has is not allowed, for messages."""

@@ -1,4 +1,4 @@
-"""The parent: it starts the child, hands it the bytes of parts, and kills it when its time is up."""
+"""Run a statement in a child process: start it, send it the bytes of parts that it reads, kill it at its timeout."""
 
 import signal
 from collections.abc import Iterator
@@ -11,30 +11,29 @@ from engine.catalog.manifest import Run
 from engine.common.cancellation import CancelToken
 from engine.errors import InvalidStatement, LimitExceeded, ObjectChanged, ObjectMissing, SourceDamaged
 from engine.query.sandbox.fork_server import Child, ForkServer
-from engine.query.sandbox.protocol import MOST_READ_BYTES, Kind, receive, send, unpack_read
-from engine.query.sandbox.worker import Job, Told
+from engine.query.sandbox.protocol import MAX_READ_BYTES, FrameType, receive, send, unpack_read
+from engine.query.sandbox.worker import StatementEnd, StatementJob
 
-LONGEST_SQL_BYTES = 64 * 1024
-MOST_ROWS = 1000
-MOST_BYTES = 16 * 1024 * 1024
+MAX_SQL_BYTES = 64 * 1024
+MAX_ROWS = 1000
+MAX_RESULT_BYTES = 16 * 1024 * 1024
 _TOO_MUCH = (
-    "The statement took more memory or time than one may take, and was ended: "
-    "ask for fewer rows or columns at once, or export the run and ask your own DuckDB."
+    "The statement exceeded its memory or time limit; "
+    "select fewer rows or columns, or export the run and query it with your own DuckDB."
 )
 
-_FORKS = ForkServer()
-
+_FORK_SERVER = ForkServer()
 
 _LIMIT_SIGNALS = frozenset({signal.SIGKILL, signal.SIGXCPU, signal.SIGXFSZ})
-"""What the kernel sends when a limit of ours is reached: processor time, the machine's memory, the size of a file."""
+"""The kernel's signals at a limit: out of memory, processor time, file size."""
 
 
 class ChildFailed(Exception):
-    """The child broke down; the text is for operators."""
+    """The child failed for a reason other than the statement; the message is for operators."""
 
 
 class ChildCrashed(ChildFailed):
-    """The child died of a signal that no limit of ours sent: a fault of DuckDB, or an attack on it."""
+    """The child died of a signal that is not due to a limit: a fault of DuckDB, or an attack on it."""
 
     def __init__(self, signal_: signal.Signals) -> None:
         super().__init__(f"the process of a statement died of {signal_.name}")
@@ -42,8 +41,8 @@ class ChildCrashed(ChildFailed):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """``rows`` is a JSON array as an export would spell it; ``columns`` are names and field types."""
+class StatementResult:
+    """``rows`` is a JSON array, as in an export; ``columns`` are names and field types; ``count`` is of rows."""
 
     columns: tuple[tuple[str, str], ...]
     rows: bytes
@@ -52,38 +51,40 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one statement may take: MB of DuckDB's memory, threads, seconds from the start to the last row."""
+    """Limits of one statement: DuckDB's memory in MB, threads, and seconds from start to last row."""
 
     memory_megabytes: int
     threads: int
     seconds: int
     confined: bool = True
-    """Whether a kernel that cannot confine is a reason to refuse."""
+    """Refuse to run the statement if the kernel cannot confine its process."""
 
 
 def prepare() -> None:
-    """Wait until a statement's process can be forked at once: the first time takes a second or two.
+    """Wait until the fork server is ready, which takes a second or two the first time.
 
-    Raises OSError if there can be none.
+    Raises OSError if it cannot be started.
     """
-    _FORKS.ready()
+    _FORK_SERVER.wait_until_ready()
 
 
-def ask(sql: str, run: Run, results: ResultStore, *, limits: Limits, most_rows: int, cancel: CancelToken) -> Answer:
-    """The rows that a statement finds in a run, at most so many of them.
+def run_statement(
+    sql: str, run: Run, results: ResultStore, *, limits: Limits, max_rows: int, cancel: CancelToken
+) -> StatementResult:
+    """Run a statement over one run and return its rows, at most ``max_rows``.
 
-    Raises InvalidStatement for what is not allowed, LimitExceeded, Cancelled, SourceDamaged or StoreError;
-    ChildCrashed or ChildFailed if the process broke down.
+    Raises InvalidStatement if the statement is not allowed; LimitExceeded, Cancelled, SourceDamaged or StoreError;
+    ChildCrashed or ChildFailed if the process fails.
     """
-    if len(sql.encode(errors="replace")) > LONGEST_SQL_BYTES:
-        raise InvalidStatement(f"sql is longer than {LONGEST_SQL_BYTES} bytes.")
-    job = Job(
+    if len(sql.encode(errors="replace")) > MAX_SQL_BYTES:
+        raise InvalidStatement(f"sql exceeds the maximum of {MAX_SQL_BYTES:,} bytes.")
+    job = StatementJob(
         sql=sql,
         table=run.table,
         parts=run.parts,
         published_at=run.published_at,
-        most_rows=most_rows,
-        most_bytes=MOST_BYTES,
+        max_rows=max_rows,
+        max_result_bytes=MAX_RESULT_BYTES,
         memory_megabytes=limits.memory_megabytes,
         threads=limits.threads,
         seconds=limits.seconds,
@@ -92,38 +93,38 @@ def ask(sql: str, run: Run, results: ResultStore, *, limits: Limits, most_rows: 
     results.check_parts(run)
     with _child(limits.seconds, cancel) as child:
         try:
-            answer = _serve(child, job, run, results)
+            result = _serve(child, job, run, results)
         except (EOFError, BrokenPipeError) as error:
             cancel.raise_if_cancelled()
             if child.orphaned:
-                raise ChildFailed("the process that forks the statements' ended") from error
-            died_of = child.death_signal()
-            if died_of is not None and died_of not in _LIMIT_SIGNALS:
-                raise ChildCrashed(died_of) from error
+                raise ChildFailed("the fork server ended") from error
+            death_signal = child.death_signal()
+            if death_signal is not None and death_signal not in _LIMIT_SIGNALS:
+                raise ChildCrashed(death_signal) from error
             raise LimitExceeded(_TOO_MUCH) from None
     results.check_parts(run)
-    return answer
+    return result
 
 
-def _serve(child: Child, job: Job, run: Run, results: ResultStore) -> Answer:
-    send(child.answers, Kind.JOB, job.model_dump_json(by_alias=True).encode())
+def _serve(child: Child, job: StatementJob, run: Run, results: ResultStore) -> StatementResult:
+    send(child.answers, FrameType.STATEMENT, job.model_dump_json(by_alias=True).encode())
     rows = bytearray()
     while True:
-        kind, body = receive(child.requests, job.most_bytes)
+        kind, body = receive(child.requests, job.max_result_bytes)
         match kind:
-            case Kind.READ:
+            case FrameType.READ:
                 number, start, length = unpack_read(body)
-                send(child.answers, Kind.BYTES, _read(run, results, number, start, length))
-            case Kind.ROWS:
+                send(child.answers, FrameType.BYTES, _read(run, results, number, start, length))
+            case FrameType.ROWS:
                 rows += body
-                if len(rows) > job.most_bytes:
+                if len(rows) > job.max_result_bytes:
                     raise LimitExceeded(_TOO_MUCH)
-            case Kind.END:
-                told = Told.model_validate_json(body)
-                return Answer(told.columns, bytes(rows), told.rows)
-            case Kind.BROKEN:
+            case FrameType.END:
+                end = StatementEnd.model_validate_json(body)
+                return StatementResult(end.columns, bytes(rows), end.rows)
+            case FrameType.FAILED:
                 raise ChildFailed(body.decode(errors="replace"))
-            case Kind.TOO_MUCH:
+            case FrameType.LIMIT_EXCEEDED:
                 raise LimitExceeded(body.decode(errors="replace"))
             case _:
                 raise InvalidStatement(body.decode(errors="replace"))
@@ -132,14 +133,14 @@ def _serve(child: Child, job: Job, run: Run, results: ResultStore) -> Answer:
 def _read(run: Run, results: ResultStore, number: int, start: int, length: int) -> bytes:
     part = run.parts[number]
     try:
-        return results.store.read(part.key, start=start, length=min(length, MOST_READ_BYTES), etag=part.etag)
+        return results.store.read(part.key, start=start, length=min(length, MAX_READ_BYTES), etag=part.etag)
     except (ObjectMissing, ObjectChanged) as error:
         raise SourceDamaged(PART_CHANGED) from error
 
 
 @contextmanager
 def _child(seconds: int, cancel: CancelToken) -> Iterator[Child]:
-    child = _FORKS.start()
+    child = _FORK_SERVER.start()
     timer = Timer(seconds, child.kill)
     try:
         timer.start()

@@ -1,8 +1,8 @@
-"""A process that has imported all that a statement needs, and forks a child for each: that takes milliseconds, and a
-new interpreter takes most of a second of a processor.
+"""A process that has imported everything that a statement needs and forks a child for each statement.
 
-It knows no setting, no key and no row, and it never runs a statement itself, so a child finds in its memory nothing
-but code. Its children end with it, and it ends with the process that started it.
+A fork takes milliseconds; a new interpreter takes most of a second of processor time. The fork server has no settings,
+keys or rows and never runs a statement, so a child finds nothing but code in its memory. Its children end with it, and
+it ends with the process that started it.
 """
 
 import atexit
@@ -22,21 +22,21 @@ from typing import IO, NoReturn
 
 import duckdb
 
-from engine.query.sandbox.protocol import Kind, send
+from engine.query.sandbox.protocol import FrameType, send
 from engine.query.sandbox.worker import serve
 
-_ORDER = struct.Struct("<cI")
+_COMMAND = struct.Struct("<cI")
 _START, _END, _STATUS = b"S", b"E", b"T"
 _WAIT_STATUS = struct.Struct("<i")
 _READY = b"R"
-_PATIENCE_SECONDS = 30
-_NOT_READY = "the process that forks the statements' ended before it was ready"
+_START_TIMEOUT_SECONDS = 30
+_NOT_READY = "the fork server ended before it was ready"
 _DIE_WITH_PARENT = 1
 _NICENESS = 10
 
 
 class Child:
-    """One forked process: ``requests`` is what it says, ``answers`` is what it is told."""
+    """A forked process. The parent reads from ``requests`` and writes to ``answers``."""
 
     def __init__(
         self,
@@ -54,19 +54,19 @@ class Child:
 
     @property
     def orphaned(self) -> bool:
-        """Whether the process that forked it is gone, and it with it."""
+        """Whether the fork server has ended, and the child with it."""
         return self._process.poll() is not None
 
     def kill(self) -> None:
-        """End it, whatever it does; nothing if it has ended."""
+        """Kill the child; does nothing if it has ended."""
         self._server.end(self._number)
 
     def death_signal(self) -> signal.Signals | None:
-        """The signal that it died of; None if it exited, or was ended by `kill`. Ends it if it still runs."""
+        """Kill the child if it still runs. Returns the signal it had died of; None if it exited or `kill` ended it."""
         return self._server.death_signal(self._number)
 
     def close(self) -> None:
-        """End it and close the pipes."""
+        """Kill the child and close the pipes."""
         self.kill()
         for pipe in (self.requests, self.answers):
             with suppress(OSError):
@@ -74,50 +74,50 @@ class Child:
 
 
 class ForkServer:
-    """The side that asks for children. The process starts with the first one, and again if somebody ended it."""
+    """The parent's side. The process starts with the first child, and again if it was killed. Thread-safe."""
 
     def __init__(self) -> None:
-        # Of their own: who ends a child, from an event loop maybe, does not wait for a process that starts.
+        # Two locks: `end` may be called from an event loop and must not wait for a process that starts.
         self._starting = Lock()
         self._lock = Lock()
         self._numbers = count(1)
         self._failures = 0
         self._process: subprocess.Popen[bytes] | None = None
-        self._orders: socket.socket | None = None
+        self._control: socket.socket | None = None
         atexit.register(self.close)
 
-    def ready(self) -> None:
-        """Wait until there is a process that has imported all. Raises OSError if there can be none."""
+    def wait_until_ready(self) -> None:
+        """Start the process if necessary and wait until it has imported everything. Raises OSError if it cannot."""
         failures = self._failures
         with self._starting:
             if self.alive:
                 return
             if self._failures != failures:
-                # Another one has waited in vain meanwhile: those behind it do not wait for as long again.
+                # The start failed while this thread waited for the lock; do not try again at once.
                 raise ConnectionError(_NOT_READY)
             try:
-                process, orders = _begin()
+                process, control = _start_process()
             except BaseException:
                 self._failures += 1
                 raise
             with self._lock:
                 self._close()
-                self._process, self._orders = process, orders
+                self._process, self._control = process, control
 
     def start(self) -> Child:
-        """A new child, forked by a process that is ready to. Raises OSError if there can be none."""
-        self.ready()
+        """Fork a child. Raises OSError if that fails."""
+        self.wait_until_ready()
         number = next(self._numbers)
         ends = [*os.pipe()]
         try:
             ends += os.pipe()
             requests, far_requests, far_answers, answers = ends
             try:
-                process = self._order(_START, number, far_answers, far_requests)
+                process = self._send_command(_START, number, far_answers, far_requests)
             except OSError:
-                # It ended between the look and the order.
-                self.ready()
-                process = self._order(_START, number, far_answers, far_requests)
+                # The process ended between the check and the command.
+                self.wait_until_ready()
+                process = self._send_command(_START, number, far_answers, far_requests)
         except BaseException:
             for end in ends:
                 os.close(end)
@@ -133,16 +133,16 @@ class ForkServer:
         return process is not None and process.poll() is None
 
     def end(self, number: int) -> None:
-        """Kill a child and take its status; nothing if it was ended before."""
+        """Kill and reap a child; does nothing if it was reaped before."""
         with suppress(OSError):
-            self._order(_END, number)
+            self._send_command(_END, number)
 
     def death_signal(self, number: int) -> signal.Signals | None:
-        """The signal that a child died of; None if it exited, or was ended before by `end`."""
+        """As `Child.death_signal`."""
         ours, theirs = os.pipe()
         with os.fdopen(ours, "rb") as answer:
             try:
-                self._order(_STATUS, number, theirs)
+                self._send_command(_STATUS, number, theirs)
             except OSError:
                 return None
             finally:
@@ -152,46 +152,46 @@ class ForkServer:
         return signal.Signals(os.WTERMSIG(status)) if os.WIFSIGNALED(status) else None
 
     def close(self) -> None:
-        """End the process and its children; another one starts if somebody asks for a child."""
+        """Kill the process and its children; `start` starts another one."""
         with self._lock:
             self._close()
 
-    def _order(self, order: bytes, number: int, *pipes: int) -> subprocess.Popen[bytes]:
-        """Returns the process that was told."""
+    def _send_command(self, command: bytes, number: int, *pipes: int) -> subprocess.Popen[bytes]:
+        """Send a command with pipes. Returns the process that received it. Raises OSError if there is none."""
         with self._lock:
             process = self._process
-            if self._orders is None or process is None:
-                raise ConnectionError("the process that forks the statements' was closed")
+            if self._control is None or process is None:
+                raise ConnectionError("the fork server was closed")
             try:
-                socket.send_fds(self._orders, [_ORDER.pack(order, number)], pipes)
+                socket.send_fds(self._control, [_COMMAND.pack(command, number)], pipes)
             except OSError:
                 self._close()
                 raise
             return process
 
     def _close(self) -> None:
-        if self._orders is not None:
-            self._orders.close()
+        if self._control is not None:
+            self._control.close()
         if self._process is not None:
             self._process.kill()
             self._process.wait()
-        self._orders = self._process = None
+        self._control = self._process = None
 
 
-def _begin() -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """Start the process and wait until it has imported all: a statement's time is not for that."""
+def _start_process() -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Start the process and wait until it has imported everything, so that no statement's timeout includes this."""
     ours, theirs = socket.socketpair()
     try:
         with theirs:
             process = subprocess.Popen(  # our own module
                 [sys.executable, "-s", "-P", "-c", "from engine.query.sandbox.fork_server import main; main()"],
                 stdin=theirs.fileno(),
-                # Nothing of ours: settings are where the credentials are.
+                # Not the environment of the service: it has credentials.
                 env={"PYTHONPATH": str(Path(__file__).parents[3]), "LC_ALL": "C.UTF-8"},
                 cwd="/",
             )
         try:
-            ours.settimeout(_PATIENCE_SECONDS)
+            ours.settimeout(_START_TIMEOUT_SECONDS)
             if ours.recv(1) != _READY:
                 raise ConnectionError(_NOT_READY)
             ours.settimeout(None)
@@ -205,26 +205,26 @@ def _begin() -> tuple[subprocess.Popen[bytes], socket.socket]:
     return process, ours
 
 
-def _serve(orders: socket.socket) -> None:
-    """Fork and end children as ordered, until nobody orders any more."""
+def _serve(control: socket.socket) -> None:
+    """Fork and kill children as commanded, until the control socket is closed."""
     children: dict[int, int] = {}
     while True:
-        data, pipes, _, _ = socket.recv_fds(orders, _ORDER.size, 2)
-        if len(data) < _ORDER.size:
+        data, pipes, _, _ = socket.recv_fds(control, _COMMAND.size, 2)
+        if len(data) < _COMMAND.size:
             return
-        order, number = _ORDER.unpack(data)
-        if order == _START:
+        command, number = _COMMAND.unpack(data)
+        if command == _START:
             answers, requests = pipes
-            with os.fdopen(answers, "rb") as told, os.fdopen(requests, "wb", buffering=0) as said:
+            with os.fdopen(answers, "rb") as incoming, os.fdopen(requests, "wb", buffering=0) as outgoing:
                 try:
                     pid = os.fork()
                 except OSError as error:
-                    send(said, Kind.BROKEN, f"no process could be started: {error.strerror}".encode())
+                    send(outgoing, FrameType.FAILED, f"no process could be started: {error.strerror}".encode())
                     continue
                 if pid == 0:
-                    _be_child(orders, told, said)
+                    _run_child(control, incoming, outgoing)
                 children[number] = pid
-        elif order == _STATUS:
+        elif command == _STATUS:
             with os.fdopen(pipes[0], "wb") as answer:
                 if number in children:
                     answer.write(_WAIT_STATUS.pack(_end(children.pop(number))))
@@ -233,37 +233,37 @@ def _serve(orders: socket.socket) -> None:
 
 
 def _end(pid: int) -> int:
-    """Kill a child. Returns its wait status: what it died of before that, if it did."""
+    """Kill and reap a child. Returns its wait status, which is of an earlier death if it had died before."""
     os.kill(pid, signal.SIGKILL)
     return os.waitpid(pid, 0)[1]
 
 
-def _be_child(orders: socket.socket, told: IO[bytes], said: IO[bytes]) -> NoReturn:
+def _run_child(control: socket.socket, incoming: IO[bytes], outgoing: IO[bytes]) -> NoReturn:
     try:
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
-        orders.close()
-        # What is printed by anyone, and what C++ says when it ends, may hold values.
-        nothing = os.open(os.devnull, os.O_RDWR)
-        for standard in (0, 1, 2):
-            os.dup2(nothing, standard)
-        serve(told, said)
+        control.close()
+        # What Python or C++ prints may contain values of rows.
+        null_device = os.open(os.devnull, os.O_RDWR)
+        for descriptor in (0, 1, 2):
+            os.dup2(null_device, descriptor)
+        serve(incoming, outgoing)
     finally:
         os._exit(0)
 
 
 def main() -> None:
-    """Serve the orders that come over standard input."""
-    # Who gives the orders knows when it is over, whatever a terminal or a supervisor sends to all of us.
+    """Run the fork server; standard input is the control socket."""
+    # The parent decides when this process ends, even if a terminal or supervisor signals the process group.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    # Strangers' statements take what the service, and whoever waits for it, leaves of the processors.
+    # Statements get only the processor time that the service does not need.
     os.nice(_NICENESS)
-    # DuckDB opens an instance as soon as it is imported; a fork would have what its threads hold, and no thread.
+    # DuckDB opens an instance when it is imported; a fork would copy its locks but not the threads that hold them.
     duckdb.default_connection().close()
-    # What is there by now is everyone's: it is not looked through, and so not copied.
+    # The collector would otherwise write to objects that children share, and so copy their pages.
     gc.freeze()
-    # Who gives the orders may be gone before the first of them.
-    with suppress(OSError), socket.socket(fileno=os.dup(0)) as orders:
-        orders.sendall(_READY)
-        _serve(orders)
+    # The parent may have ended already.
+    with suppress(OSError), socket.socket(fileno=os.dup(0)) as control:
+        control.sendall(_READY)
+        _serve(control)

@@ -1,7 +1,7 @@
-"""Landlock: no file but those that are named, no TCP, no signal to other processes, as far as the kernel has it.
+"""Landlock: allow reading of listed paths only; no TCP and no signals to other processes, if the kernel supports that.
 
-It binds the thread that asks and those that it starts, so it is asked for before DuckDB is opened.
-The rights are those of ``linux/landlock.h``; each version of the interface adds some.
+It applies to the calling thread and the threads that it starts, so it is enforced before DuckDB is opened. The rights
+are those of ``linux/landlock.h``; each version of the interface adds some.
 """
 
 import ctypes
@@ -16,23 +16,23 @@ _PATH_BENEATH = 1
 _READ_FILE, _READ_FOLDER = 1 << 2, 1 << 3
 
 _FILE_RIGHTS = ((5, (1 << 16) - 1), (3, (1 << 15) - 1), (2, (1 << 14) - 1), (1, (1 << 13) - 1))
-"""Since version 2 links between folders, since 3 truncation, since 5 control of devices."""
+"""Version and rights: 2 adds links between directories, 3 truncation, 5 ioctl on devices."""
 _NET_SINCE, _NET_RIGHTS = 4, 3
 """Binding and connecting TCP."""
 _SCOPES_SINCE, _SCOPES = 6, 3
 """Abstract Unix sockets and signals."""
 
-ENOUGH = 4
-"""The version from which files and TCP are closed: Linux 6.7."""
+REQUIRED_VERSION = 4
+"""The first version that restricts both files and TCP: Linux 6.7."""
 
 
 def landlock_version() -> int:
-    """The version of the kernel's interface; below 1 there is none."""
+    """The version of the kernel's interface; below 1 if it has none."""
     return int(ctypes.CDLL(None, use_errno=True).syscall(_CREATE, None, ctypes.c_size_t(0), _CREATE_VERSION))
 
 
 class Landlock:
-    """Rules that are made while the paths can be opened, and enforced later, maybe as another user."""
+    """Rules that are created while the paths can be opened and enforced later, possibly as another user."""
 
     def __init__(self, readable: Iterable[str]) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
@@ -46,14 +46,14 @@ class Landlock:
                 self._allow_reading(path)
 
     def enforce(self) -> bool:
-        """Bind this thread and those that it starts; the process must have given up new privileges.
+        """Enforce the rules, once; the process must have set NO_NEW_PRIVS.
 
-        True if files and TCP are closed. An older kernel closes what it can.
+        Returns whether files and TCP are restricted. On an older kernel it restricts what it can.
         """
         if self._rules < 0:
             return False
         try:
-            return bool(self._libc.syscall(_RESTRICT, self._rules, 0) == 0) and self.version >= ENOUGH
+            return bool(self._libc.syscall(_RESTRICT, self._rules, 0) == 0) and self.version >= REQUIRED_VERSION
         finally:
             os.close(self._rules)
 
@@ -61,7 +61,7 @@ class Landlock:
         try:
             opened = os.open(path, os.O_PATH | os.O_CLOEXEC)
         except OSError:
-            # What is not there, or not for this user, is not read anyway.
+            # Missing or not readable for this user, so there is nothing to allow.
             return
         try:
             rights = _READ_FILE | (_READ_FOLDER if stat.S_ISDIR(os.fstat(opened).st_mode) else 0)

@@ -1,4 +1,4 @@
-"""What parent and child say to each other: frames of a letter, a length and a body, over two pipes."""
+"""The protocol between parent and child: frames of a type (one byte), a length and a body, over two pipes."""
 
 import struct
 from enum import Enum
@@ -8,45 +8,45 @@ from engine.common.chunk import Chunk
 
 _HEAD = struct.Struct("<cQ")
 _READ = struct.Struct("<IQQ")
-MOST_READ_BYTES = 8 * 1024 * 1024
-"""Of one READ: a statement may ask for a whole part, and the service holds no more of it than this."""
+MAX_READ_BYTES = 8 * 1024 * 1024
+"""Maximum bytes of one READ: a statement may read an entire part, and the service holds at most this much of it."""
 
 
-class Kind(Enum):
-    """What a frame is."""
+class FrameType(Enum):
+    """The parent sends STATEMENT and, for each READ, BYTES; the child sends READ and ROWS, and END or an error last."""
 
-    JOB = b"J"
+    STATEMENT = b"J"
     READ = b"R"
     BYTES = b"B"
     ROWS = b"D"
     END = b"E"
     REFUSED = b"X"
-    TOO_MUCH = b"L"
-    BROKEN = b"F"
+    LIMIT_EXCEEDED = b"L"
+    FAILED = b"F"
 
 
-def send(stream: IO[bytes], kind: Kind, body: Chunk = b"") -> None:
+def send(stream: IO[bytes], kind: FrameType, body: Chunk = b"") -> None:
     """Write one frame."""
     stream.write(_HEAD.pack(kind.value, len(body)) + body)
     stream.flush()
 
 
-def receive(stream: IO[bytes], most_bytes: int | None = None) -> tuple[Kind, bytes]:
-    """Read one frame. Raises EOFError when the other side is gone, or says that more than that will come."""
+def receive(stream: IO[bytes], max_bytes: int | None = None) -> tuple[FrameType, bytes]:
+    """Read one frame. Raises EOFError if the other side closed the pipe or announces more than ``max_bytes``."""
     head = _exactly(stream, _HEAD.size)
     kind, length = _HEAD.unpack(head)
-    if most_bytes is not None and length > most_bytes:
+    if max_bytes is not None and length > max_bytes:
         raise EOFError
-    return Kind(kind), _exactly(stream, length)
+    return FrameType(kind), _exactly(stream, length)
 
 
 def pack_read(part: int, start: int, length: int) -> bytes:
-    """The body of a READ: which part, from which byte, how many."""
+    """The body of a READ: the number of the part, the first byte and how many."""
     return _READ.pack(part, start, length)
 
 
 def unpack_read(body: bytes) -> tuple[int, int, int]:
-    """The three numbers of a READ."""
+    """Undo `pack_read`."""
     part, start, length = _READ.unpack(body)
     return part, start, length
 

@@ -1,7 +1,7 @@
-"""A filter of system calls, made here and handed to the kernel by ``prctl``; nothing can lift it.
+"""A system call filter (seccomp), compiled here and installed by ``prctl``. It cannot be removed.
 
-It binds the thread that asks and those that it starts. What is not allowed fails with EPERM, as a permission would;
-what only an intruder does ends the process with SIGSYS.
+It applies to the calling thread and the threads that it starts. Calls that are not allowed fail with EPERM; calls that
+only an attacker would make kill the process with SIGSYS.
 """
 
 import ctypes
@@ -30,30 +30,30 @@ _NUMBER, _MACHINE, _ARGUMENTS = 0, 4, 16
 _PASS, _KILL = 0x7FFF0000, 0x80000000
 _FAIL = 0x00050000
 _X32 = 0x40000000
-"""System calls of the 32-bit interface of x86-64 have this bit."""
+"""The bit that marks system calls of the x32 interface of x86-64."""
 
 Instruction = tuple[int, int, int, int]
-"""Code, jump if true, jump if false, operand: ``struct sock_filter``."""
+"""``struct sock_filter``: code, jump if true, jump if false, operand."""
 
 
 def seccomp_available() -> bool:
-    """Whether the kernel takes filters on a machine whose system calls we know."""
+    """Whether the kernel supports filters and the numbers of the machine's system calls are known."""
     return platform.machine() in MACHINES and ctypes.CDLL(None, use_errno=True).prctl(_GET_SECCOMP, 0, 0, 0, 0) >= 0
 
 
 def filter_system_calls() -> bool:
-    """Bind this thread and those that it starts; the process must have given up new privileges. False if it cannot."""
+    """Install the filter; the process must have set NO_NEW_PRIVS. Returns whether it is installed."""
     if not seccomp_available():
         return False
     instructions = program(platform.machine(), os.getpid())
     code = b"".join(struct.pack("<HBBI", *instruction) for instruction in instructions)
-    held = ctypes.create_string_buffer(code, len(code))
-    head = struct.pack("@HP", len(instructions), ctypes.addressof(held))
+    buffer = ctypes.create_string_buffer(code, len(code))
+    head = struct.pack("@HP", len(instructions), ctypes.addressof(buffer))
     return bool(ctypes.CDLL(None, use_errno=True).prctl(_SET_SECCOMP, _MODE_FILTER, head, 0, 0) == 0)
 
 
 def program(machine: str, process: int) -> list[Instruction]:
-    """The filter for a machine and a process, in the kernel's own language (classic BPF)."""
+    """Compile the filter for a machine and a process id to classic BPF."""
     column, audit_number = MACHINES[machine]
 
     def numbers(table: Mapping[str, Numbers]) -> list[int]:

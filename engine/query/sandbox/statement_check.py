@@ -1,8 +1,8 @@
-"""Refuses a statement that calls or names anything beyond the allow-list, before it is bound.
+"""Refuse a statement that uses a function, table or type that is not on the allow-list, before DuckDB binds it.
 
-DuckDB's parser writes the statement as a tree, and every node of the tree must be one that we know: so the check sees
-each function, table and type at any depth. The text that was checked is the text that runs: `query` parses it again
-with the same parser.
+DuckDB's parser serializes the statement to a tree, and every node must have a known shape, so the check finds each
+function, table and type at any depth. The text that was checked is the text that runs: ``query()`` parses it again with
+the same parser.
 """
 
 import json
@@ -17,34 +17,35 @@ from engine.common.quoting import literal
 from engine.errors import InvalidStatement
 from engine.errors import quoted_excerpt as excerpt
 from engine.query.sandbox.allow_list import ALLOWED, REASONS, fold
-from engine.query.sandbox.statement_tree import DIVIDED, OPERATORS, PLAIN, SHAPES, SHOWN, VALUE
+from engine.query.sandbox.statement_tree import DISCRIMINATORS, OPERATORS, PLAIN, SHAPES, SHOWN_TABLES, VALUE
 
 STORAGE_VERSION = "latest"
-"""DuckDB's option ``storage_compatibility_version``: a tree of an older version leaves out what that did not have."""
+"""The required ``storage_compatibility_version``: with an older one, the tree omits what that version did not have."""
 
 _SERIALIZE = "SELECT {0}, json_serialize_sql({0}, skip_null := true, skip_empty := true, skip_default := true)"
 _TREE_DEPTH = 10_000
-"""Levels of JSON: DuckDB's parser stops at 1,000 levels of expressions, and an expression may take four."""
+"""Maximum levels of JSON: DuckDB's parser allows 1,000 levels of expressions, and an expression may take four."""
 
-_ONE_READ = (
-    "One statement that reads, please: SELECT, FROM, WITH, VALUES, DESCRIBE, SHOW TABLES, SUMMARIZE, UNPIVOT, or "
-    "PIVOT that lists its values: ON column IN (value, ...). EXPLAIN is not available here."
+_UNSUPPORTED = (
+    "Use one read-only statement: SELECT, FROM, WITH, VALUES, DESCRIBE, SHOW TABLES, SUMMARIZE, UNPIVOT, or PIVOT that "
+    "lists its values: ON column IN (value, ...). EXPLAIN is not available here."
 )
+_BAD_CHARACTER = "The statement contains a character that is not allowed in SQL."
 _NO_SELECT = "Only SELECT statements can be serialized"
 _KINDS = {"expression": "Function", "table": "Table function", "type": "Type"}
 _CATALOGS, _SCHEMAS = (b"", b"memory"), (b"", b"main")
 _CATALOG_PREFIXES = (b"duckdb_", b"information_schema", b"pg_", b"pragma_", b"sqlite_")
-"""Of DuckDB's own views. No CTE hides one of them, wherever DuckDB looks a name up first."""
+"""Prefixes of DuckDB's own views. CTEs must not use them, so that it does not matter which DuckDB looks up first."""
 
 Names = frozenset[bytes]
-"""Tables that a place of the statement can name, folded; those that a recursive query refers to as ``recurring.``
-are among them with that prefix."""
+"""Folded names of the CTEs that are visible in a part of the statement; with the prefix ``recurring.``, those that
+a recursive query may refer to by it."""
 
 
 def check_statement(connection: duckdb.DuckDBPyConnection, sql: str, table: str) -> None:
-    """Raise InvalidStatement unless it is one statement that reads ``table`` and calls only what is allowed.
+    """Raise InvalidStatement unless ``sql`` is one read-only statement over ``table`` that uses only what is allowed.
 
-    The connection must have been opened with `STORAGE_VERSION`.
+    The connection must use `STORAGE_VERSION`.
     """
     _Check(sql, table).run(_parsed(connection, sql))
 
@@ -54,24 +55,24 @@ def _parsed(connection: duckdb.DuckDBPyConnection, sql: str) -> Mapping[str, Any
         text = literal(sql)
         row = connection.execute(_SERIALIZE.format(text)).fetchone()
     except UnicodeEncodeError:
-        raise InvalidStatement("The statement is not UTF-8.") from None
+        raise InvalidStatement("The statement is not valid UTF-8.") from None
     except duckdb.ParserException as error:
-        # A character that ends a text for DuckDB's parser, and not for Python.
-        raise InvalidStatement("The statement contains a character that cannot stand in SQL.") from error
+        # A character that ends a string in DuckDB's parser but not in Python.
+        raise InvalidStatement(_BAD_CHARACTER) from error
     if row is None or row[0] != sql:
-        raise InvalidStatement("The statement contains a character that cannot stand in SQL.")
+        raise InvalidStatement(_BAD_CHARACTER)
     tree = _loaded(row[1])
     if tree["error"]:
         if tree["error_message"].startswith(_NO_SELECT):
-            raise InvalidStatement(_ONE_READ)
+            raise InvalidStatement(_UNSUPPORTED)
         position = tree.get("position")
         where = "" if position is None else f" ({_line_and_column(sql, int(position))})"
         raise InvalidStatement(f"Parser Error: {tree['error_message'][:400]}{where}")
     if len(tree["statements"]) != 1:
-        raise InvalidStatement(_ONE_READ)
+        raise InvalidStatement(_UNSUPPORTED)
     statement: Mapping[str, Any] = tree["statements"][0]
     if statement.keys() != {"node"}:
-        raise InvalidStatement("The statement has parameters: write their values into it.")
+        raise InvalidStatement("The statement has parameters; replace them with their values.")
     return statement
 
 
@@ -87,7 +88,7 @@ def _loaded(tree: str) -> Any:
 
 
 class _Check:
-    """One walk over one tree, without recursion: the tree may be deeper than the interpreter's stack."""
+    """One walk over a tree. Not recursive, since the tree may be deeper than the interpreter's stack."""
 
     def __init__(self, sql: str, table: str) -> None:
         self._sql = sql
@@ -108,14 +109,14 @@ class _Check:
 
     def _visit(self, kind: str, node: Mapping[str, Any], names: Names) -> None:
         self._location = node.get("query_location", self._location)
-        place = "expression"
+        usage = "expression"
         if kind == "table function":
-            # The same shape as a function in an expression, judged by another list.
-            kind, place = "expression", "table"
-        shape = f"{kind} {node.get(DIVIDED[kind])}" if kind in DIVIDED else kind
-        if shape not in SHAPES or (place == "table" and shape != "expression FUNCTION"):
+            # It has the shape of a function in an expression, but another list applies.
+            kind, usage = "expression", "table"
+        shape = f"{kind} {node.get(DISCRIMINATORS[kind])}" if kind in DISCRIMINATORS else kind
+        if shape not in SHAPES or (usage == "table" and shape != "expression FUNCTION"):
             self._refuse_shape(shape)
-        self._judge(shape, node, names, place)
+        self._judge(shape, node, names, usage)
         for member, content in node.items():
             content_kind = SHAPES[shape].get(member)
             if content_kind is None or (content_kind == PLAIN and not _is_plain(content)):
@@ -125,10 +126,10 @@ class _Check:
             elif content_kind not in (PLAIN, VALUE):
                 self._waiting.append((content_kind, content, _visible(shape, node, member, names)))
 
-    def _judge(self, shape: str, node: Mapping[str, Any], names: Names, place: str) -> None:
+    def _judge(self, shape: str, node: Mapping[str, Any], names: Names, usage: str) -> None:
         match shape:
             case "expression FUNCTION" | "expression WINDOW":
-                self._allow(place, node["function_name"])
+                self._allow(usage, node["function_name"])
             case "expression OPERATOR" if node["type"] not in OPERATORS:
                 self._refuse_shape(node["type"])
             case "expression TYPE":
@@ -137,28 +138,28 @@ class _Check:
                 self._allow("type", node["id"])
             case "table BASE_TABLE":
                 self._allow_table(node, names)
-            case "table SHOW_REF" if "query" not in node and node.get("table_name", '"tables"') not in SHOWN:
-                self._refuse("SHOW lists tables, schemas and databases here, and nothing else")
+            case "table SHOW_REF" if "query" not in node and node.get("table_name", '"tables"') not in SHOWN_TABLES:
+                self._refuse("SHOW supports only tables, schemas and databases here")
 
     def _visit_ctes(self, ctes: list[Mapping[str, Any]], names: Names) -> None:
-        """Each sees those before it."""
+        """Each CTE sees those before it."""
         for cte in ctes:
             name = cte["key"]
             if fold(name).startswith(_CATALOG_PREFIXES):
-                self._refuse(f"The name {excerpt(name)} belongs to the catalog of the database: choose another one")
+                self._refuse(f"The name {excerpt(name)} is reserved for DuckDB's catalog; choose another one")
             self._waiting.append(("cte", cte, names))
             names |= {fold(name)}
 
-    def _allow(self, place: str, name: str) -> None:
-        if fold(name) in ALLOWED[place]:
+    def _allow(self, usage: str, name: str) -> None:
+        if fold(name) in ALLOWED[usage]:
             return
-        subject = f"{_KINDS[place]} {excerpt(name)}"
-        reason = REASONS[place].get(fold(name))
+        subject = f"{_KINDS[usage]} {excerpt(name)}"
+        reason = REASONS[usage].get(fold(name))
         if reason is not None:
             self._refuse(f"{subject} is not allowed: {reason}")
-        near = get_close_matches(fold(name).decode(), [known.decode() for known in ALLOWED[place]], n=1, cutoff=0.75)
+        near = get_close_matches(fold(name).decode(), [known.decode() for known in ALLOWED[usage]], n=1, cutoff=0.75)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        self._refuse(f"{subject} does not exist, or is not allowed{hint}")
+        self._refuse(f"{subject} does not exist or is not allowed{hint}")
 
     def _allow_table(self, node: Mapping[str, Any], names: Names) -> None:
         name = fold(node["table_name"])
@@ -170,10 +171,10 @@ class _Check:
         if name == self._table and catalog in _CATALOGS and schema in _SCHEMAS:
             return
         full = ".".join(node[part] for part in ("catalog_name", "schema_name", "table_name") if node.get(part))
-        self._refuse(f"Table {excerpt(full)} is not available: the rows of the run are called {self._table.decode()}")
+        self._refuse(f"Table {excerpt(full)} is not available; the rows of the run are in table {self._table.decode()}")
 
     def _refuse_shape(self, shape: str) -> NoReturn:
-        self._refuse(f"This part of SQL is not supported here: {shape.replace('_', ' ').lower()}")
+        self._refuse(f"This SQL is not supported here: {shape.replace('_', ' ').lower()}")
 
     def _refuse(self, reason: str) -> NoReturn:
         where = "" if self._location is None else f" ({_line_and_column(self._sql, self._location)})"
@@ -181,19 +182,19 @@ class _Check:
 
 
 def _visible(shape: str, node: Mapping[str, Any], member: str, names: Names) -> Names:
-    """The tables that a member of a node can name: a query sees all its CTEs."""
+    """The names that a member of a node sees: those of the node, and all CTEs of a query."""
     if not shape.startswith("node ") or member == "cte_map":
         return names
     names |= {fold(cte["key"]) for cte in node.get("cte_map", {}).get("map", ())}
     if shape == "node RECURSIVE_CTE_NODE" and member == "right":
-        # Only the part that repeats sees the rows found so far.
+        # Only the recursive part sees the rows found so far.
         own = fold(node["cte_name"])
         names |= {own, b"recurring." + own}
     return names
 
 
 def _is_plain(content: object) -> bool:
-    """Whether it is text, a number, or lists of these."""
+    """Whether it is text, a number, a boolean or a list of these."""
     waiting = [content]
     while waiting:
         item = waiting.pop()
@@ -205,6 +206,6 @@ def _is_plain(content: object) -> bool:
 
 
 def _line_and_column(sql: str, offset: int) -> str:
-    """``line 2, column 5`` for a place that DuckDB counts in bytes."""
+    """Text like ``line 2, column 5`` for an offset in bytes."""
     lines = sql.encode()[:offset].decode(errors="ignore").split("\n")
     return f"line {len(lines)}, column {len(lines[-1]) + 1}"

@@ -1,17 +1,17 @@
-"""The shapes of a parsed statement, as ``json_serialize_sql`` writes them.
+"""The shapes of a parsed statement as ``json_serialize_sql`` writes it.
 
-One entry for each kind of node, with the members it may have and what each of them holds. A node or a member that is
-not here is refused: a new DuckDB may mean anything by it.
+There is one entry for each kind of node, with its members and the kind of their content. Other nodes and members are
+refused, since a new version of DuckDB may give them any meaning.
 """
 
 from collections.abc import Mapping
 from typing import Final
 
 PLAIN: Final = "plain"
-"""Text, numbers, booleans and lists of them: nothing that can name a function, table or type."""
+"""Text, numbers, booleans and lists of these, which cannot name a function, table or type."""
 
 VALUE: Final = "value"
-"""The content of a constant whose type is checked beside it."""
+"""The value of a constant, whose type is checked separately."""
 
 Members = Mapping[str, str]
 
@@ -21,7 +21,7 @@ _NODE: Members = {"type": PLAIN, "modifiers": "modifier", "cte_map": "ctes"}
 _CALL: Members = {"function_name": PLAIN, "schema": PLAIN, "catalog": PLAIN, "distinct": PLAIN}
 
 SHAPES: Mapping[str, Members] = {
-    # A member of the kind "expression" is one of these, by its "class".
+    # The "class" of a member of the kind "expression" selects one of these.
     "expression BETWEEN": {**_ANY, "input": "expression", "lower": "expression", "upper": "expression"},
     "expression CASE": {**_ANY, "case_checks": "case", "else_expr": "expression"},
     "expression CAST": {**_ANY, "child": "expression", "cast_type": "type", "try_cast": PLAIN},
@@ -80,7 +80,7 @@ SHAPES: Mapping[str, Members] = {
     "column name": {"column": PLAIN, "table": PLAIN, "schema": PLAIN, "catalog": PLAIN},
     "replaced column": {"key": PLAIN, "value": "expression"},
     "renamed column": {"key": "column name", "value": PLAIN},
-    # What a member of the kind "table" is, by its "type".
+    # The "type" of a member of the kind "table" selects one of these.
     "table BASE_TABLE": {**_TABLE, "table_name": PLAIN, "schema_name": PLAIN, "catalog_name": PLAIN},
     "table EMPTY": _TABLE,
     "table EXPRESSION_LIST": {
@@ -121,7 +121,7 @@ SHAPES: Mapping[str, Members] = {
     "pivot": {"pivot_expressions": "expression", "unpivot_names": PLAIN, "entries": "pivot entry"},
     "pivot entry": {"values": "constant", "star_expr": "expression", "alias": PLAIN},
     "sample": {"sample_size": "constant", "is_percentage": PLAIN, "method": PLAIN, "seed": PLAIN},
-    # What a member of the kind "node", a query, is by its "type".
+    # The "type" of a member of the kind "node", a query, selects one of these.
     "node SELECT_NODE": {
         **_NODE,
         "select_list": "expression",
@@ -161,23 +161,23 @@ SHAPES: Mapping[str, Members] = {
     "modifier ORDER_MODIFIER": {"type": PLAIN, "orders": "order"},
     "order": {"type": PLAIN, "null_order": PLAIN, "expression": "expression"},
     "constant": {"type": "type", "is_null": PLAIN, "value": VALUE},
-    # A type, and what DuckDB knows of it beyond its id.
+    # A type, and what else defines it.
     "type": {"id": PLAIN, "type_info": "type info"},
     "type info GENERIC_TYPE_INFO": {"type": PLAIN, "alias": PLAIN},
     "type info DECIMAL_TYPE_INFO": {"type": PLAIN, "alias": PLAIN, "width": PLAIN, "scale": PLAIN},
     "type info LIST_TYPE_INFO": {"type": PLAIN, "alias": PLAIN, "child_type": "type"},
     "type info UNBOUND_TYPE_INFO": {"type": PLAIN, "alias": PLAIN, "expr": "expression"},
 }
-"""The members of each node: those of its kind and, where kinds differ by it, of its "class" or "type"."""
+"""The members of each node, by its kind and, for the kinds in `DISCRIMINATORS`, by its "class" or "type"."""
 
-DIVIDED: Mapping[str, str] = {
+DISCRIMINATORS: Mapping[str, str] = {
     "expression": "class",
     "table": "type",
     "node": "type",
     "modifier": "type",
     "type info": "type",
 }
-"""Which member divides a kind."""
+"""The member that distinguishes the nodes of a kind."""
 
 OPERATORS = frozenset(
     {
@@ -186,7 +186,7 @@ OPERATORS = frozenset(
         "OPERATOR_UNPACK", "STRUCT_EXTRACT",
     }
 )  # fmt: skip
-"""The types of an expression of the class OPERATOR."""
+"""The allowed types of expressions of the class OPERATOR."""
 
-SHOWN = frozenset({'"databases"', '"schemas"', '"tables"', "__show_tables_expanded"})
-"""What SHOW lists beside the columns of a query: names of databases, schemas and tables."""
+SHOWN_TABLES = frozenset({'"databases"', '"schemas"', '"tables"', "__show_tables_expanded"})
+"""What SHOW may list, other than the columns of a query."""

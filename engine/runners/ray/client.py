@@ -85,7 +85,9 @@ def without_statistics(plan: ExportPlan) -> ExportPlan:
 
     def replace_parts(ranges: Sequence[Range]) -> tuple[Range, ...]:
         return tuple(
-            replace(range_, parts=tuple(parts[part.key] for part in range_.parts), pieces=replace_parts(range_.pieces))
+            replace(
+                range_, parts=tuple(parts[part.key] for part in range_.parts), subranges=replace_parts(range_.subranges)
+            )
             for range_ in ranges
         )
 

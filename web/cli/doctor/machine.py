@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from engine.execute.session import open_session
-from engine.query.sandbox.confinement import probe
+from engine.query.sandbox.confinement import missing_confinement
 from engine.settings import DuckDBSettings
 from web.cli.doctor.findings import Finding, note, ok, problem
 from web.cli.terminal.progress_bar import counted, human_bytes
@@ -119,7 +119,7 @@ def check_sql(settings: QuerySettings) -> Finding:
     if settings.user_sql == "off":
         return ok("sql", "callers' SQL is off")
     try:
-        missing = probe()
+        missing = missing_confinement()
     except (OSError, subprocess.SubprocessError) as error:
         return problem("sql", f"a process for a statement cannot be started: {error}", "see the error, or free memory")
     lacking = " and ".join(missing)

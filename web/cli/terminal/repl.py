@@ -11,7 +11,7 @@ from typing import TypeVar
 import click
 
 from engine.errors import EngineError
-from engine.query.inspect.session import Inspection, ends
+from engine.query.inspect.session import Inspection, is_complete
 
 MAX_ROWS = 10_000
 """DuckDB draws at most this many rows of a table."""
@@ -42,7 +42,7 @@ def interruptible(inspection: Inspection, work: Callable[[], _DoneT]) -> _DoneT:
 def draw(inspection: Inspection, query: str, *, rows: int) -> str:
     """Return the result of a query as a text table, no wider than the terminal if there is one."""
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _UNLIMITED_WIDTH
-    return interruptible(inspection, lambda: inspection.table(query, width=width, rows=rows))
+    return interruptible(inspection, lambda: inspection.draw_table(query, max_width=width, max_rows=rows))
 
 
 class Prompt:
@@ -91,7 +91,7 @@ class Prompt:
                 yield _HELP_QUERY
                 continue
             typed = f"{typed}\n{line}" if typed else line
-            if ends(typed):
+            if is_complete(typed):
                 yield typed
                 typed = ""
 

@@ -10,16 +10,16 @@ from engine.common.quoting import identifier
 from engine.common.table_functions import read_parquet
 from engine.plan.planner import ExportPlan
 from engine.plan.ranges import Range
-from engine.sql.statements import PLACE, Statement, direction_of, place_of, shared_parameters, where_clause
+from engine.sql.statements import POSITION, Statement, direction_of, position_of, shared_parameters, where_clause
 
 KEY = "_key"
-"""Like `PLACE`, a name that no column of a run can have."""
+"""Like `POSITION`, a name that no column of a run can have."""
 
 
 def rows_by_key(
     plan: ExportPlan, ranges: Sequence[Range], sources: Sequence[list[str]], places: Sequence[list[int]]
 ) -> Statement:
-    """The rows of some ranges, unordered, with their `PLACE` and their `KEY`.
+    """The rows of some ranges, unordered, with their `POSITION` and their `KEY`.
 
     ``sources`` are the files that DuckDB opens for the parts of each range, ``places`` the positions of these parts in
     the run.
@@ -33,10 +33,10 @@ def rows_by_key(
         suffix = str(number)
         parameters |= {f"sources{suffix}": files, f"places{suffix}": numbers}
         where = where_clause(plan, range_, parameters, suffix)
-        place = place_of(f"list_extract(CAST($places{suffix} AS BIGINT[]), CAST(file_index AS BIGINT) + 1)")
+        place = position_of(f"list_extract(CAST($places{suffix} AS BIGINT[]), CAST(file_index AS BIGINT) + 1)")
         key = f"create_sort_key({plan.sort.sql}, '{direction_of(plan)} NULLS LAST', {place}, 'ASC NULLS LAST')"
         source = f"{read_parquet(f'$sources{suffix}')}{where}"
-        selects.append(f"SELECT {names}, {place} AS {PLACE}, {key} AS {KEY} FROM {source}")
+        selects.append(f"SELECT {names}, {place} AS {POSITION}, {key} AS {KEY} FROM {source}")
     # The job carries the shared parameters once for all tasks.
     for name in shared_parameters(plan):
         parameters.pop(name, None)

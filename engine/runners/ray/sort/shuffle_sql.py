@@ -8,10 +8,10 @@ from engine.common.table_functions import read_parquet
 from engine.plan.planner import ExportPlan
 from engine.runners.ray.sort.keys_sql import bucket_of
 from engine.runners.ray.sort.shuffle_files import ALL_BUCKETS, BUCKET, SLICE_NAME
-from engine.sql.statements import PLACE, Statement, copy_options, order_of, select_of
+from engine.sql.statements import POSITION, Statement, copy_options, order_of, select_of
 
 _NUMBER = "_number"
-"""Like `PLACE`, a name that no column of a run can have."""
+"""Like `POSITION`, a name that no column of a run can have."""
 
 _TABLE = "shuffle"
 _SLICE = "FORMAT parquet, COMPRESSION snappy, WRITE_BLOOM_FILTER false, DICTIONARY_SIZE_LIMIT 0"
@@ -30,7 +30,7 @@ class EdgeSlices:
 def split(plan: ExportPlan, rows: Statement, cuts: Sequence[bytes]) -> Statement:
     """The rows with the number of their bucket."""
     bucket = bucket_of(cuts)
-    names = ", ".join([*(identifier(field.name) for field in plan.fields), PLACE])
+    names = ", ".join([*(identifier(field.name) for field in plan.fields), POSITION])
     sql = f"SELECT {names}, {bucket.sql} AS {BUCKET} FROM ({rows.sql})"
     return Statement(sql, {**rows.parameters, **bucket.parameters})
 
@@ -62,15 +62,17 @@ def merge(plan: ExportPlan, *, first: bool, edges: EdgeSlices, sources: list[str
     parameters: dict[str, object] = {"target": target}
     selects = []
     if sources:
-        selects.append(f"SELECT {names}, {PLACE} FROM {read_parquet('$sources')}")
+        selects.append(f"SELECT {names}, {POSITION} FROM {read_parquet('$sources')}")
         parameters["sources"] = sources
     if edges.sources:
         # No LIMIT and no filter after the sort: row groups end where full vectors do, and only a sort as the last
         # operator emits full vectors. Also, a sort turns -0.0 of its key into 0.0, and DuckDB's top-N does not.
         number = f"row_number() OVER (ORDER BY {order_of(plan)})"
-        numbered = f"SELECT {PLACE}, {number} AS {_NUMBER} FROM {read_parquet('$edges')}"
-        wanted = f"SELECT {PLACE} FROM ({numbered}) WHERE {_NUMBER} > $skip AND {_NUMBER} <= $end"
-        selects.append(f"SELECT {names}, {PLACE} FROM {read_parquet('$edges')} SEMI JOIN ({wanted}) USING ({PLACE})")
+        numbered = f"SELECT {POSITION}, {number} AS {_NUMBER} FROM {read_parquet('$edges')}"
+        wanted = f"SELECT {POSITION} FROM ({numbered}) WHERE {_NUMBER} > $skip AND {_NUMBER} <= $end"
+        selects.append(
+            f"SELECT {names}, {POSITION} FROM {read_parquet('$edges')} SEMI JOIN ({wanted}) USING ({POSITION})"
+        )
         parameters |= {"edges": edges.sources, "skip": edges.skip, "end": edges.skip + edges.rows}
     inner = f"SELECT {names} FROM ({' UNION ALL '.join(selects)}) ORDER BY {order_of(plan)}"
     select = select_of(plan, f"({inner})")
