@@ -1,0 +1,29 @@
+"""Publish a CSV file into a directory: read, check and type every cell, write the parts, hash and store them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from engine.catalog.catalog import ResultStore
+from engine.publishing.publisher import Publication, Publisher
+from engine.settings import DuckDBSettings
+from engine.stores import DirectoryStore
+from tests.bench.job import Job, run, without_pandas
+from tests.helpers.server import TEAM
+
+without_pandas()
+
+
+def prepare(job: Job) -> Callable[[], None]:
+    """Open the store."""
+    folder = Path(job.scratch) / "published"
+    publisher = Publisher(ResultStore(DirectoryStore(folder)), DuckDBSettings(spill_directory=Path(job.scratch)))
+    publication = Publication(job.workflow, "run", tuple(map(Path, job.parts)), team=TEAM)
+
+    def work() -> None:
+        publisher.publish(publication)
+
+    return work
+
+
+if __name__ == "__main__":
+    run(prepare)
