@@ -298,6 +298,10 @@ def _misfit(
 ) -> InvalidInput:
     """The error of a value that does not fit its field, with its row if that is found in reasonable time."""
     cancel.raise_if_cancelled()
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return InvalidInput(
+            f"The files need more memory than publishing may use: raise TAILRACE_MEMORY_LIMIT ({first_line(error)})."
+        )
     row = 0
     if isinstance(error, duckdb.InvalidInputException) and _size_of(files) <= MAX_SEARCH_BYTES:
         row = row_that_does_not_fit(connection, source, cancel.raise_if_cancelled)

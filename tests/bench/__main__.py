@@ -11,7 +11,7 @@ from types import ModuleType
 
 from tests.bench import report
 from tests.bench.bench import Bench
-from tests.bench.goals import account, again, download, full, growth, line, lists, selected, small, statement
+from tests.bench.goals import account, again, download, full, growth, line, lists, publish, selected, small, statement
 from tests.bench.ideal import Ideal
 from tests.bench.machine import machine
 from tests.bench.memory import MemoryInUse
@@ -21,7 +21,19 @@ from tests.bench.progress import Progress
 from tests.bench.settings import ALL_GOALS, FOLDER, FORMATS, PEERS_PYTHON, Settings
 from tests.helpers.azurite import available
 
-_WORK: tuple[ModuleType, ...] = (full, line, growth, selected, again, small, download, statement, account, lists)
+_WORK: tuple[ModuleType, ...] = (
+    full,
+    line,
+    growth,
+    selected,
+    again,
+    small,
+    download,
+    statement,
+    account,
+    lists,
+    publish,
+)
 
 
 def main() -> None:

@@ -25,6 +25,7 @@ _LAYOUT = (
     "catalog/row_group_stats.py",
     "catalog/manifest.py",
     "publishing/sources.py",
+    "publishing/spooling.py",
     "publishing/parquet/files.py",
 )
 """What decides on the parts and the manifest of a run, beside the rows."""

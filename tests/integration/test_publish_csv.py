@@ -8,6 +8,7 @@ import pytest
 
 from engine.catalog.manifest import Run
 from engine.errors import InvalidInput
+from engine.publishing.csv.scan import copy_rows
 from engine.publishing.options import ReadOptions
 from engine.publishing.publisher import Publication
 from engine.publishing.schema_file import schema_document
@@ -132,6 +133,15 @@ TYPES: dict[str, tuple[list[str], str, str]] = {
     "a date that there is not": (["2026-01-31"], "2026-02-30", "VARCHAR"),
     "moments": (["2026-01-31T10:00:00Z"], "2026-01-31T10:00:00.5Z", "TIMESTAMP WITH TIME ZONE"),
     "a moment with an offset": (["2026-01-31T10:00:00Z"], "2026-01-31T10:00:00+01:00", "VARCHAR"),
+    "a date of one digit": (["2026-01-31"], "2026-1-05", "VARCHAR"),
+    "a date with a blank": (["2026-01-31"], " 026-01-05", "VARCHAR"),
+    "a date of the year 0": (["2026-01-31"], "0000-01-01", "VARCHAR"),
+    "a moment at the hour 24": (["2026-01-31T10:00:00Z"], "2026-01-31T24:00:00Z", "VARCHAR"),
+    "a moment in the hour 23": (["2026-01-31T10:00:00Z"], "2026-01-31T23:59:59Z", "TIMESTAMP WITH TIME ZONE"),
+    "a moment of the year 0": (["2026-01-31T10:00:00Z"], "0000-01-01T00:00:00Z", "VARCHAR"),
+    "a moment that there is not": (["2026-01-31T10:00:00Z"], "2026-02-30T00:00:00Z", "VARCHAR"),
+    "a fraction with a zero at its end": (["2026-01-31T10:00:00Z"], "2026-01-31T10:00:00.50Z", "VARCHAR"),
+    "a double with a zero at its end": (["0.5", "1.25"], "0.10", "VARCHAR"),
     "a quoted empty cell": (["1", ""], '""', "VARCHAR"),
     "only nulls, and a number": ([""], "7", "BIGINT"),
     "only nulls": ([""], "", "VARCHAR"),
@@ -187,3 +197,22 @@ def test_hundreds_of_declared_numbers_are_published(engine: Engine) -> None:
     published = engine.publish(engine.write_csv(names, rows), schema=schema)
     assert {field.type.sql() for field in published.table.delivered} == {"DOUBLE"}
     assert [[*map(str, row.values())] for row in engine.export_rows()] == rows
+
+
+def test_a_large_file_with_line_ends_in_cells_is_read_in_pieces(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.publishing.csv.scan._CHUNK_BYTES", 100)
+    monkeypatch.setattr("engine.publishing.csv_files._PIECE_BYTES", 300)
+    cells = [f'line "{number}"\n\n,{"x" * (number % 50)}' for number in range(500)]
+    lines = (f'{number},"{cell.replace(chr(34), chr(34) * 2)}",' for number, cell in enumerate(cells))
+    pieces: list[Path] = []
+
+    def copy(*args: Any, **named: Any) -> list[Path]:
+        pieces.extend(copy_rows(*args, **named))
+        return pieces
+
+    monkeypatch.setattr("engine.publishing.csv_files.copy_rows", copy)
+    engine.publish(engine.write("rows.csv", "a,b,c\n" + "\n".join(lines)))
+    assert len(pieces) > 10
+    assert formats_of(engine)["json"] == [["a", "b", "c"], *([str(n), cell, None] for n, cell in enumerate(cells))]

@@ -28,6 +28,7 @@ from engine.publishing.csv.types import (
     checked_null,
     evidence,
 )
+from engine.publishing.input_files import spill_folder_of
 from engine.publishing.options import ReadOptions
 from engine.publishing.renaming import check_all_found, renamed
 from engine.publishing.types.lossless_casts import keeps_json, keeps_text
@@ -37,6 +38,8 @@ _LINE_BYTES = 2_000_000
 """The longest line of a file that is read in its place; one with a longer line is written anew first."""
 _BUFFER_BYTES = 8_000_000
 _SPACE_BYTES = 1_000
+_PIECE_BYTES = 32_000_000
+"""DuckDB keeps the buffers of a file in memory to its end if it reads it with ``parallel=false``."""
 _FAMILIES = {
     Family.TEXT,
     Family.INTEGER,
@@ -56,7 +59,8 @@ class _CsvFile:
     header: Header
     columns: tuple[str, ...]
     """Their names in the run."""
-    rows: Path
+    rows: tuple[Path, ...]
+    """The files in which DuckDB finds its rows, in order."""
     skip: int
     delimiter: str
     null: str | None
@@ -106,12 +110,14 @@ class CsvFiles:
     @classmethod
     def look(cls, connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], options: ReadOptions) -> "CsvFiles":
         """Read the headers, and look at the bytes of all rows. Raises InvalidInput."""
-        folder, notes, files = _spill_folder(connection), [], []
+        folder, spill_limit = spill_folder_of(connection)
+        folder, notes, files = folder.absolute(), [], []
         for number, path in enumerate(paths):
             header = read_header(path, options)
             columns, renaming_notes = _names(path, header, options)
             notes += [*header.notes, *renaming_notes]
-            files.append(_prepared(path, header, columns, folder / f"rows-{number}.csv", pad=options.pad_short_rows))
+            target = folder / f"rows-{number}.csv"
+            files.append(_prepared(path, header, columns, target, spill_limit, pad=options.pad_short_rows))
         check_all_found((name for file in files for name in file.header.names), options.rename)
         return cls(tuple(files), folder, options, tuple(notes))
 
@@ -137,7 +143,10 @@ class CsvFiles:
     @property
     def parameters(self) -> dict[str, object]:
         """What `select` binds."""
-        return {f"paths{index}": [exact_path(file.rows) for file in group] for index, group in enumerate(self._groups)}
+        return {
+            f"paths{index}": [exact_path(path) for file in group for path in file.rows]
+            for index, group in enumerate(self._groups)
+        }
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -239,14 +248,16 @@ class CsvFiles:
 _Columns = Callable[[_CsvFile], list[str]]
 
 
-def _prepared(path: Path, header: Header, columns: tuple[str, ...], target: Path, *, pad: bool) -> _CsvFile:
+def _prepared(
+    path: Path, header: Header, columns: tuple[str, ...], target: Path, spill_limit: int, *, pad: bool
+) -> _CsvFile:
     """The file as DuckDB can read it: in its place, if that is exact."""
     found = scan(path, header)
     file = _CsvFile(
         source=path,
         header=header,
         columns=columns,
-        rows=path.absolute(),
+        rows=(path.absolute(),),
         skip=1,
         delimiter=header.dialect.delimiter,
         null=header.dialect.null,
@@ -254,12 +265,15 @@ def _prepared(path: Path, header: Header, columns: tuple[str, ...], target: Path
         row_count=found.rows,
         sequential=found.has_multiline_cells,
     )
+    # A copy in pieces takes as much of the spill folder as the file itself.
+    in_pieces = found.has_multiline_cells and _PIECE_BYTES < found.bytes < spill_limit // 2
     match found.form:
-        case Form.AS_IT_IS:
+        case Form.AS_IT_IS if not in_pieces:
             return file
-        case Form.COPY:
-            copy_rows(path, header, target, crlf=found.crlf)
-            return replace(file, rows=target, skip=0)
+        case Form.AS_IT_IS | Form.COPY:
+            max_bytes = _PIECE_BYTES if in_pieces else None
+            rows = copy_rows(path, header, target, crlf=found.crlf, max_bytes=max_bytes)
+            return replace(file, rows=tuple(rows), skip=0)
         case Form.REWRITE:
             return _written_anew(file, target, pad=pad)
 
@@ -268,7 +282,7 @@ def _written_anew(file: _CsvFile, target: Path, *, pad: bool) -> _CsvFile:
     new = rewrite(file.source, file.header, target, pad_short_rows=pad)
     return replace(
         file,
-        rows=target,
+        rows=(target,),
         skip=0,
         delimiter=",",
         null=None,
@@ -294,12 +308,6 @@ def _names(path: Path, header: Header, options: ReadOptions) -> tuple[tuple[str,
         notes.append(f"{path.name}: columns that repeat a name are called {', '.join(changed)}.")
     check_names(distinct)
     return distinct, notes
-
-
-def _spill_folder(connection: duckdb.DuckDBPyConnection) -> Path:
-    """The session's own folder, which is bounded and goes with it."""
-    row = connection.execute("SELECT current_setting('temp_directory')").fetchone()
-    return Path(str(row[0] if row else ".")).absolute()
 
 
 def _cell(file: _CsvFile, name: str) -> str:

@@ -1,1 +1,1 @@
-"""The eleven goals: what each measures, and how it is judged."""
+"""The goals: what each measures, and how it is judged."""
