@@ -86,7 +86,7 @@ WRONG: dict[str, tuple[str, Json, str, str]] = {
     "digits of another script": ("/people/data", {"limit": "٣"}, "limit", "limit must be an integer"),
     "parquet": ("/people/data", {"format": "parquet"}, "format", "format must be one of json, csv"),
     "an option of files": ("/people/data", {"bom": "true"}, "bom", "Unknown parameter 'bom'"),
-    "no field": ("/people/data/column", {}, "field", "field is the name of a column"),
+    "no field": ("/people/data/column", {}, "field", "field must be the name of a column"),
     "an unknown field": ("/people/data/column", {"field": "nme"}, "field", "Fields: name, age, city, tags, home."),
     "an internal field": ("/people/data/column", {"field": "_row_id"}, "field", "There is no field '_row_id'"),
     "a bad filter": ("/people/data/column", {"field": "name", "filters": "[1]"}, "filters", "filters[0]"),
