@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from engine.catalog.catalog import NOT_FOUND, ResultStore
 from engine.catalog.manifest import Run, Workflow, run_key, workflow_key
+from engine.common.ids import is_id
 from engine.errors import DocumentDamaged, NotFound
 from engine.stores.documents import ConcurrentChanges
 
@@ -68,6 +69,8 @@ class Removal:
                 raise NotFound(NOT_FOUND)
             return workflow.model_copy(update={"deleted": True})
 
+        if not is_id(workflow_id):
+            raise NotFound(NOT_FOUND)
         found = self._results.workflow_documents.update(workflow_key(workflow_id), marked)
         if found is None:
             raise NotFound(NOT_FOUND)
