@@ -18,7 +18,7 @@ def small_disk(parent: Path, megabytes: int = 8) -> Iterator[Path]:
         ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)], capture_output=True, check=False
     )
     if mounted.returncode:
-        reason = "a disk of its own needs the right to mount"
+        reason = "mounting a file system of a test needs root (CAP_SYS_ADMIN)"
         if os.environ.get("CI") == "true":
             # Rows of the README's table are held by such tests alone.
             pytest.fail(reason)

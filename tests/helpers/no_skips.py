@@ -1,4 +1,4 @@
-"""A plugin, ``-p tests.helpers.no_skips``: a test that was skipped fails the run, since what it needs was to be there."""
+"""A plugin, ``-p tests.helpers.no_skips``: a skipped test fails the run, which must have all that tests need."""
 
 import pytest
 
