@@ -2,6 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 AZURITE := tests/azurite/node_modules/.package-lock.json
+# The folders of tests that start no service; their tests on Azurite are deselected by the marker.
+FAST := tests/unit
+BROWSER := tests/clients/test_browser.py tests/clients/test_explorer.py tests/clients/test_proxies.py
 # Many tests wait: for a service to start, a clock, a store that does not answer.
 WORKERS ?= 4
 EXTRAS := --extra azure --extra mcp --extra otel
@@ -12,19 +15,21 @@ COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --gen
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-long tables lint format sql azurite azurite-install locks clean screenshots bench bench-quick \
-	bench-lock bench-clean audit cluster test-cluster test-cluster-quick bench-cluster cluster-clean
+.PHONY: help install run test test-fast test-browser test-long tables lint format sql azurite azurite-install locks clean screenshots \
+	bench bench-quick bench-lock bench-clean audit cluster test-cluster test-cluster-quick bench-cluster cluster-clean
 
-help: ## Say what there is
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 
-install: .venv/installed ## Make .venv/ with the tailrace command in it
+install: .venv/installed ## Make .venv/ with the tailrace command in it (a minute or more)
 
 .venv/installed: requirements-dev.lock pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	touch $@
+	@test -x $(BIN)/python || { echo "Creating .venv/."; $(PYTHON) -m venv .venv; }
+	@echo "Installing the packages of requirements-dev.lock into .venv/: a minute or more, most of it downloads."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@echo "Installing the tailrace command from this checkout."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
 
 run: install ## Publish a sample run if there is none, and serve it
 	$(BIN)/tailrace demo
@@ -34,11 +39,20 @@ azurite-install:
 	else echo "npm is missing: tests that need Azurite will be skipped"; fi
 
 $(AZURITE): tests/azurite/package-lock.json
-	npm ci --prefix tests/azurite --no-audit --no-fund --loglevel=error
-	touch $@
+	@echo "Installing the Azurite emulator into tests/azurite/node_modules/."
+	@npm ci --prefix tests/azurite --no-audit --no-fund --loglevel=error
+	@touch $@
 
-test: install azurite-install ## Run the suite
+test: install azurite-install ## Run the suite (a quarter of an hour on two cores)
+	@echo "Running all tests; the reasons for skips are listed at the end."
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
+
+test-fast: install ## Run the tests that start no service, emulator or browser (see tests/README.md)
+	@echo "Running the tests that start no service, emulator or browser."
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not azurite" $(FAST)
+
+test-browser: install ## Run the tests in Chromium and behind nginx; a skip is a failure
+	$(BIN)/python -m pytest -q -p tests.helpers.no_skips $(BROWSER)
 
 test-long: install azurite-install ## Run the generated cases, the random run and the load in their long counts
 	TAILRACE_CASES=50000 TAILRACE_CASES_SCHEMATHESIS=5000 $(BIN)/python -m pytest -q -n $(WORKERS) \
@@ -93,10 +107,11 @@ bench-clean:
 
 # --- cluster: Ray and the rest have an environment of their own, .venv-ray/ ---
 .venv-ray/installed: requirements-ray.lock pyproject.toml
-	test -x .venv-ray/bin/python || $(PYTHON) -m venv .venv-ray
-	.venv-ray/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-ray.lock
-	.venv-ray/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	touch $@
+	@test -x .venv-ray/bin/python || { echo "Creating .venv-ray/."; $(PYTHON) -m venv .venv-ray; }
+	@echo "Installing the packages of requirements-ray.lock into .venv-ray/: a minute or more, most of it downloads."
+	@.venv-ray/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-ray.lock
+	@.venv-ray/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
 cluster: .venv-ray/installed ## Start a Ray cluster of two nodes on loopback, and say how to export on it
 	@.venv-ray/bin/python -m tests.helpers.cluster_demo
 
@@ -104,8 +119,8 @@ test-cluster: .venv-ray/installed azurite-install ## Run the tests that need a R
 	.venv-ray/bin/python -m pytest -q tests/cluster
 	.venv-ray/bin/python -m pytest -q -p tests.helpers.on_cluster tests/e2e
 
-test-cluster-quick: .venv-ray/installed azurite-install ## The same without the tests that take long
-	.venv-ray/bin/python -m pytest -q -m "not long" tests/cluster
+test-cluster-quick: .venv-ray/installed azurite-install ## The same without the tests that take long; a skip is a failure
+	.venv-ray/bin/python -m pytest -q -m "not long" -p tests.helpers.no_skips tests/cluster
 
 bench-cluster: .venv-ray/installed ## Measure the cluster's runner against this process on the same cores (ROWS= ROUNDS=)
 	.venv-ray/bin/python -m tests.bench.cluster $(if $(ROWS),--rows $(ROWS)) $(if $(ROUNDS),--rounds $(ROUNDS))

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from engine.catalog.catalog import NOT_FOUND, ResultStore, is_manifest_of
 from engine.catalog.manifest import Run, Workflow, run_key, workflow_key
+from engine.common.ids import is_id
 from engine.errors import DocumentDamaged, NotFound
 from engine.stores.documents import ConcurrentChanges
 
@@ -65,6 +66,8 @@ class Removal:
                 raise NotFound(NOT_FOUND)
             return workflow.model_copy(update={"deleted": True})
 
+        if not is_id(workflow_id):
+            raise NotFound(NOT_FOUND)
         self._results.workflow_documents.update(workflow_key(workflow_id), marked)
 
     def remove_marked_workflow(self, workflow_id: str) -> None:

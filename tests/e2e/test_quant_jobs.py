@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,24 +10,25 @@ import pytest
 from tests.helpers.files import csv_cell, read_csv_cells, read_json, read_parquet
 from tests.helpers.operator_oracle import matching_rows, sorted_rows
 from tests.helpers.server import KEY, Server
+from tests.helpers.shared import DATA, missing
 
-DATA = Path(__file__).parents[3] / "shared" / "data" / "quant_jobs.json"
+JOBS = DATA / "quant_jobs.json"
 
-pytestmark = pytest.mark.skipif(not DATA.exists(), reason="the real results are not beside this checkout")
+pytestmark = pytest.mark.skipif(not JOBS.exists(), reason=missing(JOBS))
 
 Row = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
 def jobs() -> list[Row]:
-    rows: list[Row] = json.loads(DATA.read_text("utf-8"))
+    rows: list[Row] = json.loads(JOBS.read_text("utf-8"))
     return rows
 
 
 @pytest.fixture(scope="module")
 def server(module_store_url: tuple[str, dict[str, str]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with Server(module_store_url, tmp_path_factory.mktemp("server")) as running:
-        running.publish("--workflow", "jobs", "--run", "r1", "--row-id", "id", str(DATA))
+        running.publish("--workflow", "jobs", "--run", "r1", "--row-id", "id", str(JOBS))
         yield running
 
 

@@ -18,7 +18,7 @@ def small_disk(parent: Path, megabytes: int = 8) -> Iterator[Path]:
         ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)], capture_output=True, check=False
     )
     if mounted.returncode:
-        reason = "a small disk needs the right to mount"
+        reason = "mounting a file system of a test needs root (CAP_SYS_ADMIN)"
         if os.environ.get("CI") == "true":
             # Some rows of tests/faults/README.md have no other test.
             pytest.fail(reason)

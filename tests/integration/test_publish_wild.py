@@ -1,11 +1,7 @@
-"""Public CSV files as people have them: published exactly, at the latest with the option that the refusal names.
-
-``TAILRACE_SHARED`` is the folder that has ``data/wild``; beside the checkout if not given.
-"""
+"""Public CSV files as people have them: published exactly, at the latest with the option that the refusal names."""
 
 import csv
 import json
-import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -17,11 +13,12 @@ from engine.errors import InvalidInput
 from engine.publishing.options import ReadOptions
 from tests.helpers.cells import Rows, differences
 from tests.helpers.engine import Engine
+from tests.helpers.shared import DATA, missing
 
-WILD = Path(os.environ.get("TAILRACE_SHARED") or Path(__file__).parents[2].parent / "shared") / "data" / "wild"
+WILD = DATA / "wild"
 
 if not (WILD / "expected.json").is_file():
-    pytest.skip(f"the files of {WILD} are not here", allow_module_level=True)
+    pytest.skip(missing(WILD), allow_module_level=True)
 
 FILES: list[dict[str, Any]] = [
     entry for entry in json.loads((WILD / "expected.json").read_text("utf-8")) if "delimiter" in entry
