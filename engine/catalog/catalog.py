@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from engine.catalog.manifest import Run, State, Workflow, run_key, workflow_key
 from engine.common.concurrency import read_all
 from engine.common.ids import is_id
-from engine.errors import NotFound, SourceDamaged
+from engine.errors import NotFound, SourceDamaged, StoreUnavailable
 from engine.stores.documents import Documents
 from engine.stores.port import ObjectInfo, ObjectStore
 
@@ -94,14 +94,17 @@ class ResultStore:
         return list(self._owned_runs(workflow_id, newest)), len(manifests)
 
     def check_parts(self, run: Run) -> None:
-        """Raise SourceDamaged unless every part is the version that was published.
+        """Raise SourceDamaged unless every part is the version that was published; StoreUnavailable for a directory.
 
         Only parts that are read as local files are checked: a read through the store names the version itself.
         """
         for part in run.parts:
-            if self.store.local_path(part.key) is None:
+            path = self.store.local_path(part.key)
+            if path is None:
                 return
             info = self.store.head(part.key)
+            if info is None and path.is_dir():
+                raise StoreUnavailable("A part of the run is a directory, not a file: restore it from a copy.")
             if info is None or (info.size, info.etag) != (part.bytes, part.etag):
                 raise SourceDamaged(PART_CHANGED)
 

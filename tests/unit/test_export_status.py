@@ -79,7 +79,7 @@ class Replica:
     def finished(self, plan: ExportPlan) -> None:
         return None
 
-    def export(self, plan: ExportPlan, cancel: CancelToken, progress: Progress, *, looked: bool) -> None:
+    def export(self, plan: ExportPlan, cancel: CancelToken, progress: Progress, *, known_missing: bool) -> None:
         next(self._exports).run(cancel, self._loop)
 
     async def ask(self, wait_seconds: float = 0, gone: Callable[[], Awaitable[object]] | None = None) -> ExportStatus:

@@ -49,7 +49,7 @@ class House:
         """Let the export go that was asked for after so many others."""
         list(self._over.values())[number].set()
 
-    def _export(self, plan: ExportPlan, cancel: CancelToken, progress: Progress, *, looked: bool) -> str:
+    def _export(self, plan: ExportPlan, cancel: CancelToken, progress: Progress, *, known_missing: bool) -> str:
         assert self._over[plan.export_id].wait(20)
         cancel.raise_if_cancelled()
         return "made"
