@@ -1,6 +1,7 @@
 """What deleters and publishers left when they were killed: found by a sweep, and completed or removed."""
 
 from collections import Counter
+from contextlib import suppress
 from datetime import datetime
 
 from engine.catalog.catalog import ResultStore, manifest_key, workflow_key
@@ -39,7 +40,9 @@ class Unfinished:
                 continue
             removed["lost runs"] += sum(self._remove_lost(workflow_id, info, workflow) for info in manifests)
             if workflow is not None and not self._dry:
-                self._removal.repoint(workflow_id)
+                # A manifest that cannot be read is reported with its parts.
+                with suppress(SourceDamaged):
+                    self._removal.repoint(workflow_id)
         return +removed
 
     def _documents(self) -> dict[str, list[ObjectInfo]]:
