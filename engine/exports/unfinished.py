@@ -1,6 +1,7 @@
 """Changes of the catalog that were interrupted because their process was killed. A sweep completes or removes them."""
 
 from collections import Counter
+from contextlib import suppress
 from datetime import datetime
 
 from engine.catalog.catalog import ResultStore
@@ -43,7 +44,9 @@ class InterruptedChanges:
                 continue
             removed["lost runs"] += sum(self._remove_lost(workflow_id, info, workflow) for info in manifests)
             if workflow is not None and not self._dry_run:
-                self._removal.correct_latest(workflow_id)
+                # A manifest that cannot be read is reported with its parts.
+                with suppress(SourceDamaged):
+                    self._removal.correct_latest(workflow_id)
         return +removed
 
     def _documents(self) -> dict[str, list[ObjectInfo]]:
