@@ -150,7 +150,7 @@ locks: ## Write the hashed requirement locks anew (needs uv)
 	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
 	touch $@
 
-audit: ## Look up known vulnerabilities of the locked packages (needs pypi.org)
+audit: ## Look up known vulnerabilities of the locked packages (needs the network)
 	@.ci/audit
 
 clean: ## Remove everything that was installed or made

@@ -38,10 +38,10 @@ def _decimal(text: str) -> Decimal:
         value = Decimal(text)
     except InvalidOperation:
         # The text is a valid JSON number, so its exponent is too large for a Decimal.
-        raise ValueError("a number out of range") from None
+        raise ValueError("JSON with a number out of range") from None
     # Written without an exponent, the number has as many digits. Doubles end at 308 and -324.
     if abs(value.adjusted()) > _MAX_EXPONENT:
-        raise ValueError("a number out of range")
+        raise ValueError("JSON with a number out of range")
     return value
 
 
@@ -51,7 +51,7 @@ def _integer(text: str) -> int | Decimal:
 
 
 def _refuse(text: str) -> NoReturn:
-    raise ValueError(f"{text} is not JSON")
+    raise ValueError(f"JSON with {text}, which is not a JSON value")
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -80,4 +80,4 @@ def _check_text(text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise ValueError("a string contains a lone surrogate, which is not valid Unicode") from None
+        raise ValueError("JSON with a lone surrogate in a string, which is not valid Unicode") from None

@@ -88,7 +88,7 @@ def test_row_groups_of_nulls_are_skipped() -> None:
 def test_row_groups_without_a_decision_are_read() -> None:
     said = explain("jobs", 'sortBy=n&order=desc&filters=[{"field":"n","operator":"NOT_EQUALS","value":1}]')
     assert "Row groups: 3 of 3 read, 300,000 rows" in said
-    assert 'ORDER BY "n" DESC NULLS LAST, _place' in said
+    assert 'ORDER BY "n" DESC NULLS LAST, _position' in said
 
 
 def test_a_sort_skips_row_groups() -> None:
@@ -105,7 +105,7 @@ def test_the_subranges_of_a_sort_are_listed(engine: Engine, monkeypatch: pytest.
     assert f"Ranges: 1\n  0: {name}, rows 0 to 122,880\n     and {name}, rows 245,760 to 300,000\n" in said
     assert "UNION ALL" in said
     assert "Row groups: 2 of 3 read" in said
-    monkeypatch.setattr("engine.plan.planner.MAX_PIECES", 1)
+    monkeypatch.setattr("engine.plan.planner.MAX_SUBRANGES", 1)
     said = explain("jobs", f"sortBy=n&filters={ends}")
     assert f"Ranges: 1\n  0: {name}\n" in said
     assert "Row groups: 3 of 3 read" in said
@@ -116,7 +116,7 @@ def test_row_groups_skipped_by_a_bloom_filter_are_named(engine: Engine) -> None:
     engine.publish(engine.write_parquet(table), workflow="keyed", row_id="key")
     said = explain("keyed", "rowIds=118818")
     assert "Row groups: 1 of 3 read" in said
-    assert said.count("skipped by rowIds: the Bloom filter has none of them") == 2
+    assert said.count("skipped by rowIds: the Bloom filter has none of the ids") == 2
     engine.store.delete(next(key for key in engine.keys("workflow=keyed") if key.endswith(".bloom")))
     done = run("keyed", "rowIds=118818")
     assert done.exit_code == 1
