@@ -83,17 +83,19 @@ def publish(
     state: Literal["FINISHED", "IN_PROGRESS", "FAILED"] = "FINISHED",
     options: ReadOptions | None = None,
     results: str | None = None,
+    exports: str | None = None,
 ) -> PublishedRun:
     """Publish data as a run of a workflow. The first run creates the workflow; runs never change.
 
     ``data`` is the path of a file, a list of paths, or a table: Arrow (``Table``, ``RecordBatch``,
     ``RecordBatchReader``), pandas, Polars, or any object with ``__arrow_c_stream__``. A reader is read once, batch by
-    batch. ``results`` is a directory or ``az://container/prefix``. An ``executed_at`` without an offset is UTC.
+    batch. An ``executed_at`` without an offset is UTC. ``results`` and ``exports`` are as in `export`; new results are
+    bound to the exports store.
 
     Raises InvalidInput for data that cannot be stored exactly, AlreadyPublished, Conflict or StoreError; then no reader
     sees any part of the run.
     """
-    storage, duckdb = _storage(results, None), DuckDBSettings()
+    storage, duckdb = _storage(results, exports), DuckDBSettings()
     with ExitStack() as stack:
         if is_arrow_data(data):
             folder = stack.enter_context(spill_folder(duckdb.spill_directory))

@@ -158,7 +158,7 @@ def test_a_file_that_is_there_stays(service: Server, tmp_path: Path) -> None:
         (["people", "--team", "rival"], 1, "There is no such workflow or finished run"),
         (["people", "--filter", "nope EQUALS 1"], 1, "--filter 'nope EQUALS 1': there is no field 'nope'"),
         (["people", "--filter", "age EQUALS abc"], 1, "--filter 'age EQUALS abc': the value cannot be read for age"),
-        (["people", "--sort-by", "tags"], 1, "sortBy: tags is ARRAY"),
+        (["people", "--sort-by", "tags"], 1, "sortBy: tags (ARRAY, VARCHAR[]) cannot be sorted"),
         (["people", "-o", "no/such/file"], 1, "there is no directory no/such"),
         (["people", "-o", "/dev/null", "--force"], 1, "not a regular file"),
         (["people", "--filter", "age"], 2, "'age' is not FIELD OPERATOR [VALUE]"),
@@ -168,7 +168,7 @@ def test_a_file_that_is_there_stays(service: Server, tmp_path: Path) -> None:
         (["people", "--filter", "age EQUALS"], 2, "EQUALS needs a value"),
         (["people", "--filters", "[{"], 2, "not JSON"),
         (["people", "--filters", "{}"], 2, "it must be a JSON array such as"),
-        (["people", "--row-ids", ""], 2, "rowIds[0] is not a row id"),
+        (["people", "--row-ids", ""], 2, "rowIds[0] must be a non-empty string"),
         (["people", "--row-ids", "[1"], 2, "not JSON"),
         (["people", "--format", "json", "--bom"], 2, "are for CSV"),
         (["people", "--format", "xml"], 2, "xml"),
@@ -220,7 +220,7 @@ def test_changed_bytes_are_told(service: Server, tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[::-1])
     done = _run(service, "people", "--sort-by", "name", "-o", str(tmp_path / "a.csv"))
     assert (done.returncode, list(tmp_path.iterdir())) == (1, [])
-    assert done.stderr.decode() == "tailrace: The bytes that came are not those that were exported: try again.\n"
+    assert done.stderr.decode() == "tailrace: The downloaded bytes differ from the export: try again.\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
