@@ -57,7 +57,7 @@ def test_a_statement_sees_no_other_run(engine: Engine, run: Run) -> None:
 
 
 def test_the_service_reads_a_part_in_small_chunks(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    texts = [sha256(f"{n}".encode()).hexdigest() + sha256(f"a{n}".encode()).hexdigest() for n in range(150_000)]
+    texts = ["".join(sha256(f"{n}{part}".encode()).hexdigest() for part in "abcd") for n in range(100_000)]
     run = engine.publish(engine.write_parquet(pa.table({"text": texts})))
     (part,) = run.parts
     assert part.bytes > MAX_READ_BYTES
