@@ -7,8 +7,9 @@ from datetime import datetime
 from engine.catalog.catalog import ResultStore
 from engine.catalog.manifest import Workflow, run_key, workflow_key
 from engine.catalog.removal import Removal
-from engine.errors import SourceDamaged
+from engine.errors import DocumentDamaged, SourceDamaged
 from engine.exports.deletion import Deletion
+from engine.exports.export import read_metadata
 from engine.stores.port import ObjectInfo, ObjectStore
 
 
@@ -85,9 +86,12 @@ class RunVersions:
 
     def was_deleted(self, export: ObjectInfo) -> bool:
         """Whether an export's run was deleted: its workflow no longer has it, or it was published again."""
-        run_id, version = export.metadata.get("run"), export.metadata.get("version")
-        if run_id is None:
+        try:
+            metadata = read_metadata(export)
+        except DocumentDamaged:
+            # Which run it is of is not known: it goes when its time is over.
             return False
+        run_id, version = metadata.run, export.metadata.get("version")
         pair = export.key.partition("/")[0], run_id
         if pair not in self._found:
             self._found[pair] = self._version(*pair)

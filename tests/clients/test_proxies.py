@@ -156,7 +156,7 @@ def test_the_page_works_in_a_browser(site: Site, browser: Any, tmp_path: Path) -
     playwright.expect(page.locator("#count")).to_have_text(f"{len(ROWS)} rows match")
     page.locator("#columns li[data-path='n']").scroll_into_view_if_needed()
     playwright.expect(page.locator("#columns")).to_contain_text("60 distinct")
-    page.get_by_label("One statement that reads").press("Control+Enter")
+    page.get_by_label("One read-only statement").press("Control+Enter")
     playwright.expect(page.locator("#answer-note")).to_have_text("1 rows")
     page.get_by_label("Format").select_option("json")
     page.get_by_role("button", name="Export the matching rows").click()

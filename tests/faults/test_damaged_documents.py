@@ -109,7 +109,7 @@ def test_commands_report_damaged_documents_and_continue(server: Server, name: st
         assert all(f"{key}: " in verified.stderr for key in keys), verified.stderr
         # The parts of the four runs with intact manifests are read, the one of `broken` included.
         assert f"{4 + len(keys)} files" in verified.stdout, verified.stdout
-        assert f": {len(keys)} problems." in verified.stdout, verified.stdout
+        assert f": {len(keys)} damaged." in verified.stdout, verified.stdout
         assert ("written by a newer version of Tailrace" in verified.stderr) is (name == "a newer version")
         asked = server.command("sql", "SELECT workflow, run FROM runs ORDER BY ALL", "--format", "csv")
         assert asked.returncode == 0, asked.stderr

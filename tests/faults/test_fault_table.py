@@ -39,9 +39,9 @@ SEPARATE = (
     (
         "a client disconnects during a download",
         Outcome("-", "the file; no open file"),
-        "test_a_client_that_hangs_up_leaves_nothing_behind",
+        "test_a_client_that_disconnects_leaves_no_open_file",
     ),
-    ("a download is interrupted", Outcome("it resumes", "the file"), "test_curl_resumes_what_was_cut"),
+    ("a download is interrupted", Outcome("it resumes", "the file"), "test_curl_resumes_an_interrupted_download"),
     (
         "the process of an asynchronous export dies",
         Outcome("`failed`, `interrupted`", "no file"),

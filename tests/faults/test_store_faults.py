@@ -22,7 +22,7 @@ from engine.stores.azure import upload as azure_upload
 from tests.faults.test_sources import check_nothing
 from tests.helpers.azurite import Azurite
 from tests.helpers.engine import Engine
-from tests.helpers.fault_proxy import ANY, BLOCK, COMMIT, HEAD, READ, Fault, FaultProxy
+from tests.helpers.fault_proxy import ANY, BLOCK, COMMIT, HEAD, READ, READ_PART, Fault, FaultProxy
 
 pytestmark = [
     pytest.mark.azurite,
@@ -169,7 +169,7 @@ READING: dict[str, tuple[Fault, str]] = {
     "the answer to a read is lost": (Fault(READ, "lost", times=_ONCE), RECOVERED),
     "every read after the second gets a 500": (Fault(READ, "500 InternalError", first=2), FAILED),
     "every read is reset": (Fault(READ, "reset"), FAILED),
-    "a part was deleted meanwhile": (Fault(READ, "404 BlobNotFound", first=2), FAILED),
+    "a part was deleted meanwhile": (Fault(READ_PART, "404 BlobNotFound"), FAILED),
     "a part was replaced meanwhile": (Fault(READ, "412 ConditionNotMet", first=2), FAILED),
 }
 """What goes wrong while parts are read from Azure, and what the caller sees."""

@@ -78,7 +78,7 @@ def test_a_sweep_during_an_export_removes_nothing_of_it(deployment: Deployment, 
     there = deployment.leftovers()
     assert bool(there) == deployment.local
     done = deployment.server.command("sweep")
-    assert done.stdout.startswith("0 bytes in all"), done.stderr
+    assert done.stdout.startswith("0 bytes in total"), done.stderr
     assert deployment.leftovers() == there
     deployment.server.go_on()
     deployment.check_answer(asked.answer(), number)

@@ -33,6 +33,7 @@ BLOCK: Callable[[str], bool] = lambda line: line.startswith("PUT") and "comp=blo
 COMMIT: Callable[[str], bool] = lambda line: line.startswith("PUT") and "comp=blocklist" in line  # noqa: E731
 HEAD: Callable[[str], bool] = lambda line: line.startswith("HEAD")  # noqa: E731
 READ: Callable[[str], bool] = lambda line: line.startswith("GET") and "comp=" not in line  # noqa: E731
+READ_PART: Callable[[str], bool] = lambda line: READ(line) and ".parquet" in line  # noqa: E731
 ANY: Callable[[str], bool] = lambda line: True  # noqa: E731
 
 

@@ -25,6 +25,9 @@ class Spread:
     def __init__(self, engine: Engine, exports: ObjectStore, runner: Runner) -> None:
         self.engine = engine
         self.exports = exports
+        # Nodes do not create the store.
+        exports.create("first", b"", content_type="text/plain", metadata={})
+        exports.delete("first")
         self.exporter = Exporter(
             engine.results,
             exports,

@@ -203,7 +203,7 @@ def test_a_large_file_with_line_ends_in_cells_is_read_in_pieces(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("engine.publishing.csv.scan._CHUNK_BYTES", 100)
-    monkeypatch.setattr("engine.publishing.csv_files._PIECE_BYTES", 300)
+    monkeypatch.setattr("engine.publishing.csv.files._PIECE_BYTES", 300)
     cells = [f'line "{number}"\n\n,{"x" * (number % 50)}' for number in range(500)]
     lines = (f'{number},"{cell.replace(chr(34), chr(34) * 2)}",' for number, cell in enumerate(cells))
     pieces: list[Path] = []
@@ -212,7 +212,7 @@ def test_a_large_file_with_line_ends_in_cells_is_read_in_pieces(
         pieces.extend(copy_rows(*args, **named))
         return pieces
 
-    monkeypatch.setattr("engine.publishing.csv_files.copy_rows", copy)
+    monkeypatch.setattr("engine.publishing.csv.files.copy_rows", copy)
     engine.publish(engine.write("rows.csv", "a,b,c\n" + "\n".join(lines)))
     assert len(pieces) > 10
     assert formats_of(engine)["json"] == [["a", "b", "c"], *([str(n), cell, None] for n, cell in enumerate(cells))]

@@ -79,7 +79,7 @@ def test_the_verify_command_reports_damage_and_invalid_arguments(tmp_path: Path)
     server.publish("--workflow", "w", "--run", "r1", str(tmp_path / "rows.csv"))
     done = server.command("verify")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("1 files of ")
+    assert done.stdout.startswith("1 file of ")
     assert done.stdout.endswith(" bytes read: no problems.\n")
     assert server.command("verify", "w", "--exports").stdout == "0 exports of 0 bytes read: no problems.\n"
     (part,) = (tmp_path / "store").rglob("*.parquet")
@@ -88,7 +88,7 @@ def test_the_verify_command_reports_damage_and_invalid_arguments(tmp_path: Path)
     done = server.command("verify", "w", "--run", "r1")
     assert done.returncode == 1
     assert done.stderr.endswith("its bytes differ from those that were published.\n")
-    assert done.stdout.endswith(": 1 wrong.\n")
+    assert done.stdout.endswith(": 1 damaged.\n")
     for arguments, code in (
         (["verify", "w", "--run", "r9"], 1),
         (["verify", "--run", "r1"], 2),

@@ -157,7 +157,7 @@ WRONG_SQL: dict[str, tuple[Json, str, str]] = {
     "a syntax error": ({"sql": "SELEC 1"}, "sql", "syntax error"),
     "an unknown column": ({"sql": "SELECT nme FROM data"}, "sql", 'Candidate bindings: "name"'),
     "a file": ({"sql": "FROM read_text('/etc/passwd')"}, "sql", "'read_text' is not allowed: it reads files"),
-    "too long": ({"sql": f"SELECT '{'x' * 70_000}'"}, "sql", "longer than 65536 bytes"),
+    "too long": ({"sql": f"SELECT '{'x' * 70_000}'"}, "sql", "exceeds the maximum of 65,536 bytes"),
 }
 
 

@@ -97,6 +97,7 @@ class ReadField(_Answer):
     operators: list[str] = Field(
         description="The operators that filters on it may use", json_schema_extra={"items": {"enum": [*OPERATORS]}}
     )
+    sortable: bool = Field(description="Whether `sortBy` accepts it; sort objects by one of their members")
     members: list["ReadField"] = Field(description="The members of an object, which dotted paths reach")
 
     @classmethod
