@@ -16,7 +16,7 @@ import duckdb
 
 from engine.catalog.catalog import PART_SUFFIX, ROW_ID_FILTERS_SUFFIX, ResultStore
 from engine.catalog.commits import Commits, already_published
-from engine.catalog.manifest import Part, RowGroup, Run, RunObject, State, run_prefix
+from engine.catalog.manifest import Part, RowGroup, Run, RunObject, State, run_key, run_prefix
 from engine.catalog.removal import Removal
 from engine.catalog.row_group_stats import read_row_groups
 from engine.catalog.schema import ROW_ID, Field, Schema
@@ -149,8 +149,17 @@ class Publisher:
         except BaseException:
             # The manifest may be there all the same, its answer lost: what it names must stay. If it is not, a
             # sweep removes the parts; if it is, publishing again makes it the latest.
-            keys.clear()
+            if not self._is_unwritten(run):
+                keys.clear()
             raise
+
+    def _is_unwritten(self, run: Run) -> bool:
+        """Whether the manifest is certainly not there: a directory loses no answers, but may be full."""
+        store, key = self._results.store, run_key(run.workflow_id, run.run_id)
+        try:
+            return store.local_path(key) is not None and store.head(key) is None
+        except EngineError:
+            return False
 
     def _latest_schema(self, workflow_id: str, team: str) -> Schema | None:
         """The schema of the team's latest finished run, from whose types the next one starts."""

@@ -157,7 +157,7 @@ def test_the_page_works_in_a_browser(site: Site, browser: Any, tmp_path: Path) -
     page.locator("#columns li[data-path='n']").scroll_into_view_if_needed()
     playwright.expect(page.locator("#columns")).to_contain_text("60 distinct")
     page.get_by_label("One read-only statement").press("Control+Enter")
-    playwright.expect(page.locator("#answer-note")).to_have_text("1 rows")
+    playwright.expect(page.locator("#answer-note")).to_have_text("1 row")
     page.get_by_label("Format").select_option("json")
     page.get_by_role("button", name="Export the matching rows").click()
     playwright.expect(page.locator("#finished-note")).to_contain_text(f"{len(ROWS)} rows")

@@ -258,7 +258,7 @@ def test_an_archived_export_is_reported_and_made_again(server: Server) -> None:
     assert server.export("fine", format="json").status == 200
     verified = server.command("verify")
     assert (verified.returncode, f"{part}: it is unavailable" in verified.stderr) == (1, True), verified.stderr
-    assert ": 1 problem." in verified.stdout
+    assert ": 1 damaged." in verified.stdout
 
 
 def test_verify_distinguishes_damaged_from_unreadable_exports(server: Server, tmp_path: Path) -> None:

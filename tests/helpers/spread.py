@@ -12,6 +12,7 @@ from engine.runners import LocalRunner, Runner
 from engine.runners.ray.pool_port import TaskPool
 from engine.runners.size_router import SizeRouter
 from engine.stores import DirectoryStore, ObjectStore
+from engine.stores.marker import MARKER_KEYS
 from tests.helpers.engine import NOW, Engine
 from tests.helpers.tasks import tasks_of
 
@@ -52,8 +53,8 @@ class Spread:
         return self.exports.read(export_key(plan.run.workflow_id, plan.export_id, plan.request.format))
 
     def visible(self) -> list[str]:
-        """What lies in the store of the other runner."""
-        return [info.key for info in self.exports.list("")]
+        """What lies in the store of the other runner, without its marker."""
+        return [info.key for info in self.exports.list("") if info.key not in MARKER_KEYS.values()]
 
 
 def spread_over(

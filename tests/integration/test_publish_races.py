@@ -180,8 +180,11 @@ def test_a_refused_file_does_not_reserve_the_run_id(tmp_path: Path) -> None:
     assert engine.export_rows() == [{"n": 1}]
 
 
+@pytest.mark.parametrize("local", [True, False])
 @pytest.mark.parametrize("suffix", [".parquet", "run.json"])
-def test_a_failing_store_leaves_nothing_visible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
+def test_a_failing_store_leaves_nothing_visible(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, local: bool
+) -> None:
     engine = Engine(tmp_path)
     create = engine.store.create
 
@@ -191,13 +194,15 @@ def test_a_failing_store_leaves_nothing_visible(tmp_path: Path, monkeypatch: pyt
         return create(key, data, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(engine.store, "create", failing)
+    if not local:
+        monkeypatch.setattr(engine.store, "local_path", lambda key: None)
     with pytest.raises(StoreUnavailable):
         engine.publish_rows([{"n": 1}])
-    # The manifest may have been written, so its part remains for the sweep, invisible.
+    # A remote store may have written the manifest and lost the answer, so its part remains for the sweep, invisible.
     left = engine.keys()
     parts = [key for key in left if key.endswith(".parquet")]
     assert left == parts
-    assert len(parts) == (suffix == "run.json")
+    assert len(parts) == (suffix == "run.json" and not local)
     monkeypatch.undo()
     engine.publish_rows([{"n": 1}])
     assert engine.export_rows() == [{"n": 1}]
