@@ -51,7 +51,7 @@ test-fast: install ## Run the tests that start no service, emulator or browser (
 	@echo "Running the tests that start no service, emulator or browser."
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not azurite" $(FAST)
 
-test-browser: install ## Run the tests in Chromium and behind nginx; a skip is a failure
+test-browser: install azurite-install ## Run the tests in Chromium and behind nginx; a skip is a failure
 	$(BIN)/python -m pytest -q -p tests.helpers.no_skips $(BROWSER)
 
 test-long: install azurite-install ## Run the generated cases, the random run and the load in their long counts
