@@ -16,11 +16,6 @@ ROW_GROUPS_PER_PART = 16
 USUAL_ROWS = 122_880
 """Rows of a row group, unless they are wide."""
 _FEWEST_ROWS = 2_048
-_ZSTD_LEVEL = 1
-"""Writes a run in 65 to 80 % of the time of DuckDB's default of 3.
-
-Files were 5 % smaller to 4 % larger, but up to 38 % larger where texts repeat within a row group.
-"""
 _WIDE = 50
 """Columns from which the planning of their checks costs more than it saves."""
 _ROW_GROUP_BYTES = 64 * 1024 * 1024
@@ -84,7 +79,7 @@ def row_group_rows(columns: int, average_row: float) -> int:
 def copy_options(rows: int) -> str:
     """What COPY writes: parts of row groups with that many rows."""
     return (
-        f"FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL {_ZSTD_LEVEL}, ROW_GROUP_SIZE {rows}, "
+        f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {rows}, "
         f"ROW_GROUPS_PER_FILE {ROW_GROUPS_PER_PART * (USUAL_ROWS // rows)}, FILENAME_PATTERN '{{i}}'"
     )
 
