@@ -269,22 +269,14 @@ def test_concurrent_deletions_and_publishes_leave_a_complete_workflow_or_none(
 
 
 DELETE = """
-import os, signal, sys
+import os, sys
 from pathlib import Path
 from engine.exports.deletion import Deletion
 from engine.stores import open_store
 from tests.helpers.engine import TEAM, WORKFLOW, Engine
+from tests.helpers.self_kill import SelfKill
 
-left = int(sys.argv[2])
-
-def dying(function):
-    def call(*arguments, **named):
-        global left
-        left -= 1
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return function(*arguments, **named)
-    return call
+dying = SelfKill(int(sys.argv[2])).wrap
 
 store = open_store(sys.argv[3], connection_string=os.environ.get("AZURE_STORAGE_CONNECTION_STRING"))
 for name in ("create", "replace", "delete"):

@@ -25,23 +25,15 @@ from tests.helpers.engine import NOW, TEAM, WORKFLOW, Engine
 ROOT = Path(__file__).parents[2]
 
 PUBLISH = """
-import os, signal, sys
+import os, sys
 from pathlib import Path
 import engine.stores.block_stream
 from engine.stores import open_store
 from tests.helpers.engine import Engine
+from tests.helpers.self_kill import SelfKill
 
 engine.stores.block_stream.BLOCK_TIERS = ((50_000, 1_500),)
-left = int(sys.argv[2])
-
-def dying(function):
-    def call(*arguments, **named):
-        global left
-        left -= 1
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return function(*arguments, **named)
-    return call
+dying = SelfKill(int(sys.argv[2])).wrap
 
 store = open_store(sys.argv[4], connection_string=os.environ.get("AZURE_STORAGE_CONNECTION_STRING"))
 kind = type(store)

@@ -94,7 +94,8 @@ def _survey(text: JsonText, path: tuple[str, ...], levels: int) -> Iterator[str]
         elif text.peek() == "[":
             objects = True
             count = 0
-            for count, _ in enumerate(text.items("a list"), 1):  # noqa: B007  # counted
+            for _ in text.items("a list"):
+                count += 1
                 objects = objects and text.peek() == "{"
                 text.skip("a list")
             if objects and count:
