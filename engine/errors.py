@@ -41,7 +41,7 @@ def quoted_excerpt(given: object) -> str:
 class EngineError(Exception):
     """Base class of the engine's exceptions. ``details`` are JSON values for the caller."""
 
-    code: ClassVar[str] = "internal"
+    code: ClassVar[str] = "internal_error"
 
     def __init__(self, message: str, **details: object) -> None:
         super().__init__(message)

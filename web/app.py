@@ -30,6 +30,7 @@ from web.api.publishing.delete import delete_run, delete_workflow
 from web.api.publishing.publish import publish
 from web.api.query import query
 from web.api.rows import rows
+from web.api.unhandled import AnswerUnhandled
 from web.api.workflows import workflow, workflows
 from web.auth.errors import Forbidden, Unauthenticated
 from web.container import Services, make_services
@@ -123,6 +124,7 @@ def create_app_with(services: Services) -> Starlette:
                 allow_headers=["*"],
                 expose_headers=(*EXPOSED_HEADERS, "x-total-count", "x-total-pages"),
             ),
+            Middleware(AnswerUnhandled),
         ],
         exception_handlers=dict.fromkeys(_HANDLED, answer_error),
     )

@@ -20,7 +20,7 @@ def test_a_crash_is_answered_logged_and_counted(tmp_path: Path) -> None:
         answer = server.request("/v4/workflows/people/data/query", "POST", {"x-api-key": KEY}, body)
         crashing.join()
         metrics = server.request("/metrics").body.decode()
-    assert (answer.status, answer.json()["code"]) == (500, "internal")
+    assert (answer.status, answer.json()["code"]) == (500, "internal_error")
     assert "SIGSEGV" not in answer.body.decode()
     assert 'tailrace_statement_crashes_total{signal="SIGSEGV"} 1.0' in metrics
     logged = [line for line in server.log.read_text().splitlines() if "SIGSEGV" in line]

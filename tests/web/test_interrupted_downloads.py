@@ -2,6 +2,7 @@
 
 import hashlib
 import http.client
+import os
 import random
 import shutil
 import socket
@@ -17,6 +18,7 @@ import pytest
 
 from engine.exports.sweep import DOWNLOAD_GRACE
 from tests.helpers.altered import AlteredServer
+from tests.helpers.folders import files_below
 from tests.helpers.server import Server
 
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="there is no `curl` on the PATH")
@@ -57,13 +59,19 @@ def still_open(server: Server) -> list[str]:
     return [name for name in names if name in of_clients or "/store/" in name]
 
 
+def client_of(server: Server, url: str) -> socket.socket:
+    """A client that has requested the URL, and has a small window."""
+    parts = urlsplit(url)
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+    client.connect(("127.0.0.1", server.port))
+    client.sendall(f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    return client
+
+
 def cut(server: Server, url: str, *, reset: bool) -> None:
     """Read a little of a download, then disconnect."""
-    parts = urlsplit(url)
-    with socket.socket() as client:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
-        client.connect(("127.0.0.1", server.port))
-        client.sendall(f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    with client_of(server, url) as client:
         assert client.recv(4096).startswith(b"HTTP/1.1 200")
         if reset:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
@@ -83,6 +91,23 @@ def test_a_client_that_disconnects_leaves_no_open_file(server: Server, tmp_path:
     log = server.logged()
     assert len(log) > 12
     assert {line["level"] for line in log} == {"info"}
+
+
+def test_a_file_that_becomes_shorter_ends_the_connection_and_is_logged_once(tmp_path: Path) -> None:
+    with Server((str(tmp_path / "store"), {}), tmp_path) as server:
+        exported = publish_much(server, tmp_path)
+        (file,) = (path for path in files_below(tmp_path / "store/exports") if path.suffix == ".csv")
+        with client_of(server, exported["url"]) as client:
+            assert client.recv(4096).startswith(b"HTTP/1.1 200")
+            os.truncate(file, CELL_BYTES)
+            received = sum(map(len, iter(lambda: client.recv(65536), b"")))
+        assert received < exported["sizeBytes"]
+        deadline = time.monotonic() + 10
+        while not any("status" in line and line["event"] == "request" and line.get("code") for line in server.logged()):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    (line,) = (line for line in server.logged() if "stack" in line)
+    assert (line["event"], "ended before" in line["stack"], bool(line["requestId"])) == ("failed", True, True)
 
 
 def test_a_download_may_finish_after_its_url_expires(store_url: tuple[str, dict[str, str]], tmp_path: Path) -> None:

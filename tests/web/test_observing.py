@@ -145,12 +145,18 @@ class Broken(Server):
 
 def test_a_failure_of_ours_is_told_without_the_value(tmp_path: Path) -> None:
     with Broken((str(tmp_path / "store"), {}), tmp_path) as server:
-        answer = server.export("people")
-        assert answer.status == 500
-        (line,) = lines(server, event="failed", requestId=answer.headers["x-request-id"])
+        answer = server.request("/v4/workflows/people/data/export", headers={"x-api-key": KEY, "origin": "http://x"})
+        assert (answer.status, answer.json()["code"]) == (500, "internal_error")
+        request_id = answer.headers["x-request-id"]
+        assert answer.headers["access-control-allow-origin"] == "*"
+        (line,) = lines(server, event="failed", requestId=request_id)
         assert "ConversionException" in line["stack"]
-        # The framework's own words about it as well.
-        lines(server, event="Exception in ASGI application")
+        (line,) = lines(server, event="request", requestId=request_id)
+        assert (line["status"], line["code"]) == (500, "internal_error")
+        metrics = server.request("/metrics").body.decode()
+    assert f'tailrace_requests_total{{method="GET",route="{ROUTE}",status="500"}} 1.0' in metrics
+    # uvicorn does not log it again.
+    assert [line["event"] for line in server.logged() if "stack" in line] == ["failed"]
     assert "bob@" not in server.log.read_text()
 
 

@@ -44,9 +44,9 @@ ERRORS: dict[str, tuple[Exception, int, str]] = {
     "full": (ServiceOverloaded(7), 503, "busy"),
     "cancelled": (Cancelled("m"), 503, "cancelled"),
     "store away": (StoreUnavailable("m"), 503, "store_unavailable"),
-    "damaged": (SourceDamaged("m"), 500, "internal"),
-    "any of ours": (EngineError("m"), 500, "internal"),
-    "unforeseen": (ZeroDivisionError("m"), 500, "internal"),
+    "damaged": (SourceDamaged("m"), 500, "internal_error"),
+    "any of ours": (EngineError("m"), 500, "internal_error"),
+    "unforeseen": (ZeroDivisionError("m"), 500, "internal_error"),
 }
 
 

@@ -26,7 +26,7 @@ from web.auth.not_found_delay import delay_not_found
 from web.auth.signed_urls import PARAMETERS, BadSignature
 from web.http.error_body import error_response
 from web.jobs.admission import ServiceOverloaded
-from web.telemetry.logs import LOG
+from web.telemetry.logs import log_failure
 from web.telemetry.request_id import request_id_of
 
 _INTERNAL_MESSAGE = "Internal error. If it persists, report it with the requestId."
@@ -111,7 +111,7 @@ async def answer_error(request: Request, error: Exception) -> Response:
         return Response(status_code=_CLIENT_CLOSED_REQUEST)
     status, code = status_of(error), _code_of(type(error))
     if status >= 500 and not isinstance(error, ServiceOverloaded | Cancelled):
-        LOG.error("failed", exc_info=error, extra={"fields": {"requestId": request_id_of(request.scope)}})
+        log_failure(error, request_id_of(request.scope))
     if status == 500:
         return error_response(request, 500, _INTERNAL_MESSAGE, code, {})
     headers = {}

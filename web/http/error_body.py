@@ -44,6 +44,6 @@ def error_response(
     request_id = request_id_of(request.scope)
     add_log_fields(request.scope, code=code)
     body = error_body(message=message, code=code, details=details or {}, request_id=request_id)
-    # The response to an unexpected exception does not pass through the middleware that adds the request id.
+    # The response to a failure of the middleware itself does not pass through the one that adds the request id.
     common = {"cache-control": "no-store", "x-request-id": request_id}
     return Response(body, status, {**common, **(headers or {})}, media_type="application/json")

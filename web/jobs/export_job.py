@@ -59,7 +59,7 @@ class ExportJob:
             return "done"
         if isinstance(error, ServiceOverloaded):
             return "busy"
-        return error.code if isinstance(error, EngineError) else "internal"
+        return error.code if isinstance(error, EngineError) else EngineError.code
 
     def status(self, queue_position: int | None) -> dict[str, object]:
         """The members of the status document while the job runs."""

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from engine.common.redaction import redacted_traceback
 
 LOG = logging.getLogger("tailrace")
+_LOGGED = "tailrace.logged"
+"""Marks an exception that is in the log."""
 
 
 class JsonLines(logging.Formatter):
@@ -39,11 +41,25 @@ def set_up() -> None:
     LOG.propagate = False
     # The default format of libraries would quote the errors that they log.
     logging.getLogger().handlers[:] = [handler]
+    # uvicorn logs each exception that it closes a connection for.
+    logging.getLogger("uvicorn.error").addFilter(_is_new)
 
 
 def log_event(event: str, fields: Mapping[str, object]) -> None:
     """Log an event at level INFO."""
     LOG.info(event, extra={"fields": dict(fields)})
+
+
+def log_failure(error: Exception, request_id: str) -> None:
+    """Log an unexpected exception with its stack, once, however many callers and libraries report it."""
+    if _LOGGED not in vars(error):
+        vars(error)[_LOGGED] = True
+        LOG.error("failed", exc_info=error, extra={"fields": {"requestId": request_id}})
+
+
+def _is_new(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    return error is None or _LOGGED not in vars(error)
 
 
 def since(started: float) -> float:
