@@ -47,6 +47,7 @@ _ParsedT = TypeVar("_ParsedT")
 class Services:
     """The services of one process. Without ``read_urls`` it sends files itself."""
 
+    storage: StorageSettings
     exporter: Exporter
     authenticator: Authenticator
     signer: UrlSigner
@@ -60,6 +61,16 @@ class Services:
     sweeping: Sweeping
     instances: InstancePool
     """Runs while the application does: see `web.app`."""
+
+    def described(self) -> dict[str, object]:
+        """What the log says at start: the address of links, the stores, and how many keys there are."""
+        return {
+            "url": self.signer.base,
+            "results": self.storage.results,
+            "exports": self.storage.exports,
+            **self.authenticator.described(),
+            "signingKeys": self.signer.key_count,
+        }
 
     async def plan(self, request: ExportRequest, team: str) -> ExportPlan:
         """Plan the export that a team requests. Raises NotFound or InvalidRequest."""
@@ -105,6 +116,7 @@ def make_services(
     )
     statuses = ExportStatusStore(exporter.exports)
     return Services(
+        storage=storage,
         exporter=exporter,
         authenticator=_authenticator(auth),
         signer=_signer(server, signing),

@@ -10,8 +10,8 @@ from pydantic_settings import BaseSettings
 from web.settings import SETTINGS
 
 PREFIX = "TAILRACE_"
-_CLIENT_VARIABLES = frozenset({"TAILRACE_URL", "TAILRACE_KEY"})
-"""Options of `tailrace mcp`, which settings do not include."""
+_OTHER_VARIABLES = frozenset({"TAILRACE_URL", "TAILRACE_KEY", "TAILRACE_ENV_FILE"})
+"""Options of `tailrace mcp`, and the name of the file of settings: no settings themselves."""
 _MIN_SIMILARITY = 0.85
 
 
@@ -58,7 +58,7 @@ def unknown_variables(environment: Mapping[str, str]) -> list[UnknownVariable]:
     return [
         UnknownVariable(name, next(iter(get_close_matches(name.upper(), current, 1, cutoff=_MIN_SIMILARITY)), None))
         for name in _set(environment)
-        if name.upper().startswith(PREFIX) and name.upper() not in readable | _CLIENT_VARIABLES
+        if name.upper().startswith(PREFIX) and name.upper() not in readable | _OTHER_VARIABLES
     ]
 
 

@@ -28,6 +28,10 @@ class ServerSettings(BaseSettings):
         pattern=r"^https?://[^\s/?#]+(/[^\s?#{}]*)?$",
         description="Public address of the service, with or without a path; `http://HOST:PORT` if unset",
     )
+    log: Literal["auto", "json", "text"] = Field(
+        "auto",
+        description="Form of the log: `json`, one object a line; `text`, for people; `auto` is `text` on a terminal",
+    )
 
     @field_validator("host")
     @classmethod

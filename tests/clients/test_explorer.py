@@ -119,6 +119,13 @@ def picture(page: Any, name: str) -> None:
         page.screenshot(path=f"{_SCREENSHOTS}/{name}.png", full_page=True)
 
 
+def test_an_address_with_the_key_signs_in_and_loses_it(page: Any, server: Server) -> None:
+    page.goto("about:blank")
+    page.goto(f"{server.base}/#key={KEY}")
+    page.wait_for_selector("#preview table")
+    assert page.url == f"{server.base}/"
+
+
 def test_sign_in_filter_sort_export_and_download(page: Any, server: Server, tmp_path: Path) -> None:
     sign_in(page)
     matching(page, "1,200")

@@ -25,3 +25,5 @@ def isolate(environment: MutableMapping[str, str], home: Path) -> None:
         if name not in SWITCHES and name.upper().startswith((*_SETTINGS, *_PROXIES)):
             del environment[name]
     environment["HOME"] = str(home)
+    # Not the settings of a checkout in which the service is used, too.
+    environment["TAILRACE_ENV_FILE"] = ""

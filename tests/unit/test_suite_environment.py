@@ -30,7 +30,7 @@ def test_settings_and_proxies_are_removed_and_switches_stay(tmp_path: Path) -> N
     others = {"PATH": "/bin", "LANG": "C.UTF-8", **dict.fromkeys(SWITCHES, "1")}
     environment = {**HOSTILE, **others, "HOME": "/home/someone"}
     isolate(environment, tmp_path)
-    assert environment == {**others, "HOME": str(tmp_path)}
+    assert environment == {**others, "HOME": str(tmp_path), "TAILRACE_ENV_FILE": ""}
 
 
 def test_no_foreign_setting_is_left_when_modules_are_imported() -> None:

@@ -61,10 +61,62 @@ def test_signing_keys_are_made_without_an_api_key(tmp_path: Path) -> None:
     assert len({key.secret for key in rotated}) == 2
 
 
+def test_a_first_key_makes_its_file_and_says_what_a_service_still_needs(tmp_path: Path) -> None:
+    server = Server(
+        (str(tmp_path / "store"), {}),
+        tmp_path,
+        TAILRACE_API_KEYS="",
+        TAILRACE_SIGNING_KEYS="",
+        TAILRACE_ENV_FILE=".env",
+    )
+    (tmp_path / ".env").touch()
+    made = server.command("keys", "new", "--team", "acme")
+    assert made.stdout.count("\n") == 1
+    assert (tmp_path / ".tailrace/keys.jsonl").read_text().count("\n") == 1
+    (tmp_path / ".env").write_text(
+        "TAILRACE_API_KEYS_FILE=.tailrace/keys.jsonl\n"
+        f"TAILRACE_SIGNING_KEYS={server.command('keys', 'signing').stdout}"
+        "LD_LIBRARY_PATH=/elsewhere\n"
+    )
+    for needed in ("TAILRACE_API_KEYS_FILE=.tailrace/keys.jsonl", "TAILRACE_SIGNING_KEYS: `tailrace keys signing`"):
+        assert needed in made.stderr
+    # An empty variable is one that is set: the file does not replace it.
+    for name in ("TAILRACE_API_KEYS_FILE", "TAILRACE_SIGNING_KEYS"):
+        server.environment.pop(name, None)
+    again = server.command("keys", "new", "--days", "1")
+    assert "Read 2 settings from .env." in again.stderr
+    assert "for team acme" in again.stderr
+    assert "the service" not in again.stderr
+    (tmp_path / "rows.csv").write_text("n\n1\n")
+    # The only team that there is gets the workflow.
+    published = server.command("publish", "--workflow", "w", "--run", "r", "rows.csv")
+    assert "w/r of team acme" in published.stdout
+    with server:
+        assert _status(server, made.stdout.strip()) == 200
+        said = {line["event"]: line for line in server.logged()}
+        assert said["settings file"]["names"] == ["TAILRACE_API_KEYS_FILE", "TAILRACE_SIGNING_KEYS"]
+        assert said["listening"] | {"time": ""} == {
+            "time": "",
+            "level": "info",
+            "event": "listening",
+            "url": server.base,
+            "results": server.environment["TAILRACE_RESULTS"],
+            "exports": server.environment["TAILRACE_EXPORTS"],
+            "apiKeys": 2,
+            "tokens": False,
+            "signingKeys": 1,
+        }
+    assert server.command("keys", "new", "--team", "rival").returncode == 0
+    unclear = server.command("keys", "new")
+    assert (unclear.returncode, "--team acme or --team rival" in unclear.stderr) == (2, True)
+    unclear = server.command("publish", "--workflow", "other", "--run", "r", "rows.csv")
+    assert (unclear.returncode, "--team acme or --team rival" in unclear.stderr) == (2, True)
+    assert "w/r2 of team acme" in server.command("publish", "--workflow", "w", "--run", "r2", "rows.csv").stdout
+
+
 def test_what_cannot_be_done_is_told(tmp_path: Path) -> None:
     server = Server((str(tmp_path / "store"), {}), tmp_path)
     for arguments, told in (
-        (("keys", "new", "--days", "9"), "TAILRACE_API_KEYS_FILE"),
         (("keys", "list"), "TAILRACE_API_KEYS_FILE"),
         (("keys", "list", "--file", "no-such-file"), "no-such-file cannot be read"),
         (("keys", "revoke", "00000000", "--file", str(tmp_path / "keys.jsonl")), "cannot be read"),
@@ -74,6 +126,6 @@ def test_what_cannot_be_done_is_told(tmp_path: Path) -> None:
         assert done.returncode in (1, 2), arguments
         assert told in done.stderr
         assert "Traceback" not in done.stderr
-    server.command("keys", "new", "--file", str(tmp_path / "keys.jsonl"))
+    server.command("keys", "new", "--team", "acme", "--file", str(tmp_path / "keys.jsonl"))
     done = server.command("keys", "revoke", "00000000", "--file", str(tmp_path / "keys.jsonl"))
     assert (done.returncode, "there is no key" in done.stderr) == (1, True)

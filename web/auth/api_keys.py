@@ -25,6 +25,10 @@ class KnownKeys(Protocol):
     def waits(self) -> bool:
         """Whether `find` may wait for a file."""
 
+    @property
+    def teams(self) -> list[str]:
+        """The team of each key that is accepted now."""
+
     def find(self, presented: bytes) -> Principal | None:
         """Return the owner of a key, or None. Takes the same time for every unknown key."""
 
@@ -41,8 +45,10 @@ class ApiKeys:
         self._publishers = publishers
         self._teams = {digest: (digest, team) for digest, team in teams.items()}
 
-    def __len__(self) -> int:
-        return len(self._teams)
+    @property
+    def teams(self) -> list[str]:
+        """The team of each key."""
+        return [team for _, team in self._teams.values()]
 
     def find(self, presented: bytes) -> Principal | None:
         """Return the owner of a key, or None. Compares hashes, so that the time reveals nothing about a key."""

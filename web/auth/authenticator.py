@@ -28,6 +28,10 @@ class Authenticator:
         self._api_keys = api_keys
         self._tokens = tokens
 
+    def described(self) -> dict[str, object]:
+        """How many API keys are accepted, and whether tokens are: what the log says at start."""
+        return {"apiKeys": sum(len(keys.teams) for keys in self._api_keys), "tokens": self._tokens is not None}
+
     def waits(self, headers: Headers) -> bool:
         """Whether `authenticate` may wait for a file or a host, so that it must not run in the event loop."""
         sources = (

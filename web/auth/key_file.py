@@ -66,6 +66,12 @@ class KeyFile:
         self._version = _version(path)
         self._keys = read_key_file(path)
 
+    @property
+    def teams(self) -> list[str]:
+        """The team of each key that is neither expired nor revoked."""
+        now = self._clock()
+        return [key.team for key in self._current().values() if key.state(now) == "good"]
+
     def find(self, presented: bytes) -> Principal | None:
         """Return the owner of a key, or None. A hash is compared even if the id is unknown, to take the same time."""
         shape = _KEY.fullmatch(presented)

@@ -127,6 +127,11 @@ class UrlSigner:
         self._formats = frozenset(formats)
         self._clock = clock
 
+    @property
+    def key_count(self) -> int:
+        """How many keys verify URLs."""
+        return len(self._keys)
+
     def sign(self, workflow_id: str, export_id: str, format_name: str, expires: datetime) -> str:
         """Return a URL of an export's file, valid until ``expires`` (rounded down to seconds).
 

@@ -30,6 +30,7 @@ WORKFLOW = "sample-products"
 RUN = "2026-11-01"
 TEAM = "demo"
 _SECRETS = Path(".tailrace/demo.json")
+_ENV_FILE = Path(".env")
 
 
 @click.command()
@@ -57,6 +58,9 @@ def demo() -> None:
         QuerySettings(),
         RunnerSettings(),
     )
+    if not _ENV_FILE.exists():
+        _write_env_file(secret)
+        click.echo(f"Wrote {_ENV_FILE}, so that other commands in this folder use the same keys.")
     click.echo(_instructions(server.public_url, secret["apiKey"]))
     run_server(create_app_with(services), server, admission, ConnectionSettings())
 
@@ -71,6 +75,15 @@ def _load_secrets(path: Path) -> dict[str, str]:
     return stored
 
 
+def _write_env_file(secret: dict[str, str]) -> None:
+    _ENV_FILE.touch(FILE_MODE)
+    _ENV_FILE.write_text(
+        "# Settings of the demo; .env.example has all of them.\n"
+        f"TAILRACE_API_KEYS={secret['apiKey']}={TEAM}\n"
+        f"TAILRACE_SIGNING_KEYS=demo={secret['signingSecret']}\n"
+    )
+
+
 def _instructions(base: str, key: str) -> str:
     export = f"{base}/v4/workflows/{WORKFLOW}/data/export"
     filters = '[{"field":"price.amount","operator":"GREATER_THAN","value":400000}]'
@@ -79,13 +92,25 @@ def _instructions(base: str, key: str) -> str:
         f"curl -s -H 'x-api-key: {key}' '{export}' | sed 's/.*\"url\":\"\\([^\"]*\\)\".*/\\1/' "
         "| xargs curl -s -o products.csv -w 'products.csv: %{size_download} bytes\\n'"
     )
+    rule = "-" * 80
     return f"""
-Serving {base} with the demo key {key}
-Open {base}/ in a browser and sign in with the key, or paste these into another terminal; the last downloads the file:
+{rule}
+Serving {base} with the key {key}
 
-  curl -s -H 'x-api-key: {key}' '{export}?format=json&sortBy=rating&order=desc'
-  curl -s -G -H 'x-api-key: {key}' '{export}' --data-urlencode 'filters={filters}'
-  {download}
+Open   {base}/#key={key}
+
+or paste one of these into another terminal:
+
+1. Export all rows, and download the file:
+   {download}
+2. Export the best rated first, as JSON:
+   curl -s -H 'x-api-key: {key}' '{export}?format=json&sortBy=rating&order=desc'
+3. Export what costs more than 400,000:
+   curl -s -G -H 'x-api-key: {key}' '{export}' --data-urlencode 'filters={filters}'
+4. Ask with SQL:
+   .venv/bin/tailrace sql "FROM result('{WORKFLOW}') WHERE rating > 4.5"
+5. Publish a file of your own, and export it:
+   .venv/bin/tailrace publish --workflow mine --run 1 FILE
 
 Ctrl-C stops it.
-"""
+{rule}"""

@@ -11,8 +11,12 @@ from engine.common.ids import checked_id
 from web.api.models import rfc3339
 from web.auth.api_keys import new_key
 from web.auth.key_file import StoredKey, append_key, read_key_file
+from web.cli.local.team import only_team
 from web.cli.terminal.tabbed import print_cells
-from web.settings import AuthSettings
+from web.settings import AuthSettings, SigningSettings
+
+_NEW_FILE = Path(".tailrace/keys.jsonl")
+"""Where keys go in a checkout whose settings name no file."""
 
 
 @click.group()
@@ -23,43 +27,37 @@ def keys() -> None:
     """
 
 
-def _file(required: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def _file(fallback: str = "") -> Callable[[Callable[..., None]], Callable[..., None]]:
     return click.option(
         "--file",
         "given",
         type=click.Path(path_type=Path, dir_okay=False),
-        help=f"Key file.  [default: TAILRACE_API_KEYS_FILE{'' if required else ', or none'}]",
+        help=f"Key file.  [default: TAILRACE_API_KEYS_FILE{fallback and f', or {fallback}'}]",
     )
 
 
 @keys.command()
-@click.option("--team", default="default", show_default=True, help="Team that the key belongs to.")
+@click.option("--team", help="Team that the key belongs to.  [default: the only team that has keys]")
 @click.option("--days", type=click.IntRange(1, 36_500), help="Days until the key expires.  [default: never]")
 @click.option("--publish", is_flag=True, help="The key may also publish and delete over HTTP.")
-@_file(required=False)
-def new(team: str, days: int | None, publish: bool, given: Path | None) -> None:
-    """Make an API key. It is printed once, and only its hash is stored.
+@_file(fallback=str(_NEW_FILE))
+def new(team: str | None, days: int | None, publish: bool, given: Path | None) -> None:
+    """Make an API key and append it to the key file, which is created if it is new.
 
-    With a key file, the key is appended to it; services that read the file accept it within a second. Without one,
-    lines for the settings are printed, with a new signing key, and nothing is stored.
+    The key is printed once, to standard output; the file has only its hash. Services that read the file accept the key
+    within a second. What is still missing for a service is printed to standard error.
 
     \b
-    Examples: tailrace keys new --team acme > tailrace.env
+    Examples: tailrace keys new --team acme
               tailrace keys new --team acme --days 90 --file keys.jsonl
               tailrace keys new --team acme --publish
 
     Exit codes: 0 success, 1 failure, 2 usage error, 130 interrupted.
     """
-    team = checked_id("team", team)
+    configured = AuthSettings().api_keys_file
+    path = given or configured or _NEW_FILE
+    team = checked_id("team", team or only_team({key.team for key in _read(path).values()} if path.exists() else set()))
     key, digest = new_key()
-    path = given or AuthSettings().api_keys_file
-    if path is None:
-        if days is not None:
-            raise click.UsageError("Keys in settings cannot expire: use --file, or set TAILRACE_API_KEYS_FILE.")
-        click.echo(f"# API key of {team}, for the caller: {key}")
-        click.echo(f"TAILRACE_API_KEYS=sha256:{digest}={team}{':publish' if publish else ''}")
-        click.echo(f"TAILRACE_SIGNING_KEYS={_new_signing_key()}")
-        return
     now = datetime.now(UTC).replace(microsecond=0)
     expires_at = None if days is None else now + timedelta(days=days)
     stored = StoredKey(
@@ -72,6 +70,11 @@ def new(team: str, days: int | None, publish: bool, given: Path | None) -> None:
     )
     append_key(path, stored)
     click.echo(key)
+    click.echo(f"Added to {path}, for team {team}.", err=True)
+    if configured is None:
+        click.echo(f"Set TAILRACE_API_KEYS_FILE={path} for the service.", err=True)
+    if not SigningSettings().signing_keys:
+        click.echo("The service also needs TAILRACE_SIGNING_KEYS: `tailrace keys signing` makes one.", err=True)
 
 
 @keys.command()
@@ -89,7 +92,7 @@ def signing() -> None:
 
 
 @keys.command("list")
-@_file(required=True)
+@_file()
 def list_keys(given: Path | None) -> None:
     """List the keys of a file with team, state, times and permissions: tab-separated, with a header.
 
@@ -108,7 +111,7 @@ def list_keys(given: Path | None) -> None:
 
 @keys.command()
 @click.argument("key_id", metavar="ID")
-@_file(required=True)
+@_file()
 def revoke(key_id: str, given: Path | None) -> None:
     """Revoke a key by its ID, the part of the key between the underscores.
 

@@ -82,7 +82,7 @@ def _reading(command: Callable[..., None]) -> Callable[..., None]:
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--workflow", required=True, help="Id of the workflow; created if it is new.")
 @click.option("--run", required=True, help="Id of the run; must be new, since runs never change.")
-@click.option("--team", default="default", show_default=True, help="Team that owns the workflow.")
+@click.option("--team", help="Team that owns the workflow.  [default: its owner, else the only team there is]")
 @click.option("--name", help="Name of a new workflow.  [default: its id]")
 @click.option("--schema", type=click.Path(path_type=Path), help="JSON file that declares the fields.")
 @click.option("--row-id", metavar="FIELD", help="Field whose unique values become row ids.  [default: generated]")
@@ -102,7 +102,7 @@ def publish(
     files: tuple[Path, ...],
     workflow: str,
     run: str,
-    team: str,
+    team: str | None,
     name: str | None,
     schema: Path | None,
     row_id: str | None,
@@ -145,7 +145,7 @@ def publish(
             workflow=workflow,
             run=run,
             files=inputs,
-            team=team,
+            team=team or publisher.default_team(workflow),
             name=name,
             schema=schema,
             row_id=row_id,

@@ -5,6 +5,7 @@ import gc
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from socket import socket
 
 import click
@@ -30,8 +31,9 @@ _MARGIN_SECONDS = 1
 
 
 @click.command()
-def serve() -> None:
-    """Serve exports over HTTP, configured by the TAILRACE_ environment variables.
+@click.pass_obj
+def serve(env_file: tuple[Path, list[str]] | None) -> None:
+    """Serve exports over HTTP, configured by the TAILRACE_ environment variables, or a file .env.
 
     Ctrl-C or SIGTERM stops it: running exports have TAILRACE_SHUTDOWN_GRACE_SECONDS to finish. `tailrace doctor` checks
     the settings.
@@ -41,7 +43,9 @@ def serve() -> None:
 
     Exit codes: 0 stopped by Ctrl-C, 1 a setting is missing or the port is taken, 2 usage error.
     """
-    set_up()
+    set_up(ServerSettings().log)
+    if env_file is not None:
+        log_event("settings file", {"file": str(env_file[0]), "names": env_file[1]})
     for deprecated in deprecated_variables(os.environ):
         LOG.warning("deprecated setting", extra={"fields": {"name": deprecated.name, "use": deprecated.current}})
     for unknown in unknown_variables(os.environ):
@@ -75,6 +79,7 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self._checks = asyncio.create_task(self._connections.run())
         self._acceptor.start()
+        log_event("listening", self._services.described())
 
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
         """Wait for exports and queries within the grace period, then cancel them; every request is answered."""
@@ -102,7 +107,7 @@ def run_server(
 ) -> None:
     """Serve until a signal arrives; running requests then have the grace period to finish."""
     restrict_umask()
-    set_up()
+    set_up(server.log)
     try:
         tracing.set_up()
     except ValueError as error:

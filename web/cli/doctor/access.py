@@ -47,7 +47,7 @@ def check_auth(auth: AuthSettings) -> Iterator[Finding]:
 
 def _api_keys(text: str) -> Iterator[Finding]:
     try:
-        count = len(parse_api_keys(text))
+        count = len(parse_api_keys(text).teams)
     except ValueError as error:
         yield problem("keys", f"TAILRACE_API_KEYS cannot be read: {error}", f"correct it; {_NEW_KEY_REMEDY}")
         return
@@ -65,7 +65,7 @@ def _api_keys(text: str) -> Iterator[Finding]:
         yield note(
             "keys",
             f"{counted(count, 'API key')}, {len(plain)} in plain text",
-            "use the hashed form that `tailrace keys new` prints, so that leaked settings do not reveal keys",
+            "use TAILRACE_API_KEYS_FILE, which has hashes, so that leaked settings do not reveal keys",
         )
     else:
         yield ok("keys", f"{counted(count, 'API key')}, all hashed")

@@ -6,14 +6,17 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from engine.bootstrap import open_results
+from engine.catalog.catalog import ResultStore
 from engine.catalog.manifest import Run, State
 from engine.common.cancellation import CancelToken
+from engine.common.ids import checked_id
 from engine.common.private_files import restrict_umask
 from engine.errors import Cancelled
 from engine.publishing.progress import PublishProgress
 from engine.publishing.publisher import Publication, Publisher, Trial
 from engine.settings import DuckDBSettings, StorageSettings
 from web.cli.init import initialise_new
+from web.cli.local.team import publishing_team
 from web.cli.terminal.exit_codes import Interrupted
 from web.cli.terminal.interrupts import cancelling, ignore_from_now_on
 from web.cli.terminal.progress_bar import ProgressBar, counted
@@ -31,6 +34,10 @@ class LocalPublisher:
     def __init__(self, cancel: CancelToken, bar: ProgressBar) -> None:
         self._cancel = cancel
         self._bar = bar
+
+    def default_team(self, workflow_id: str) -> str:
+        """The team that a run of this workflow belongs to. Raises UsageError where it could be one of several."""
+        return publishing_team(checked_id("workflow", workflow_id), _results())
 
     def publish(self, publication: Publication) -> Run:
         """Publish a run. Once it is published, Ctrl-C is ignored. Raises Interrupted or EngineError."""
@@ -65,10 +72,14 @@ def publishing(bar: ProgressBar) -> Iterator[LocalPublisher]:
 
 
 def _publisher() -> Publisher:
+    return Publisher(_results(), DuckDBSettings())
+
+
+def _results() -> ResultStore:
     restrict_umask()
     storage = StorageSettings()
     initialise_new(storage)
-    return Publisher(open_results(storage), DuckDBSettings())
+    return open_results(storage)
 
 
 def _draw(running: "Future[Any]", progress: PublishProgress, cancel: CancelToken, bar: ProgressBar) -> None:

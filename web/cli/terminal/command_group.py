@@ -1,5 +1,6 @@
 """The group of commands. Each is imported when it is used, so that no command waits for the imports of another."""
 
+import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -11,8 +12,10 @@ from pydantic import ValidationError
 
 from engine.common.malloc import tune_malloc
 from engine.errors import EngineError
+from web.cli.local.env_file import read_env_file
 from web.cli.terminal.exit_codes import Failed, Interrupted
 from web.cli.terminal.interrupts import ending_at_once
+from web.cli.terminal.progress_bar import counted
 from web.settings import MissingSetting
 
 NAMES = (
@@ -83,8 +86,18 @@ class Commands(click.Group):
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="tailrace", message="%(prog)s %(version)s")
-def commands() -> None:
-    """Publish runs of workflows and serve their exports: each is one file with one signed URL."""
+@click.pass_context
+def commands(context: click.Context) -> None:
+    """Publish runs of workflows and serve their exports: each is one file with one signed URL.
+
+    Settings are environment variables, and those of the file .env in the working directory (or TAILRACE_ENV_FILE) that
+    the environment does not have.
+    """
+    context.obj = read_env_file(os.environ)
+    path, names = context.obj or (None, [])
+    # The service says it in its log, where every line has one form.
+    if names and context.invoked_subcommand != "serve":
+        click.echo(f"Read {counted(len(names), 'setting')} from {path}.", err=True)
 
 
 def run(arguments: Sequence[str] | None = None) -> None:

@@ -181,5 +181,11 @@ find("run").addEventListener("change", event => reportErrors(() => chooseRun(eve
 find("previous").addEventListener("click", () => { chosen.page--; refresh(); });
 find("next").addEventListener("click", () => { chosen.page++; refresh(); });
 
+// `make run` prints an address with the key in its fragment, which no server sees and which must not stay in sight.
+const given = new URLSearchParams(location.hash.slice(1)).get("key");
+if (given) {
+  api.key.set(given);
+  history.replaceState(null, "", location.pathname);
+}
 if (api.key.get()) signIn();
 else find("key").focus();
