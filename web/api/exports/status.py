@@ -14,11 +14,12 @@ from web.api.models import encode_status
 from web.auth.request_auth import authenticate_blocking
 from web.container import Services
 
-_INTERRUPTED = {
+INTERRUPTED = {
     "phase": Phase.FAILED,
     "code": "interrupted",
     "message": "The service stopped during the export; request it again.",
 }
+"""The members of a status document whose export runs nowhere any more."""
 
 
 async def status(request: Request) -> Response:
@@ -51,7 +52,7 @@ def _find(request: Request, services: Services) -> Response | ExportStatus:
     if status is None:
         raise NotFound("There is no such export: it expired, was never made, or belongs to another team.")
     if status.is_stale(datetime.now(UTC)):
-        return status.model_copy(update=_INTERRUPTED)
+        return status.model_copy(update=INTERRUPTED)
     if request.method == "DELETE" and not status.is_terminal:
         return _cancelled(services, status)
     return status
