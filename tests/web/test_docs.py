@@ -25,15 +25,28 @@ def page(people: Server) -> str:
     return answer.body.decode()
 
 
-def test_the_page_may_load_nothing_but_its_own_style(people: Server, page: str) -> None:
+def test_the_page_may_load_nothing_but_its_own_style_and_the_script_of_the_service(people: Server, page: str) -> None:
     directives = people.request("/docs").headers["content-security-policy"].split("; ")
     style = re.findall("<style>(.*?)</style>", page, re.DOTALL)
     assert len(style) == 1
     digest = base64.b64encode(hashlib.sha256(style[0].encode()).digest()).decode()
-    assert directives[:2] == ["default-src 'none'", f"style-src 'sha256-{digest}'"]
-    assert "<script" not in page
+    assert directives[:4] == [
+        "default-src 'none'",
+        f"style-src 'sha256-{digest}'",
+        "script-src 'self'",
+        "connect-src 'self'",
+    ]
+    assert re.findall(r"<script.*?</script>", page, re.DOTALL) == [
+        '<script type="module" src="assets/operations.js"></script>'
+    ]
     assert not re.findall(r"""\b(?:on\w+|style)=["']""", page)
-    assert set(re.findall(r'\b(?:src|href)="([^"#]+)"', page)) == {"data:,", "openapi.json", "openapi-3.0.json"}
+    assert set(re.findall(r'\b(?:src|href)="([^"#]+)"', page)) == {
+        "data:,",
+        "./",
+        "openapi.json",
+        "openapi-3.0.json",
+        "assets/operations.js",
+    }
     assert "url(" not in style[0]
     assert "@import" not in style[0]
 

@@ -1,4 +1,4 @@
-"""``/docs``: the OpenAPI document as an HTML page, without scripts and external resources."""
+"""``/docs``: the OpenAPI document as an HTML page, with a script that adds a search and forms to try operations."""
 
 import base64
 import hashlib
@@ -34,7 +34,7 @@ async def docs(request: Request) -> Response:
 
 @cache
 def _page(base_url: str) -> tuple[bytes, str]:
-    """Return the page, and a content security policy that allows only its style sheet."""
+    """Return the page, and a content security policy that allows its style sheet and scripts of this service."""
     document = make_document(base_url)
     style = files("web.pages").joinpath("palette.css").read_text("utf-8") + _read("page.css")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
@@ -65,11 +65,15 @@ def _page(base_url: str) -> tuple[bytes, str]:
         ),
         schemas="\n".join(_schema(name, schema) for name, schema in document["components"]["schemas"].items()),
     )
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
-    return page.encode(), f"{policy}; frame-ancestors 'none'"
+    policy = (
+        f"default-src 'none'; style-src 'sha256-{digest}'; script-src 'self'; connect-src 'self'; img-src data:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    return page.encode(), policy
 
 
 def _operation(name: str, operation: Json, shared: list[Json], components: Json) -> str:
+    method, _, path = name.partition(" ")
     parameters = [
         (code(row["name"]), escape(row["in"]), shape(row["schema"]), prose(row["description"]))
         for row in [*shared, *operation["parameters"]]
@@ -81,7 +85,8 @@ def _operation(name: str, operation: Json, shared: list[Json], components: Json)
         )
     ]
     parts = [
-        f'<section>\n<h2 id="{operation["operationId"]}">{code(name)}</h2>',
+        f'<section data-method="{method.lower()}" data-path="{escape(path)}">\n'
+        f'<h2 id="{operation["operationId"]}">{code(name)}</h2>',
         f"<p>{prose(operation['summary'])}. {prose(operation.get('description', ''))}</p>",
         f"<p>Credentials: {_security(operation['security'])}.</p>",
         _table("Parameters", ("name", "in", "values", "meaning"), parameters),
