@@ -59,7 +59,7 @@ test-long: install azurite-install ## Run the generated cases, the random run an
 		tests/property tests/web/test_schemathesis.py
 	TAILRACE_OPERATIONS=2500 $(BIN)/python -m pytest -q tests/random
 	TAILRACE_STALLED_READERS=1000 TAILRACE_STALLED_BODIES=150 \
-		TAILRACE_LOAD_CLIENTS=200 TAILRACE_LOAD_SECONDS=60 TAILRACE_HEALTH_ROWS=2000000 TAILRACE_HEALTH_SECONDS=60 \
+		TAILRACE_RESTART_REQUESTS=2000 TAILRACE_LOAD_CLIENTS=200 TAILRACE_LOAD_SECONDS=60 TAILRACE_HEALTH_ROWS=2000000 TAILRACE_HEALTH_SECONDS=60 \
 		$(BIN)/python -m pytest -q tests/load
 
 lint: install ## Check style, layers, types and the container

@@ -58,6 +58,8 @@ class Services:
     publishing: PublishJobs
     grace_seconds: float
     read_urls: ReadUrls | None
+    draining: asyncio.Event
+    """Set when the service is about to stop, but still accepts requests."""
     sweeping: Sweeping
     instances: InstancePool
     """Runs while the application does: see `web.app`."""
@@ -127,6 +129,7 @@ def make_services(
         grace_seconds=admission.shutdown_grace_seconds,
         publishing=PublishJobs(exporter.results, publish or PublishSettings(), duckdb),
         read_urls=_read_urls(signing, exporter.exports),
+        draining=asyncio.Event(),
         sweeping=Sweeping(exporter, duckdb, housekeeping.sweep_seconds),
         instances=instances,
     )

@@ -147,6 +147,12 @@ class AdmissionSettings(BaseSettings):
         validation_alias=renamed("QUEUE_TIMEOUT_SECONDS", "DEADLINE_SECONDS"),
         description="How long one export may wait before it runs; then it gets a 503",
     )
+    drain_seconds: int = Field(
+        5,
+        ge=0,
+        description="How long `/readyz` is a 503 after SIGTERM while requests are still accepted, so that a load "
+        "balancer sends them elsewhere: more than its health check takes to notice",
+    )
     shutdown_grace_seconds: int = Field(
         20,
         ge=0,

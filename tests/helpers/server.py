@@ -66,6 +66,8 @@ class Server:
             f"{PUBLISH_KEY}={TEAM}:publish,{OTHER_PUBLISH_KEY}=rival:publish",
             "TAILRACE_SIGNING_KEYS": f"k1={SIGNING_SECRET}",
             "TAILRACE_PORT": str(self.port),
+            # Most tests have no load balancer that would have to notice a stop.
+            "TAILRACE_DRAIN_SECONDS": "0",
             **settings,
         }
         self._process: Forked | None = None

@@ -23,6 +23,9 @@ class Line:
     def idle_seconds(self) -> float | None:
         return self.idle
 
+    def announce_close(self) -> None:
+        pass
+
     def end(self, reason: str) -> None:
         self.reason = reason
 

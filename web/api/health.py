@@ -1,4 +1,4 @@
-"""``/healthz``: whether the process responds. ``/readyz``: whether the stores and DuckDB respond, too."""
+"""``/healthz``: whether the process responds. ``/readyz``: whether new requests should be sent here."""
 
 import anyio.to_thread
 from starlette.requests import Request
@@ -17,8 +17,13 @@ async def health(_: Request) -> Response:
 
 
 async def ready(request: Request) -> Response:
-    """Check the stores and DuckDB. A 503 names what is unavailable, and the log says why. Nothing is written."""
+    """Check the stores and DuckDB. A 503 names what is unavailable, and the log says why. Nothing is written.
+
+    While the service drains, it is a 503 without any check.
+    """
     services: Services = request.app.state.services
+    if services.draining.is_set():
+        return JSONResponse({"service": "draining"}, 503, _NO_STORE)
     found = await anyio.to_thread.run_sync(readiness, services.exporter)
     for name, error in found.items():
         if error is not None:

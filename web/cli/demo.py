@@ -37,7 +37,9 @@ _ENV_FILE = Path(".env")
 def demo() -> None:
     """Publish a sample run if it is missing, and serve it with keys that are made for this checkout."""
     restrict_umask()
-    storage, duckdb, server, admission = StorageSettings(), DuckDBSettings(), ServerSettings(), AdmissionSettings()
+    storage, duckdb, server = StorageSettings(), DuckDBSettings(), ServerSettings()
+    # No load balancer is in front.
+    admission = AdmissionSettings(drain_seconds=0)
     secret = _load_secrets(_SECRETS)
     initialise_new(storage)
     results = open_results(storage)

@@ -3,10 +3,12 @@
 import asyncio
 import gc
 import os
+import signal
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from socket import socket
+from types import FrameType
 
 import click
 import uvicorn
@@ -28,6 +30,8 @@ _RESPONSE_SECONDS = 5
 """Time after the grace period for responses to cancelled requests, and for downloads that are nearly done."""
 _MARGIN_SECONDS = 1
 """Connections are closed this long before uvicorn would cancel their tasks and log a traceback for each."""
+_TICK_SECONDS = 0.1
+_CLOSE_HEADER = (b"connection", b"close")
 
 
 @click.command()
@@ -35,8 +39,9 @@ _MARGIN_SECONDS = 1
 def serve(env_file: tuple[Path, list[str]] | None) -> None:
     """Serve exports over HTTP, configured by the TAILRACE_ environment variables, or a file .env.
 
-    Ctrl-C or SIGTERM stops it: running exports have TAILRACE_SHUTDOWN_GRACE_SECONDS to finish. `tailrace doctor` checks
-    the settings.
+    Ctrl-C or SIGTERM stops it: running exports have TAILRACE_SHUTDOWN_GRACE_SECONDS to finish. Before that, SIGTERM
+    makes /readyz a 503 for TAILRACE_DRAIN_SECONDS, in which requests are still accepted; a second signal ends this.
+    `tailrace doctor` checks the settings.
 
     \b
     Example: TAILRACE_API_KEYS=KEY=acme TAILRACE_SIGNING_KEYS=k1=SECRET tailrace serve
@@ -56,7 +61,9 @@ def serve(env_file: tuple[Path, list[str]] | None) -> None:
 class _Server(uvicorn.Server):
     """uvicorn with a limit on connections, a timeout for stalled ones, and an orderly shutdown.
 
-    uvicorn's own shutdown cuts off long requests with a plain-text response and a traceback in the log.
+    On SIGTERM the service is not ready for ``drain_seconds``, but still accepts requests, so that a load balancer can
+    send them elsewhere. Then it stops accepting, and what runs has ``grace_seconds``. uvicorn's own shutdown would
+    refuse connections at once, and cut off long requests with a plain-text response and a traceback in the log.
     """
 
     def __init__(
@@ -65,9 +72,13 @@ class _Server(uvicorn.Server):
         services: Services,
         listeners: Sequence[socket],
         connections: Connections,
+        *,
+        drain_seconds: float,
         grace_seconds: float,
     ) -> None:
         super().__init__(config)
+        self._drain_seconds = drain_seconds
+        self._drain_ended = False
         self._services = services
         self._connections = connections
         self._grace_seconds = grace_seconds
@@ -80,6 +91,30 @@ class _Server(uvicorn.Server):
         self._checks = asyncio.create_task(self._connections.run())
         self._acceptor.start()
         log_event("listening", self._services.described())
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop. The next signal ends the drain; the one after that is uvicorn's, as if there were no drain."""
+        if self.should_exit and not self._drain_ended:
+            self._drain_ended = True
+            return
+        # A person who presses Ctrl-C has no load balancer to wait for.
+        self._drain_ended = sig != signal.SIGTERM or not self._drain_seconds
+        super().handle_exit(sig, frame)
+
+    async def main_loop(self) -> None:
+        """Serve until a signal, and then while draining."""
+        await super().main_loop()
+        deadline = asyncio.get_running_loop().time() + self._drain_seconds
+        if not self._drain_ended:
+            log_event("draining", {"seconds": self._drain_seconds})
+            self._services.draining.set()
+            self._connections.announce_close()
+        while not self._drain_ended and asyncio.get_running_loop().time() < deadline:
+            # uvicorn's headers of every response, with the current Date.
+            await self.on_tick(0)
+            self.server_state.default_headers.append(_CLOSE_HEADER)
+            await asyncio.sleep(_TICK_SECONDS)
+        self._drain_ended = True
 
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
         """Wait for exports and queries within the grace period, then cancel them; every request is answered."""
@@ -134,7 +169,14 @@ def run_server(
         LOG.error("cannot listen", extra={"fields": {"reason": error.strerror}})
         raise _not_started(server) from error
     connections = Connections(limit=limit, stall_seconds=connection.stall_seconds)
-    serving = _Server(config, app.state.services, listeners, connections, admission.shutdown_grace_seconds)
+    serving = _Server(
+        config,
+        app.state.services,
+        listeners,
+        connections,
+        drain_seconds=admission.drain_seconds,
+        grace_seconds=admission.shutdown_grace_seconds,
+    )
     # Excludes the objects of the start from full collections, which would hold the GIL for 80 ms each.
     gc.collect()
     gc.freeze()

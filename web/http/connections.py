@@ -34,6 +34,9 @@ class Connection(Protocol):
     def idle_seconds(self) -> float | None:
         """Return how long it has had no request; None while it has one, or a response to send."""
 
+    def announce_close(self) -> None:
+        """Tell the client with the response under way, if it has not begun, that the connection will be closed."""
+
     def end(self, reason: str) -> None:
         """Close the connection at once."""
 
@@ -104,6 +107,11 @@ class Connections:
                 stalled[connection.team].append((seconds, connection))
         for connection in _beyond_limit(stalled, self._stalled_per_team):
             connection.end("team_limit")
+
+    def announce_close(self) -> None:
+        """Ask clients whose requests are being served to use other connections for the next ones."""
+        for connection in self._open:
+            connection.announce_close()
 
     def begin_shutdown(self, grace_seconds: float) -> None:
         """End stalled connections sooner, so that they do not use up the grace period."""

@@ -25,7 +25,7 @@ BODY_BYTES_PER_SECOND = 32 * 1024
 """The minimum average speed of a request body, after the first ``TAILRACE_STALL_SECONDS``."""
 _UNSENT_BYTES = 128 * 1024
 """Unsent bytes that the kernel buffers for a client; by default, a client that stalls fills megabytes."""
-_DRAIN_SECONDS = 2
+_REFUSAL_SECONDS = 2
 """The client may still be sending a refused request. If the connection closes first, the client loses the response."""
 _UNREAD_BODY_SECONDS = 10
 """How long the client may continue to send the body of a request that has been answered."""
@@ -140,6 +140,11 @@ class HttpProtocol(H11Protocol):
             return None
         return time.monotonic() - self._active
 
+    def announce_close(self) -> None:
+        """Tell the client with the response under way, if it has not begun, that the connection will be closed."""
+        if self.cycle is not None:
+            self.cycle.default_headers = [*self.cycle.default_headers, (b"connection", b"close")]
+
     def end(self, reason: str) -> None:
         """Close the connection at once, even if data is unsent."""
         if not self._connected:
@@ -225,4 +230,4 @@ class HttpProtocol(H11Protocol):
         self._refused = True
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self.loop.call_later(_DRAIN_SECONDS, self.transport.close)
+        self.loop.call_later(_REFUSAL_SECONDS, self.transport.close)

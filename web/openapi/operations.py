@@ -19,7 +19,7 @@ EXPORT_PATH = "/v4/workflows/{workflowId}/data/export"
 _FILE_PATH = "/v4/workflows/{workflowId}/data/exports/{exportId}"
 _KEY_OR_TOKEN: list[Json] = [{"ApiKey": []}, {"BearerToken": []}]
 _FILE_ERRORS = (400, 401, 404, 405, 500, 503)
-_STATE = {"type": "object", "additionalProperties": {"type": "string", "enum": ["ok", "unavailable"]}}
+_STATE = {"type": "object", "additionalProperties": {"type": "string", "enum": ["ok", "unavailable", "draining"]}}
 
 SECURITY_SCHEMES: dict[str, Json] = {
     "ApiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
@@ -143,8 +143,11 @@ def _probes() -> dict[str, Json]:
         "/healthz": _probe("getHealth", "Whether the process responds", _plain("It does")),
         "/readyz": _probe(
             "getReadiness",
-            "Whether the stores and DuckDB respond",
-            {"200": answer("All of them do", schema=_STATE), "503": answer("At least one does not", schema=_STATE)},
+            "Whether new requests should be sent here",
+            {
+                "200": answer("The stores and DuckDB respond", schema=_STATE),
+                "503": answer("At least one does not, or the service is about to stop", schema=_STATE),
+            },
         ),
         "/metrics": _probe("getMetrics", "Metrics for Prometheus", _plain("The metrics")),
     }
