@@ -134,8 +134,8 @@ cluster-clean:
 azurite: install azurite-install ## Serve the demo against a local Azurite instead of a directory
 	$(BIN)/python -m tests.helpers.azurite_demo
 
-sql: install ## Ask SQL of what is published, at a prompt (the duckdb program if there is one)
-	@$(BIN)/tailrace sql --cli
+sql: install ## Ask SQL of what is published, at a prompt
+	@$(BIN)/tailrace sql
 
 tables: install ## Write the tables of settings and operators into the documents anew
 	$(BIN)/python -m tests.helpers.document_tables

@@ -48,7 +48,7 @@ def test_a_query_is_drawn_as_a_table(server: Server) -> None:
         [" jobs     ", " r2      ", "     2 "],
         [" jobs     ", " r1      ", "     1 "],
     ]
-    assert server.command("sql", "FROM exports", "--format", "json").stdout == "[]\n"
+    assert server.command("sql", "FROM exports", "--format", "json").stdout == "[]"
 
 
 def test_a_result_is_written_to_a_file(server: Server) -> None:

@@ -1,49 +1,60 @@
 """``tailrace sql``."""
 
-import shutil
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO
+from typing import TextIO
 
 import click
 
 from engine.bootstrap import open_exporter
-from engine.common.chunk import Chunk
-from engine.execute.session import fence
+from engine.errors import Cancelled
 from engine.exports.exporter import Exporter
-from engine.query.inspect.session import open_inspection
+from engine.query.inspect.session import Inspection, Values, open_inspection
 from engine.query.inspect.snapshot import take_snapshot
+from engine.query.inspect.statements import Kind
 from engine.query.inspect.views import AZURE_NOTE, path_in, write_views
-from engine.request.formats import FORMATS
 from engine.settings import DuckDBSettings, StorageSettings
-from web.cli.terminal.repl import MAX_ROWS, Prompt, draw, interruptible
+from web.cli.shell.answers import write_answer
+from web.cli.shell.modes import ALIASES, MODES, Mode, mode_of
+from web.cli.shell.output import Answers
+from web.cli.shell.parameters import read_parameters
+from web.cli.shell.shell import Shell, screen
+from web.cli.terminal.exit_codes import READER_GONE, Interrupted
+from web.cli.terminal.output import STANDARD_OUTPUT, check_output, open_output
+
+_ADVICE = "--format line shows every column, -o FILE takes every row."
 
 
 @click.command()
 @click.argument("query", required=False)
+@click.option("-c", "--command", "commands", multiple=True, metavar="SQL", help="Statements to run; may be repeated.")
 @click.option(
-    "--format", "format_name", type=click.Choice(["table", *FORMATS]), default="table", show_default=True,
-    help="Format of the result; all but table are exact, and written as in an export.",
+    "-f", "--script", "scripts", multiple=True, type=click.File(encoding="utf-8"), metavar="FILE",
+    help="Run the statements of a file, before those of -c; may be repeated. - is standard input.",
 )  # fmt: skip
 @click.option(
-    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
-    help="File for the result.  [default: standard output]",
+    "--format", "format_name", type=click.Choice([*MODES, *ALIASES]),
+    help="Format of the result; csv, json and parquet are exact, and written as in an export.  "
+    "[default: by the name of FILE, else box]",
+)  # fmt: skip
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+    help="File for the result, replaced if it exists.  [default: standard output]",
+)  # fmt: skip
+@click.option(
+    "--param", "parameters", multiple=True, metavar="NAME=VALUE",
+    help="Value of $NAME in the statements; may be repeated.",
 )  # fmt: skip
 @click.option(
     "--views",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write a database of views that any DuckDB can open.",
 )
-@click.option(
-    "--cli",
-    is_flag=True,
-    help="Use the duckdb program as the prompt, if installed; for directories only.",
-)
-def sql(query: str | None, format_name: str, output: Path | None, views: Path | None, cli: bool) -> None:
+def sql(
+    query: str | None, commands: tuple[str, ...], scripts: tuple[TextIO, ...], format_name: str | None,
+    output: Path | None, parameters: tuple[str, ...], views: Path | None,
+) -> None:  # fmt: skip
     """Run QUERY on the published results, or open a prompt. `FROM help` lists the tables.
 
     For operators: it uses the credentials of the stores and sees the runs of all teams. It reads finished runs and
@@ -51,26 +62,67 @@ def sql(query: str | None, format_name: str, output: Path | None, views: Path | 
 
     \b
     Examples: tailrace sql "FROM runs"
-              tailrace sql "SELECT * FROM result('jobs') WHERE salary > 100000" --format parquet -o jobs.parquet
+              tailrace sql "SELECT * FROM result('jobs') WHERE salary > 100000" -o jobs.parquet
+              tailrace sql "FROM result('jobs') WHERE city = \\$city" --param city=Rome
               tailrace sql --views results.duckdb
 
-    Exit codes: 0 success, 1 a query failed, 2 usage error.
+    Statements run in turn, and the first that fails is the last. In a pipe or a file a result is complete; on a
+    terminal, long and wide ones are cut to fit it, which the last line says.
+
+    Exit codes: 0 success, 1 a query failed, 2 usage error, 130 interrupted.
     """
-    if query is None and (output is not None or format_name != "table"):
-        raise click.UsageError("--format and --output need a QUERY.")
-    if views is not None and (query is not None or cli):
-        raise click.UsageError("--views cannot be combined with QUERY or --cli.")
+    if query is not None and (commands or scripts):
+        raise click.UsageError("QUERY cannot be combined with -c or -f.")
+    asked = query is not None or bool(commands) or bool(scripts)
+    if not asked and (output is not None or format_name is not None):
+        raise click.UsageError("--format and --output need a QUERY, -c or -f.")
+    if views is not None and asked:
+        raise click.UsageError("--views cannot be combined with statements.")
+    mode, values = mode_of(output, format_name), read_parameters(parameters)
+    if asked:
+        check_output(output or STANDARD_OUTPUT, force=True, binary=mode.binary)
     storage, duckdb = StorageSettings(), DuckDBSettings()
     exporter = open_exporter(storage, duckdb)
     if views is not None:
         note = _write_views(views, exporter, storage)
         click.echo(f"Wrote {views}: open it with any DuckDB and run FROM help. {note}".rstrip())
-    elif query is not None:
-        _run_query(query, format_name, output, exporter, duckdb)
-    elif not (cli and _duckdb_program(exporter, storage, duckdb)):
-        with open_inspection(exporter.results, exporter.exports, duckdb) as inspection:
-            _warn(inspection.skipped)
-            Prompt(inspection).run()
+        return
+    texts = [*map(_read, scripts), *commands, *([] if query is None else [query])]
+    # Listing exports takes a request for each of them, so they are listed only for statements that may use them.
+    exports = exporter.exports if not asked or any("exports" in text.lower() for text in texts) else None
+    with open_inspection(exporter.results, exports, duckdb) as inspection:
+        _warn(inspection.skipped)
+        if asked:
+            _run(inspection, texts, values, mode, output or STANDARD_OUTPUT)
+        else:
+            Shell(inspection, values).run()
+
+
+def _run(inspection: Inspection, texts: list[str], values: Values, mode: Mode, output: Path) -> None:
+    statements = [statement for text in texts for statement in inspection.statements(text)]
+    answered = sum(statement.kind is not Kind.CHANGE for statement in statements)
+    if answered != 1 and (output != STANDARD_OUTPUT or mode.binary):
+        raise click.UsageError(f"A file has the result of one statement; these are {answered}.")
+    try:
+        with open_output(output, force=True) as write:
+            answers = Answers(write)
+            for statement in statements:
+                answers.end_line()
+                write_answer(inspection, statement, values, mode, answers.write, screen(_ADVICE, output))
+            if output == STANDARD_OUTPUT and sys.stdout.isatty():
+                answers.end_line()
+    except Cancelled:
+        raise Interrupted from None
+    except BrokenPipeError:
+        # The reader has what it wanted, as of `| head`.
+        sys.exit(READER_GONE)
+
+
+def _read(script: TextIO) -> str:
+    try:
+        return script.read()
+    except UnicodeDecodeError as error:
+        raise click.ClickException(f"{script.name} is not UTF-8.") from error
 
 
 def _write_views(target: Path, exporter: Exporter, storage: StorageSettings) -> str:
@@ -83,61 +135,6 @@ def _write_views(target: Path, exporter: Exporter, storage: StorageSettings) -> 
     return note
 
 
-def _run_query(query: str, format_name: str, output: Path | None, exporter: Exporter, duckdb: DuckDBSettings) -> None:
-    if format_name == "parquet" and output is None and sys.stdout.isatty():
-        raise click.UsageError("Parquet cannot be printed to a terminal: use -o FILE, or redirect the output.")
-    # Listing exports takes a request for each of them, so they are listed only for queries that may use them.
-    exports = exporter.exports if "exports" in query.lower() else None
-
-    def forward(data: Chunk) -> None:
-        file.write(data)
-
-    with open_inspection(exporter.results, exports, duckdb) as inspection, _open_output(output) as file:
-        _warn(inspection.skipped)
-        if format_name == "table":
-            file.write(draw(inspection, query, rows=MAX_ROWS).encode() + b"\n")
-        else:
-            interruptible(inspection, lambda: inspection.write(query, FORMATS[format_name], forward))
-            if format_name == "json":
-                file.write(b"\n")
-
-
 def _warn(skipped: Iterable[str]) -> None:
     for reason in skipped:
         click.echo(f"Warning: skipped {reason}", err=True)
-
-
-@contextmanager
-def _open_output(output: Path | None) -> Iterator[BinaryIO]:
-    """Yield standard output, or a file that appears complete or not at all."""
-    if output is None:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    fresh = output.with_name(f".{output.name}.new")
-    try:
-        with fresh.open("wb") as file:
-            yield file
-        fresh.replace(output)
-    except OSError as error:
-        raise click.ClickException(f"{output} cannot be written: {error.strerror}.") from error
-    finally:
-        fresh.unlink(missing_ok=True)
-
-
-def _duckdb_program(exporter: Exporter, storage: StorageSettings, duckdb: DuckDBSettings) -> bool:
-    """Run the duckdb program on a file of views; False if it is not installed or the store is not a directory."""
-    program = shutil.which("duckdb")
-    if program is None or "://" in storage.results:
-        return False
-    with tempfile.TemporaryDirectory(prefix="tailrace-sql-") as folder:
-        views, start = Path(folder) / "results.duckdb", Path(folder) / "start.sql"
-        _write_views(views, exporter, storage)
-        path_of = path_in(exporter.results.store, storage.results)
-        parts = [path_of(key) for key in take_snapshot(exporter.results, None).parts]
-        limits = (f"SET threads={duckdb.threads}", f"SET memory_limit='{duckdb.memory_limit}'", "SET TimeZone='UTC'")
-        # The program sets options when it starts, so its configuration cannot be locked; the fence works without that.
-        statements = (*limits, *fence(parts, locked=False), "FROM help")
-        start.write_text("".join(f"{statement};\n" for statement in statements), "utf-8")
-        subprocess.run([program, "-readonly", "-init", str(start), str(views)], check=False)  # noqa: S603
-    return True

@@ -4,10 +4,10 @@ DuckDB can open no local file. It reads parts through a file system that cannot 
 is published, and it writes results to ``stage://0``, which passes the bytes to a Python function.
 """
 
-import io
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 import duckdb
 
@@ -22,6 +22,8 @@ from engine.execute.filesystems import PART, STAGE, PartFileSystem, StageFileSys
 from engine.execute.ordered_sink import OrderedSink
 from engine.execute.session import fence, open_session
 from engine.query.inspect.snapshot import take_snapshot
+from engine.query.inspect.statements import Kind, Statement, parse, split
+from engine.query.inspect.text_rows import TextRows
 from engine.query.inspect.views import create_views
 from engine.request.formats import FORMATS, Format
 from engine.request.request import CsvOptions
@@ -30,10 +32,10 @@ from engine.sql.projection import project
 from engine.stores.port import ObjectStore
 
 _TARGET = f"{STAGE}://0"
-_READ_ONLY = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
-_UNSUPPORTED = (
-    "Use one read-only statement: SELECT, FROM, WITH, DESCRIBE, SHOW, SUMMARIZE, PIVOT ... IN, or EXPLAIN of one."
-)
+_UNSUPPORTED = "Use one read-only statement: SELECT, FROM, WITH, DESCRIBE, SHOW, SUMMARIZE or PIVOT."
+
+Values = Mapping[str, str]
+"""Values of ``$parameters`` by name. They are text, which DuckDB converts like a literal that it is compared with."""
 
 
 class Inspection:
@@ -47,42 +49,45 @@ class Inspection:
         self._connection = connection
         self._parts = parts
 
-    def draw_table(self, query: str, *, max_width: int, max_rows: int) -> str:
-        """Run a query and draw its result as a table; columns and rows in the middle are left out if it is too large.
+    def statements(self, script: str) -> list[Statement]:
+        """The statements of a script, none of which has run. Raises InvalidRequest for the first that is refused."""
+        with self._translated_errors():
+            return [parse(self._connection, text) for text in split(script)]
 
-        ``max_width`` is in characters. Raises InvalidRequest, LimitExceeded, Cancelled, SourceDamaged or
-        StoreUnavailable.
+    def rows(self, statement: Statement, values: Values = MappingProxyType({})) -> TextRows:
+        """Run a statement and return its rows as DuckDB displays them; only a change has none, without RETURNING.
+
+        The rows are read while the statement runs, so only one result can be read at a time. ``values`` are those of
+        the statement's parameters; others are ignored. Raises InvalidRequest, LimitExceeded, Cancelled, SourceDamaged
+        or StoreUnavailable; so does reading the rows.
         """
         with self._translated_errors():
-            statement = self._checked(query)
-            if statement.type == duckdb.StatementType.EXPLAIN:
-                plans = self._connection.execute(statement).fetchall()
-                return "\n".join(plan for _, plan in plans)
-            output = io.StringIO()
-            with redirect_stdout(output):
-                self._connection.sql(_without_semicolon(query)).show(max_width=max_width, max_rows=max_rows)
-            return output.getvalue().strip("\n")
+            relation = self._connection.sql(statement.text, params=_bound(statement, values))
+            return TextRows.of(relation, self._translated_errors)
 
-    def check(self, query: str) -> None:
-        """Raise InvalidRequest unless the query is one read-only statement other than EXPLAIN."""
+    def plan(self, statement: Statement, values: Values = MappingProxyType({})) -> str:
+        """Return the answer of an EXPLAIN. Raises as `rows` does."""
         with self._translated_errors():
-            if self._checked(query).type == duckdb.StatementType.EXPLAIN:
-                raise _invalid("EXPLAIN is supported for the table format only.")
+            plans = self._connection.execute(statement.text, _bound(statement, values)).fetchall()
+            return "\n".join(plan for _, plan in plans)
 
-    def write(self, query: str, format_: Format, forward: Callable[[Chunk], None]) -> tuple[list[Field], int]:
+    def write(
+        self, query: str, format_: Format, forward: Callable[[Chunk], None], values: Values = MappingProxyType({})
+    ) -> tuple[list[Field], int]:
         """Run a query and pass its result to ``forward`` as a file of the format, with the same bytes as an export.
 
-        Returns the columns and the number of rows. Raises as `draw_table` does.
+        Returns the columns and the number of rows. Raises as `rows` does, and InvalidRequest unless the query is one
+        statement that only reads, and no EXPLAIN.
         """
         assembler = ArrayAssembler() if format_.name == "json" else FileAssembler()
         sink = OrderedSink(assembler, forward, count=1, max_waiting_bytes=0)
         self._connection.unregister_filesystem(STAGE)
         self._connection.register_filesystem(StageFileSystem(sink))
-        self.check(query)
+        statement = self._selecting(query)
         with self._translated_errors(sink):
-            select = _without_semicolon(query)
-            fields = self._fields(select)
-            row = self._connection.execute(_copy(select, fields, format_)).fetchone()
+            bound = _bound(statement, values)
+            fields = self._fields(statement.text, bound)
+            row = self._connection.execute(_copy(statement.text, fields, format_), bound).fetchone()
             sink.end(0)
             return fields, row[0] if row else 0
 
@@ -90,8 +95,8 @@ class Inspection:
         """Make the running query raise Cancelled. Can be called from any thread or from a signal handler."""
         self._connection.interrupt()
 
-    def _fields(self, query: str) -> list[Field]:
-        relation = self._connection.sql(query)
+    def _fields(self, query: str, values: dict[str, str]) -> list[Field]:
+        relation = self._connection.sql(query, params=values)
         names = [name.lower() for name in relation.columns]
         for name in names:
             if names.count(name) > 1:
@@ -102,17 +107,12 @@ class Inspection:
             for name, type_ in zip(relation.columns, types, strict=True)
         ]
 
-    def _checked(self, query: str) -> duckdb.Statement:
-        """Parse a query of one read-only statement. DuckDB would refuse writes as well, with a less useful message."""
-        statements = self._connection.extract_statements(_encodable(query))
-        if len(statements) != 1 or statements[0].type not in _READ_ONLY:
+    def _selecting(self, query: str) -> Statement:
+        statements = self.statements(query)
+        if len(statements) != 1 or statements[0].kind is Kind.CHANGE:
             raise _invalid(_UNSUPPORTED)
-        if statements[0].type == duckdb.StatementType.EXPLAIN:
-            # EXPLAIN ANALYZE runs the statement.
-            words = query.split()
-            explained = words[2:] if words[1].upper() == "ANALYZE" else words[1:]
-            if words[0].upper() != "EXPLAIN" or self._checked(" ".join(explained)).type == duckdb.StatementType.EXPLAIN:
-                raise _invalid(_UNSUPPORTED)
+        if statements[0].kind is Kind.PLAN:
+            raise _invalid("EXPLAIN is supported for the table format only.")
         return statements[0]
 
     @contextmanager
@@ -157,12 +157,6 @@ def open_inspection(
         yield Inspection(connection, parts, snapshot.skipped)
 
 
-def is_complete(query: str) -> bool:
-    """Whether the query ends with the semicolon of a statement, not with one in a string or comment."""
-    tokens = duckdb.tokenize(query)
-    return bool(tokens) and query.encode()[tokens[-1][0] :].lstrip().startswith(b";")
-
-
 def _copy(query: str, fields: list[Field], format_: Format) -> str:
     cells = ", ".join(f"CAST({identifier(f.name)} AS {f.type.sql()}) AS {identifier(f.name)}" for f in fields)
     options = f"{format_.copy_options}{', HEADER true' if format_ is FORMATS['csv'] else ''}, USE_TMP_FILE false"
@@ -175,18 +169,9 @@ def _part_url(key: str) -> str:
     return f"{PART}://{key}"
 
 
-def _without_semicolon(query: str) -> str:
-    """The query as a subquery can have it."""
-    tokens = duckdb.tokenize(query)
-    return query.encode()[: tokens[-1][0]].decode() if is_complete(query) else query
-
-
-def _encodable(query: str) -> str:
-    try:
-        query.encode()
-    except UnicodeEncodeError:
-        raise _invalid("The query is not valid UTF-8.") from None
-    return query
+def _bound(statement: Statement, values: Values) -> dict[str, str]:
+    """The values of the statement's parameters; DuckDB refuses others, and reports those that are missing."""
+    return {name: value for name, value in values.items() if name in statement.parameters}
 
 
 def _sentence(error: duckdb.Error) -> str:

@@ -113,7 +113,7 @@ def _copy_some(source: int, target: int, offset: int, length: int) -> int:
     return write_all(target, os.pread(source, min(length, _COPY_BYTES), offset))
 
 
-def write_all(descriptor: int, data: bytes) -> int:
+def write_all(descriptor: int, data: bytes | memoryview) -> int:
     """Write all bytes at the descriptor's position; ``os.write`` may write fewer."""
     view = memoryview(data)
     while view:

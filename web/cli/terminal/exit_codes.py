@@ -6,6 +6,9 @@ import click
 
 from web.cli.terminal.interrupts import INTERRUPTED, MESSAGE
 
+READER_GONE = 141
+"""The exit code that shells show for a program whose output was closed (SIGPIPE)."""
+
 
 class Interrupted(click.ClickException):
     """Ctrl-C, after the command has cleaned up."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from engine.common.chunk import Chunk
 from engine.request.formats import FORMATS
 from engine.stores.local.durable_files import write_all
 
@@ -43,7 +44,7 @@ def check_output(path: Path, *, force: bool, binary: bool) -> None:
 
 
 @contextmanager
-def open_output(path: Path, *, force: bool) -> Iterator[Callable[[bytes], object]]:
+def open_output(path: Path, *, force: bool) -> Iterator[Callable[[Chunk], object]]:
     """Yield the write function of a new file, which gets its name in one step when the block succeeds."""
     if path == STANDARD_OUTPUT:
         # Unbuffered: flushing a buffer on exit would block if the reader has stopped reading.
