@@ -13,6 +13,7 @@ EngineError
 ├── Cancelled           the work was stopped on request
 ├── SourceDamaged       a part of a run differs from its manifest
 │   └── DocumentDamaged a stored document cannot be read                (key, reason)
+├── ClockSkew           the clocks of this machine and of a store differ (seconds)
 ├── ClusterUnavailable  the cluster cannot be reached, or a task failed after its retries
 └── StoreError          an object store failed or refused
     ├── ObjectMissing
@@ -137,6 +138,12 @@ class ClusterUnavailable(EngineError):
     """The cluster cannot be reached, or a task failed after its retries; no part of the export is visible."""
 
     code = "cluster_unavailable"
+
+
+class ClockSkew(EngineError):
+    """This machine's clock and a store's differ by more than a minute; ``details["seconds"]`` is the difference."""
+
+    code = "clock_skew"
 
 
 class StoreError(EngineError):

@@ -16,6 +16,7 @@ from engine.plan.planner import ExportPlan
 from engine.request.formats import FORMATS
 from engine.request.request import ExportRequest
 from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
+from engine.stores.clock import StoreClock
 from engine.stores.port import ObjectStore, ReadUrls
 from web.auth.api_keys import KnownKeys, parse_api_keys
 from web.auth.authenticator import Authenticator
@@ -54,6 +55,8 @@ class Services:
     signing: SigningSettings
     jobs: ExportJobs
     statuses: ExportStatusStore
+    store_clock: StoreClock
+    """The time of the exports store."""
     queries: QueryJobs
     publishing: PublishJobs
     grace_seconds: float
@@ -116,7 +119,8 @@ def make_services(
         queue_size=admission.export_queue_size,
         queue_timeout_seconds=admission.queue_timeout_seconds,
     )
-    statuses = ExportStatusStore(exporter.exports)
+    store_clock = StoreClock(exporter.exports)
+    statuses = ExportStatusStore(exporter.exports, store_clock)
     return Services(
         storage=storage,
         exporter=exporter,
@@ -125,6 +129,7 @@ def make_services(
         signing=signing,
         jobs=ExportJobs(exporter, statuses, slots, admission),
         statuses=statuses,
+        store_clock=store_clock,
         queries=QueryJobs(query, duckdb),
         grace_seconds=admission.shutdown_grace_seconds,
         publishing=PublishJobs(exporter.results, publish or PublishSettings(), duckdb),
@@ -189,4 +194,4 @@ def _signer(server: ServerSettings, signing: SigningSettings) -> UrlSigner:
             "`tailrace keys signing` makes one."
         )
     keys = _parse("TAILRACE_SIGNING_KEYS", parse_signing_keys, signing.signing_keys)
-    return UrlSigner(keys, base_url=server.public_url, max_ttl=signing.url_ttl, formats=FORMATS)
+    return UrlSigner(keys, base_url=server.public_url, max_ttl=signing.url_max_ttl, formats=FORMATS)

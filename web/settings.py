@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings, megabytes, renamed
@@ -76,7 +76,11 @@ class AuthSettings(BaseSettings):
         None,
         description="File of keys made by `tailrace keys new`; changes take effect within a second, without a restart",
     )
-    jwt_secret: str | None = Field(None, repr=False, description="Shared secret of HS256 tokens, 32 bytes or more")
+    jwt_secret: str | None = Field(
+        None,
+        repr=False,
+        description="Shared secret of HS256 tokens, 32 bytes or more; several, comma-separated, while it is rotated",
+    )
     jwks_url: str | None = Field(None, description="Public keys of RS256, ES256 and EdDSA tokens")
     jwt_audience: str | None = Field(None, description="`aud` that tokens must have; `TAILRACE_JWKS_URL` needs it")
     jwt_issuer: str | None = Field(None, description="`iss` that tokens must have; `TAILRACE_JWKS_URL` needs it")
@@ -106,16 +110,36 @@ class SigningSettings(BaseSettings):
         "", repr=False, description="`kid=secret`, comma-separated, 32 bytes or more each; the first signs, all verify"
     )
     url_ttl_seconds: int = Field(86_400, ge=1, le=604_800, description="How long a signed URL is valid")
+    url_max_ttl_seconds: int = Field(
+        604_800,
+        ge=1,
+        le=604_800,
+        description="How long a URL that another replica signed may be valid: no less than `TAILRACE_URL_TTL_SECONDS` "
+        "of any replica",
+    )
     download_mode: Literal["stream", "redirect"] = Field(
         "stream",
         validation_alias=renamed("DOWNLOAD_MODE", "DOWNLOADS"),
         description="`stream` serves files itself, `redirect` sends callers to Azure by short-lived URLs",
     )
 
+    @field_validator("url_max_ttl_seconds")
+    @classmethod
+    def _accepts_what_it_signs(cls, seconds: int, info: ValidationInfo) -> int:
+        # Not there if it is invalid itself.
+        if seconds < info.data.get("url_ttl_seconds", 0):
+            raise ValueError("it is less than TAILRACE_URL_TTL_SECONDS, so the service would refuse its own URLs")
+        return seconds
+
     @property
     def url_ttl(self) -> timedelta:
         """How long a signed URL is valid."""
         return timedelta(seconds=self.url_ttl_seconds)
+
+    @property
+    def url_max_ttl(self) -> timedelta:
+        """How long any URL may be valid."""
+        return timedelta(seconds=self.url_max_ttl_seconds)
 
 
 class AdmissionSettings(BaseSettings):

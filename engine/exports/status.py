@@ -1,11 +1,12 @@
 """Status documents of asynchronous exports, stored beside the files so that every process can report on an export.
 
 The key is ``{workflow}/{exportId}.ticket.json``. The process that runs the export writes the document about once a
-second; one that has not been written for `STALE_SECONDS` belongs to a process that died.
+second; one that has not been written for `STALE_SECONDS` belongs to a process that died. Replicas whose clocks differ
+agree on that, since they take the time from the store.
 """
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 from pydantic import AwareDatetime, NonNegativeInt
@@ -14,6 +15,7 @@ from engine.common.ids import is_export_id, is_id
 from engine.common.progress import Phase
 from engine.errors import ObjectMissing
 from engine.plan.planner import ExportPlan
+from engine.stores.clock import StoreClock
 from engine.stores.documents import Document, Documents
 from engine.stores.port import ObjectStore
 
@@ -25,6 +27,7 @@ class ExportStatus(Document):
     """The state of an asynchronous export. ``queue_place`` counts from 1; ``message`` says why the export failed.
 
     ``nonce`` identifies the job that writes the document: several jobs may work, or have worked, for one export.
+    ``written_at`` is the time of the store.
     """
 
     format_version: Literal[1] = 1
@@ -52,7 +55,7 @@ class ExportStatus(Document):
         return self.phase in (Phase.DONE, Phase.FAILED, Phase.CANCELLED)
 
     def is_stale(self, now: datetime) -> bool:
-        """Whether the process that wrote it died before the export ended."""
+        """Whether the process that wrote it died before the export ended. ``now`` is the time of the store."""
         return not self.is_terminal and now - self.written_at > timedelta(seconds=STALE_SECONDS)
 
 
@@ -60,10 +63,12 @@ class ExportStatusStore:
     """Status documents in the store of the exports; every change is a compare-and-swap.
 
     A document that is damaged, or of another format version, counts as missing and is replaced by the next write.
+    Methods raise StoreError.
     """
 
-    def __init__(self, store: ObjectStore) -> None:
+    def __init__(self, store: ObjectStore, clock: StoreClock | None = None) -> None:
         self._documents = Documents(store, ExportStatus, substitute=lambda _: None)
+        self._clock = clock or StoreClock(store)
 
     def issue(self, plan: ExportPlan, nonce: str) -> ExportStatus:
         """Hand the document of a plan to the job ``nonce``, which alone may write it from now on.
@@ -77,7 +82,7 @@ class ExportStatusStore:
             run_id=plan.run.run_id,
             format=plan.request.format.name,
             nonce=nonce,
-            written_at=datetime.now(UTC),
+            written_at=self._clock.now(),
         )
 
         def issued(current: ExportStatus | None) -> ExportStatus:
@@ -93,13 +98,17 @@ class ExportStatusStore:
             return None
         return self._documents.read(_key(workflow_id, export_id))
 
+    def is_interrupted(self, status: ExportStatus) -> bool:
+        """Whether the process that wrote the document died before the export ended."""
+        return not status.is_terminal and status.is_stale(self._clock.now())
+
     def report(self, plan: ExportPlan, nonce: str, state: Mapping[str, object], *, wanted: bool) -> ExportStatus:
         """Write the state of the job ``nonce`` into the document if it owns it; return the stored document.
 
         A job that is still ``wanted`` also takes the document over from one that has ended or died, unless a cancel was
         requested.
         """
-        now = datetime.now(UTC)
+        now = self._clock.now()
 
         def reported(current: ExportStatus) -> ExportStatus:
             unowned = current.is_terminal or current.is_stale(now)

@@ -7,7 +7,7 @@ only when it is a day old and unreferenced. Interrupted deletions are completed 
 import shutil
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from engine.exports.leases import SUFFIX as LEASE
 from engine.exports.leases import Leases
 from engine.exports.status import SUFFIX as STATUS
 from engine.exports.unfinished import InterruptedChanges, RunVersions
+from engine.stores.clock import require_same_time
 from engine.stores.port import ObjectInfo, ObjectStore
 
 DOWNLOAD_GRACE = timedelta(hours=1)
@@ -46,8 +47,22 @@ class SweepResult:
         self.bytes += size
 
 
+def sweep_stores(results: ResultStore, exports: ObjectStore, spill: Path, *, dry_run: bool = False) -> SweepResult:
+    """Sweep once, by the time of the exports store.
+
+    Raises ClockSkew, before anything is removed, if this machine's clock differs from that of a store by more than a
+    minute: one of them is wrong, and with it every expiry and age. Also raises StoreError, as `Sweeper.sweep` does.
+    """
+    require_same_time(results.store, "results")
+    now = datetime.now(UTC) + require_same_time(exports, "exports")
+    return Sweeper(results, exports, spill, now=now, dry_run=dry_run).sweep()
+
+
 class Sweeper:
-    """One sweep over an exports store, a results store and the spill directory. ``dry_run`` only counts."""
+    """One sweep over an exports store, a results store and the spill directory, at the time ``now``.
+
+    ``dry_run`` only counts.
+    """
 
     def __init__(
         self, results: ResultStore, exports: ObjectStore, spill: Path, *, now: datetime, dry_run: bool = False

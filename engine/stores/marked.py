@@ -71,9 +71,9 @@ class MarkedStore:
         """See the port."""
         return self._checked().remove_leftovers(before, dry_run=dry_run)
 
-    def check(self) -> None:
+    def check(self) -> datetime:
         """Check the marker, then the store."""
-        self._checked().check()
+        return self._checked().check()
 
     @property
     def _store(self) -> ObjectStore:

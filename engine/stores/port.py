@@ -139,5 +139,8 @@ class ObjectStore(Protocol):
         ``dry_run`` only counts. (0, 0) for a store that removes them by itself.
         """
 
-    def check(self) -> None:
-        """Make one request to the store. Raises StoreUnavailable with a remedy for the operator."""
+    def check(self) -> datetime:
+        """Make one request to the store, and return the time by its clock, possibly truncated to the second.
+
+        Raises StoreUnavailable with a remedy for the operator.
+        """

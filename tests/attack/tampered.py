@@ -163,7 +163,7 @@ TIMES: dict[str, tuple[timedelta, int, str]] = {
     "one second after it expired": (timedelta(seconds=1), 401, "url_expired"),
     "a year after it expired": (timedelta(days=365), 401, "url_expired"),
     "a minute before it was signed": (-TTL - timedelta(minutes=1), 200, ""),
-    "more than a minute before it was signed": (-TTL - timedelta(minutes=2), 401, "unauthorized"),
+    "more than a minute before it was signed": (-TTL - timedelta(minutes=2), 401, "clock_skew"),
 }
 """Offset of the service's clock from the expiry, the status, and the code of the body."""
 

@@ -105,7 +105,7 @@ def test_the_status_of_a_killed_process_is_interrupted(deployment: Deployment) -
 
     # Until then, the store could be slow.
     assert status()["phase"] in ("queued", "running")
-    deployment.other.move_clock(timedelta(seconds=STALE_SECONDS + 1))
+    deployment.other.move_time(timedelta(seconds=STALE_SECONDS + 1))
     assert (status()["phase"], status()["code"]) == ("failed", "interrupted")
     assert deployment.visible() == before
     # Another request starts it again, under the same id.
@@ -119,7 +119,7 @@ def test_the_status_of_a_killed_process_is_interrupted(deployment: Deployment) -
         assert made["phase"] in ("queued", "running", "done"), made
         assert time.monotonic() < deadline, made
         time.sleep(0.05)
-    deployment.other.move_clock(timedelta(0))
+    deployment.other.move_time(timedelta(0))
     assert deployment.other.request(made["url"]).body == csv_above(killed)
     deployment.sweep(datetime.now(UTC) + ABANDONED_AFTER + timedelta(minutes=5))
     assert deployment.leftovers() == []

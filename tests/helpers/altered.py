@@ -2,7 +2,7 @@
 
 The test controls the process by files in a folder: ``halt`` names the point, ``halted`` appears once a thread has
 reached it, and threads resume when ``halt`` is removed; ``clock`` has the seconds by which the clock is ahead, or
-``stopped`` and a time.
+``stopped`` and a time; ``store clock`` has the seconds by which the clocks of the stores are ahead.
 """
 
 import os
@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from engine.catalog.catalog import ResultStore
-from engine.stores import block_stream
+from engine.stores import block_stream, clock
+from engine.stores.azure.store import AzureStore
 from engine.stores.azure.upload import AzureUpload
 from engine.stores.block_stream import BlockStream
+from engine.stores.local.store import DirectoryStore
 from engine.stores.local.upload import DirectoryUpload
 from tests.helpers.server import Server
 
@@ -34,6 +36,7 @@ _POINTS: tuple[tuple[type, str, str, bool], ...] = (
 )
 BLOCK_BYTES = 256 * 1024
 _FOLDER = "ALTERED_FOLDER"
+_CLOCK, _STORE_CLOCK = "clock", "store clock"
 _STOPPED = "stopped "
 _WAIT_SECONDS = 30
 
@@ -65,17 +68,22 @@ class AlteredServer(Server):
         (self.folder / "halt").unlink(missing_ok=True)
 
     def move_clock(self, by: timedelta) -> None:
-        """Set the clock ahead, or back by a negative time."""
+        """Set the clock ahead, or back by a negative time; those of the stores stay."""
         self._write_clock(str(by.total_seconds()))
+
+    def move_time(self, by: timedelta) -> None:
+        """Set the clock and those of the stores ahead, as if that time had passed."""
+        self._write_clock(str(by.total_seconds()), _STORE_CLOCK)
+        self.move_clock(by)
 
     def stop_clock(self, at: datetime) -> None:
         """Stop the clock at that time."""
         self._write_clock(f"{_STOPPED}{at.isoformat()}")
 
-    def _write_clock(self, text: str) -> None:
+    def _write_clock(self, text: str, name: str = _CLOCK) -> None:
         new = self.folder / "clock.new"
         new.write_text(text)
-        new.replace(self.folder / "clock")
+        new.replace(self.folder / name)
 
 
 class _AnyDatetime(type):
@@ -87,13 +95,25 @@ class _Moved(datetime, metaclass=_AnyDatetime):
     @classmethod
     def now(cls, tz: tzinfo | None = None) -> Any:
         """The time of the altered clock."""
-        try:
-            text = (Path(os.environ[_FOLDER]) / "clock").read_text()
-        except FileNotFoundError:
-            text = "0"
+        text = _read_clock(_CLOCK)
         if text.startswith(_STOPPED):
             return datetime.fromisoformat(text.removeprefix(_STOPPED)).astimezone(tz)
         return datetime.now(tz) + timedelta(seconds=float(text))
+
+
+def _read_clock(name: str) -> str:
+    try:
+        return (Path(os.environ[_FOLDER]) / name).read_text()
+    except FileNotFoundError:
+        return "0"
+
+
+def _moved_with_store(check: Callable[[Any], datetime]) -> Callable[[Any], datetime]:
+    @wraps(check)
+    def moved(store: Any) -> datetime:
+        return check(store) + timedelta(seconds=float(_read_clock(_STORE_CLOCK)))
+
+    return moved
 
 
 def _halting(method: Callable[..., Any], point: str, *, after: bool) -> Callable[..., Any]:
@@ -129,6 +149,11 @@ def main() -> None:
 
     for kind, name, point, after in _POINTS:
         setattr(kind, name, _halting(getattr(kind, name), point, after=after))
+    stores: tuple[Any, ...] = (DirectoryStore, AzureStore)
+    for store in stores:
+        store.check = _moved_with_store(store.check)
+    # Otherwise the time of a store would move a minute later.
+    clock._REMEASURE_SECONDS = 0
     for module_name, module in list(sys.modules.items()):
         if module_name.startswith(("engine.", "web.")) and getattr(module, "datetime", None) is datetime:
             module.datetime = _Moved  # type: ignore[attr-defined]

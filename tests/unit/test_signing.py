@@ -6,14 +6,18 @@ import hmac
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from web.auth.errors import Unauthenticated
-from web.auth.signed_urls import BadSignature, ExpiredUrl, Grant, SigningKey, UrlSigner, parse_signing_keys
+from web.auth.signed_urls import BadSignature, ExpiredUrl, FutureUrl, Grant, SigningKey, UrlSigner, parse_signing_keys
+from web.cli.sign import open_signer
+from web.settings import ServerSettings, SigningSettings
 
 BASE = "https://exports.example"
 WORKFLOW, OTHER_WORKFLOW = "people", "animals"
@@ -247,11 +251,35 @@ def test_a_fraction_of_a_second_is_cut_off() -> None:
 def test_a_url_is_clamped_to_the_longest_ttl_and_a_minute() -> None:
     path, query = split(signer().sign(WORKFLOW, EXPORT, "csv", END + timedelta(seconds=60)))
     assert signer().verify(path, query)
-    with pytest.raises(BadSignature):
+    with pytest.raises(FutureUrl) as caught:
         signer(now=NOW - timedelta(microseconds=1)).verify(path, query)
+    assert caught.value.code == "clock_skew"
+    assert isinstance(caught.value, Unauthenticated)
     path, query = split(signer().sign(WORKFLOW, EXPORT, "csv", END + timedelta(seconds=61)))
-    with pytest.raises(BadSignature):
+    with pytest.raises(FutureUrl):
         signer().verify(path, query)
+    # A wrong signature is never told that a clock is wrong.
+    with pytest.raises(BadSignature):
+        signer().verify(path, query[:-1] + (b"A" if query[-1:] != b"A" else b"B"))
+
+
+def _of_a_replica(**settings: Any) -> UrlSigner:
+    return open_signer(SigningSettings(signing_keys="k1=" + "1" * 32, **settings), ServerSettings(base_url=BASE))
+
+
+def test_a_replica_with_a_shorter_ttl_accepts_the_urls_of_one_with_a_longer_one() -> None:
+    end = datetime.now(UTC).replace(microsecond=0) + timedelta(days=7)
+    path, query = split(_of_a_replica(url_ttl_seconds=604_800).sign(WORKFLOW, EXPORT, "csv", end))
+    assert _of_a_replica(url_ttl_seconds=60).verify(path, query).expires == end
+    with pytest.raises(FutureUrl):
+        _of_a_replica(url_ttl_seconds=60, url_max_ttl_seconds=86_400).verify(path, query)
+
+
+def test_a_service_may_not_refuse_its_own_urls() -> None:
+    assert SigningSettings(url_ttl_seconds=60, url_max_ttl_seconds=60).url_max_ttl == timedelta(seconds=60)
+    with pytest.raises(ValidationError, match="less than TAILRACE_URL_TTL_SECONDS") as caught:
+        SigningSettings(url_ttl_seconds=61, url_max_ttl_seconds=60)
+    assert caught.value.errors()[0]["loc"] == ("url_max_ttl_seconds",)
 
 
 def test_the_first_key_signs_and_all_verify() -> None:

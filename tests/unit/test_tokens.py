@@ -6,6 +6,7 @@ import hmac
 import json
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -376,3 +377,41 @@ def test_a_scope_decides_who_may_publish(scope: object, may: bool) -> None:
     """Whatever else it says, the token reads as before."""
     found = both().principal_of(hs256(GOOD | ({} if scope is None else {"scope": scope})))
     assert (found.team, found.may_publish) == ("red", may)
+
+
+NEW_SECRET = "fedcba9876543210fedcba9876543210"
+
+
+@pytest.mark.parametrize("secrets", [f"{SECRET},{NEW_SECRET}", f" {NEW_SECRET} , {SECRET},"])
+def test_a_token_of_any_of_several_secrets_is_accepted(secrets: str) -> None:
+    rotating = verifier(secret=secrets)
+    for secret in (SECRET, NEW_SECRET):
+        token = signed({"alg": "HS256"}, GOOD, partial(by_secret, secret=secret.encode()))
+        assert rotating.principal_of(token).team == "red"
+    for stranger in ("x" * 32, secrets, f"{SECRET},"):
+        with pytest.raises(BadToken):
+            rotating.principal_of(signed({"alg": "HS256"}, GOOD, partial(by_secret, secret=stranger.encode())))
+    # Claims are checked whichever secret has signed them.
+    expired = {**GOOD, "exp": 1}
+    for secret in (SECRET, NEW_SECRET):
+        with pytest.raises(BadToken):
+            rotating.principal_of(signed({"alg": "HS256"}, expired, partial(by_secret, secret=secret.encode())))
+
+
+def test_a_secret_that_is_removed_is_not_accepted() -> None:
+    with pytest.raises(BadToken):
+        verifier(secret=NEW_SECRET).principal_of(hs256(GOOD))
+
+
+def test_a_short_secret_among_several_is_refused_by_its_position() -> None:
+    with pytest.raises(ValueError, match="secret 2 of 2, which commas separate, is shorter than 32 bytes") as caught:
+        JwtVerifier(secret=f"{SECRET},short-secret")
+    assert "short-secret" not in str(caught.value)
+    with pytest.raises(ValueError, match="no secret"):
+        JwtVerifier(secret=" , ")
+
+
+def test_one_secret_is_taken_as_it_is() -> None:
+    secret = f" {SECRET} "
+    token = signed({"alg": "HS256"}, GOOD, partial(by_secret, secret=secret.encode()))
+    assert verifier(secret=secret).principal_of(token).team == "red"

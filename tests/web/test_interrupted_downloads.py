@@ -123,12 +123,12 @@ def test_a_download_may_finish_after_its_url_expires(store_url: tuple[str, dict[
         content = answer.read(CELL_BYTES)
         # The file is kept for a quarter longer than its URL, and for an hour more.
         gone = timedelta(days=1.25) + DOWNLOAD_GRACE
-        server.move_clock(gone - timedelta(minutes=5))
+        server.move_time(gone - timedelta(minutes=5))
         assert server.request(exported["url"]).json()["code"] == "url_expired"
         assert server.command("sweep").stdout == "0 bytes in total; 1 export remains.\n"
         content += answer.read()
         connection.close()
-        server.move_clock(gone)
+        server.move_time(gone)
         assert server.command("sweep").stdout.startswith("Removed 1 export.\n")
     assert hashlib.sha256(content).hexdigest() == exported["sha256"]
 

@@ -13,7 +13,7 @@ from engine.errors import Cancelled, EngineError, InvalidFilter, NotFound, Sourc
 from tests.helpers.server import KEY, Answer, Server
 from web.api.errors import answer_error, error_codes
 from web.auth.authenticator import InvalidCredentials
-from web.auth.signed_urls import ExpiredUrl
+from web.auth.signed_urls import ExpiredUrl, FutureUrl
 from web.jobs.admission import ServiceOverloaded
 from web.openapi.document import make_document, make_document_30
 
@@ -40,6 +40,7 @@ ERRORS: dict[str, tuple[Exception, int, str]] = {
     "filter": (InvalidFilter("m", parameter="filters", entry="filters[0]", field="é\n"), 400, "invalid_filter"),
     "denied": (InvalidCredentials(), 401, "unauthorized"),
     "expired": (ExpiredUrl(), 401, "url_expired"),
+    "of the future": (FutureUrl(), 401, "clock_skew"),
     "not there": (NotFound("m"), 404, "not_found"),
     "full": (ServiceOverloaded(7), 503, "busy"),
     "cancelled": (Cancelled("m"), 503, "cancelled"),

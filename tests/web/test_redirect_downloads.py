@@ -55,7 +55,12 @@ def location_of(answer: Answer) -> str:
 def server(azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("redirect")
     store = f"az://test-{uuid.uuid4().hex}/p", {"AZURE_STORAGE_CONNECTION_STRING": azurite.connection_string}
-    with Server(store, folder, TAILRACE_DOWNLOAD_MODE="redirect", TAILRACE_SIGNING_KEYS=SIGNING_KEYS) as server:
+    settings = {
+        "TAILRACE_DOWNLOAD_MODE": "redirect",
+        "TAILRACE_SIGNING_KEYS": SIGNING_KEYS,
+        "TAILRACE_URL_MAX_TTL_SECONDS": "86400",
+    }
+    with Server(store, folder, **settings) as server:
         publish_people(server, folder)
         yield server
 

@@ -4,6 +4,7 @@ import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from engine.errors import ClockSkew
 from engine.exports.readiness import readiness
 from web.container import Services
 from web.telemetry.logs import LOG
@@ -17,8 +18,9 @@ async def health(_: Request) -> Response:
 
 
 async def ready(request: Request) -> Response:
-    """Check the stores and DuckDB. A 503 names what is unavailable, and the log says why. Nothing is written.
+    """Check the stores and DuckDB. A 503 names what is unavailable, and the log says why. Nothing is kept in a store.
 
+    The member ``clock`` is there, and a sentence, if this machine's clock and a store's differ by more than a minute.
     While the service drains, it is a 503 without any check.
     """
     services: Services = request.app.state.services
@@ -28,5 +30,11 @@ async def ready(request: Request) -> Response:
     for name, error in found.items():
         if error is not None:
             LOG.warning("not ready: %s", name, exc_info=error)
-    states = {name: "ok" if error is None else "unavailable" for name, error in found.items()}
+    states = {name: _state(error) for name, error in found.items()}
     return JSONResponse(states, 503 if any(found.values()) else 200, _NO_STORE)
+
+
+def _state(error: Exception | None) -> str:
+    if isinstance(error, ClockSkew):
+        return error.message
+    return "ok" if error is None else "unavailable"

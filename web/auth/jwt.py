@@ -2,11 +2,12 @@
 
 import time
 from base64 import urlsafe_b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from joserfc import jwt
-from joserfc.errors import UnsupportedAlgorithmError
+from joserfc.errors import BadSignatureError, UnsupportedAlgorithmError
 from joserfc.jwk import KeySet, OctKey
 from joserfc.jws import JWSRegistry
 
@@ -54,7 +55,9 @@ class _FixedAlgorithms(JWSRegistry):
 
 
 class JwtVerifier:
-    """Verifies tokens with a shared secret, with public keys, or with either.
+    """Verifies tokens with shared secrets, with public keys, or with either.
+
+    ``secret`` is one secret or several, comma-separated; a token may be signed with any of them.
 
     ``clock`` returns seconds since the epoch. Every token needs ``team``, ``sub``, ``exp`` and ``iat``; ``aud`` and
     ``iss`` are required if they are configured. A ``scope`` with the word ``publish`` allows publishing and deleting.
@@ -70,9 +73,7 @@ class JwtVerifier:
         issuer: str | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        if secret is not None and len(secret.encode()) < MIN_SECRET_BYTES:
-            raise ValueError(f"the secret is shorter than {MIN_SECRET_BYTES} bytes")
-        self._secret = None if secret is None else OctKey.import_key(secret)
+        self._secrets = () if secret is None else _parse_secrets(secret)
         self._jwks = jwks
         self._clock = clock
         options: dict[str, Any] = {"team": {"essential": True}, "sub": {"essential": True}}
@@ -98,9 +99,8 @@ class JwtVerifier:
 
     def _verified(self, token: str) -> Principal:
         header = _read_unverified(token)
-        key, algorithms = self._verifier(header)
-        registry = _FixedAlgorithms(algorithms=algorithms)
-        claims = jwt.decode(token, key, algorithms=algorithms, registry=registry).claims
+        keys, algorithms = self._verifier(header)
+        claims = _decode(token, keys, algorithms)
         timeless = {name: value for name, value in claims.items() if name not in ("exp", "nbf", "iat")}
         self._claims.validate(timeless)
         self._check_times(claims)
@@ -109,15 +109,15 @@ class JwtVerifier:
             raise BadToken
         return Principal(team, "token", claims["sub"], may_publish=_may_publish(claims))
 
-    def _verifier(self, header: dict[str, Any]) -> tuple[OctKey | KeySet, tuple[str, ...]]:
-        """Return the key, and the one family of algorithms that the header's ``alg`` belongs to."""
+    def _verifier(self, header: dict[str, Any]) -> tuple[tuple[OctKey | KeySet, ...], tuple[str, ...]]:
+        """Return the keys to try, and the one family of algorithms that the header's ``alg`` belongs to."""
         algorithm, kid = header.get("alg"), header.get("kid")
-        if algorithm in SECRET_ALGORITHMS and self._secret is not None:
-            return self._secret, SECRET_ALGORITHMS
+        if algorithm in SECRET_ALGORITHMS and self._secrets:
+            return self._secrets, SECRET_ALGORITHMS
         if algorithm in JWKS_ALGORITHMS and self._jwks is not None and (kid is None or isinstance(kid, str)):
             keys = self._jwks.keys_for(kid)
             if keys is not None:
-                return keys, JWKS_ALGORITHMS
+                return (keys,), JWKS_ALGORITHMS
         raise BadToken
 
     def _check_times(self, claims: dict[str, Any]) -> None:
@@ -129,6 +129,28 @@ class JwtVerifier:
         # The leeway is for iat and nbf only: an expired token is expired.
         if claims["exp"] <= now or max(claims["iat"], claims.get("nbf", 0)) > now + LEEWAY_SECONDS:
             raise BadToken
+
+
+def _parse_secrets(text: str) -> tuple[OctKey, ...]:
+    """Read secrets that are separated by commas. Raises ValueError, which never contains a secret."""
+    secrets = [part for part in map(str.strip, text.split(",")) if part] if "," in text else [text]
+    for position, secret in enumerate(secrets, start=1):
+        if len(secret.encode()) < MIN_SECRET_BYTES:
+            which = f"secret {position} of {len(secrets)}, which commas separate," if len(secrets) > 1 else "the secret"
+            raise ValueError(f"{which} is shorter than {MIN_SECRET_BYTES} bytes")
+    if not secrets:
+        raise ValueError("it contains no secret")
+    return tuple(map(OctKey.import_key, secrets))
+
+
+def _decode(token: str, keys: Sequence[OctKey | KeySet], algorithms: tuple[str, ...]) -> dict[str, Any]:
+    """Return the claims of a token that was signed with one of the keys. Raises JoseError or ValueError."""
+    registry = _FixedAlgorithms(algorithms=algorithms)
+    *others, last = keys
+    for key in others:
+        with suppress(BadSignatureError):
+            return jwt.decode(token, key, algorithms=algorithms, registry=registry).claims
+    return jwt.decode(token, last, algorithms=algorithms, registry=registry).claims
 
 
 def _may_publish(claims: dict[str, Any]) -> bool:

@@ -17,10 +17,10 @@ from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 from urllib.parse import urlsplit
 
+from engine.stores.clock import MAX_SKEW
 from web.auth.errors import Unauthenticated
 
 SCHEME = "tailrace-export-url-v1"
-CLOCK_SKEW = timedelta(seconds=60)
 MIN_SECRET_BYTES = 32
 
 _PATH = (
@@ -51,6 +51,18 @@ class ExpiredUrl(Unauthenticated):
 
     def __init__(self) -> None:
         super().__init__("This download link has expired. Request the export again to get a new one.")
+
+
+class FutureUrl(Unauthenticated):
+    """The URL is valid for longer than any may be: a server's clock is wrong. Raised only if its signature is valid."""
+
+    code: ClassVar[str] = "clock_skew"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This download link expires later than any link may: the clock of the server that signed it, or of this "
+            "one, is wrong. Try again in a minute; if that does not help, request the export again to get a new link."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +114,9 @@ def _utc_now() -> datetime:
 class UrlSigner:
     """Signs download URLs with the first key, and verifies those signed with any key.
 
-    A URL is accepted with and without the path of ``base_url``, since a proxy may strip it. Raises ValueError without a
-    key.
+    A URL is accepted with and without the path of ``base_url``, since a proxy may strip it. It may expire ``max_ttl``
+    from now, however long this process lets its own URLs live, and `MAX_SKEW` later for the clock of the one that
+    signed it. Raises ValueError without a key.
     """
 
     def __init__(
@@ -123,7 +136,7 @@ class UrlSigner:
         self._dummy = SigningKey("dummy", secrets.token_bytes(MIN_SECRET_BYTES))
         self.base = base_url.rstrip("/")
         self._path = re.compile(b"(?:%b)?%b" % (re.escape(urlsplit(self.base).path.encode()), _PATH))
-        self._max_remaining = max_ttl + CLOCK_SKEW
+        self._max_remaining = max_ttl + MAX_SKEW
         self._formats = frozenset(formats)
         self._clock = clock
 
@@ -150,7 +163,10 @@ class UrlSigner:
         return f"{self.base}{path}?{query}"
 
     def verify(self, raw_path: bytes, raw_query: bytes) -> Grant:
-        """Return what a URL gives access to. Raises BadSignature, or ExpiredUrl if the signature is valid."""
+        """Return what a URL gives access to.
+
+        Raises BadSignature; if the signature is valid, ExpiredUrl or FutureUrl.
+        """
         workflow_id, export_id, format_name, expires, kid, signature = self._read(raw_path, raw_query)
         # An unknown key id costs the same time as a known one.
         key = self._keys.get(kid, self._dummy)
@@ -162,7 +178,7 @@ class UrlSigner:
         if now >= end:
             raise ExpiredUrl
         if end - now > self._max_remaining:
-            raise BadSignature
+            raise FutureUrl
         return Grant(workflow_id, export_id, format_name, end, kid)
 
     def _read(self, raw_path: bytes, raw_query: bytes) -> tuple[str, str, str, str, str, str]:

@@ -11,7 +11,7 @@ from engine.request.formats import FORMATS
 from engine.settings import DuckDBSettings, StorageSettings
 from web.api.models import rfc3339
 from web.auth.errors import Unauthenticated
-from web.auth.signed_urls import ExpiredUrl, UrlSigner, parse_signing_keys
+from web.auth.signed_urls import ExpiredUrl, FutureUrl, UrlSigner, parse_signing_keys
 from web.cli.terminal.progress_bar import counted
 from web.settings import MissingSetting, ServerSettings, SigningSettings
 
@@ -68,7 +68,7 @@ def open_signer(signing: SigningSettings, server: ServerSettings) -> UrlSigner:
         keys = parse_signing_keys(signing.signing_keys)
     except ValueError as error:
         raise MissingSetting(f"TAILRACE_SIGNING_KEYS cannot be read: {error}.") from error
-    return UrlSigner(keys, base_url=server.public_url, max_ttl=signing.url_ttl, formats=FORMATS)
+    return UrlSigner(keys, base_url=server.public_url, max_ttl=signing.url_max_ttl, formats=FORMATS)
 
 
 def _sign(signer: UrlSigner, workflow: str, export_id: str, format_name: str | None, ttl: timedelta) -> None:
@@ -94,6 +94,11 @@ def _check(signer: UrlSigner, url: str) -> None:
         # The signature is valid, so the expiry was not changed.
         ended = datetime.fromtimestamp(int(parse_qs(parts.query)["expires"][0]), UTC)
         raise click.ClickException(f"The URL expired at {rfc3339(ended)}: sign the export again.") from error
+    except FutureUrl as error:
+        raise click.ClickException(
+            "The URL expires later than TAILRACE_URL_MAX_TTL_SECONDS from now: the clock of this machine or of the one "
+            "that signed it is wrong, or that setting is too small."
+        ) from error
     except (Unauthenticated, ValueError) as error:
         raise click.ClickException(
             f"The URL was not signed with these settings (base {signer.base}): "

@@ -1,11 +1,10 @@
 """``tailrace sweep``."""
 
-from datetime import UTC, datetime
-
 import click
 
 from engine.bootstrap import open_exporter
-from engine.exports.sweep import Sweeper
+from engine.errors import ClockSkew
+from engine.exports.sweep import sweep_stores
 from engine.settings import DuckDBSettings, StorageSettings
 from web.cli.terminal.progress_bar import counted
 
@@ -16,17 +15,18 @@ def sweep(dry_run: bool) -> None:
     """Remove expired exports, old status documents, and files that killed processes left behind.
 
     It is safe to run during exports, publishes and downloads: run it from a timer, about once an hour. An export is
-    removed an hour after its last URL expired; everything else after a day without use.
+    removed an hour after its last URL expired; everything else after a day without use. If this machine's clock
+    differs from that of a store by more than a minute, nothing is removed.
 
-    Exit codes: 0 success, 1 failure, or a run's manifest cannot be read (the rest was swept), 2 usage error, 130
-    interrupted.
+    Exit codes: 0 success, 1 failure (nothing was removed), or a run's manifest cannot be read (the rest was swept),
+    2 usage error, 130 interrupted.
     """
     duckdb = DuckDBSettings()
     exporter = open_exporter(StorageSettings(), duckdb)
-    sweeper = Sweeper(
-        exporter.results, exporter.exports, duckdb.spill_directory, now=datetime.now(UTC), dry_run=dry_run
-    )
-    swept = sweeper.sweep()
+    try:
+        swept = sweep_stores(exporter.results, exporter.exports, duckdb.spill_directory, dry_run=dry_run)
+    except ClockSkew as error:
+        raise click.ClickException(f"{error.message} Nothing was removed.") from error
     for kind, count in sorted(swept.removed.items()):
         click.echo(f"{'Would remove' if dry_run else 'Removed'} {counted(count, kind.removesuffix('s'))}.")
     remain = "remains" if swept.remaining == 1 else "remain"

@@ -4,10 +4,10 @@ import random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 
+from engine.errors import ClockSkew
 from engine.exports.exporter import Exporter
-from engine.exports.sweep import Sweeper
+from engine.exports.sweep import sweep_stores
 from engine.settings import DuckDBSettings
 from web.telemetry.logs import LOG, log_event
 
@@ -37,9 +37,11 @@ class Sweeping:
 
     def sweep(self) -> None:
         """Sweep once and log what was removed. Raises nothing: the next sweep tries again."""
-        sweeper = Sweeper(self._exporter.results, self._exporter.exports, self._spill, now=datetime.now(UTC))
         try:
-            swept = sweeper.sweep()
+            swept = sweep_stores(self._exporter.results, self._exporter.exports, self._spill)
+        except ClockSkew as error:
+            LOG.warning("sweep refused: %s Nothing was removed.", error.message)
+            return
         except Exception as error:  # noqa: BLE001  # any error of a store or a disk; the service continues
             LOG.warning("sweep failed", exc_info=error)
             return

@@ -19,7 +19,11 @@ EXPORT_PATH = "/v4/workflows/{workflowId}/data/export"
 _FILE_PATH = "/v4/workflows/{workflowId}/data/exports/{exportId}"
 _KEY_OR_TOKEN: list[Json] = [{"ApiKey": []}, {"BearerToken": []}]
 _FILE_ERRORS = (400, 401, 404, 405, 500, 503)
-_STATE = {"type": "object", "additionalProperties": {"type": "string", "enum": ["ok", "unavailable", "draining"]}}
+_STATE = {
+    "type": "object",
+    "properties": {"clock": {"type": "string", "description": "Only if the clock is wrong: by how much"}},
+    "additionalProperties": {"type": "string", "enum": ["ok", "unavailable", "draining"]},
+}
 
 SECURITY_SCHEMES: dict[str, Json] = {
     "ApiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
@@ -145,8 +149,10 @@ def _probes() -> dict[str, Json]:
             "getReadiness",
             "Whether new requests should be sent here",
             {
-                "200": answer("The stores and DuckDB respond", schema=_STATE),
-                "503": answer("At least one does not, or the service is about to stop", schema=_STATE),
+                "200": answer("The stores and DuckDB respond, and the clocks agree", schema=_STATE),
+                "503": answer(
+                    "At least one does not respond, the clock is wrong, or the service is about to stop", schema=_STATE
+                ),
             },
         ),
         "/metrics": _probe("getMetrics", "Metrics for Prometheus", _plain("The metrics")),

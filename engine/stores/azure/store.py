@@ -7,7 +7,8 @@ write has a nonce in its metadata, which identifies an existing blob as the one 
 import re
 import secrets
 from collections.abc import Generator, Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -16,7 +17,7 @@ from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.storage.blob import BlobClient, BlobProperties, BlobServiceClient, ContentSettings
 
-from engine.errors import InvalidInput, ObjectChanged, ObjectExists, ObjectMissing, StoreError
+from engine.errors import InvalidInput, ObjectChanged, ObjectExists, ObjectMissing, StoreError, StoreUnavailable
 from engine.stores.azure.client import BULK_READ_SECONDS, error_code, open_service, raising_store_errors
 from engine.stores.azure.download import stream_body
 from engine.stores.azure.sas import azure_read_urls
@@ -151,16 +152,20 @@ class AzureStore:
         """(0, 0): Azure removes uncommitted blocks after 7 days."""
         return 0, 0
 
-    def check(self) -> None:
+    def check(self) -> datetime:
         """Request the properties of a blob, after creating the container if this store may do so."""
         blob = self._blob("check")
         self._create_container()
+        dates: list[str] = []
         with raising_store_errors(creating=True):
             try:
-                blob.get_blob_properties()
+                blob.get_blob_properties(
+                    raw_response_hook=lambda response: dates.append(response.http_response.headers.get("Date", ""))
+                )
             except ResourceNotFoundError as error:
                 if error_code(error) == "ContainerNotFound":
                     raise
+        return _time_of(dates[-1])
 
     def _blob(self, key: str) -> BlobClient:
         return self._container.get_blob_client(self._prefix + checked_key(key))
@@ -247,6 +252,14 @@ def _info(key: str, properties: BlobProperties) -> tuple[ObjectInfo, str]:
     content_type = properties.content_settings.content_type or "application/octet-stream"
     etag = _unquoted(properties.etag)
     return ObjectInfo(key, properties.size, etag, properties.last_modified, content_type, metadata), nonce
+
+
+def _time_of(date: str) -> datetime:
+    """The time of a ``Date`` header. Raises StoreUnavailable."""
+    try:
+        return parsedate_to_datetime(date).astimezone(UTC)
+    except ValueError as error:
+        raise StoreUnavailable("The store's response has no valid Date: check what is in front of it.") from error
 
 
 def _unquoted(etag: str) -> str:

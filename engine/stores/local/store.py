@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from stat import S_ISREG
 from typing import BinaryIO
@@ -95,10 +95,13 @@ class DirectoryStore:
         with raising_store_errors():
             return self._tree.remove_staging(before.timestamp(), dry_run=dry_run)
 
-    def check(self) -> None:
-        """Write, link and remove a file below the root."""
+    def check(self) -> datetime:
+        """Write, link and remove a file below the root; the time is that of a file whose date the file system sets."""
         with raising_store_errors(), self._staged(b"") as file:
             (file.parent / "link").hardlink_to(file)
+            dated = file.parent / "dated"
+            dated.touch()
+            return datetime.fromtimestamp(dated.stat().st_mtime, UTC)
 
     @contextmanager
     def _opened(self, key: str, etag: str | None, buffering: int = -1) -> Iterator[BinaryIO]:

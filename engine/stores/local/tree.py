@@ -17,7 +17,6 @@ import os
 import re
 import secrets
 import shutil
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -95,11 +94,12 @@ class Tree:
         self._make_root()
         staging = self.root / ".staging"
         make_directory(staging)
-        if not self._stale_staging_removed:
-            self._stale_staging_removed = True
-            self.remove_staging(time.time() - STAGING_LIFETIME_SECONDS)
         folder = staging / secrets.token_hex(12)
         folder.mkdir(FOLDER_MODE)
+        if not self._stale_staging_removed:
+            self._stale_staging_removed = True
+            # By the clock of the file system: with a wrong one, uploads of other machines would be removed.
+            self.remove_staging(folder.stat().st_mtime - STAGING_LIFETIME_SECONDS)
         return folder
 
     def staging(self, handle: str) -> Path:

@@ -37,7 +37,7 @@ async def download(request: Request) -> Response:
         return await _serve(request, services, file, store_etag(file))
     # If the store cannot read the file, answer with an error here instead of the store's own error page.
     await anyio.to_thread.run_sync(services.exporter.check_readable, file)
-    return await anyio.to_thread.run_sync(redirect, services.read_urls, file, expires)
+    return await anyio.to_thread.run_sync(redirect, services.read_urls, file, expires, services.store_clock)
 
 
 async def _serve(request: Request, services: Services, file: ExportFile, etag: str) -> Response:

@@ -1,12 +1,13 @@
 """Downloads from the store: a redirect to a short-lived URL of the file."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.exports.export import ExportFile
+from engine.stores.clock import StoreClock
 from engine.stores.port import ReadHeaders, ReadUrls
 from web.http.download_headers import CORS_HEADERS, SECURITY_HEADERS, content_headers, own_etag, store_etag
 from web.http.preconditions import one_value
@@ -29,13 +30,14 @@ def store_can_answer(request: Request, file: ExportFile) -> bool:
     return version in (None, own_etag(file), store_etag(file))
 
 
-def redirect(urls: ReadUrls, file: ExportFile, expires: datetime | None) -> Response:
+def redirect(urls: ReadUrls, file: ExportFile, expires: datetime | None, clock: StoreClock) -> Response:
     """Redirect to the file in the store by a URL that expires no later than ``expires``, the caller's own signature.
 
-    Preconditions are left to the store, whose ETag the client knows: it repeats them after the redirect.
-    Raises StoreUnavailable if the store has to sign the URL and fails.
+    The store checks the URL by its own ``clock``. Preconditions are left to the store, whose ETag the client knows: it
+    repeats them after the redirect. Raises StoreUnavailable if the store's time is needed, or it has to sign the URL,
+    and it fails.
     """
-    latest = datetime.now(UTC) + MAX_REDIRECT_LIFETIME
+    latest = clock.now() + MAX_REDIRECT_LIFETIME
     content = content_headers(file)
     url = urls.read_url(
         file.info.key,

@@ -1,7 +1,5 @@
 """``.../data/exports/{exportId}/status``: the status of an asynchronous export (web/API.md, section 6)."""
 
-from datetime import UTC, datetime
-
 import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import Response
@@ -51,7 +49,7 @@ def _find(request: Request, services: Services) -> Response | ExportStatus:
         status = None
     if status is None:
         raise NotFound("There is no such export: it expired, was never made, or belongs to another team.")
-    if status.is_stale(datetime.now(UTC)):
+    if services.statuses.is_interrupted(status):
         return status.model_copy(update=INTERRUPTED)
     if request.method == "DELETE" and not status.is_terminal:
         return _cancelled(services, status)

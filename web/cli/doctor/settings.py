@@ -15,7 +15,7 @@ from web.settings import SETTINGS
 
 _AREA = "settings"
 _SECRETS = frozenset({"api_keys", "signing_keys", "jwt_secret", "azure_connection_string"})
-_LISTS = frozenset({"api_keys", "signing_keys"})
+_LISTS = frozenset({"api_keys", "signing_keys", "jwt_secret"})
 _URLS = frozenset({"azure_account_url", "jwks_url", "base_url"})
 
 _SettingsT = TypeVar("_SettingsT", bound=BaseSettings)

@@ -2,14 +2,14 @@
 
 import secrets
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from engine.bootstrap import open_exporter, open_pair, open_unmarked
-from engine.errors import EngineError, StoreNotInitialised
+from engine.errors import ClockSkew, EngineError, StoreNotInitialised
 from engine.exports.exporter import Exporter
 from engine.exports.store_pair import StorePair
 from engine.settings import DuckDBSettings, StorageSettings
+from engine.stores.clock import require_same_time
 from engine.stores.marker import Role
 from engine.stores.port import ObjectStore
 from web.cli.doctor.findings import Finding, note, ok, problem
@@ -21,7 +21,6 @@ RESERVED = "_tailrace"
 
 _PROBE = b"tailrace doctor\n"
 _LIST_LIMIT = 100
-_SKEW = timedelta(seconds=60)
 _REACH = {
     True: "set {variable} to a directory that this user can read and write, or repair this one",
     False: "check AZURE_STORAGE_CONNECTION_STRING or AZURE_STORAGE_ACCOUNT_URL, the container's name and the network",
@@ -98,20 +97,21 @@ class _Store:
                 if self._area == "results"
                 else "expected before the first export",
             )
-        yield from self._clock(max((info.modified for info in listed), default=None))
         if self._write:
             yield from self._probed()
+        # The time of a directory is that of a file that is written.
+        if self._write or not self._local:
+            yield self._clock()
 
     def _probed(self) -> Iterator[Finding]:
         key = f"{RESERVED}/doctor-{secrets.token_hex(8)}"
         try:
-            written = self._store.create(key, _PROBE, content_type="text/plain", metadata={})
+            self._store.create(key, _PROBE, content_type="text/plain", metadata={})
         except EngineError as error:
             yield self._refused("it can be read but not written", error)
             return
         refused = list(self._read_and_deleted(key))
         yield from refused or [ok(self._area, "a small object was written, read and deleted")]
-        yield from self._clock(written.modified)
 
     def _read_and_deleted(self, key: str) -> Iterator[Finding]:
         try:
@@ -127,12 +127,17 @@ class _Store:
     def _refused(self, what: str, error: EngineError) -> Finding:
         return problem(self._area, f"{self._location}: {what}: {error.message.rstrip('.')}", _WRITE[self._local])
 
-    def _clock(self, modified: datetime | None) -> Iterator[Finding]:
-        """Compare the clocks: a store's timestamps must not be in the future."""
-        if modified is not None and modified > datetime.now(UTC) + _SKEW:
-            ahead = int((modified - datetime.now(UTC)).total_seconds())
-            yield problem(
+    def _clock(self) -> Finding:
+        """Compare the store's clock with this machine's."""
+        try:
+            require_same_time(self._store, self._area)
+        except ClockSkew as error:
+            return problem(
                 "clock",
-                f"the clock of the {self._area} store is {counted(ahead, 'second')} ahead of this machine's clock",
-                "set the clock (NTP): signed URLs would be valid for too long, and fail on other machines",
+                error.message.partition(":")[0],
+                "correct the one that is wrong (NTP): until then the service is not ready, and sweeps remove nothing",
             )
+        except EngineError as error:
+            return problem(self._area, f"{self._location}: {error.message.rstrip('.')}", self._remedy)
+        same = "; on a local disk they are the same" if self._local else ""
+        return ok("clock", f"this machine's agrees with that of the {self._area} store{same}")
