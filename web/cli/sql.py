@@ -18,7 +18,7 @@ from engine.settings import DuckDBSettings, StorageSettings
 from web.cli.shell.answers import write_answer
 from web.cli.shell.modes import ALIASES, MODES, Mode, mode_of
 from web.cli.shell.output import Answers
-from web.cli.shell.parameters import read_parameters
+from web.cli.shell.parameters import read_own_data, read_parameters
 from web.cli.shell.shell import Shell, screen
 from web.cli.terminal.exit_codes import READER_GONE, Interrupted
 from web.cli.terminal.output import STANDARD_OUTPUT, check_output, open_output
@@ -47,23 +47,34 @@ _ADVICE = "--format line shows every column, -o FILE takes every row."
     help="Value of $NAME in the statements; may be repeated.",
 )  # fmt: skip
 @click.option(
+    "--file", "files", multiple=True, metavar="NAME=PATH",
+    help="Read a CSV, JSON or Parquet file as the view NAME; may be repeated.",
+)  # fmt: skip
+@click.option(
+    "--attach", "databases", multiple=True, metavar="[NAME=]PATH",
+    help="Attach a DuckDB database, read-only, by default under the name of its file; may be repeated.",
+)  # fmt: skip
+@click.option(
     "--views",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write a database of views that any DuckDB can open.",
 )
 def sql(
     query: str | None, commands: tuple[str, ...], scripts: tuple[TextIO, ...], format_name: str | None,
-    output: Path | None, parameters: tuple[str, ...], views: Path | None,
+    output: Path | None, parameters: tuple[str, ...], files: tuple[str, ...], databases: tuple[str, ...],
+    views: Path | None,
 ) -> None:  # fmt: skip
     """Run QUERY on the published results, or open a prompt. `FROM help` lists the tables.
 
     For operators: it uses the credentials of the stores and sees the runs of all teams. It reads finished runs and
-    their manifests as of its start, writes nothing to the stores, and opens no other files.
+    their manifests as of its start, writes nothing to the stores, and opens no files but those of --file and --attach,
+    which it only reads.
 
     \b
     Examples: tailrace sql "FROM runs"
               tailrace sql "SELECT * FROM result('jobs') WHERE salary > 100000" -o jobs.parquet
               tailrace sql "FROM result('jobs') WHERE city = \\$city" --param city=Rome
+              tailrace sql --file mine=prices.csv "FROM mine JOIN result('jobs') USING (id)"
               tailrace sql --views results.duckdb
 
     Statements run in turn, and the first that fails is the last. In a pipe or a file a result is complete; on a
@@ -78,7 +89,9 @@ def sql(
         raise click.UsageError("--format and --output need a QUERY, -c or -f.")
     if views is not None and asked:
         raise click.UsageError("--views cannot be combined with statements.")
-    mode, values = mode_of(output, format_name), read_parameters(parameters)
+    if views is not None and (files or databases):
+        raise click.UsageError("--views has the published results only: attach other databases where you open it.")
+    mode, values, own = mode_of(output, format_name), read_parameters(parameters), read_own_data(files, databases)
     if asked:
         check_output(output or STANDARD_OUTPUT, force=True, binary=mode.binary)
     storage, duckdb = StorageSettings(), DuckDBSettings()
@@ -90,7 +103,7 @@ def sql(
     texts = [*map(_read, scripts), *commands, *([] if query is None else [query])]
     # Listing exports takes a request for each of them, so they are listed only for statements that may use them.
     exports = exporter.exports if not asked or any("exports" in text.lower() for text in texts) else None
-    with open_inspection(exporter.results, exports, duckdb) as inspection:
+    with open_inspection(exporter.results, exports, duckdb, own) as inspection:
         _warn(inspection.skipped)
         if asked:
             _run(inspection, texts, values, mode, output or STANDARD_OUTPUT)

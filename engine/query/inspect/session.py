@@ -21,6 +21,7 @@ from engine.execute.file_assembler import ArrayAssembler, FileAssembler
 from engine.execute.filesystems import PART, STAGE, PartFileSystem, StageFileSystem
 from engine.execute.ordered_sink import OrderedSink
 from engine.execute.session import fence, open_session
+from engine.query.inspect.own_files import NOTHING, OwnData, add_own_data, open_own_files
 from engine.query.inspect.snapshot import take_snapshot
 from engine.query.inspect.statements import Kind, Statement, parse, split
 from engine.query.inspect.text_rows import TextRows
@@ -137,21 +138,28 @@ class Inspection:
 
 @contextmanager
 def open_inspection(
-    results: ResultStore, exports: ObjectStore | None, settings: DuckDBSettings
+    results: ResultStore, exports: ObjectStore | None, settings: DuckDBSettings, own: OwnData = NOTHING
 ) -> Iterator[Inspection]:
     """Open a session over a snapshot of the stores; without ``exports``, the view ``exports`` is empty.
 
-    Damaged documents are left out and reported by `Inspection.skipped`. Raises StoreError.
+    Damaged documents are left out and reported by `Inspection.skipped`. Raises StoreError, and InvalidInput for files
+    of ``own`` that cannot be read.
     """
     snapshot = take_snapshot(results, exports)
     parts = PartFileSystem(results.store, snapshot.parts, datetime.now(UTC))
     # A path can be allowed only if its file system is registered; `Inspection.write` replaces this one.
     unused = StageFileSystem(OrderedSink(FileAssembler(), lambda _: None, count=1, max_waiting_bytes=0))
-    with open_session(settings, threads=settings.threads, file_systems=(parts, unused), locked=False) as connection:
+    with (
+        open_own_files(own.files) as files,
+        open_session(
+            settings, threads=settings.threads, file_systems=(parts, unused, files), locked=False
+        ) as connection,
+    ):
         # Exports disable the optimizer's join order; queries need it.
         connection.execute("RESET disabled_optimizers")
         create_views(connection, snapshot, _part_url)
-        allowed = [_TARGET, *map(_part_url, snapshot.parts)]
+        add_own_data(connection, own)
+        allowed = [_TARGET, *map(_part_url, snapshot.parts), *(file.url for file in own.files)]
         for statement in fence(allowed):
             connection.execute(statement)
         yield Inspection(connection, parts, snapshot.skipped)
