@@ -1,6 +1,7 @@
 """Settings of the service, one class per concern. Making an instance reads the environment, nothing else does."""
 
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -32,6 +33,28 @@ class ServerSettings(BaseSettings):
         "auto",
         description="Form of the log: `json`, one object a line; `text`, for people; `auto` is `text` on a terminal",
     )
+
+    trusted_proxies: str = Field(
+        "",
+        description="Addresses and networks of reverse proxies, comma-separated (`10.0.0.0/8,::1`). Only from these is "
+        "`X-Forwarded-For` used for the client's address in the log",
+    )
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _of_networks(cls, text: str) -> str:
+        """Refuse anything else, since a name that is not an address would be ignored in silence."""
+        for entry in filter(None, map(str.strip, text.split(","))):
+            try:
+                ip_network(entry)
+            except ValueError as error:
+                raise ValueError(f"{error}; give addresses and networks, such as 10.0.0.0/8 and 192.0.2.7") from error
+        return text
+
+    @property
+    def proxies(self) -> list[str]:
+        """The trusted proxies, each an address or a network."""
+        return [entry.strip() for entry in self.trusted_proxies.split(",") if entry.strip()]
 
     @field_validator("host")
     @classmethod

@@ -93,6 +93,26 @@ def test_a_client_that_disconnects_leaves_no_open_file(server: Server, tmp_path:
     assert {line["level"] for line in log} == {"info"}
 
 
+def test_a_cut_download_is_logged_with_its_size_and_counted(server: Server, tmp_path: Path) -> None:
+    exported = publish_much(server, tmp_path)
+    assert server.request(exported["url"]).status == 200
+    cut(server, exported["url"], reset=True)
+    route = "/v4/workflows/{workflow_id}/data/exports/{export_id}"
+    deadline = time.monotonic() + 30
+    while len(found := [line for line in server.logged() if line.get("route") == route]) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    whole, line = found
+    assert "cut" not in whole
+    assert (whole["sent"], whole["status"]) == (exported["sizeBytes"], 200)
+    wanted = {"cut": True, "size": exported["sizeBytes"], "status": 200, "client": "127.0.0.1", "kid": "k1"}
+    of_export = {"team": "acme", "workflow_id": "much", "export_id": exported["exportId"]}
+    assert line.items() >= (wanted | of_export).items()
+    assert 0 < line["sent"] < exported["sizeBytes"]
+    metrics = server.request("/metrics").body.decode()
+    assert f'tailrace_responses_cut_total{{route="{route}"}} 1.0\n' in metrics
+
+
 def test_a_file_that_becomes_shorter_ends_the_connection_and_is_logged_once(tmp_path: Path) -> None:
     with Server((str(tmp_path / "store"), {}), tmp_path) as server:
         exported = publish_much(server, tmp_path)

@@ -177,6 +177,42 @@ def test_hostile_ids_cannot_forge_a_line(server: Server) -> None:
     assert "workflow_id" not in after[0]
 
 
+@pytest.fixture(scope="module")
+def behind_proxies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A service that trusts this machine and a network."""
+    folder = tmp_path_factory.mktemp("proxied")
+    with Server((str(folder / "store"), {}), folder, TAILRACE_TRUSTED_PROXIES="127.0.0.1, 10.0.0.0/8") as server:
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "client"),
+    [
+        (None, "127.0.0.1"),
+        ("203.0.113.9", "203.0.113.9"),
+        # The proxy adds what it sees behind what the client had sent.
+        ("192.0.2.1, 203.0.113.9", "203.0.113.9"),
+        ("192.0.2.1, 203.0.113.9, 10.1.2.3", "203.0.113.9"),
+        ("203.0.113.9:4711", "203.0.113.9"),
+        ("[2001:DB8::1]:4711", "2001:db8::1"),
+        ('unknown" forged', None),
+    ],
+)
+def test_a_trusted_proxy_gives_the_address_of_the_client(
+    behind_proxies: Server, forwarded: str | None, client: str | None
+) -> None:
+    headers = {} if forwarded is None else {"x-forwarded-for": forwarded}
+    answer = behind_proxies.request("/nowhere", headers=headers)
+    (line,) = lines(behind_proxies, event="request", requestId=answer.headers["x-request-id"])
+    assert line.get("client") == client
+
+
+def test_without_a_setting_nobody_may_give_another_address(server: Server) -> None:
+    answer = server.request("/nowhere", headers={"x-forwarded-for": "203.0.113.9"})
+    (line,) = lines(server, event="request", requestId=answer.headers["x-request-id"])
+    assert line["client"] == "127.0.0.1"
+
+
 def _value(server: Server, name: str, **labels: str) -> float:
     text = server.request("/metrics").body.decode()
     return sum(

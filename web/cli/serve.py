@@ -152,6 +152,9 @@ def run_server(
         log_event("connections limited by open files", {"connections": limit, "wanted": connection.max_connections})
     config = uvicorn.Config(
         app,
+        # By default, uvicorn would trust programs on this machine.
+        proxy_headers=bool(server.proxies),
+        forwarded_allow_ips=server.proxies,
         # uvicorn's access log would contain signed URLs.
         access_log=False,
         server_header=False,

@@ -19,7 +19,7 @@ from web.http.connections import Connections
 from web.http.error_body import error_body
 from web.http.limits import MAX_HEAD_BYTES, QUERY_TOO_LONG
 from web.telemetry import metrics
-from web.telemetry.log_context import add_log_fields, log_fields
+from web.telemetry.log_context import add_log_fields, log_fields, note_disconnect
 
 BODY_BYTES_PER_SECOND = 32 * 1024
 """The minimum average speed of a request body, after the first ``TAILRACE_STALL_SECONDS``."""
@@ -119,7 +119,9 @@ class HttpProtocol(H11Protocol):
         super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Make room for another connection."""
+        """Make room for another connection, and note that what is sent from now on is lost."""
+        if self.cycle is not None:
+            note_disconnect(cast("Scope", self.cycle.scope))
         super().connection_lost(exc)
         self._all.discard(self)
 

@@ -10,6 +10,7 @@ from starlette.types import Scope
 from web.telemetry.request_id import request_id_of
 
 _KEY = "tailrace.log_fields"
+_DISCONNECTED = "tailrace.disconnected"
 _CURRENT: ContextVar[Scope | None] = ContextVar("current_request", default=None)
 
 
@@ -29,6 +30,16 @@ def caller_fields() -> dict[str, object]:
 def add_log_fields(scope: Scope, **fields: object) -> None:
     """Add fields to the log line of a request."""
     scope.setdefault(_KEY, {}).update(fields)
+
+
+def note_disconnect(scope: Scope) -> None:
+    """Note that the connection of a request is closed."""
+    scope[_DISCONNECTED] = True
+
+
+def is_disconnected(scope: Scope) -> bool:
+    """Whether the connection of a request is closed."""
+    return _DISCONNECTED in scope
 
 
 def log_fields(scope: Scope) -> dict[str, object]:

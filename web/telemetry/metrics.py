@@ -15,6 +15,10 @@ SECONDS = Histogram(
     buckets=(0.005, 0.02, 0.1, 0.5, 1, 5, 20, 60, 300, 1800),
     registry=REGISTRY,
 )
+CUT = Counter(
+    "tailrace_responses_cut", "Responses whose client closed the connection before their end", ["route"],
+    registry=REGISTRY,
+)  # fmt: skip
 EXPORTS = Counter("tailrace_exports", "Exports that ended, by outcome", ["format", "outcome"], registry=REGISTRY)
 ROWS = Counter("tailrace_export_rows", "Rows written by exports", ["format"], registry=REGISTRY)
 BYTES = Counter("tailrace_export_bytes", "Bytes written by exports", ["format"], registry=REGISTRY)

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.catalog.catalog import ResultStore
-from engine.errors import EngineError, InvalidRequest
+from engine.errors import EngineError, InvalidRequest, NotFound
 from engine.exports.export import ExportFile
 from engine.request.formats import FORMATS
 from web.api.exports.redirect import redirect, store_can_answer
@@ -79,7 +79,7 @@ def _find(request: Request, services: Services) -> tuple[ExportFile, datetime | 
         grant = services.signer.verify(request.scope["raw_path"], query)
         add_log_fields(request.scope, kid=grant.kid)
         file = services.exporter.find(grant.workflow_id, grant.export_id, grant.format)
-        add_log_fields(request.scope, team=_owner(services.exporter.results, grant.workflow_id))
+        add_log_fields(request.scope, team=_owner(services.exporter.results, grant.workflow_id, file.info.etag))
         return file, grant.expires
     principal = authenticate_blocking(request.scope, services.authenticator)
     format_name = _checked_format(unsigned.group(1))
@@ -88,14 +88,24 @@ def _find(request: Request, services: Services) -> tuple[ExportFile, datetime | 
     return services.exporter.find(workflow_id, export_id, format_name), None
 
 
-@lru_cache(maxsize=4096)
-def _owner(results: ResultStore, workflow_id: str) -> str:
+def _owner(results: ResultStore, workflow_id: str, etag: str) -> str:
     """Return the team that a signed download counts for; if it cannot be read, the workflow id."""
     try:
-        workflow = results.workflow(workflow_id)
+        return _read_owner(results, workflow_id, etag)
     except EngineError:
         return workflow_id
-    return workflow_id if workflow is None else workflow.team
+
+
+@lru_cache(maxsize=4096)
+def _read_owner(results: ResultStore, workflow_id: str, etag: str) -> str:
+    """Return the owner of a workflow. Cached for one version of a file, since a workflow that was deleted may be
+    published again by another team. Raises NotFound or StoreError.
+    """
+    del etag
+    workflow = results.workflow(workflow_id)
+    if workflow is None:
+        raise NotFound("The workflow was deleted.")
+    return workflow.team
 
 
 def _checked_format(value: bytes | None) -> str | None:
