@@ -5,7 +5,11 @@ SELECT * FROM (
     ('help', 'this list', 'FROM help'),
     ('runs', 'all runs in any state, newest first', 'FROM runs WHERE state <> ''FINISHED'''),
     ('latest_runs', 'the latest finished run of each workflow', 'FROM latest_runs'),
-    ('result(workflow, run)', 'the rows of a run, by default the latest', 'FROM result(''jobs'') LIMIT 5'),
+    (
+        'result(workflow, run, failed := true)',
+        'the rows of a run, by default the latest; failed := true: of one that is not finished',
+        'FROM result(''jobs'') LIMIT 5'
+    ),
     (
         'profile(workflow, run)',
         'the type, nulls, distinct values and quantiles of each column of a run',
@@ -13,12 +17,12 @@ SELECT * FROM (
     ),
     (
         'run_diff(workflow, run_a, run_b)',
-        'the rows that were added, removed or changed between two runs, by row id',
+        'the rows that were added, removed or changed between two runs, by row id; first, what changed in the schema',
         'SELECT change, count(*) FROM run_diff(''jobs'', ''2026-11-22'', ''2026-11-23'') GROUP BY change'
     ),
     (
         'files',
-        'the Parquet files of runs: rows, bytes, row groups, minimum and maximum by column',
+        'the Parquet files of runs: rows, bytes, row groups, minimum and maximum by column, and whether these are exact',
         'SELECT file, rows, bounds[''salary''] FROM files WHERE workflow = ''jobs'''
     ),
     ('exports', 'finished exports', 'SELECT workflow, format, sum(bytes) FROM exports GROUP BY ALL')

@@ -1,36 +1,131 @@
--- The rows that were added, removed or changed between two runs of a workflow, by row id. Cells are compared as text,
--- so that runs with different columns or types can be compared; a missing column is null. Unchanged rows are left out.
+-- The rows that were added, removed or changed between two runs of a workflow, by row id, and the fields that changed.
+-- Values are compared, not their text: 1 is 1.0. If the types differ, values are the same if each, cast to the type of the
+-- other, is the other; objects and lists, if their JSON is the same. A field that only one run has changes no row.
+-- First come a row 'schema', with the fields whose type is not the same in both runs, and a row 'ids' if the ids are not
+-- the values of one field: then the same id may be of different things.
+-- Rows are compared by a hash of 64 bits, so that only the ids and hashes of all rows are in memory at once.
 CREATE MACRO run_diff(workflow, run_a, run_b) AS TABLE
-WITH
-    _a AS (
-        SELECT _row_id AS _id, CAST(to_json(_row) AS MAP(VARCHAR, VARCHAR)) AS _cells
-        FROM (
-            SELECT _row_id, CAST(COLUMNS(* EXCLUDE (_row_id)) AS VARCHAR)
-            FROM query(_inside.statement(workflow, run_a))
-        ) AS _row
-    ),
-    _b AS (
-        SELECT _row_id AS _id, CAST(to_json(_row) AS MAP(VARCHAR, VARCHAR)) AS _cells
-        FROM (
-            SELECT _row_id, CAST(COLUMNS(* EXCLUDE (_row_id)) AS VARCHAR)
-            FROM query(_inside.statement(workflow, run_b))
-        ) AS _row
-    ),
-    _pairs AS (
-        SELECT
-            coalesce(_a._id, _b._id) AS row_id,
-            CASE WHEN _a._id IS NULL THEN 'added' WHEN _b._id IS NULL THEN 'removed' ELSE 'changed' END AS change,
+SELECT * FROM query(list_transform(
+    [struct_pack(
+        a := $columns(workflow, run_a, FALSE),
+        b := $columns(workflow, run_b, FALSE),
+        rows_a := $selects(workflow, run_a, FALSE),
+        rows_b := $selects(workflow, run_b, FALSE)
+    )],
+    lambda pair: list_transform(
+        [
+            -- The fields of b, then those that only a has.
             list_transform(
+                pair['b']['fields'],
+                lambda one: struct_pack(
+                    a := list_filter(pair['a']['fields'], lambda other: other['name'] = one['name'])[1], b := one
+                )
+            )
+            || list_transform(
                 list_filter(
-                    list_distinct(coalesce(map_keys(_a._cells), []) || coalesce(map_keys(_b._cells), [])),
-                    lambda _name: _name <> '_row_id' AND _a._cells[_name] IS DISTINCT FROM _b._cells[_name]
+                    pair['a']['fields'],
+                    lambda one: NOT list_contains(
+                        list_transform(pair['b']['fields'], lambda other: other['name']), one['name']
+                    )
                 ),
-                lambda _name: struct_pack(field := _name, before := _a._cells[_name], after := _b._cells[_name])
-            ) AS changes
-        FROM _a FULL JOIN _b ON _a._id = _b._id
-        WHERE _a._cells IS DISTINCT FROM _b._cells
-    )
-SELECT row_id, change, changes
-FROM _pairs
-WHERE change <> 'changed' OR len(changes) > 0
-ORDER BY row_id;
+                lambda one: struct_pack(a := one, b := NULL)
+            )
+        ],
+        lambda fields: list_transform(
+            [list_transform(
+                fields,
+                lambda one: struct_pack(
+                    compared := CASE
+                        WHEN one['a'] IS NULL THEN 'added'
+                        WHEN one['b'] IS NULL THEN 'removed'
+                        WHEN one['a']['type'] = one['b']['type'] THEN 'as they are'
+                        WHEN one['a']['nested'] OR one['b']['nested'] THEN 'as JSON'
+                        ELSE 'cast'
+                    END,
+                    a := one['a']['cell'],
+                    b := one['b']['cell'],
+                    type_a := one['a']['type'],
+                    type_b := one['b']['type'],
+                    label := coalesce(one['b']['label'], one['a']['label']),
+                    type_label_a := coalesce(one['a']['type_label'], 'NULL'),
+                    type_label_b := coalesce(one['b']['type_label'], 'NULL')
+                )
+            )],
+            lambda compared: concat(
+                'WITH _ids AS MATERIALIZED (SELECT _row_id FROM (SELECT _row_id, hash(',
+                array_to_string(
+                    ['0'] || list_transform(
+                        compared,
+                        lambda one: CASE one['compared']
+                            WHEN 'as they are' THEN one['a']
+                            WHEN 'as JSON' THEN format('to_json({})', one['a'])
+                            WHEN 'cast' THEN format('TRY_CAST({} AS {}), {}', one['a'], one['type_b'], one['a'])
+                        END
+                    ),
+                    ', '
+                ),
+                ') AS _hash FROM (', pair['rows_a'], ')) AS _a FULL JOIN (SELECT _row_id, hash(',
+                array_to_string(
+                    ['0'] || list_transform(
+                        compared,
+                        lambda one: CASE one['compared']
+                            WHEN 'as they are' THEN one['b']
+                            WHEN 'as JSON' THEN format('to_json({})', one['b'])
+                            WHEN 'cast' THEN format('{}, TRY_CAST({} AS {})', one['b'], one['b'], one['type_a'])
+                        END
+                    ),
+                    ', '
+                ),
+                ') AS _hash FROM (', pair['rows_b'], ')) AS _b USING (_row_id)',
+                ' WHERE _a._hash IS DISTINCT FROM _b._hash), ',
+                '_a AS (FROM (', pair['rows_a'], ') WHERE _row_id IN (FROM _ids)), ',
+                '_b AS (FROM (', pair['rows_b'], ') WHERE _row_id IN (FROM _ids)), ',
+                '_schema AS (SELECT unnest([NULL, ',
+                array_to_string(
+                    list_transform(
+                        list_filter(compared, lambda one: one['type_label_a'] <> one['type_label_b']),
+                        lambda one: format(
+                            'struct_pack(field := {}, "before" := {}, "after" := {})',
+                            one['label'], one['type_label_a'], one['type_label_b']
+                        )
+                    ),
+                    ', '
+                ),
+                ']::STRUCT(field VARCHAR, "before" VARCHAR, "after" VARCHAR)[]) AS _field) ',
+                'SELECT NULL::VARCHAR AS row_id, ''schema'' AS change, list(_field) AS changes FROM _schema',
+                ' WHERE _field IS NOT NULL HAVING count(*) > 0 ',
+                'UNION ALL SELECT NULL, ''ids'', [struct_pack(field := ''_row_id'', "before" := ',
+                pair['a']['ids'], ', "after" := ', pair['b']['ids'], ')] WHERE EXISTS (FROM _ids) AND ',
+                pair['a']['ids'] <> pair['b']['ids'] OR pair['a']['ids'] = '''positions of rows''',
+                ' UNION ALL (SELECT coalesce(_a._row_id, _b._row_id) AS _id,',
+                ' CASE WHEN _a._row_id IS NULL THEN ''added'' WHEN _b._row_id IS NULL THEN ''removed''',
+                ' ELSE ''changed'' END, list_filter([NULL, ',
+                array_to_string(
+                    list_transform(
+                        compared,
+                        lambda one: format(
+                            CASE one['compared']
+                                WHEN 'added' THEN 'CASE WHEN _a._row_id IS NULL AND _b.{1} IS NOT NULL'
+                                WHEN 'removed' THEN 'CASE WHEN _b._row_id IS NULL AND _a.{0} IS NOT NULL'
+                                WHEN 'as they are' THEN 'CASE WHEN _a.{0} IS DISTINCT FROM _b.{1}'
+                                WHEN 'as JSON' THEN 'CASE WHEN to_json(_a.{0}) IS DISTINCT FROM to_json(_b.{1})'
+                                ELSE 'CASE WHEN TRY_CAST(_a.{0} AS {3}) IS DISTINCT FROM _b.{1}'
+                                    || ' OR _a.{0} IS DISTINCT FROM TRY_CAST(_b.{1} AS {2})'
+                            END
+                            || ' THEN struct_pack(field := {4}, "before" := '
+                            || CASE WHEN one['a'] IS NULL THEN 'NULL::VARCHAR' ELSE '_a.{0}::VARCHAR' END
+                            || ', "after" := '
+                            || CASE WHEN one['b'] IS NULL THEN 'NULL::VARCHAR' ELSE '_b.{1}::VARCHAR' END
+                            || ') END',
+                            coalesce(one['a'], ''), coalesce(one['b'], ''),
+                            coalesce(one['type_a'], ''), coalesce(one['type_b'], ''), one['label']
+                        )
+                    ),
+                    ', '
+                ),
+                ']::STRUCT(field VARCHAR, "before" VARCHAR, "after" VARCHAR)[], lambda _one: _one IS NOT NULL)',
+                ' FROM _a FULL JOIN _b USING (_row_id) ORDER BY _id)'
+            )
+        )[1]
+    )[1]
+)[1]);

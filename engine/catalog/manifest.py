@@ -15,6 +15,9 @@ from engine.stores.documents import Document
 
 FORMAT_VERSION: Literal[1] = 1
 
+MAX_BOUND_LENGTH = 64
+"""Of the text of a bound, in characters. Longer lower bounds are cut, longer upper bounds are rounded up."""
+
 
 class State(StrEnum):
     """The states of a run; only a FINISHED one is exported."""

@@ -6,10 +6,8 @@ from typing import Any
 
 import pyarrow.parquet
 
-from engine.catalog.manifest import ColumnStatistics, RowGroup
+from engine.catalog.manifest import MAX_BOUND_LENGTH, ColumnStatistics, RowGroup
 
-_MAX_BOUND_LENGTH = 64
-"""In characters. Longer lower bounds are cut, longer upper bounds are rounded up."""
 _MAX_CODE_POINT, _SURROGATES = 0x10FFFF, range(0xD800, 0xE000)
 
 
@@ -45,14 +43,14 @@ def _statistics(stats: Any) -> ColumnStatistics:
 def _lower_bound(value: object) -> str | None:
     if isinstance(value, bytes):
         return None
-    return str(value)[:_MAX_BOUND_LENGTH]
+    return str(value)[:MAX_BOUND_LENGTH]
 
 
 def _upper_bound(value: object) -> str | None:
     if isinstance(value, bytes):
         return None
     text = str(value)
-    return text if len(text) <= _MAX_BOUND_LENGTH else _successor(text[:_MAX_BOUND_LENGTH])
+    return text if len(text) <= MAX_BOUND_LENGTH else _successor(text[:MAX_BOUND_LENGTH])
 
 
 def _successor(prefix: str) -> str | None:

@@ -96,14 +96,18 @@ def open_session(
                 instances.release(connection)
 
 
-def fence(paths: Iterable[str], *, locked: bool = True) -> list[str]:
-    """Statements that limit an instance to these paths for good; ``locked`` also freezes its other settings."""
+def fence(paths: Iterable[str], *, folders: Sequence[str] = (), locked: bool = True) -> list[str]:
+    """Statements that limit an instance to these paths for good; ``locked`` also freezes its other settings.
+
+    ``folders`` are prefixes of further paths, whose file system itself opens nothing but what may be read.
+    """
     # DuckDB checks the pattern that it is given, and then each file that matches.
     names = dict.fromkeys(name for path in paths for name in (path, literal_path(path)))
     # The order matters: the second statement freezes the allow-list, the third freezes all settings.
     allowed = f"SET allowed_paths=[{', '.join(map(literal, names))}]"
+    below = [f"SET allowed_directories=[{', '.join(map(literal, folders))}]"] if folders else []
     lock = ["SET lock_configuration=true"] if locked else []
-    return [allowed, "SET enable_external_access=false", *lock]
+    return [allowed, *below, "SET enable_external_access=false", *lock]
 
 
 def _share(size: str, workers: int, *, percent: int = 100) -> str:

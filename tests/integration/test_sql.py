@@ -112,20 +112,32 @@ def test_files(inspection: Inspection) -> None:
         ("2026-11-24", 1, 1),
     ]
     assert all(row["file"].startswith("part-00000-") and row["bytes"] > 100 for row in found)
-    assert found[0]["salary"] == {"minimum": "100", "maximum": "300", "nulls": 1}
-    assert found[1]["salary"] == {"minimum": "2", "maximum": "100", "nulls": 0}
-    assert found[1]["title"] == {"minimum": "", "maximum": 'O\'Neil "B"', "nulls": 1}
+    assert found[0]["salary"] == {"minimum": "100", "maximum": "300", "exact": True, "nulls": 1}
+    assert found[1]["salary"] == {"minimum": "2", "maximum": "100", "exact": True, "nulls": 0}
+    assert found[1]["title"] == {"minimum": "", "maximum": 'O\'Neil "B"', "exact": True, "nulls": 1}
+
+
+def test_bounds_that_are_cut_are_not_exact(tmp_path: Path, store: ObjectStore) -> None:
+    engine = Engine(tmp_path, store)
+    long = "x" * 64
+    engine.publish_rows([{"id": 1, "short": long[1:], "long": f"{long}!", "n": 1e200, "none": None}])
+    with open_inspection(engine.results, None, engine.settings(1)) as session:
+        [row] = ask(session, "SELECT bounds FROM files")
+    bounds = row["bounds"]
+    assert bounds["long"] == {"minimum": long, "maximum": long[1:] + "y", "exact": False, "nulls": 0}
+    assert bounds["short"] == {"minimum": long[1:], "maximum": long[1:], "exact": True, "nulls": 0}
+    assert (bounds["n"]["exact"], bounds["none"]["exact"], bounds["none"]["minimum"]) == (True, False, None)
 
 
 def test_profile(inspection: Inspection) -> None:
-    found = {row.pop("column"): row for row in ask(inspection, "FROM profile('jobs')")}
+    found = {row.pop("name"): row for row in ask(inspection, "FROM profile('jobs')")}
     assert list(found) == ["_row_id", "id", "title", "salary", "workflow", "run"]
     for column in NEW[0]:
         cells = sorted(row[column] for row in NEW if row[column] is not None)
         expected = {
             "rows": len(NEW),
             "nulls": len(NEW) - len(cells),
-            "distinct": len(set(cells)),
+            "distinct_values": len(set(cells)),
             "minimum": str(cells[0]),
             "median": str(statistics.median_low(cells)),
             "maximum": str(cells[-1]),
@@ -150,14 +162,11 @@ def test_run_diff(inspection: Inspection) -> None:
     assert ask(inspection, "FROM run_diff('jobs', '2026-11-22', '2026-11-22')") == []
 
 
-def test_runs_with_different_columns_are_compared(inspection: Inspection, engine: Engine) -> None:
-    rows: list[dict[str, Any]] = [{"id": "a", "n": 1, "gone": 1}, {"id": "b", "n": 2}]
-    engine.publish_rows(rows, "r1", workflow="drift", row_id="id")
-    rows = [{"new": None, "n": 1.0, "id": "a"}, {"new": "x", "n": 2.5, "id": "b"}]
-    engine.publish_rows(rows, "r2", workflow="drift", row_id="id")
-    with open_inspection(engine.results, None, engine.settings(1)) as session:
-        found = ask(session, "SELECT row_id, [one.field FOR one IN changes] AS f FROM run_diff('drift', 'r1', 'r2')")
-    assert [(row["row_id"], sorted(row["f"])) for row in found] == [("a", ["gone", "n"]), ("b", ["n", "new"])]
+def test_a_failed_run_is_read_only_if_asked_for(inspection: Inspection) -> None:
+    assert ask(inspection, "SELECT sku FROM result('prices', '2026-11-24', failed := true)") == FAILED
+    for call in ("result('prices', '2026-11-24')", "result('jobs', '2026-11-23', failed := true)"):
+        with pytest.raises(InvalidRequest, match=r"^There is no (finished|failed) run 2026-11-2. of a workflow"):
+            ask(inspection, f"FROM {call}")
 
 
 def test_exports(inspection: Inspection, engine: Engine) -> None:

@@ -194,7 +194,30 @@ def test_a_views_file(server: Server, store_url: tuple[str, dict[str, str]]) -> 
                 (row["id"], row["n"]) for row in ROWS
             ]
             assert connection.execute("SELECT change FROM run_diff('jobs', 'r1', 'r2')").fetchall() == [("added",)]
-            assert connection.execute("SELECT nulls FROM profile('jobs') WHERE \"column\" = 'n'").fetchone() == (1,)
+            assert connection.execute("SELECT nulls FROM profile('jobs') WHERE name = 'n'").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("store_url", ["directory"], indirect=True)
+def test_an_attached_views_file(server: Server) -> None:
+    """Nothing but the name of the database is needed to join its views and macros with tables of others."""
+    assert server.command("sql", "--views", "results.duckdb").returncode == 0
+    with duckdb.connect() as connection:
+        connection.execute(f"ATTACH '{server.folder / 'results.duckdb'}' AS v (READ_ONLY)")
+        connection.execute("CREATE TABLE mine AS SELECT 'a' AS id, 'known' AS note")
+        for query, expected in (
+            ("SELECT id, n, note FROM v.result('jobs') LEFT JOIN mine USING (id) ORDER BY id",
+             [("a", ROWS[0]["n"], "known"), ("b", None, None)]),
+            ("SELECT id FROM v.result('jobs', 'r1') JOIN v.result('prices', 'r1') USING (id)", [("a",)]),
+            ("SELECT name, nulls FROM v.profile('jobs') WHERE nulls > 0", [("n", 1)]),
+            ("SELECT row_id, change FROM v.run_diff('jobs', 'r1', 'r2')", [("b", "added")]),
+            ("SELECT run, latest FROM v.runs WHERE workflow = 'jobs' ORDER BY run", [("r1", False), ("r2", True)]),
+            ("SELECT workflow FROM v.latest_runs", [("jobs",), ("prices",)]),
+            ("SELECT count(*) FROM v.files", [(3,)]),
+            ("SELECT count(*) FROM v.exports", [(0,)]),
+        ):  # fmt: skip
+            assert connection.execute(query).fetchall() == expected, query
+        with pytest.raises(duckdb.Error, match="There is no finished run r9 of a workflow jobs"):
+            connection.execute("FROM v.result('jobs', 'r9')")
 
 
 @pytest.mark.parametrize("store_url", ["directory"], indirect=True)

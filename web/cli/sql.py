@@ -1,7 +1,8 @@
 """``tailrace sql``."""
 
 import sys
-from collections.abc import Iterable
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -10,11 +11,13 @@ import click
 from engine.bootstrap import open_exporter
 from engine.errors import Cancelled
 from engine.exports.exporter import Exporter
+from engine.query.inspect.document_index import index_path
 from engine.query.inspect.session import Inspection, Values, open_inspection
-from engine.query.inspect.snapshot import take_snapshot
+from engine.query.inspect.snapshot import Snapshot
 from engine.query.inspect.statements import Kind
 from engine.query.inspect.views import AZURE_NOTE, path_in, write_views
 from engine.settings import DuckDBSettings, StorageSettings
+from engine.stores import absolute_location
 from web.cli.shell.answers import write_answer
 from web.cli.shell.modes import ALIASES, MODES, Mode, mode_of
 from web.cli.shell.output import Answers
@@ -101,10 +104,8 @@ def sql(
         click.echo(f"Wrote {views}: open it with any DuckDB and run FROM help. {note}".rstrip())
         return
     texts = [*map(_read, scripts), *commands, *([] if query is None else [query])]
-    # Listing exports takes a request for each of them, so they are listed only for statements that may use them.
-    exports = exporter.exports if not asked or any("exports" in text.lower() for text in texts) else None
-    with open_inspection(exporter.results, exports, duckdb, own) as inspection:
-        _warn(inspection.skipped)
+    index = partial(_index, storage)
+    with open_inspection(exporter.results, exporter.exports, duckdb, own, index=index, warn=_warn) as inspection:
         if asked:
             _run(inspection, texts, values, mode, output or STANDARD_OUTPUT)
         else:
@@ -142,12 +143,16 @@ def _write_views(target: Path, exporter: Exporter, storage: StorageSettings) -> 
     """Write the views; return a note for their reader, or an empty text."""
     store = exporter.results.store
     note = AZURE_NOTE if "://" in storage.results else ""
-    snapshot = take_snapshot(exporter.results, exporter.exports)
-    _warn(snapshot.skipped)
-    write_views(target, snapshot, path_in(store, storage.results), note=note or None)
+    index = partial(_index, storage)
+    with closing(Snapshot(exporter.results, exporter.exports, index=index, warn=_warn)) as snapshot:
+        write_views(target, snapshot, path_in(store, storage.results), note=note or None)
     return note
 
 
-def _warn(skipped: Iterable[str]) -> None:
-    for reason in skipped:
-        click.echo(f"Warning: skipped {reason}", err=True)
+def _index(storage: StorageSettings, role: str) -> Path | None:
+    """The file for what views show of a store."""
+    return index_path(absolute_location(storage.exports if role == "exports" else storage.results))
+
+
+def _warn(reason: str) -> None:
+    click.echo(f"Warning: skipped {reason}", err=True)

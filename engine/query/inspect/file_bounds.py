@@ -1,10 +1,11 @@
 """Column statistics of a file, computed from those of its row groups in the manifest."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from engine.catalog.manifest import ColumnStatistics, Part
+from engine.catalog.manifest import MAX_BOUND_LENGTH, Part
 from engine.catalog.schema import Schema
 from engine.catalog.types import ColumnType, Family
 
@@ -16,6 +17,19 @@ _SORT_KEYS: dict[Family, Callable[[str], Any]] = {
 """Sort keys of families whose statistics do not sort as text; those of dates, times and booleans do."""
 
 
+@dataclass(frozen=True, slots=True)
+class FileBounds:
+    """Bounds of a column in a file, as text; None for what a row group has no statistics of.
+
+    ``exact``: both are values of the column. Bounds of long text are cut, and an upper one is rounded up.
+    """
+
+    minimum: str | None
+    maximum: str | None
+    exact: bool
+    nulls: int | None
+
+
 def sort_keys(schema: Schema) -> dict[str, Callable[[str], Any]]:
     """The sort key of each column's statistics, by the column's path in a Parquet file."""
     return {
@@ -23,8 +37,8 @@ def sort_keys(schema: Schema) -> dict[str, Callable[[str], Any]]:
     }
 
 
-def bounds_of_file(part: Part, keys: Mapping[str, Callable[[str], Any]]) -> dict[str, ColumnStatistics]:
-    """Minimum, maximum and nulls of each column of a file; None for what a row group has no statistics of."""
+def bounds_of_file(part: Part, keys: Mapping[str, Callable[[str], Any]]) -> dict[str, FileBounds]:
+    """The bounds of each column of a file, by its path."""
     paths = dict.fromkeys(path for group in part.row_groups for path in group.statistics)
     return {path: _merged(part, path, keys.get(path, str)) for path in paths}
 
@@ -43,15 +57,19 @@ def _leaves(path: str, type_: ColumnType) -> Iterator[tuple[str, ColumnType]]:
             yield path, type_
 
 
-def _merged(part: Part, path: str, key: Callable[[str], Any]) -> ColumnStatistics:
+def _merged(part: Part, path: str, key: Callable[[str], Any]) -> FileBounds:
     statistics = [group.statistics.get(path) for group in part.row_groups]
     # A row group that has only nulls has no minimum and maximum, and does not change those of the file.
     with_values = [
         one for one, group in zip(statistics, part.row_groups, strict=True) if one is None or one.nulls != group.rows
     ]
-    return ColumnStatistics(
-        minimum=_extreme(min, [None if one is None else one.minimum for one in with_values], key),
-        maximum=_extreme(max, [None if one is None else one.maximum for one in with_values], key),
+    minimum = _extreme(min, [None if one is None else one.minimum for one in with_values], key)
+    maximum = _extreme(max, [None if one is None else one.maximum for one in with_values], key)
+    bounds = [bound for bound in (minimum, maximum) if bound is not None]
+    return FileBounds(
+        minimum=minimum,
+        maximum=maximum,
+        exact=len(bounds) == 2 and all(key is not str or len(bound) < MAX_BOUND_LENGTH for bound in bounds),
         nulls=_sum([None if one is None else one.nulls for one in statistics]),
     )
 

@@ -1,18 +1,22 @@
 """A read-only SQL session for operators over the published runs of all teams.
 
-DuckDB can open no local file. It reads parts through a file system that cannot write, so no statement can change what
-is published, and it writes results to ``stage://0``, which passes the bytes to a Python function.
+DuckDB can open no local file. It reads parts and the rows of views through file systems that cannot write and that have
+no other files, so no statement can change what is published. It writes results to ``stage://0``, which passes the bytes
+to a Python function.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from types import MappingProxyType
+from typing import TypeVar
 
 import duckdb
 
 from engine.catalog.catalog import ResultStore
 from engine.catalog.duckdb_types import type_of_duckdb
+from engine.catalog.manifest import Part
 from engine.catalog.schema import Field, data_type_of
 from engine.common.chunk import Chunk
 from engine.common.quoting import identifier, literal
@@ -21,16 +25,20 @@ from engine.execute.file_assembler import ArrayAssembler, FileAssembler
 from engine.execute.filesystems import PART, STAGE, PartFileSystem, StageFileSystem
 from engine.execute.ordered_sink import OrderedSink
 from engine.execute.session import fence, open_session
+from engine.query.inspect.catalog_files import CATALOG, CatalogFileSystem
+from engine.query.inspect.named_runs import NamedRuns
 from engine.query.inspect.own_files import NOTHING, OwnData, add_own_data, open_own_files
-from engine.query.inspect.snapshot import take_snapshot
+from engine.query.inspect.snapshot import Snapshot
 from engine.query.inspect.statements import Kind, Statement, parse, split
 from engine.query.inspect.text_rows import TextRows
-from engine.query.inspect.views import create_views
+from engine.query.inspect.views import KINDS, create_session_views
 from engine.request.formats import FORMATS, Format
 from engine.request.request import CsvOptions
 from engine.settings import DuckDBSettings
 from engine.sql.projection import project
 from engine.stores.port import ObjectStore
+
+_ResultT = TypeVar("_ResultT")
 
 _TARGET = f"{STAGE}://0"
 _UNSUPPORTED = "Use one read-only statement: SELECT, FROM, WITH, DESCRIBE, SHOW, SUMMARIZE or PIVOT."
@@ -43,12 +51,16 @@ class Inspection:
     """An open session; see `open_inspection`."""
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, parts: PartFileSystem, skipped: tuple[str, ...] = ()
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        parts: PartFileSystem,
+        catalog: CatalogFileSystem | None = None,
+        named: NamedRuns | None = None,
     ) -> None:
-        self.skipped = skipped
-        """A sentence for each damaged document, which is left out."""
         self._connection = connection
         self._parts = parts
+        self._catalog = catalog
+        self._named = named
 
     def statements(self, script: str) -> list[Statement]:
         """The statements of a script, none of which has run. Raises InvalidRequest for the first that is refused."""
@@ -63,13 +75,15 @@ class Inspection:
         or StoreUnavailable; so does reading the rows.
         """
         with self._translated_errors():
-            relation = self._connection.sql(statement.text, params=_bound(statement, values))
+            bound = _bound(statement, values)
+            relation = self._run(lambda: self._connection.sql(statement.text, params=bound))
             return TextRows.of(relation, self._translated_errors)
 
     def plan(self, statement: Statement, values: Values = MappingProxyType({})) -> str:
         """Return the answer of an EXPLAIN. Raises as `rows` does."""
         with self._translated_errors():
-            plans = self._connection.execute(statement.text, _bound(statement, values)).fetchall()
+            bound = _bound(statement, values)
+            plans = self._run(lambda: self._connection.execute(statement.text, bound).fetchall())
             return "\n".join(plan for _, plan in plans)
 
     def write(
@@ -87,7 +101,7 @@ class Inspection:
         statement = self._selecting(query)
         with self._translated_errors(sink):
             bound = _bound(statement, values)
-            fields = self._fields(statement.text, bound)
+            fields = self._run(lambda: self._fields(statement.text, bound))
             row = self._connection.execute(_copy(statement.text, fields, format_), bound).fetchone()
             sink.end(0)
             return fields, row[0] if row else 0
@@ -95,6 +109,10 @@ class Inspection:
     def cancel(self) -> None:
         """Make the running query raise Cancelled. Can be called from any thread or from a signal handler."""
         self._connection.interrupt()
+
+    def _run(self, statement: Callable[[], _ResultT]) -> _ResultT:
+        """The result of a statement, once the runs that it names are known."""
+        return statement() if self._named is None else self._named.run(self._connection, statement)
 
     def _fields(self, query: str, values: dict[str, str]) -> list[Field]:
         relation = self._connection.sql(query, params=values)
@@ -120,6 +138,8 @@ class Inspection:
     def _translated_errors(self, sink: OrderedSink | None = None) -> Iterator[None]:
         """Raise the error of the store or sink that caused DuckDB's, or DuckDB's own in one line."""
         self._parts.failure = None
+        if self._catalog is not None:
+            self._catalog.failure = None
         try:
             yield
         except duckdb.InterruptException as error:
@@ -127,6 +147,8 @@ class Inspection:
         except duckdb.Error as error:
             if sink is not None and sink.failure is not None:
                 raise sink.failure from error
+            if self._catalog is not None and self._catalog.failure is not None:
+                raise self._catalog.failure from error
             if isinstance(self._parts.failure, StoreUnavailable):
                 raise self._parts.failure from error
             if self._parts.failure is not None:
@@ -138,31 +160,39 @@ class Inspection:
 
 @contextmanager
 def open_inspection(
-    results: ResultStore, exports: ObjectStore | None, settings: DuckDBSettings, own: OwnData = NOTHING
+    results: ResultStore,
+    exports: ObjectStore | None,
+    settings: DuckDBSettings,
+    own: OwnData = NOTHING,
+    *,
+    index: Callable[[str], Path | None] = lambda _: None,
+    warn: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Inspection]:
-    """Open a session over a snapshot of the stores; without ``exports``, the view ``exports`` is empty.
+    """Open a session over both stores; without ``exports``, the view ``exports`` is empty.
 
-    Damaged documents are left out and reported by `Inspection.skipped`. Raises StoreError, and InvalidInput for files
-    of ``own`` that cannot be read.
+    A statement reads the documents of the runs that it names. One over a view reads those of the whole store, or of
+    what has changed since the last session with the same ``index``: the file for what views show of a store, by its
+    role. Damaged documents are left out and reported to ``warn``. What has been read stays as it is for the session.
+    Raises InvalidInput for files of ``own`` that cannot be read.
     """
-    snapshot = take_snapshot(results, exports)
-    parts = PartFileSystem(results.store, snapshot.parts, datetime.now(UTC))
+    parts: dict[str, Part] = {}
+    part_files = PartFileSystem(results.store, parts, datetime.now(UTC))
     # A path can be allowed only if its file system is registered; `Inspection.write` replaces this one.
     unused = StageFileSystem(OrderedSink(FileAssembler(), lambda _: None, count=1, max_waiting_bytes=0))
-    with (
-        open_own_files(own.files) as files,
-        open_session(
-            settings, threads=settings.threads, file_systems=(parts, unused, files), locked=False
-        ) as connection,
-    ):
-        # Exports disable the optimizer's join order; queries need it.
-        connection.execute("RESET disabled_optimizers")
-        create_views(connection, snapshot, _part_url)
-        add_own_data(connection, own)
-        allowed = [_TARGET, *map(_part_url, snapshot.parts), *(file.url for file in own.files)]
-        for statement in fence(allowed):
-            connection.execute(statement)
-        yield Inspection(connection, parts, snapshot.skipped)
+    with closing(Snapshot(results, exports, index=index, warn=warn)) as snapshot, open_own_files(own.files) as files:
+        catalog = CatalogFileSystem(snapshot, KINDS)
+        file_systems = (part_files, catalog, unused, files)
+        with open_session(settings, threads=settings.threads, file_systems=file_systems, locked=False) as connection:
+            # Exports disable the optimizer's join order; queries need it.
+            connection.execute("RESET disabled_optimizers")
+            create_session_views(connection)
+            add_own_data(connection, own)
+            allowed = [_TARGET, *(file.url for file in own.files)]
+            # The two file systems open what is published, and nothing else.
+            for statement in fence(allowed, folders=[f"{PART}://", f"{CATALOG}://"]):
+                connection.execute(statement)
+            named = NamedRuns(results, parts, _part_url, snapshot.report)
+            yield Inspection(connection, part_files, catalog, named)
 
 
 def _copy(query: str, fields: list[Field], format_: Format) -> str:

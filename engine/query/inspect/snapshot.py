@@ -1,132 +1,117 @@
-"""A snapshot of the manifests and finished exports of all teams, for SQL over them."""
+"""A snapshot of the catalog and of the finished exports of all teams, for SQL over them."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from engine.catalog.catalog import ResultStore
-from engine.catalog.manifest import Part, Run, State, Workflow
-from engine.common.concurrency import read_all
+from engine.catalog.manifest import run_key, workflow_key
+from engine.common.ids import is_id
 from engine.errors import DocumentDamaged
-from engine.exports.export import is_export, read_metadata
+from engine.exports.export import is_export
+from engine.query.inspect.document_index import DocumentIndex, Entry
+from engine.query.inspect.manifest_rows import export_entry, run_entry, workflow_entry
 from engine.stores.port import ObjectInfo, ObjectStore
 
-_ItemT = TypeVar("_ItemT")
-_ResultT = TypeVar("_ResultT")
+EXPORTS = "exports"
 
 
-@dataclass(frozen=True, slots=True)
-class FoundRun:
-    """A run and its workflow, which is None if it has no readable document."""
-
-    run: Run
-    workflow: Workflow | None
-
-    @property
-    def finished(self) -> bool:
-        """Whether the run can be exported."""
-        return self.run.state is State.FINISHED
-
-    @property
-    def latest(self) -> bool:
-        """Whether it is the run that exports without a ``runId`` use."""
-        latest = self.workflow.latest if self.workflow else None
-        return self.finished and latest is not None and latest.run_id == self.run.run_id
-
-
-@dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Runs in any state, sorted by workflow and run id, and finished exports, sorted by key."""
+    """Rows of the views, each store as it was when its rows were first asked for. Every method raises StoreError.
 
-    runs: tuple[FoundRun, ...]
-    exports: tuple[ObjectInfo, ...]
-    skipped: tuple[str, ...]
-    """A sentence for each damaged document, with its key; what it describes is left out."""
-
-    @property
-    def parts(self) -> dict[str, Part]:
-        """The parts of finished runs, by key; a session can read no others."""
-        return {part.key: part for found in self.runs if found.finished for part in found.run.parts}
-
-
-def take_snapshot(results: ResultStore, exports: ObjectStore | None) -> Snapshot:
-    """Read the manifests and, unless ``exports`` is None, the metadata of each export, which is one request each.
-
-    Skips damaged documents. Raises StoreError.
+    What has been damaged is left out, and reported to ``warn`` in a sentence with its key. Without ``exports``, there
+    are no rows of exports.
     """
-    folders = [info.key.split("/") for info in results.store.list("workflow=")]
-    ids = [_id(folder[0]) for folder in folders if folder[1:] == ["workflow.json"]]
-    pairs = [(_id(folder[0]), _id(folder[1])) for folder in folders if folder[2:] == ["run.json"]]
-    skipped: list[str] = []
 
-    def skip_damaged(read: Callable[[_ItemT], _ResultT | None]) -> Callable[[_ItemT], _ResultT | None]:
-        def reader(item: _ItemT) -> _ResultT | None:
-            try:
-                return read(item)
-            except DocumentDamaged as error:
-                skipped.append(error.message)
-                return None
+    def __init__(
+        self,
+        results: ResultStore,
+        exports: ObjectStore | None,
+        *,
+        index: Callable[[str], Path | None] = lambda _: None,
+        warn: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._results = results
+        self._exports = exports
+        self._path_of_index = index
+        self._warn = warn
+        self._indexes: dict[str, DocumentIndex] = {}
+        self.skipped: list[str] = []
+        """What has been reported to ``warn``."""
 
-        return reader
+    def lines(self, kind: str) -> Iterator[str]:
+        """The rows of a kind as JSON objects (`manifest_rows`), in the order of the documents' keys."""
+        store = EXPORTS if kind == EXPORTS else "results"
+        if store not in self._indexes:
+            self._indexes[store] = self._indexed(store)
+        return self._indexes[store].lines(kind)
 
-    def export_at(key: str) -> ObjectInfo | None:
-        info = None if exports is None else exports.head(key)
-        if info is not None:
-            read_metadata(info)
-        return info
+    def report(self, damage: str) -> None:
+        """Report what is left out, once."""
+        if damage not in self.skipped:
+            self.skipped.append(damage)
+            self._warn(damage)
 
-    workflows = {
-        found.workflow_id: found for found in read_all(skip_damaged(results.stored_workflow), ids) if not found.deleted
-    }
-    runs = tuple(read_all(skip_damaged(lambda pair: results.run(*pair)), pairs))
-    export_keys = [] if exports is None else [info.key for info in exports.list("") if is_export(info.key)]
-    found_exports = tuple(read_all(skip_damaged(export_at), export_keys))
-    return Snapshot(
-        runs=tuple(FoundRun(run, workflows.get(run.workflow_id)) for run in runs),
-        exports=found_exports,
-        skipped=tuple(sorted(skipped)),
+    def close(self) -> None:
+        """Close the indexes."""
+        for index in self._indexes.values():
+            index.close()
+
+    def _indexed(self, store: str) -> DocumentIndex:
+        listed, read = self._listed_exports() if store == EXPORTS else self._listed_documents()
+        index = DocumentIndex.open(self._path_of_index(store) if listed else None)
+        for damage in index.refresh(listed, _damage_as_entry(read)):
+            self.report(damage)
+        return index
+
+    def _listed_documents(self) -> tuple[Sequence[ObjectInfo], Callable[[ObjectInfo], Entry | None]]:
+        results = self._results
+
+        def read(info: ObjectInfo) -> Entry | None:
+            folders = [folder.partition("=")[2] for folder in info.key.split("/")[:-1]]
+            if len(folders) == 1:
+                workflow = results.stored_workflow(folders[0])
+                return None if workflow is None else workflow_entry(workflow)
+            run = results.run(folders[0], folders[1])
+            return None if run is None else run_entry(run)
+
+        return [info for info in results.store.list("workflow=") if _is_document(info.key)], read
+
+    def _listed_exports(self) -> tuple[Sequence[ObjectInfo], Callable[[ObjectInfo], Entry | None]]:
+        exports = self._exports
+        if exports is None:
+            return [], lambda _: None
+
+        def read(listed: ObjectInfo) -> Entry | None:
+            # A list has no metadata, so this is one request for each export.
+            info = exports.head(listed.key)
+            return None if info is None else export_entry(info)
+
+        return [info for info in exports.list("") if is_export(info.key)], read
+
+
+def take_snapshot(
+    results: ResultStore, exports: ObjectStore | None, *, index: Callable[[str], Path | None] = lambda _: None
+) -> Snapshot:
+    """A snapshot of both stores as they are now. Raises StoreError."""
+    snapshot = Snapshot(results, exports, index=index)
+    snapshot.lines("runs")
+    snapshot.lines(EXPORTS)
+    return snapshot
+
+
+def _is_document(key: str) -> bool:
+    """Whether the key is of a workflow or a run."""
+    folders = [folder.partition("=")[2] for folder in key.split("/")[:-1]]
+    return all(map(is_id, folders)) and (
+        (len(folders) == 1 and key == workflow_key(*folders)) or (len(folders) == 2 and key == run_key(*folders))
     )
 
 
-def run_row(found: FoundRun) -> dict[str, object]:
-    """A row of ``_inside.runs``."""
-    run, workflow = found.run, found.workflow
-    return {
-        "workflow": run.workflow_id,
-        "run": run.run_id,
-        "name": workflow.name if workflow else None,
-        "team": workflow.team if workflow else None,
-        "state": run.state,
-        "latest": found.latest,
-        "rows": run.rows,
-        "files": len(run.parts),
-        "bytes": sum(part.bytes for part in run.parts),
-        "executed_at": _utc(run.executed_at) if run.executed_at else None,
-        "published_at": _utc(run.published_at),
-    }
+def _damage_as_entry(read: Callable[[ObjectInfo], Entry | None]) -> Callable[[ObjectInfo], Entry | None]:
+    def reader(info: ObjectInfo) -> Entry | None:
+        try:
+            return read(info)
+        except DocumentDamaged as error:
+            return Entry(damage=error.message)
 
-
-def export_row(info: ObjectInfo) -> dict[str, object]:
-    """A row of ``_inside.exports``."""
-    workflow, _, name = info.key.partition("/")
-    metadata = read_metadata(info)
-    return {
-        "export_id": name.partition(".")[0],
-        "workflow": workflow,
-        "run": metadata.run,
-        "format": metadata.format,
-        "rows": int(metadata.rows),
-        "bytes": info.size,
-        "sha256": metadata.sha256,
-        "made_at": _utc(info.modified),
-        "kept_until": _utc(metadata.until or info.modified),
-    }
-
-
-def _utc(moment: datetime) -> str:
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat()
-
-
-def _id(folder: str) -> str:
-    return folder.partition("=")[2]
+    return reader

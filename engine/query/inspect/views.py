@@ -1,54 +1,63 @@
-"""Create the views and macros of ``sql/`` over a snapshot, in a session or in a database file without any tables."""
+"""Create the views and macros of ``sql/`` over a snapshot, in a session or in a database file without any tables.
+
+Their text has ``$kind`` for the rows of a kind, and ``$name(workflow, run, failed)`` for what is looked up of a run
+(`sources`). A session reads both when a statement asks for them. A file has them as literals, within each macro: a
+macro of an attached database finds no others of that database.
+"""
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
 import duckdb
 
-from engine.catalog.manifest import Run
-from engine.common.quoting import identifier, literal
-from engine.common.table_functions import exact_path, read_parquet
+from engine.common.quoting import literal
+from engine.common.table_functions import exact_path
 from engine.errors import InvalidInput
-from engine.query.inspect.file_bounds import bounds_of_file, sort_keys
-from engine.query.inspect.snapshot import Snapshot, export_row, run_row
+from engine.query.inspect.catalog_files import CATALOG
+from engine.query.inspect.named_runs import VARIABLE
+from engine.query.inspect.snapshot import Snapshot
+from engine.query.inspect.sources import PathOf, add_source, lookup, no_values
 from engine.stores.port import ObjectStore
 
 SQL_FILES = ("base", "runs", "latest_runs", "files", "exports", "result", "profile", "run_diff", "help")
 """The files of ``sql/``, each after those that it depends on."""
+
+KINDS = frozenset({"workflows", "runs", "files", "exports"})
+"""The rows of views that a snapshot has."""
 
 AZURE_NOTE = (
     "Reads az:// URLs, for which this file has no credentials. First run INSTALL azure; LOAD azure; "
     "CREATE SECRET (TYPE azure, CONNECTION_STRING '...');"
 )
 
-PathOf = Callable[[str], str]
-"""Maps the key of a part to a path or URL that DuckDB can open."""
+_PLACEHOLDER = re.compile(r"\$(\w+)(?:\((\w+), (\w+), (\w+)\))?")
 
 
-def create_views(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, path_of: PathOf) -> None:
-    """Create everything in ``sql/``."""
-    values = _values(snapshot, path_of)
-    for name in SQL_FILES:
-        text = re.sub(r"\$(\w+)", lambda found: literal(values[found[1]]), _sql(name))
-        connection.execute(text)
+def create_session_views(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create everything in ``sql/`` in a session with a `CatalogFileSystem` and `NamedRuns`."""
+    tables = {kind: f"read_json_objects('{CATALOG}://{kind}', format = 'newline_delimited')" for kind in KINDS}
+    entries = {name: f"coalesce(getvariable('{VARIABLE}{name}'), '{{}}')" for name in no_values()}
+    _create(connection, tables, entries)
 
 
 def write_views(target: Path, snapshot: Snapshot, path_of: PathOf, *, note: str | None = None) -> None:
     """Write a DuckDB database with the views only, and replace an older one at ``target``.
 
-    Raises InvalidInput if another file is there, or if the database cannot be written.
+    Raises StoreError, or InvalidInput if another file is there, or if the database cannot be written.
     """
     if target.exists() and not _has_only_views(target):
         raise InvalidInput(f"{target.name} exists and is not a file of views; choose another name.")
+    tables = {kind: _rows_of(snapshot, kind) for kind in KINDS}
+    entries = _entries_of(snapshot, path_of)
     temporary = target.with_name(f".{target.name}.new")
     temporary.unlink(missing_ok=True)
     try:
         # Creating a view opens none of its files, so they need not be reachable.
         with duckdb.connect(str(temporary), config={"autoload_known_extensions": False}) as connection:
-            create_views(connection, snapshot, path_of)
+            _create(connection, tables, entries)
             if note is not None:
                 connection.execute(f"COMMENT ON MACRO TABLE result IS {literal(note)}")
         temporary.replace(target)
@@ -70,56 +79,35 @@ def path_in(store: ObjectStore, location: str) -> PathOf:
     return path_of
 
 
+def _create(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, str], entries: Mapping[str, str]) -> None:
+    def value(found: re.Match[str]) -> str:
+        name, workflow, run, failed = found.groups()
+        return tables[name] if workflow is None else lookup(name, entries[name], workflow, run, failed)
+
+    for name in SQL_FILES:
+        connection.execute(_PLACEHOLDER.sub(value, _sql(name)))
+
+
+def _rows_of(snapshot: Snapshot, kind: str) -> str:
+    rows = literal(f"[{','.join(snapshot.lines(kind))}]")
+    return f"""(SELECT unnest(from_json_strict({rows}, '["JSON"]')) AS json)"""
+
+
+def _entries_of(snapshot: Snapshot, path_of: PathOf) -> dict[str, str]:
+    workflows = map(json.loads, snapshot.lines("workflows"))
+    latest = {workflow["workflow"]: workflow["latest_run"] for workflow in workflows}
+    values = no_values()
+    for line in snapshot.lines("sources"):
+        source = json.loads(line)
+        add_source(values, source, latest.get(source["workflow"]), path_of)
+    return {name: literal(json.dumps(entries)) for name, entries in values.items()}
+
+
 def _sql(name: str) -> str:
     packaged = files("engine") / "_sql" / f"{name}.sql"
     # A wheel contains the files; in a checkout they are beside the package.
     path = packaged if packaged.is_file() else Path(__file__).parents[3] / "sql" / f"{name}.sql"
     return path.read_text("utf-8")
-
-
-def _values(snapshot: Snapshot, path_of: PathOf) -> dict[str, str]:
-    """The values of the ``$names`` in ``sql/``."""
-    return {
-        "runs": json.dumps([run_row(found) for found in snapshot.runs]),
-        "files": json.dumps([row for found in snapshot.runs for row in _file_rows(found.run)]),
-        "exports": json.dumps([export_row(info) for info in snapshot.exports]),
-        "statements": json.dumps(_statements(snapshot, path_of)),
-    }
-
-
-def _file_rows(run: Run) -> Iterable[dict[str, object]]:
-    keys = sort_keys(run.table)
-    for part in run.parts:
-        yield {
-            "workflow": run.workflow_id,
-            "run": run.run_id,
-            "state": run.state,
-            "file": part.key.rpartition("/")[2],
-            "rows": part.rows,
-            "bytes": part.bytes,
-            "row_groups": len(part.row_groups),
-            "bounds": {path: bounds.model_dump() for path, bounds in bounds_of_file(part, keys).items()},
-        }
-
-
-def _statements(snapshot: Snapshot, path_of: PathOf) -> dict[str, str]:
-    statements = {}
-    for found in snapshot.runs:
-        if found.finished:
-            select = _select(found.run, path_of)
-            statements[f"{found.run.workflow_id}/{found.run.run_id}"] = select
-            if found.latest:
-                statements[f"{found.run.workflow_id}/"] = select
-    return statements
-
-
-def _select(run: Run, path_of: PathOf) -> str:
-    if run.parts:
-        paths = ", ".join(literal(path_of(part.key)) for part in run.parts)
-        return f"SELECT * FROM {read_parquet(f'[{paths}]')}"  # noqa: S608  # quoted paths
-    # A run without rows has no parts, but it has columns.
-    nulls = ", ".join(f"CAST(NULL AS {field.type.sql()}) AS {identifier(field.name)}" for field in run.table)
-    return f"SELECT {nulls} WHERE FALSE"
 
 
 def _has_only_views(path: Path) -> bool:

@@ -1,0 +1,80 @@
+"""The runs that statements name. They are read when a statement fails because the session does not know one yet.
+
+So a session over thousands of workflows reads the documents of one for ``FROM result('jobs')``: DuckDB says which.
+"""
+
+import json
+import re
+from collections.abc import Callable, MutableMapping
+from typing import TypeVar
+
+import duckdb
+
+from engine.catalog.catalog import ResultStore
+from engine.catalog.manifest import Part, State
+from engine.common.ids import ID
+from engine.common.quoting import literal
+from engine.errors import DocumentDamaged
+from engine.query.inspect.manifest_rows import source_row
+from engine.query.inspect.sources import SELECTS, PathOf, add_source, no_values
+
+VARIABLE = "_tailrace_"
+"""The prefix of the session's variables, which hold what is known, as JSON."""
+
+_UNKNOWN = re.compile(rf"There is no (finished|failed) run (?:({ID.pattern}) )?of a workflow ({ID.pattern});")
+
+_ResultT = TypeVar("_ResultT")
+_DocumentT = TypeVar("_DocumentT")
+
+
+class NamedRuns:
+    """Finds runs for statements. ``parts`` receives the parts of each run that is found, by key."""
+
+    def __init__(
+        self,
+        results: ResultStore,
+        parts: MutableMapping[str, Part],
+        path_of: PathOf,
+        report: Callable[[str], None],
+    ) -> None:
+        self._results = results
+        self._parts = parts
+        self._path_of = path_of
+        self._report = report
+        self._known = no_values()
+
+    def run(self, connection: duckdb.DuckDBPyConnection, statement: Callable[[], _ResultT]) -> _ResultT:
+        """The result of a statement, which is tried again for each run that it names and that is found.
+
+        A statement names runs in constant arguments, which DuckDB evaluates before it runs anything. Raises
+        duckdb.Error or StoreError.
+        """
+        while True:
+            try:
+                return statement()
+            except duckdb.Error as error:
+                unknown = _UNKNOWN.search(str(error))
+                if unknown is None or not self._find(unknown[3], unknown[2], finished=unknown[1] == "finished"):
+                    raise
+            for name, known in self._known.items():
+                connection.execute(f"SET VARIABLE {VARIABLE}{name} = {literal(json.dumps(known))}")
+
+    def _find(self, workflow_id: str, run_id: str | None, *, finished: bool) -> bool:
+        """Whether a run was found that was not known before."""
+        workflow = self._read(lambda: self._results.stored_workflow(workflow_id))
+        latest = None if workflow is None or workflow.deleted or workflow.latest is None else workflow.latest.run_id
+        found = run_id or latest
+        run = None if found is None else self._read(lambda: self._results.run(workflow_id, found))
+        if run is None or (run.state is State.FINISHED) is not finished:
+            return False
+        before = len(self._known[SELECTS])
+        add_source(self._known, source_row(run), latest, self._path_of)
+        self._parts.update({part.key: part for part in run.parts})
+        return len(self._known[SELECTS]) > before
+
+    def _read(self, load: Callable[[], _DocumentT | None]) -> _DocumentT | None:
+        try:
+            return load()
+        except DocumentDamaged as error:
+            self._report(error.message)
+            return None
