@@ -11,6 +11,7 @@ from engine.bootstrap import open_exporter
 from engine.execute.instance_pool import InstancePool
 from engine.execute.session import open_instance
 from engine.exports.exporter import Exporter
+from engine.exports.readiness import Readiness
 from engine.exports.status import ExportStatusStore
 from engine.plan.planner import ExportPlan
 from engine.request.formats import FORMATS
@@ -61,6 +62,7 @@ class Services:
     publishing: PublishJobs
     grace_seconds: float
     read_urls: ReadUrls | None
+    readiness: Readiness
     draining: asyncio.Event
     """Set when the service is about to stop, but still accepts requests."""
     sweeping: Sweeping
@@ -134,6 +136,7 @@ def make_services(
         grace_seconds=admission.shutdown_grace_seconds,
         publishing=PublishJobs(exporter.results, publish or PublishSettings(), duckdb),
         read_urls=_read_urls(signing, exporter.exports),
+        readiness=Readiness(exporter),
         draining=asyncio.Event(),
         sweeping=Sweeping(exporter, duckdb, housekeeping.sweep_seconds),
         instances=instances,

@@ -214,11 +214,13 @@ def test_stores_of_two_deployments_are_not_mixed(tmp_path: Path) -> None:
     server = uninitialised((str(tmp_path / "x"), {}), tmp_path)
     server.environment.update(environment)
     with server:
-        answer = server.request("/readyz")
-        assert (answer.status, answer.json()["exports"]) == (503, "unavailable")
+        # At the first request, only the marker that is read last is known to belong to another deployment.
+        first, second = server.request("/readyz"), server.request("/readyz")
+        assert (first.status, second.status) == (503, 503)
+        assert (second.json()["results"], second.json()["exports"]) == ("unavailable", "unavailable")
     # Several deployments may export the same results, each into a different store.
-    second = StorageSettings(results=here.results, exports=str(tmp_path / "e3"))
-    assert initialise(second) == ["exports"]
+    another = StorageSettings(results=here.results, exports=str(tmp_path / "e3"))
+    assert initialise(another) == ["exports"]
     # Results that have lost their marker get back the id that the exports' marker names.
     shutil.rmtree(tmp_path / "r1")
     Engine(tmp_path / "engine", open_store(here.results)).publish_rows([{"n": 1}])
