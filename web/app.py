@@ -24,6 +24,7 @@ from web.api.column import column
 from web.api.errors import answer_error
 from web.api.exports.download import download
 from web.api.exports.export import export
+from web.api.exports.finished import delete_export, exports
 from web.api.exports.status import status
 from web.api.health import health, ready
 from web.api.publishing.delete import delete_run, delete_workflow
@@ -101,7 +102,8 @@ def create_app_with(services: Services) -> Starlette:
             _route("/v4/workflows/{workflow_id}/data/column", column, "GET"),
             _route("/v4/workflows/{workflow_id}/data/query", query, "POST"),
             _route("/v4/workflows/{workflow_id}/data/export", export, "GET", "POST"),
-            _route("/v4/workflows/{workflow_id}/data/exports/{export_id}", download, "GET", "HEAD"),
+            _route("/v4/workflows/{workflow_id}/data/exports", exports, "GET"),
+            _route("/v4/workflows/{workflow_id}/data/exports/{export_id}", _file, "GET", "HEAD", "DELETE"),
             _route("/v4/workflows/{workflow_id}/data/exports/{export_id}/status", status, "GET", "DELETE"),
             _route("/healthz", health, "GET", "HEAD"),
             _route("/readyz", ready, "GET", "HEAD"),
@@ -165,6 +167,10 @@ def _add_mcp(app: Starlette, services: Services) -> "Endpoint | None":
     endpoint = Endpoint(app, services.authenticator, services.signer.base)
     app.router.routes.append(Route(PATH, endpoint))
     return endpoint
+
+
+async def _file(request: Request) -> Response:
+    return await (delete_export if request.method == "DELETE" else download)(request)
 
 
 async def _workflow(request: Request) -> Response:

@@ -18,18 +18,20 @@ from engine.exports.export import is_export
 from engine.exports.leases import SUFFIX as LEASE
 from engine.exports.status import SUFFIX as STATUS
 from engine.exports.status import ExportStatus
+from engine.exports.tombstones import SUFFIX as TOMBSTONE
 from engine.stores.documents import Documents
 from engine.stores.port import ObjectStore
 
 
 def is_export_object(key: str) -> bool:
-    """Whether the key is of an export's file, or of its lease or status document.
+    """Whether the key is of an export's file, or of its lease, status document or tombstone.
 
     The exports store may be the same container as the results store, so a list of it can have other keys.
     """
-    if key.endswith(STATUS):
-        workflow_id, _, export_id = key.removesuffix(STATUS).partition("/")
-        return is_id(workflow_id) and is_export_id(export_id)
+    for suffix in (STATUS, TOMBSTONE):
+        if key.endswith(suffix):
+            workflow_id, _, export_id = key.removesuffix(suffix).partition("/")
+            return is_id(workflow_id) and is_export_id(export_id)
     return is_export(key.removesuffix(LEASE))
 
 
@@ -88,7 +90,9 @@ class Deletion:
                 removed += self._exports.delete(info.key)
                 self._exports.delete(info.key + LEASE)
         for key in keys:
-            if key.endswith(STATUS) and matches(self._run_of_status(key), None):
+            # Ids of exports depend on the publication, so those of a workflow that is gone never recur.
+            run_id = self._run_of_status(key) if key.endswith(STATUS) else None
+            if key.endswith((STATUS, TOMBSTONE)) and matches(run_id, None):
                 self._exports.delete(key)
         return removed
 

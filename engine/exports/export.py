@@ -13,6 +13,7 @@ from engine.errors import DocumentDamaged
 from engine.exports.leases import MAX_RETENTION
 from engine.plan.planner import ExportPlan
 from engine.request.formats import FORMATS, Format
+from engine.request.summary import summarise
 from engine.stores.port import ObjectInfo
 
 
@@ -60,6 +61,8 @@ class ExportMetadata(BaseModel):
     until: AwareDatetime | None = None
     """Until when the object is retained; one without a date, until it was made."""
     rowids: Literal["true", "false"] = "false"
+    request: str | None = None
+    """The parameters that were asked for, as `engine.request.summary` writes them."""
 
 
 def export_key(workflow_id: str, export_id: str, format_: Format) -> str:
@@ -76,6 +79,7 @@ def is_export(key: str) -> bool:
 
 def metadata_of(plan: ExportPlan, *, rows: int, sha256: str, until: datetime) -> dict[str, str]:
     """The metadata to store with an export's object."""
+    summary = summarise(plan.request)
     return {
         "formatversion": "1",
         "rows": str(rows),
@@ -85,6 +89,7 @@ def metadata_of(plan: ExportPlan, *, rows: int, sha256: str, until: datetime) ->
         "format": plan.request.format.name,
         "until": until.isoformat(),
         "rowids": str(plan.request.include_row_ids).lower(),
+        **({} if summary is None else {"request": summary}),
     }
 
 

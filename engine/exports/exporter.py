@@ -1,6 +1,7 @@
 """From a request to a finished export: resolve, plan, copy, commit."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from engine.catalog.catalog import PART_CHANGED, ResultStore
@@ -8,6 +9,7 @@ from engine.common.cancellation import CancelToken
 from engine.common.ids import is_export_id, is_id
 from engine.common.progress import Progress
 from engine.errors import (
+    Cancelled,
     DocumentDamaged,
     NotFound,
     ObjectArchived,
@@ -20,6 +22,7 @@ from engine.exports.deletion import is_exportable
 from engine.exports.export import Export, ExportFile, export_key, export_of, file_of, metadata_of
 from engine.exports.leases import Leases
 from engine.exports.quota import TeamQuota
+from engine.exports.tombstones import Tombstones
 from engine.plan.bloom_filters import prune_by_bloom
 from engine.plan.planner import ExportPlan, make_plan, with_row_groups
 from engine.plan.ranges import TARGET_BYTES
@@ -31,6 +34,7 @@ from engine.stores.documents import LOG, log_damage
 from engine.stores.port import ObjectInfo, ObjectStore
 
 _RUN_DELETED = "The run was deleted during the export."
+_EXPORT_DELETED = "The export was deleted while it was made; request it again."
 _NO_EXPORT = "There is no such export: it expired, was never made, or belongs to another team."
 
 
@@ -64,12 +68,14 @@ class Exporter:
         self._range_bytes = range_bytes
         self._retention = retention
         self._leases = Leases(exports)
+        self._tombstones = Tombstones(exports)
         self._quota = quota
 
     def plan(self, request: ExportRequest, team: str) -> ExportPlan:
         """The plan of a request for a team. Raises NotFound, InvalidRequest, DocumentDamaged or StoreError."""
         run = self.results.resolve(request.workflow, request.run, team)
-        return make_plan(request, run, now=self._clock().replace(microsecond=0), range_bytes=self._range_bytes)
+        plan = make_plan(request, run, now=self._clock().replace(microsecond=0), range_bytes=self._range_bytes)
+        return replace(plan, export_id=self._tombstones.live_id(run.workflow_id, plan.export_id))
 
     def prune_by_bloom(self, plan: ExportPlan, cancel: CancelToken) -> ExportPlan:
         """The plan without the row groups whose Bloom filter excludes all requested row ids.
@@ -126,6 +132,15 @@ class Exporter:
         key = export_key(export.workflow_id, export.export_id, export.format)
         return self._leases.extend(key, export.etag, until)
 
+    def delete(self, workflow_id: str, export_id: str) -> None:
+        """Delete a finished export. Its URLs never open again: equal requests make another export.
+
+        Raises NotFound or StoreError. After a StoreError the export may be deleted in part; repeat the call.
+        """
+        file = self.find(workflow_id, export_id)
+        self._tombstones.add(workflow_id, export_id)
+        self._leases.remove(file.info.key, file.info.etag, self._clock())
+
     def describe(self, workflow_id: str, export_id: str) -> Export | None:
         """A finished export by its id, or None if there is none, it is archived or its run was deleted."""
         try:
@@ -148,9 +163,13 @@ class Exporter:
             if info is None:
                 continue
             try:
-                return file_of(export_id, info)
+                file = file_of(export_id, info)
             except DocumentDamaged as error:
                 log_damage(error)
+                continue
+            # A process that has been making the export since before its deletion may have just committed it.
+            if not self._tombstones.has(workflow_id, export_id):
+                return file
         raise NotFound(_NO_EXPORT)
 
     def check_readable(self, file: ExportFile) -> None:
@@ -187,6 +206,10 @@ class Exporter:
             # It was deleted after the request was planned, and the deletion may have missed this export.
             self._exports.delete(key)
             raise NotFound(_RUN_DELETED)
+        if self._tombstones.has(plan.run.workflow_id, plan.export_id):
+            # Another process finished the same export meanwhile, and someone deleted it.
+            self._exports.delete(key)
+            raise Cancelled(_EXPORT_DELETED)
         return info
 
     def _commit(self, plan: ExportPlan, key: str, staged: Staged, cancel: CancelToken) -> ObjectInfo:

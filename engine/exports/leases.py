@@ -70,6 +70,18 @@ class Leases:
         lease = self._documents.update(key + SUFFIX, marked)
         return lease is not None and lease.deletion_mark == etag
 
+    def until(self, key: str, etag: str, retained_until: datetime) -> datetime | None:
+        """Until when that version is retained; None if it is marked for deletion. Arguments as above."""
+        found = self._documents.find(key + SUFFIX)
+        if found is None:
+            return retained_until
+        return None if found.document.deletion_mark == etag else max(found.document.until, retained_until)
+
+    def remove(self, key: str, etag: str, now: datetime) -> bool:
+        """Remove that version though it has not expired; False if another process removed it."""
+        self._documents.update(key + SUFFIX, lambda _: Lease(until=now, deletion_mark=etag))
+        return self.remove_marked(key, etag)
+
     def has_expired(self, key: str, etag: str, retained_until: datetime, now: datetime) -> bool:
         """Whether `mark_for_deletion` would mark that version now; changes nothing."""
         found = self._documents.find(key + SUFFIX)

@@ -15,11 +15,13 @@ from engine.catalog.catalog import PART_SUFFIX, ROW_ID_FILTERS_SUFFIX, ResultSto
 from engine.common.ids import is_id
 from engine.common.temp_folders import abandoned_folders
 from engine.errors import SourceDamaged
+from engine.exports import tombstones
 from engine.exports.deletion import is_export_object
 from engine.exports.export import is_export, retained_until
 from engine.exports.leases import SUFFIX as LEASE
 from engine.exports.leases import Leases
 from engine.exports.status import SUFFIX as STATUS
+from engine.exports.tombstones import SUFFIX as TOMBSTONE
 from engine.exports.unfinished import InterruptedChanges, RunVersions
 from engine.stores.clock import require_same_time
 from engine.stores.port import ObjectInfo, ObjectStore
@@ -76,6 +78,7 @@ class Sweeper:
         self._dry_run = dry_run
         self._result = SweepResult()
         self._runs = RunVersions(results)
+        self._deleted: set[str] = set()
 
     def sweep(self) -> SweepResult:
         """Sweep once. Raises StoreError; what was removed by then stays removed."""
@@ -86,6 +89,7 @@ class Sweeper:
         self._result.damaged += interrupted.damaged
         listed = [info for info in self._exports.list("") if is_export_object(info.key)]
         documents = [info for info in listed if not is_export(info.key)]
+        self._deleted = {info.key.removesuffix(TOMBSTONE) for info in documents if info.key.endswith(TOMBSTONE)}
         files = {info.key for info in listed if is_export(info.key) and not self._sweep_export(info)}
         self._sweep_documents(documents, files)
         self._sweep_parts()
@@ -98,7 +102,8 @@ class Sweeper:
         info = self._exports.head(listed.key)
         if info is None:
             return True
-        if self._runs.was_deleted(info):
+        # Whoever wrote the tombstone may have been killed before the file was removed.
+        if self._runs.was_deleted(info) or info.key.partition(".")[0] in self._deleted:
             self._remove(self._exports, info, "exports")
             return True
         until = retained_until(info)
@@ -113,8 +118,12 @@ class Sweeper:
         return expired
 
     def _sweep_documents(self, documents: list[ObjectInfo], files: set[str]) -> None:
-        """Remove the leases of files that are gone, and status documents that were not written for a day."""
+        """Remove the leases of files that are gone, old tombstones, and status documents not written for a day."""
         for info in documents:
+            if info.key.endswith(TOMBSTONE):
+                if info.modified < self._now - tombstones.LIFETIME:
+                    self._remove(self._exports, info, "tombstones")
+                continue
             ticket = info.key.endswith(STATUS)
             if (ticket or info.key.removesuffix(LEASE) not in files) and self._is_abandoned(info):
                 self._remove(self._exports, info, "tickets" if ticket else "leases")

@@ -13,11 +13,14 @@ from click.testing import CliRunner
 
 from engine.common.cancellation import CancelToken
 from engine.common.temp_folders import abandoned_folders, spill_folder
+from engine.errors import Cancelled
 from engine.exports.export import Export, export_key
 from engine.exports.exporter import Exporter
+from engine.exports.history import ExportHistory
 from engine.exports.leases import SUFFIX, Leases
 from engine.exports.status import ExportStatusStore
 from engine.exports.sweep import ABANDONED_AFTER, DOWNLOAD_GRACE, Sweeper, SweepResult
+from engine.exports.tombstones import Tombstones
 from engine.stores import DirectoryStore, ObjectStore
 from tests.helpers.engine import Engine, entry
 from web.cli.terminal.command_group import commands
@@ -366,3 +369,34 @@ def test_spill_folders_can_be_removed_while_a_sweep_lists_them(tmp_path: Path) -
         while not spilling.done():
             assert list(abandoned_folders(tmp_path, 0)) == []
         spilling.result()
+
+
+def test_a_deleted_export_is_made_again_under_another_id_until_its_urls_have_expired(deployment: Deployment) -> None:
+    export = deployment.export()
+    deployment.exporter.delete(export.workflow_id, export.export_id)
+    assert deployment.exporter.describe(export.workflow_id, export.export_id) is None
+    assert deployment.export().export_id != export.export_id
+    for days, same in ((7, False), (9, True)):
+        deployment.now += timedelta(days=days)
+        deployment.sweep()
+        assert (deployment.export().export_id == export.export_id) is same
+
+
+def test_a_process_that_was_making_a_deleted_export_cannot_bring_it_back(deployment: Deployment) -> None:
+    plan = deployment.engine.plan(deployment.exporter, "csv")
+    export = deployment.exporter.export(plan, CancelToken())
+    deployment.exporter.delete(export.workflow_id, export.export_id)
+    with pytest.raises(Cancelled, match="request it again"):
+        deployment.exporter.export(plan, CancelToken(), known_missing=True)
+    assert deployment.store.head(deployment.key(export)) is None
+
+
+def test_a_sweep_completes_a_deletion_that_was_killed_after_its_tombstone(deployment: Deployment) -> None:
+    export = deployment.export()
+    key = deployment.key(export)
+    Tombstones(deployment.store).add(export.workflow_id, export.export_id)
+    assert deployment.exporter.describe(export.workflow_id, export.export_id) is None
+    assert ExportHistory(deployment.store).page(export.workflow_id, 0, 10) == ([], 0)
+    assert deployment.store.head(key) is not None
+    assert deployment.sweep().removed["exports"] == 1
+    assert deployment.store.head(key) is None

@@ -78,10 +78,19 @@ def test_the_tools_say_what_they_are(people: Server) -> None:
         return (await client.list_tools()).tools
 
     tools = {tool.name: tool for tool in over_http(people, use)}
-    assert set(tools) == {"list_workflows", "describe_workflow", "read_rows", "count_rows", "export_rows"}
+    assert set(tools) == {
+        "list_workflows",
+        "describe_workflow",
+        "read_rows",
+        "count_rows",
+        "export_rows",
+        "list_exports",
+        "delete_export",
+    }
     for tool in tools.values():
         assert tool.description
-        assert tool.annotations.read_only_hint is True
+        assert tool.annotations.read_only_hint is (tool.name != "delete_export")
+        assert bool(tool.annotations.destructive_hint) is (tool.name == "delete_export")
         assert "context" not in tool.input_schema["properties"]
     assert "WITHIN_LAST_DAYS" in json.dumps(tools["read_rows"].input_schema)
     assert tools["read_rows"].input_schema["required"] == ["workflow_id"]
@@ -102,6 +111,10 @@ def test_from_the_list_to_the_file(ask: Callable[..., Any], people: Server) -> N
     assert made["rowCount"] == 2
     assert "curl" in made["howToOpen"]
     assert people.request(made["url"]).json() == wanted
+    latest = ask("list_exports", workflow_id="people")["exports"][0]
+    assert latest["request"] == {"filters": kept, "sortBy": "age", "order": "asc"}
+    assert ask("delete_export", workflow_id="people", export_id=latest["exportId"]) == {"deleted": made["exportId"]}
+    assert people.request(made["url"]).status == 404
 
 
 ERRORS: dict[str, tuple[str, dict[str, object], str]] = {
@@ -118,6 +131,12 @@ ERRORS: dict[str, tuple[str, dict[str, object], str]] = {
         {"workflow_id": "people", "filters": [{"field": "name", "operator": "LIKE", "value": "x"}]},
         "use one of EQUALS",
     ),
+    "an export that is gone": (
+        "delete_export",
+        {"workflow_id": "people", "export_id": "00000000-0000-8000-8000-000000000000"},
+        "There is no such export",
+    ),
+    "a path for an export": ("delete_export", {"workflow_id": "people", "export_id": "x/status"}, "list_exports"),
     "too many rows": ("read_rows", {"workflow_id": "people", "limit": 101}, "100"),
     "another format": ("export_rows", {"workflow_id": "people", "format": "xlsx"}, "parquet"),
 }
@@ -193,7 +212,7 @@ def test_pages_of_other_origins_are_refused(people: Server) -> None:
     rebound = _post(people, _LIST, origin=f"http://evil.example:{people.port}", host=f"evil.example:{people.port}")
     assert rebound.status == 403
     for allowed in ({}, {"origin": people.base}):
-        assert len(_post(people, _LIST, **allowed).json()["result"]["tools"]) == 5
+        assert len(_post(people, _LIST, **allowed).json()["result"]["tools"]) == 7
 
 
 def test_no_cache_keeps_rows(people: Server) -> None:

@@ -56,6 +56,9 @@ SHARES = {
     "HEAD /v4/workflows/{workflowId}/data/exports/{exportId}": 0.05,
     "GET /v4/workflows/{workflowId}/data/exports/{exportId}/status": 0.05,
     "DELETE /v4/workflows/{workflowId}/data/exports/{exportId}/status": 0.05,
+    "GET /v4/workflows/{workflowId}/data/exports": 0.05,
+    # Last, since it deletes the export that the others know.
+    "DELETE /v4/workflows/{workflowId}/data/exports/{exportId}": 0.05,
 }
 """How much of all requests goes to an operation."""
 
@@ -65,7 +68,9 @@ SEEN = {
     "GET /v4/workflows/{workflowId}/data/exports/{exportId}": {200, 206, 401, 404},
     "HEAD /v4/workflows/{workflowId}/data/exports/{exportId}": {200, 401, 404},
     "GET /v4/workflows/{workflowId}/data/exports/{exportId}/status": {200, 404},
-    "DELETE /v4/workflows/{workflowId}/data/exports/{exportId}/status": {200, 404},
+    "DELETE /v4/workflows/{workflowId}/data/exports/{exportId}/status": {404, 409},
+    "GET /v4/workflows/{workflowId}/data/exports": {200, 400, 404},
+    "DELETE /v4/workflows/{workflowId}/data/exports/{exportId}": {204, 404},
 }
 """What has to be among the answers, or the requests were not worth making."""
 

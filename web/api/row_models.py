@@ -9,10 +9,11 @@ from engine.catalog import schema
 from engine.catalog.manifest import Run, State, Workflow
 from engine.catalog.schema import DATA_TYPES, data_type_of
 from engine.catalog.types import ColumnType, Family
+from engine.exports.history import PastExport
 from engine.plan.planner import SORTABLE
 from engine.query.preview import ColumnProfile
 from engine.request.operators import OPERATORS, operators_for
-from web.api.models import AnswerField, Count, Moment
+from web.api.models import AnswerField, Count, ExportId, FormatName, Moment
 from web.api.parameters import Paging
 
 
@@ -63,6 +64,51 @@ class WorkflowsAnswer(_Answer):
 
     workflows: list[WorkflowEntry]
     pagination: Pagination
+
+
+class ExportEntry(_Answer):
+    """A finished export."""
+
+    export_id: ExportId
+    run_id: str
+    format: FormatName
+    row_count: Count
+    size_bytes: Count
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    created_at: Moment
+    retained_until: Moment = Field(description="When the file may be removed; asking for it again gives it more time")
+    request: dict[str, object] | None = Field(
+        None,
+        description="The parameters that were asked for and differ from their defaults; `rowIds` is their number. "
+        "Left out if it was too long to be kept",
+    )
+
+    @classmethod
+    def of(cls, past: PastExport) -> "ExportEntry":
+        """Describe an export."""
+        return cls(
+            export_id=past.export_id,
+            run_id=past.run_id,
+            format=past.format.name,
+            row_count=past.rows,
+            size_bytes=past.size,
+            sha256=past.sha256,
+            created_at=past.created_at,
+            retained_until=past.retained_until,
+            request=None if past.request is None else dict(past.request),
+        )
+
+
+class ExportsAnswer(_Answer):
+    """A page of the finished exports of a workflow, the newest first."""
+
+    workflow_id: str
+    exports: list[ExportEntry]
+    pagination: Pagination
+
+    def encode(self) -> bytes:
+        """Encode the body as JSON, without members that have no value."""
+        return self.model_dump_json(by_alias=True, exclude_none=True).encode()
 
 
 class RunEntry(_Answer):
@@ -207,4 +253,4 @@ def with_rows(answer: RowsAnswer | QueryAnswer, member: str, rows: bytes) -> byt
     return head[:-1] + f',"{member}":'.encode() + rows + b"}"
 
 
-MODELS = (WorkflowsAnswer, WorkflowAnswer, RowsAnswer, ColumnAnswer, QueryAnswer)
+MODELS = (WorkflowsAnswer, WorkflowAnswer, ExportsAnswer, RowsAnswer, ColumnAnswer, QueryAnswer)

@@ -1,5 +1,6 @@
 """The headers of a download, whether the service or the store sends the file."""
 
+from base64 import b64encode
 from email.utils import format_datetime
 
 from engine.exports.export import ExportFile
@@ -10,6 +11,7 @@ EXPOSED_HEADERS = (
     "Content-Range",
     "Accept-Ranges",
     "ETag",
+    "Repr-Digest",
     "Location",
     "Retry-After",
     "x-request-id",
@@ -48,6 +50,8 @@ def version_headers(file: ExportFile, etag: str) -> dict[str, str]:
     """Return the headers of every response about the file, with or without its bytes."""
     return {
         "etag": etag,
+        # RFC 9530: of the whole file, also in an answer with a range of it.
+        "repr-digest": f"sha-256=:{b64encode(bytes.fromhex(file.sha256)).decode()}:",
         "accept-ranges": "bytes",
         "cache-control": content_headers(file)["cache-control"],
         **CORS_HEADERS,

@@ -1,7 +1,7 @@
 """The tools that assistants can call, and their descriptions."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import version
 from typing import Annotated, Any, Literal
@@ -28,6 +28,7 @@ _INSTRUCTIONS = (
     "key: give that link to the user or to a sandbox instead of reading many pages."
 )
 _READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
+_DELETES = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False)
 
 Workflow = Annotated[str, Field(description="The id of a workflow, from list_workflows")]
 RunId = Annotated[str | None, Field(description="A finished run; default: the latest one")]
@@ -64,7 +65,7 @@ def make_server(client_of: ClientOf) -> MCPServer[Any]:
                 answer = await client.request(method, f"/v4/workflows{path}", **sent)
             except httpx2.HTTPError as error:
                 raise ToolError("The service does not respond: is it running, and is the address right?") from error
-        if answer.status_code != 200:
+        if answer.status_code not in (200, 204):
             raise ToolError(_reason(answer))
         # Unparsed: re-encoding could change numbers.
         return answer.text
@@ -132,14 +133,40 @@ def make_server(client_of: ClientOf) -> MCPServer[Any]:
             }
         )
 
+    _add_export_tools(server, send)
     return server
 
 
-def _path(workflow_id: str) -> str:
+def _add_export_tools(server: MCPServer[Any], send: Callable[..., Awaitable[str]]) -> None:
+    """Add the tools for finished exports."""
+
+    @server.tool(annotations=_READS, structured_output=False)
+    async def list_exports(
+        context: Context[Any, Any],
+        workflow_id: Workflow,
+        page: Annotated[int, Field(ge=1, description="Number of the page; a page has 25 exports")] = 1,
+    ) -> str:
+        """List the finished exports of a workflow, the newest first: what was asked for, rows, bytes, time left."""
+        return await send(context, "GET", f"{_path(workflow_id)}/data/exports", params={"page": page})
+
+    @server.tool(annotations=_DELETES, structured_output=False)
+    async def delete_export(
+        context: Context[Any, Any],
+        workflow_id: Workflow,
+        export_id: Annotated[str, Field(description="The exportId of a finished export")],
+    ) -> str:
+        """Delete the file of a finished export. Its links stop working for everyone, for ever."""
+        await send(context, "DELETE", f"{_path(workflow_id)}/data/exports{_path(export_id)}")
+        return json.dumps({"deleted": export_id})
+
+
+def _path(given_id: str) -> str:
     # Anything that is not an id must not lead to another route.
-    if not workflow_id or any(character in workflow_id for character in "/?#%\\") or workflow_id.startswith("."):
-        raise ToolError("There is no such workflow: list_workflows lists them.")
-    return f"/{workflow_id}"
+    if not given_id or any(character in given_id for character in "/?#%\\") or given_id.startswith("."):
+        raise ToolError(
+            "There is no such workflow or export: list_workflows lists workflows, and list_exports their exports."
+        )
+    return f"/{given_id}"
 
 
 def _selection(run_id: str | None, filters: list[dict[str, Any]] | None, row_ids: list[str] | None) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The operations: their credentials, parameters and responses."""
 
+from web.api.parameters import LIST_PARAMETERS
 from web.openapi.parameters import (
     CONDITIONS,
     EXPORT_ID_IN_PATH,
@@ -9,6 +10,7 @@ from web.openapi.parameters import (
     SIGNED,
     WORKFLOW_ID,
     query_parameters,
+    reading_parameters,
 )
 from web.openapi.publish_operations import delete_workflow, publish_paths
 from web.openapi.responses import answer, errors, errors_without_body, file_responses
@@ -16,7 +18,8 @@ from web.openapi.row_operations import reading_paths
 from web.openapi.schemas import Json, ref
 
 EXPORT_PATH = "/v4/workflows/{workflowId}/data/export"
-_FILE_PATH = "/v4/workflows/{workflowId}/data/exports/{exportId}"
+_FILES_PATH = "/v4/workflows/{workflowId}/data/exports"
+_FILE_PATH = f"{_FILES_PATH}/{{exportId}}"
 _KEY_OR_TOKEN: list[Json] = [{"ApiKey": []}, {"BearerToken": []}]
 _FILE_ERRORS = (400, 401, 404, 405, 500, 503)
 _STATE = {
@@ -49,7 +52,9 @@ def paths() -> Json:
             "parameters": [WORKFLOW_ID, EXPORT_ID_IN_PATH],
             "get": _download(),
             "head": _download_head(),
+            "delete": _delete(),
         },
+        _FILES_PATH: {"parameters": [WORKFLOW_ID], "get": _list()},
         f"{_FILE_PATH}/status": {
             "parameters": [WORKFLOW_ID, EXPORT_ID_IN_PATH],
             "get": _status(),
@@ -116,6 +121,29 @@ def _download_head() -> Json:
     }
 
 
+def _list() -> Json:
+    return {
+        "operationId": "listExports",
+        "summary": "List the finished exports of a workflow",
+        "security": _KEY_OR_TOKEN,
+        "parameters": [*reading_parameters(LIST_PARAMETERS), REQUEST_ID],
+        "responses": {"200": answer("A page of exports, the newest first", schema=ref("ExportsAnswer"))}
+        | errors(400, 401, 404, 405, 414, 500, 503),
+    }
+
+
+def _delete() -> Json:
+    return {
+        "operationId": "deleteExport",
+        "summary": "Delete a finished export",
+        "description": "Its URLs answer 404 from then on and never open again: the same request makes another export, "
+        "with another `exportId`. A signed URL does not permit it.",
+        "security": _KEY_OR_TOKEN,
+        "parameters": [REQUEST_ID],
+        "responses": {"204": answer("It is deleted")} | errors(400, 401, 404, 405, 414, 500, 503),
+    }
+
+
 def _status() -> Json:
     return {
         "operationId": "getExportStatus",
@@ -132,7 +160,7 @@ def _cancel() -> Json:
         **_status(),
         "operationId": "cancelExport",
         "summary": "Cancel an asynchronous export",
-        "responses": {"202": cancelled} | _status_answers() | errors(401, 404, 405, 500, 503),
+        "responses": {"202": cancelled} | _status_answers() | errors(401, 404, 405, 409, 500, 503),
     }
 
 

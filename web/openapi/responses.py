@@ -20,6 +20,11 @@ HEADERS: dict[str, Json] = {
         "schema": {**_TEXT, "pattern": '^"[^"]+"$'},
         "required": True,
     },
+    "Repr-Digest": {
+        "description": "The SHA-256 of the whole file (RFC 9530)",
+        "schema": {**_TEXT, "pattern": "^sha-256=:[A-Za-z0-9+/]{43}=:$"},
+        "required": True,
+    },
     "X-Total-Count": {"description": "For CSV: the number of rows on all pages", "schema": _COUNT},
     "X-Total-Pages": {"description": "For CSV: the number of pages", "schema": _COUNT},
     "Accept-Ranges": {"description": "`bytes`", "schema": {**_TEXT, "enum": ["bytes"]}, "required": True},
@@ -33,7 +38,7 @@ HEADERS: dict[str, Json] = {
 }
 _COMMON_HEADERS = ("x-request-id", "Cache-Control")
 _FILE_HEADERS = ("Access-Control-Allow-Origin", "X-Content-Type-Options", "Referrer-Policy")
-_VERSION_HEADERS = ("ETag", "Accept-Ranges", *_FILE_HEADERS)
+_VERSION_HEADERS = ("ETag", "Repr-Digest", "Accept-Ranges", *_FILE_HEADERS)
 _BODY_HEADERS = (*_VERSION_HEADERS, "Content-Length", "Content-Disposition", "Last-Modified")
 
 _ERRORS: dict[int, tuple[str, tuple[str, ...]]] = {
@@ -43,7 +48,7 @@ _ERRORS: dict[int, tuple[str, tuple[str, ...]]] = {
     404: ("Not found, not finished, or of another team, without saying which", ()),
     405: ("The path does not support the method", ("Allow",)),
     408: ("The client stopped sending the body", ()),
-    409: ("Another run has that id, or the workflow belongs to another team", ()),
+    409: ("Another run has that id, the workflow belongs to another team, or the export has finished", ()),
     413: ("The body is too long", ()),
     414: ("The query is too long: send its parameters as the body of a POST", ()),
     415: ("Unsupported `Content-Type` or `Content-Encoding`", ()),

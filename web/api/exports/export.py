@@ -22,11 +22,11 @@ async def export(request: Request) -> Response:
     services: Services = request.app.state.services
     principal, values = await read_parameters(request, PARAMETERS)
     export_request = make_request(request.path_params["workflow_id"], values)
-    plan = await services.plan(export_request, principal.team)
-    add_log_fields(request.scope, run=plan.run.run_id, export_id=plan.export_id, format=plan.request.format.name)
     preference = parse_prefer(request.headers.getlist("prefer"))
     gone = partial(wait_for_disconnect, request)
     while True:
+        plan = await services.plan(export_request, principal.team)
+        add_log_fields(request.scope, run=plan.run.run_id, export_id=plan.export_id, format=plan.request.format.name)
         if preference.wait is None:
             result: Export | ExportStatus = await services.jobs.export(plan, principal.team, gone)
         else:
@@ -34,7 +34,7 @@ async def export(request: Request) -> Response:
         if isinstance(result, ExportStatus):
             return status_response(services, result, applied=preference.applied)
         answer = await anyio.to_thread.run_sync(finished_response, services, result)
-        # None: a sweep has just removed the file, so export it again.
+        # None: a sweep or a caller has just removed the file, so export it again, after a deletion under another id.
         if answer is not None:
             add_log_fields(request.scope, rows=result.rows, bytes=result.size)
             return answer

@@ -5,7 +5,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.common.progress import Phase
-from engine.errors import NotFound, ObjectMissing
+from engine.errors import Conflict, NotFound, ObjectMissing
 from engine.exports.status import ExportStatus
 from web.api.exports.export import finished_response
 from web.api.models import encode_status
@@ -38,6 +38,8 @@ def _find(request: Request, services: Services) -> Response | ExportStatus:
     principal = authenticate_blocking(request.scope, services.authenticator)
     services.exporter.check_owner(workflow_id, principal.team)
     answer = _finished(services, workflow_id, export_id)
+    if answer is not None and request.method == "DELETE":
+        raise Conflict("The export is finished, so it cannot be cancelled: to delete its file, leave out /status.")
     if answer is not None:
         return answer
     status = services.statuses.find(workflow_id, export_id)

@@ -35,8 +35,8 @@ class Finished:
 
 def export_here(exporter: Exporter, wanted: ExportRequest, team: str | None, bar: ProgressBar) -> Finished:
     """Run an export, which Ctrl-C cancels. Raises EngineError."""
-    plan = exporter.plan(wanted, team or owner_of(exporter, wanted.workflow))
     while True:
+        plan = exporter.plan(wanted, team or owner_of(exporter, wanted.workflow))
         made = _export(exporter, plan, bar)
         if exporter.retain(made, datetime.now(UTC) + _RETENTION):
             break

@@ -1,0 +1,46 @@
+"""What a request asked for, as text that is stored with its export, for lists of exports."""
+
+import json
+from decimal import Decimal
+
+from engine.request.request import CsvOptions, ExportRequest
+
+MAX_BYTES = 4096
+"""Stores limit the metadata of an object; Azure to 8 KB."""
+
+
+def summarise(request: ExportRequest) -> str | None:
+    """Return the parameters that differ from their defaults as a JSON object in ASCII, by their names in the API.
+
+    ``rowIds`` is their number. None if the text would have more than `MAX_BYTES`.
+    """
+    members: dict[str, object] = {}
+    if request.filters:
+        members["filters"] = [_filter(entry.field, entry.operator.name, entry.value) for entry in request.filters]
+    if request.sort_by is not None:
+        members |= {"sortBy": request.sort_by, "order": "desc" if request.descending else "asc"}
+    if request.row_ids is not None:
+        members["rowIds"] = len(request.row_ids)
+    if request.include_row_ids:
+        members["includeRowIds"] = True
+    default = CsvOptions()
+    if request.csv.bom != default.bom:
+        members["bom"] = request.csv.bom
+    if request.csv.delimiter != default.delimiter:
+        members["delimiter"] = request.csv.delimiter
+    if request.csv.formula_guard != default.formula_guard:
+        members["formulaGuard"] = request.csv.formula_guard
+    text = json.dumps(members, separators=(",", ":"), default=_number)
+    return text if len(text) <= MAX_BYTES else None
+
+
+def _filter(field: str, operator: str, value: object) -> dict[str, object]:
+    return {"field": field, "operator": operator} | ({} if value is None else {"value": value})
+
+
+def _number(value: object) -> float | str:
+    """A number, or its text if a double would not be equal to it."""
+    if not isinstance(value, Decimal):
+        raise TypeError(f"{type(value).__name__} is no value of a filter")
+    nearest = float(value)
+    return nearest if Decimal(repr(nearest)) == value else str(value)
