@@ -1,10 +1,11 @@
 """A store that is available only while it has its marker."""
 
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
+from engine.stores.object_stream import ObjectStream
 from engine.stores.port import ObjectInfo, ObjectStore, ReadUrls, Staging, Upload
 
 CHECK_INTERVAL_SECONDS = 2.0
@@ -31,9 +32,9 @@ class MarkedStore:
         """See the port."""
         return self._store.read(key, start=start, length=length, etag=etag)
 
-    def stream(self, key: str, *, start: int, length: int, etag: str) -> Generator[bytes, None, None]:
+    def stream(self, key: str, *, start: int, length: int, etag: str) -> ObjectStream:
         """See the port."""
-        yield from self._store.stream(key, start=start, length=length, etag=etag)
+        return self._store.stream(key, start=start, length=length, etag=etag)
 
     def create(self, key: str, data: bytes, *, content_type: str, metadata: Mapping[str, str]) -> ObjectInfo:
         """See the port."""

@@ -5,11 +5,13 @@ relative and ``/``-separated, and the engine makes them from valid ids only. Eve
 and raises `StoreUnavailable` if the store cannot be reached after bounded retries. Sizes and offsets are in bytes.
 """
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
+
+from engine.stores.object_stream import ObjectStream
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +101,10 @@ class ObjectStore(Protocol):
         Raises ObjectMissing, or ObjectChanged if ``etag`` is given and is not the current version.
         """
 
-    def stream(self, key: str, *, start: int, length: int, etag: str) -> Generator[bytes, None, None]:
-        """Exactly ``length`` bytes of that version, in chunks of at most a few MiB.
+    def stream(self, key: str, *, start: int, length: int, etag: str) -> ObjectStream:
+        """Exactly ``length`` bytes of that version. The caller closes a stream that it does not exhaust.
 
-        Raises StoreError rather than end early, ObjectMissing or ObjectChanged. The caller closes a generator that it
-        does not exhaust, since it may have an open file or connection.
+        May raise what its iteration raises: StoreError rather than end early, ObjectMissing or ObjectChanged.
         """
 
     def create(self, key: str, data: bytes, *, content_type: str, metadata: Mapping[str, str]) -> ObjectInfo:

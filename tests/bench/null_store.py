@@ -1,11 +1,12 @@
 """An object store that forgets what it is given, so that an export costs its encoding and nothing else."""
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 
 from engine.errors import ObjectMissing, StoreError
+from engine.stores.object_stream import ObjectStream
 from engine.stores.port import ObjectInfo, ReadUrls, Staging, Upload
 
 _GONE = "Nothing is kept here."
@@ -58,7 +59,7 @@ class NullStore:
         """Raise ObjectMissing."""
         raise ObjectMissing(_GONE)
 
-    def stream(self, key: str, *, start: int, length: int, etag: str) -> Generator[bytes, None, None]:
+    def stream(self, key: str, *, start: int, length: int, etag: str) -> ObjectStream:
         """Raise ObjectMissing."""
         raise ObjectMissing(_GONE)
 

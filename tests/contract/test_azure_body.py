@@ -15,6 +15,7 @@ from engine.errors import ObjectChanged, StoreError, StoreUnavailable
 from engine.stores.azure import download
 from engine.stores.azure.store import AzureStore, azure_store
 from tests.helpers.azurite import connection_string
+from tests.helpers.statements import until
 
 MIB = 1024 * 1024
 DATA = random.Random(5).randbytes(20 * MIB)
@@ -29,10 +30,24 @@ class Blob(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.breaks: list[int | None] = []
+        self.connections: set[Any] = set()
+        """The open ones."""
+        self.accepted = 0
         self.reset = False
         self.etag = ETAG
         self.requests: list[tuple[int, int, str]] = []
         """The first and last byte and the If-Match header of each request."""
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Note the connection."""
+        self.accepted += 1
+        self.connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Note that the client has closed the connection."""
+        self.connections.discard(request)
+        super().shutdown_request(request)
 
     def handle_error(self, *_: Any) -> None:
         """Log nothing: clients disconnect on purpose."""
@@ -146,18 +161,41 @@ def test_one_request_yields_many_small_chunks(blob: Blob) -> None:
     assert blob.requests == [(0, len(DATA) - 1, f'"{ETAG}"')]
 
 
-def test_closing_a_stream_closes_its_connection(blob: Blob, monkeypatch: pytest.MonkeyPatch) -> None:
-    answers = []
-    keep = download._Response._take_body
-
-    def seen(self: download._Response, response: Any, body: Any, headers: dict[str, Any]) -> Any:
-        answers.append(body.response.internal_response.raw)
-        return keep(self, response, body, headers)
-
-    monkeypatch.setattr(download._Response, "_take_body", seen)
+@pytest.mark.parametrize("ending", ["close", "suspend"])
+def test_closing_or_suspending_a_stream_closes_its_connection(blob: Blob, ending: str) -> None:
     chunks = store_of(blob).stream("k", start=0, length=len(DATA), etag=ETAG)
     next(chunks)
-    assert answers[0].connection is not None
-    chunks.close()
-    assert answers[0].connection is None
-    assert answers[0].closed
+    (connection,) = blob.connections
+    getattr(chunks, ending)()
+    assert until(lambda: connection not in blob.connections)
+
+
+def test_a_suspended_stream_continues_with_a_request_for_the_rest(blob: Blob) -> None:
+    chunks = store_of(blob).stream("k", start=3, length=len(DATA) - 3, etag=ETAG)
+    received = [next(chunks) for _ in range(50)]
+    chunks.suspend()
+    chunks.suspend()
+    received.append(next(chunks))
+    chunks.suspend()
+    first = 3 + sum(map(len, received))
+    received.extend(chunks)
+    assert b"".join(received) == DATA[3:]
+    assert len(blob.requests) == 3
+    assert blob.requests[-1] == (first, len(DATA) - 1, f'"{ETAG}"')
+
+
+def test_a_suspended_stream_never_continues_with_another_version(blob: Blob) -> None:
+    chunks = store_of(blob).stream("k", start=0, length=len(DATA), etag=ETAG)
+    next(chunks)
+    chunks.suspend()
+    blob.etag = "0x2"
+    with pytest.raises(ObjectChanged):
+        next(chunks)
+    assert list(chunks) == []
+
+
+def test_streams_read_to_their_end_share_a_connection(blob: Blob) -> None:
+    store = store_of(blob)
+    for _ in range(3):
+        assert b"".join(store.stream("k", start=0, length=len(DATA), etag=ETAG)) == DATA
+    assert blob.accepted == 1

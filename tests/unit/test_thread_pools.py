@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -16,6 +16,7 @@ from engine.exports.status import ExportStatusStore
 from engine.plan.planner import ExportPlan
 from engine.request.formats import FORMATS
 from engine.settings import DuckDBSettings
+from engine.stores.object_stream import ObjectStream
 from web.api.request_reader import authenticate
 from web.auth.api_keys import parse_api_keys
 from web.auth.authenticator import Authenticator
@@ -71,9 +72,13 @@ def _queries(hanging: Hanging) -> list[Awaitable[object]]:
 
 
 def _downloads(hanging: Hanging) -> list[Awaitable[object]]:
-    def chunks() -> Iterator[bytes]:
-        hanging.hang()
-        yield b"x"
+    class Chunks(ObjectStream):
+        def __next__(self) -> bytes:
+            hanging.hang()
+            raise StopIteration
+
+        def close(self) -> None:
+            pass
 
     async def send(_: Message) -> None:
         pass
@@ -82,7 +87,7 @@ def _downloads(hanging: Hanging) -> list[Awaitable[object]]:
         raise AssertionError
 
     scope = {"type": "http", "asgi": {"spec_version": "2.4"}}
-    return [FileStream(cast("Any", chunks()), 200, {})(scope, receive, send) for _ in range(HANGING)]
+    return [FileStream(Chunks(), 200, {})(scope, receive, send) for _ in range(HANGING)]
 
 
 KINDS: dict[str, tuple[Callable[[Hanging], list[Awaitable[object]]], int]] = {

@@ -32,8 +32,8 @@ _RETRIES = {"retry_total": 3, "initial_backoff": 0.2, "increment_base": 2, "rand
 """Four attempts with 2.2, 4.2 and 8.2 s between them: an unreachable store is noticed within 15 to 35 s."""
 
 _MAX_CONNECTIONS = 64
-READ_BYTES = 64 * 1024
-"""The chunk size of a response body. A download has one chunk in memory, and passes each between two threads."""
+_READ_BYTES = 64 * 1024
+"""The chunk size with which the SDK reads the body of a response."""
 _MAX_SINGLE_READ_BYTES = 2**50
 """More than any blob: by default the SDK makes one request for every 32 MiB."""
 _CONFLICTS = ("BlobAlreadyExists", "ConditionNotMet", "TargetConditionNotMet", "BlobOverwritten")
@@ -148,7 +148,7 @@ def _transport() -> RequestsTransport:
         session_owner=False,
         connection_timeout=CONNECT_SECONDS,
         read_timeout=CONTROL_READ_SECONDS,
-        connection_data_block_size=READ_BYTES,
+        connection_data_block_size=_READ_BYTES,
     )
 
 

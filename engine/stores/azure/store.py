@@ -6,9 +6,10 @@ write has a nonce in its metadata, which identifies an existing blob as the one 
 
 import re
 import secrets
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -19,9 +20,10 @@ from azure.storage.blob import BlobClient, BlobProperties, BlobServiceClient, Co
 
 from engine.errors import InvalidInput, ObjectChanged, ObjectExists, ObjectMissing, StoreError, StoreUnavailable
 from engine.stores.azure.client import BULK_READ_SECONDS, error_code, open_service, raising_store_errors
-from engine.stores.azure.download import stream_body
+from engine.stores.azure.download import BlobChunks
 from engine.stores.azure.sas import azure_read_urls
 from engine.stores.azure.upload import AzureUpload
+from engine.stores.object_stream import ObjectStream
 from engine.stores.port import ObjectInfo, ReadUrls, Staging, Upload
 from engine.stores.validation import RESERVED_METADATA, checked_key, checked_metadata, checked_prefix, checked_range
 
@@ -80,18 +82,17 @@ class AzureStore:
             self._require_current(key, blob, etag)
         return data or b""
 
-    def stream(self, key: str, *, start: int, length: int, etag: str) -> Generator[bytes, None, None]:
-        """One request for that version, and another for the rest if its connection breaks."""
+    def stream(self, key: str, *, start: int, length: int, etag: str) -> ObjectStream:
+        """One request for that version, and another for the rest if its connection breaks or is released."""
         checked_range(start, length)
-        blob = self._blob(key)
+        make_client = partial(self._blob, key)
+
+        def check_version() -> None:
+            self._require_current(key, make_client(), etag)
+
         if not length:
-            self._require_current(key, blob, etag)
-        try:
-            with raising_store_errors():
-                yield from stream_body(blob, start, length, etag)
-        except ObjectChanged:
-            self._require_current(key, blob, etag)
-            raise
+            check_version()
+        return BlobChunks(make_client, start, length, etag, check_version)
 
     def create(self, key: str, data: bytes, *, content_type: str, metadata: Mapping[str, str]) -> ObjectInfo:
         """Write a new object with one request. Raises ObjectExists if the key is taken."""

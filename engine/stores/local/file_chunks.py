@@ -1,19 +1,18 @@
 """Reads a file in chunks, without waiting for the disk if the kernel has them in memory."""
 
 import os
-from collections.abc import Generator
 from contextlib import AbstractContextManager, ExitStack
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from engine.errors import StoreError
 from engine.stores.local.durable_files import raising_store_errors
+from engine.stores.object_stream import ObjectStream, chunk_bytes
 
-CHUNK_BYTES = 64 * 1024
 _NOWAIT: int | None = getattr(os, "RWF_NOWAIT", None)
 
 
-class FileChunks(Generator[bytes, None, None]):
-    """A generator of exactly ``length`` bytes from ``start``. Raises StoreError rather than end early.
+class FileChunks(ObjectStream):
+    """Exactly ``length`` bytes from ``start``. Raises StoreError rather than end early.
 
     The file is opened with the first chunk, and closed after the last one or by `close`.
     """
@@ -22,10 +21,10 @@ class FileChunks(Generator[bytes, None, None]):
         self._opened = opened
         self._stack = ExitStack()
         self._file: BinaryIO | None = None
-        self._at = start
+        self._start = self._at = start
         self._end = start + length
 
-    def send(self, _: None) -> bytes:
+    def __next__(self) -> bytes:
         """The next chunk; may wait for the disk."""
         try:
             chunk = self._read()
@@ -38,7 +37,7 @@ class FileChunks(Generator[bytes, None, None]):
         return chunk
 
     def cached(self) -> bytes | None:
-        """The next chunk if it can be read without waiting, else None.
+        """The next chunk if the kernel has it in memory.
 
         Such a read takes a tenth of the time of a hop to a thread. Also None before the first chunk, after the last
         one, and on systems without RWF_NOWAIT.
@@ -54,14 +53,10 @@ class FileChunks(Generator[bytes, None, None]):
         self._at += count
         return bytes(memoryview(buffer)[:count]) or None
 
-    def throw(self, kind: Any, error: Any = None, trace: Any = None, /) -> bytes:
-        """Close the file and raise the error."""
-        self._release()
-        return super().throw(kind, error, trace)
-
     def close(self) -> None:
-        """Close the file and end the generator."""
-        self._release()
+        """Close the file and end the stream."""
+        self._at = self._end
+        self._stack.close()
 
     def _read(self) -> bytes:
         with raising_store_errors():
@@ -75,10 +70,6 @@ class FileChunks(Generator[bytes, None, None]):
         self._at += len(chunk)
         return chunk
 
-    def _release(self) -> None:
-        self._at = self._end
-        self._stack.close()
-
     @property
     def _size(self) -> int:
-        return min(self._end - self._at, CHUNK_BYTES)
+        return min(self._end - self._at, chunk_bytes(self._at - self._start))

@@ -5,7 +5,7 @@ Several processes of one machine may use it. The file system must have hard link
 
 import os
 import shutil
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from engine.stores.local.joined_upload import DirectoryStaging
 from engine.stores.local.sidecar import Sidecar
 from engine.stores.local.tree import Tree, info_of, version_of
 from engine.stores.local.upload import DirectoryUpload
+from engine.stores.object_stream import ObjectStream
 from engine.stores.port import ObjectInfo, ReadUrls, Staging, Upload
 from engine.stores.validation import checked_key, checked_metadata, checked_prefix, checked_range
 
@@ -41,7 +42,7 @@ class DirectoryStore:
             file.seek(start)
             return file.read(-1 if length is None else length)
 
-    def stream(self, key: str, *, start: int, length: int, etag: str) -> Generator[bytes, None, None]:
+    def stream(self, key: str, *, start: int, length: int, etag: str) -> ObjectStream:
         """See the port. The file stays open between chunks, so a replacement or removal does not affect the read."""
         checked_range(start, length)
         return FileChunks(self._opened(key, etag, buffering=0), start, length)

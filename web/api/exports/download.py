@@ -2,7 +2,7 @@
 
 import re
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import anyio.to_thread
 from starlette.requests import Request
@@ -63,8 +63,9 @@ async def _serve(request: Request, services: Services, file: ExportFile, etag: s
     if request.method == "HEAD" or not length:
         await anyio.to_thread.run_sync(services.exporter.check_readable, file)
         return Response(status_code=status, headers=headers)
-    chunks = services.exporter.exports.stream(file.info.key, start=sent.start, length=length, etag=file.info.etag)
-    return await FileStream.open(chunks, status, headers)
+    exports, info = services.exporter.exports, file.info
+    stream = partial(exports.stream, info.key, start=sent.start, length=length, etag=info.etag)
+    return await FileStream.open(stream, status, headers)
 
 
 def _find(request: Request, services: Services) -> tuple[ExportFile, datetime | None]:

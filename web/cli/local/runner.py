@@ -1,7 +1,7 @@
 """An export in this process, without a service: what `tailrace export` does."""
 
 import signal
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -30,7 +30,7 @@ class Finished:
     rows: int
     size: int
     sha256: str
-    chunks: Callable[[], Generator[bytes, None, None]]
+    chunks: Callable[[], Iterator[bytes]]
 
 
 def export_here(exporter: Exporter, wanted: ExportRequest, team: str | None, bar: ProgressBar) -> Finished:
