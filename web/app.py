@@ -86,7 +86,7 @@ def create_app_with(services: Services) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        with services.instances.running(), services.sweeping.running():
+        with services.instances.running(), services.sweeping.running(), services.announcement.running():
             async with mcp.running() if mcp else nullcontext():
                 yield
                 await services.close()

@@ -1,6 +1,7 @@
 """The services that endpoints use, made once per process from settings."""
 
 import asyncio
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -29,6 +30,7 @@ from web.jobs.admission import Admission
 from web.jobs.export_jobs import ExportJobs
 from web.jobs.publish_jobs import PublishJobs
 from web.jobs.query_jobs import QueryJobs
+from web.jobs.replicas import Announcement
 from web.jobs.sweeping import Sweeping
 from web.settings import (
     AdmissionSettings,
@@ -66,6 +68,7 @@ class Services:
     draining: asyncio.Event
     """Set when the service is about to stop, but still accepts requests."""
     sweeping: Sweeping
+    announcement: Announcement
     instances: InstancePool
     """Runs while the application does: see `web.app`."""
 
@@ -76,7 +79,7 @@ class Services:
             "results": self.storage.results,
             "exports": self.storage.exports,
             **self.authenticator.described(),
-            "signingKeys": self.signer.key_count,
+            "signingKeys": len(self.signer.key_ids),
         }
 
     async def plan(self, request: ExportRequest, team: str) -> ExportPlan:
@@ -123,11 +126,13 @@ def make_services(
     )
     store_clock = StoreClock(exporter.exports)
     statuses = ExportStatusStore(exporter.exports, store_clock)
+    signer = _signer(server, signing)
+    name = f"{socket.gethostname()}:{server.port}"
     return Services(
         storage=storage,
         exporter=exporter,
         authenticator=_authenticator(auth),
-        signer=_signer(server, signing),
+        signer=signer,
         signing=signing,
         jobs=ExportJobs(exporter, statuses, slots, admission),
         statuses=statuses,
@@ -139,6 +144,7 @@ def make_services(
         readiness=Readiness(exporter),
         draining=asyncio.Event(),
         sweeping=Sweeping(exporter, duckdb, housekeeping.sweep_seconds),
+        announcement=Announcement(exporter.exports, store_clock, name=name, key_ids=signer.key_ids),
         instances=instances,
     )
 

@@ -24,6 +24,7 @@ from engine.exports.status import SUFFIX as STATUS
 from engine.exports.tombstones import SUFFIX as TOMBSTONE
 from engine.exports.unfinished import InterruptedChanges, RunVersions
 from engine.stores.clock import require_same_time
+from engine.stores.marker import SHORT_LIVED
 from engine.stores.port import ObjectInfo, ObjectStore
 
 DOWNLOAD_GRACE = timedelta(hours=1)
@@ -92,6 +93,7 @@ class Sweeper:
         self._deleted = {info.key.removesuffix(TOMBSTONE) for info in documents if info.key.endswith(TOMBSTONE)}
         files = {info.key for info in listed if is_export(info.key) and not self._sweep_export(info)}
         self._sweep_documents(documents, files)
+        self._sweep_short_lived()
         self._sweep_parts()
         self._sweep_uploads()
         self._sweep_spill()
@@ -128,6 +130,12 @@ class Sweeper:
             if (ticket or info.key.removesuffix(LEASE) not in files) and self._is_abandoned(info):
                 self._remove(self._exports, info, "tickets" if ticket else "leases")
 
+    def _sweep_short_lived(self) -> None:
+        for store in self._stores():
+            for info in store.list(SHORT_LIVED):
+                if self._is_abandoned(info):
+                    self._remove(store, info, "service documents")
+
     def _sweep_parts(self) -> None:
         """Remove old parts that no manifest names: their publisher was killed."""
         listed = self._results.store.list("workflow=")
@@ -151,12 +159,15 @@ class Sweeper:
                     self._remove(self._results.store, info, "parts")
 
     def _sweep_uploads(self) -> None:
-        # Results and exports may be one store.
-        for store in {id(store): store for store in (self._exports, self._results.store)}.values():
+        for store in self._stores():
             number, size = store.remove_leftovers(self._abandoned_before, dry_run=self._dry_run)
             if number:
                 self._result.removed["unfinished uploads"] += number
                 self._result.bytes += size
+
+    def _stores(self) -> list[ObjectStore]:
+        """Each store once: results and exports may be the same."""
+        return [*{id(store): store for store in (self._exports, self._results.store)}.values()]
 
     def _sweep_spill(self) -> None:
         for folder, size in abandoned_folders(self._spill, self._abandoned_before.timestamp()):

@@ -17,6 +17,10 @@ MARKER_KEYS: dict[Role, str] = {"results": "_tailrace-results.json", "exports": 
 """Both markers may be in the same store."""
 
 
+SHORT_LIVED = "_tailrace/"
+"""The prefix, in either store, of what is of no use after a day: probes of `tailrace doctor`, documents of replicas."""
+
+
 class Marker(Document):
     """The id of a store, and the id of the other store of the pair."""
 

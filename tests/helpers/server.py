@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from tests.helpers.azurite import free_port
 from tests.helpers.forks import TAILRACE, Forked, run, start
@@ -70,7 +70,7 @@ class Server:
             "TAILRACE_DRAIN_SECONDS": "0",
             **settings,
         }
-        self._process: Forked | None = None
+        self._process: Forked | subprocess.Popen[bytes] | None = None
         self._initialised = False
 
     def __enter__(self) -> Self:
@@ -93,7 +93,7 @@ class Server:
         """Start the process and wait until it answers; new stores get their markers before."""
         self.initialise()
         with self.log.open("ab") as log:
-            self._process = start(["serve"], self.environment, self.folder, program=self.program, stderr=log)
+            self._process = self.launch(log)
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
@@ -104,6 +104,10 @@ class Server:
             except (urllib.error.URLError, ConnectionError):
                 time.sleep(0.05)
         raise TimeoutError("the server did not answer")
+
+    def launch(self, log: IO[bytes]) -> "Forked | subprocess.Popen[bytes]":
+        """Start the process, whose log goes to that file."""
+        return start(["serve"], self.environment, self.folder, program=self.program, stderr=log)
 
     def initialise(self) -> None:
         """Write the markers of new stores, once."""

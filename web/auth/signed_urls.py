@@ -141,9 +141,9 @@ class UrlSigner:
         self._clock = clock
 
     @property
-    def key_count(self) -> int:
-        """How many keys verify URLs."""
-        return len(self._keys)
+    def key_ids(self) -> tuple[str, ...]:
+        """The ids of the keys that verify URLs; the first one signs."""
+        return tuple(self._keys)
 
     def sign(self, workflow_id: str, export_id: str, format_name: str, expires: datetime) -> str:
         """Return a URL of an export's file, valid until ``expires`` (rounded down to seconds).

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 
 from engine.bootstrap import open_exporter, open_pair, open_unmarked
@@ -10,14 +11,12 @@ from engine.exports.exporter import Exporter
 from engine.exports.store_pair import StorePair
 from engine.settings import DuckDBSettings, StorageSettings
 from engine.stores.clock import require_same_time
-from engine.stores.marker import Role
+from engine.stores.marker import SHORT_LIVED, Role
 from engine.stores.port import ObjectStore
 from web.cli.doctor.findings import Finding, note, ok, problem
 from web.cli.terminal.progress_bar import counted
+from web.jobs.replicas import live_replicas, missing_key_ids
 from web.settings import SigningSettings
-
-RESERVED = "_tailrace"
-"""Prefix of probe keys. Ids never start with ``_``, so it cannot collide with a workflow."""
 
 _PROBE = b"tailrace doctor\n"
 _LIST_LIMIT = 100
@@ -45,6 +44,25 @@ def check_stores(
     yield from _Store("exports", storage.exports, open_unmarked(storage, "exports"), pair, write).findings()
     if signing is not None and signing.download_mode == "redirect":
         yield _redirect(exporter)
+    # A store that cannot be read is a problem already.
+    with suppress(EngineError):
+        yield from _replicas(exporter)
+
+
+def _replicas(exporter: Exporter) -> Iterator[Finding]:
+    replicas = live_replicas(exporter.exports)
+    lacking = [*missing_key_ids(replicas)]
+    for replica, other in lacking:
+        yield problem(
+            "replicas",
+            f"{replica.name} lacks the signing key {other.key_ids[0]}, with which {other.name} signs: it refuses those "
+            "URLs with a 401",
+            "add the key in second place to TAILRACE_SIGNING_KEYS of every replica and restart it, before any of them "
+            "signs with it",
+        )
+    if not lacking:
+        names = f" ({', '.join(replica.name for replica in replicas)})" if replicas else ""
+        yield ok("replicas", f"{counted(len(replicas), 'replica')} of the service{names}; none lacks a signing key")
 
 
 def _redirect(exporter: Exporter) -> Finding:
@@ -85,7 +103,8 @@ class _Store:
         except EngineError as error:
             yield problem(self._area, f"{self._location}: {error.message.rstrip('.')}", self._remedy)
             return
-        found = len([info for info in listed if not info.key.startswith(RESERVED)])
+        # Ids never begin with "_": the others are markers, probes and documents of replicas.
+        found = len([info for info in listed if not info.key.startswith("_")])
         if found:
             number = f"{found:,} or more objects" if len(listed) == _LIST_LIMIT else counted(found, "object")
             yield ok(self._area, f"{self._location}: reached, {number}")
@@ -104,7 +123,7 @@ class _Store:
             yield self._clock()
 
     def _probed(self) -> Iterator[Finding]:
-        key = f"{RESERVED}/doctor-{secrets.token_hex(8)}"
+        key = f"{SHORT_LIVED}doctor-{secrets.token_hex(8)}"
         try:
             self._store.create(key, _PROBE, content_type="text/plain", metadata={})
         except EngineError as error:
