@@ -87,6 +87,6 @@ def copy_options(rows: int) -> str:
 def _row_id(field: str | None) -> str:
     if field is None:
         # As text in the order of the rows, so that a part's bounds tell which ids it holds.
-        # A leading 1 makes the zeros, in half the time of lpad.
-        return f"substr(CAST({10**ROW_ID_DIGITS - 1} + row_number() OVER () AS VARCHAR), 2)"
+        # to_base takes half of the time of a number that is cut to its last digits, and a quarter of that of lpad.
+        return f"to_base(row_number() OVER () - 1, 10, {ROW_ID_DIGITS})"
     return f"CAST({identifier(field)} AS VARCHAR)"

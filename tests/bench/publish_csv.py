@@ -7,8 +7,10 @@ from engine.catalog.catalog import ResultStore
 from engine.publishing.publisher import Publication, Publisher
 from engine.settings import DuckDBSettings
 from engine.stores import DirectoryStore
-from tests.bench.job import Job, run
+from tests.bench.job import Job, run, without_pandas
 from tests.helpers.server import TEAM
+
+without_pandas()
 
 
 def prepare(job: Job) -> Callable[[], None]:

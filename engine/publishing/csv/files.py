@@ -36,7 +36,7 @@ from engine.publishing.types.selecting import checked, from_text, missing, store
 
 _LINE_BYTES = 2_000_000
 """The longest line of a file that is read in its place; one with a longer line is written anew first."""
-_BUFFER_BYTES = 8_000_000
+_BUFFER_BYTES = 4_000_000
 _SPACE_BYTES = 1_000
 _PIECE_BYTES = 32_000_000
 """DuckDB keeps the buffers of a file in memory to its end if it reads it with ``parallel=false``."""

@@ -28,6 +28,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from operator import itemgetter
 from pathlib import Path
 
 from engine.common.cancellation import checkpoint
@@ -35,7 +36,8 @@ from engine.publishing.csv.encoding import UTF8, undecodable
 from engine.publishing.csv.header import Header
 from engine.publishing.csv.records import MAX_RECORD_LENGTH, QUOTE, Dialect
 
-_CHUNK_BYTES = 512 * 1024
+_CHUNK_BYTES = 256 * 1024
+_first_byte, _last_byte = itemgetter(0), itemgetter(-1)
 _BLANK_LINE = re.compile(rb"(?<=\n)\n")
 
 
@@ -131,8 +133,8 @@ class _Structure:
         """The structural bytes of a row without quotes."""
         self._text = bytes(set(range(256)) - {*delimiter, *b"\r\n"})
         """All bytes that are not structural; the quote is one of them, since quoted cells are taken out first."""
-        self._before_cell = {b"", delimiter, b"\n"}
-        self._after_cell = {b"", delimiter, b"\n", b"\r"}
+        self._before_cell = {*delimiter, *b"\n"}
+        self._after_cell = {*delimiter, *b"\r\n"}
         """What may stand at the edges of a quoted cell."""
         self._inside_quotes = False
         """Whether the next chunk begins within a quoted cell."""
@@ -207,12 +209,10 @@ class _Structure:
             outside[0] = b"\n" + outside[0]
         if not self._inside_quotes:
             outside[-1] += b"\n"
-        # Where all cells are in quotes, most pieces are equal.
-        distinct = set(outside)
         self.regular = (
             self.regular
-            and {piece[:1] for piece in distinct} <= self._after_cell
-            and {piece[-1:] for piece in distinct} <= self._before_cell
+            and set(map(_first_byte, filter(None, outside))) <= self._after_cell
+            and set(map(_last_byte, filter(None, outside))) <= self._before_cell
         )
         return text
 
