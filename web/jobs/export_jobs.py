@@ -24,12 +24,13 @@ from web.jobs.admission import Admission, ServiceOverloaded
 from web.jobs.export_job import ExportJob, finished_status, new_nonce
 from web.settings import AdmissionSettings
 from web.telemetry import metrics
-from web.telemetry.logs import log_event
+from web.telemetry.logs import LOG, log_event
 from web.telemetry.tracing import working
 
 _FRESH_SECONDS = 1.0
 """How long a look-up that found no file counts. If a file is made meanwhile, the export is merely made twice."""
 _REPORT_INTERVAL_SECONDS = 1.0
+_MAX_RETRY_SECONDS = 5.0
 _ResultT = TypeVar("_ResultT")
 
 
@@ -48,6 +49,9 @@ class ExportJobs:
         self._threads = anyio.CapacityLimiter(settings.max_concurrent_exports)
         self._jobs: dict[str, ExportJob] = {}
         self._unfinished: set[asyncio.Task[Any]] = set()
+        # By nonce, those whose status document has not its last state yet.
+        self._reported: dict[str, ExportJob] = {}
+        self._closing = asyncio.Event()
 
     async def export(self, plan: ExportPlan, team: str, disconnected: Callable[[], Awaitable[None]]) -> Export:
         """Return the export of a plan: an existing file, the result of a running job, or of a new one.
@@ -77,6 +81,7 @@ class ExportJobs:
         document, job = await self._issue(plan, team)
         with self._counted(job):
             if job.reporter is None:
+                self._reported[job.nonce] = job
                 job.reporter = self._follow(self._report(job))
             if wait_seconds:
                 with suppress(TimeoutError):
@@ -100,6 +105,13 @@ class ExportJobs:
         """Return the job of an export, or None."""
         return self._jobs.get(export_id)
 
+    def state(self, nonce: str) -> dict[str, object] | None:
+        """Return the members of the status document of a job of this process, if it has still to be written."""
+        job = self._reported.get(nonce)
+        if job is None:
+            return None
+        return job.final_status() if job.task.done() else job.status(self._admission.queue_position(job.waiter))
+
     async def close(self) -> None:
         """Wait for running jobs within the grace period, then cancel them."""
         tasks = {job.task for job in self._jobs.values()}
@@ -107,6 +119,7 @@ class ExportJobs:
             await asyncio.wait(tasks, timeout=self._grace_seconds)
         for job in list(self._jobs.values()):
             self._abandon(job)
+        self._closing.set()
         # Includes jobs that ended or were cancelled before: they still clean up and write their final status.
         await asyncio.gather(*self._unfinished, return_exceptions=True)
 
@@ -225,8 +238,27 @@ class ExportJobs:
                 if document.cancel_requested:
                     self._release_status(job)
             await asyncio.wait({job.task}, timeout=_REPORT_INTERVAL_SECONDS)
-        with suppress(EngineError):
-            await self._write(job, job.final_status())
+        try:
+            await self._write_last(job)
+        finally:
+            del self._reported[job.nonce]
+
+    async def _write_last(self, job: ExportJob) -> None:
+        """Write how the job ended, as soon as the store takes it, or once more when the service stops."""
+        pause = _REPORT_INTERVAL_SECONDS
+        while True:
+            last_attempt = self._closing.is_set()
+            try:
+                await self._write(job, job.final_status())
+            except EngineError as error:
+                if last_attempt:
+                    LOG.warning("status not written: %s", job.plan.export_id, exc_info=error)
+                    return
+            else:
+                return
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), pause)
+            pause = min(2 * pause, _MAX_RETRY_SECONDS)
 
     async def _write(self, job: ExportJob, status: dict[str, object]) -> ExportStatus:
         report = partial(self._statuses.report, job.plan, job.nonce, status, wanted=not job.cancel.cancelled)

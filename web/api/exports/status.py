@@ -15,25 +15,30 @@ from web.container import Services
 INTERRUPTED = {
     "phase": Phase.FAILED,
     "code": "interrupted",
-    "message": "The service stopped during the export; request it again.",
+    "message": "The service that ran the export stopped, or has lost its connection to the store; request it again.",
 }
-"""The members of a status document whose export runs nowhere any more."""
+"""The members of a status document that is no longer written."""
 
 
 async def status(request: Request) -> Response:
     """Answer GET, and DELETE, which cancels the export."""
     services: Services = request.app.state.services
-    found = await anyio.to_thread.run_sync(_find, request, services)
-    if isinstance(found, Response):
-        return found
+    answer = await anyio.to_thread.run_sync(_find, request, services)
+    if isinstance(answer, Response):
+        return answer
+    found, stale = answer
+    if stale:
+        # The store may have been away while the export went on, or failed, in this process.
+        found = found.model_copy(update=services.jobs.state(found.nonce) or INTERRUPTED)
     headers = {"cache-control": "no-store"} | ({} if found.is_terminal else {"retry-after": "1"})
-    if found.cancel_requested:
+    if found.cancel_requested or request.method == "DELETE":
         services.jobs.cancel(found)
     code = 202 if request.method == "DELETE" and not found.is_terminal else 200
     return Response(encode_status(found), code, headers=headers, media_type="application/json")
 
 
-def _find(request: Request, services: Services) -> Response | ExportStatus:
+def _find(request: Request, services: Services) -> Response | tuple[ExportStatus, bool]:
+    """Return the answer of a finished export, or else its status, and whether that is no longer written."""
     workflow_id, export_id = request.path_params["workflow_id"], request.path_params["export_id"]
     principal = authenticate_blocking(request.scope, services.authenticator)
     services.exporter.check_owner(workflow_id, principal.team)
@@ -52,10 +57,10 @@ def _find(request: Request, services: Services) -> Response | ExportStatus:
     if status is None:
         raise NotFound("There is no such export: it expired, was never made, or belongs to another team.")
     if services.statuses.is_interrupted(status):
-        return status.model_copy(update=INTERRUPTED)
+        return status, True
     if request.method == "DELETE" and not status.is_terminal:
-        return _cancelled(services, status)
-    return status
+        return _cancelled(services, status), False
+    return status, False
 
 
 def _finished(services: Services, workflow_id: str, export_id: str) -> Response | None:
