@@ -1,5 +1,5 @@
--- The source of the views: rows of JSON, which a session reads when a statement asks for them, and a views file holds as
--- literals. $runs and the others are tables with a column json. Times are in UTC, of a type that clients can fetch
+-- The source of the views: rows of JSON, which a session reads when a statement asks for them, and a views file holds
+-- as literals. $runs and the others are tables with a column json. Times are in UTC, of a type that clients can fetch
 -- without further packages.
 CREATE SCHEMA _inside;
 

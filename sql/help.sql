@@ -22,7 +22,7 @@ SELECT * FROM (
     ),
     (
         'files',
-        'the Parquet files of runs: rows, bytes, row groups, minimum and maximum by column, and whether these are exact',
+        'the Parquet files of runs: rows, bytes, row groups, bounds by column, and whether these are exact',
         'SELECT file, rows, bounds[''salary''] FROM files WHERE workflow = ''jobs'''
     ),
     ('exports', 'finished exports', 'SELECT workflow, format, sum(bytes) FROM exports GROUP BY ALL')

@@ -1,34 +1,43 @@
 -- The rows that were added, removed or changed between two runs of a workflow, by row id, and the fields that changed.
--- Values are compared, not their text: 1 is 1.0. If the types differ, values are the same if each, cast to the type of the
--- other, is the other; objects and lists, if their JSON is the same. A field that only one run has changes no row.
--- First come a row 'schema', with the fields whose type is not the same in both runs, and a row 'ids' if the ids are not
--- the values of one field: then the same id may be of different things.
+-- Values are compared, not their text: 1 is 1.0. If the types differ, values are the same if each, cast to the type of
+-- the other, is the other; objects and lists, if their JSON is the same. A field that only one run has changes no row.
+-- First come a row 'schema', with the fields whose type is not the same in both runs, and a row 'ids' if the ids are
+-- not the values of one field: then the same id may be of different things.
 -- Rows are compared by a hash of 64 bits, so that only the ids and hashes of all rows are in memory at once.
 CREATE MACRO run_diff(workflow, run_a, run_b) AS TABLE
 SELECT * FROM query(list_transform(
     [struct_pack(
-        a := $columns(workflow, run_a, FALSE),
-        b := $columns(workflow, run_b, FALSE),
-        rows_a := $selects(workflow, run_a, FALSE),
-        rows_b := $selects(workflow, run_b, FALSE)
+        -- Of run_a, then of run_b.
+        runs := list_transform([run_a, run_b], lambda one: $columns(workflow, one, FALSE)),
+        sources := list_transform([run_a, run_b], lambda one: $selects(workflow, one, FALSE))
     )],
     lambda pair: list_transform(
         [
-            -- The fields of b, then those that only a has.
+            -- The fields of run_b, then those that only run_a has. DuckDB 1.2 takes `one` alone for text.
             list_transform(
-                pair['b']['fields'],
+                pair['runs'][2]['fields'],
                 lambda one: struct_pack(
-                    a := list_filter(pair['a']['fields'], lambda other: other['name'] = one['name'])[1], b := one
+                    a := list_extract(
+                        list_filter(
+                            pair['runs'][1]['fields'], lambda other: lower(other['name']) = lower(one['name'])
+                        ),
+                        1
+                    ),
+                    b := list_extract([one], 1)
                 )
             )
             || list_transform(
                 list_filter(
-                    pair['a']['fields'],
+                    pair['runs'][1]['fields'],
                     lambda one: NOT list_contains(
-                        list_transform(pair['b']['fields'], lambda other: other['name']), one['name']
+                        list_transform(pair['runs'][2]['fields'], lambda other: lower(other['name'])),
+                        lower(one['name'])
                     )
                 ),
-                lambda one: struct_pack(a := one, b := NULL)
+                lambda one: struct_pack(
+                    a := list_extract([one], 1),
+                    b := list_extract(list_filter([one], lambda other: FALSE), 1)
+                )
             )
         ],
         lambda fields: list_transform(
@@ -46,9 +55,7 @@ SELECT * FROM query(list_transform(
                     b := one['b']['cell'],
                     type_a := one['a']['type'],
                     type_b := one['b']['type'],
-                    label := coalesce(one['b']['label'], one['a']['label']),
-                    type_label_a := coalesce(one['a']['type_label'], 'NULL'),
-                    type_label_b := coalesce(one['b']['type_label'], 'NULL')
+                    label := '''' || replace(coalesce(one['b']['name'], one['a']['name']), '''', '''''') || ''''
                 )
             )],
             lambda compared: concat(
@@ -64,7 +71,7 @@ SELECT * FROM query(list_transform(
                     ),
                     ', '
                 ),
-                ') AS _hash FROM (', pair['rows_a'], ')) AS _a FULL JOIN (SELECT _row_id, hash(',
+                ') AS _hash FROM (', pair['sources'][1], ')) AS _a FULL JOIN (SELECT _row_id, hash(',
                 array_to_string(
                     ['0'] || list_transform(
                         compared,
@@ -76,17 +83,19 @@ SELECT * FROM query(list_transform(
                     ),
                     ', '
                 ),
-                ') AS _hash FROM (', pair['rows_b'], ')) AS _b USING (_row_id)',
+                ') AS _hash FROM (', pair['sources'][2], ')) AS _b USING (_row_id)',
                 ' WHERE _a._hash IS DISTINCT FROM _b._hash), ',
-                '_a AS (FROM (', pair['rows_a'], ') WHERE _row_id IN (FROM _ids)), ',
-                '_b AS (FROM (', pair['rows_b'], ') WHERE _row_id IN (FROM _ids)), ',
+                '_a AS (FROM (', pair['sources'][1], ') WHERE _row_id IN (FROM _ids)), ',
+                '_b AS (FROM (', pair['sources'][2], ') WHERE _row_id IN (FROM _ids)), ',
                 '_schema AS (SELECT unnest([NULL, ',
                 array_to_string(
                     list_transform(
-                        list_filter(compared, lambda one: one['type_label_a'] <> one['type_label_b']),
+                        list_filter(compared, lambda one: one['type_a'] IS DISTINCT FROM one['type_b']),
                         lambda one: format(
                             'struct_pack(field := {}, "before" := {}, "after" := {})',
-                            one['label'], one['type_label_a'], one['type_label_b']
+                            one['label'],
+                            coalesce('''' || replace(one['type_a'], '''', '''''') || '''', 'NULL'),
+                            coalesce('''' || replace(one['type_b'], '''', '''''') || '''', 'NULL')
                         )
                     ),
                     ', '
@@ -94,12 +103,13 @@ SELECT * FROM query(list_transform(
                 ']::STRUCT(field VARCHAR, "before" VARCHAR, "after" VARCHAR)[]) AS _field) ',
                 'SELECT NULL::VARCHAR AS row_id, ''schema'' AS change, list(_field) AS changes FROM _schema',
                 ' WHERE _field IS NOT NULL HAVING count(*) > 0 ',
-                'UNION ALL SELECT NULL, ''ids'', [struct_pack(field := ''_row_id'', "before" := ',
-                pair['a']['ids'], ', "after" := ', pair['b']['ids'], ')] WHERE EXISTS (FROM _ids) AND ',
-                pair['a']['ids'] <> pair['b']['ids'] OR pair['a']['ids'] = '''positions of rows''',
+                'UNION ALL SELECT NULL, ''ids'', [struct_pack(field := ''_row_id'', "before" := ''',
+                replace(pair['runs'][1]['ids'], '''', ''''''), ''', "after" := ''',
+                replace(pair['runs'][2]['ids'], '''', ''''''), ''')] WHERE EXISTS (FROM _ids) AND ',
+                pair['runs'][1]['ids'] <> pair['runs'][2]['ids'] OR pair['runs'][1]['ids'] = 'positions of rows',
                 ' UNION ALL (SELECT coalesce(_a._row_id, _b._row_id) AS _id,',
                 ' CASE WHEN _a._row_id IS NULL THEN ''added'' WHEN _b._row_id IS NULL THEN ''removed''',
-                ' ELSE ''changed'' END, list_filter([NULL, ',
+                ' ELSE ''changed'' END, [_one FOR _one IN CAST([NULL, ',
                 array_to_string(
                     list_transform(
                         compared,
@@ -123,7 +133,7 @@ SELECT * FROM query(list_transform(
                     ),
                     ', '
                 ),
-                ']::STRUCT(field VARCHAR, "before" VARCHAR, "after" VARCHAR)[], lambda _one: _one IS NOT NULL)',
+                '] AS STRUCT(field VARCHAR, "before" VARCHAR, "after" VARCHAR)[]) IF _one IS NOT NULL]',
                 ' FROM _a FULL JOIN _b USING (_row_id) ORDER BY _id)'
             )
         )[1]

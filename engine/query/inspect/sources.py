@@ -20,14 +20,13 @@ Source = Mapping[str, Any]
 SELECTS, COLUMNS = "selects", "columns"
 """What is looked up of a run: the SELECT over its parts; its fields, and what its row ids are.
 
-``ids`` says what the row ids are, as a literal. Of a field: its name in lower case and whether it has members or
-elements; as SQL, the field, its name as a literal, its type, and the name of its type as a literal.
+``ids`` says what the row ids are. Of a field: its name, and that as an identifier; its type, and whether that has
+members or elements.
 """
 
 _TYPES = {
     SELECTS: "VARCHAR",
-    COLUMNS: "STRUCT(ids VARCHAR, fields STRUCT("
-    "name VARCHAR, nested BOOLEAN, cell VARCHAR, label VARCHAR, type VARCHAR, type_label VARCHAR)[])",
+    COLUMNS: "STRUCT(ids VARCHAR, fields STRUCT(name VARCHAR, cell VARCHAR, type VARCHAR, nested BOOLEAN)[])",
 }
 
 Values = dict[str, dict[str, object]]
@@ -45,7 +44,7 @@ def add_source(values: Values, source: Source, latest: str | None, path_of: Path
     entry = {
         SELECTS: _select(source, path_of),
         COLUMNS: {
-            "ids": literal("positions of rows" if field is None else f"values of {field}"),
+            "ids": "positions of rows" if field is None else f"values of {field}",
             "fields": [_field(name, type_) for name, type_ in source["columns"] if name != ROW_ID],
         },
     }
@@ -68,7 +67,7 @@ def lookup(name: str, entries: str, workflow: str, run: str, failed: str) -> str
         " || '; use FROM runs to list the runs.'"
     )
     value = f"{found} ->> '$'" if _TYPES[name] == "VARCHAR" else f"CAST({found} AS {_TYPES[name]})"
-    return f"CASE WHEN {found} IS NULL THEN error({message}) ELSE {value} END"
+    return f"coalesce({value}, error({message}))"
 
 
 def _keys(source: Source, latest: str | None) -> Iterator[str]:
@@ -83,12 +82,10 @@ def _keys(source: Source, latest: str | None) -> Iterator[str]:
 
 def _field(name: str, type_: str) -> dict[str, object]:
     return {
-        "name": name.lower(),
-        "nested": type_.endswith("]") or type_.startswith(("STRUCT(", "MAP(")),
+        "name": name,
         "cell": identifier(name),
-        "label": literal(name),
         "type": type_,
-        "type_label": literal(type_),
+        "nested": type_.endswith("]") or type_.startswith(("STRUCT(", "MAP(")),
     }
 
 

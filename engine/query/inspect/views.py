@@ -33,7 +33,7 @@ AZURE_NOTE = (
     "CREATE SECRET (TYPE azure, CONNECTION_STRING '...');"
 )
 
-_PLACEHOLDER = re.compile(r"\$(\w+)(?:\((\w+), (\w+), (\w+)\))?")
+_PLACEHOLDER = re.compile(r"\$([a-z]+)(?:\((\w+), (\w+), (\w+)\))?")
 
 
 def create_session_views(connection: duckdb.DuckDBPyConnection) -> None:
