@@ -1,13 +1,8 @@
 """``tailrace sql`` as a separate process, on both kinds of store."""
 
 import json
-import os
-import pty
-import select
 import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +14,9 @@ from engine.stores import open_store
 from tests.helpers.azurite import KEY
 from tests.helpers.engine import Engine
 from tests.helpers.server import Server
+from tests.helpers.terminal import TAILRACE, Terminal
 
 ROWS: list[dict[str, Any]] = [{"id": "a", "n": 9007199254740993}, {"id": "b", "n": None}]
-TAILRACE = (sys.executable, "-c", "from web.cli import main; main()")
 
 
 @pytest.fixture
@@ -100,7 +95,7 @@ def test_statements_from_a_pipe(server: Server) -> None:
 def test_help_lists_the_tables_in_the_prompt(server: Server) -> None:
     listed = _piped(server, "FROM help;\n")
     assert "latest_runs" in listed.stdout
-    for word in ("help", "help;", ".help", "\\h"):
+    for word in ("help", "help;", "\\h"):
         assert (_piped(server, f"{word}\n").stdout, word) == (listed.stdout, word)
     # Within a statement, it is part of the statement.
     assert "latest_runs" in _piped(server, "FROM\nhelp\n;\n").stdout
@@ -118,56 +113,23 @@ def _piped(server: Server, typed: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-class Terminal:
-    """A process at a terminal of its own."""
-
-    def __init__(self, server: Server, *arguments: str) -> None:
-        self.descriptor, inner = pty.openpty()
-        environment = {**server.environment, "HOME": str(server.folder), "TERM": "dumb", "COLUMNS": "100"}
-        self.process = subprocess.Popen(
-            [*TAILRACE, *arguments], stdin=inner, stdout=inner, stderr=inner, env=environment, cwd=server.folder,
-            start_new_session=True,
-        )  # fmt: skip
-        os.close(inner)
-
-    def type(self, text: str) -> None:
-        os.write(self.descriptor, text.encode())
-
-    def read_until(self, wanted: str) -> str:
-        seen, deadline = b"", time.monotonic() + 30
-        while time.monotonic() < deadline:
-            if select.select([self.descriptor], [], [], 0.2)[0]:
-                seen += os.read(self.descriptor, 65536)
-                if wanted in seen.decode(errors="ignore"):
-                    return seen.decode()
-        raise TimeoutError(seen.decode(errors="replace"))
-
-    def close(self) -> int:
-        try:
-            return self.process.wait(30)
-        finally:
-            self.process.kill()
-            os.close(self.descriptor)
-
-
 @pytest.mark.parametrize("store_url", ["directory"], indirect=True)
-def test_the_prompt(server: Server) -> None:
-    terminal = Terminal(server, "sql")
-    try:
+def test_the_prompt_of_a_terminal_without_a_cursor(server: Server) -> None:
+    with Terminal(server.environment, server.folder, "sql", term="dumb") as terminal:
         terminal.read_until("tailrace> ")
         terminal.type("SELECT n\nFROM result('jobs')\nWHERE n > 1;\n")
         assert "...> " in terminal.read_until("9007199254740993")
         terminal.type("FROM read_text('/etc/passwd');\n")
         terminal.read_until("tailrace: Permission Error")
-        terminal.type("SELECT count(*) FROM range(100000000) a, range(100000000) b WHERE a.range * b.range = -7;\n")
-        time.sleep(1)
+        endless = "SELECT count(*) FROM range(100000000) a, range(100000000) b WHERE a.range * b.range = -7"
+        terminal.type(f"SELECT 'be' || 'gun'; {endless};\n")
+        terminal.read_until("begun")
         terminal.process.send_signal(signal.SIGINT)
         terminal.read_until("tailrace: The query was cancelled.")
         terminal.type("SELECT 40 + 2 AS answer;\n")
         terminal.read_until("42")
         terminal.type("\\q\n")
-    finally:
-        assert terminal.close() == 0
+        assert terminal.wait() == 0
     assert "40 + 2" in (server.folder / ".tailrace_sql_history").read_text()
 
 

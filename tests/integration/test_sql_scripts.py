@@ -7,7 +7,6 @@ import os
 import select
 import signal
 import subprocess
-import sys
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -16,11 +15,11 @@ import pytest
 from engine.stores import open_store
 from tests.helpers.engine import Engine
 from tests.helpers.server import Server
+from tests.helpers.terminal import TAILRACE
 
 ROWS: list[dict[str, Any]] = [
     {"id": f"k{n}", "n": n, "city": None if n % 7 == 0 else ["Rome", "O|slo", "Kø\nln"][n % 3]} for n in range(12_345)
 ]
-TAILRACE = (sys.executable, "-c", "from web.cli import main; main()")
 MANY = 400_000
 
 

@@ -22,7 +22,8 @@ from web.cli.shell.answers import write_answer
 from web.cli.shell.modes import ALIASES, MODES, Mode, mode_of
 from web.cli.shell.output import Answers
 from web.cli.shell.parameters import read_own_data, read_parameters
-from web.cli.shell.shell import Shell, screen
+from web.cli.shell.session import screen
+from web.cli.shell.shell import Shell
 from web.cli.terminal.exit_codes import READER_GONE, Interrupted
 from web.cli.terminal.output import STANDARD_OUTPUT, check_output, open_output
 

@@ -34,6 +34,11 @@ class CatalogFileSystem(ReadOnlyFileSystem):
         """Read bytes of the lines."""
         return self._content(path)[start : start + length]
 
+    def forget(self) -> None:
+        """Read the rows again when they are next needed."""
+        self._files.clear()
+        self._snapshot.forget()
+
     def _content(self, path: str) -> bytes:
         kind = path.partition("://")[2]
         if kind not in self._kinds:

@@ -56,8 +56,16 @@ class NamedRuns:
                 unknown = _UNKNOWN.search(str(error))
                 if unknown is None or not self._find(unknown[3], unknown[2], finished=unknown[1] == "finished"):
                     raise
-            for name, known in self._known.items():
-                connection.execute(f"SET VARIABLE {VARIABLE}{name} = {literal(json.dumps(known))}")
+            self._set_variables(connection)
+
+    def forget(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Read runs again when statements next name them."""
+        self._known = no_values()
+        self._set_variables(connection)
+
+    def _set_variables(self, connection: duckdb.DuckDBPyConnection) -> None:
+        for name, known in self._known.items():
+            connection.execute(f"SET VARIABLE {VARIABLE}{name} = {literal(json.dumps(known))}")
 
     def _find(self, workflow_id: str, run_id: str | None, *, finished: bool) -> bool:
         """Whether a run was found that was not known before."""

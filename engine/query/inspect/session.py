@@ -106,6 +106,12 @@ class Inspection:
             sink.end(0)
             return fields, row[0] if row else 0
 
+    def refresh(self) -> None:
+        """Let the next statements see what has been published or deleted meanwhile."""
+        if self._catalog is not None and self._named is not None:
+            self._catalog.forget()
+            self._named.forget(self._connection)
+
     def cancel(self) -> None:
         """Make the running query raise Cancelled. Can be called from any thread or from a signal handler."""
         self._connection.interrupt()

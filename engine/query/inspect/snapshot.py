@@ -51,6 +51,11 @@ class Snapshot:
             self.skipped.append(damage)
             self._warn(damage)
 
+    def forget(self) -> None:
+        """Read the stores again when rows are next asked for."""
+        self.close()
+        self._indexes.clear()
+
     def close(self) -> None:
         """Close the indexes."""
         for index in self._indexes.values():

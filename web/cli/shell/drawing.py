@@ -62,7 +62,7 @@ def draw_box(rows: TextRows, screen: Screen | None) -> Iterator[str]:
 def draw_lines(rows: TextRows, _screen: Screen | None) -> Iterator[str]:
     """``name = value`` for each cell, and an empty line between rows. Nothing is cut."""
     names = [_printable(name) for name in rows.names]
-    width = max(map(_width, names), default=0)
+    width = max(map(width_of, names), default=0)
     first = True
     for row in _all_rows(rows):
         if not first:
@@ -165,11 +165,11 @@ class _Box:
 
 def _natural_widths(rows: TextRows, measured: list[Row]) -> list[int]:
     widths = [
-        max(_width(_printable(name)), len(_type(type_))) for name, type_ in zip(rows.names, rows.types, strict=True)
+        max(width_of(_printable(name)), len(_type(type_))) for name, type_ in zip(rows.names, rows.types, strict=True)
     ]
     for row in measured:
         for index, cell in enumerate(row):
-            widths[index] = max(widths[index], _width(_shown(cell)))
+            widths[index] = max(widths[index], width_of(_shown(cell)))
     return widths
 
 
@@ -221,25 +221,26 @@ def _is_number(type_: str) -> bool:
     return type_ in _NUMBERS or type_.startswith("DECIMAL")
 
 
-def _width(text: str) -> int:
+def width_of(text: str) -> int:
+    """The number of cells that a terminal shows of a line."""
     return len(text) if text.isascii() else max(wcswidth(text), 0)
 
 
 def _padded(text: str, width: int, *, right: bool) -> str:
-    blanks = " " * (width - _width(text))
+    blanks = " " * (width - width_of(text))
     return blanks + text if right else text + blanks
 
 
 def _centred(text: str, width: int) -> str:
-    missing = max(width - _width(text), 0)
+    missing = max(width - width_of(text), 0)
     return " " * (missing // 2) + text + " " * (missing - missing // 2)
 
 
 def _cut(text: str, width: int) -> str:
-    if _width(text) <= width:
+    if width_of(text) <= width:
         return text
     end = min(len(text), width)
-    while end and _width(text[:end]) > width - 1:
+    while end and width_of(text[:end]) > width - 1:
         end -= 1
     return text[:end] + "…"
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 from engine.common.chunk import Chunk
 from engine.errors import Cancelled
 from engine.query.inspect.session import Inspection
+from web.cli.terminal.interrupts import raising_once
 
 _ResultT = TypeVar("_ResultT")
 
@@ -46,20 +47,26 @@ def run_statement(inspection: Inspection, work: Callable[[Emit], _ResultT], writ
             with suppress(Cancelled):
                 emit(None)
 
-    with ThreadPoolExecutor(1, thread_name_prefix="query") as pool:
+    def stop() -> None:
+        stopped.set()
+        while not running.done():
+            # Repeated, since it affects only a statement that has started.
+            inspection.cancel()
+            wait({running}, timeout=_POLL_SECONDS)
+
+    with raising_once(), ThreadPoolExecutor(1, thread_name_prefix="query") as pool:
         running = pool.submit(produce)
         try:
-            while (chunk := waiting.get()) is not None:
-                write(chunk)
-            return running.result()
+            try:
+                while (chunk := waiting.get()) is not None:
+                    write(chunk)
+                return running.result()
+            finally:
+                stop()
         except KeyboardInterrupt:
+            # It may have come while the statement was stopped.
+            stop()
             raise _cancelled() from None
-        finally:
-            stopped.set()
-            while not running.done():
-                # Repeated, since it affects only a statement that has started.
-                inspection.cancel()
-                wait({running}, timeout=_POLL_SECONDS)
 
 
 def _cancelled() -> Cancelled:

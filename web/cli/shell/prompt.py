@@ -15,6 +15,8 @@ from prompt_toolkit.history import FileHistory
 from prompt_toolkit.utils import is_dumb_terminal
 
 from engine.query.inspect.statements import is_complete
+from web.cli.shell.catalogue import Catalogue
+from web.cli.shell.completion import SqlCompleter
 from web.cli.shell.typed import CONTINUED, PROMPT, is_command
 
 _HISTORY = Path("~/.tailrace_sql_history")
@@ -47,7 +49,7 @@ class StatementHistory(FileHistory):
 class Prompt:
     """Reads from a terminal that can move the cursor. Enter ends a statement that has its semicolon."""
 
-    def __init__(self, history: StatementHistory, completer: Completer | None = None) -> None:
+    def __init__(self, history: StatementHistory, completer: Completer) -> None:
         self._session: PromptSession[str] = PromptSession(
             PROMPT,
             history=history,
@@ -84,10 +86,10 @@ class PlainPrompt:
         self._history.append_string(script)
 
 
-def open_prompt() -> Prompt | PlainPrompt:
+def open_prompt(catalogue: Catalogue) -> Prompt | PlainPrompt:
     """The prompt that this terminal is able to show."""
     plain = is_dumb_terminal() or not sys.stdout.isatty()
-    return PlainPrompt(StatementHistory()) if plain else Prompt(StatementHistory())
+    return PlainPrompt(StatementHistory()) if plain else Prompt(StatementHistory(), SqlCompleter(catalogue))
 
 
 def _is_over(text: str) -> bool:

@@ -6,6 +6,7 @@ It imports little, since Ctrl-C is not handled before this module is imported.
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -15,6 +16,8 @@ INTERRUPTED = 130
 
 # Starts on a new line, since the terminal has echoed ^C.
 MESSAGE = "\ntailrace: interrupted."
+
+_PRESSED_TWICE_SECONDS = 1
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -46,6 +49,25 @@ def cancelling(cancel: Callable[[], object]) -> Iterator[None]:
         cancel()
 
     with _handling(handle, _SIGNALS):
+        yield
+
+
+@contextmanager
+def raising_once() -> Iterator[None]:
+    """While the block runs, the first Ctrl-C raises KeyboardInterrupt; one more than a second later ends the process.
+
+    So what cleans up after the first is not interrupted by a key that was pressed twice.
+    """
+    first: list[float] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if not first:
+            first.append(time.monotonic())
+            raise KeyboardInterrupt
+        if time.monotonic() - first[0] > _PRESSED_TWICE_SECONDS:
+            _end(number, frame)
+
+    with _handling(handle, (signal.SIGINT,)):
         yield
 
 
