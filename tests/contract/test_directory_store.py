@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 
@@ -135,6 +136,32 @@ def test_the_data_of_killed_uploads_is_removed_after_a_week(directory: Directory
             os.utime(path, (time.time() - age, time.time() - age))
     directory.create("a", b"x", content_type=CSV, metadata={})
     assert [path.name for path in staging.iterdir()] == ["young"]
+
+
+def test_the_time_is_that_of_the_file_system_whatever_the_clock_says(
+    directory: DirectoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = datetime.now(UTC)
+    month = 30 * 24 * 3600
+    for ahead in (month, -month):
+        with monkeypatch.context() as wrong:
+            wrong.setattr(time, "time", lambda ahead=ahead: before.timestamp() + ahead)
+            wrong.setattr(time, "time_ns", lambda ahead=ahead: int((before.timestamp() + ahead) * 1e9))
+            assert before - timedelta(seconds=1) <= directory.check()
+        assert directory.check() <= datetime.now(UTC)
+
+
+def test_a_clock_that_is_a_month_ahead_removes_no_upload(
+    directory: DirectoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = directory.begin("a", content_type=CSV)
+    block = upload.stage(0, b"x")
+    month_later = time.time() + 30 * 24 * 3600
+    monkeypatch.setattr(time, "time", lambda: month_later)
+    # Another process begins its first upload.
+    DirectoryStore(tmp_path / "store").create("b", b"y", content_type=CSV, metadata={})
+    upload.commit([block], metadata={})
+    assert directory.read("a") == b"x"
 
 
 class Crash(BaseException):

@@ -93,6 +93,21 @@ SEPARATE = (
         "test_the_next_sweep_completes_one_that_was_killed",
     ),
     (
+        "a sweep on a machine whose clock is a day off that of the store",
+        Outcome("it refuses, and says by how much", "every file"),
+        "test_a_sweep_with_a_wrong_clock_removes_nothing",
+    ),
+    (
+        "the clocks of two replicas are 65 seconds apart",
+        Outcome("the wrong one is not ready; both open all URLs and agree on what is running", WHOLE),
+        "test_a_running_export_never_looks_interrupted",
+    ),
+    (
+        "redirect mode on a machine whose clock is six minutes behind",
+        Outcome("not ready; its redirects open", "the file"),
+        "test_redirects_of_a_replica_that_is_six_minutes_behind_open",
+    ),
+    (
         "a statement exceeds its time or its memory",
         Outcome("400 `limit_exceeded`", "no process"),
         "test_a_bomb_ends_within_its_time",

@@ -100,3 +100,19 @@ def test_a_failure_is_logged_and_the_next_sweep_tries_again(
     assert len(_exports(engine)) == 3
     sweeping.sweep()
     assert _exports(engine) == []
+
+
+@pytest.mark.parametrize("by", [timedelta(days=1), -timedelta(days=1)])
+def test_with_a_wrong_clock_nothing_is_swept(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, by: timedelta
+) -> None:
+    exporter = _expired(engine)
+    sweeping = Sweeping(exporter, engine.settings(1), 1)
+    check = engine.store.check
+    with monkeypatch.context() as wrong:
+        wrong.setattr(engine.store, "check", lambda: check() + by)
+        sweeping.sweep()
+    assert "sweep refused: This machine's clock is 86," in caplog.text
+    assert len(_exports(engine)) == 3
+    sweeping.sweep()
+    assert _exports(engine) == []

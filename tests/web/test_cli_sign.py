@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +36,16 @@ def test_sign(service: Server) -> None:
     time.sleep(1.5)
     expired = service.command("sign", "--check", short)
     assert (expired.returncode, "The URL expired at 2" in expired.stderr) == (1, True)
+
+
+def test_check_names_the_clocks_for_a_url_of_the_future(service: Server, tmp_path: Path) -> None:
+    names = ("TAILRACE_RESULTS", "TAILRACE_EXPORTS", "TAILRACE_SIGNING_KEYS", "AZURE_STORAGE_CONNECTION_STRING")
+    same = {name: service.environment[name] for name in names if name in service.environment}
+    lifetimes = {"TAILRACE_URL_TTL_SECONDS": "60", "TAILRACE_URL_MAX_TTL_SECONDS": "60"}
+    strict = Server(("", {}), tmp_path, **same, **lifetimes, TAILRACE_BASE_URL=service.base)
+    future = strict.command("sign", "--check", service.export("people").json()["url"])
+    assert future.returncode == 1
+    assert "expires later than TAILRACE_URL_MAX_TTL_SECONDS from now: the clock of this machine" in future.stderr
 
 
 @pytest.mark.parametrize(
