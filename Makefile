@@ -61,6 +61,7 @@ test-long: install azurite-install ## Run the generated cases, the random run an
 	TAILRACE_STALLED_READERS=1000 TAILRACE_STALLED_BODIES=150 \
 		TAILRACE_RESTART_REQUESTS=2000 TAILRACE_LOAD_CLIENTS=200 TAILRACE_LOAD_SECONDS=60 TAILRACE_HEALTH_ROWS=2000000 TAILRACE_HEALTH_SECONDS=60 \
 		$(BIN)/python -m pytest -q tests/load
+	TAILRACE_REPLICAS=long $(BIN)/python -m pytest -q tests/replicas
 
 lint: install ## Check style, layers, types and the container
 	$(BIN)/hadolint .container/Dockerfile

@@ -56,17 +56,36 @@ class Azurite:
         self.port = free_port()
         self.connection_string = connection_string(self.port)
         node = shutil.which("node") or "node"
-        command = [node, *node_options, str(_SCRIPT), "--blobHost", "127.0.0.1", "--blobPort", str(self.port)]
-        command += ["--location", self._directory.name, "--silent", "--disableTelemetry", "--skipApiVersionCheck"]
-        self._log = (Path(self._directory.name) / "azurite.log").open("wb")
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=self._log, stderr=subprocess.STDOUT, cwd=self._directory.name
-        )
+        self._command = [node, *node_options, str(_SCRIPT), "--blobHost", "127.0.0.1", "--blobPort", str(self.port)]
+        self._command += ["--location", self._directory.name, "--silent", "--disableTelemetry", "--skipApiVersionCheck"]
+        self.start()
+
+    def start(self) -> None:
+        """Start the process, which the constructor does, on the data that are there."""
+        folder = Path(self._directory.name)
+        with (folder / "azurite.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=folder
+            )
         try:
             self._wait()
         except BaseException:
             self.stop()
             raise
+
+    def kill(self) -> None:
+        """End the process at once, and leave its data."""
+        self._process.kill()
+        self._process.wait()
+
+    def wait_until_written(self, name: str) -> None:
+        """Wait until a blob is in its file of metadata, which it writes every few seconds: a kill loses the rest."""
+        file = Path(self._directory.name) / "__azurite_db_blob__.json"
+        deadline = time.monotonic() + _START_SECONDS
+        while not file.exists() or name.encode() not in file.read_bytes():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{name} was not written")
+            time.sleep(0.1)
 
     def __enter__(self) -> Self:
         return self
@@ -82,7 +101,6 @@ class Azurite:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._log.close()
         self._directory.cleanup()
 
     def _wait(self) -> None:

@@ -7,7 +7,7 @@ SWITCHES = frozenset(
     f"TAILRACE_{name}"
     for name in (
         "CASES", "CASES_SCHEMATHESIS", "HEALTH_ROWS", "HEALTH_SECONDS", "LOAD_CLIENTS", "LOAD_SECONDS", "OPERATIONS",
-        "RESTART_REQUESTS", "SCREENSHOTS", "SEED", "SHARED", "STALLED_BODIES", "STALLED_READERS",
+        "REPLICAS", "RESTART_REQUESTS", "SCREENSHOTS", "SEED", "SHARED", "STALLED_BODIES", "STALLED_READERS",
     )
 )  # fmt: skip
 """The suite's own variables, which `make test-long` sets."""
