@@ -200,6 +200,12 @@ class AdmissionSettings(BaseSettings):
         description="How long `/readyz` is a 503 after SIGTERM while requests are still accepted, so that a load "
         "balancer sends them elsewhere: more than its health check takes to notice",
     )
+    abandoned_seconds: int = Field(
+        300,
+        ge=0,
+        description="How long an export goes on after its last caller has disconnected, so that an equal request finds "
+        "it; it is the first to be cancelled when another one waits",
+    )
     shutdown_grace_seconds: int = Field(
         20,
         ge=0,

@@ -68,6 +68,8 @@ class Server:
             "TAILRACE_PORT": str(self.port),
             # Most tests have no load balancer that would have to notice a stop.
             "TAILRACE_DRAIN_SECONDS": "0",
+            # Most tests look at what is left when nobody waits any more.
+            "TAILRACE_ABANDONED_SECONDS": "0",
             **settings,
         }
         self._process: Forked | subprocess.Popen[bytes] | None = None

@@ -97,12 +97,24 @@ class Admission:
                 position += min(rounds, len(queue))
         return position
 
+    def needs_slot(self, waiter: Waiter, holder: Waiter) -> bool:
+        """Whether ``waiter`` is not admitted, and would be if ``holder`` gave back its slot."""
+        if not waiter.is_waiting or holder.is_waiting or self._has_slot(waiter.team):
+            return False
+        return self._running[waiter.team] - (holder.team == waiter.team) < self._team_max_concurrent
+
+    def needs_place(self, newcomer: Waiter, queued: Waiter) -> bool:
+        """Whether ``newcomer`` would be refused now, and not if ``queued`` left the queue."""
+        if not queued.is_waiting or self._has_slot(newcomer.team) or not self._is_full(newcomer.team):
+            return False
+        return queued.team == newcomer.team or len(self._queues.get(newcomer.team, ())) < self._team_queue_size
+
     async def _wait(self, waiter: Waiter) -> None:
         if self._has_slot(waiter.team):
             self._admit(waiter)
             return
         queue = self._queues.get(waiter.team, deque())
-        if self._queue_length() >= self._queue_size or len(queue) >= self._team_queue_size:
+        if self._is_full(waiter.team):
             raise ServiceOverloaded(self._retry_after_seconds(waiter.team))
         queue.append(waiter)
         self._queues[waiter.team] = queue
@@ -127,6 +139,9 @@ class Admission:
 
     def _has_slot(self, team: str) -> bool:
         return self._running.total() < self._max_concurrent and self._running[team] < self._team_max_concurrent
+
+    def _is_full(self, team: str) -> bool:
+        return self._queue_length() >= self._queue_size or len(self._queues.get(team, ())) >= self._team_queue_size
 
     def _queue_length(self) -> int:
         return sum(map(len, self._queues.values()))

@@ -23,8 +23,8 @@ def new_nonce() -> str:
 class ExportJob:
     """One export, from the queue to its end. Only `ExportJobs` changes its state.
 
-    It runs as long as ``waiting`` is positive. Each caller that waits for the result counts as one; all callers that
-    were given the status resource count as one together.
+    ``waiting`` callers want it. Each caller that waits for the result counts as one; all callers that were given the
+    status resource count as one together. A job that nobody wants is abandoned, and cancelled after some time.
     """
 
     plan: ExportPlan
@@ -38,6 +38,8 @@ class ExportJob:
     """Writes the status document; started by the first asynchronous request."""
     waiting: int = 0
     status_held: bool = False
+    timer: asyncio.TimerHandle | None = None
+    """Cancels an abandoned job after some time; None for one that has a caller, or has had none yet."""
     requested_at: float = field(default_factory=time.monotonic)
     admitted_at: float | None = None
     requested_by: dict[str, object] = field(default_factory=caller_fields)
@@ -45,6 +47,11 @@ class ExportJob:
 
     def __post_init__(self) -> None:
         self.waiter = Waiter(self.team)
+
+    @property
+    def is_unwanted(self) -> bool:
+        """Whether it goes on although nobody waits for it now."""
+        return not self.waiting and not self.task.done()
 
     @property
     def error(self) -> BaseException | None:

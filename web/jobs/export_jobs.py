@@ -1,7 +1,9 @@
-"""The export jobs of this process: equal requests share one job, which is cancelled when no caller waits for it.
+"""The export jobs of this process: equal requests share one job.
 
 A caller either waits for the result, or gets a status document that every process can read (`engine.exports.status`).
-In the second case the job continues after the caller has disconnected.
+In the second case the job continues after the caller has disconnected. In the first it is then abandoned: it goes on
+for a while, since clients and proxies give up on long requests and ask again, but it makes way for jobs that somebody
+wants.
 """
 
 import asyncio
@@ -20,7 +22,7 @@ from engine.exports.export import Export
 from engine.exports.exporter import Exporter
 from engine.exports.status import ExportStatus, ExportStatusStore
 from engine.plan.planner import ExportPlan
-from web.jobs.admission import Admission, ServiceOverloaded
+from web.jobs.admission import Admission, ServiceOverloaded, Waiter
 from web.jobs.export_job import ExportJob, finished_status, new_nonce
 from web.settings import AdmissionSettings
 from web.telemetry import metrics
@@ -45,6 +47,7 @@ class ExportJobs:
         self._admission = admission
         self._deadline_seconds = settings.export_timeout_seconds
         self._grace_seconds = settings.shutdown_grace_seconds
+        self._abandoned_seconds = settings.abandoned_seconds
         # A dedicated thread limiter, so that exports cannot starve authentication.
         self._threads = anyio.CapacityLimiter(settings.max_concurrent_exports)
         self._jobs: dict[str, ExportJob] = {}
@@ -88,7 +91,7 @@ class ExportJobs:
                     return await asyncio.wait_for(self._wait(job, disconnected), wait_seconds)
             if not job.status_held:
                 job.status_held = True
-                job.waiting += 1
+                self._want(job)
         # Give the job one iteration of the loop, so that a full queue is reported now and not by the status.
         await asyncio.sleep(0)
         if job.task.done() and isinstance(job.error, ServiceOverloaded):
@@ -113,12 +116,14 @@ class ExportJobs:
         return job.final_status() if job.task.done() else job.status(self._admission.queue_position(job.waiter))
 
     async def close(self) -> None:
-        """Wait for running jobs within the grace period, then cancel them."""
+        """Wait for running jobs within the grace period, then cancel them; abandoned ones are cancelled at once."""
+        for job in self._abandoned_jobs():
+            self._cancel(job)
         tasks = {job.task for job in self._jobs.values()}
         if tasks:
             await asyncio.wait(tasks, timeout=self._grace_seconds)
         for job in list(self._jobs.values()):
-            self._abandon(job)
+            self._cancel(job)
         self._closing.set()
         # Includes jobs that ended or were cancelled before: they still clean up and write their final status.
         await asyncio.gather(*self._unfinished, return_exceptions=True)
@@ -139,6 +144,7 @@ class ExportJobs:
         """Return the job of a plan, or start one. The caller has checked that there is no finished export."""
         job = self.find(plan.export_id)
         if job is None:
+            self._make_way(team)
             job = self._jobs[plan.export_id] = ExportJob(plan, team, nonce or new_nonce())
             job.task = self._follow(self._run(job))
             job.task.add_done_callback(lambda _: self._on_end(job))
@@ -170,24 +176,50 @@ class ExportJobs:
 
     @contextmanager
     def _counted(self, job: ExportJob) -> Iterator[None]:
-        """Count a caller as waiting; when the last one leaves, the job is cancelled."""
-        job.waiting += 1
+        """Count a caller as waiting; when the last one leaves, the job is abandoned."""
+        self._want(job)
         try:
             yield
         finally:
             self._leave(job)
 
+    def _want(self, job: ExportJob) -> None:
+        job.waiting += 1
+        if job.timer is not None:
+            job.timer.cancel()
+            job.timer = None
+
     def _leave(self, job: ExportJob) -> None:
         job.waiting -= 1
-        if not job.waiting and not job.task.done():
-            self._abandon(job)
+        if not job.is_unwanted:
+            return
+        wanted = (other.waiter for other in self._jobs.values() if other.waiting)
+        if not self._abandoned_seconds or any(self._admission.needs_slot(waiter, job.waiter) for waiter in wanted):
+            self._cancel(job)
+        else:
+            job.timer = asyncio.get_running_loop().call_later(self._abandoned_seconds, self._cancel, job)
+
+    def _abandoned_jobs(self) -> list[ExportJob]:
+        """The jobs that nobody wants, the oldest first."""
+        return [job for job in self._jobs.values() if job.timer is not None and job.is_unwanted]
+
+    def _make_way(self, team: str) -> None:
+        """Cancel the abandoned jobs whose slot and whose place in the queue a new job of the team needs."""
+        for needs in (self._admission.needs_slot, self._admission.needs_place):
+            newcomer = Waiter(team)
+            job = next((one for one in self._abandoned_jobs() if needs(newcomer, one.waiter)), None)
+            if job is not None:
+                self._cancel(job)
 
     def _release_status(self, job: ExportJob) -> None:
+        """End the wait for a status document on request; the job is not abandoned then, but cancelled."""
         if job.status_held:
             job.status_held = False
-            self._leave(job)
+            job.waiting -= 1
+            if job.is_unwanted:
+                self._cancel(job)
 
-    def _abandon(self, job: ExportJob) -> None:
+    def _cancel(self, job: ExportJob) -> None:
         """Cancel a job; the next equal request starts a new one."""
         self._remove(job)
         job.cancel.cancel()
