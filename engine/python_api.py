@@ -23,8 +23,8 @@ from engine.exports.exporter import Exporter
 from engine.publishing.arrow_data import is_arrow_data, write_arrow
 from engine.publishing.options import ReadOptions
 from engine.publishing.publisher import Publication, Publisher
-from engine.request.formats import FORMATS
-from engine.request.request import CsvOptions, ExportRequest, read_filters, read_row_ids
+from engine.request.formats import COMPRESSIONS, FORMATS
+from engine.request.request import CsvOptions, ExportRequest, read_fields, read_filters, read_row_ids
 from engine.settings import DuckDBSettings, StorageSettings
 
 PathLike: TypeAlias = str | os.PathLike[str]
@@ -130,15 +130,21 @@ def export(
     descending: bool = False,
     row_ids: Iterable[str] | None = None,
     include_row_ids: bool = False,
+    fields: Sequence[str] | None = None,
+    flatten: bool = False,
+    compression: str | None = None,
     csv: CsvOptions | None = None,
     results: str | None = None,
     exports: str | None = None,
 ) -> ExportedFile:
     """Export rows of a run, by default the latest, to a file. Replaces an existing file once the new one is complete.
 
-    ``format`` is ``csv``, ``json`` or ``parquet``; by default the extension of the path. ``team`` is by default the
-    owner of the workflow. ``results`` and ``exports`` are directories or ``az://container/prefix``; if only ``results``
-    is given, exports are in ``{results}-exports``; without either, TAILRACE_RESULTS and TAILRACE_EXPORTS apply.
+    ``format`` is ``csv``, ``json``, ``jsonl`` or ``parquet``, and ``compression`` is ``none``, ``gzip`` or ``zstd``; by
+    default, both follow from the extension of the path (``jobs.csv.gz``). ``team`` is by default the owner of the
+    workflow. ``fields`` are names or dotted paths of columns in their order, by default all; ``flatten`` makes a column
+    of each member of an object. ``results`` and ``exports`` are directories or ``az://container/prefix``; if only
+    ``results`` is given, exports are in ``{results}-exports``; without either, TAILRACE_RESULTS and TAILRACE_EXPORTS
+    apply.
 
     Raises NotFound, InvalidRequest, InvalidInput, LimitExceeded, SourceDamaged or StoreError; then the path is
     unchanged.
@@ -154,6 +160,9 @@ def export(
         descending=descending,
         row_ids=None if row_ids is None else read_row_ids(list(row_ids)),
         include_row_ids=include_row_ids,
+        fields=None if fields is None else read_fields(fields),
+        flatten=flatten,
+        compression=COMPRESSIONS[_compression(target, compression)],
         csv=csv or CsvOptions(),
     )
     plan = exporter.plan(request, team or _owner(exporter, workflow))
@@ -241,9 +250,18 @@ def _in_utc(moment: datetime | None) -> datetime | None:
 
 
 def _format(path: Path, name: str | None) -> str:
-    found = name or next((row.name for row in FORMATS.values() if path.suffix == f".{row.extension}"), None)
+    plain = path.with_suffix("") if path.suffix in {row.extension for row in COMPRESSIONS.values()} - {""} else path
+    found = name or next((row.name for row in FORMATS.values() if plain.suffix == f".{row.extension}"), None)
     if found not in FORMATS:
         raise InvalidInput(f"Unknown format: pass format={' or '.join(FORMATS)}, or a path with such an extension.")
+    return found
+
+
+def _compression(path: Path, name: str | None) -> str:
+    named = (row.name for row in COMPRESSIONS.values() if row.extension and row.extension == path.suffix)
+    found = name or next(named, "none")
+    if found not in COMPRESSIONS:
+        raise InvalidInput(f"Unknown compression: pass compression={' or '.join(COMPRESSIONS)}.")
     return found
 
 

@@ -105,6 +105,7 @@ def create_app_with(services: Services) -> Starlette:
             _route("/v4/workflows/{workflow_id}/data/exports", exports, "GET"),
             _route("/v4/workflows/{workflow_id}/data/exports/{export_id}", _file, "GET", "HEAD", "DELETE"),
             _route("/v4/workflows/{workflow_id}/data/exports/{export_id}/status", status, "GET", "DELETE"),
+            _route("/v4/workflows/{workflow_id}/data/exports/{export_id}/{file_name}", download, "GET", "HEAD"),
             _route("/healthz", health, "GET", "HEAD"),
             _route("/readyz", ready, "GET", "HEAD"),
             _route("/metrics", metrics, "GET", "HEAD"),

@@ -1,6 +1,6 @@
 """The schema of a run: its fields in order, and the lookup of a requested field or path."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -73,6 +73,16 @@ class Reference:
     type: ColumnType
     data_type: str
 
+    @property
+    def members(self) -> tuple["Reference", ...]:
+        """The members of an object, in order; none of another type."""
+        if self.type.family is not Family.OBJECT:
+            return ()
+        return tuple(
+            Reference(f"{self.path}.{name}", f"struct_extract({self.sql}, {literal(name)})", child, data_type_of(child))
+            for name, child in self.type.children
+        )
+
 
 class Schema(BaseModel):
     """Fields in the order of export."""
@@ -94,37 +104,46 @@ class Schema(BaseModel):
         """The fields of an export without row ids."""
         return tuple(field for field in self.fields if not field.internal)
 
-    def written(self, *, row_ids: bool) -> tuple[Field, ...]:
-        """The fields of an export, in order, with the row id first if ``row_ids``."""
-        ids = tuple(field for field in self.fields if field.name == ROW_ID and row_ids)
-        return (*ids, *self.delivered)
+    @property
+    def columns(self) -> tuple[Reference, ...]:
+        """The delivered fields."""
+        return tuple(_reference(field) for field in self.delivered)
+
+    @property
+    def row_id(self) -> tuple[Reference, ...]:
+        """The internal column of row ids, or nothing if there is none."""
+        return tuple(_reference(field) for field in self.fields if field.name == ROW_ID)
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        """The delivered fields, each followed by the members within it, at any depth."""
+        return tuple(found for column in self.columns for found in _with_members(column))
 
     def find(self, path: str) -> Reference | None:
         """The field of that name, or the member at that dotted path, or None; internal columns are not found.
 
         A field whose name contains dots takes precedence over a path.
         """
-        for field in self.delivered:
-            if path == field.name:
-                return Reference(path, identifier(field.name), field.type, field.data_type)
-        for field in self.delivered:
-            if path.startswith(field.name + "."):
-                found = _descend(path, identifier(field.name), field.type, path[len(field.name) + 1 :])
-                if found is not None:
-                    return found
-        return None
+        return _find(path, self.columns)
 
 
-def _descend(path: str, sql: str, type_: ColumnType, rest: str) -> Reference | None:
-    if type_.family is not Family.OBJECT:
-        return None
-    for name, child in type_.children:
-        if rest == name:
-            return Reference(path, f"struct_extract({sql}, {literal(name)})", child, data_type_of(child))
-    for name, child in type_.children:
-        if rest.startswith(name + "."):
-            inner = f"struct_extract({sql}, {literal(name)})"
-            found = _descend(path, inner, child, rest[len(name) + 1 :])
+def _reference(field: Field) -> Reference:
+    return Reference(field.name, identifier(field.name), field.type, field.data_type)
+
+
+def _with_members(column: Reference) -> Iterator[Reference]:
+    yield column
+    for member in column.members:
+        yield from _with_members(member)
+
+
+def _find(path: str, columns: Sequence[Reference]) -> Reference | None:
+    for column in columns:
+        if path == column.path:
+            return column
+    for column in columns:
+        if path.startswith(column.path + "."):
+            found = _find(path, column.members)
             if found is not None:
                 return found
     return None

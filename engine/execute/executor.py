@@ -12,9 +12,11 @@ import duckdb
 from engine.common.cancellation import CancelToken
 from engine.common.chunk import Chunk
 from engine.common.progress import Progress
+from engine.execute.assemblers import assembler_for
+from engine.execute.compression import CompressingSink
 from engine.execute.duckdb_errors import export_error
 from engine.execute.fifo import Pipe, open_pipe
-from engine.execute.file_assembler import FileAssembler, assembler_for
+from engine.execute.file_assembler import FileAssembler
 from engine.execute.filesystems import PartFileSystem, StageFileSystem
 from engine.execute.instance_pool import InstancePool
 from engine.execute.ordered_sink import OrderedSink
@@ -73,7 +75,7 @@ def _assembler(plan: ExportPlan) -> FileAssembler:
     if len(plan.ranges) == 1 and plan.request.format.name == "parquet":
         # The file that DuckDB writes is the export.
         return FileAssembler()
-    return assembler_for(plan.request.format.name, bom=plan.request.csv.bom)
+    return assembler_for(plan.request.format.name, plan.request.compression, bom=plan.request.csv.bom)
 
 
 def _target(ordinal: int, pipe: Pipe | None) -> str:
@@ -95,7 +97,8 @@ def run_copies(
     A ``pipe`` is the target of a single COPY. Raises what `run_ranges` raises.
     """
     workers = min(context.settings.threads, copies.count)
-    sink = OrderedSink(assembler, forward, count=copies.count, max_waiting_bytes=waiting_bytes(workers))
+    ordered = OrderedSink(assembler, forward, count=copies.count, max_waiting_bytes=waiting_bytes(workers))
+    sink = ordered if assembler.compress is None else CompressingSink(ordered, assembler.compress, assembler.brackets)
     queue = _CopyQueue(copies, files, sink, context, workers=workers, threads=threads, pipe=pipe)
     if workers == 1:
         return queue.run()
@@ -116,7 +119,7 @@ class _CopyQueue:
         self,
         copies: Copies,
         files: RunFiles,
-        sink: OrderedSink,
+        sink: OrderedSink | CompressingSink,
         context: ExecutionContext,
         *,
         workers: int,

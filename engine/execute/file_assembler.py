@@ -11,7 +11,8 @@ from engine.parquet.footer_merge import MAGIC, TAIL_BYTES, FooterMerger
 
 BOM = "\ufeff".encode()
 
-ARRAY_OPEN, _ARRAY_CLOSE = b"[\n\t", b"\n]\n"
+ARRAY_OPEN, ARRAY_CLOSE, ARRAY_EMPTY = b"[\n\t", b"\n]\n", b"[]"
+"""Around the rows of a JSON array as DuckDB writes it, and an array without rows as an export has it."""
 ROW_SEPARATOR = b",\n\t"
 """Separates two rows of a JSON array; as long as `ARRAY_OPEN`, so that one can replace the other."""
 
@@ -22,6 +23,11 @@ class FileAssembler:
     The methods are called in the order of the ranges, and return what goes into the file. They return views of what
     DuckDB wrote, because copying bytes would hold the interpreter lock.
     """
+
+    compress: Callable[[bytes], bytes] | None = None
+    """What ranges are compressed with before they come here."""
+    brackets: tuple[bytes, bytes] = (b"", b"")
+    """What compressed ranges are without: the beginning and the end of what DuckDB writes."""
 
     def __init__(self, head: bytes = b"") -> None:
         self._head = head
@@ -74,12 +80,12 @@ class ArrayAssembler(FileAssembler):
 
     def feed(self, data: Chunk) -> Iterable[Chunk]:
         """Return the bytes before these, which may contain the end of the array."""
-        if self._range_started and len(data) > len(_ARRAY_CLOSE):
+        if self._range_started and len(data) > len(ARRAY_CLOSE):
             pending, self._pending = self._pending, data
             return (pending,)
         # The beginning of a range, or too few bytes to contain the end.
         self._pending = bytes(self._pending) + bytes(data)
-        if self._range_started or len(self._pending) <= len(ARRAY_OPEN) + len(_ARRAY_CLOSE):
+        if self._range_started or len(self._pending) <= len(ARRAY_OPEN) + len(ARRAY_CLOSE):
             return ()
         self._range_started = True
         lead = ROW_SEPARATOR if self._any_rows else ARRAY_OPEN
@@ -90,16 +96,16 @@ class ArrayAssembler(FileAssembler):
     def end_range(self) -> Iterable[Chunk]:
         """Return the last rows of the range, without its closing bracket."""
         rows, started = memoryview(self._pending), self._range_started
-        if rows[-len(_ARRAY_CLOSE) :] != _ARRAY_CLOSE:
+        if rows[-len(ARRAY_CLOSE) :] != ARRAY_CLOSE:
             raise AssertionError("DuckDB's JSON array does not end as expected")
         self._pending, self._range_started = b"", False
-        return (rows[: -len(_ARRAY_CLOSE)],) if started else ()
+        return (rows[: -len(ARRAY_CLOSE)],) if started else ()
 
     def finish(self) -> Iterable[Chunk]:
         """Return the closing bracket, or an empty array."""
         if not self._last:
             return ()
-        return (b"\n]" if self._any_rows else b"[]",)
+        return (ARRAY_CLOSE.rstrip() if self._any_rows else ARRAY_EMPTY,)
 
     def replace_head(self, head_of_segment: Callable[[int], bytes]) -> bytes | None:
         """Replace the separator by the opening bracket if no row came before."""
@@ -149,16 +155,6 @@ class ParquetAssembler(FileAssembler):
         for footer in footers:
             for _ in self._merger.add(footer):
                 pass
-
-
-def assembler_for(format_name: str, *, bom: bool = False, first: bool = True, last: bool = True) -> FileAssembler:
-    """The assembler of a format, for a segment of a file that is the ``first``, the ``last``, or both."""
-    match format_name:
-        case "json":
-            return ArrayAssembler(first=first, last=last)
-        case "parquet":
-            return ParquetAssembler(first=first, last=last)
-    return FileAssembler(BOM if bom and first else b"")
 
 
 def _cut(chunks: Iterable[Chunk], start: int, length: int) -> Iterator[Chunk]:

@@ -11,9 +11,17 @@ from engine.catalog.schema import Field as Column
 from engine.common.ids import ID, is_export_id, is_id
 from engine.errors import DocumentDamaged
 from engine.exports.leases import MAX_RETENTION
+from engine.plan.columns import columns_of, fields_of, requested_fields
 from engine.plan.planner import ExportPlan
-from engine.request.formats import FORMATS, Format
-from engine.request.summary import summarise
+from engine.request.formats import (
+    COMPRESSIONS,
+    FORMATS,
+    Compression,
+    Format,
+    content_type_of,
+    extension_of,
+)
+from engine.request.summary import MAX_BYTES, summarise
 from engine.stores.port import ObjectInfo
 
 
@@ -35,6 +43,16 @@ class Export:
     retained_until: datetime
     etag: str
     fields: tuple[Column, ...]
+    compression: Compression
+    filtered: bool
+    """Whether rows of the run were left out."""
+    unmatched_row_ids: int | None
+    """How many of the requested row ids have no row in the file; None if none were requested."""
+
+    @property
+    def file_name(self) -> str:
+        """The name of the file for people and their tools."""
+        return _file_name(self.workflow_id, self.run_id, self.format, self.compression, filtered=self.filtered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +64,24 @@ class ExportFile:
     run_id: str
     format: Format
     sha256: str
+    compression: Compression
+    filtered: bool
+
+    @property
+    def file_name(self) -> str:
+        """The name of the file for people and their tools."""
+        workflow_id = self.info.key.partition("/")[0]
+        return _file_name(workflow_id, self.run_id, self.format, self.compression, filtered=self.filtered)
+
+    @property
+    def extension(self) -> str:
+        """The extension of the name."""
+        return extension_of(self.format, self.compression)
+
+    @property
+    def content_type(self) -> str:
+        """The media type of the file as it is stored."""
+        return content_type_of(self.format, self.compression)
 
 
 class ExportMetadata(BaseModel):
@@ -63,10 +99,17 @@ class ExportMetadata(BaseModel):
     rowids: Literal["true", "false"] = "false"
     request: str | None = None
     """The parameters that were asked for, as `engine.request.summary` writes them."""
+    columns: Annotated[str, Field(pattern=r"^[0-9a-f]{1,8}(\.[0-9a-f]{1,8})*$")] | None = None
+    """Which of the schema's references were requested, as hexadecimal numbers; by default, all columns."""
+    flatten: Literal["true", "false"] = "false"
+    compression: Annotated[str, Field(pattern=rf"^({'|'.join(COMPRESSIONS)})$")] = "none"
+    filtered: Literal["true", "false"] = "false"
+    unmatched: Annotated[str, Field(pattern=r"^[0-9]{1,18}$")] | None = None
+    """Requested row ids without a row in the file."""
 
 
 def export_key(workflow_id: str, export_id: str, format_: Format) -> str:
-    """The key of an export's file. Both ids must be valid."""
+    """The key of an export's file, whether or not it is compressed. Both ids must be valid."""
     return f"{workflow_id}/{export_id}.{format_.extension}"
 
 
@@ -80,7 +123,7 @@ def is_export(key: str) -> bool:
 def metadata_of(plan: ExportPlan, *, rows: int, sha256: str, until: datetime) -> dict[str, str]:
     """The metadata to store with an export's object."""
     summary = summarise(plan.request)
-    return {
+    metadata = {
         "formatversion": "1",
         "rows": str(rows),
         "sha256": sha256,
@@ -89,8 +132,20 @@ def metadata_of(plan: ExportPlan, *, rows: int, sha256: str, until: datetime) ->
         "format": plan.request.format.name,
         "until": until.isoformat(),
         "rowids": str(plan.request.include_row_ids).lower(),
-        **({} if summary is None else {"request": summary}),
+        "flatten": str(plan.request.flatten).lower(),
+        "compression": plan.request.compression.name,
+        "filtered": str(rows < plan.run.rows).lower(),
     }
+    if plan.request.row_ids is not None:
+        metadata["unmatched"] = str(max(0, len(plan.request.row_ids) - rows))
+    if plan.request.fields is not None:
+        # As numbers, since names would not fit. Paths can be ambiguous, SQL is not.
+        numbers = {reference.sql: number for number, reference in enumerate(plan.run.table.references)}
+        fields = requested_fields(plan.request.fields, plan.run.table)
+        metadata["columns"] = ".".join(f"{numbers[field.sql]:x}" for field in fields)
+    if summary is not None and len(summary) + len(metadata.get("columns", "")) <= MAX_BYTES:
+        metadata["request"] = summary
+    return metadata
 
 
 def read_metadata(info: ObjectInfo) -> ExportMetadata:
@@ -118,8 +173,27 @@ def export_of(export_id: str, run: Run, info: ObjectInfo) -> Export:
         executed_at=run.executed_at,
         retained_until=metadata.until or info.modified,
         etag=info.etag,
-        fields=run.table.written(row_ids=metadata.rowids == "true"),
+        fields=_fields(info, metadata, run),
+        compression=COMPRESSIONS[metadata.compression],
+        filtered=metadata.filtered == "true",
+        unmatched_row_ids=None if metadata.unmatched is None else int(metadata.unmatched),
     )
+
+
+def _fields(info: ObjectInfo, metadata: ExportMetadata, run: Run) -> tuple[Column, ...]:
+    chosen = None
+    if metadata.columns is not None:
+        references = run.table.references
+        numbers = [int(number, 16) for number in metadata.columns.split(".")]
+        if max(numbers) >= len(references):
+            raise DocumentDamaged(info.key, "its metadata names columns that the run does not have")
+        chosen = [references[number] for number in numbers]
+    row_ids, flatten = metadata.rowids == "true", metadata.flatten == "true"
+    return fields_of(columns_of(run.table, chosen, flatten=flatten, row_ids=row_ids))
+
+
+def _file_name(workflow_id: str, run_id: str, format_: Format, compression: Compression, *, filtered: bool) -> str:
+    return f"{workflow_id}-{run_id}{'-filtered' if filtered else ''}.{extension_of(format_, compression)}"
 
 
 def retained_until(info: ObjectInfo) -> datetime:
@@ -139,4 +213,6 @@ def file_of(export_id: str, info: ObjectInfo) -> ExportFile:
         run_id=metadata.run,
         format=FORMATS[metadata.format],
         sha256=metadata.sha256,
+        compression=COMPRESSIONS[metadata.compression],
+        filtered=metadata.filtered == "true",
     )

@@ -7,7 +7,8 @@ from engine.catalog.manifest import Run
 from engine.catalog.schema import ROW_ID, Field, Reference
 from engine.catalog.types import TEXT, Family
 from engine.common.ids import export_id
-from engine.errors import InvalidFilter, InvalidRequest, quoted_excerpt
+from engine.errors import InvalidFilter, InvalidRequest
+from engine.plan.columns import fields_of, find_column, read_columns
 from engine.plan.conditions import Condition, read_condition
 from engine.plan.pruning import Bounds, ValueBounds, bounds_for, prune
 from engine.plan.ranges import (
@@ -23,11 +24,14 @@ from engine.plan.row_ids import row_numbers_by_part
 from engine.request.operators import OperatorKind
 from engine.request.request import ExportRequest
 
-OUTPUT_VERSION = 9
+OUTPUT_VERSION = 10
 """Increase this with every change to the bytes of an export, so that exports of an older version are not reused."""
 
 PARQUET_RANGE_BYTES = 32 * 1024 * 1024
 """Compressed bytes per range of a filtered Parquet export; the matching rows of each become one or more row groups."""
+
+COMPRESSED_RANGE_BYTES = TARGET_BYTES
+"""Compressed bytes of the run per range of a compressed export, whatever the caller of `make_plan` wants."""
 
 MAX_BOUND_VALUES = 100_000
 """Maximum values bound by all sub-ranges of a sort: 50,000 ids took 72 MB bound in each of eight, and 9 MB in one."""
@@ -45,7 +49,8 @@ class ExportPlan:
     export_id: str
     request: ExportRequest
     run: Run
-    fields: tuple[Field, ...]
+    columns: tuple[Reference, ...]
+    """Of the file, in order; ``path`` is the name of each."""
     conditions: tuple[Condition, ...]
     sort: Reference | None
     row_group_mask: RowGroupMask
@@ -60,9 +65,34 @@ class ExportPlan:
         return not self.conditions and self.request.row_ids is None
 
     @property
+    def fields(self) -> tuple[Field, ...]:
+        """The schema of the file."""
+        return fields_of(self.columns)
+
+    @property
+    def chooses_columns(self) -> bool:
+        """Whether the file may have other columns than the run."""
+        return self.request.fields is not None or self.request.flatten
+
+    @property
     def copies_row_groups(self) -> bool:
         """Whether the file can be made by copying all row groups of the run unchanged."""
-        return self.is_full_run and self.sort is None and self.request.format.name == "parquet" and bool(self.run.parts)
+        return (
+            self.is_full_run
+            and self.sort is None
+            and not self.chooses_columns
+            and self.request.format.name == "parquet"
+            and bool(self.run.parts)
+        )
+
+    @property
+    def needs_one_process(self) -> bool:
+        """Whether a cluster cannot write the file.
+
+        Copying encodes nothing, and the hash needs all bytes in one process anyway. The blocks of a compressed file end
+        where a range does, and a sort on a cluster has other ranges.
+        """
+        return self.copies_row_groups or (self.sort is not None and self.request.compression.name != "none")
 
     @property
     def bounds(self) -> tuple[tuple[str, Bounds], ...]:
@@ -82,15 +112,19 @@ def make_plan(request: ExportRequest, run: Run, *, now: datetime, range_bytes: i
 
     Raises InvalidRequest if the request does not fit the run's schema.
     """
-    columns = [_column(run, entry.field, InvalidFilter, "filters", entry.label) for entry in request.filters]
     conditions = tuple(
-        read_condition(entry, column, now) for entry, column in zip(request.filters, columns, strict=True)
+        read_condition(
+            entry,
+            find_column(run.table, entry.field, parameter="filters", entry=entry.label, error=InvalidFilter),
+            now,
+        )
+        for entry in request.filters
     )
     plan = ExportPlan(
         export_id=export_id(_canonical(request, run, now)),
         request=request,
         run=run,
-        fields=run.table.written(row_ids=request.include_row_ids),
+        columns=read_columns(request, run.table),
         conditions=conditions,
         sort=_sort(request, run),
         row_group_mask=(),
@@ -118,8 +152,10 @@ def _scan_ranges(request: ExportRequest, run: Run, mask: RowGroupMask, range_byt
     # A row group ends where a range does, so the bytes of a Parquet file depend on its ranges.
     if request.format.name == "parquet" and not ordered:
         range_bytes = PARQUET_RANGE_BYTES
-    elif rows is not None:
-        range_bytes *= PICKED_ROWS_FACTOR
+    else:
+        # So does a compressed block.
+        range_bytes = range_bytes if request.compression.name == "none" else COMPRESSED_RANGE_BYTES
+        range_bytes *= 1 if rows is None else PICKED_ROWS_FACTOR
     if rows is None:
         return split_into_ranges(run.parts, range_bytes, mask)
     return ranges_for_rows(run.parts, rows, range_bytes, mask)
@@ -129,20 +165,10 @@ def _value_count(value: object) -> int:
     return len(value) if isinstance(value, tuple) else 1
 
 
-def _column(run: Run, path: str, error: type[InvalidRequest], parameter: str, entry: str) -> Reference:
-    column = run.table.find(path)
-    if column is None:
-        names = ", ".join(field.name for field in run.table.delivered[:50])
-        raise error(
-            f"{entry}: there is no field {quoted_excerpt(path)}. Fields: {names}.", parameter=parameter, entry=entry
-        )
-    return column
-
-
 def _sort(request: ExportRequest, run: Run) -> Reference | None:
     if request.sort_by is None:
         return None
-    column = _column(run, request.sort_by, InvalidRequest, "sortBy", "sortBy")
+    column = find_column(run.table, request.sort_by, parameter="sortBy", entry="sortBy")
     if column.type.family not in SORTABLE:
         raise InvalidRequest(
             f"sortBy: {column.path} ({column.data_type}, {column.type.sql()}) cannot be sorted; "
@@ -165,6 +191,9 @@ def _canonical(request: ExportRequest, run: Run, now: datetime) -> dict[str, obj
         "descending": request.sort_by is not None and request.descending,
         "rowIds": None if request.row_ids is None else sorted(request.row_ids),
         "includeRowIds": request.include_row_ids,
+        "compression": request.compression.name,
+        "fields": request.fields,
+        "flatten": request.flatten,
         "csv": [request.csv.bom, request.csv.delimiter, request.csv.formula_guard],
         "now": _canonical_now(request, run, now),
     }

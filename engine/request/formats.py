@@ -8,12 +8,25 @@ ROW_GROUP_ROWS = 122_880
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One row: the parameter's value, the file extension, the media type and the options of DuckDB's COPY."""
+    """One row: the parameter's value, the file extension, the media type and the options of DuckDB's COPY.
+
+    ``compressed`` formats are compressed already, and are not text.
+    """
 
     name: str
     extension: str
     content_type: str
     copy_options: str
+    compressed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Compression:
+    """One row: the parameter's value, what it adds to the file extension, and the media type of the compressed file."""
+
+    name: str
+    extension: str = ""
+    content_type: str | None = None
 
 
 _RAW = "FORMAT csv, QUOTE '', ESCAPE '', FORCE_QUOTE *"
@@ -28,16 +41,39 @@ _ROWS = (
         "application/json",
         f"{_RAW}, HEADER false, PREFIX '[\n\t', NEW_LINE ',\n\t', SUFFIX '\n]\n'",
     ),
+    Format("jsonl", "jsonl", "application/jsonl", f"{_RAW}, HEADER false"),
     Format(
         "parquet",
         "parquet",
         "application/vnd.apache.parquet",
         # A file joined from ranges has no Bloom filters, so no other may: equal requests give equal bytes.
         f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP_ROWS}, WRITE_BLOOM_FILTER false",
+        compressed=True,
     ),
 )
 
 FORMATS: dict[str, Format] = {row.name: row for row in _ROWS}
+
+COMPRESSIONS: dict[str, Compression] = {
+    row.name: row
+    for row in (
+        Compression("none"),
+        Compression("gzip", ".gz", "application/gzip"),
+        Compression("zstd", ".zst", "application/zstd"),
+    )
+}
+"""Compressions of a file, by their name in requests."""
+
+
+def extension_of(format_: Format, compression: Compression) -> str:
+    """The extension of a file's name: ``csv.gz``."""
+    return f"{format_.extension}{compression.extension}"
+
+
+def content_type_of(format_: Format, compression: Compression) -> str:
+    """The media type of a file as it is stored."""
+    return compression.content_type or format_.content_type
+
 
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t"}
 """CSV delimiters by their name in requests."""

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.errors import InvalidFilter, InvalidRequest, quoted_excerpt
-from engine.request.formats import DELIMITERS, FORMATS, Format
+from engine.request.formats import COMPRESSIONS, DELIMITERS, FORMATS, Compression, Format, content_type_of
 from engine.request.operators import OPERATORS, Operator, ValueShape
 
 MAX_FILTERS = 100
 MAX_VALUES = 10_000
 """Maximum values in the arrays of all filters together."""
 MAX_ROW_IDS = 100_000
+MAX_FIELDS = 1_000
 _MEMBERS = {"field", "operator", "value"}
 
 
@@ -35,7 +36,7 @@ class CsvOptions:
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
-    """A request for one export. ``run`` None means the latest finished run; ``row_ids`` None means all rows.
+    """A request for one export. None means the latest finished run, all rows (``row_ids``) or all columns (``fields``).
 
     Raises InvalidRequest if options contradict each other.
     """
@@ -48,13 +49,28 @@ class ExportRequest:
     descending: bool = False
     row_ids: tuple[str, ...] | None = None
     include_row_ids: bool = False
+    fields: tuple[str, ...] | None = None
+    flatten: bool = False
+    compression: Compression = COMPRESSIONS["none"]
     csv: CsvOptions = CsvOptions()
+
+    @property
+    def content_type(self) -> str:
+        """The media type of the file."""
+        return content_type_of(self.format, self.compression)
 
     def __post_init__(self) -> None:
         if self.csv != CsvOptions() and self.format.name != "csv":
             raise InvalidRequest(
                 "bom, delimiter and formulaGuard are for CSV only: omit them, or use format=csv.",
                 parameter="format",
+            )
+        if self.format.compressed and self.compression.name != "none":
+            names = ", ".join(row.name for row in FORMATS.values() if not row.compressed)
+            raise InvalidRequest(
+                f"compression={self.compression.name} is for {names}: {self.format.name} is compressed already; "
+                "omit compression.",
+                parameter="compression",
             )
         if self.csv.delimiter not in DELIMITERS:
             raise InvalidRequest(f"delimiter must be one of {', '.join(DELIMITERS)}.", parameter="delimiter")
@@ -131,17 +147,34 @@ def _invalid(label: str, text: str) -> InvalidFilter:
 
 def read_row_ids(ids: object) -> tuple[str, ...]:
     """Check row ids, opaque non-empty strings, and remove duplicates. Raises InvalidRequest."""
-    if not isinstance(ids, Sequence) or isinstance(ids, str):
-        raise InvalidRequest("rowIds must be an array of strings.", parameter="rowIds")
-    for index, value in enumerate(ids):
-        if not isinstance(value, str) or not value:
+    return tuple(dict.fromkeys(_read_names(ids, "rowIds", MAX_ROW_IDS, "row id")))
+
+
+def read_fields(names: object) -> tuple[str, ...]:
+    """Check the names of columns. Raises InvalidRequest, also for one that is listed twice."""
+    fields = _read_names(names, "fields", MAX_FIELDS, "column")
+    first: dict[str, int] = {}
+    for index, name in enumerate(fields):
+        if first.setdefault(name, index) != index:
             raise InvalidRequest(
-                f"rowIds[{index}] must be a non-empty string.",
-                parameter="rowIds",
-                entry=f"rowIds[{index}]",
+                f"fields[{index}]: {quoted_excerpt(name)} is fields[{first[name]}] already; list it once.",
+                parameter="fields",
+                entry=f"fields[{index}]",
             )
-    if not ids:
-        raise InvalidRequest("rowIds is empty; list at least one row id, or omit it.", parameter="rowIds")
-    if len(ids) > MAX_ROW_IDS:
-        raise InvalidRequest(f"rowIds has {len(ids):,} entries; the maximum is {MAX_ROW_IDS:,}.", parameter="rowIds")
-    return tuple(dict.fromkeys(map(str, ids)))
+    return fields
+
+
+def _read_names(names: object, parameter: str, maximum: int, noun: str) -> tuple[str, ...]:
+    if not isinstance(names, Sequence) or isinstance(names, str):
+        raise InvalidRequest(f"{parameter} must be an array of strings.", parameter=parameter)
+    for index, value in enumerate(names):
+        if not isinstance(value, str) or not value:
+            entry = f"{parameter}[{index}]"
+            raise InvalidRequest(f"{entry} must be a non-empty string.", parameter=parameter, entry=entry)
+    if not names:
+        raise InvalidRequest(f"{parameter} is empty; list at least one {noun}, or omit it.", parameter=parameter)
+    if len(names) > maximum:
+        raise InvalidRequest(
+            f"{parameter} has {len(names):,} entries; the maximum is {maximum:,}.", parameter=parameter
+        )
+    return tuple(map(str, names))

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from engine.request.request import CsvOptions, ExportRequest
 
+_CSV = CsvOptions()
 MAX_BYTES = 4096
 """Stores limit the metadata of an object; Azure to 8 KB."""
 
@@ -21,15 +22,16 @@ def summarise(request: ExportRequest) -> str | None:
         members |= {"sortBy": request.sort_by, "order": "desc" if request.descending else "asc"}
     if request.row_ids is not None:
         members["rowIds"] = len(request.row_ids)
-    if request.include_row_ids:
-        members["includeRowIds"] = True
-    default = CsvOptions()
-    if request.csv.bom != default.bom:
-        members["bom"] = request.csv.bom
-    if request.csv.delimiter != default.delimiter:
-        members["delimiter"] = request.csv.delimiter
-    if request.csv.formula_guard != default.formula_guard:
-        members["formulaGuard"] = request.csv.formula_guard
+    options = {
+        "includeRowIds": (request.include_row_ids, False),
+        "fields": (request.fields, None),
+        "flatten": (request.flatten, False),
+        "compression": (request.compression.name, "none"),
+        "bom": (request.csv.bom, _CSV.bom),
+        "delimiter": (request.csv.delimiter, _CSV.delimiter),
+        "formulaGuard": (request.csv.formula_guard, _CSV.formula_guard),
+    }
+    members |= {name: value for name, (value, default) in options.items() if value != default}
     text = json.dumps(members, separators=(",", ":"), default=_number)
     return text if len(text) <= MAX_BYTES else None
 

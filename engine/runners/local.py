@@ -36,7 +36,7 @@ class LocalRunner:
     def stage(self, plan: ExportPlan, key: str, cancel: CancelToken, progress: Progress) -> Iterator[Staged]:
         """Implements `Runner.stage`."""
         max_in_flight = COPYING_IN_FLIGHT if plan.copies_row_groups else ENCODING_IN_FLIGHT
-        content_type = plan.request.format.content_type
+        content_type = plan.request.content_type
         with BlockStream(self._exports, key, content_type=content_type, max_in_flight=max_in_flight) as stream:
             rows = self._write(plan, stream, cancel, progress)
             # Staging the last blocks may take long, and the export can still be cancelled meanwhile.

@@ -64,12 +64,9 @@ class SizeRouter:
 
 
 def worth_a_cluster(plan: ExportPlan, min_bytes: int) -> bool:
-    """Whether a plan reads at least ``min_bytes`` in several ranges, and encodes them.
-
-    Copying row groups is not worth it at any size: nothing is encoded, and the hash needs all bytes in this process.
-    """
+    """Whether a plan reads at least ``min_bytes`` in several ranges, and a cluster can write its file."""
     return (
-        not plan.copies_row_groups
+        not plan.needs_one_process
         and len(plan.scan_ranges) > 1
         and sum(range_.bytes for range_ in plan.scan_ranges) >= min_bytes
     )

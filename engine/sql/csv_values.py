@@ -49,12 +49,16 @@ def quoted_cell(text: str, type_: ColumnType, options: CsvOptions) -> str:
     )
 
 
-def quoted_name(name: str, options: CsvOptions) -> str:
-    """The name of a column in the header, quoted if necessary."""
+def quoted_name(name: str, type_: ColumnType, options: CsvOptions) -> str:
+    """The name of a column in the header, quoted if a cell of the column may be.
+
+    DuckDB decides by the beginning of a file whether it has quotes; without one there, it fails at the first one.
+    """
     if options.formula_guard and name[0] in _GUARDED_NAME:
         name = f"'{name}"
     special = ('"', DELIMITERS[options.delimiter], *_SPECIAL)
-    return '"' + name.replace('"', '""') + '"' if any(character in name for character in special) else name
+    quoted = not _is_never_quoted(type_) or any(character in name for character in special)
+    return '"' + name.replace('"', '""') + '"' if quoted else name
 
 
 def _guarded(cell: str, type_: ColumnType, options: CsvOptions) -> str:

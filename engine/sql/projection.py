@@ -25,7 +25,7 @@ def _layers(fields: tuple[Field, ...], format_: Format, options: CsvOptions) -> 
     match format_.name:
         case "csv":
             return _csv(fields, options)
-        case "json":
+        case "json" | "jsonl":
             return (_json(fields),)
     return (", ".join(identifier(field.name) for field in fields),)
 
@@ -39,7 +39,7 @@ def _csv(fields: tuple[Field, ...], options: CsvOptions) -> tuple[str, str]:
         if len(fields) == 1:
             # Readers skip empty lines, so a null that is the only cell of its line is written as "".
             cell = f"coalesce(CAST({cell} AS VARCHAR), '\"\"')"
-        cells.append(f"{cell} AS {identifier(quoted_name(field.name, options))}")
+        cells.append(f"{cell} AS {identifier(quoted_name(field.name, field.type, options))}")
     # A separate layer for the text, since the quoting refers to it more than once.
     return ", ".join(texts), ", ".join(cells)
 

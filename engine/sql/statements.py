@@ -14,6 +14,8 @@ from engine.sql.projection import project
 _MAX_PART_ROWS = 2**40
 POSITION = "_position"
 """The column of a row's position in the run. Published fields cannot begin with ``_``, so the name is free."""
+SORT_KEY = "_sort"
+"""The column that a file is sorted by if it does not have that column itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,25 +91,56 @@ def compile_cells(plan: ExportPlan, column: Reference, sources: list[str]) -> St
 def _select(
     plan: ExportPlan, range_: Range, sources: list[str], parameters: dict[str, object], page: PageSlice | None = None
 ) -> str:
-    names = ", ".join(identifier(field.name) for field in plan.fields)
+    cells, order = cells_of(plan), ""
     if plan.sort is None:
-        source, order = f"{_source(plan, sources, parameters)}{where_clause(plan, range_, parameters)}", ""
+        source = f"{_source(plan, sources, parameters)}{where_clause(plan, range_, parameters)}"
     else:
         # In a subquery of the projection: ORDER BY must compare the cells, not the text that the projection makes.
-        rows = _rows_with_position(plan, range_, sources, names, parameters)
-        source, order = f"({rows})", f" ORDER BY {order_of(plan)}"
+        rows = _rows_with_position(plan, range_, sources, parameters)
+        cells, source, order = names_of(plan), f"({rows})", f" ORDER BY {order_of(plan)}"
     if page is not None:
         order += f" LIMIT {page.limit} OFFSET {page.offset}"
-    if order:
-        source = f"(SELECT {names} FROM {source}{order})"  # noqa: S608  # quoted names, bound values
+    if order or plan.chooses_columns:
+        source = f"(SELECT {cells} FROM {source}{order})"  # noqa: S608  # quoted names, bound values
     return select_of(plan, source)
+
+
+def names_of(plan: ExportPlan) -> str:
+    """The columns of `cells_of` by name, and `SORT_KEY` if they include it."""
+    hidden = [SORT_KEY] if _sort_column(plan) == SORT_KEY else []
+    return ", ".join([*(identifier(column.path) for column in plan.columns), *hidden])
+
+
+def cells_of(plan: ExportPlan) -> str:
+    """SQL over the run's parts for each column of the file, named as there.
+
+    If the file has not what it is sorted by, the last one is that, named `SORT_KEY`.
+    """
+    cells = [_named(column.sql, identifier(column.path)) for column in plan.columns]
+    if plan.sort is not None and _sort_column(plan) == SORT_KEY:
+        cells.append(f"{plan.sort.sql} AS {SORT_KEY}")
+    return ", ".join(cells)
+
+
+def _named(sql: str, name: str) -> str:
+    return name if sql == name else f"{sql} AS {name}"
+
+
+def _sort_column(plan: ExportPlan) -> str | None:
+    """SQL for what the file is sorted by, over `cells_of`."""
+    if plan.sort is None or not plan.chooses_columns:
+        return None if plan.sort is None else plan.sort.sql
+    # Where it is a column of the file, a second one would keep the sign of a zero, which the sort of the column drops.
+    names = (identifier(column.path) for column in plan.columns if column.sql == plan.sort.sql)
+    return next(names, SORT_KEY)
 
 
 def order_of(plan: ExportPlan) -> str:
     """The ORDER BY expressions, for rows that have their `POSITION`. Raises ValueError if the plan has no sort."""
-    if plan.sort is None:
+    column = _sort_column(plan)
+    if column is None:
         raise ValueError("the plan has no sort")
-    return f"{plan.sort.sql} {direction_of(plan)} NULLS LAST, {POSITION}"
+    return f"{column} {direction_of(plan)} NULLS LAST, {POSITION}"
 
 
 def direction_of(plan: ExportPlan) -> str:
@@ -115,20 +148,16 @@ def direction_of(plan: ExportPlan) -> str:
     return "DESC" if plan.request.descending else "ASC"
 
 
-def _rows_with_position(
-    plan: ExportPlan, range_: Range, sources: list[str], names: str, parameters: dict[str, object]
-) -> str:
+def _rows_with_position(plan: ExportPlan, range_: Range, sources: list[str], parameters: dict[str, object]) -> str:
     """The unsorted rows of a range with their `POSITION`."""
     if not range_.subranges:
-        return _select_with_position(plan, range_, sources, names, parameters, first_part=0)
+        return _select_with_position(plan, range_, sources, parameters, first_part=0)
     source_by_key = dict(zip((part.key for part in range_.parts), sources, strict=True))
     selects = []
     first_part = 0
     for number, subrange in enumerate(range_.subranges):
         used = [source_by_key[part.key] for part in subrange.parts]
-        select = _select_with_position(
-            plan, subrange, used, names, parameters, first_part=first_part, suffix=str(number)
-        )
+        select = _select_with_position(plan, subrange, used, parameters, first_part=first_part, suffix=str(number))
         selects.append(select)
         first_part += len(subrange.parts)
     return " UNION ALL ".join(selects)
@@ -138,7 +167,6 @@ def _select_with_position(
     plan: ExportPlan,
     range_: Range,
     sources: list[str],
-    names: str,
     parameters: dict[str, object],
     *,
     first_part: int,
@@ -147,7 +175,7 @@ def _select_with_position(
     position = position_of(f"(CAST(file_index AS BIGINT) + {first_part})")
     source = _source(plan, sources, parameters, suffix)
     where = where_clause(plan, range_, parameters, suffix)
-    return f"SELECT {names}, {position} AS {POSITION} FROM {source}{where}"  # noqa: S608  # quoted names, bound values
+    return f"SELECT {cells_of(plan)}, {position} AS {POSITION} FROM {source}{where}"  # noqa: S608  # quoted names, bound values
 
 
 def _row_range_condition(range_: Range, parameters: dict[str, object], suffix: str) -> list[str]:

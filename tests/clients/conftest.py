@@ -74,11 +74,11 @@ class Exports:
 
     def sent_to(self, url: str) -> int:
         """Bytes of bodies that the service sent for this export, by its own log."""
-        export_id = url.partition("/exports/")[2].partition("?")[0]
+        export_id = url.partition("/exports/")[2].partition("/")[0]
         return sum(
             line["sent"]
             for line in self.server.logged()
-            if line.get("export_id") == export_id and line.get("route", "").endswith("/exports/{export_id}")
+            if line.get("export_id") == export_id and line.get("route", "").endswith("/{file_name}")
         )
 
 

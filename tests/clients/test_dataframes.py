@@ -5,6 +5,7 @@ import io
 import json
 import urllib.request
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,11 +64,36 @@ def test_polars(exports: Exports) -> None:
 
 
 def test_duckdb_reads_every_format(exports: Exports, httpfs: duckdb.DuckDBPyConnection) -> None:
-    for reader, format_name in (("read_csv", "csv"), ("read_json", "json"), ("read_parquet", "parquet")):
-        query = f"SELECT n, big, text FROM {reader}($url) ORDER BY n"
-        found: list[Any] = httpfs.execute(query, {"url": exports.url(format_name)}).fetchall()
+    readers = {"csv": "read_csv", "json": "read_json", "jsonl": "read_json", "parquet": "read_parquet"}
+    asked: list[dict[str, str]] = [{"format_name": name} for name in readers]
+    asked += [{"format_name": name, "compression": how} for name in list(readers)[:3] for how in ("gzip", "zstd")]
+    for parameters in asked:
+        query = f"SELECT n, big, text FROM {readers[parameters['format_name']]}($url) ORDER BY n"
+        found: list[Any] = httpfs.execute(query, {"url": exports.url(**parameters)}).fetchall()
         assert [(n, big) for n, big, _ in found] == [(r["n"], r["big"]) for r in WANTED]
         assert [text or None for _, _, text in found] == [r["text"] or None for r in WANTED]
+
+
+def test_the_end_of_the_path_names_the_format(exports: Exports, httpfs: duckdb.DuckDBPyConnection) -> None:
+    """DuckDB's FROM '<url>' chooses the reader by the file name before the query."""
+    for format_name in ("csv", "json", "jsonl", "parquet"):
+        found = httpfs.execute(f"SELECT n FROM '{exports.url(format_name)}' ORDER BY n").fetchall()
+        assert found == [(r["n"],) for r in WANTED], format_name
+
+
+def test_compressed_files_are_opened_by_their_url(exports: Exports) -> None:
+    for format_name in ("csv", "jsonl"):
+        url = exports.url(format_name, compression="gzip")
+        by_pandas = pd.read_csv if format_name == "csv" else partial(pd.read_json, lines=True)
+        assert by_pandas(url, compression="gzip")["n"].tolist() == [r["n"] for r in WANTED]
+        for compression in ("gzip", "zstd"):
+            url = exports.url(format_name, compression=compression)
+            if format_name == "csv":
+                assert pl.read_csv(url)["n"].to_list() == [r["n"] for r in WANTED]
+            with urllib.request.urlopen(url) as answer:
+                content = answer.read()
+            by_polars: Any = pl.read_csv if format_name == "csv" else pl.read_ndjson
+            assert by_polars(content)["n"].to_list() == [r["n"] for r in WANTED]
 
 
 def test_duckdb_reads_only_what_it_needs(exports: Exports, httpfs: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:

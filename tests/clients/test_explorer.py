@@ -1,5 +1,6 @@
 """The page at ``/`` in a real browser: from signing in to the downloaded file, and how errors are shown."""
 
+import gzip
 import json
 import os
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import duckdb
 import polars as pl
@@ -416,6 +418,29 @@ def test_a_finished_export_is_marked_once_the_request_differs(page: Any, server:
     playwright.expect(stale).to_be_hidden()
     url = page.locator("#download").get_attribute("href")
     assert server.request(url).body.splitlines()[1].startswith(b"p8,")
+
+
+def test_columns_and_compression_of_the_file(page: Any, server: Server) -> None:
+    sign_in(page)
+    matching(page, "1,200")
+    add_filter(page, 1, "city", "EQUALS", "Oslo")
+    matching(page, "400")
+    page.get_by_label("Format").select_option("jsonl")
+    page.get_by_label("Compression").select_option("gzip")
+    for typed, names in (("city , home.zip", ["city", "home.zip"]), ('["name"]', ["name"])):
+        page.get_by_label("Columns, in order").fill(typed)
+        page.get_by_role("button", name="Export the matching rows").click()
+        link = page.get_by_role("link", name="Download", exact=True)
+        playwright.expect(link).to_be_visible()
+        url = str(link.get_attribute("href"))
+        assert urlsplit(url).path.endswith("/shops-r1-filtered.jsonl.gz")
+        rows = [json.loads(line) for line in gzip.decompress(server.request(url).body).splitlines()]
+        assert (len(rows), list(rows[0])) == (400, names)
+    page.get_by_label("Columns, in order").fill("ctiy")
+    page.get_by_role("button", name="Export the matching rows").click()
+    playwright.expect(page.get_by_role("alert")).to_contain_text("Did you mean city?")
+    page.get_by_label("Format").select_option("parquet")
+    playwright.expect(page.get_by_label("Compression")).to_be_hidden()
 
 
 def test_an_export_that_finishes_after_a_change_is_marked(page: Any) -> None:

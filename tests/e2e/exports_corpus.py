@@ -1,4 +1,4 @@
-"""Fifty requests over one fixed run, and the SHA-256 of the file that each has always given.
+"""Some sixty requests over one fixed run, and the SHA-256 of the file that each has always given.
 
 Run as a program (``python -m tests.e2e.exports_corpus``) it rewrites ``exports_corpus.json``. Do that only after a
 change that is meant to change bytes, and name the change in the changelog.
@@ -97,6 +97,10 @@ def requests() -> Iterator[tuple[str, dict[str, Any]]]:
         yield "csv", {"sort_by": sort_by, "descending": descending, "filters": [_filter("batch", "LESS_THAN", 70)]}
     yield "parquet", {"sort_by": "price", "filters": [_filter("batch", "GREATER_THAN", 100)]}
     yield "json", {"sort_by": "scraped_at", "descending": True, "filters": [_filter("batch", "LESS_THAN", 5)]}
+    for asked in ({}, {"fields": ["details.color", "sku"]}, {"flatten": True}):
+        yield "jsonl", asked
+    yield "csv", {"fields": ["details", "price"], "sort_by": "details.grams"}
+    yield "parquet", {"flatten": True, "filters": [_filter("batch", "LESS_THAN", 20)]}
     yield "csv", {"csv_options": CsvOptions(bom=True, delimiter="semicolon", formula_guard=True)}
 
 

@@ -20,7 +20,7 @@ from engine.exports.exporter import Exporter
 from engine.plan.planner import ExportPlan
 from engine.plan.ranges import TARGET_BYTES
 from engine.publishing.publisher import Publication, Publisher
-from engine.request.formats import FORMATS
+from engine.request.formats import COMPRESSIONS, FORMATS
 from engine.request.request import CsvOptions, ExportRequest, read_filters, read_row_ids
 from engine.runners import LocalRunner, Runner
 from engine.runners.size_router import SizeRouter
@@ -140,6 +140,7 @@ def request(
     filters: Sequence[Mapping[str, object]] = (),
     row_ids: Sequence[str] | None = None,
     csv_options: CsvOptions | None = None,
+    compression: str = "none",
     **options: Any,
 ) -> ExportRequest:
     """A request with filters that were parsed from JSON text, as a caller's are."""
@@ -149,6 +150,7 @@ def request(
         filters=read_filters(loads(json.dumps(list(filters)))),
         row_ids=None if row_ids is None else read_row_ids(row_ids),
         csv=csv_options or CsvOptions(),
+        compression=COMPRESSIONS[compression],
         **options,
     )
 

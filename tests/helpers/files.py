@@ -1,10 +1,12 @@
 """Exported files read back as rows by other readers: json, csv and pyarrow."""
 
 import csv
+import gzip
 import io
 import json
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet
 
 from tests.helpers.format_oracle import text_of
@@ -28,6 +30,16 @@ def read_csv_cells(content: bytes) -> tuple[list[str], list[list[str]]]:
     """The header and the cells of a CSV file, as text."""
     header, *cells = csv.reader(io.StringIO(content.decode(), newline=""))
     return header, cells
+
+
+def decompressed(content: bytes, compression: str) -> bytes:
+    """The text of a compressed file."""
+    match compression:
+        case "gzip":
+            return gzip.decompress(content)
+        case "zstd":
+            return pa.input_stream(pa.BufferReader(content), compression="zstd").read()  # type: ignore[no-any-return]  # pyarrow is untyped
+    return content
 
 
 def csv_cell(value: object) -> str:

@@ -1,5 +1,7 @@
 """CSV files byte for byte, quoted by rules that are written here in plain Python."""
 
+import csv
+import io
 import json
 import math
 import random
@@ -8,12 +10,16 @@ import struct
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import pandas as pd  # type: ignore[import-untyped]
+import polars as pl
 import pyarrow as pa
 import pytest
 
 from engine.request.formats import DELIMITERS
 from engine.request.request import CsvOptions
 from tests.helpers.engine import Engine
+from tests.helpers.format_oracle import scan_csv
 
 NASTY = ["", " ", "a b", "é", "💰", "\u2028", "'", "\\", "null", "NULL", "=1", *map(chr, range(1, 128))]
 NASTY += [f"a{chr(number)}b" for number in range(1, 128)] + ['"', '""', '"a"', 'a""b', '",', "a,b;c\td#e\r\nf"]
@@ -46,11 +52,11 @@ def test_text_is_quoted_only_if_necessary(tmp_path: Path, delimiter: str) -> Non
     texts: list[str | None] = [*NASTY, None]
     mark = DELIMITERS[delimiter]
     found = exported(tmp_path, pa.table({"n": range(len(texts)), "x": pa.array(texts)}), delimiter=delimiter)
-    assert found == f"n{mark}x\n" + "".join(f"{n}{mark}{quoted(text, mark)}\n" for n, text in enumerate(texts))
+    assert found == f'n{mark}"x"\n' + "".join(f"{n}{mark}{quoted(text, mark)}\n" for n, text in enumerate(texts))
 
 
 @pytest.mark.parametrize("delimiter", DELIMITERS)
-def test_names_are_quoted_only_if_necessary(tmp_path: Path, delimiter: str) -> None:
+def test_names_of_columns_that_never_have_quotes_are_quoted_only_if_necessary(tmp_path: Path, delimiter: str) -> None:
     names = [text for text in dict.fromkeys(NASTY) if text.strip() and text.lower() == text and text[0] != "_"]
     mark = DELIMITERS[delimiter]
     table = pa.table([pa.array([number]) for number in range(len(names))], names=names)
@@ -70,7 +76,7 @@ def test_a_single_column_has_no_empty_lines(tmp_path: Path, kind: str) -> None:
         "object": (pa.array([{"a": None}, None]), ['"{""a"":null}"', '""']),
     }
     array, lines = arrays[kind]
-    assert exported(tmp_path, pa.table({"x": array})) == "\n".join(["x", *lines, ""])
+    assert exported(tmp_path, pa.table({"x": array})) == "\n".join(['"x"', *lines, ""])
 
 
 @pytest.mark.parametrize("delimiter", DELIMITERS)
@@ -89,17 +95,52 @@ def test_nested_values_are_json_in_a_cell(tmp_path: Path, delimiter: str) -> Non
         mark.join([str(n), *(quoted(None if cell is None else compact(cell), mark) for cell in (row, lists[n]))])
         for n, row in enumerate(rows)
     ]
-    assert exported(tmp_path, table, delimiter=delimiter) == "\n".join([mark.join("nxy"), *lines, ""])
+    assert exported(tmp_path, table, delimiter=delimiter) == "\n".join([mark.join(["n", '"x"', '"y"']), *lines, ""])
 
 
 def test_a_list_of_one_number_is_not_quoted(tmp_path: Path) -> None:
     table = pa.table({"n": [1, 2, 3], "x": pa.array([[1], [], [1, 2]], pa.list_(pa.int8()))})
-    assert exported(tmp_path, table, delimiter="comma") == 'n,x\n1,[1]\n2,[]\n3,"[1,2]"\n'
+    assert exported(tmp_path, table, delimiter="comma") == 'n,"x"\n1,[1]\n2,[]\n3,"[1,2]"\n'
 
 
 def test_guarded_text_is_quoted_after_the_guard(tmp_path: Path) -> None:
     table = pa.table({"n": [1, 2, 3, 4], "=x": pa.array(["=1", "=A,1", "-2", '@"'])})
-    assert exported(tmp_path, table, formula_guard=True) == 'n,\'=x\n1,\'=1\n2,"\'=A,1"\n3,-2\n4,"\'@"""\n'
+    assert exported(tmp_path, table, formula_guard=True) == 'n,"\'=x"\n1,\'=1\n2,"\'=A,1"\n3,-2\n4,"\'@"""\n'
+
+
+LATE: dict[str, str] = {
+    "comma": "a, b",
+    "quotes": 'a "b", c',
+    "line end": "a\nb",
+    "semicolon": "a; 'b', c",
+    "hash": "# a",
+    "empty": "",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [*((text, ["n", "x"]) for text in LATE), ("comma", ["x"]), ("line end", ["x"]), ("quotes", ["x", "y"])],
+)
+def test_readers_see_quotes_that_come_late(tmp_path: Path, text: str, columns: list[str]) -> None:
+    """DuckDB and others decide by the first rows whether a file has quotes."""
+    count, late = 200_000, 150_000
+    texts = ["it's plain"] * count
+    texts[late] = LATE[text]
+    path = tmp_path / "late.csv"
+    table = pa.table({name: range(count) if name == "n" else texts for name in columns})
+    content = exported(tmp_path / "engine", table)
+    path.write_text(content, newline="")
+    index = columns.index("x")
+    relation = duckdb.sql(f"FROM read_csv('{path}')")
+    assert relation.columns == columns
+    assert [row[index] or "" for row in relation.fetchall()] == texts
+    assert pl.read_csv(path)["x"].to_list() == texts
+    assert pd.read_csv(path, keep_default_na=False)["x"].tolist() == texts
+    header, *lines = csv.reader(io.StringIO(content, newline=""), strict=True)
+    assert header == columns
+    assert [line[index] for line in lines] == texts
+    assert [cell.text for cell in scan_csv(content.encode())[late + 1]][index] == LATE[text]
 
 
 def doubles() -> list[float]:

@@ -48,7 +48,17 @@ def engine(tmp_path: Path) -> Engine:
     return Engine(tmp_path / "engine")
 
 
-@pytest.mark.parametrize("asked", [{}, {"filters": [entry("tie", "EQUALS", 1)]}, {"sort_by": "text"}])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"filters": [entry("tie", "EQUALS", 1)]},
+        {"sort_by": "text"},
+        {"fields": ("n", "inner.a.b"), "sort_by": "inner.a.b"},
+        {"fields": ("n",), "flatten": True, "sort_by": "text"},
+        {"flatten": True, "include_row_ids": True},
+    ],
+)
 @pytest.mark.parametrize("format_name", ["csv", "json", "parquet"])
 def test_the_bytes_do_not_depend_on_threads_or_ranges(
     many: Engine, tmp_path: Path, format_name: str, asked: dict[str, Any]
@@ -140,7 +150,7 @@ def test_nan_and_infinity_follow_the_contract(engine: Engine) -> None:
         engine.write_csv(["x", "y"], [["NaN", "1"], ["Infinity", "2"], ["-Infinity", "3"], ["1.5", "4"]]),
         schema=engine.write_schema(x="NUMBER", y="STRING"),
     )
-    assert engine.export_bytes("csv") == b"x,y\nNaN,1\nInfinity,2\n-Infinity,3\n1.5,4\n"
+    assert engine.export_bytes("csv") == b'x,"y"\nNaN,1\nInfinity,2\n-Infinity,3\n1.5,4\n'
     assert [row["x"] for row in engine.export_rows()] == [None, None, None, 1.5]
     values = [row["x"] for row in read_parquet(engine.export_bytes("parquet"))]
     assert math.isnan(values[0])

@@ -165,5 +165,5 @@ def test_the_example_of_the_documentation_works(places: dict[str, Any], monkeypa
     assert engine.__doc__ is not None
     example = engine.__doc__.split("::\n")[1].split("\nImporting it")[0]
     exec(compile("\n".join(line[4:] for line in example.splitlines()), "example", "exec"), {})
-    assert Path("cheap.csv").read_text() == "sku,price\nA1,19.99\n"
+    assert Path("cheap.csv").read_text() == '"sku",price\nA1,19.99\n'
     exec(compile("\n".join(line[4:] for line in example.splitlines()), "example", "exec"), {})

@@ -35,7 +35,7 @@ def server(store_url: tuple[str, dict[str, str]], tmp_path: Path) -> Server:
 
 def test_a_query_is_drawn_as_a_table(server: Server) -> None:
     asked = server.command("sql", "FROM result('jobs')", "--format", "csv")
-    assert (asked.returncode, asked.stdout, asked.stderr) == (0, "_row_id,id,n\na,a,9007199254740993\nb,b,\n", "")
+    assert (asked.returncode, asked.stdout, asked.stderr) == (0, '"_row_id","id",n\na,a,9007199254740993\nb,b,\n', "")
     asked = server.command("sql", "FROM result('prices');", "--format", "json")
     assert json.loads(asked.stdout) == [{"_row_id": row["id"], **row} for row in ROWS]
     drawn = server.command("sql", "SELECT workflow, run, rows FROM runs").stdout.splitlines()

@@ -56,7 +56,7 @@ def row(engine: Engine, name: str) -> str:
         target = "'" + str(path) + "'"
         duckdb.sql(f"COPY (SELECT 1 AS n, INTERVAL '14 months 3 days 4.5 seconds' AS x) TO {target} (FORMAT parquet)")
     engine.publish(path)
-    csv = engine.export_bytes("csv").decode().removeprefix("n,x\n1,").removesuffix("\n")
+    csv = engine.export_bytes("csv").decode().partition("\n1,")[2].removesuffix("\n")
     found = re.search(r'"x":(.*)}\n', engine.export_bytes("json").decode())
     assert found is not None
     json.loads(found[1])
@@ -186,5 +186,5 @@ def test_a_json_null_is_a_null(tmp_path: Path) -> None:
     engine.publish(
         engine.write_parquet(pa.table({"n": [1, 2, 3], "j": pa.array(["null", "[null]", None], pa.json_())}))
     )
-    assert engine.export_bytes("csv") == b"n,j\n1,\n2,[null]\n3,\n"
+    assert engine.export_bytes("csv") == b'n,"j"\n1,\n2,[null]\n3,\n'
     assert engine.export(filters=[{"field": "j", "operator": "IS_NULL"}]).rows == 2

@@ -12,12 +12,13 @@ from engine.common.cancellation import CancelToken
 from engine.errors import EngineError, InvalidFilter, InvalidRequest
 from engine.exports.exporter import Exporter
 from tests.helpers.engine import TEAM, Engine
+from tests.helpers.files import decompressed
 from tests.helpers.format_oracle import BOM, loads_exactly, scan_csv
 from tests.property.datasets import Dataset
 from tests.property.expected import Expected, expected
 from tests.property.reducing import reduce
 from tests.property.requests import GeneratedRequest
-from tests.property.shapes import same_type
+from tests.property.shapes import UNQUOTED, same_type
 from tests.property.spelling import guarded, in_csv, in_json, in_parquet
 
 _DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t"}
@@ -59,7 +60,7 @@ def hold(engine: Engine, run: str, data: Dataset, asked: GeneratedRequest, expor
         assert place in wanted.refused
         assert isinstance(caught.value, InvalidFilter) == str(place).startswith("filters")
         return
-    content = export(engine, run, asked, exporter)
+    content = decompressed(export(engine, run, asked, exporter), asked.compression)
     wrong = _CHECKS[asked.format](wanted, asked, content)
     assert not wrong, wrong
 
@@ -80,6 +81,10 @@ def _csv(wanted: Expected, asked: GeneratedRequest, content: bytes) -> str:
     guard, alone = asked.csv.formula_guard, len(wanted.columns) == 1
     header, *lines = scan_csv(content[3:] if asked.csv.bom else content, _DELIMITERS[asked.csv.delimiter])
     assert [cell.text for cell in header] == [guarded(name) if guard else name for name in wanted.columns]
+    # DuckDB sees by the header that the cells below may be quoted.
+    assert all(
+        cell.quoted for cell, shape in zip(header, wanted.columns.values(), strict=True) if shape.family not in UNQUOTED
+    )
     assert {len(line) for line in lines} <= {len(wanted.columns)}
     return _differences(wanted, lines, lambda shape, value, cell: in_csv(shape, value, cell, alone=alone, guard=guard))
 
@@ -88,6 +93,12 @@ def _json(wanted: Expected, asked: GeneratedRequest, content: bytes) -> str:
     rows = loads_exactly(content)
     assert all(list(row) == list(wanted.columns) for row in rows)
     return _differences(wanted, [list(row.values()) for row in rows], in_json)
+
+
+def _jsonl(wanted: Expected, asked: GeneratedRequest, content: bytes) -> str:
+    *lines, end = content.split(b"\n")
+    assert end == b""
+    return _json(wanted, asked, b"[" + b",".join(lines) + b"]")
 
 
 def _parquet(wanted: Expected, asked: GeneratedRequest, content: bytes) -> str:
@@ -103,4 +114,4 @@ def _parquet(wanted: Expected, asked: GeneratedRequest, content: bytes) -> str:
     return _differences(wanted, list(zip(*columns, strict=True)), in_parquet)
 
 
-_CHECKS = {"csv": _csv, "json": _json, "parquet": _parquet}
+_CHECKS = {"csv": _csv, "json": _json, "jsonl": _jsonl, "parquet": _parquet}

@@ -13,7 +13,7 @@ from tests.property.datasets import Dataset, Row
 from tests.property.meaning import matcher
 from tests.property.reading import Refused
 from tests.property.requests import GeneratedRequest, is_sortable
-from tests.property.shapes import Place, Shape
+from tests.property.shapes import Place, Shape, flattened
 
 _ROW_ID = Shape(shapes.TEXT, pa.string(), pa.string())
 
@@ -40,7 +40,8 @@ def expected(data: Dataset, asked: GeneratedRequest) -> Expected:
     sort = None if asked.sort_by is None else data.places.get(asked.sort_by)
     if asked.sort_by is not None and (sort is None or not is_sortable(sort.shape)):
         refused.append("sortBy")
-    columns = ({"_row_id": _ROW_ID} if asked.include_row_ids else {}) | data.columns
+    chosen = _columns(data, asked, refused)
+    columns = ({"_row_id": _ROW_ID} if asked.include_row_ids else {}) | {place.path: place.shape for place in chosen}
     if refused:
         return Expected(tuple(refused), columns, [], [])
     ids = data.row_ids
@@ -51,8 +52,24 @@ def expected(data: Dataset, asked: GeneratedRequest) -> Expected:
     ]
     if sort is not None:
         numbers = _sorted(numbers, data, sort, descending=asked.descending)
-    rows = [{"_row_id": ids[number]} | data.rows[number] for number in numbers]
+    rows = [
+        {"_row_id": ids[number]} | {place.path: place.of(data.rows[number]) for place in chosen} for number in numbers
+    ]
     return Expected((), columns, rows, numbers)
+
+
+def _columns(data: Dataset, asked: GeneratedRequest, refused: list[str]) -> list[Place]:
+    """The columns of the file; adds what must be refused."""
+    if asked.fields is None:
+        chosen = [Place(name, shape, (name,)) for name, shape in data.columns.items()]
+    else:
+        refused += [f"fields[{index}]" for index, path in enumerate(asked.fields) if path not in data.places]
+        chosen = [data.places[path] for path in asked.fields if path in data.places]
+    if asked.flatten:
+        chosen = [leaf for place in chosen for leaf in flattened(place)]
+    if len({place.path.encode().lower() for place in chosen}) < len(chosen):
+        refused.append("flatten" if asked.flatten else "fields")
+    return chosen
 
 
 def _filter(data: Dataset, entry: dict[str, Any]) -> Callable[[Row], bool]:

@@ -57,4 +57,9 @@ def _simpler(asked: GeneratedRequest) -> Iterator[GeneratedRequest]:
     for nth in range(len(asked.row_ids or ()) if len(asked.row_ids or ()) > 1 else 0):
         yield replace(asked, row_ids=(asked.row_ids or ())[:nth] + (asked.row_ids or ())[nth + 1 :])
     yield replace(asked, include_row_ids=False)
+    yield replace(asked, fields=None)
+    for nth in range(len(asked.fields or ()) if len(asked.fields or ()) > 1 else 0):
+        yield replace(asked, fields=(asked.fields or ())[:nth] + (asked.fields or ())[nth + 1 :])
+    yield replace(asked, flatten=False)
+    yield replace(asked, compression="none")
     yield replace(asked, csv=CsvOptions())

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from engine.common.strict_json import loads
-from engine.request.formats import FORMATS
-from engine.request.request import CsvOptions, ExportRequest, read_filters, read_row_ids
+from engine.request.formats import COMPRESSIONS, FORMATS
+from engine.request.request import CsvOptions, ExportRequest, read_fields, read_filters, read_row_ids
 from tests.helpers.engine import WORKFLOW
 from tests.helpers.operator_oracle import COMPARISONS, COMPLEMENTS, TEMPORAL
 from tests.property import shapes
@@ -41,6 +41,9 @@ class GeneratedRequest:
     descending: bool = False
     row_ids: tuple[str, ...] | None = None
     include_row_ids: bool = False
+    fields: tuple[str, ...] | None = None
+    flatten: bool = False
+    compression: str = "none"
     csv: CsvOptions = field(default_factory=CsvOptions)
 
     def request(self, run: str) -> ExportRequest:
@@ -54,6 +57,9 @@ class GeneratedRequest:
             descending=self.descending,
             row_ids=None if self.row_ids is None else read_row_ids(self.row_ids),
             include_row_ids=self.include_row_ids,
+            fields=None if self.fields is None else read_fields(self.fields),
+            flatten=self.flatten,
+            compression=COMPRESSIONS[self.compression],
             csv=self.csv,
         )
 
@@ -186,6 +192,14 @@ def request_for(chance: Random, data: Dataset, format_name: str, *, odd: bool = 
     if chance.random() < 0.15:
         known = [*data.row_ids, "unknown", "' OR 1=1 --", "%", "é"]
         asked = replace(asked, row_ids=tuple(chance.choice(known) for _ in range(chance.randint(1, 30))))
+    if chance.random() < 0.25:
+        paths = chance.sample(list(data.places), chance.randint(1, min(4, len(data.places))))
+        if odd and chance.random() < 0.05:
+            paths.append(chance.choice(["nothing", "_row_id", f"{paths[0]}.x", "%"]))
+        asked = replace(asked, fields=tuple(paths))
+    asked = replace(asked, flatten=chance.random() < 0.2)
+    if format_name != "parquet" and chance.random() < 0.3:
+        asked = replace(asked, compression=chance.choice(["gzip", "zstd"]))
     if format_name == "csv" and chance.random() < 0.5:
         delimiter = chance.choice(["comma", "semicolon", "tab"])
         asked = replace(asked, csv=CsvOptions(chance.random() < 0.5, delimiter, chance.random() < 0.5))

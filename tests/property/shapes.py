@@ -11,6 +11,8 @@ import pyarrow as pa
 TEXT, UUID, INTEGER, DECIMAL, FLOAT, DOUBLE = "text", "uuid", "integer", "decimal", "float", "double"
 BOOLEAN, DATE, TIMESTAMP, TIME, BINARY, JSON = "boolean", "date", "timestamp", "time", "binary", "json"
 LIST, STRUCT, MAP = "list", "struct", "map"
+UNQUOTED = (UUID, INTEGER, DECIMAL, FLOAT, DOUBLE, BOOLEAN, DATE, TIMESTAMP, TIME)
+"""Types whose CSV cells never need quotes."""
 NESTED = (LIST, STRUCT, MAP)
 
 
@@ -168,6 +170,15 @@ def places(columns: dict[str, Shape]) -> dict[str, Place]:
             found.setdefault(place.path, place)
         level = [inner for place in level for inner in _members(place)]
     return found
+
+
+def flattened(place: Place) -> Iterator[Place]:
+    """The members of an object at any depth that are no objects; else the place itself."""
+    members = list(_members(place))
+    for member in members:
+        yield from flattened(member)
+    if not members:
+        yield place
 
 
 def _members(place: Place) -> Iterator[Place]:

@@ -9,6 +9,7 @@ from random import Random
 import pytest
 
 from engine.common.cancellation import CancelToken
+from engine.execute import compression
 from engine.plan import planner
 from engine.publishing import publisher
 from engine.stores import block_stream
@@ -76,7 +77,7 @@ def test_two_filters_match_the_intersection(engine: Engine) -> None:
     Cases("intersections", 0.06).explore(_published(engine, property_), per_example=5)
 
 
-_FORMATS = ("csv", "csv", "json", "json", "parquet")
+_FORMATS = ("csv", "csv", "json", "jsonl", "parquet")
 CUTS = [(1, 2**30, 2**23), (1, 1, 2**23), (2, 1, 100), (4, 700, 1_000)]
 """Threads, the bytes that a range is near, and the bytes of a block."""
 
@@ -84,13 +85,15 @@ CUTS = [(1, 2**30, 2**23), (1, 1, 2**23), (2, 1, 100), (4, 700, 1_000)]
 def test_the_bytes_do_not_depend_on_threads_ranges_or_blocks(
     engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ranges = {"csv": 0, "json": 0, "parquet": 0}
+    ranges = dict.fromkeys(_FORMATS, 0)
 
     def property_(chance: Random, run: str, data: Dataset) -> int:
         asked = request_for(chance, data, chance.choice(_FORMATS), odd=False)
         contents = set()
-        # Row groups end where ranges do, so those of a Parquet file are no setting: they are the same in each cut.
+        # Row groups and compressed blocks end where ranges do, so those are no setting: they are the same in each cut.
         monkeypatch.setattr(planner, "PARQUET_RANGE_BYTES", chance.choice((1, 700)))
+        monkeypatch.setattr(planner, "COMPRESSED_RANGE_BYTES", chance.choice((1, 700)))
+        monkeypatch.setattr(compression, "BLOCK_BYTES", chance.choice((1, 200)))
         for number, (threads, range_bytes, block_bytes) in enumerate(CUTS):
             monkeypatch.setattr(block_stream, "BLOCK_TIERS", ((50_000, block_bytes),))
             # Into stores of their own: a finished export is not made twice.
@@ -108,7 +111,7 @@ def test_the_bytes_do_not_depend_on_threads_ranges_or_blocks(
 
 def test_delivered_row_ids_return_the_same_rows(engine: Engine) -> None:
     def property_(chance: Random, run: str, data: Dataset) -> int:
-        asked = replace(request_for(chance, data, "json", odd=False), include_row_ids=True)
+        asked = replace(request_for(chance, data, "json", odd=False), include_row_ids=True, compression="none")
         rows = loads_exactly(export(engine, run, asked))
         ids = tuple(row["_row_id"] for row in rows)
         assert ids == tuple(data.row_ids[number] for number in expected(data, asked).numbers)

@@ -50,6 +50,7 @@ LIBRARIES = {
     "azure": ("engine/stores/azure/",),
     "duckdb": ("engine/",),
     "pyarrow": ("engine/",),
+    "isal": ("engine/execute/",),
     "fsspec": ("engine/execute/", "engine/runners/"),
     "ray": ("engine/runners/ray/",),
 }

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import InvalidFilter, InvalidRequest
-from engine.request.formats import FORMATS
+from engine.request.formats import COMPRESSIONS, FORMATS
 from engine.request.operators import OPERATORS
 from engine.request.request import CsvOptions, ExportRequest, Filter
 from web.api.parameters import PARAMETERS, make_request, read_body, read_query
@@ -54,6 +54,9 @@ FULL = ExportRequest(
     descending=True,
     row_ids=("b", "a"),
     include_row_ids=True,
+    fields=("b.c", "a"),
+    flatten=True,
+    compression=COMPRESSIONS["zstd"],
     csv=CsvOptions(bom=True, delimiter="semicolon", formula_guard=True),
 )
 
@@ -67,9 +70,13 @@ def test_a_query_and_a_body_with_every_parameter_are_the_same_request() -> None:
         order="desc",
         rowIds="b,a,b",
         includeRowIds="true",
+        fields="b.c,a",
+        flatten="true",
         bom="true",
         delimiter="semicolon",
         formulaGuard="true",
+        expiresIn="3600",
+        compression="zstd",
     )
     body = {
         "format": "csv",
@@ -79,9 +86,13 @@ def test_a_query_and_a_body_with_every_parameter_are_the_same_request() -> None:
         "order": "desc",
         "rowIds": ["b", "a", "b"],
         "includeRowIds": True,
+        "fields": ["b.c", "a"],
+        "flatten": True,
         "bom": True,
         "delimiter": "semicolon",
         "formulaGuard": True,
+        "expiresIn": 3600,
+        "compression": "zstd",
     }
     assert from_query(query) == FULL
     assert from_body(json.dumps(body).encode()) == FULL
@@ -235,7 +246,9 @@ def test_filters_as_text_in_a_body_are_refused() -> None:
         ("a", ("a",)),
         ("a,b", ("a", "b")),
         ("b,a,b", ("b", "a")),
-        (" a,b ", (" a", "b ")),
+        (" a, b\t", ("a", "b")),
+        ("a b,\u00a0c", ("a b", "\u00a0c")),
+        ('[" a"]', (" a",)),
         ("ä+ö", ("ä+ö",)),
         ('["a,b", "[c"]', ("a,b", "[c")),
         (' ["a"]', ("a",)),
@@ -279,7 +292,49 @@ def test_row_ids_in_a_body_must_be_an_array(value: object) -> None:
         from_body(json.dumps({"rowIds": value}).encode())
 
 
-@pytest.mark.parametrize("name", ["includeRowIds", "bom", "formulaGuard"])
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ("a", ("a",)),
+        ("b,a", ("b", "a")),
+        (" a , b.c ", ("a", "b.c")),
+        ('["a,b", " c"]', ("a,b", " c")),
+        # Only what begins with a bracket is JSON.
+        ('{"a":1}', ('{"a":1}',)),
+    ],
+)
+def test_fields_are_separated_by_commas_or_a_json_array(text: str, fields: tuple[str, ...]) -> None:
+    assert from_query(encoded(fields=text)).fields == fields
+    assert from_body(json.dumps({"fields": fields}).encode()).fields == fields
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "fields is empty; list at least one column, or omit it"),
+        (" ", "fields is empty"),
+        ("[]", "fields is empty"),
+        ("a,,b", r"fields\[1\] must be a non-empty string"),
+        ("[1]", r"fields\[0\] must be a non-empty string"),
+        ("a,b,a", r"fields\[2\]: 'a' is fields\[0\] already; list it once"),
+        ('["a"', "fields is not JSON"),
+        ("x," * 1_000 + "y", "fields has 1,001 entries; the maximum is 1,000"),
+    ],
+)
+def test_malformed_fields_are_refused_with_the_reason(text: str, problem: str) -> None:
+    with pytest.raises(InvalidRequest, match=problem) as caught:
+        from_query(encoded(fields=text))
+    assert caught.value.parameter == "fields"
+    assert caught.value.code == "invalid_parameter"
+
+
+@pytest.mark.parametrize("value", ["a", 1, True, {"a": 1}, [1], [None], [["a"]]])
+def test_fields_in_a_body_must_be_an_array_of_strings(value: object) -> None:
+    with pytest.raises(InvalidRequest, match=r"fields(\[0\])? must be a"):
+        from_body(json.dumps({"fields": value}).encode())
+
+
+@pytest.mark.parametrize("name", ["includeRowIds", "flatten", "bom", "formulaGuard"])
 @pytest.mark.parametrize("text", ["", "True", "FALSE", "1", "0", "yes", "on", "null", " true", "true "])
 def test_booleans_in_a_query_must_be_true_or_false(name: str, text: str) -> None:
     with pytest.raises(InvalidRequest, match=f"{name} must be true or false") as caught:
@@ -310,7 +365,7 @@ def test_unknown_choices_are_refused(name: str, value: object) -> None:
 
 
 def test_every_choice_is_accepted() -> None:
-    assert [from_query(encoded(format=name)).format.name for name in FORMATS] == ["csv", "json", "parquet"]
+    assert [from_query(encoded(format=name)).format.name for name in FORMATS] == ["csv", "json", "jsonl", "parquet"]
     assert [from_query(encoded(order=name)).descending for name in ("asc", "desc")] == [False, True]
     assert [from_query(encoded(delimiter=name)).csv.delimiter for name in ("comma", "tab")] == ["comma", "tab"]
 

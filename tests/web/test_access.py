@@ -41,6 +41,7 @@ OWNED = {
     "/v4/workflows/{workflow_id}/data/export": ("GET", "POST"),
     "/v4/workflows/{workflow_id}/data/exports": ("GET",),
     "/v4/workflows/{workflow_id}/data/exports/{export_id}": ("GET", "HEAD", "DELETE"),
+    "/v4/workflows/{workflow_id}/data/exports/{export_id}/{file_name}": ("GET", "HEAD"),
     "/v4/workflows/{workflow_id}/data/exports/{export_id}/status": ("GET", "DELETE"),
 }
 """Routes that belong to the team of the workflow, with their methods."""
@@ -95,10 +96,16 @@ def server(people_on: Server) -> Server:
 @pytest.fixture(scope="module")
 def ids(server: Server) -> dict[str, str]:
     """Existing ids, which belong to the team of `KEY`."""
-    return {"workflow_id": "people", "run_id": "r1", "export_id": server.export("people").json()["exportId"]}
+    export_id = server.export("people").json()["exportId"]
+    return {"workflow_id": "people", "run_id": "r1", "export_id": export_id, "file_name": "people-r1.csv"}
 
 
-UNKNOWN = {"workflow_id": "nobody", "run_id": "never", "export_id": "00000000-0000-0000-0000-000000000000"}
+UNKNOWN = {
+    "workflow_id": "nobody",
+    "run_id": "never",
+    "export_id": "00000000-0000-0000-0000-000000000000",
+    "file_name": "x.json",
+}
 _VARYING = {"x-request-id", "date", "server"}
 
 
@@ -193,7 +200,7 @@ def test_exports_of_another_team_are_not_found_under_an_own_workflow(
 ) -> None:
     headers = {"x-api-key": OTHER_KEY}
     there, unknown = (
-        seen(server.request(path.format(workflow_id="theirs", export_id=export_id), method, headers))
+        seen(server.request(path.format(**{**ids, "workflow_id": "theirs", "export_id": export_id}), method, headers))
         for export_id in (ids["export_id"], UNKNOWN["export_id"])
     )
     assert there == unknown

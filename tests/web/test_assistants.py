@@ -16,7 +16,7 @@ from mcp_types import TextContent
 from engine.request.formats import FORMATS
 from tests.helpers.server import KEY, OTHER_KEY, Server
 from tests.web.conftest import ROWS
-from web.mcp.tools import READERS
+from web.mcp.tools import how_to_read
 
 Use = Callable[[Client], Awaitable[Any]]
 
@@ -95,7 +95,8 @@ def test_the_tools_say_what_they_are(people: Server) -> None:
     assert "WITHIN_LAST_DAYS" in json.dumps(tools["read_rows"].input_schema)
     assert tools["read_rows"].input_schema["required"] == ["workflow_id"]
     assert tools["export_rows"].input_schema["properties"]["format"]["enum"] == [*FORMATS]
-    assert set(READERS) == set(FORMATS)
+    assert all(how_to_read(name, "none") for name in FORMATS)
+    assert "compression='zstd'" in how_to_read("csv", "zstd")
 
 
 def test_from_the_list_to_the_file(ask: Callable[..., Any], people: Server) -> None:

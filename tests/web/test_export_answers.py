@@ -26,7 +26,7 @@ class StrictAnswer(BaseModel):
 
     workflow_id: str
     run_id: str
-    format: Literal["csv", "json", "parquet"]
+    format: Literal["csv", "json", "jsonl", "parquet"]
     row_count: int
     url: str
     expires_at: Annotated[AwareDatetime, Field(strict=False)]
@@ -37,7 +37,7 @@ class StrictAnswer(BaseModel):
     schema_: Annotated[list[dict[str, str]], Field(alias="schema")]
 
 
-@pytest.mark.parametrize("format_name", [None, "csv", "json", "parquet"])
+@pytest.mark.parametrize("format_name", [None, "csv", "json", "jsonl", "parquet"])
 def test_a_strict_client_accepts_the_answer(people: Server, format_name: str | None) -> None:
     before = datetime.now(UTC).replace(microsecond=0)
     parameters: dict[str, object] = {} if format_name is None else {"format": format_name}
@@ -58,13 +58,47 @@ def test_a_strict_client_accepts_the_answer(people: Server, format_name: str | N
 
 
 @pytest.mark.parametrize(
-    ("format_name", "content"), [("csv", b"name,age,city,tags,home\n"), ("json", b"[]"), ("parquet", None)]
+    ("format_name", "content"),
+    [
+        ("csv", b'"name",age,"city","tags","home"\n'),
+        ("json", b"[]"),
+        ("jsonl", b""),
+        ("parquet", None),
+    ],
 )
 def test_an_export_without_rows_succeeds(people: Server, format_name: str, content: bytes | None) -> None:
     answer = people.export("people", format=format_name, rowIds="unknown").json()
     file = people.request(answer["url"]).body
     assert answer["rowCount"] == 0
     assert file.startswith(b"PAR1") if content is None else file == content
+
+
+def test_row_ids_without_a_row_are_counted(people: Server) -> None:
+    ids = "000000000000, 000000000001,unknown , %,unknown"
+    answer = people.export("people", rowIds=ids, includeRowIds="true").json()
+    assert (answer["rowCount"], answer["unmatchedRowIds"]) == (2, 2)
+    # The same from the finished file, from a body, and with a filter.
+    assert people.export("people", rowIds=ids, includeRowIds="true").json()["unmatchedRowIds"] == 2
+    body = json.dumps({"rowIds": ["unknown"]}).encode()
+    found = people.request(EXPORT, "POST", {"x-api-key": KEY, "content-type": "application/json"}, body).json()
+    assert (found["rowCount"], found["unmatchedRowIds"]) == (0, 1)
+    assert "unmatchedRowIds" not in people.export("people").json()
+
+
+def test_a_url_lives_as_long_as_requested(people: Server) -> None:
+    usual = people.export("people").json()
+    for seconds in (60, 3600, 86_400):
+        before = datetime.now(UTC).replace(microsecond=0)
+        answer = people.export("people", expiresIn=seconds).json()
+        expires = datetime.fromisoformat(answer["expiresAt"])
+        assert before <= expires - timedelta(seconds=seconds) <= datetime.now(UTC)
+        assert answer["exportId"] == usual["exportId"]
+        assert f"expires={int(expires.timestamp())}&" in answer["url"]
+        assert people.request(answer["url"]).status == 200
+
+
+def test_an_unknown_time_of_a_run_is_left_out(people: Server) -> None:
+    assert None not in people.export("people").json().values()
 
 
 def test_a_run_may_be_chosen_by_its_id(people: Server) -> None:
@@ -74,8 +108,19 @@ def test_a_run_may_be_chosen_by_its_id(people: Server) -> None:
 FILTER = {"field": "age", "operator": "GREATER_THAN", "value": 1}
 
 BAD_REQUESTS: dict[str, tuple[dict[str, object], str, str]] = {
-    "format unknown": ({"format": "xml"}, "format", "csv, json, parquet"),
+    "format unknown": ({"format": "xml"}, "format", "csv, json, jsonl, parquet"),
+    "compression unknown": ({"compression": "br"}, "compression", "none, gzip, zstd"),
+    "compression of Parquet": (
+        {"compression": "gzip", "format": "parquet"}, "compression", "is for csv, json, jsonl: parquet is compressed"
+    ),
     "format in upper case": ({"format": "CSV"}, "format", "lower case"),
+    "expiresIn too short": ({"expiresIn": "59"}, "expiresIn", "an integer from 60 to 86400"),
+    "expiresIn too long": ({"expiresIn": "86401"}, "expiresIn", "an integer from 60 to 86400"),
+    "expiresIn not a number": ({"expiresIn": "1h"}, "expiresIn", "an integer from 60 to 86400"),
+    "fields unknown": ({"fields": "name,agee"}, "fields", "Did you mean age?"),
+    "fields internal": ({"fields": "_row_id"}, "fields", "includeRowIds=true"),
+    "fields empty": ({"fields": ""}, "fields", "is empty"),
+    "flatten unknown": ({"flatten": "yes"}, "flatten", "true or false"),
     "order unknown": ({"order": "up"}, "order", "asc, desc"),
     "sortBy unknown": ({"sortBy": "nope"}, "sortBy", "name, age, city"),
     "sortBy an object": ({"sortBy": "home"}, "sortBy", "dotted path"),

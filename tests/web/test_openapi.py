@@ -23,16 +23,20 @@ Json = dict[str, Any]
 
 # web/API.md, section 1: name -> type, choices, default.
 PARAMETERS: dict[str, tuple[str, list[str] | None, object]] = {
-    "format": ("string", ["csv", "json", "parquet"], "csv"),
+    "format": ("string", ["csv", "json", "jsonl", "parquet"], "csv"),
     "runId": ("string", None, None),
     "filters": ("string", None, None),
     "sortBy": ("string", None, None),
     "order": ("string", ["asc", "desc"], "asc"),
     "rowIds": ("string", None, None),
     "includeRowIds": ("boolean", None, False),
+    "fields": ("string", None, None),
+    "flatten": ("boolean", None, False),
+    "compression": ("string", ["none", "gzip", "zstd"], "none"),
     "bom": ("boolean", None, False),
     "delimiter": ("string", ["comma", "semicolon", "tab"], "comma"),
     "formulaGuard": ("boolean", None, False),
+    "expiresIn": ("integer", None, None),
 }
 
 # web/API.md, section 2: the members of a 200; what is ours is always there too.
@@ -41,11 +45,12 @@ OURS = {"exportId", "sizeBytes", "sha256", "schema"}
 MEMBERS: dict[str, Json] = {
     "workflowId": {"type": "string"},
     "runId": {"type": "string"},
-    "format": {"type": "string", "enum": ["csv", "json", "parquet"]},
+    "format": {"type": "string", "enum": ["csv", "json", "jsonl", "parquet"]},
     "rowCount": {"type": "integer", "format": "int64"},
     "url": {"type": "string", "format": "uri"},
     "expiresAt": {"type": "string", "format": "date-time"},
     "executedAt": {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]},
+    "unmatchedRowIds": {"type": "integer", "format": "int64"},
 }
 STATUSES = {"200", "202", "400", "401", "404", "405", "414", "429", "500", "503"}
 

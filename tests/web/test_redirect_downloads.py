@@ -100,7 +100,7 @@ def test_a_redirect_leads_to_the_blob_for_five_minutes(server: Server, caller: C
 
 
 def _id(url: str) -> str:
-    return urlsplit(url).path.rpartition("/")[2]
+    return urlsplit(url).path.split("/")[-2]
 
 
 @pytest.mark.parametrize("format_name", ["csv", "json", "parquet"])

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import SkipJsonSchema
 
 from engine.catalog.schema import DATA_TYPES
 from engine.common.ids import EXPORT_ID
@@ -53,6 +54,9 @@ class ExportAnswer(BaseModel):
     size_bytes: Count = Field(description="Bytes of the file")
     sha256: str = Field(description="SHA-256 of the file's bytes", pattern="^[0-9a-f]{64}$")
     schema_: list[AnswerField] = Field(alias="schema", description="The columns in their order")
+    unmatched_row_ids: Count | SkipJsonSchema[None] = Field(
+        None, description="How many of the `rowIds` have no row in the file; only if there were any"
+    )
 
 
 def encode_export(export: Export, *, url: str, expires_at: datetime) -> bytes:
@@ -70,9 +74,11 @@ def encode_export(export: Export, *, url: str, expires_at: datetime) -> bytes:
             "sizeBytes": export.size,
             "sha256": export.sha256,
             "schema": [{"name": field.name, "type": field.data_type} for field in export.fields],
+            "unmatchedRowIds": export.unmatched_row_ids,
         }
     )
-    return answer.model_dump_json(by_alias=True).encode()
+    # Clients of the public API do not expect nulls.
+    return answer.model_dump_json(by_alias=True, exclude_none=True).encode()
 
 
 class TicketAnswer(BaseModel):

@@ -3,19 +3,21 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from difflib import get_close_matches
 from urllib.parse import parse_qsl
 
 from engine.common.strict_json import loads
 from engine.errors import InvalidFilter, InvalidRequest, quoted_excerpt
-from engine.request.formats import DELIMITERS, FORMATS
-from engine.request.request import CsvOptions, ExportRequest, read_filters, read_row_ids
+from engine.request.formats import COMPRESSIONS, DELIMITERS, FORMATS
+from engine.request.request import CsvOptions, ExportRequest, read_fields, read_filters, read_row_ids
 
 ORDERS = {"asc": False, "desc": True}
+_BLANKS = " \t\r\n"
 _BOOLEANS = {"true": True, "false": False}
 
-_ROW_SELECTION = ("runId", "filters", "sortBy", "order", "rowIds", "includeRowIds")
-PARAMETERS = ("format", *_ROW_SELECTION, "bom", "delimiter", "formulaGuard")
+_ROW_SELECTION = ("runId", "filters", "sortBy", "order", "rowIds", "includeRowIds", "fields", "flatten")
+PARAMETERS = ("format", *_ROW_SELECTION, "compression", "bom", "delimiter", "formulaGuard", "expiresIn")
 """Of an export."""
 PAGE_PARAMETERS = ("format", *_ROW_SELECTION, "page", "limit")
 """Of a page of rows."""
@@ -26,6 +28,7 @@ LIST_PARAMETERS = ("page", "limit")
 
 DEFAULT_LIMIT = 25
 MAX_LIMIT = 1000
+MIN_URL_TTL_SECONDS = 60
 _MAX_PAGE = 10**15
 _MAX_SUGGESTION_LENGTH = 100
 
@@ -63,9 +66,10 @@ def read_query(raw_query: bytes, known: Sequence[str] = PARAMETERS) -> dict[str,
         values[name] = text
     if "filters" in values:
         values["filters"] = _parsed(str(values["filters"]), "filters")
-    if "rowIds" in values:
-        values["rowIds"] = _split_row_ids(str(values["rowIds"]))
-    for name in ("includeRowIds", "bom", "formulaGuard"):
+    for name in ("rowIds", "fields"):
+        if name in values:
+            values[name] = split_list(str(values[name]), name)
+    for name in ("includeRowIds", "flatten", "bom", "formulaGuard"):
         if name in values:
             values[name] = _BOOLEANS.get(str(values[name]), values[name])
     return values
@@ -77,6 +81,12 @@ def read_paging(values: Mapping[str, object]) -> Paging:
         page=_number(values, "page", 1, minimum=1, maximum=_MAX_PAGE),
         limit=_number(values, "limit", DEFAULT_LIMIT, minimum=0, maximum=MAX_LIMIT),
     )
+
+
+def read_url_ttl(values: Mapping[str, object], maximum: int) -> timedelta:
+    """Read for how long the URL is to be valid, at most and by default ``maximum`` seconds. Raises InvalidRequest."""
+    minimum = min(MIN_URL_TTL_SECONDS, maximum)
+    return timedelta(seconds=_number(values, "expiresIn", maximum, minimum=minimum, maximum=maximum))
 
 
 def read_body(body: bytes, known: Sequence[str] = PARAMETERS) -> dict[str, object]:
@@ -106,18 +116,28 @@ def make_request(workflow_id: str, values: Mapping[str, object]) -> ExportReques
     return ExportRequest(
         workflow=workflow_id,
         run=_text(values, "runId"),
+        compression=COMPRESSIONS[_choice(values, "compression", COMPRESSIONS, "none")],
         format=FORMATS[_choice(values, "format", FORMATS, "csv")],
         filters=read_filters(values.get("filters", [])),
         sort_by=_text(values, "sortBy"),
         descending=ORDERS[_choice(values, "order", ORDERS, "asc")],
         row_ids=read_row_ids(values["rowIds"]) if "rowIds" in values else None,
         include_row_ids=_flag(values, "includeRowIds"),
+        fields=read_fields(values["fields"]) if "fields" in values else None,
+        flatten=_flag(values, "flatten"),
         csv=CsvOptions(
             bom=_flag(values, "bom"),
             delimiter=_choice(values, "delimiter", DELIMITERS, "comma"),
             formula_guard=_flag(values, "formulaGuard"),
         ),
     )
+
+
+def split_list(text: str, name: str) -> object:
+    """Parse ``a,b``, without the blanks around each entry, or a JSON array. Raises InvalidRequest."""
+    if text.lstrip().startswith("["):
+        return _parsed(text, name)
+    return [entry.strip(_BLANKS) for entry in text.split(",")] if text.strip(_BLANKS) else []
 
 
 def _check_name(name: str, known: Sequence[str]) -> None:
@@ -138,12 +158,6 @@ def _parsed(text: str, name: str) -> object:
 
 def _reason(error: ValueError) -> str:
     return "not UTF-8" if isinstance(error, UnicodeError) else str(error)
-
-
-def _split_row_ids(text: str) -> object:
-    if text.lstrip().startswith("["):
-        return _parsed(text, "rowIds")
-    return text.split(",") if text else []
 
 
 def _number(values: Mapping[str, object], name: str, default: int, *, minimum: int, maximum: int) -> int:

@@ -1,9 +1,10 @@
 """Signs download URLs and verifies them.
 
-``{base}/v4/workflows/{workflowId}/data/exports/{exportId}?format=csv&expires=1764000000&kid=k1&sig=...``
+``{base}/v4/workflows/{workflowId}/data/exports/{exportId}/{fileName}?format=csv&expires=1764000000&kid=k1&sig=...``
 
-A signature covers the method, the public base URL, workflow, export, format, expiry and key id. Paths and queries are
-matched as they were sent: signed URLs never need percent-encoding, so none is accepted.
+A signature covers the method, the public base URL, workflow, export, format, expiry and key id. The file name is for
+tools that look at the end of a path: it is not signed, and may be missing. Paths and queries are matched as they were
+sent: signed URLs never need percent-encoding, so none is accepted before the file name.
 """
 
 import base64
@@ -26,6 +27,8 @@ MIN_SECRET_BYTES = 32
 _PATH = (
     rb"/v4/workflows/([A-Za-z0-9][A-Za-z0-9_.-]{0,127})/data/exports/"
     rb"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
+    # Any name with one or two extensions.
+    rb"(?:/[^/]{1,512}\.[a-z]{1,16})?"
 )
 _VALUES = {
     b"format": re.compile(rb"[a-z]{1,16}"),
@@ -145,8 +148,12 @@ class UrlSigner:
         """The ids of the keys that verify URLs; the first one signs."""
         return tuple(self._keys)
 
-    def sign(self, workflow_id: str, export_id: str, format_name: str, expires: datetime) -> str:
+    def sign(
+        self, workflow_id: str, export_id: str, format_name: str, expires: datetime, file_name: str | None = None
+    ) -> str:
         """Return a URL of an export's file, valid until ``expires`` (rounded down to seconds).
+
+        It ends with ``file_name``, if there is one.
 
         Raises ValueError for arguments whose URL could not be verified, and for a naive datetime.
         """
@@ -155,6 +162,7 @@ class UrlSigner:
         seconds = str(int(expires.timestamp()))
         signature = self._signature(self._signing, workflow_id, export_id, format_name, seconds, self._signing.kid)
         path = f"/v4/workflows/{workflow_id}/data/exports/{export_id}"
+        path += "" if file_name is None else f"/{file_name}"
         query = f"format={format_name}&expires={seconds}&kid={self._signing.kid}&sig={signature}"
         try:
             self._read(path.encode(), query.encode())

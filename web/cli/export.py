@@ -11,15 +11,14 @@ from typing import Any
 import click
 
 from engine.bootstrap import open_exporter
-from engine.common.strict_json import loads
 from engine.errors import InvalidRequest, SourceDamaged
-from engine.request.formats import DELIMITERS, FORMATS
+from engine.request.formats import COMPRESSIONS, DELIMITERS, FORMATS
 from engine.request.request import ExportRequest
 from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
-from web.api.parameters import make_request, read_body
+from web.api.parameters import make_request, read_body, split_list
 from web.cli.local.runner import Finished, export_here
 from web.cli.terminal.filters import Filters, read_filters
-from web.cli.terminal.output import STANDARD_OUTPUT, check_output, format_of, open_output
+from web.cli.terminal.output import STANDARD_OUTPUT, check_output, compression_of, format_of, open_output
 from web.cli.terminal.progress_bar import ProgressBar, counted
 
 
@@ -30,6 +29,10 @@ from web.cli.terminal.progress_bar import ProgressBar, counted
     help="Format of the file.  [default: by the name of FILE, else csv]",
 )  # fmt: skip
 @click.option(
+    "--compression", type=click.Choice([*COMPRESSIONS]),
+    help="Compression of csv, json and jsonl.  [default: by the name of FILE, else none]",
+)  # fmt: skip
+@click.option(
     "--filter", "typed", multiple=True, metavar="'FIELD OPERATOR [VALUE]'",
     help="Condition on the rows; may be repeated, and all must hold. VALUE is JSON if it parses as JSON, else text.",
 )  # fmt: skip
@@ -37,6 +40,8 @@ from web.cli.terminal.progress_bar import ProgressBar, counted
 @click.option("--sort-by", metavar="FIELD", help="Field to sort by; a dotted path reaches into an object.")
 @click.option("--desc", is_flag=True, help="Sort in descending order.")
 @click.option("--row-ids", metavar="IDS", help="Export only these rows: id1,id2 or a JSON array.")
+@click.option("--fields", metavar="NAMES", help="Export these columns, in this order: a,b.c or a JSON array.")
+@click.option("--flatten", is_flag=True, help="Make a column of each member of an object: price.amount.")
 @click.option("--include-row-ids", is_flag=True, help="Add _row_id as the first column.")
 @click.option("--run", metavar="ID", help="Run to export.  [default: the latest finished run]")
 @click.option("--team", help="Team that requests the export.  [default: the owner of WORKFLOW]")
@@ -50,7 +55,14 @@ from web.cli.terminal.progress_bar import ProgressBar, counted
 @click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only: no progress bar and no summary.")
 def export(
-    workflow: str, requested: str | None, team: str | None, output: Path, force: bool, quiet: bool, **options: Any
+    workflow: str,
+    requested: str | None,
+    compression: str | None,
+    team: str | None,
+    output: Path,
+    force: bool,
+    quiet: bool,
+    **options: Any,
 ) -> None:
     """Export rows of WORKFLOW to one file. It needs the storage settings only, and no running service.
 
@@ -61,7 +73,7 @@ def export(
     Examples: tailrace export jobs -o jobs.parquet
               tailrace export jobs --filter 'salary GREATER_THAN 100000' --sort-by salary --desc -o top.csv
               tailrace export jobs --filter 'tags CONTAINS "a b"' --filter 'city IN ["Rome","Oslo"]' --format json
-              tailrace export jobs --quiet | gzip > jobs.csv.gz
+              tailrace export jobs --fields title,salary -o jobs.csv.gz
 
     The operators are those of the API, in upper or lower case: EQUALS, CONTAINS, GREATER_THAN, IN, IS_NULL and so on.
 
@@ -73,9 +85,11 @@ def export(
     format_name = format_of(output, requested)
     if options["desc"] and not options["sort_by"]:
         raise click.UsageError("--desc needs --sort-by.")
-    check_output(output, force=force, binary=format_name == "parquet")
+    compression = compression_of(output, compression)
+    binary = "Parquet" if FORMATS[format_name].compressed else None if compression == "none" else compression
+    check_output(output, force=force, binary=binary)
     filters = read_filters(options.pop("array"), options.pop("typed"))
-    body = request_body(filters, format_name=format_name, **options)
+    body = request_body(filters, format_name=format_name, compression=compression, **options)
     bar, started = ProgressBar(sys.stderr, quiet=quiet), time.monotonic()
     try:
         wanted = _checked(filters, workflow, body)
@@ -97,11 +111,14 @@ def request_body(filters: Filters, **options: Any) -> bytes:
     """Return the request as the body of a POST to the export endpoint."""
     members: dict[str, object] = {
         "format": options["format_name"],
+        "compression": options["compression"],
         "runId": options["run"],
         "sortBy": options["sort_by"],
         "order": "desc" if options["desc"] else None,
-        "rowIds": _row_ids(options["row_ids"]),
+        "rowIds": _array(options["row_ids"], "rowIds", "--row-ids"),
         "includeRowIds": options["include_row_ids"] or None,
+        "fields": _array(options["fields"], "fields", "--fields"),
+        "flatten": options["flatten"] or None,
         "bom": options["bom"] or None,
         "delimiter": options["delimiter"],
         "formulaGuard": options["formula_guard"] or None,
@@ -115,13 +132,11 @@ def request_body(filters: Filters, **options: Any) -> bytes:
         raise click.UsageError("An argument is not UTF-8.") from error
 
 
-def _row_ids(text: str | None) -> object:
-    if text is None or not text.lstrip().startswith("["):
-        return text if text is None else text.split(",")
+def _array(text: str | None, name: str, option: str) -> object:
     try:
-        return loads(text)
-    except ValueError as error:
-        raise click.BadParameter(f"it is {error}.", param_hint="--row-ids") from error
+        return None if text is None else split_list(text, name)
+    except InvalidRequest as error:
+        raise click.BadParameter(error.message, param_hint=option) from error
 
 
 def _checked(filters: Filters, workflow: str, body: bytes) -> ExportRequest:

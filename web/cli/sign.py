@@ -79,7 +79,7 @@ def _sign(signer: UrlSigner, workflow: str, export_id: str, format_name: str | N
     until = datetime.now(UTC).replace(microsecond=0) + ttl
     if export is None or not exporter.retain(export, until):
         raise NotFound("The export or its run has just been removed: export it again.")
-    click.echo(signer.sign(workflow, export_id, export.format.name, until))
+    click.echo(signer.sign(workflow, export_id, export.format.name, until, export.file_name))
     click.echo(
         f"Valid until {rfc3339(until)}: {counted(export.rows, 'row')}, {counted(export.size, 'byte')}.", err=True
     )

@@ -38,9 +38,9 @@ def store_etag(file: ExportFile) -> str:
 def content_headers(file: ExportFile) -> dict[str, str]:
     """Return the type, name and caching of a file; a store that sends it can be made to send these, too."""
     # The grammar of ids allows no character that needs quoting, so both forms of the name are the same text.
-    name = f"{file.info.key.partition('/')[0]}-{file.run_id}.{file.format.extension}"
+    name = file.file_name
     return {
-        "content-type": file.format.content_type,
+        "content-type": file.content_type,
         "content-disposition": f"attachment; filename=\"{name}\"; filename*=UTF-8''{name}",
         "cache-control": "private, no-cache",
     }

@@ -12,7 +12,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import ToolAnnotations
 from pydantic import Field
 
-from engine.request.formats import FORMATS
+from engine.request.formats import COMPRESSIONS, FORMATS
 from engine.request.operators import OPERATORS
 
 MAX_PAGE_ROWS = 100
@@ -43,14 +43,31 @@ Filters = Annotated[
 SortBy = Annotated[str | None, Field(description="One field or dotted path; default: the order of the run")]
 Order = Annotated[Literal["asc", "desc"], Field(description="Order of sort_by; nulls come last in both")]
 RowIds = Annotated[list[str] | None, Field(description="Only the rows with these ids")]
+Fields = Annotated[
+    list[str] | None,
+    Field(description="Only these columns, in this order; a dotted path such as price.amount is one column"),
+]
+Flatten = Annotated[bool, Field(description="Objects become columns with dotted names: price.amount, price.currency")]
+ExpiresIn = Annotated[int | None, Field(ge=60, description="For how many seconds the link is valid; default: longest")]
 FormatName = Annotated[str, Field(description="Of the file", json_schema_extra={"enum": [*FORMATS]})]
 
-READERS = {
-    "csv": "pandas.read_csv(url) or DuckDB: FROM read_csv('<url>')",
-    "json": "pandas.read_json(url) or DuckDB: FROM read_json('<url>')",
+CompressionName = Annotated[
+    str, Field(description="Of csv, json and jsonl files", json_schema_extra={"enum": [*COMPRESSIONS]})
+]
+
+_READERS = {
+    "csv": "pandas.read_csv(url{options}), polars.read_csv(url) or DuckDB: FROM read_csv('<url>')",
+    "json": "pandas.read_json(url{options}) or DuckDB: FROM read_json('<url>')",
+    "jsonl": "pandas.read_json(url, lines=True{options}) or DuckDB: FROM read_json('<url>')",
     "parquet": "pandas.read_parquet(url), polars.scan_parquet(url) or DuckDB: FROM read_parquet('<url>')",
 }
-"""How to read a file of each format by its URL."""
+
+
+def how_to_read(format_name: str, compression: str) -> str:
+    """How to read a file by its URL."""
+    # pandas does not see the compression, since the URL ends with its signature.
+    options = "" if compression == "none" else f", compression='{compression}'"
+    return _READERS[format_name].format(options=options)
 
 
 def make_server(client_of: ClientOf) -> MCPServer[Any]:
@@ -92,11 +109,12 @@ def make_server(client_of: ClientOf) -> MCPServer[Any]:
         sort_by: SortBy = None,
         order: Order = "asc",
         row_ids: RowIds = None,
+        fields: Fields = None,
         page: Annotated[int, Field(ge=1)] = 1,
         limit: Annotated[int, Field(ge=1, le=MAX_PAGE_ROWS)] = 25,
     ) -> str:
         """Read a small page of the matching rows, and the number of all matching rows."""
-        members = _selection(run_id, filters, row_ids) | _sorted(sort_by, order)
+        members = _selection(run_id, filters, row_ids, fields) | _sorted(sort_by, order)
         return await send(
             context, "GET", f"{_path(workflow_id)}/data", params=_as_query(members) | {"page": page, "limit": limit}
         )
@@ -106,7 +124,7 @@ def make_server(client_of: ClientOf) -> MCPServer[Any]:
         context: Context[Any, Any], workflow_id: Workflow, run_id: RunId = None, filters: Filters = None
     ) -> str:
         """Count the matching rows."""
-        members = _as_query(_selection(run_id, filters, None)) | {"limit": 0}
+        members = _as_query(_selection(run_id, filters)) | {"limit": 0}
         found = json.loads(await send(context, "GET", f"{_path(workflow_id)}/data", params=members))
         return json.dumps({"runId": found["runId"], "totalCount": found["pagination"]["totalCount"]})
 
@@ -115,21 +133,28 @@ def make_server(client_of: ClientOf) -> MCPServer[Any]:
         context: Context[Any, Any],
         workflow_id: Workflow,
         format: FormatName = "csv",  # noqa: A002  # the name that callers know
+        compression: CompressionName = "none",
         run_id: RunId = None,
         filters: Filters = None,
         sort_by: SortBy = None,
         order: Order = "asc",
         row_ids: RowIds = None,
+        fields: Fields = None,
+        flatten: Flatten = False,
+        expires_in: ExpiresIn = None,
     ) -> str:
         """Export all matching rows to one file of any size; returns a link that opens without a key."""
-        members = {"format": format} | _selection(run_id, filters, row_ids) | _sorted(sort_by, order)
+        members = {"format": format, "compression": compression, "flatten": flatten} | _selection(
+            run_id, filters, row_ids, fields
+        )
+        members |= _sorted(sort_by, order) | ({} if expires_in is None else {"expiresIn": expires_in})
         text = await send(context, "POST", f"{_path(workflow_id)}/data/export", json=members)
         created = json.loads(text)
         return json.dumps(
             {
                 **created,
                 "howToOpen": f"Until {created['expiresAt']} without any header: a browser, curl -o FILE '<url>', "
-                f"{READERS[format]}.",
+                f"{how_to_read(format, compression)}.",
             }
         )
 
@@ -169,8 +194,13 @@ def _path(given_id: str) -> str:
     return f"/{given_id}"
 
 
-def _selection(run_id: str | None, filters: list[dict[str, Any]] | None, row_ids: list[str] | None) -> dict[str, Any]:
-    members = {"runId": run_id, "filters": filters, "rowIds": row_ids}
+def _selection(
+    run_id: str | None,
+    filters: list[dict[str, Any]] | None,
+    row_ids: list[str] | None = None,
+    fields: list[str] | None = None,
+) -> dict[str, Any]:
+    members = {"runId": run_id, "filters": filters, "rowIds": row_ids, "fields": fields}
     return {name: value for name, value in members.items() if value is not None}
 
 

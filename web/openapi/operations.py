@@ -4,6 +4,7 @@ from web.api.parameters import LIST_PARAMETERS
 from web.openapi.parameters import (
     CONDITIONS,
     EXPORT_ID_IN_PATH,
+    FILE_NAME_IN_PATH,
     PREFER,
     RANGES,
     REQUEST_ID,
@@ -55,6 +56,11 @@ def paths() -> Json:
             "delete": _delete(),
         },
         _FILES_PATH: {"parameters": [WORKFLOW_ID], "get": _list()},
+        f"{_FILE_PATH}/{{fileName}}": {
+            "parameters": [WORKFLOW_ID, EXPORT_ID_IN_PATH, FILE_NAME_IN_PATH],
+            "get": _download() | {"operationId": "downloadExportByName"},
+            "head": _download_head() | {"operationId": "headExportByName"},
+        },
         f"{_FILE_PATH}/status": {
             "parameters": [WORKFLOW_ID, EXPORT_ID_IN_PATH],
             "get": _status(),
@@ -103,7 +109,8 @@ def _download() -> Json:
     return {
         "operationId": "downloadExport",
         "summary": "Download the file",
-        "description": "Signed URLs have this path and need no credentials. With a key or token of the owning team, "
+        "description": "Signed URLs have this path with a file name at its end, and need no credentials. "
+        "With a key or token of the owning team, "
         "the only parameter is `format`.",
         "security": [*_KEY_OR_TOKEN, {"SignedUrl": []}],
         "parameters": [*SIGNED, *RANGES, *CONDITIONS, REQUEST_ID],

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 from engine.common.ids import EXPORT_ID, ID
-from engine.request.formats import DELIMITERS, FORMATS
+from engine.request.formats import COMPRESSIONS, DELIMITERS, FORMATS
 from engine.request.operators import OPERATORS
-from engine.request.request import MAX_ROW_IDS, ExportRequest
-from web.api.parameters import DEFAULT_LIMIT, MAX_LIMIT, ORDERS, PARAMETERS
+from engine.request.request import MAX_FIELDS, MAX_ROW_IDS, ExportRequest
+from web.api.parameters import DEFAULT_LIMIT, MAX_LIMIT, MIN_URL_TTL_SECONDS, ORDERS, PARAMETERS
 from web.openapi.schemas import Json, ref
 
 _DEFAULTS = ExportRequest(workflow="")
@@ -15,6 +15,11 @@ _TEXT: Json = {"type": "string", "minLength": 1}
 
 _MEMBERS: dict[str, tuple[Json, str]] = {
     "format": ({"type": "string", "enum": [*FORMATS], "default": _DEFAULTS.format.name}, "The format of the file"),
+    "compression": (
+        {"type": "string", "enum": [*COMPRESSIONS], "default": _DEFAULTS.compression.name},
+        f"Of {', '.join(f'`{row.name}`' for row in FORMATS.values() if not row.compressed)}: the file is compressed, "
+        "without a `Content-Encoding`",
+    ),
     "runId": ({"type": "string"}, "A finished run of the workflow; by default, the latest"),
     "filters": (ref("Filters"), "The conditions on rows; all must hold"),
     "sortBy": (_TEXT, "A field, or a dotted path into an object; by default, the row order of the run"),
@@ -30,6 +35,14 @@ _MEMBERS: dict[str, tuple[Json, str]] = {
         {"type": "boolean", "default": _DEFAULTS.include_row_ids},
         "Whether to add `_row_id` as the first column, for use with `rowIds`",
     ),
+    "fields": (
+        {"type": "array", "items": _TEXT, "minItems": 1, "maxItems": MAX_FIELDS, "uniqueItems": True},
+        "The columns of the file, in this order; by default, all. A dotted path becomes a column of that name",
+    ),
+    "flatten": (
+        {"type": "boolean", "default": _DEFAULTS.flatten},
+        "Whether objects become columns with dotted names, to any depth; lists stay",
+    ),
     "bom": ({"type": "boolean", "default": _DEFAULTS.csv.bom}, "CSV only: a byte order mark, for Excel"),
     "delimiter": (
         {"type": "string", "enum": [*DELIMITERS], "default": _DEFAULTS.csv.delimiter},
@@ -38,6 +51,10 @@ _MEMBERS: dict[str, tuple[Json, str]] = {
     "formulaGuard": (
         {"type": "boolean", "default": _DEFAULTS.csv.formula_guard},
         "CSV only: whether to put a `'` before cells that a spreadsheet would run as formulas",
+    ),
+    "expiresIn": (
+        {"type": "integer", "minimum": MIN_URL_TTL_SECONDS},
+        "For how many seconds the URL is valid; by default, and at most, `TAILRACE_URL_TTL_SECONDS`",
     ),
 }
 
@@ -60,6 +77,10 @@ _IN_QUERY: dict[str, tuple[Json, str]] = {
         f"Operators: {', '.join(f'`{name}`' for name in OPERATORS)}",
     ),
     "rowIds": (_TEXT, "The rows to export, as `id1,id2,id3` or as a JSON array of strings; by default, all"),
+    "fields": (
+        _TEXT,
+        "The columns of the file in this order, as `a,b.c` or as a JSON array of strings; by default, all",
+    ),
 }
 _EXAMPLES = {"filters": '[{"field":"price.amount","operator":"GREATER_THAN","value":100}]'}
 
@@ -76,6 +97,13 @@ EXPORT_ID_IN_PATH: Json = {
     "required": True,
     "description": "The `exportId` of the export",
     "schema": {"type": "string", "pattern": f"^{EXPORT_ID.pattern}$"},
+}
+FILE_NAME_IN_PATH: Json = {
+    "name": "fileName",
+    "in": "path",
+    "required": True,
+    "description": "Any name with the extension of the file, such as `orders.csv`; it is not part of the signature",
+    "schema": {"type": "string", "pattern": r"^[^/]+\.[a-z]+$"},
 }
 RUN_ID_IN_PATH: Json = {
     "name": "runId",

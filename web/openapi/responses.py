@@ -1,6 +1,6 @@
 """The responses of operations: statuses, headers and bodies. Errors come from the table in `web.api.errors`."""
 
-from engine.request.formats import FORMATS
+from engine.request.formats import COMPRESSIONS, FORMATS
 from web.api.errors import error_codes
 from web.openapi.schemas import Json, ref
 
@@ -39,6 +39,7 @@ HEADERS: dict[str, Json] = {
 _COMMON_HEADERS = ("x-request-id", "Cache-Control")
 _FILE_HEADERS = ("Access-Control-Allow-Origin", "X-Content-Type-Options", "Referrer-Policy")
 _VERSION_HEADERS = ("ETag", "Repr-Digest", "Accept-Ranges", *_FILE_HEADERS)
+_COMPRESSED_TYPES = tuple(row.content_type for row in COMPRESSIONS.values() if row.content_type is not None)
 _BODY_HEADERS = (*_VERSION_HEADERS, "Content-Length", "Content-Disposition", "Last-Modified")
 
 _ERRORS: dict[int, tuple[str, tuple[str, ...]]] = {
@@ -84,7 +85,9 @@ def file_responses(*, head: bool) -> dict[str, Json]:
     """Describe the responses of a download except errors."""
     file = answer("The file", *_BODY_HEADERS)
     if not head:
-        file["content"] = {row.content_type: _media(row.name) for row in FORMATS.values()}
+        file["content"] = {row.content_type: _media(row.name) for row in FORMATS.values()} | {
+            content_type: {} for content_type in _COMPRESSED_TYPES
+        }
     found = {
         "200": file,
         "302": answer("Redirect to the file in the store, if so configured", "Location", *_FILE_HEADERS),
@@ -93,7 +96,7 @@ def file_responses(*, head: bool) -> dict[str, Json]:
     }
     if not head:
         part = answer("A range of the file", *_BODY_HEADERS, "Content-Range")
-        part["content"] = {row.content_type: {} for row in FORMATS.values()}
+        part["content"] = {content_type: {} for content_type in file["content"]}
         found["206"] = part
         found["416"] = answer("The range starts at or after the end of the file", *_VERSION_HEADERS, "Content-Range")
     return found

@@ -10,7 +10,7 @@ from engine.catalog.manifest import Part
 from engine.common.cancellation import CancelToken
 from engine.common.chunk import Chunk
 from engine.errors import LimitExceeded
-from engine.execute.file_assembler import assembler_for
+from engine.execute.assemblers import assembler_for
 from engine.execute.instance_pool import InstancePool
 from engine.execute.ordered_sink import OrderedSink
 from engine.execute.run_files import source_of, target_of

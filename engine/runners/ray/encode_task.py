@@ -6,8 +6,8 @@ from typing import ClassVar
 
 from engine.catalog.manifest import Part
 from engine.common.progress import Progress
+from engine.execute.assemblers import assembler_for
 from engine.execute.executor import Copies, ExecutionContext, run_copies
-from engine.execute.file_assembler import assembler_for
 from engine.execute.run_files import RunFiles
 from engine.runners.ray.messages import Job, Segment
 from engine.runners.ray.staged_blocks import SegmentWriter
@@ -38,7 +38,7 @@ def encode(job: Job, statements: Sequence[Statement], files: RunFiles, *, first:
     Raises LimitExceeded, SourceDamaged, Cancelled or StoreError.
     """
     # The driver writes the end of the file.
-    assembler = assembler_for(job.format, bom=job.bom, first=first, last=False)
+    assembler = assembler_for(job.format, job.compression, bom=job.bom, first=first, last=False)
     context = ExecutionContext(job.settings, cancel_token(), Progress())
     with SegmentWriter(exports_of(job).join(job.key, job.handle), job.block_tiers) as writer:
         copies = Copies(len(statements), statements.__getitem__)

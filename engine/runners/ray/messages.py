@@ -12,6 +12,7 @@ from pickle import PickleBuffer
 from typing import Protocol
 
 from engine.plan.planner import OUTPUT_VERSION
+from engine.request.formats import COMPRESSIONS, Compression
 from engine.settings import DuckDBSettings
 from engine.stores.block_writer import BlockTiers
 
@@ -21,7 +22,7 @@ def versions() -> str:
     python = ".".join(map(str, sys.version_info[:2]))
     return (
         f"tailrace {version('tailrace')} (output {OUTPUT_VERSION}), duckdb {version('duckdb')}, "
-        f"pyarrow {version('pyarrow')}, Python {python}"
+        f"pyarrow {version('pyarrow')}, isal {version('isal')}, Python {python}"
     )
 
 
@@ -45,6 +46,7 @@ class Job:
     settings: DuckDBSettings
     block_tiers: BlockTiers
     max_tasks: int | None = None
+    compression: Compression = COMPRESSIONS["none"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from engine.common.cancellation import CancelToken
 from engine.common.progress import Progress
 from engine.errors import LimitExceeded
-from engine.execute.file_assembler import assembler_for
+from engine.execute.assemblers import assembler_for
 from engine.execute.run_files import RunFiles, target_of
 from engine.plan.planner import ExportPlan
 from engine.plan.ranges import Range
@@ -68,11 +68,11 @@ class ClusterRunner:
 
     @contextmanager
     def stage(self, plan: ExportPlan, key: str, cancel: CancelToken, progress: Progress) -> Iterator[Staged]:
-        """Implements `Runner.stage`. Raises ValueError for a plan that only copies row groups."""
-        if plan.copies_row_groups:
-            raise ValueError("a plan that only copies row groups needs no cluster")
+        """Implements `Runner.stage`. Raises ValueError for a plan that needs one process."""
+        if plan.needs_one_process:
+            raise ValueError("a cluster cannot write the file of this plan")
         limits = self._task_limits()
-        upload = self._exports.store.begin(key, content_type=plan.request.format.content_type)
+        upload = self._exports.store.begin(key, content_type=plan.request.content_type)
         try:
             if plan.sort is None:
                 max_bytes = task_bytes(sum(range_.bytes for range_ in plan.scan_ranges), self._min_task_bytes)
@@ -83,7 +83,7 @@ class ClusterRunner:
                 shuffle = Shuffle(SortScan(plan, self._run_files(plan), min_task_bytes=self._min_sort_task_bytes))
                 session = self._pool.session(self._job(plan, key, upload.handle, limits, shuffle.max_merges))
                 tasks = shuffle.merge_tasks(session, cancel)
-            file = SegmentJoiner(upload, assembler_for(plan.request.format.name))
+            file = SegmentJoiner(upload, assembler_for(plan.request.format.name, plan.request.compression))
             with closing(TaskWindow(session, cancel).results(tasks)) as results:
                 for segment, _ in results:
                     _add(file, segment, progress)
@@ -130,6 +130,7 @@ class ClusterRunner:
             key=key,
             handle=handle,
             format=plan.request.format.name,
+            compression=plan.request.compression,
             bom=plan.request.csv.bom,
             parameters=shared_parameters(plan),
             published_at=plan.run.published_at,

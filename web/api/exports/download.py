@@ -1,4 +1,7 @@
-"""``/v4/workflows/{workflowId}/data/exports/{exportId}``: downloads by signed URL, or by key or token."""
+"""``/v4/workflows/{workflowId}/data/exports/{exportId}/{fileName}``: downloads by signed URL, or by key or token.
+
+The file name may be missing.
+"""
 
 import re
 from datetime import datetime
@@ -30,6 +33,9 @@ async def download(request: Request) -> Response:
     """Answer GET and HEAD."""
     services: Services = request.app.state.services
     file, expires = await anyio.to_thread.run_sync(_find, request, services)
+    file_name = request.path_params.get("file_name")
+    if file_name is not None and not file_name.endswith(f".{file.extension}"):
+        raise NotFound(f"There is no such file: the name of this export's file ends with .{file.extension}.")
     if services.read_urls is None:
         return await _serve(request, services, file, own_etag(file))
     if not store_can_answer(request, file):

@@ -1,6 +1,6 @@
 """``/v4/workflows/{workflowId}/data/export``: a request becomes a file and a signed URL."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import anyio.to_thread
@@ -10,7 +10,7 @@ from starlette.responses import Response
 from engine.exports.export import Export
 from engine.exports.status import ExportStatus
 from web.api.models import encode_export, encode_status
-from web.api.parameters import PARAMETERS, make_request
+from web.api.parameters import PARAMETERS, make_request, read_url_ttl
 from web.api.request_reader import read_parameters, wait_for_disconnect
 from web.container import Services
 from web.http.prefer import parse_prefer
@@ -21,6 +21,7 @@ async def export(request: Request) -> Response:
     """Answer GET, and POST with the parameters in the body."""
     services: Services = request.app.state.services
     principal, values = await read_parameters(request, PARAMETERS)
+    url_ttl = read_url_ttl(values, services.signing.url_ttl_seconds)
     export_request = make_request(request.path_params["workflow_id"], values)
     preference = parse_prefer(request.headers.getlist("prefer"))
     gone = partial(wait_for_disconnect, request)
@@ -33,19 +34,21 @@ async def export(request: Request) -> Response:
             result = await services.jobs.export_async(plan, principal.team, gone, preference.wait)
         if isinstance(result, ExportStatus):
             return status_response(services, result, applied=preference.applied)
-        answer = await anyio.to_thread.run_sync(finished_response, services, result)
+        answer = await anyio.to_thread.run_sync(finished_response, services, result, url_ttl)
         # None: a sweep or a caller has just removed the file, so export it again, after a deletion under another id.
         if answer is not None:
             add_log_fields(request.scope, rows=result.rows, bytes=result.size)
             return answer
 
 
-def finished_response(services: Services, finished: Export) -> Response | None:
+def finished_response(services: Services, finished: Export, url_ttl: timedelta) -> Response | None:
     """Answer 200 with a new URL of a finished export; None if a sweep has just removed the file."""
-    expires_at = datetime.now(UTC).replace(microsecond=0) + services.signing.url_ttl
+    expires_at = datetime.now(UTC).replace(microsecond=0) + url_ttl
     if not services.exporter.retain(finished, expires_at):
         return None
-    url = services.signer.sign(finished.workflow_id, finished.export_id, finished.format.name, expires_at)
+    url = services.signer.sign(
+        finished.workflow_id, finished.export_id, finished.format.name, expires_at, finished.file_name
+    )
     body = encode_export(finished, url=url, expires_at=expires_at)
     return Response(body, media_type="application/json", headers={"cache-control": "no-store"})
 

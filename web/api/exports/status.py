@@ -65,7 +65,7 @@ def _find(request: Request, services: Services) -> Response | tuple[ExportStatus
 
 def _finished(services: Services, workflow_id: str, export_id: str) -> Response | None:
     export = services.exporter.describe(workflow_id, export_id)
-    return None if export is None else finished_response(services, export)
+    return None if export is None else finished_response(services, export, services.signing.url_ttl)
 
 
 def _cancelled(services: Services, status: ExportStatus) -> ExportStatus:

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from engine.common.chunk import Chunk
-from engine.request.formats import FORMATS
+from engine.request.formats import COMPRESSIONS, FORMATS
 from engine.stores.local.durable_files import write_all
 
 STANDARD_OUTPUT = Path("-")
@@ -23,18 +23,35 @@ def format_of(path: Path, requested: str | None) -> str:
 
     Raises UsageError if the extension is that of another format than the requested one.
     """
-    extension = path.suffix.removeprefix(".").lower()
+    name = path.name.lower()
+    for compression in COMPRESSIONS.values():
+        name = name.removesuffix(compression.extension) or name
+    extension = Path(name).suffix.removeprefix(".")
     named = next((row.name for row in FORMATS.values() if row.extension == extension), None)
     if requested is not None and named not in (None, requested):
         raise click.UsageError(f"--format {requested} contradicts the name {path.name}: omit --format, or rename FILE.")
     return requested or named or "csv"
 
 
-def check_output(path: Path, *, force: bool, binary: bool) -> None:
-    """Refuse a destination that cannot be written, before any work is done."""
+def compression_of(path: Path, requested: str | None) -> str:
+    """Return the requested compression, else the one of the file's extension, else none.
+
+    Raises UsageError if the extension is that of another compression than the requested one.
+    """
+    suffix = path.suffix.lower()
+    named = next((row.name for row in COMPRESSIONS.values() if row.extension and row.extension == suffix), None)
+    if requested is not None and named not in (None, requested):
+        raise click.UsageError(
+            f"--compression {requested} contradicts the name {path.name}: omit --compression, or rename FILE."
+        )
+    return requested or named or "none"
+
+
+def check_output(path: Path, *, force: bool, binary: str | None) -> None:
+    """Refuse a destination that cannot be written, before any work is done. ``binary`` names what is not text."""
     if path == STANDARD_OUTPUT:
         if binary and sys.stdout.isatty():
-            raise click.UsageError("Parquet cannot be printed to a terminal: use -o FILE, or redirect the output.")
+            raise click.UsageError(f"{binary} cannot be printed to a terminal: use -o FILE, or redirect the output.")
     elif path.exists() and not path.is_file():
         raise click.ClickException(f"{path} is not a regular file: use -o - and redirect the output.")
     elif path.exists() and not force:

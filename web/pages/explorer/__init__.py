@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from engine.request.formats import DELIMITERS, FORMATS
+from engine.request.formats import COMPRESSIONS, DELIMITERS, FORMATS
 from engine.request.operators import OPERATORS
 
 _TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
@@ -55,14 +55,19 @@ def _answer(request: Request, content: bytes, content_type: str) -> Response:
 
 @cache
 def _page() -> bytes:
-    """Return the page with operators, formats and delimiters as options."""
+    """Return the page with operators, formats, compressions and delimiters as options."""
     operators = "\n".join(
         f'<option value="{row.name}" data-shape="{row.value.name.lower()}" title="{escape(row.meaning)}">'
         f"{escape(row.name.lower().replace('_', ' '))}</option>"
         for row in OPERATORS.values()
     )
     text = Template(_read("page.html").decode())
-    return text.substitute(operators=operators, formats=_options(FORMATS), delimiters=_options(DELIMITERS)).encode()
+    return text.substitute(
+        operators=operators,
+        formats=_options(FORMATS),
+        compressions=_options(COMPRESSIONS),
+        delimiters=_options(DELIMITERS),
+    ).encode()
 
 
 def _options(names: Iterable[str]) -> str:

@@ -6,11 +6,18 @@ values can be divided anywhere. DuckDB's ``create_sort_key`` encodes both as byt
 
 from collections.abc import Sequence
 
-from engine.common.quoting import identifier
 from engine.common.table_functions import read_parquet
 from engine.plan.planner import ExportPlan
 from engine.plan.ranges import Range
-from engine.sql.statements import POSITION, Statement, direction_of, position_of, shared_parameters, where_clause
+from engine.sql.statements import (
+    POSITION,
+    Statement,
+    cells_of,
+    direction_of,
+    position_of,
+    shared_parameters,
+    where_clause,
+)
 
 KEY = "_key"
 """Like `POSITION`, a name that no column of a run can have."""
@@ -27,7 +34,6 @@ def rows_by_key(
     if plan.sort is None:
         raise ValueError("a plan without a sort field has no keys")
     parameters: dict[str, object] = {}
-    names = ", ".join(identifier(field.name) for field in plan.fields)
     selects = []
     for number, (range_, files, numbers) in enumerate(zip(ranges, sources, places, strict=True)):
         suffix = str(number)
@@ -36,7 +42,7 @@ def rows_by_key(
         place = position_of(f"list_extract(CAST($places{suffix} AS BIGINT[]), CAST(file_index AS BIGINT) + 1)")
         key = f"create_sort_key({plan.sort.sql}, '{direction_of(plan)} NULLS LAST', {place}, 'ASC NULLS LAST')"
         source = f"{read_parquet(f'$sources{suffix}')}{where}"
-        selects.append(f"SELECT {names}, {place} AS {POSITION}, {key} AS {KEY} FROM {source}")
+        selects.append(f"SELECT {cells_of(plan)}, {place} AS {POSITION}, {key} AS {KEY} FROM {source}")
     # The job carries the shared parameters once for all tasks.
     for name in shared_parameters(plan):
         parameters.pop(name, None)

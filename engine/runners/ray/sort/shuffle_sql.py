@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.common.quoting import identifier
 from engine.common.table_functions import read_parquet
 from engine.plan.planner import ExportPlan
 from engine.runners.ray.sort.keys_sql import bucket_of
 from engine.runners.ray.sort.shuffle_files import ALL_BUCKETS, BUCKET, SLICE_NAME
-from engine.sql.statements import POSITION, Statement, copy_options, order_of, select_of
+from engine.sql.statements import POSITION, Statement, copy_options, names_of, order_of, select_of
 
 _NUMBER = "_number"
 """Like `POSITION`, a name that no column of a run can have."""
@@ -30,8 +29,7 @@ class EdgeSlices:
 def split(plan: ExportPlan, rows: Statement, cuts: Sequence[bytes]) -> Statement:
     """The rows with the number of their bucket."""
     bucket = bucket_of(cuts)
-    names = ", ".join([*(identifier(field.name) for field in plan.fields), POSITION])
-    sql = f"SELECT {names}, {bucket.sql} AS {BUCKET} FROM ({rows.sql})"
+    sql = f"SELECT {names_of(plan)}, {POSITION}, {bucket.sql} AS {BUCKET} FROM ({rows.sql})"
     return Statement(sql, {**rows.parameters, **bucket.parameters})
 
 
@@ -58,7 +56,7 @@ def write_slice(bucket: int, target: str) -> Statement:
 
 def merge(plan: ExportPlan, *, first: bool, edges: EdgeSlices, sources: list[str], target: str) -> Statement:
     """Write all rows of ``sources`` and some rows of ``edges``, sorted, as a segment of the file."""
-    names = ", ".join(identifier(field.name) for field in plan.fields)
+    names = names_of(plan)
     parameters: dict[str, object] = {"target": target}
     selects = []
     if sources:

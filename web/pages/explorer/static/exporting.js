@@ -19,14 +19,18 @@ export class ExportPanel {
   }
 
   showOptions() {
-    for (const option of document.querySelectorAll("#export .csv")) option.hidden = find("format").value !== "csv";
+    const format = find("format").value;
+    for (const option of document.querySelectorAll("#export .csv")) option.hidden = format !== "csv";
+    for (const option of document.querySelectorAll("#export .compressible")) option.hidden = format === "parquet";
   }
 
   // The request as it would be sent now. Two equal requests have equal bodies.
   request() {
     const { workflow, total, filters, words, ...members } = this.selection();
     const body = { ...members, format: find("format").value };
-    if (find("includeRowIds").checked) body.includeRowIds = true;
+    for (const name of ["includeRowIds", "flatten"]) if (find(name).checked) body[name] = true;
+    if (find("fields").value.trim()) body.fields = names(find("fields").value.trim());
+    if (body.format !== "parquet" && find("compression").value !== "none") body.compression = find("compression").value;
     if (body.format === "csv") {
       body.delimiter = find("delimiter").value;
       for (const name of ["bom", "formulaGuard"]) if (find(name).checked) body[name] = true;
@@ -130,17 +134,33 @@ export class ExportPanel {
   }
 }
 
-function snippets({ url, format, workflowId, runId }) {
-  const file = `${workflowId}-${runId}.${format}`;
+// Names separated by commas, or a JSON array of them, which names with commas need.
+function names(text) {
+  if (text.startsWith("[")) {
+    try {
+      return JSON.parse(text);
+    } catch {
+      // The service says what is wrong with it.
+    }
+  }
+  return text.split(",").map(name => name.trim());
+}
+
+function snippets({ url, format }) {
+  const file = new URL(url).pathname.split("/").pop();
+  // pandas does not see the compression by the URL, which ends with its signature.
+  const compression = { gz: "gzip", zst: "zstd" }[file.split(".").pop()];
+  const option = compression ? `, compression="${compression}"` : "";
   const readers = {
-    csv: [`pd.read_csv(url)`, `pl.read_csv(url)`, `read_csv('${url}')`],
-    json: [`pd.read_json(url)`, `pl.read_json(urllib.request.urlopen(url))`, `read_json('${url}')`],
+    csv: [`pd.read_csv(url${option})`, `pl.read_csv(url)`, `read_csv('${url}')`],
+    json: [`pd.read_json(url${option})`, `pl.read_json(urllib.request.urlopen(url))`, `read_json('${url}')`],
+    jsonl: [`pd.read_json(url, lines=True${option})`, `pl.read_ndjson(urllib.request.urlopen(url))`, `read_json('${url}')`],
     parquet: [`pd.read_parquet(url)`, `pl.scan_parquet(url).collect()`, `read_parquet('${url}')`],
   }[format];
   return [
     ["curl", `curl -sSo ${file} '${url}'`],
     ["pandas", `import pandas as pd\nurl = "${url}"\nframe = ${readers[0]}`],
-    ["Polars", `${format === "json" ? "import urllib.request\n" : ""}import polars as pl\nurl = "${url}"\nframe = ${readers[1]}`],
+    ["Polars", `${["json", "jsonl"].includes(format) ? "import urllib.request\n" : ""}import polars as pl\nurl = "${url}"\nframe = ${readers[1]}`],
     ["DuckDB", `INSTALL httpfs; LOAD httpfs;\nFROM ${readers[2]};`],
   ];
 }
