@@ -6,8 +6,9 @@ from pathlib import Path
 SWITCHES = frozenset(
     f"TAILRACE_{name}"
     for name in (
-        "CASES", "CASES_SCHEMATHESIS", "HEALTH_ROWS", "HEALTH_SECONDS", "LOAD_CLIENTS", "LOAD_SECONDS", "OPERATIONS",
-        "REPLICAS", "RESTART_REQUESTS", "SCREENSHOTS", "SEED", "SHARED", "STALLED_BODIES", "STALLED_READERS",
+        "CASES", "CASES_SCHEMATHESIS", "HEALTH_ROWS", "HEALTH_SECONDS", "LOAD_CLIENTS", "LOAD_SECONDS", "MEMORY_ROWS",
+        "OPERATIONS", "REPLICAS", "RESTART_REQUESTS", "SCREENSHOTS", "SEED", "SHARED", "STALLED_BODIES",
+        "STALLED_READERS",
     )
 )  # fmt: skip
 """The suite's own variables, which `make test-long` sets."""

@@ -11,12 +11,14 @@ from azure.mgmt.appcontainers import models, types
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import is_typeddict
 
+from engine.settings import DuckDBSettings
 from tests.helpers.deployed import CONTAINER
 from tests.helpers.forks import TAILRACE, run
 from tests.helpers.running import wait_for
 from tests.helpers.server import Server
+from web.cli.doctor.memory import memory_need
 from web.environment import variable_of
-from web.settings import SETTINGS, AdmissionSettings
+from web.settings import SETTINGS, AdmissionSettings, PublishSettings, QuerySettings
 
 _VERSIONS = ("1.30", "1.37")
 _KNOWN = {variable_of(kind, name) for kind in SETTINGS for name in kind.model_fields} | {"AZURE_CLIENT_ID"}
@@ -81,9 +83,23 @@ def test_settings_of_manifests_exist() -> None:
 
 
 def test_a_pod_has_the_time_that_it_takes_to_stop() -> None:
-    seconds = AdmissionSettings().shutdown_grace_seconds + _MARGIN_SECONDS
+    settings = AdmissionSettings()
+    seconds = settings.drain_seconds + settings.shutdown_grace_seconds + _MARGIN_SECONDS
     for template in (_POD, _APP):
         assert template["terminationGracePeriodSeconds"] >= seconds
+
+
+def test_a_pod_has_the_memory_that_its_settings_allow(monkeypatch: pytest.MonkeyPatch) -> None:
+    of_app = {each["name"]: each.get("value", "") for each in _APP["containers"][0]["env"]}
+    for template, settings in ((_POD, _CONFIGURATION), (_APP, of_app)):
+        resources = template["containers"][0]["resources"]
+        gibibytes = resources.get("limits", resources)["memory"]
+        assert gibibytes.endswith("Gi")
+        with monkeypatch.context() as environment:
+            for name, value in settings.items():
+                environment.setenv(name, value)
+            need = memory_need(DuckDBSettings(), AdmissionSettings(), PublishSettings(), QuerySettings())
+        assert need.total_bytes <= float(gibibytes[:-2]) * 2**30
 
 
 def test_probes_ask_routes_that_exist() -> None:

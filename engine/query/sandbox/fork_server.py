@@ -33,6 +33,7 @@ _START_TIMEOUT_SECONDS = 30
 _NOT_READY = "the fork server ended before it was ready"
 _DIE_WITH_PARENT = 1
 _NICENESS = 10
+_FIRST_TO_BE_KILLED = "1000"
 
 
 class Child:
@@ -242,6 +243,9 @@ def _run_child(control: socket.socket, incoming: IO[bytes], outgoing: IO[bytes])
     try:
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+            # If memory runs out, the kernel ends a statement before the service. A process may always raise this.
+            with suppress(OSError):
+                Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_BE_KILLED, "ascii")
         control.close()
         # What Python or C++ prints may contain values of rows.
         null_device = os.open(os.devnull, os.O_RDWR)

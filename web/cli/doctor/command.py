@@ -11,11 +11,19 @@ import click
 from engine.settings import DuckDBSettings, StorageSettings
 from web.cli.doctor.access import check_auth, check_base_url, check_signing
 from web.cli.doctor.findings import Finding, Level
-from web.cli.doctor.machine import check_clock, check_duckdb, check_memory, check_spill, check_sql
+from web.cli.doctor.machine import check_clock, check_duckdb, check_spill, check_sql
+from web.cli.doctor.memory import check_memory
 from web.cli.doctor.settings import Configured
 from web.cli.doctor.stores import check_stores
 from web.cli.terminal.progress_bar import counted
-from web.settings import AdmissionSettings, AuthSettings, QuerySettings, ServerSettings, SigningSettings
+from web.settings import (
+    AdmissionSettings,
+    AuthSettings,
+    PublishSettings,
+    QuerySettings,
+    ServerSettings,
+    SigningSettings,
+)
 
 
 @click.command()
@@ -58,14 +66,15 @@ def _checks(configured: Configured, *, write: bool) -> Iterator[Finding]:
     storage, duckdb = configured.get(StorageSettings), configured.get(DuckDBSettings)
     server, signing = configured.get(ServerSettings), configured.get(SigningSettings)
     auth, admission = configured.get(AuthSettings), configured.get(AdmissionSettings)
-    queries = configured.get(QuerySettings)
+    queries, publishing = configured.get(QuerySettings), configured.get(PublishSettings)
     if storage is not None and duckdb is not None:
         yield from check_stores(storage, duckdb, signing, write=write)
     if duckdb is not None:
         max_concurrent = 1 if admission is None else admission.max_concurrent_exports
         yield check_duckdb(duckdb)
         yield from check_spill(duckdb, max_concurrent, write=write)
-        yield check_memory(duckdb, max_concurrent)
+        if admission is not None and queries is not None and publishing is not None:
+            yield check_memory(duckdb, admission, publishing, queries)
     if queries is not None:
         yield check_sql(queries)
     if auth is not None:

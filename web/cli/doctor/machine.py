@@ -21,7 +21,6 @@ _EXTENSIONS = ("core_functions", "json", "parquet")
 
 _MIN_FREE_BYTES = 1_000_000_000
 _RELEASED = datetime(2026, 1, 1, tzinfo=UTC)
-_CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def check_duckdb(settings: DuckDBSettings) -> Finding:
@@ -94,24 +93,6 @@ def _writable(folder: Path) -> bool:
     except OSError:
         return False
     return True
-
-
-def check_memory(settings: DuckDBSettings, max_concurrent: int) -> Finding:
-    """Check that the memory limits of concurrent exports fit."""
-    available, required = _memory(), size_of(settings.memory_limit) * max_concurrent
-    text = f"{human_bytes(available)}; {counted(max_concurrent, 'concurrent export')} may use {human_bytes(required)}"
-    if required > available:
-        return problem("memory", text, "lower TAILRACE_MEMORY_LIMIT or TAILRACE_MAX_CONCURRENT_EXPORTS")
-    return ok("memory", text)
-
-
-def _memory() -> int:
-    """The memory of the machine, or of the container if that is less."""
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    try:
-        return min(total, int(_CGROUP_LIMIT.read_text("ascii")))
-    except (OSError, ValueError):
-        return total
 
 
 def check_sql(settings: QuerySettings) -> Finding:
