@@ -2,6 +2,8 @@
 
 import errno
 import os
+import re
+from collections.abc import Mapping
 
 import duckdb
 
@@ -10,6 +12,8 @@ from engine.errors import Cancelled, LimitExceeded, SourceDamaged
 from engine.execute.filesystems import PartFileSystem
 from engine.execute.spill_limit import OUT_OF_MEMORY
 
+_MAX_LENGTH = 500
+_PLACE = re.compile(r"\n\nLINE (\d+): (.*)\n( *\^)")
 _DISK_FULL = os.strerror(errno.ENOSPC)
 
 _UNREADABLE = (
@@ -35,3 +39,26 @@ def export_error(error: duckdb.Error, parts: PartFileSystem, cancel: CancelToken
     if isinstance(error, _UNREADABLE) or type(error) is duckdb.Error:
         return SourceDamaged("A part of the run cannot be read.")
     return error
+
+
+def in_one_line(error: duckdb.Error) -> str:
+    """DuckDB's message without the excerpt of the statement."""
+    lines = str(error).split("\n\nLINE ")[0].split("\n\nAt:")[0].splitlines()
+    text = " ".join(line.strip() for line in lines if line.strip())
+    return text.removeprefix("Invalid Input Error: ")[:_MAX_LENGTH]
+
+
+def place_of(connection: duckdb.DuckDBPyConnection, error: duckdb.Error, text: str, values: Mapping[str, str]) -> str:
+    """The lines in which DuckDB shows the place of an error in a statement, each after a line end; empty if unknown.
+
+    DuckDB has it for statements that it executes, but not for relations, and in the text that it was given, which may
+    contain the statement in another. So it explains the statement, which runs nothing, and fails in the same way.
+    """
+    try:
+        connection.execute(f"EXPLAIN\n{text}", dict(values))
+    except duckdb.Error as again:
+        found = _PLACE.search(str(again))
+        if found is not None and in_one_line(again) == in_one_line(error) and int(found[1]) > 1:
+            number = str(int(found[1]) - 1)
+            return f"\nLINE {number}: {found[2]}\n{found[3][len(found[1]) - len(number) :]}"
+    return ""

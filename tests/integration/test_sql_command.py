@@ -76,7 +76,10 @@ def test_exit_codes(server: Server, arguments: list[str], code: int) -> None:
     assert (done.returncode, done.stdout) == (code, "")
     assert "Traceback" not in done.stderr
     if code == 1:
-        assert len(done.stderr.splitlines()) == 1
+        said, *place = done.stderr.splitlines()
+        assert said.startswith("tailrace: ")
+        assert len(place) in (0, 2)
+        assert not place or (place[0] == f"LINE 1: {arguments[0]}" and place[1].strip() == "^")
 
 
 def test_statements_from_a_pipe(server: Server) -> None:
@@ -84,7 +87,9 @@ def test_statements_from_a_pipe(server: Server) -> None:
     done = _piped(server, typed)
     assert [name in done.stdout for name in ("one", "a;b", "two", "three")] == [True] * 4
     assert done.stderr.splitlines() == [
-        'tailrace: Catalog Error: Table with name nope does not exist! Did you mean "pg_enum"?'
+        'tailrace: Catalog Error: Table with name nope does not exist! Did you mean "pg_enum"?',
+        "LINE 1: FROM nope",
+        "             ^",
     ]
     assert done.returncode == 1
     for word in ("\\q", "exit", "quit;", ".exit", ".quit", "QUIT"):

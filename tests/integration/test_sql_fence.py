@@ -92,7 +92,10 @@ def test_statements_beyond_reading_are_refused(
     statement = statement.format(out=out, key=part.key, part=path)
     with pytest.raises(InvalidRequest) as refused:
         run(inspection, statement)
-    assert "\n" not in refused.value.message
+    message, *place = refused.value.message.split("\n")
+    assert len(place) in (0, 2)
+    assert not place or place[0].startswith("LINE 1: ")
+    assert str(engine.folder) not in message.replace(statement, "").replace(str(path), "").replace(str(out), "")
     # The same without our own check of statements: DuckDB's fence alone.
     if not statement.startswith("PRAGMA"):
         with pytest.raises((duckdb.Error, RuntimeError)):
@@ -167,6 +170,59 @@ def test_values_are_exact(inspection: Inspection) -> None:
     inspection.write(query, FORMATS["parquet"], chunks.append)
     table = pyarrow.parquet.read_table(io.BytesIO(b"".join(chunks)))
     assert [str(type_) for type_ in table.schema.types[:3]] == ["decimal128(38, 2)", "int64", "decimal128(38, 0)"]
+
+
+NOT_EXACT = [
+    "DATE 'infinity'",
+    "DATE '0044-03-15 (BC)'",
+    "DATE '10000-01-01'",
+    "TIMESTAMP '-infinity'",
+    "TIMESTAMP_S 'infinity'",
+    "TIMESTAMPTZ '10000-01-01 00:00:00Z'",
+    "TIMESTAMP_NS '2024-01-01 00:00:00.123456789'",
+    "TIMESTAMP_NS 'infinity'",
+    "99999999999999999999999999999999999999::HUGEINT + 1",
+    "[DATE '2024-01-01', DATE 'infinity']",
+    "{'at': [TIMESTAMP_NS '2024-01-01 00:00:00.123456789']}",
+    "MAP {'k': DATE 'infinity'}",
+]
+EXACT = {
+    "DATE '0001-01-01'": "0001-01-01",
+    "DATE '9999-12-31'": "9999-12-31",
+    "TIMESTAMP '9999-12-31 23:59:59.999999'": "9999-12-31T23:59:59.999999Z",
+    "TIMESTAMP_NS '2024-01-01 00:00:00.123456'": "2024-01-01T00:00:00.123456Z",
+    "99999999999999999999999999999999999999::HUGEINT": "99999999999999999999999999999999999999",
+    "[DATE '2024-01-01', NULL]": '"[""2024-01-01"",null]"',
+    "NULL::DATE": "",
+    "NULL::TIMESTAMP_NS[]": "",
+    "{'at': NULL::DATE}": '"{""at"":null}"',
+}
+
+
+def test_a_value_that_has_no_exact_form_is_refused_with_its_column(inspection: Inspection) -> None:
+    for value in NOT_EXACT:
+        for name in ("csv", "json", "parquet"):
+            with pytest.raises(InvalidRequest, match=r"^The column odd one has a value that an export cannot hold"):
+                inspection.write(f'SELECT 1 AS n, {value} AS "odd one"', FORMATS[name], lambda _: None)
+    for value, text in EXACT.items():
+        assert csv(inspection, f"SELECT {value} AS x, 1 AS y") == f"x,y\n{text},1\n", value
+
+
+@pytest.mark.parametrize(
+    ("query", "place"),
+    [
+        ("SELECT 1 AS n,\n       nope\nFROM runs", "LINE 2:        nope\n               ^"),
+        ("SELEC 1", "LINE 1: SELEC 1\n        ^"),
+        ("FROM result('nope')", "LINE 1: FROM result('nope')\n             ^"),
+        ("SELECT 'ü', upper(1, 2)", "LINE 1: SELECT 'ü', upper(1, 2)\n                    ^"),
+        ("\n" * 9 + "SELECT nope", "LINE 10: SELECT nope\n                ^"),
+    ],
+)
+def test_an_error_shows_its_place(inspection: Inspection, query: str, place: str) -> None:
+    for attempt in (lambda: run(inspection, query), lambda: csv(inspection, query)):
+        with pytest.raises(InvalidRequest) as refused:
+            attempt()
+        assert refused.value.message.partition("\n")[2] == place
 
 
 def test_order_by_is_kept_for_large_results(inspection: Inspection) -> None:

@@ -47,7 +47,7 @@ ABOVE = '[{"field":"n","operator":"GREATER_THAN","value":200000}]'
 
 
 def test_a_skipped_row_group_names_the_filter_and_its_statistics(engine: Engine) -> None:
-    said = explain("jobs", f"format=csv&filters={ABOVE}")
+    said = explain("jobs", f"format=csv&filters={ABOVE}", "--sql")
     plan = engine.plan(engine.exporter(), "csv", workflow="jobs", filters=[
         {"field": "n", "operator": "GREATER_THAN", "value": 200000}
     ])  # fmt: skip
@@ -60,14 +60,24 @@ def test_a_skipped_row_group_names_the_filter_and_its_statistics(engine: Engine)
     assert "skipped by filters[0] (n GREATER_THAN): n is from 0 to 122879, 0 nulls" in said
 
 
+def test_the_decisions_come_first_and_the_sql_only_if_asked_for() -> None:
+    request = f"filters={ABOVE}"
+    said, with_sql = explain("jobs", request), explain("jobs", request, "--sql")
+    assert said.index("Row groups: 2 of 3 read") < said.index("Ranges: 1")
+    assert "SELECT" not in said
+    assert with_sql.startswith(said.rstrip())
+    assert "read_parquet" in with_sql
+    assert explain("jobs", request, "--range", "0") == with_sql
+
+
 def test_the_request_is_read_as_in_a_url() -> None:
     encoded = f"format=csv&filters={quote(ABOVE)}"
     assert explain("jobs", f"?{encoded}") == explain("jobs", f"format=csv&filters={ABOVE}")
-    assert "'é%ü'" in explain("jobs", 'filters=[{"field":"nothing","operator":"EQUALS","value":"é%25ü"}]')
+    assert "'é%ü'" in explain("jobs", 'filters=[{"field":"nothing","operator":"EQUALS","value":"é%25ü"}]', "--sql")
 
 
 def test_row_ids_skip_row_groups() -> None:
-    said = explain("jobs", "rowIds=000000000007")
+    said = explain("jobs", "rowIds=000000000007", "--sql")
     assert "Row groups: 1 of 3 read" in said
     assert "skipped by rowIds: _row_id is from 000000122880 to" in said
     assert "  $first_row = 7" in said
@@ -75,7 +85,7 @@ def test_row_ids_skip_row_groups() -> None:
 
 
 def test_many_row_ids_are_abbreviated() -> None:
-    said = explain("jobs", "rowIds=" + ",".join(f"id{n}" for n in range(1000)))
+    said = explain("jobs", "rowIds=" + ",".join(f"id{n}" for n in range(1000)), "--sql")
     assert "'id19', ... 1,000 in total]" in said
 
 
@@ -86,7 +96,8 @@ def test_row_groups_of_nulls_are_skipped() -> None:
 
 
 def test_row_groups_without_a_decision_are_read() -> None:
-    said = explain("jobs", 'sortBy=n&order=desc&filters=[{"field":"n","operator":"NOT_EQUALS","value":1}]')
+    filters = '[{"field":"n","operator":"NOT_EQUALS","value":1}]'
+    said = explain("jobs", f"sortBy=n&order=desc&filters={filters}", "--sql")
     assert "Row groups: 3 of 3 read, 300,000 rows" in said
     assert 'ORDER BY "n" DESC NULLS LAST, _position' in said
 
@@ -99,7 +110,7 @@ def test_a_sort_skips_row_groups() -> None:
 
 def test_the_subranges_of_a_sort_are_listed(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     ends = quote('[{"field":"n","operator":"IN","value":[7,250000]}]')
-    said = explain("jobs", f"sortBy=n&filters={ends}")
+    said = explain("jobs", f"sortBy=n&filters={ends}", "--sql")
     (part,) = engine.plan(engine.exporter(), workflow="jobs").run.parts
     name = part.key.rpartition("/")[2]
     assert f"Ranges: 1\n  0: {name}, rows 0 to 122,880\n     and {name}, rows 245,760 to 300,000\n" in said
@@ -107,7 +118,8 @@ def test_the_subranges_of_a_sort_are_listed(engine: Engine, monkeypatch: pytest.
     assert "Row groups: 2 of 3 read" in said
     monkeypatch.setattr("engine.plan.planner.MAX_SUBRANGES", 1)
     said = explain("jobs", f"sortBy=n&filters={ends}")
-    assert f"Ranges: 1\n  0: {name}\n" in said
+    assert f"Ranges: 1\n  0: {name}" in said
+    assert "rows 0 to" not in said
     assert "Row groups: 3 of 3 read" in said
 
 
@@ -124,7 +136,7 @@ def test_row_groups_skipped_by_a_bloom_filter_are_named(engine: Engine) -> None:
 
 
 def test_a_parquet_export_of_a_full_run_has_no_sql() -> None:
-    said = explain("jobs", "format=parquet")
+    said = explain("jobs", "format=parquet", "--sql")
     assert "SQL: none; the row groups of the run are copied unchanged." in said
 
 

@@ -136,13 +136,32 @@ def test_workflows_are_paged(people_on: Server) -> None:
 def test_sql_over_one_run(people_on: Server) -> None:
     answer = post(people_on, sql="SELECT name, age * 2 AS twice, tags FROM data ORDER BY name", limit=2).json()
     assert answer["columns"] == [
-        {"name": "name", "type": "STRING"}, {"name": "twice", "type": "NUMBER"}, {"name": "tags", "type": "ARRAY"},
-    ]  # fmt: skip
+        {"name": "name", "type": "STRING", "storedAs": "VARCHAR"},
+        {"name": "twice", "type": "NUMBER", "storedAs": "BIGINT"},
+        {"name": "tags", "type": "ARRAY", "storedAs": "VARCHAR[]"},
+    ]
     assert answer["rows"] == [
         {"name": "Ann", "twice": 62, "tags": ["a", "b"]}, {"name": "Bob", "twice": None, "tags": []},
     ]  # fmt: skip
     assert (answer["rowCount"], answer["limitReached"], answer["runId"]) == (2, True, "r1")
     assert post(people_on, sql="SELECT count(*) AS n FROM data", runId="r1").json()["rows"] == [{"n": 3}]
+
+
+def test_the_limit_is_reached_only_if_rows_are_left_out(people_on: Server) -> None:
+    for limit, reached in ((1, True), (2, True), (3, False), (4, False)):
+        answer = post(people_on, sql="SELECT name FROM data ORDER BY name DESC", limit=limit).json()
+        names = [row["name"] for row in answer["rows"]]
+        assert (answer["limitReached"], names) == (reached, sorted(names, reverse=True)), limit
+        assert answer["rowCount"] == len(names) == min(limit, 3)
+
+
+def test_an_error_shows_its_place_in_the_statement_of_the_caller(people: Server) -> None:
+    answer = post(people, sql="SELECT name,\n  nme\nFROM data")
+    message = answer.json()["message"]
+    assert (answer.status, message.split("\n")[1:]) == (400, ["LINE 2:   nme", "          ^"])
+    assert "query(" not in message
+    never = post(people, sql="SELECT DATE '0044-03-15 (BC)' AS ides").json()["message"]
+    assert never.startswith("The column ides has a value that an export cannot hold exactly")
 
 
 WRONG_SQL: dict[str, tuple[Json, str, str]] = {

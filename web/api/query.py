@@ -10,9 +10,8 @@ from starlette.responses import Response
 
 from engine.errors import InvalidRequest
 from engine.query.sandbox import MAX_ROWS, ChildCrashed, prepare, run_statement
-from web.api.models import AnswerField
 from web.api.request_reader import authenticate, read_json_object, wait_for_disconnect
-from web.api.row_models import QueryAnswer, with_rows
+from web.api.row_models import QueryAnswer, QueryColumn, with_rows
 from web.container import Services
 from web.telemetry import metrics
 from web.telemetry.log_context import add_log_fields
@@ -62,9 +61,9 @@ async def query(request: Request) -> Response:
     body = QueryAnswer(
         workflow_id=run.workflow_id,
         run_id=run.run_id,
-        columns=[AnswerField(name=name, type=type_) for name, type_ in answer.columns],
+        columns=[QueryColumn(name=name, type=type_, stored_as=stored_as) for name, type_, stored_as in answer.columns],
         row_count=answer.count,
-        limit_reached=answer.count == query_request.limit,
+        limit_reached=answer.more,
         rows=[],
     )
     return Response(

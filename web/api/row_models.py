@@ -236,14 +236,22 @@ class ColumnAnswer(_Answer):
         )
 
 
+class QueryColumn(AnswerField):
+    """One column of a statement's result."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+    stored_as: str = Field(description="The type in which it would be stored, as SQL spells it")
+
+
 class QueryAnswer(_Answer):
     """The result of a statement."""
 
     workflow_id: str
     run_id: str
-    columns: list[AnswerField]
+    columns: list[QueryColumn]
     row_count: Count
-    limit_reached: bool = Field(description="Whether there may be more rows")
+    limit_reached: bool = Field(description="Whether the statement has more rows than these")
     rows: list[dict[str, object]]
 
 

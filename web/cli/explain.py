@@ -26,10 +26,13 @@ _MAX_VALUES = 20
 @click.argument("request", default="")
 @click.option("--team", help="Team that requests the export.  [default: the owner of WORKFLOW]")
 @click.option(
-    "--range", "ordinal", type=click.IntRange(min=0), default=0, show_default=True, help="Range whose SQL is shown."
+    "--range", "ordinal", type=click.IntRange(min=0), help="Range whose SQL is shown; implies --sql.  [default: 0]"
 )
-def explain(workflow: str, request: str, team: str | None, ordinal: int) -> None:
-    """Show how an export of WORKFLOW would run: its SQL, and the row groups that it reads. Nothing is exported.
+@click.option("--sql", "with_sql", is_flag=True, help="Also show the SQL of a range.")
+def explain(workflow: str, request: str, team: str | None, ordinal: int | None, with_sql: bool) -> None:
+    """Show how an export of WORKFLOW would run: the row groups that it reads, and why not the others.
+
+    Nothing is exported.
 
     REQUEST is the query of the export's URL (the part after the question mark), percent-encoded or not.
 
@@ -46,10 +49,12 @@ def explain(workflow: str, request: str, team: str | None, ordinal: int) -> None
             raise NotFound(f"There is no workflow {workflow}: `tailrace runs` lists the published ones.")
         team = found.team
     plan = exporter.prune_by_bloom(exporter.plan(wanted, team), CancelToken())
-    if ordinal >= len(plan.ranges):
+    if (ordinal or 0) >= len(plan.ranges):
         ranges = counted(len(plan.ranges), "range")
         raise click.BadParameter(f"the plan has {ranges}, numbered from 0.", param_hint="--range")
-    sections = (_head(plan), _ranges(plan), _sql(plan, plan.ranges[ordinal]), _files(list(row_group_decisions(plan))))
+    sections = [_head(plan), _files(list(row_group_decisions(plan))), _ranges(plan)]
+    if with_sql or ordinal is not None:
+        sections.append(_sql(plan, plan.ranges[ordinal or 0]))
     click.echo("\n\n".join("\n".join(lines) for lines in sections))
 
 

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import duckdb
 
@@ -21,6 +21,7 @@ from engine.catalog.schema import Field, data_type_of
 from engine.common.chunk import Chunk
 from engine.common.quoting import identifier, literal
 from engine.errors import Cancelled, InvalidRequest, LimitExceeded, SourceDamaged, StoreUnavailable
+from engine.execute.duckdb_errors import in_one_line, place_of
 from engine.execute.file_assembler import ArrayAssembler, FileAssembler
 from engine.execute.filesystems import PART, STAGE, PartFileSystem, StageFileSystem
 from engine.execute.ordered_sink import OrderedSink
@@ -35,6 +36,7 @@ from engine.query.inspect.views import KINDS, create_session_views
 from engine.request.formats import FORMATS, Format
 from engine.request.request import CsvOptions
 from engine.settings import DuckDBSettings
+from engine.sql.exact_values import exact
 from engine.sql.projection import project
 from engine.stores.port import ObjectStore
 
@@ -45,6 +47,11 @@ _UNSUPPORTED = "Use one read-only statement: SELECT, FROM, WITH, DESCRIBE, SHOW,
 
 Values = Mapping[str, str]
 """Values of ``$parameters`` by name. They are text, which DuckDB converts like a literal that it is compared with."""
+
+NO_VALUES: Values = MappingProxyType({})
+
+_FIRST = "_first_rows"
+"""A temporary table, of `Inspection.write_first`."""
 
 
 class Inspection:
@@ -64,30 +71,33 @@ class Inspection:
 
     def statements(self, script: str) -> list[Statement]:
         """The statements of a script, none of which has run. Raises InvalidRequest for the first that is refused."""
-        with self._translated_errors():
-            return [parse(self._connection, text) for text in split(script)]
+        statements = []
+        for text in split(script):
+            with self._translated_errors(text=text):
+                statements.append(parse(self._connection, text))
+        return statements
 
-    def rows(self, statement: Statement, values: Values = MappingProxyType({})) -> TextRows:
+    def rows(self, statement: Statement, values: Values = NO_VALUES) -> TextRows:
         """Run a statement and return its rows as DuckDB displays them; only a change has none, without RETURNING.
 
         The rows are read while the statement runs, so only one result can be read at a time. ``values`` are those of
         the statement's parameters; others are ignored. Raises InvalidRequest, LimitExceeded, Cancelled, SourceDamaged
         or StoreUnavailable; so does reading the rows.
         """
-        with self._translated_errors():
-            bound = _bound(statement, values)
+        bound = _bound(statement, values)
+        with self._translated_errors(text=statement.text, values=bound):
             relation = self._run(lambda: self._connection.sql(statement.text, params=bound))
             return TextRows.of(relation, self._translated_errors)
 
-    def plan(self, statement: Statement, values: Values = MappingProxyType({})) -> str:
+    def plan(self, statement: Statement, values: Values = NO_VALUES) -> str:
         """Return the answer of an EXPLAIN. Raises as `rows` does."""
-        with self._translated_errors():
-            bound = _bound(statement, values)
+        bound = _bound(statement, values)
+        with self._translated_errors(text=statement.text, values=bound):
             plans = self._run(lambda: self._connection.execute(statement.text, bound).fetchall())
             return "\n".join(plan for _, plan in plans)
 
     def write(
-        self, query: str, format_: Format, forward: Callable[[Chunk], None], values: Values = MappingProxyType({})
+        self, query: str, format_: Format, forward: Callable[[Chunk], None], values: Values = NO_VALUES
     ) -> tuple[list[Field], int]:
         """Run a query and pass its result to ``forward`` as a file of the format, with the same bytes as an export.
 
@@ -99,10 +109,11 @@ class Inspection:
         self._connection.unregister_filesystem(STAGE)
         self._connection.register_filesystem(StageFileSystem(sink))
         statement = self._selecting(query)
+        bound = _bound(statement, values)
+        with self._translated_errors(text=statement.text, values=bound):
+            fields, types = self._run(lambda: self._fields(statement.text, bound))
         with self._translated_errors(sink):
-            bound = _bound(statement, values)
-            fields = self._run(lambda: self._fields(statement.text, bound))
-            row = self._connection.execute(_copy(statement.text, fields, format_), bound).fetchone()
+            row = self._connection.execute(_copy(statement.text, fields, types, format_), bound).fetchone()
             sink.end(0)
             return fields, row[0] if row else 0
 
@@ -112,6 +123,22 @@ class Inspection:
             self._catalog.forget()
             self._named.forget(self._connection)
 
+    def write_first(
+        self, query: str, limit: int, format_: Format, forward: Callable[[Chunk], None]
+    ) -> tuple[list[Field], int, bool]:
+        """As `write` for the first rows of a query that has been checked, once in a session.
+
+        Returns the columns, the number of rows, and whether there are more.
+        """
+        source = f"FROM query({literal(query)})"
+        with self._translated_errors(text=query):
+            # A table would rename duplicate columns instead of refusing them.
+            self._fields(source, {})
+            self._connection.execute(f"CREATE TEMP TABLE {_FIRST} AS {source} LIMIT {limit + 1}")
+            row = self._connection.execute(f"SELECT count(*) FROM {_FIRST}").fetchone()  # noqa: S608  # a constant
+        fields, rows = self.write(f"FROM {_FIRST} LIMIT {limit}", format_, forward)
+        return fields, rows, row is not None and row[0] > limit
+
     def cancel(self) -> None:
         """Make the running query raise Cancelled. Can be called from any thread or from a signal handler."""
         self._connection.interrupt()
@@ -120,17 +147,19 @@ class Inspection:
         """The result of a statement, once the runs that it names are known."""
         return statement() if self._named is None else self._named.run(self._connection, statement)
 
-    def _fields(self, query: str, values: dict[str, str]) -> list[Field]:
+    def _fields(self, query: str, values: dict[str, str]) -> tuple[list[Field], list[Any]]:
+        """The fields of a result, and DuckDB's types of them."""
         relation = self._connection.sql(query, params=values)
         names = [name.lower() for name in relation.columns]
         for name in names:
             if names.count(name) > 1:
                 raise _invalid(f"Duplicate column name {name!r}; alias one with AS.")
         types = [type_of_duckdb(name, type_) for name, type_ in zip(relation.columns, relation.types, strict=True)]
-        return [
+        fields = [
             Field(name=name, data_type=data_type_of(type_), type=type_)
             for name, type_ in zip(relation.columns, types, strict=True)
         ]
+        return fields, list(relation.types)
 
     def _selecting(self, query: str) -> Statement:
         statements = self.statements(query)
@@ -141,8 +170,13 @@ class Inspection:
         return statements[0]
 
     @contextmanager
-    def _translated_errors(self, sink: OrderedSink | None = None) -> Iterator[None]:
-        """Raise the error of the store or sink that caused DuckDB's, or DuckDB's own in one line."""
+    def _translated_errors(
+        self, sink: OrderedSink | None = None, *, text: str | None = None, values: Values = NO_VALUES
+    ) -> Iterator[None]:
+        """Raise the error of the store or sink that caused DuckDB's, or DuckDB's own in one line.
+
+        If the statement's ``text`` is given, the line and the place in it follow, as DuckDB shows them.
+        """
         self._parts.failure = None
         if self._catalog is not None:
             self._catalog.failure = None
@@ -161,7 +195,8 @@ class Inspection:
                 raise SourceDamaged("A part of a run is missing or was changed after it was published.") from error
             if isinstance(error, duckdb.OutOfMemoryException):
                 raise LimitExceeded("The query exceeds the memory limit; select fewer rows or columns.") from error
-            raise _invalid(_sentence(error)) from error
+            place = "" if text is None else place_of(self._connection, error, text, values)
+            raise _invalid(f"{in_one_line(error)}{place}") from error
 
 
 @contextmanager
@@ -201,8 +236,11 @@ def open_inspection(
             yield Inspection(connection, part_files, catalog, named)
 
 
-def _copy(query: str, fields: list[Field], format_: Format) -> str:
-    cells = ", ".join(f"CAST({identifier(f.name)} AS {f.type.sql()}) AS {identifier(f.name)}" for f in fields)
+def _copy(query: str, fields: list[Field], types: list[Any], format_: Format) -> str:
+    cells = ", ".join(
+        f"{exact(field.name, type_, field.type.sql())} AS {identifier(field.name)}"
+        for field, type_ in zip(fields, types, strict=True)
+    )
     options = f"{format_.copy_options}{', HEADER true' if format_ is FORMATS['csv'] else ''}, USE_TMP_FILE false"
     source = f"(SELECT {cells} FROM (\n{query}\n))"  # noqa: S608  # checked to be a single SELECT
     select = project(tuple(fields), format_, CsvOptions(), source)
@@ -216,12 +254,6 @@ def _part_url(key: str) -> str:
 def _bound(statement: Statement, values: Values) -> dict[str, str]:
     """The values of the statement's parameters; DuckDB refuses others, and reports those that are missing."""
     return {name: value for name, value in values.items() if name in statement.parameters}
-
-
-def _sentence(error: duckdb.Error) -> str:
-    """DuckDB's message in one line, without the excerpt of the query."""
-    lines = str(error).split("\n\nLINE ")[0].split("\n\nAt:")[0].splitlines()
-    return " ".join(line.strip() for line in lines if line.strip()).removeprefix("Invalid Input Error: ")[:500]
 
 
 def _invalid(reason: str) -> InvalidRequest:

@@ -42,11 +42,15 @@ class ChildCrashed(ChildFailed):
 
 @dataclass(frozen=True, slots=True)
 class StatementResult:
-    """``rows`` is a JSON array, as in an export; ``columns`` are names and field types; ``count`` is of rows."""
+    """``rows`` is a JSON array, as in an export; ``columns`` are names, field types and stored types.
 
-    columns: tuple[tuple[str, str], ...]
+    ``count`` is of rows; ``more``: the statement has more than these.
+    """
+
+    columns: tuple[tuple[str, str, str], ...]
     rows: bytes
     count: int
+    more: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +125,7 @@ def _serve(child: Child, job: StatementJob, run: Run, results: ResultStore) -> S
                     raise LimitExceeded(_TOO_MUCH)
             case FrameType.END:
                 end = StatementEnd.model_validate_json(body)
-                return StatementResult(end.columns, bytes(rows), end.rows)
+                return StatementResult(end.columns, bytes(rows), end.rows, end.more)
             case FrameType.FAILED:
                 raise ChildFailed(body.decode(errors="replace"))
             case FrameType.LIMIT_EXCEEDED:

@@ -48,10 +48,11 @@ class StatementJob(BaseModel):
 
 
 class StatementEnd(BaseModel):
-    """The last frame of a successful statement: names and types of its columns, and the number of rows sent."""
+    """The last frame of a successful statement: what `engine.query.sandbox.client.StatementResult` has but the rows."""
 
-    columns: tuple[tuple[str, str], ...]
+    columns: tuple[tuple[str, str, str], ...]
     rows: int
+    more: bool
 
 
 class _PartReader:
@@ -130,10 +131,10 @@ def run(job: StatementJob, requests: IO[bytes], answers: IO[bytes]) -> None:
             connection.execute(statement)
         check_statement(connection, job.sql, VIEW)
         inspection = Inspection(connection, parts)
-        # query() parses the text that was checked with the same parser, and its binder accepts only a SELECT.
-        limited = f"FROM query({literal(job.sql)}) LIMIT {job.max_rows}"
-        fields, rows = inspection.write(limited, FORMATS["json"], forward)
-    end = StatementEnd(columns=tuple((field.name, field.data_type) for field in fields), rows=rows)
+        # By query(), which parses the text that was checked with the same parser; its binder accepts only a SELECT.
+        fields, rows, more = inspection.write_first(job.sql, job.max_rows, FORMATS["json"], forward)
+    columns = tuple((field.name, field.data_type, field.type.sql()) for field in fields)
+    end = StatementEnd(columns=columns, rows=rows, more=more)
     send(requests, FrameType.END, end.model_dump_json().encode())
 
 
