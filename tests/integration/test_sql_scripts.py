@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import subprocess
+from contextlib import suppress
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -139,19 +140,21 @@ def test_the_name_of_a_file_gives_its_format(server: Server) -> None:
     query = "SELECT id, n, city FROM result('jobs') WHERE n < 50"
     rows = ROWS[:50]
     folder = server.folder
-    for name in ("x.csv", "x.json", "x.parquet", "x.md", "x.txt", "X.CSV"):
+    for name in ("x.csv", "x.json", "x.parquet", "x.md", "x.txt", "X.CSV", "x.jsonl", "x.ndjson"):
         assert answer(server, query, "-o", name) == ""
     read = list(csv.DictReader(io.StringIO((folder / "x.csv").read_text("utf-8"), newline="")))
     assert read == [{"id": row["id"], "n": str(row["n"]), "city": row["city"] or ""} for row in rows]
     assert (folder / "X.CSV").read_bytes() == (folder / "x.csv").read_bytes()
     assert json.loads((folder / "x.json").read_text()) == rows
+    assert list(map(json.loads, (folder / "x.jsonl").read_text().splitlines())) == rows
+    assert (folder / "x.ndjson").read_bytes() == (folder / "x.jsonl").read_bytes()
     assert pq.read_table(folder / "x.parquet").to_pylist() == rows
     assert (folder / "x.md").read_text().startswith("| id | n | city |\n")
     assert len(box_rows((folder / "x.txt").read_text())) == 50
 
 
 def test_a_file_has_the_bytes_of_an_export(server: Server) -> None:
-    for name in ("csv", "json", "parquet"):
+    for name in ("csv", "json", "jsonl", "parquet"):
         exported, asked = server.folder / f"exported.{name}", server.folder / f"asked.{name}"
         done = server.command("export", "jobs", "--include-row-ids", "-q", "--force", "-o", str(exported))
         assert done.returncode == 0
@@ -166,6 +169,8 @@ def test_a_file_has_the_bytes_of_an_export(server: Server) -> None:
     ("arguments", "reason"),
     [
         (["SELECT 1", "--format", "json", "-o", "x.csv"], "--format json contradicts the name x.csv"),
+        (["SELECT 1", "-o", "x.csv.gz"], "The name x.csv.gz has no known format: end it with one of .txt, .md, .csv"),
+        (["SELECT 1", "-o", "x"], "The name x has no known format"),
         (["SELECT 1; SELECT 2", "-o", "x.csv"], "A file has the result of one statement; these are 2."),
         (["SET VARIABLE x = 1", "-o", "x.csv"], "A file has the result of one statement; these are 0."),
         (["SELECT 1", "-c", "SELECT 2"], "QUERY cannot be combined with -c or -f."),
@@ -178,11 +183,15 @@ def test_a_file_has_the_bytes_of_an_export(server: Server) -> None:
     ],
 )
 def test_usage_errors(server: Server, arguments: list[str], reason: str) -> None:
-    before = {path.name for path in server.folder.iterdir()}
+    before = _names(server)
     done = sql(server, *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert reason in " ".join(done.stderr.split())
-    assert {path.name for path in server.folder.iterdir()} == before
+    assert _names(server) == before
+
+
+def _names(server: Server) -> set[str]:
+    return {path.name for path in server.folder.iterdir()} - {"spill"}
 
 
 def test_a_script_that_is_not_text_is_refused(server: Server) -> None:
@@ -238,3 +247,24 @@ def test_ctrl_c_ends_with_130_and_one_line(server: Server, query: str, format_na
     assert process.stderr.read() == b"\ntailrace: interrupted.\n"
     process.stdout.close()
     process.stderr.close()
+
+
+def test_ctrl_c_ends_a_pipe_that_waits_for_statements(server: Server) -> None:
+    process = subprocess.Popen(
+        [*TAILRACE, "sql"],
+        env=server.environment, cwd=server.folder,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdin.write(b"SELECT 1;\nSELECT")
+    process.stdin.flush()
+    assert select.select([process.stdout], [], [], 60)[0]
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    assert process.stderr.read() == b"\ntailrace: interrupted.\n"
+    for stream in (process.stdout, process.stderr):
+        stream.close()
+    with suppress(BrokenPipeError):
+        process.stdin.close()

@@ -39,7 +39,7 @@ _ADVICE = "--format line shows every column, -o FILE takes every row."
 )  # fmt: skip
 @click.option(
     "--format", "format_name", type=click.Choice([*MODES, *ALIASES]),
-    help="Format of the result; csv, json and parquet are exact, and written as in an export.  "
+    help="Format of the result; box, line and markdown are for people, the others exact, as in an export.  "
     "[default: by the name of FILE, else box]",
 )  # fmt: skip
 @click.option(

@@ -21,11 +21,11 @@ class Mode:
     @property
     def binary(self) -> bool:
         """Whether a terminal cannot show it."""
-        return self.name == "parquet"
+        return self.format is not None and self.format.compressed
 
 
 _ROWS = (
-    Mode("box", drawing=draw_box),
+    Mode("box", "txt", drawing=draw_box),
     Mode("line", drawing=draw_lines),
     Mode("markdown", "md", drawing=draw_markdown),
     *(Mode(row.name, row.extension, format=row) for row in FORMATS.values()),
@@ -36,6 +36,9 @@ MODES = {row.name: row for row in _ROWS}
 ALIASES = {"table": "box"}
 """Older names."""
 
+_EXTENSIONS = {"ndjson": "jsonl"}
+"""Other extensions of the same files."""
+
 BOX = MODES["box"]
 
 
@@ -44,14 +47,26 @@ def mode_named(name: str) -> Mode | None:
     return MODES.get(ALIASES.get(name, name))
 
 
-def mode_of(path: Path | None, requested: str | None) -> Mode:
-    """Return the requested mode, else the one of the file's extension, else a box.
+def mode_by_extension(path: Path) -> Mode | None:
+    """The mode of files with that extension."""
+    extension = path.suffix.removeprefix(".").lower()
+    extension = _EXTENSIONS.get(extension, extension)
+    return next((row for row in _ROWS if row.extension == extension), None)
 
-    Raises UsageError if the extension is that of another mode than the requested one.
+
+def mode_of(path: Path | None, requested: str | None) -> Mode:
+    """Return the requested mode, else the one of the file's extension; without a file, a box.
+
+    Raises UsageError if the extension is that of another mode than the requested one, or of none if none is requested.
     """
-    extension = "" if path is None else path.suffix.removeprefix(".").lower()
-    by_name = next((row for row in _ROWS if row.extension == extension), None) if extension else None
     wanted = None if requested is None else mode_named(requested)
-    if path is not None and wanted is not None and by_name is not None and wanted is not by_name:
+    if path is None:
+        return wanted or BOX
+    by_name = mode_by_extension(path)
+    if wanted is not None and by_name not in (None, wanted):
         raise click.UsageError(f"--format {requested} contradicts the name {path.name}: omit --format, or rename FILE.")
-    return wanted or by_name or BOX
+    found = wanted or by_name
+    if found is None:
+        endings = ", ".join(f".{row.extension}" for row in _ROWS if row.extension)
+        raise click.UsageError(f"The name {path.name} has no known format: end it with one of {endings}, or name one.")
+    return found

@@ -14,7 +14,7 @@ from engine.query.inspect.statements import Kind, Statement
 from engine.stores.local.durable_files import write_all
 from web.cli.shell.answers import write_answer
 from web.cli.shell.drawing import Screen
-from web.cli.shell.modes import BOX, Mode, mode_of
+from web.cli.shell.modes import BOX, Mode, mode_by_extension, mode_of
 from web.cli.shell.output import Answers
 from web.cli.shell.pager import Pager
 from web.cli.terminal.output import STANDARD_OUTPUT, open_output
@@ -70,8 +70,9 @@ class ShellSession:
 
     def _save(self, statement: Statement, path: Path) -> None:
         self.target = None
-        named = mode_of(path, None)
-        mode = self.mode if named is BOX else named
+        # The name counts more than a mode that was set for the terminal.
+        named = mode_by_extension(path) is not None or self.mode is BOX
+        mode = mode_of(path, None if named else self.mode.name)
         size = 0
         with open_output(path, force=True) as write:
 

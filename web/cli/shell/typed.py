@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from engine.query.inspect.statements import is_complete
+from web.cli.terminal.exit_codes import Interrupted
 
 PROMPT, CONTINUED = "tailrace> ", "     ...> "
 
@@ -29,8 +30,11 @@ class Pipe:
     """Lines of standard input."""
 
     def read(self, _typed: str) -> str:
-        """Return the next line. Raises EOFError."""
-        line = sys.stdin.readline()
+        """Return the next line. Raises EOFError, and Interrupted on Ctrl-C."""
+        try:
+            line = sys.stdin.readline()
+        except KeyboardInterrupt:
+            raise Interrupted from None
         if not line:
             raise EOFError
         return line.rstrip("\n")
