@@ -171,8 +171,11 @@ class CsvFiles:
 
     def select(self, fields: Sequence[Field]) -> str:
         """The fields in their stored types, row by row in the order of the files."""
+        scalars = frozenset(
+            field_.name for field_ in fields if field_.name not in self.possible and not _is_text_or_nested(field_.type)
+        )
         return self._rows(
-            lambda file: [f"{self._value(file, field_)} AS {identifier(field_.name)}" for field_ in fields]
+            lambda file: [f"{self._value(file, field_)} AS {identifier(field_.name)}" for field_ in fields], scalars
         )
 
     def revised(self, connection: duckdb.DuckDBPyConnection, error: duckdb.Error) -> "CsvFiles | None":
@@ -227,9 +230,10 @@ class CsvFiles:
     def _groups(self) -> list[list[_CsvFile]]:
         return [list(group) for _, group in groupby(self.files, key=lambda file: file.layout)]
 
-    def _rows(self, columns_of: "_Columns") -> str:
+    def _rows(self, columns_of: "_Columns", scalars: frozenset[str] = frozenset()) -> str:
+        """SQL for all rows; of the columns in ``scalars``, a quoted empty cell is null as well."""
         return " UNION ALL ".join(
-            f"SELECT {', '.join(columns_of(group[0]))} FROM {_reader(group[0], f'$paths{index}')}"  # noqa: S608  # quoted names
+            f"SELECT {', '.join(columns_of(group[0]))} FROM {_table(group[0], f'$paths{index}', scalars)}"  # noqa: S608  # quoted names
             for index, group in enumerate(self._groups)
         )
 
@@ -319,11 +323,25 @@ def _declared_value(cell: str, field_: Field) -> str:
     type_ = field_.type
     if type_ == TEXT:
         return cell
-    if type_.children or type_.family is Family.JSON:
+    if _is_text_or_nested(type_):
         cell = f"CAST({cell} AS JSON)"
         return checked(field_, keeps_json(cell, type_), stored(cell, type_))
-    cell = f"nullif({cell}, '')"
     return checked(field_, keeps_text(cell, type_), from_text(cell, type_))
+
+
+def _is_text_or_nested(type_: ColumnType) -> bool:
+    return bool(type_ == TEXT or type_.children or type_.family is Family.JSON)
+
+
+def _table(file: _CsvFile, paths: str, scalars: frozenset[str]) -> str:
+    if scalars.isdisjoint(file.columns):
+        return _reader(file, paths)
+    # Once for each column, not wherever its check has the cell: each place costs the memory of a vector, 32 KB.
+    cells = ", ".join(
+        f"nullif(c{index}, '') AS c{index}" if name in scalars else f"c{index}"
+        for index, name in enumerate(file.columns)
+    )
+    return f"(SELECT {cells} FROM {_reader(file, paths)})"  # noqa: S608  # our own names
 
 
 def _reader(file: _CsvFile, paths: str) -> str:
