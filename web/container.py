@@ -42,6 +42,7 @@ from web.settings import (
     ServerSettings,
     SigningSettings,
 )
+from web.telemetry.machine_metrics import watch_spill
 
 _ValueT = TypeVar("_ValueT")
 _ParsedT = TypeVar("_ParsedT")
@@ -119,6 +120,7 @@ def make_services(
         instances=instances,
         team_limit_bytes=housekeeping.team_limit_bytes,
     )
+    watch_spill(duckdb.spill_directory)
     slots = Admission(
         max_concurrent=admission.max_concurrent_exports,
         queue_size=admission.export_queue_size,

@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from tests.helpers.azurite import free_port
 from tests.helpers.forks import TAILRACE, Forked, run, start
 
@@ -156,6 +158,12 @@ class Server:
         except urllib.error.HTTPError as error:
             with error:
                 return Answer(error.code, {k.lower(): v for k, v in error.headers.items()}, error.read())
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of a metric's samples with these labels."""
+        families = text_string_to_metric_families(self.request("/metrics").body.decode())
+        samples = (sample for family in families for sample in family.samples)
+        return sum(each.value for each in samples if each.name == name and labels.items() <= each.labels.items())
 
     def export(self, workflow: str, key: str = KEY, **parameters: object) -> Answer:
         """GET the export endpoint; values that are no strings go as JSON."""

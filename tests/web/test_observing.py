@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from tests.helpers.server import KEY, OTHER_KEY, SIGNING_SECRET, Server
 from tests.web.conftest import publish_people
@@ -213,30 +212,20 @@ def test_without_a_setting_nobody_may_give_another_address(server: Server) -> No
     assert line["client"] == "127.0.0.1"
 
 
-def _value(server: Server, name: str, **labels: str) -> float:
-    text = server.request("/metrics").body.decode()
-    return sum(
-        sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-        if sample.name == name and labels.items() <= sample.labels.items()
-    )
-
-
 def test_metrics_count_what_happened(server: Server) -> None:
     requests = ("tailrace_requests_total", {"route": ROUTE, "method": "POST", "status": "405"})
-    assert _value(server, "tailrace_exports_running") == 0
-    before = _value(server, "tailrace_exports_total", format="csv", outcome="done")
-    rows = _value(server, "tailrace_export_rows_total", format="csv")
+    assert server.metric("tailrace_exports_running") == 0
+    before = server.metric("tailrace_exports_total", format="csv", outcome="done")
+    rows = server.metric("tailrace_export_rows_total", format="csv")
     body = server.export("people", filters=[{"field": "age", "operator": "EQUALS", "value": 7}]).json()
-    assert _value(server, "tailrace_exports_total", format="csv", outcome="done") == before + 1
-    assert _value(server, "tailrace_export_rows_total", format="csv") == rows + body["rowCount"] == rows + 1
+    assert server.metric("tailrace_exports_total", format="csv", outcome="done") == before + 1
+    assert server.metric("tailrace_export_rows_total", format="csv") == rows + body["rowCount"] == rows + 1
     # The same again is answered from the object, and counts as a request alone.
     server.export("people", filters=[{"field": "age", "operator": "EQUALS", "value": 7}])
-    assert _value(server, "tailrace_exports_total", format="csv", outcome="done") == before + 1
-    assert _value(server, requests[0], **requests[1]) == 0
+    assert server.metric("tailrace_exports_total", format="csv", outcome="done") == before + 1
+    assert server.metric(requests[0], **requests[1]) == 0
     server.request("/v4/workflows/people/data/export", "TEAPOT")
-    assert _value(server, "tailrace_requests_total", route=ROUTE, method="other", status="405") == 1
+    assert server.metric("tailrace_requests_total", route=ROUTE, method="other", status="405") == 1
     assert "TEAPOT" not in server.request("/metrics").body.decode()
 
 

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from prometheus_client import Gauge
+from prometheus_client import Gauge, Histogram
 
 from web.telemetry import metrics
 
@@ -58,9 +58,11 @@ class Admission:
         queue_size: int,
         queue_timeout_seconds: float,
         queued: Gauge = metrics.QUEUED,
+        waited: Histogram = metrics.EXPORT_QUEUE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._queued = queued
+        self._waited = waited
         self._clock = clock
         self._max_concurrent = max_concurrent
         self._team_max_concurrent = max(1, max_concurrent - 1)
@@ -75,7 +77,11 @@ class Admission:
     @asynccontextmanager
     async def acquire(self, waiter: Waiter) -> AsyncIterator[None]:
         """Hold a slot, after waiting for it. Raises ServiceOverloaded if the queue is full or the wait times out."""
-        await self._wait(waiter)
+        requested = self._clock()
+        try:
+            await self._wait(waiter)
+        finally:
+            self._waited.observe(self._clock() - requested)
         started = self._clock()
         try:
             yield

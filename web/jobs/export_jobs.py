@@ -238,6 +238,8 @@ class ExportJobs:
         metrics.EXPORTS.labels(format_name, outcome).inc()
         metrics.ROWS.labels(format_name).inc(job.progress.rows)
         metrics.BYTES.labels(format_name).inc(job.progress.bytes)
+        if job.reporter is not None:
+            metrics.ASYNC_SECONDS.labels(outcome).observe(time.monotonic() - job.requested_at)
         log_event("export", {**job.requested_by, **job.log_fields(), "outcome": outcome})
 
     def _follow(self, work: Coroutine[Any, Any, _ResultT]) -> "asyncio.Task[_ResultT]":

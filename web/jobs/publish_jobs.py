@@ -30,6 +30,7 @@ class PublishJobs:
             queue_size=settings.max_concurrent_publishes * _QUEUE_SIZE_PER_SLOT,
             queue_timeout_seconds=_QUEUE_TIMEOUT_SECONDS,
             queued=metrics.PUBLISHES_QUEUED,
+            waited=metrics.PUBLISH_QUEUE_SECONDS,
         )
         # A dedicated thread limiter, so that publishes cannot starve authentication.
         self._threads = anyio.CapacityLimiter(settings.max_concurrent_publishes)

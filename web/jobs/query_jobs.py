@@ -29,6 +29,7 @@ class QueryJobs:
             queue_size=settings.max_concurrent_queries * _QUEUE_SIZE_PER_SLOT,
             queue_timeout_seconds=settings.query_timeout_seconds,
             queued=metrics.QUERIES_QUEUED,
+            waited=metrics.QUERY_QUEUE_SECONDS,
         )
         # A dedicated thread limiter, so that queries cannot starve authentication.
         self._threads = anyio.CapacityLimiter(settings.max_concurrent_queries)
