@@ -24,6 +24,13 @@ SELECT unnest(from_json_strict(json, '{
 }'))
 FROM $files;
 
+CREATE VIEW _inside.columns AS
+SELECT unnest(from_json_strict(json, '{
+    "workflow": "VARCHAR", "run": "VARCHAR", "state": "VARCHAR", "ordinal": "BIGINT", "name": "VARCHAR",
+    "type": "VARCHAR", "data_type": "VARCHAR", "nulls": "BIGINT"
+}'))
+FROM $columns;
+
 CREATE VIEW _inside.exports AS
 SELECT unnest(from_json_strict(json, '{
     "export_id": "VARCHAR", "workflow": "VARCHAR", "run": "VARCHAR", "format": "VARCHAR", "rows": "BIGINT",

@@ -25,5 +25,16 @@ SELECT * FROM (
         'the Parquet files of runs: rows, bytes, row groups, bounds by column, and whether these are exact',
         'SELECT file, rows, bounds[''salary''] FROM files WHERE workflow = ''jobs'''
     ),
+    ('columns', 'the columns of all runs: type and nulls', 'FROM columns WHERE workflow = ''jobs'''),
+    (
+        'history(workflow)',
+        'the rows of all finished runs of a workflow, with _run_id and _executed_at',
+        'SELECT _run_id, count(*) FROM history(''jobs'') GROUP BY ALL'
+    ),
+    (
+        'row_groups(workflow, run)',
+        'the row groups of a run: rows, bytes, and bytes of each column',
+        'SELECT file, row_group, rows, bytes FROM row_groups(''jobs'')'
+    ),
     ('exports', 'finished exports', 'SELECT workflow, format, sum(bytes) FROM exports GROUP BY ALL')
 ) AS _help(name, shows, example);

@@ -206,10 +206,10 @@ def test_a_run_without_rows_has_its_columns(inspection: Inspection, engine: Engi
 def test_an_empty_store(tmp_path: Path, store: ObjectStore) -> None:
     engine = Engine(tmp_path, store)
     with open_inspection(engine.results, engine.store, engine.settings(1)) as session:
-        for name in in_main(session) - {"result", "profile", "run_diff", "help"}:
+        for name in in_main(session) - {"result", "history", "row_groups", "profile", "run_diff", "help"}:
             assert ask(session, f"FROM {name}") == []
         assert len(ask(session, "FROM help")) == len(in_main(session))
-        for call in ("result('jobs')", "profile('jobs')", "run_diff('jobs', 'a', 'b')"):
+        for call in ("result('jobs')", "row_groups('jobs')", "profile('jobs')", "run_diff('jobs', 'a', 'b')"):
             with pytest.raises(InvalidRequest, match=r"^There is no finished run .*of a workflow jobs; use FROM runs"):
                 ask(session, f"FROM {call}")
 

@@ -180,6 +180,10 @@ def test_an_attached_views_file(server: Server) -> None:
             ("SELECT run, latest FROM v.runs WHERE workflow = 'jobs' ORDER BY run", [("r1", False), ("r2", True)]),
             ("SELECT workflow FROM v.latest_runs", [("jobs",), ("prices",)]),
             ("SELECT count(*) FROM v.files", [(3,)]),
+            ("SELECT _run_id, count(*) FROM v.history('jobs') GROUP BY ALL ORDER BY ALL", [("r1", 1), ("r2", 2)]),
+            ("SELECT rows FROM v.row_groups('jobs')", [(2,)]),
+            ("SELECT rows FROM v.row_groups('jobs', 'r1')", [(1,)]),
+            ("SELECT name, nulls FROM v.columns WHERE run = 'r2' AND nulls > 0", [("n", 1)]),
             ("SELECT count(*) FROM v.exports", [(0,)]),
         ):  # fmt: skip
             assert connection.execute(query).fetchall() == expected, query

@@ -23,8 +23,15 @@ def workflow_entry(workflow: Workflow) -> Entry:
 
 
 def run_entry(run: Run) -> Entry:
-    """A row of ``_inside.runs``, those of ``_inside.files``, and what a statement over the run's rows needs."""
-    return Entry({"runs": [_run_row(run)], "files": _file_rows(run), "sources": [source_row(run)]})
+    """A row of ``_inside.runs``, those of its files and columns, and what a statement over the run's rows needs."""
+    return Entry(
+        {
+            "runs": [_run_row(run)],
+            "files": _file_rows(run),
+            "columns": _column_rows(run),
+            "sources": [source_row(run)],
+        }
+    )
 
 
 def export_entry(info: ObjectInfo) -> Entry:
@@ -51,6 +58,8 @@ def source_row(run: Run) -> dict[str, object]:
         "workflow": run.workflow_id,
         "run": run.run_id,
         "state": run.state,
+        "at": _utc(run.at),
+        "executed_at": _utc(run.executed_at) if run.executed_at else None,
         "row_id_field": run.row_id_field,
         "parts": [part.key for part in run.parts],
         "columns": [[field.name, field.type.sql()] for field in run.table],
@@ -68,6 +77,23 @@ def _run_row(run: Run) -> dict[str, object]:
         "executed_at": _utc(run.executed_at) if run.executed_at else None,
         "published_at": _utc(run.published_at),
     }
+
+
+def _column_rows(run: Run) -> Iterator[dict[str, object]]:
+    for ordinal, field in enumerate(run.table):
+        statistics = [group.statistics.get(field.name) for part in run.parts for group in part.row_groups]
+        nulls = [None if one is None else one.nulls for one in statistics]
+        yield {
+            "workflow": run.workflow_id,
+            "run": run.run_id,
+            "state": run.state,
+            "ordinal": ordinal,
+            "name": field.name,
+            "type": field.type.sql(),
+            "data_type": field.data_type,
+            # Objects and lists have statistics of their members and elements alone.
+            "nulls": None if None in nulls else sum(one for one in nulls if one is not None),
+        }
 
 
 def _file_rows(run: Run) -> Iterator[dict[str, object]]:

@@ -12,16 +12,18 @@ import duckdb
 
 from engine.catalog.catalog import ResultStore
 from engine.catalog.manifest import Part, State
+from engine.common.concurrency import read_all
 from engine.common.ids import ID
 from engine.common.quoting import literal
 from engine.errors import DocumentDamaged
 from engine.query.inspect.manifest_rows import source_row
-from engine.query.inspect.sources import SELECTS, PathOf, add_source, no_values
+from engine.query.inspect.sources import HISTORIES, SELECTS, PathOf, add_history, add_source, no_values
 
 VARIABLE = "_tailrace_"
 """The prefix of the session's variables, which hold what is known, as JSON."""
 
 _UNKNOWN = re.compile(rf"There is no (finished|failed) run (?:({ID.pattern}) )?of a workflow ({ID.pattern});")
+_UNKNOWN_HISTORY = re.compile(rf"There is no history of a workflow ({ID.pattern});")
 
 _ResultT = TypeVar("_ResultT")
 _DocumentT = TypeVar("_DocumentT")
@@ -53,8 +55,7 @@ class NamedRuns:
             try:
                 return statement()
             except duckdb.Error as error:
-                unknown = _UNKNOWN.search(str(error))
-                if unknown is None or not self._find(unknown[3], unknown[2], finished=unknown[1] == "finished"):
+                if not self._found(str(error)):
                     raise
             self._set_variables(connection)
 
@@ -66,6 +67,21 @@ class NamedRuns:
     def _set_variables(self, connection: duckdb.DuckDBPyConnection) -> None:
         for name, known in self._known.items():
             connection.execute(f"SET VARIABLE {VARIABLE}{name} = {literal(json.dumps(known))}")
+
+    def _found(self, message: str) -> bool:
+        """Whether what the message says to be unknown is known now."""
+        if (unknown := _UNKNOWN.search(message)) is not None:
+            return self._find(unknown[3], unknown[2], finished=unknown[1] == "finished")
+        history = _UNKNOWN_HISTORY.search(message)
+        return history is not None and self._find_history(history[1])
+
+    def _find_history(self, workflow_id: str) -> bool:
+        ids = self._results.run_ids(workflow_id)
+        runs = [*read_all(lambda run_id: self._read(lambda: self._results.run(workflow_id, run_id)), ids)]
+        add_history(self._known, [source_row(run) for run in runs], self._path_of)
+        finished = [run for run in runs if run.state is State.FINISHED]
+        self._parts.update({part.key: part for run in finished for part in run.parts})
+        return workflow_id in self._known[HISTORIES]
 
     def _find(self, workflow_id: str, run_id: str | None, *, finished: bool) -> bool:
         """Whether a run was found that was not known before."""

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from importlib.resources import files
+from itertools import groupby
 from pathlib import Path
 
 import duckdb
@@ -19,13 +20,16 @@ from engine.errors import InvalidInput
 from engine.query.inspect.catalog_files import CATALOG
 from engine.query.inspect.named_runs import VARIABLE
 from engine.query.inspect.snapshot import Snapshot
-from engine.query.inspect.sources import PathOf, add_source, lookup, no_values
+from engine.query.inspect.sources import PathOf, add_history, add_source, lookup, no_values
 from engine.stores.port import ObjectStore
 
-SQL_FILES = ("base", "runs", "latest_runs", "files", "exports", "result", "profile", "run_diff", "help")
+SQL_FILES = (
+    "base", "runs", "latest_runs", "files", "columns", "exports",
+    "result", "history", "row_groups", "profile", "run_diff", "help",
+)  # fmt: skip
 """The files of ``sql/``, each after those that it depends on."""
 
-KINDS = frozenset({"workflows", "runs", "files", "exports"})
+KINDS = frozenset({"workflows", "runs", "files", "columns", "exports"})
 """The rows of views that a snapshot has."""
 
 AZURE_NOTE = (
@@ -97,9 +101,12 @@ def _entries_of(snapshot: Snapshot, path_of: PathOf) -> dict[str, str]:
     workflows = map(json.loads, snapshot.lines("workflows"))
     latest = {workflow["workflow"]: workflow["latest_run"] for workflow in workflows}
     values = no_values()
-    for line in snapshot.lines("sources"):
-        source = json.loads(line)
-        add_source(values, source, latest.get(source["workflow"]), path_of)
+    sources = map(json.loads, snapshot.lines("sources"))
+    for workflow, group in groupby(sources, key=lambda source: source["workflow"]):
+        runs = list(group)
+        for source in runs:
+            add_source(values, source, latest.get(workflow), path_of)
+        add_history(values, runs, path_of)
     return {name: literal(json.dumps(entries)) for name, entries in values.items()}
 
 
