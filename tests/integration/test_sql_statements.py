@@ -1,6 +1,7 @@
 """The statements of an operator's session: scripts, tables of the session, parameters, rows as text."""
 
 from collections.abc import Iterator
+from csv import reader as csv_reader
 from itertools import chain
 from typing import Any
 
@@ -65,7 +66,7 @@ def test_text_is_bound_as_a_parameter(inspection: Inspection) -> None:
     assert list(inspection.rows(statement, values).pages()) == [[(hostile, "true"), (hostile, "true")]]
     chunks: list[Chunk] = []
     inspection.write(statement.text, FORMATS["csv"], chunks.append, values)
-    assert b"".join(chunks).decode() == f"a,b\n{hostile},true\n{hostile},true\n"
+    assert list(csv_reader(b"".join(chunks).decode().splitlines())) == [["a", "b"], *[[hostile, "true"]] * 2]
     with pytest.raises(InvalidRequest, match="n"):
         inspection.rows(statement, {"name": "x"})
 
