@@ -199,6 +199,21 @@ def test_hundreds_of_declared_numbers_are_published(engine: Engine) -> None:
     assert [[*map(str, row.values())] for row in engine.export_rows()] == rows
 
 
+def test_a_quoted_empty_cell_of_a_declared_scalar_is_null(engine: Engine) -> None:
+    types = {"t": "STRING", "n": "NUMBER", "d": "DATE", "m": "DATETIME", "b": "BOOLEAN"}
+    first = engine.write("first.csv", 't,n,d,m,b\n"","","","",""\n,,,,\n')
+    # The columns of another file, in another order.
+    second = engine.write("second.csv", 'b,t,n\n"","",""\ntrue,x,1.5\n')
+    engine.publish(first, second, schema=engine.write_schema(**types))
+    nulls = dict.fromkeys(types)
+    assert engine.export_rows() == [
+        nulls | {"t": ""},
+        nulls,
+        nulls | {"t": ""},
+        nulls | {"t": "x", "n": 1.5, "b": True},
+    ]
+
+
 def test_a_large_file_with_line_ends_in_cells_is_read_in_pieces(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
