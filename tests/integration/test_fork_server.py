@@ -116,7 +116,7 @@ def test_a_killed_child_has_no_death_signal() -> None:
     forks = ForkServer()
     child = forks.start()
     child.kill()
-    assert child.death_signal() is None
+    assert child.death().signal is None
     child.close()
     forks.close()
 

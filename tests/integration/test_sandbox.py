@@ -18,8 +18,8 @@ import pytest
 from engine.catalog.manifest import Run
 from engine.common.cancellation import CancelToken
 from engine.errors import Cancelled, InvalidRequest, InvalidStatement, LimitExceeded, SourceDamaged
-from engine.query.sandbox import ChildCrashed, Limits, worker
-from engine.query.sandbox.confinement import FILES_AND_HOSTS, SYSTEM_CALLS, missing_confinement
+from engine.query.sandbox import Limits, worker
+from engine.query.sandbox.confinement import FILES_AND_HOSTS, SYSTEM_CALLS, check_confinement
 from engine.query.sandbox.landlock import Landlock
 from engine.query.sandbox.protocol import MAX_READ_BYTES
 from engine.stores import ObjectStore
@@ -141,10 +141,28 @@ def test_a_bomb_ends_within_its_time(tmp_path: Path, sql: str) -> None:
     assert _no_child_is_left()
 
 
-def test_a_crash_of_duckdb_is_reported_as_a_crash(engine: Engine, run: Run) -> None:
-    """A fault of DuckDB that a statement can trigger: a stack overflow."""
-    with pytest.raises(ChildCrashed, match="SIGSEGV"):
-        rows(engine, run, "SELECT json_structure(repeat('[', 100000) || repeat(']', 100000))")
+_DEEP = "(repeat('[', 100000 + n % 2) || repeat(']', 100000 + n % 2))"
+_DEEP_OBJECT = """(repeat('{"a":', 100000 + n % 2) || '1' || repeat('}', 100000 + n % 2))"""
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        f"json_structure({_DEEP})",
+        f"json_contains({_DEEP_OBJECT}, '1')",
+        f"json_merge_patch('{{}}', {_DEEP_OBJECT})",
+        f"json_transform('1', {_DEEP.replace('n', '1')})",
+        f"from_json('1', {_DEEP_OBJECT.replace('n', '1')})",
+        f"({_DEEP}::JSON)::VARIANT",
+    ],
+)
+def test_a_stack_overflow_in_duckdb_is_a_limit(tmp_path: Path, expression: str) -> None:
+    """Functions of DuckDB that follow the nesting of their argument without a limit of their own."""
+    engine = Engine(tmp_path / "overflowed")
+    run = engine.publish_rows(ROWS[:1])
+    for source in ("data", "(SELECT 3 AS n)"):
+        with pytest.raises(LimitExceeded, match="nested too deeply"):
+            rows(engine, run, f"SELECT length(({expression})::VARCHAR) AS l FROM {source}")
     assert rows(engine, run, "SELECT 1 AS one") == [{"one": 1}]
 
 
@@ -252,7 +270,7 @@ print(list(missing), reached, len(attempts), os.geteuid() == 0, capabilities)
 """
 
 
-@pytest.mark.skipif(missing_confinement() != (), reason="the kernel cannot confine")
+@pytest.mark.skipif(check_confinement().missing != (), reason="the kernel cannot confine")
 @pytest.mark.parametrize("user", ["its own", "another"])
 def test_a_confined_process_reaches_nothing(tmp_path: Path, user: str) -> None:
     """Confinement by the kernel alone, without DuckDB: native code in a child can do no more than this."""
@@ -275,7 +293,7 @@ def test_a_confined_process_reaches_nothing(tmp_path: Path, user: str) -> None:
     assert list(tmp_path.iterdir()) == [secret]
 
 
-@pytest.mark.skipif(missing_confinement() != (), reason="the kernel cannot confine")
+@pytest.mark.skipif(check_confinement().missing != (), reason="the kernel cannot confine")
 @pytest.mark.parametrize(
     "attempt", ['os.execv("/bin/true", ["true"])', "ctypes.CDLL(None).ptrace(16, os.getppid(), 0, 0)"]
 )
@@ -292,6 +310,24 @@ confine(memory_bytes=4_000_000_000, cpu_seconds=10)
         capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == -signal.SIGSYS, done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("capability", [None, 6, 7], ids=["all", "without CAP_SETGID", "without CAP_SETUID"])
+def test_root_that_may_not_become_another_user_is_reported(capability: int | None) -> None:
+    script = f"""
+import ctypes, os, sys
+if {capability} is not None:
+    ctypes.CDLL(None).prctl(24, {capability}, 0, 0, 0)
+check = "from engine.query.sandbox.confinement import check_confinement; print(check_confinement().stays_root)"
+os.execv(sys.executable, [sys.executable, "-c", check])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == f"{capability == 7}\n"
 
 
 class _Kernel:

@@ -4,9 +4,12 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import duckdb
-import pyarrow as pa
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Row = tuple[str | None, ...]
 
@@ -32,7 +35,7 @@ class TextRows:
         self,
         names: tuple[str, ...],
         types: tuple[str, ...],
-        batches: Iterator[pa.RecordBatch],
+        batches: "Iterator[pa.RecordBatch]",
         translated_errors: Callable[[], AbstractContextManager[None]],
     ) -> None:
         self.names = names
@@ -74,7 +77,7 @@ class TextRows:
         rows = [row for batch in tail for row in _rows(batch.slice(max(0, batch.num_rows - last)))]
         return Ends(head, rows[max(0, len(rows) - last) :], count)
 
-    def _read(self) -> Iterator[pa.RecordBatch]:
+    def _read(self) -> "Iterator[pa.RecordBatch]":
         with self._translated_errors(), _errors_of_duckdb():
             yield from self._batches
 
@@ -82,6 +85,9 @@ class TextRows:
 @contextmanager
 def _errors_of_duckdb() -> Iterator[None]:
     """Raise the errors of DuckDB that Arrow passes on, without excerpts, which are of our projection."""
+    # Not at the top: pyarrow starts threads, and the process that forks statements may not have any.
+    import pyarrow as pa
+
     try:
         yield
     except duckdb.Error as error:
@@ -96,5 +102,5 @@ def _without_excerpt(error: Exception) -> str:
     return str(error).split("\n\nLINE ")[0]
 
 
-def _rows(batch: pa.RecordBatch) -> list[Row]:
+def _rows(batch: "pa.RecordBatch") -> list[Row]:
     return list(zip(*(column.to_pylist() for column in batch.columns), strict=True))

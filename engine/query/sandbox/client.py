@@ -21,6 +21,9 @@ _TOO_MUCH = (
     "The statement exceeded its memory or time limit; "
     "select fewer rows or columns, or export the run and query it with your own DuckDB."
 )
+_TOO_DEEP = (
+    "The statement works on a value that is nested too deeply, such as JSON with thousands of levels; leave it out."
+)
 
 _FORK_SERVER = ForkServer()
 
@@ -102,9 +105,11 @@ def run_statement(
             cancel.raise_if_cancelled()
             if child.orphaned:
                 raise ChildFailed("the fork server ended") from error
-            death_signal = child.death_signal()
-            if death_signal is not None and death_signal not in _LIMIT_SIGNALS:
-                raise ChildCrashed(death_signal) from error
+            death = child.death()
+            if death.stack_overflow:
+                raise LimitExceeded(_TOO_DEEP) from None
+            if death.signal is not None and death.signal not in _LIMIT_SIGNALS:
+                raise ChildCrashed(death.signal) from error
             raise LimitExceeded(_TOO_MUCH) from None
     results.check_parts(run)
     return result

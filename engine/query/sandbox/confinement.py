@@ -14,6 +14,7 @@ import struct
 import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from engine.query.sandbox.landlock import REQUIRED_VERSION, Landlock
@@ -60,15 +61,24 @@ def confine(*, memory_bytes: int, cpu_seconds: int) -> tuple[str, ...]:
     return tuple(missing)
 
 
-def missing_confinement() -> tuple[str, ...]:
-    """Return what `confine` cannot enforce on this machine. Uses another process, since `confine` cannot be undone."""
-    script = "import json; from engine.query.sandbox.confinement import confine; "
-    script += "print(json.dumps(confine(memory_bytes=1_000_000_000, cpu_seconds=10)))"
+@dataclass(frozen=True, slots=True)
+class Confinement:
+    """What `confine` achieves: descriptions of what the kernel cannot enforce, and whether the process stays root."""
+
+    missing: tuple[str, ...]
+    stays_root: bool = False
+
+
+def check_confinement() -> Confinement:
+    """Return what `confine` achieves on this machine. Uses another process, since `confine` cannot be undone."""
+    script = "import json, os; from engine.query.sandbox.confinement import confine; "
+    script += "print(json.dumps([confine(memory_bytes=1_000_000_000, cpu_seconds=10), os.geteuid() == 0]))"
     environment = {"PYTHONPATH": str(Path(__file__).parents[3]), "LC_ALL": "C.UTF-8"}
     done = subprocess.run(  # noqa: S603  # our own module
         [sys.executable, "-s", "-P", "-c", script], env=environment, stdout=subprocess.PIPE, check=True
     )
-    return tuple(json.loads(done.stdout))
+    missing, stays_root = json.loads(done.stdout)
+    return Confinement(tuple(missing), stays_root)
 
 
 def forbid_new_processes() -> None:
@@ -88,9 +98,12 @@ def _give_up_privileges() -> None:
     libc.prctl(_AMBIENT, _CLEAR_AMBIENT, 0, 0, 0)
     if os.geteuid() == 0:
         # In some containers root may not change its user, or there is no other: it stays root without capabilities.
+        # Each may be allowed without the others.
         with suppress(OSError):
             os.setgroups([])
+        with suppress(OSError):
             os.setresgid(_NOBODY, _NOBODY, _NOBODY)
+        with suppress(OSError):
             os.setresuid(_NOBODY, _NOBODY, _NOBODY)
     number = _SET_CAPABILITIES.get(os.uname().machine)
     if number is not None:

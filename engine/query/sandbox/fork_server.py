@@ -15,6 +15,7 @@ import struct
 import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from threading import Lock
@@ -34,6 +35,14 @@ _NOT_READY = "the fork server ended before it was ready"
 _DIE_WITH_PARENT = 1
 _NICENESS = 10
 _FIRST_TO_BE_KILLED = "1000"
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """What a child died of: a signal, which a stack overflow caused or not; None if it exited or was reaped before."""
+
+    signal: signal.Signals | None
+    stack_overflow: bool = False
 
 
 class Child:
@@ -62,9 +71,9 @@ class Child:
         """Kill the child; does nothing if it has ended."""
         self._server.end(self._number)
 
-    def death_signal(self) -> signal.Signals | None:
-        """Kill the child if it still runs. Returns the signal it had died of; None if it exited or `kill` ended it."""
-        return self._server.death_signal(self._number)
+    def death(self) -> "Death":
+        """Kill the child if it still runs. Returns what it had died of."""
+        return self._server.death(self._number)
 
     def close(self) -> None:
         """Kill the child and close the pipes."""
@@ -138,19 +147,18 @@ class ForkServer:
         with suppress(OSError):
             self._send_command(_END, number)
 
-    def death_signal(self, number: int) -> signal.Signals | None:
-        """As `Child.death_signal`."""
+    def death(self, number: int) -> Death:
+        """As `Child.death`."""
         ours, theirs = os.pipe()
         with os.fdopen(ours, "rb") as answer:
             try:
                 self._send_command(_STATUS, number, theirs)
             except OSError:
-                return None
+                return Death(None)
             finally:
                 os.close(theirs)
             data = answer.read()
-        status = _WAIT_STATUS.unpack(data)[0] if data else 0
-        return signal.Signals(os.WTERMSIG(status)) if os.WIFSIGNALED(status) else None
+        return _death(_WAIT_STATUS.unpack(data)[0] if data else 0)
 
     def close(self) -> None:
         """Kill the process and its children; `start` starts another one."""
@@ -239,10 +247,25 @@ def _end(pid: int) -> int:
     return os.waitpid(pid, 0)[1]
 
 
+def _death(status: int) -> Death:
+    """The death that a wait status means.
+
+    The handler of SIGSEGV exits with the number of the signal. It runs on the stack of the thread, so the kernel cannot
+    call it after a stack overflow, and kills the process by the signal instead.
+    """
+    if os.WIFEXITED(status):
+        return Death(signal.SIGSEGV if os.WEXITSTATUS(status) == signal.SIGSEGV else None)
+    number = signal.Signals(os.WTERMSIG(status))
+    return Death(number, stack_overflow=sys.platform == "linux" and number == signal.SIGSEGV)
+
+
 def _run_child(control: socket.socket, incoming: IO[bytes], outgoing: IO[bytes]) -> NoReturn:
     try:
         if sys.platform == "linux":
-            ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+            libc = ctypes.CDLL(None)
+            libc.prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+            # See `_death`. In C, since Python could not run a handler here.
+            libc.signal(signal.SIGSEGV, libc._exit)
             # If memory runs out, the kernel ends a statement before the service. A process may always raise this.
             with suppress(OSError):
                 Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_BE_KILLED, "ascii")

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from engine.execute.session import open_session
-from engine.query.sandbox.confinement import missing_confinement
+from engine.query.sandbox.confinement import check_confinement
 from engine.settings import DuckDBSettings
 from web.cli.doctor.findings import Finding, note, ok, problem
 from web.cli.terminal.progress_bar import counted, human_bytes
@@ -100,10 +100,18 @@ def check_sql(settings: QuerySettings) -> Finding:
     if settings.user_sql == "off":
         return ok("sql", "callers' SQL is off")
     try:
-        missing = missing_confinement()
+        found = check_confinement()
     except (OSError, subprocess.SubprocessError) as error:
         return problem("sql", f"a process for a statement cannot be started: {error}", "see the error, or free memory")
+    missing = found.missing
     lacking = " and ".join(missing)
+    root = " as root without capabilities, since CAP_SETUID is missing" if found.stays_root else ""
+    if not missing and root and settings.user_sql == "confined":
+        return note(
+            "sql",
+            f"callers' SQL is confined by Landlock and seccomp, but runs{root}",
+            "run the service as an unprivileged user, or allow it CAP_SETUID and CAP_SETGID",
+        )
     if not missing and settings.user_sql == "confined":
         return ok("sql", "callers' SQL is confined by Landlock and seccomp")
     if not missing:
@@ -118,7 +126,7 @@ def check_sql(settings: QuerySettings) -> Finding:
         )
     return note(
         "sql",
-        f"callers' SQL runs without {lacking}",
+        f"callers' SQL runs{root and f'{root}, and'} without {lacking}",
         "use a kernel that supports it; DuckDB's own restrictions still apply",
     )
 
