@@ -70,9 +70,9 @@ def sql(
 ) -> None:  # fmt: skip
     """Run QUERY on the published results, or open a prompt. `FROM help` lists the tables.
 
-    For operators: it uses the credentials of the stores and sees the runs of all teams. It reads finished runs and
-    their manifests as of its start, writes nothing to the stores, and opens no files but those of --file and --attach,
-    which it only reads.
+    For operators: it uses the credentials of the stores and sees the runs of all teams. It writes nothing to the
+    stores, and opens no files but those of --file and --attach, which it only reads. What it has read of the stores
+    stays as it is until it ends, or until .refresh at the prompt.
 
     \b
     Examples: tailrace sql "FROM runs"
@@ -84,7 +84,7 @@ def sql(
     Statements run in turn, and the first that fails is the last. In a pipe or a file a result is complete; on a
     terminal, long and wide ones are cut to fit it, which the last line says.
 
-    Exit codes: 0 success, 1 a query failed, 2 usage error, 130 interrupted.
+    Exit codes: 0 success, 1 a statement failed, 2 usage error, 130 interrupted, 141 the reader of the output is gone.
     """
     if query is not None and (commands or scripts):
         raise click.UsageError("QUERY cannot be combined with -c or -f.")
