@@ -38,7 +38,7 @@ def above(number: int) -> dict[str, str]:
 
 def csv_above(number: int, rows: int = ROWS) -> bytes:
     """The expected CSV of the rows after ``number``."""
-    return ("n,text\n" + "".join(f"{n},{text_of(n)}\n" for n in range(number + 1, rows))).encode()
+    return ('n,"text"\n' + "".join(f"{n},{text_of(n)}\n" for n in range(number + 1, rows))).encode()
 
 
 class Deployment:

@@ -100,12 +100,12 @@ SEPARATE = (
     (
         "the clocks of two replicas are 65 seconds apart",
         Outcome("the wrong one is not ready; both open all URLs and agree on what is running", WHOLE),
-        "test_a_running_export_never_looks_interrupted",
+        "test_an_export_that_runs_at_one_is_running_for_the_other",
     ),
     (
         "redirect mode on a machine whose clock is six minutes behind",
         Outcome("not ready; its redirects open", "the file"),
-        "test_redirects_of_a_replica_that_is_six_minutes_behind_open",
+        "test_redirects_of_a_service_that_is_six_minutes_behind_open",
     ),
     (
         "a statement exceeds its time or its memory",

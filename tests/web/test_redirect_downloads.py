@@ -18,6 +18,7 @@ import pytest
 from tests.attack import raw
 from tests.attack.signed import SIGNING_KEYS, create_exports
 from tests.attack.tampered import TAMPERED
+from tests.helpers.altered import AlteredServer
 from tests.helpers.azurite import KEY as ACCOUNT_KEY
 from tests.helpers.azurite import Azurite
 from tests.helpers.server import KEY, OTHER_KEY, Answer, Server
@@ -212,6 +213,23 @@ def test_no_redirect_outlives_the_url_that_led_to_it(
         exported = server.export("people").json()
         location = location_of(ask(server, exported["url"]))
         assert parse_qs(urlsplit(location).query)["se"] == [exported["expiresAt"]]
+
+
+def test_redirects_of_a_service_that_is_six_minutes_behind_open(
+    azurite: Azurite, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """By its own clock, the URL of the store would have expired a minute ago: Azure would answer with a 403."""
+    folder = tmp_path_factory.mktemp("behind")
+    store = f"az://test-{uuid.uuid4().hex}", {"AZURE_STORAGE_CONNECTION_STRING": azurite.connection_string}
+    with AlteredServer(store, folder, TAILRACE_DOWNLOAD_MODE="redirect") as server:
+        publish_people(server, folder)
+        exported = server.export("people").json()
+        server.move_clock(-timedelta(minutes=6))
+        ready = server.request("/readyz")
+        assert (ready.status, "seconds behind that of the exports store" in ready.json()["clock"]) == (503, True)
+        location = location_of(ask(server, exported["url"]))
+        file = server.request(location)
+        assert (file.status, hashlib.sha256(file.body).hexdigest()) == (200, exported["sha256"])
 
 
 def test_stream_mode_reveals_nothing_about_the_store(
