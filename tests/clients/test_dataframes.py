@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tests.clients.conftest import ROWS, Exports, row
+from tests.helpers.files import decompressed
 
 WANTED = [row(n) for n in range(ROWS)]
 
@@ -79,6 +80,20 @@ def test_the_end_of_the_path_names_the_format(exports: Exports, httpfs: duckdb.D
     for format_name in ("csv", "json", "jsonl", "parquet"):
         found = httpfs.execute(f"SELECT n FROM '{exports.url(format_name)}' ORDER BY n").fetchall()
         assert found == [(r["n"],) for r in WANTED], format_name
+
+
+def test_a_file_without_rows_is_opened_too(exports: Exports) -> None:
+    """As JSON Lines it has no bytes, which stores and ranges must bear."""
+    nothing = [{"field": "n", "operator": "LESS_THAN", "value": 0}]
+    for compression in ("none", "gzip", "zstd"):
+        answer = exports.ask("jsonl", filters=nothing, compression=compression)
+        file = exports.server.request(answer["url"])
+        assert (file.status, len(file.body), answer["rowCount"]) == (200, answer["sizeBytes"], 0)
+        assert decompressed(file.body, compression) == b""
+        assert exports.server.request(answer["url"], "HEAD").headers["content-length"] == str(answer["sizeBytes"])
+    empty = exports.ask("jsonl", filters=nothing)["url"]
+    assert exports.server.request(empty, headers={"range": "bytes=0-0"}).status == 416
+    assert exports.ask("jsonl", filters=nothing)["url"].split("?")[0] == empty.split("?")[0]
 
 
 def test_compressed_files_are_opened_by_their_url(exports: Exports) -> None:

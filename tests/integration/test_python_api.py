@@ -1,6 +1,7 @@
 """``from engine import publish, export``: what comes back, and what importing it does to a process."""
 
 import datetime as dt
+import gzip
 import hashlib
 import json
 import subprocess
@@ -167,3 +168,17 @@ def test_the_example_of_the_documentation_works(places: dict[str, Any], monkeypa
     exec(compile("\n".join(line[4:] for line in example.splitlines()), "example", "exec"), {})
     assert Path("cheap.csv").read_text() == '"sku",price\nA1,19.99\n'
     exec(compile("\n".join(line[4:] for line in example.splitlines()), "example", "exec"), {})
+
+
+def test_columns_and_compression_of_an_exported_file(places: dict[str, Any], tmp_path: Path) -> None:
+    table = pa.table({"n": [1, 2], "o": [{"a": 1, "b": "x"}, {"a": 2, "b": None}]})
+    engine.publish(table, workflow="columns", run="r", results=places["results"], exports=places["exports"])
+    path = tmp_path / "rows.jsonl.gz"
+    made = engine.export("columns", path, fields=["o.b", "n"], results=places["results"], exports=places["exports"])
+    assert gzip.decompress(path.read_bytes()) == b'{"o.b":"x","n":1}\n{"o.b":null,"n":2}\n'
+    assert ([column.name for column in made.columns], made.bytes) == (["o.b", "n"], path.stat().st_size)
+    options: dict[str, Any] = {"format": "csv", "compression": "gzip", "flatten": True} | places
+    engine.export("columns", tmp_path / "plain", **options)
+    assert gzip.decompress((tmp_path / "plain").read_bytes()) == b'n,o.a,"o.b"\n1,1,x\n2,2,\n'
+    with pytest.raises(engine.InvalidInput, match="Unknown compression: pass compression=none or gzip or zstd"):
+        engine.export("columns", tmp_path / "x.csv", **{**options, "compression": "br"})

@@ -1,9 +1,11 @@
 """The tools for assistants, by the official client: over HTTP and over stdio."""
 
 import asyncio
+import gzip
 import json
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx2
@@ -118,7 +120,28 @@ def test_from_the_list_to_the_file(ask: Callable[..., Any], people: Server) -> N
     assert people.request(made["url"]).status == 404
 
 
+def test_a_file_of_chosen_columns(ask: Callable[..., Any], people: Server) -> None:
+    page = ask("read_rows", workflow_id="people", fields=["home.zip", "name"], limit=1)
+    assert [list(row) for row in page["data"]] == [["home.zip", "name"]]
+    asked: dict[str, Any] = {"format": "jsonl", "compression": "gzip", "fields": ["home", "name"], "flatten": True}
+    made = ask("export_rows", workflow_id="people", expires_in=60, **asked)
+    assert "pandas.read_json(url, lines=True, compression='gzip')" in made["howToOpen"]
+    assert datetime.fromisoformat(made["expiresAt"]) <= datetime.now(UTC) + timedelta(seconds=60)
+    lines = gzip.decompress(people.request(made["url"]).body).splitlines()
+    assert [list(json.loads(line)) for line in lines] == [["home.zip", "name"]] * len(ROWS)
+    listed = next(
+        row for row in ask("list_exports", workflow_id="people")["exports"] if row["exportId"] == made["exportId"]
+    )
+    assert listed["request"] == {"fields": ["home", "name"], "flatten": True, "compression": "gzip"}
+
+
 ERRORS: dict[str, tuple[str, dict[str, object], str]] = {
+    "an unknown column": ("export_rows", {"workflow_id": "people", "fields": ["nmae"]}, "Did you mean name?"),
+    "compressed Parquet": (
+        "export_rows",
+        {"workflow_id": "people", "format": "parquet", "compression": "gzip"},
+        "omit compression",
+    ),
     "an unknown workflow": ("describe_workflow", {"workflow_id": "nobody"}, "check the ids"),
     "a path for a workflow": ("describe_workflow", {"workflow_id": "people/data"}, "list_workflows lists"),
     "an unknown run": ("read_rows", {"workflow_id": "people", "run_id": "r9"}, "check the ids"),

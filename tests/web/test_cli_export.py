@@ -77,6 +77,9 @@ def _start(server: Server, *arguments: str, **options: Any) -> "subprocess.Popen
                       {"field": "name", "operator": "IN", "value": ["Ann", "Bob"]}]}),
         (["--row-ids", "000000000000,000000000002"], {"rowIds": "000000000000,000000000002"}),
         (["--row-ids", '["000000000001"]', "--run", "r1"], {"rowIds": '["000000000001"]', "runId": "r1"}),
+        (["--fields", "home.zip , name", "--format", "jsonl"], {"fields": "home.zip,name", "format": "jsonl"}),
+        (["--fields", '["age"]', "--compression", "zstd"], {"fields": "age", "compression": "zstd"}),
+        (["--flatten", "--compression", "gzip"], {"flatten": "true", "compression": "gzip"}),
         (["--bom", "--delimiter", "semicolon", "--formula-guard"],
          {"bom": "true", "delimiter": "semicolon", "formulaGuard": "true"}),
     ],
@@ -134,6 +137,23 @@ def test_the_summary(service: Server, tmp_path: Path) -> None:
     assert f"(export {made})." in said
 
 
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("a.csv.gz", {"compression": "gzip"}),
+        ("a.JSONL.GZ", {"format": "jsonl", "compression": "gzip"}),
+        ("a.json.zst", {"format": "json", "compression": "zstd"}),
+        ("a.gz", {"compression": "gzip"}),
+    ],
+)
+def test_the_name_decides_the_compression(
+    service: Server, tmp_path: Path, name: str, parameters: dict[str, Any]
+) -> None:
+    done = service.command("export", "people", "-o", str(tmp_path / name))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / name).read_bytes() == service.download("people", **parameters)
+
+
 def test_a_file_that_is_there_stays(service: Server, tmp_path: Path) -> None:
     target, link = tmp_path / "a.csv", tmp_path / "link.csv"
     target.write_text("mine")
@@ -172,6 +192,10 @@ def test_a_file_that_is_there_stays(service: Server, tmp_path: Path) -> None:
         (["people", "--row-ids", "a,,b"], 2, "rowIds[1] must be a non-empty string"),
         (["people", "--fields", "nmae"], 1, "fields[0]: there is no field 'nmae'. Fields: name, age"),
         (["people", "--row-ids", "[1"], 2, "not JSON"),
+        (["people", "--fields", "name,name"], 2, "fields[1]: 'name' is fields[0] already"),
+        (["people", "-o", "a.csv.gz", "--compression", "zstd"], 2, "--compression zstd contradicts the name a.csv.gz"),
+        (["people", "-o", "a.csv.gz", "--format", "json"], 2, "--format json contradicts the name a.csv.gz"),
+        (["people", "-o", "a.parquet.gz"], 2, "compression=gzip is for csv, json, jsonl"),
         (["people", "--format", "json", "--bom"], 2, "are for CSV"),
         (["people", "--format", "xml"], 2, "xml"),
         (["people", "--desc"], 2, "--desc needs --sort-by"),

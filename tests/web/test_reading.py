@@ -30,6 +30,8 @@ ASKED: dict[str, Json] = {
     "sorted": {"sortBy": "age", "order": "desc"},
     "rows by id": {"rowIds": "000000000002,000000000000"},
     "ids": {"includeRowIds": True, "sortBy": "name"},
+    "chosen columns": {"fields": "home.zip,name", "sortBy": "age"},
+    "flattened": {"flatten": True, "fields": "home,age", "order": "desc", "sortBy": "home.zip"},
 }
 
 
