@@ -50,11 +50,11 @@ VALUES: dict[ValueShape, list[object]] = {
     ValueShape.NONE: [None],
 }
 SHARES = {
-    "GET /v4/workflows/{workflowId}/data/export": 0.4,
+    "GET /v4/workflows/{workflowId}/data/export": 0.35,
     "POST /v4/workflows/{workflowId}/data/export": 0.3,
     "GET /v4/workflows/{workflowId}/data/exports/{exportId}": 0.1,
-    "GET /v4/workflows/{workflowId}/data/exports/{exportId}/{fileName}": 0.05,
-    "HEAD /v4/workflows/{workflowId}/data/exports/{exportId}/{fileName}": 0.02,
+    "GET /v4/workflows/{workflowId}/data/exports/{exportId}/{fileName}": 0.07,
+    "HEAD /v4/workflows/{workflowId}/data/exports/{exportId}/{fileName}": 0.05,
     "HEAD /v4/workflows/{workflowId}/data/exports/{exportId}": 0.03,
     "GET /v4/workflows/{workflowId}/data/exports/{exportId}/status": 0.05,
     "DELETE /v4/workflows/{workflowId}/data/exports/{exportId}/status": 0.05,
@@ -69,8 +69,8 @@ SEEN = {
     "POST /v4/workflows/{workflowId}/data/export": {200, 202, 400, 404},
     "GET /v4/workflows/{workflowId}/data/exports/{exportId}": {200, 206, 401, 404},
     "HEAD /v4/workflows/{workflowId}/data/exports/{exportId}": {200, 401, 404},
-    "GET /v4/workflows/{workflowId}/data/exports/{exportId}/{fileName}": {401, 404},
-    "HEAD /v4/workflows/{workflowId}/data/exports/{exportId}/{fileName}": {401, 404},
+    "GET /v4/workflows/{workflowId}/data/exports/{exportId}/{fileName}": {200, 404},
+    "HEAD /v4/workflows/{workflowId}/data/exports/{exportId}/{fileName}": {200, 404},
     "GET /v4/workflows/{workflowId}/data/exports/{exportId}/status": {200, 404},
     "DELETE /v4/workflows/{workflowId}/data/exports/{exportId}/status": {404, 409},
     "GET /v4/workflows/{workflowId}/data/exports": {200, 400, 404},
@@ -95,6 +95,9 @@ def known_words(document: dict[str, Any], export_id: str, etag: str) -> dict[str
         "runId": ["r1", "r2"],
         "filters": [json.dumps(chosen) for chosen in ([], *([entry] for entry in entries), entries[:2])],
         "sortBy": FIELDS,
+        "fields": ["name,age", "home.zip", '["city"]', "name,nope"],
+        "expiresIn": ["60", "3600", "86401"],
+        "fileName": ["people-r1.csv", "x.csv", "people-r1.json"],
         "rowIds": ["000000000001", "000000000000,000000000002", '["000000000001"]'],
         "Prefer": ["respond-async", "wait=5", "respond-async, wait=0"],
         "Range": ["bytes=0-3", "bytes=-1", "bytes=999999-", "bytes=3-1"],
@@ -116,6 +119,8 @@ def known_words(document: dict[str, Any], export_id: str, etag: str) -> dict[str
     body = found["components"]["schemas"]["ExportRequest"]["properties"]
     body["runId"]["enum"] = words["runId"]
     body["sortBy"]["enum"] = FIELDS
+    body["fields"]["items"]["enum"] = FIELDS
+    body["expiresIn"]["enum"] = [60, 3600, 86_401]
     return found
 
 
