@@ -85,7 +85,7 @@ def test_the_examples_run(people: Server, page: str, tmp_path: Path, title: str)
         check=True,
     )
     if "$URL" in commands[title]:
-        assert (tmp_path / "people-r1.csv").read_text().startswith("name,age,city")
+        assert (tmp_path / "people-r1.csv").read_text().startswith('"name",age,"city"')
     else:
         assert '"exportId":' in done.stdout
         assert '"error"' not in done.stdout

@@ -97,7 +97,7 @@ def test_a_cut_download_is_logged_with_its_size_and_counted(server: Server, tmp_
     exported = publish_much(server, tmp_path)
     assert server.request(exported["url"]).status == 200
     cut(server, exported["url"], reset=True)
-    route = "/v4/workflows/{workflow_id}/data/exports/{export_id}"
+    route = "/v4/workflows/{workflow_id}/data/exports/{export_id}/{file_name}"
     deadline = time.monotonic() + 30
     while len(found := [line for line in server.logged() if line.get("route") == route]) < 2:
         assert time.monotonic() < deadline

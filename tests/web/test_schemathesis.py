@@ -52,7 +52,7 @@ VALUES: dict[ValueShape, list[object]] = {
 SHARES = {
     "GET /v4/workflows/{workflowId}/data/export": 0.35,
     "POST /v4/workflows/{workflowId}/data/export": 0.3,
-    "GET /v4/workflows/{workflowId}/data/exports/{exportId}": 0.1,
+    "GET /v4/workflows/{workflowId}/data/exports/{exportId}": 0.15,
     "GET /v4/workflows/{workflowId}/data/exports/{exportId}/{fileName}": 0.07,
     "HEAD /v4/workflows/{workflowId}/data/exports/{exportId}/{fileName}": 0.05,
     "HEAD /v4/workflows/{workflowId}/data/exports/{exportId}": 0.03,
