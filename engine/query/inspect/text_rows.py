@@ -4,19 +4,15 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from itertools import chain
 
 import duckdb
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 Row = tuple[str | None, ...]
 
 _BATCH_ROWS = 2_048
 _AS_TEXT = "CAST(COLUMNS(*) AS VARCHAR)"
-_KINDS = {"INTERRUPT Error": duckdb.InterruptException, "Out of Memory Error": duckdb.OutOfMemoryException}
-"""Errors of DuckDB that a session distinguishes, by the text that Arrow has of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +31,7 @@ class TextRows:
         self,
         names: tuple[str, ...],
         types: tuple[str, ...],
-        batches: "Iterator[pa.RecordBatch]",
+        batches: Iterator[list[Row]],
         translated_errors: Callable[[], AbstractContextManager[None]],
     ) -> None:
         self.names = names
@@ -54,53 +50,34 @@ class TextRows:
         if relation is None:
             return cls((), (), iter(()), translated_errors)
         names, types = tuple(relation.columns), tuple(map(str, relation.types))
-        with _errors_of_duckdb():
-            return cls(names, types, iter(relation.project(_AS_TEXT).to_arrow_reader(_BATCH_ROWS)), translated_errors)
+        read = partial(relation.project(_AS_TEXT).fetchmany, _BATCH_ROWS)
+        with _without_excerpts():
+            # The first read begins to run it; the others go on, so rows are not collected.
+            first = read()
+        return cls(names, types, chain([first], iter(read, [])), translated_errors)
 
     def pages(self) -> Iterator[list[Row]]:
         """Yield the rows in pieces of some thousands. Raises what ``translated_errors`` raises."""
-        for batch in self._read():
-            yield _rows(batch)
+        with self._translated_errors(), _without_excerpts():
+            yield from self._batches
 
     def ends(self, first: int, last: int) -> Ends:
         """Read all rows, and keep the first and the last of them; all if there are no more than both together."""
         head: list[Row] = []
-        tail: deque[pa.RecordBatch] = deque()
+        tail: deque[Row] = deque(maxlen=last)
         count = 0
-        for batch in self._read():
-            count += batch.num_rows
-            missing = first - len(head)
-            head += _rows(batch.slice(0, missing)) if missing > 0 else []
-            tail.append(batch.slice(max(0, missing)))
-            while len(tail) > 1 and sum(one.num_rows for one in tail) - tail[0].num_rows >= last:
-                tail.popleft()
-        rows = [row for batch in tail for row in _rows(batch.slice(max(0, batch.num_rows - last)))]
-        return Ends(head, rows[max(0, len(rows) - last) :], count)
-
-    def _read(self) -> "Iterator[pa.RecordBatch]":
-        with self._translated_errors(), _errors_of_duckdb():
-            yield from self._batches
+        for rows in self.pages():
+            count += len(rows)
+            missing = max(0, first - len(head))
+            head += rows[:missing]
+            tail.extend(rows[missing:])
+        return Ends(head, [*tail], count)
 
 
 @contextmanager
-def _errors_of_duckdb() -> Iterator[None]:
-    """Raise the errors of DuckDB that Arrow passes on, without excerpts, which are of our projection."""
-    # Not at the top: pyarrow starts threads, and the process that forks statements may not have any.
-    import pyarrow as pa
-
+def _without_excerpts() -> Iterator[None]:
+    """Raise errors of DuckDB without the excerpt of the statement, which is of our projection."""
     try:
         yield
     except duckdb.Error as error:
-        raise type(error)(_without_excerpt(error)) from error
-    except (OSError, pa.ArrowException) as error:
-        message = _without_excerpt(error)
-        kind = next((kind for prefix, kind in _KINDS.items() if message.startswith(prefix)), duckdb.Error)
-        raise kind(message) from error
-
-
-def _without_excerpt(error: Exception) -> str:
-    return str(error).split("\n\nLINE ")[0]
-
-
-def _rows(batch: "pa.RecordBatch") -> list[Row]:
-    return list(zip(*(column.to_pylist() for column in batch.columns), strict=True))
+        raise type(error)(str(error).split("\n\nLINE ")[0]) from error
