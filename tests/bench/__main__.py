@@ -11,7 +11,20 @@ from types import ModuleType
 
 from tests.bench import report
 from tests.bench.bench import Bench
-from tests.bench.goals import account, again, download, full, growth, line, lists, publish, selected, small, statement
+from tests.bench.goals import (
+    account,
+    again,
+    download,
+    full,
+    growth,
+    line,
+    lists,
+    publish,
+    selected,
+    small,
+    sql,
+    statement,
+)
 from tests.bench.ideal import Ideal
 from tests.bench.machine import machine
 from tests.bench.memory import MemoryInUse
@@ -33,6 +46,7 @@ _WORK: tuple[ModuleType, ...] = (
     account,
     lists,
     publish,
+    sql,
 )
 
 

@@ -41,7 +41,7 @@ def run(bench: Bench) -> list[Line]:
 
 def _line(bench: Bench, where: str, results: str, connection_string: str) -> Line:
     count = bench.settings.workflows
-    objects = _fill(results, connection_string, bench.data(SMALL_ROWS), count)
+    objects = fill(results, connection_string, bench.data(SMALL_ROWS), count)
     bench.progress.step(f"lists, {where} | {objects:,} objects are there", count * _OBJECTS_COST)
     service = Service(connection_string, results=results)
     service.start()
@@ -70,7 +70,7 @@ def _line(bench: Bench, where: str, results: str, connection_string: str) -> Lin
     )
 
 
-def _fill(results: str, connection_string: str, data: Dataset, count: int) -> int:
+def fill(results: str, connection_string: str, data: Dataset, count: int) -> int:
     """Copies of a published workflow by other names, and the number of objects. Parts are empty: a list reads none.
 
     They are written as objects, not published; an index that publishing keeps has to be rebuilt after this.
