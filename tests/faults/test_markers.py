@@ -153,14 +153,14 @@ def test_init_writes_both_markers_once(store_url: tuple[str, dict[str, str]], tm
 def test_publish_initialises_new_stores_and_reports_it(store_url: tuple[str, dict[str, str]], tmp_path: Path) -> None:
     server = uninitialised(store_url, tmp_path)
     (tmp_path / "rows.json").write_text('[{"n": 1}]')
-    done = server.command("publish", "--workflow", "w", "--run", "r", str(tmp_path / "rows.json"))
+    done = server.command("publish", "--team", "acme", "--workflow", "w", "--run", "r", str(tmp_path / "rows.json"))
     assert (done.returncode, done.stderr.count("Initialised the")) == (0, 2), done.stderr
-    done = server.command("publish", "--workflow", "w", "--run", "r2", str(tmp_path / "rows.json"))
+    done = server.command("publish", "--team", "acme", "--workflow", "w", "--run", "r2", str(tmp_path / "rows.json"))
     assert (done.returncode, "Initialised" in done.stderr) == (0, False), done.stderr
     # It does not publish into the mount point of results that are not mounted.
     for info in list(stores(server)[0].list("")):
         stores(server)[0].delete(info.key)
-    done = server.command("publish", "--workflow", "w", "--run", "r3", str(tmp_path / "rows.json"))
+    done = server.command("publish", "--team", "acme", "--workflow", "w", "--run", "r3", str(tmp_path / "rows.json"))
     assert (done.returncode, "mount it" in done.stderr) == (1, True), done.stderr
     assert list(stores(server)[0].list("")) == []
     assert server.command("init").returncode == 1
@@ -290,7 +290,9 @@ def test_a_spill_directory_or_part_of_the_wrong_kind_returns_503(tmp_path: Path)
             answer = server.export("w", sortBy="n", order="desc", format="csv")
             assert (answer.status, answer.json()["code"]) == (503, "store_unavailable"), name
             assert "TAILRACE_SPILL_DIRECTORY" in answer.json()["message"], name
-            done = server.command("publish", "--workflow", "w", "--run", "x", str(tmp_path / "rows.json"))
+            done = server.command(
+                "publish", "--team", "acme", "--workflow", "w", "--run", "x", str(tmp_path / "rows.json")
+            )
             assert (done.returncode, "Traceback" in done.stderr) == (1, False), (name, done.stderr)
             assert server.command("sweep").returncode == 0, name
             report = json.loads(server.command("doctor", "--json").stdout)
