@@ -160,6 +160,29 @@ def test_a_failure_of_ours_is_told_without_the_value(tmp_path: Path) -> None:
     assert "bob@" not in server.log.read_text()
 
 
+class BrokenExport(Server):
+    """A service in which DuckDB fails over a value while an export runs."""
+
+    program = (
+        "import duckdb; from engine.exports.exporter import Exporter; from web.cli import main; "
+        "Exporter.export = lambda *_, **__: duckdb.sql(\"SELECT CAST('bob@example.com' AS INT)\").fetchall(); main()"
+    )
+
+
+def test_a_failure_of_an_export_is_told_once_whether_or_not_its_caller_waits(tmp_path: Path) -> None:
+    with BrokenExport((str(tmp_path / "store"), {}), tmp_path) as server:
+        publish_people(server, tmp_path)
+        for prefer, status in (("respond-async", 202), ("wait=100", 500)):
+            headers = {"x-api-key": KEY, "prefer": prefer}
+            path = f"/v4/workflows/people/data/export?format={'json' if status == 202 else 'csv'}"
+            answer = server.request(path, headers=headers)
+            assert answer.status == status, answer.body
+            (line,) = lines(server, event="failed", requestId=answer.headers["x-request-id"])
+            assert "ConversionException" in line["stack"]
+    assert [line["event"] for line in server.logged() if "stack" in line] == ["failed", "failed"]
+    assert "bob@" not in server.log.read_text()
+
+
 def test_an_error_is_told_by_its_code(server: Server) -> None:
     answer = server.export("people", sortBy="nothing")
     (line,) = lines(server, requestId=answer.headers["x-request-id"])

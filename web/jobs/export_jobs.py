@@ -17,7 +17,15 @@ import anyio
 import anyio.to_thread
 
 from engine.common.progress import Phase
-from engine.errors import Cancelled, EngineError, LimitExceeded
+from engine.errors import (
+    Cancelled,
+    ClusterUnavailable,
+    EngineError,
+    LimitExceeded,
+    SourceDamaged,
+    StoreError,
+    StoreUnavailable,
+)
 from engine.exports.export import Export
 from engine.exports.exporter import Exporter
 from engine.exports.status import ExportStatus, ExportStatusStore
@@ -26,13 +34,17 @@ from web.jobs.admission import Admission, ServiceOverloaded, Waiter
 from web.jobs.export_job import ExportJob, finished_status, new_nonce
 from web.settings import AdmissionSettings
 from web.telemetry import metrics
-from web.telemetry.logs import LOG, log_event
+from web.telemetry.logs import LOG, log_event, log_failure
 from web.telemetry.tracing import working
 
 _FRESH_SECONDS = 1.0
 """How long a look-up that found no file counts. If a file is made meanwhile, the export is merely made twice."""
 _REPORT_INTERVAL_SECONDS = 1.0
 _MAX_RETRY_SECONDS = 5.0
+_FAULTS = frozenset(
+    kind.code for kind in (EngineError, SourceDamaged, StoreError, StoreUnavailable, ClusterUnavailable)
+)
+"""Outcomes that are the fault of the service, or of what it depends on: the log has their stack."""
 _ResultT = TypeVar("_ResultT")
 
 
@@ -241,6 +253,9 @@ class ExportJobs:
         if job.reporter is not None:
             metrics.ASYNC_SECONDS.labels(outcome).observe(time.monotonic() - job.requested_at)
         log_event("export", {**job.requested_by, **job.log_fields(), "outcome": outcome})
+        if isinstance(job.error, Exception) and outcome in _FAULTS:
+            # Nobody may be waiting for an answer, with which it would be logged.
+            log_failure(job.error, str(job.requested_by.get("requestId", "")))
 
     def _follow(self, work: Coroutine[Any, Any, _ResultT]) -> "asyncio.Task[_ResultT]":
         """Start a task that `close` waits for."""
