@@ -102,6 +102,14 @@ def test_a_pod_has_the_memory_that_its_settings_allow(monkeypatch: pytest.Monkey
         assert need.total_bytes <= float(gibibytes[:-2]) * 2**30
 
 
+def test_the_drain_is_longer_than_a_balancer_takes_to_notice() -> None:
+    drain = AdmissionSettings().drain_seconds
+    probes = [_POD["containers"][0]["readinessProbe"]]
+    probes += [probe for probe in _APP["containers"][0]["probes"] if probe["type"] == "Readiness"]
+    for probe in probes:
+        assert probe["periodSeconds"] * probe["failureThreshold"] + 1 < drain
+
+
 def test_probes_ask_routes_that_exist() -> None:
     container = _POD["containers"][0]
     paths = {kind: container[f"{kind}Probe"]["httpGet"]["path"] for kind in ("startup", "liveness", "readiness")}

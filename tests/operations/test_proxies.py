@@ -43,7 +43,7 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     first, second = (Server((str(folder / "store"), {}), one) for one in folders[:2])
     proxy = DeployedProxy(request.param, folders[2], (first.port, second.port))
     for server in (first, second):
-        server.environment["TAILRACE_BASE_URL"] = proxy.base
+        server.environment |= {"TAILRACE_BASE_URL": proxy.base, "TAILRACE_TRUSTED_PROXIES": "127.0.0.1"}
     (folder / "rows.csv").write_text("id,n\n" + "".join(f"row-{n},{n}\n" for n in range(ROWS)))
     first.publish("--workflow", "w", "--run", "r", "--row-id", "id", str(folder / "rows.csv"))
     with first, second, proxy:
@@ -122,6 +122,15 @@ def test_the_log_has_no_signature_and_no_key(site: Site) -> None:
             time.sleep(0.05)
     for secret in (signature, KEY, "not-a-token", "sig="):
         assert secret not in log
+
+
+def test_the_service_logs_the_address_of_the_client_whatever_it_says(site: Site) -> None:
+    path = "/v4/workflows/w"
+    with site.client("127.0.0.2") as client:
+        headers = {**_KEY, "x-request-id": "who-asks", "x-forwarded-for": "203.0.113.9"}
+        assert client.get(path, headers=headers).status_code == 200
+    lines = [line for replica in site.replicas for line in replica.logged() if line.get("requestId") == "who-asks"]
+    assert [line["client"] for line in lines] == ["127.0.0.2"]
 
 
 def test_a_killed_replica_costs_no_request(site: Site) -> None:

@@ -41,7 +41,7 @@ def test_systemd_accepts_the_units(tmp_path: Path) -> None:
 
 def test_the_service_has_the_time_that_it_takes_to_stop() -> None:
     settings = AdmissionSettings()
-    seconds = settings.shutdown_grace_seconds + _MARGIN_SECONDS
+    seconds = settings.drain_seconds + settings.shutdown_grace_seconds + _MARGIN_SECONDS
     assert int(_value("tailrace@.service", "TimeoutStopSec")) >= seconds
 
 
