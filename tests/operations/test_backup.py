@@ -9,7 +9,8 @@ import pytest
 from tests.helpers.forks import TAILRACE, run
 from tests.helpers.server import Server
 
-_ROWS = "id,n,at\n" + "".join(f"row-{n},{n},2026-01-{n % 28 + 1:02}\n" for n in range(500))
+_HEADER = '"id",n,at\n'
+_ROWS = _HEADER + "".join(f"row-{n},{n},2026-01-{n % 28 + 1:02}\n" for n in range(500))
 
 
 def _deployment(location: str, folder: Path, environment: dict[str, str] | None = None) -> Server:

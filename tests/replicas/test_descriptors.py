@@ -11,9 +11,9 @@ import pytest
 
 from tests.helpers.running import wait_for
 from tests.helpers.server import KEY
-from tests.replicas.replica import Replica, opened
+from tests.replicas.replica import LimitedReplica, Replica, opened
 
-DESCRIPTORS = 256
+DESCRIPTORS = LimitedReplica.descriptors
 CONNECTIONS = (DESCRIPTORS - 128) // 2
 """As the setting's description says: two files for each connection and 128 for the rest."""
 CLIENTS = 8
@@ -24,7 +24,7 @@ _KEY = {"x-api-key": KEY}
 @pytest.fixture
 def replicas(store_url: tuple[str, dict[str, str]], tmp_path: Path) -> Iterator[tuple[Replica, Replica]]:
     (tmp_path / "rows.csv").write_text("n,text\n" + "".join(f"{n},row {n} of the run\n" for n in range(ROWS)))
-    small = Replica(store_url, tmp_path / "small", descriptors=DESCRIPTORS, TAILRACE_MAX_CONCURRENT_EXPORTS="3")
+    small = LimitedReplica(store_url, tmp_path / "small", TAILRACE_MAX_CONCURRENT_EXPORTS="3")
     large = Replica(store_url, tmp_path / "large")
     small.publish("--workflow", "w", "--run", "r", str(tmp_path / "rows.csv"))
     with small, large:

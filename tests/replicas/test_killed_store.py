@@ -36,7 +36,7 @@ def emulator() -> Iterator[Azurite]:
 def replicas(emulator: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Replica, Replica]]:
     folder = tmp_path_factory.mktemp("killed")
     store = ("az://tailrace", {"AZURE_STORAGE_CONNECTION_STRING": emulator.connection_string})
-    (folder / "rows.csv").write_text("n,text\n" + "".join(f"{n},{_text(n)}\n" for n in range(ROWS)))
+    (folder / "rows.csv").write_text("n,digest\n" + "".join(f"{n},{_text(n)}\n" for n in range(ROWS)))
     first, second = Replica(store, folder / "first"), Replica(store, folder / "second")
     first.publish("--workflow", "w", "--run", "r", str(folder / "rows.csv"))
     with first, second:
@@ -55,7 +55,7 @@ def _path(number: int) -> str:
 
 
 def _csv(number: int) -> bytes:
-    return ("n,text\n" + "".join(f"{n},{_text(n)}\n" for n in range(number + 1, ROWS))).encode()
+    return ('n,"digest"\n' + "".join(f"{n},{_text(n)}\n" for n in range(number + 1, ROWS))).encode()
 
 
 def _kill_when_written(emulator: Azurite, replica: Replica) -> None:
@@ -117,6 +117,33 @@ def test_an_export_whose_store_is_killed_fails_and_the_next_one_is_whole(
     _wait_until_ready(second)
     made = second.request(_path(number), headers={"x-api-key": KEY}).json()
     assert (opened(first, made["url"]).body, opened(second, made["url"]).body) == (_csv(number), _csv(number))
+
+
+def test_an_asynchronous_export_whose_store_is_killed_says_why(
+    emulator: Azurite, replicas: tuple[Replica, Replica]
+) -> None:
+    first, second = replicas
+    number = next(_NUMBERS)
+    first.halt_at(STAGED)
+    headers = {"x-api-key": KEY, "prefer": "respond-async"}
+    location = first.request(_path(number), headers=headers).headers["location"]
+    first.wait_until_halted()
+    _kill_when_written(emulator, second)
+    try:
+        first.go_on()
+        wait_for(lambda: _outcomes(first, location) == ["store_unavailable"], _SECONDS)
+    finally:
+        emulator.start()
+    _wait_until_ready(second)
+    # Until the first replica has written the reason, its silence looks like its end.
+    wait_for(lambda: opened(second, location, **{"x-api-key": KEY}).json()["code"] == "store_unavailable", _SECONDS)
+
+
+def _outcomes(replica: Replica, location: str) -> list[str]:
+    """How the export of a status ended, by the log."""
+    export_id = location.removesuffix("/status").rpartition("/")[2]
+    lines = replica.logged()
+    return [line["outcome"] for line in lines if line["event"] == "export" and line["export_id"] == export_id]
 
 
 def _read_on(answer: http.client.HTTPResponse, data: bytearray) -> None:
