@@ -37,7 +37,7 @@ def test_csv_cells_stay_the_text_that_they_are(engine: Engine) -> None:
         ["null", "NULL", "NaN"],
     ]
     content = engine.export_bytes("csv")
-    assert content.startswith(b'a,b,c\n,"",0123\n')
+    assert content.startswith(b'"a","b","c"\n,"",0123\n')
     assert list(csv.reader(io.StringIO(content.decode(), newline="")))[2] == ['say "hi"', "one\ntwo", "1e5"]
 
 
@@ -242,9 +242,9 @@ def test_a_run_without_rows_exports_its_columns(engine: Engine, kind: str) -> No
     else:
         engine.publish(engine.write("rows.json", "[]"), schema=engine.write_schema(a="STRING", b="STRING"))
     for exported in (engine.exporter(), engine.exporter(threads=4, range_bytes=1)):
-        assert engine.export_bytes("csv", exported) == b"a,b\n"
+        assert engine.export_bytes("csv", exported) == b'"a","b"\n'
         assert engine.export_bytes("json", exported) == b"[]"
-        assert engine.export_bytes("csv", exported, sort_by="b") == b"a,b\n"
+        assert engine.export_bytes("csv", exported, sort_by="b") == b'"a","b"\n'
         assert engine.export_rows(exported, row_ids=["x"]) == []
     table = pyarrow.parquet.read_table(io.BytesIO(engine.export_bytes("parquet")))
     assert (table.num_rows, table.column_names) == (0, ["a", "b"])
