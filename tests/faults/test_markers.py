@@ -194,7 +194,7 @@ def test_markers_are_not_listed_or_swept(server: Server) -> None:
     assert [found["workflowId"] for found in listed] == ["w"]
     for asked in ("runs", "exports"):
         done = server.command("sql", f"SELECT DISTINCT workflow FROM {asked}", "--format", "csv")
-        assert (done.returncode, done.stdout, done.stderr) == (0, "workflow\nw\n", "")
+        assert (done.returncode, done.stdout, done.stderr) == (0, '"workflow"\nw\n', "")
     assert "no problems" in server.command("verify").stdout
     assert "1 export of" in server.command("verify", "--exports").stdout
     swept = server.command("sweep")
