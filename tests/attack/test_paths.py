@@ -28,7 +28,9 @@ def test_a_path_as_an_id_is_not_found(people_on: Server, path: str, method: str,
             quote(target, safe="/?=%:;*~\\"), method, {"x-api-key": key}, body if method == "POST" else None
         )
         assert "set-cookie" not in answer.headers
-        refused(answer, text, 400, 404)
+        # An id and a slash are the path of a file, which has other methods than its export.
+        known = method == "DELETE" and place == "export_id" and text.count("/") == 1
+        refused(answer, text, 400, 404, *([405] if known else []))
 
 
 @pytest.mark.parametrize("path", [path for path in CHOOSING if "GET" in OWNED[path]])

@@ -147,7 +147,7 @@ def test_sign_in_filter_sort_export_and_download(page: Any, server: Server, tmp_
     with page.expect_download() as started:
         page.get_by_role("link", name="Download").click()
     started.value.save_as(tmp_path / "file")
-    assert started.value.suggested_filename == "shops-r1.json"
+    assert started.value.suggested_filename == "shops-r1-filtered.json"
     assert json.loads((tmp_path / "file").read_bytes()) == wanted
     url = page.locator("#download").get_attribute("href")
     assert server.request(url).body == (tmp_path / "file").read_bytes()

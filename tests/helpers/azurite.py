@@ -1,10 +1,15 @@
 """The Azure Blob emulator as a subprocess: on loopback, with its data in a temporary directory."""
 
+import os
+import random
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Self
 
@@ -14,6 +19,7 @@ KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr
 
 _MODULES = Path(__file__).parents[1] / "azurite" / "node_modules"
 _SCRIPT = _MODULES / "azurite" / "dist" / "src" / "blob" / "main.js"
+_FIRST_PORT, _PORTS_A_WORKER, _WORKERS = 10_000, 1_400, 16
 _START_SECONDS = 120.0
 """A bound of what hangs: it takes a second on an idle machine."""
 
@@ -33,12 +39,28 @@ def connection_string(port: int) -> str:
     return f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};BlobEndpoint={endpoint};"
 
 
+def _ports() -> Iterator[int]:
+    """Ports of this process of pytest alone, each again only after all others; below those that the kernel picks."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _WORKERS
+    own = range(_FIRST_PORT + worker * _PORTS_A_WORKER, _FIRST_PORT + (worker + 1) * _PORTS_A_WORKER)
+    # Two runs of the suite begin at different ones.
+    begin = random.randrange(_PORTS_A_WORKER)
+    return cycle([*own[begin:], *own[:begin]])
+
+
+_PORTS = _ports()
+
+
 def free_port() -> int:
-    """A loopback port on which nothing is listening."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A loopback port on which nothing is listening.
+
+    The kernel would give one port to two tests if the server of the first has not yet begun to listen.
+    """
+    for port in islice(_PORTS, _PORTS_A_WORKER):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("no port is free")
 
 
 class Azurite:

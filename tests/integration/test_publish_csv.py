@@ -154,9 +154,11 @@ def test_all_rows_decide_on_a_type_that_keeps_every_cell(engine: Engine, name: s
     cells = [first[number % len(first)] for number in range(LATE)] + [last]
     content = "n,cell\n" + "".join(f"x,{cell}\n" for cell in cells)
     assert stored_types(engine, content)["cell"] == wanted
-    assert engine.export_bytes("csv").decode() == content
+    # Names of columns whose cells may be quoted are quoted.
+    cell = '"cell"' if wanted == "VARCHAR" else "cell"
+    assert engine.export_bytes("csv").decode() == content.replace("n,cell", f'"n",{cell}', 1)
     assert stored_types(engine, content, "text", options=ReadOptions(types="text"))["cell"] == "VARCHAR"
-    assert engine.export_bytes("csv", run="text").decode() == content
+    assert engine.export_bytes("csv", run="text").decode() == content.replace("n,cell", '"n","cell"', 1)
 
 
 def test_the_next_run_starts_from_the_types_of_the_run_before(engine: Engine) -> None:
@@ -185,7 +187,7 @@ def test_a_trial_publishes_nothing_and_its_schema_gives_the_same_types(engine: E
         None,
     ]
     engine.publish(file, schema=schema)
-    assert engine.export_bytes("csv") == file.read_bytes()
+    assert engine.export_bytes("csv") == file.read_bytes().replace(b"c", b'"c"', 1)
     with pytest.raises(InvalidInput, match="b is NUMBER"):
         engine.publish(engine.write("rows.csv", "a,b,c\n1,2.505,x\n"), run="s", schema=schema)
 

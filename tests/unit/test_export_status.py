@@ -71,7 +71,9 @@ class Replica:
         self._loop = asyncio.get_running_loop()
         self._exports = iter(exports)
         self.statuses = ExportStatusStore(open_store(str(folder)))
-        settings = AdmissionSettings(max_concurrent_exports=max_concurrent, shutdown_grace_seconds=grace_seconds)
+        settings = AdmissionSettings(
+            max_concurrent_exports=max_concurrent, shutdown_grace_seconds=grace_seconds, abandoned_seconds=0
+        )
         admission = Admission(max_concurrent=max_concurrent, queue_size=8, queue_timeout_seconds=60)
         exporter = cast("Exporter", self)
         self.jobs = ExportJobs(exporter, self.statuses, admission, settings)

@@ -145,7 +145,7 @@ def test_the_answer_says_what_was_published_and_what_comes_next(tmp_path: Path) 
     # The progress in a pipe is lines; what takes no time has none.
     assert {line.split()[0] for line in done.stderr.splitlines()} <= {"reading", "uploading"}
     assert server.command(*lines[-1].split()[2:]).returncode == 0
-    assert (tmp_path / "w.csv").read_text().startswith("id,price\n")
+    assert (tmp_path / "w.csv").read_text().startswith('"id","price"\n')
     failed = server.command("publish", "--workflow", "w", "--run", "f", "--team", "acme", "--state", "FAILED", "-q", "one.json")  # fmt: skip  # noqa: E501
     assert "1 row, 1 column, 1 part" in failed.stdout
     assert "Next: tailrace runs w" in failed.stdout

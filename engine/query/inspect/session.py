@@ -50,9 +50,6 @@ Values = Mapping[str, str]
 
 NO_VALUES: Values = MappingProxyType({})
 
-_FIRST = "_first_rows"
-"""A temporary table, of `Inspection.write_first`."""
-
 
 class Inspection:
     """An open session; see `open_inspection`."""
@@ -126,18 +123,20 @@ class Inspection:
     def write_first(
         self, query: str, limit: int, format_: Format, forward: Callable[[Chunk], None]
     ) -> tuple[list[Field], int, bool]:
-        """As `write` for the first rows of a query that has been checked, once in a session.
+        """As `write` for the first rows of a query that has been checked.
 
-        Returns the columns, the number of rows, and whether there are more.
+        Returns the columns, the number of rows, and whether there are more: for that, a query which reaches the limit
+        runs up to the next row once again. A temporary table of the rows would be in the answer of SHOW TABLES.
         """
         source = f"FROM query({literal(query)})"
         with self._translated_errors(text=query):
-            # A table would rename duplicate columns instead of refusing them.
+            # Errors of binding show their place in the caller's text.
             self._fields(source, {})
-            self._connection.execute(f"CREATE TEMP TABLE {_FIRST} AS {source} LIMIT {limit + 1}")
-            row = self._connection.execute(f"SELECT count(*) FROM {_FIRST}").fetchone()  # noqa: S608  # a constant
-        fields, rows = self.write(f"FROM {_FIRST} LIMIT {limit}", format_, forward)
-        return fields, rows, row is not None and row[0] > limit
+        fields, rows = self.write(f"{source} LIMIT {limit}", format_, forward)
+        if rows < limit:
+            return fields, rows, False
+        with self._translated_errors(text=query):
+            return fields, rows, self._connection.execute(f"{source} LIMIT 1 OFFSET {limit}").fetchone() is not None
 
     def cancel(self) -> None:
         """Make the running query raise Cancelled. Can be called from any thread or from a signal handler."""
