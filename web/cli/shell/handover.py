@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
-from queue import Full, Queue
+from queue import Empty, Full, Queue
 from threading import Event
 from typing import TypeVar
 
@@ -58,7 +58,7 @@ def run_statement(inspection: Inspection, work: Callable[[Emit], _ResultT], writ
         running = pool.submit(produce)
         try:
             try:
-                while (chunk := waiting.get()) is not None:
+                while (chunk := _next(waiting)) is not None:
                     write(chunk)
                 return running.result()
             finally:
@@ -67,6 +67,13 @@ def run_statement(inspection: Inspection, work: Callable[[Emit], _ResultT], writ
             # It may have come while the statement was stopped.
             stop()
             raise _cancelled() from None
+
+
+def _next(waiting: "Queue[Chunk | None]") -> Chunk | None:
+    """The next chunk. Python sees a signal that came just before it began to wait only when the wait ends."""
+    while True:
+        with suppress(Empty):
+            return waiting.get(timeout=_POLL_SECONDS)
 
 
 def _cancelled() -> Cancelled:
