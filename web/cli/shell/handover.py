@@ -54,10 +54,12 @@ def run_statement(inspection: Inspection, work: Callable[[Emit], _ResultT], writ
             inspection.cancel()
             wait({running}, timeout=_POLL_SECONDS)
 
-    with raising_once(), ThreadPoolExecutor(1, thread_name_prefix="query") as pool:
+    with raising_once() as allow_interrupts, ThreadPoolExecutor(1, thread_name_prefix="query") as pool:
+        # Interrupted while it starts, the pool would forget the thread, and the statement would go on.
         running = pool.submit(produce)
         try:
             try:
+                allow_interrupts()
                 while (chunk := _next(waiting)) is not None:
                     write(chunk)
                 return running.result()

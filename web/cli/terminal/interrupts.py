@@ -53,22 +53,31 @@ def cancelling(cancel: Callable[[], object]) -> Iterator[None]:
 
 
 @contextmanager
-def raising_once() -> Iterator[None]:
+def raising_once() -> Iterator[Callable[[], None]]:
     """While the block runs, the first Ctrl-C raises KeyboardInterrupt; one more than a second later ends the process.
 
-    So what cleans up after the first is not interrupted by a key that was pressed twice.
+    So what cleans up after the first is not interrupted by a key that was pressed twice. Nothing is raised before the
+    block calls what this yields, which raises for a Ctrl-C until then: so what it begins can be ended.
     """
     first: list[float] = []
+    allowed = False
 
     def handle(number: int, frame: FrameType | None) -> None:
         if not first:
             first.append(time.monotonic())
-            raise KeyboardInterrupt
-        if time.monotonic() - first[0] > _PRESSED_TWICE_SECONDS:
+            if allowed:
+                raise KeyboardInterrupt
+        elif time.monotonic() - first[0] > _PRESSED_TWICE_SECONDS:
             _end(number, frame)
 
+    def allow() -> None:
+        nonlocal allowed
+        allowed = True
+        if first:
+            raise KeyboardInterrupt
+
     with _handling(handle, (signal.SIGINT,)):
-        yield
+        yield allow
 
 
 def ignore_from_now_on() -> None:
