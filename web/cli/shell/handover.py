@@ -10,7 +10,7 @@ from typing import TypeVar
 from engine.common.chunk import Chunk
 from engine.errors import Cancelled
 from engine.query.inspect.session import Inspection
-from web.cli.terminal.interrupts import raising_once
+from web.cli.terminal.interrupts import Interrupts, watching_interrupts
 
 _ResultT = TypeVar("_ResultT")
 
@@ -54,26 +54,24 @@ def run_statement(inspection: Inspection, work: Callable[[Emit], _ResultT], writ
             inspection.cancel()
             wait({running}, timeout=_POLL_SECONDS)
 
-    with raising_once() as allow_interrupts, ThreadPoolExecutor(1, thread_name_prefix="query") as pool:
-        # Interrupted while it starts, the pool would forget the thread, and the statement would go on.
+    with watching_interrupts() as interrupts, ThreadPoolExecutor(1, thread_name_prefix="query") as pool:
         running = pool.submit(produce)
         try:
-            try:
-                allow_interrupts()
-                while (chunk := _next(waiting)) is not None:
+            while (chunk := _next(waiting, interrupts)) is not None:
+                with interrupts.raising():
                     write(chunk)
-                return running.result()
-            finally:
-                stop()
+            interrupts.check()
+            return running.result()
         except KeyboardInterrupt:
-            # It may have come while the statement was stopped.
-            stop()
             raise _cancelled() from None
+        finally:
+            stop()
 
 
-def _next(waiting: "Queue[Chunk | None]") -> Chunk | None:
-    """The next chunk. Python sees a signal that came just before it began to wait only when the wait ends."""
+def _next(waiting: "Queue[Chunk | None]", interrupts: Interrupts) -> Chunk | None:
+    """The next chunk. Raises KeyboardInterrupt."""
     while True:
+        interrupts.check()
         with suppress(Empty):
             return waiting.get(timeout=_POLL_SECONDS)
 

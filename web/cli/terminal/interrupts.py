@@ -52,32 +52,48 @@ def cancelling(cancel: Callable[[], object]) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def raising_once() -> Iterator[Callable[[], None]]:
-    """While the block runs, the first Ctrl-C raises KeyboardInterrupt; one more than a second later ends the process.
+class Interrupts:
+    """Whether Ctrl-C was pressed. It raises by itself only within `raising`, for a call that could block for ever.
 
-    So what cleans up after the first is not interrupted by a key that was pressed twice. Nothing is raised before the
-    block calls what this yields, which raises for a Ctrl-C until then: so what it begins can be ended.
+    Raised anywhere else, it may come in the middle of what Python does by itself, which ignores it.
     """
-    first: list[float] = []
-    allowed = False
 
-    def handle(number: int, frame: FrameType | None) -> None:
-        if not first:
-            first.append(time.monotonic())
-            if allowed:
-                raise KeyboardInterrupt
-        elif time.monotonic() - first[0] > _PRESSED_TWICE_SECONDS:
-            _end(number, frame)
+    def __init__(self) -> None:
+        self._first: float | None = None
+        self._raising = False
 
-    def allow() -> None:
-        nonlocal allowed
-        allowed = True
-        if first:
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if Ctrl-C was pressed."""
+        if self._first is not None:
             raise KeyboardInterrupt
 
-    with _handling(handle, (signal.SIGINT,)):
-        yield allow
+    @contextmanager
+    def raising(self) -> Iterator[None]:
+        """While the block runs, the first Ctrl-C raises KeyboardInterrupt; so does one that came before."""
+        self._raising = True
+        try:
+            self.check()
+            yield
+        finally:
+            self._raising = False
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """The handler of the signal. A second one more than a second later ends the process."""
+        if self._first is None:
+            self._first = time.monotonic()
+            if self._raising:
+                raise KeyboardInterrupt
+        elif time.monotonic() - self._first > _PRESSED_TWICE_SECONDS:
+            _end(number, frame)
+
+
+@contextmanager
+def watching_interrupts() -> Iterator[Interrupts]:
+    """While the block runs, Ctrl-C is noticed, by what this yields. Afterwards it raises, if the block has not."""
+    interrupts = Interrupts()
+    with _handling(interrupts.handle, (signal.SIGINT,)):
+        yield interrupts
+    interrupts.check()
 
 
 def ignore_from_now_on() -> None:
