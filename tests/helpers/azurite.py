@@ -19,7 +19,8 @@ KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr
 
 _MODULES = Path(__file__).parents[1] / "azurite" / "node_modules"
 _SCRIPT = _MODULES / "azurite" / "dist" / "src" / "blob" / "main.js"
-_FIRST_PORT, _PORTS_A_WORKER, _WORKERS = 10_000, 1_400, 16
+_FIRST_PORT, _PORTS_A_WORKER, _WORKERS = 20_000, 790, 16
+"""Above the ports that Ray gives to its workers."""
 _START_SECONDS = 120.0
 """A bound of what hangs: it takes a second on an idle machine."""
 
