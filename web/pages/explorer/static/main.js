@@ -81,6 +81,8 @@ function signOut(message) {
 
 async function choose(workflow) {
   stopRefreshing();
+  // Nobody can choose a run of the workflow before until those of this one are there.
+  find("run").replaceChildren();
   const described = await api.describe(workflow);
   if (find("workflow").value !== workflow) return;
   Object.assign(chosen, { workflow, runs: described.runs, sortBy: null, order: "asc" });
