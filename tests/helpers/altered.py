@@ -155,7 +155,7 @@ def main() -> None:
     for store in stores:
         store.check = _moved_with_store(store.check)
     # Tests look at every file that is being written, and at what is left when time has passed.
-    Announcement.running = nullcontext  # type: ignore[method-assign,assignment]
+    Announcement.running = nullcontext  # type: ignore[method-assign,assignment]  # replaced on purpose
     # Otherwise the time of a store would move a minute later.
     clock._REMEASURE_SECONDS = 0
     for module_name, module in list(sys.modules.items()):
