@@ -67,12 +67,14 @@ class InvalidFilter(InvalidRequest):
 
 
 class InvalidStatement(InvalidRequest):
-    """A caller's SQL is not a single statement that reads the run, or uses a function that is not allowed."""
+    """A caller's SQL is not a single statement that reads the run, uses a function that is not allowed, or has other
+    parameters than ``params``; then ``details["entry"]`` names one, as in ``params.city``.
+    """
 
     code = "invalid_sql"
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, parameter="sql")
+    def __init__(self, message: str, *, parameter: str = "sql", **details: object) -> None:
+        super().__init__(message, parameter=parameter, **details)
 
 
 class NotFound(EngineError):

@@ -125,7 +125,7 @@ def create_app_with(services: Services) -> Starlette:
                 allow_origins=["*"],
                 allow_methods=["GET", "HEAD", "POST", "DELETE"],
                 allow_headers=["*"],
-                expose_headers=(*EXPOSED_HEADERS, "x-total-count", "x-total-pages"),
+                expose_headers=(*EXPOSED_HEADERS, "x-total-count", "x-total-pages", "x-row-count", "x-limit-reached"),
             ),
             Middleware(AnswerUnhandled),
         ],

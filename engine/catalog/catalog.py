@@ -118,6 +118,12 @@ class ResultStore:
         finished = [run for run in runs if run.state is State.FINISHED and run.team in (None, workflow.team)]
         return max(finished, key=lambda run: (run.at, run.run_id), default=None)
 
+    def run_before(self, run: Run) -> Run | None:
+        """The finished run of the same team that was executed last before ``run``; reads the manifests of all runs."""
+        runs = self._owned_runs(run.workflow_id, self._manifests(run.workflow_id))
+        earlier = [one for one in runs if one.state is State.FINISHED and (one.at, one.run_id) < (run.at, run.run_id)]
+        return max(earlier, key=lambda one: (one.at, one.run_id), default=None)
+
     def run_ids(self, workflow_id: str) -> list[str]:
         """The ids of all manifests, including those that readers do not see."""
         return [_run_id_of(info.key) for info in self._manifests(workflow_id)]

@@ -48,7 +48,9 @@ def in_one_line(error: duckdb.Error) -> str:
     return text.removeprefix("Invalid Input Error: ")[:_MAX_LENGTH]
 
 
-def place_of(connection: duckdb.DuckDBPyConnection, error: duckdb.Error, text: str, values: Mapping[str, str]) -> str:
+def place_of(
+    connection: duckdb.DuckDBPyConnection, error: duckdb.Error, text: str, values: Mapping[str, object]
+) -> str:
     """The lines in which DuckDB shows the place of an error in a statement, each after a line end; empty if unknown.
 
     DuckDB has it for statements that it executes, but not for relations, and in the text that it was given, which may

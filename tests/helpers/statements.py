@@ -8,7 +8,7 @@ from pathlib import Path
 
 from engine.catalog.manifest import Run
 from engine.common.cancellation import CancelToken
-from engine.query.sandbox import Limits, run_statement
+from engine.query.sandbox import Limits, Statement, run_statement
 from tests.helpers.engine import Engine
 
 LIMITS = Limits(memory_megabytes=200, threads=2, seconds=20)
@@ -19,7 +19,9 @@ def rows(
     engine: Engine, run: Run, sql: str, limits: Limits = LIMITS, cancel: CancelToken | None = None
 ) -> list[dict[str, object]]:
     """Run a statement and return its rows, at most 100."""
-    answer = run_statement(sql, run, engine.results, limits=limits, max_rows=100, cancel=cancel or CancelToken())
+    answer = run_statement(
+        Statement(sql, run), engine.results, limits=limits, max_rows=100, cancel=cancel or CancelToken()
+    )
     found: list[dict[str, object]] = json.loads(answer.rows)
     assert len(found) == answer.count
     return found

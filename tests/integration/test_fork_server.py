@@ -269,11 +269,12 @@ import sys
 from tests.helpers.statements import ENDLESS, LIMITS
 from engine.common.cancellation import CancelToken
 from engine.catalog.catalog import ResultStore
-from engine.query.sandbox import run_statement
+from engine.query.sandbox import Statement, run_statement
 from engine.stores import open_store
 
 results = ResultStore(open_store(sys.argv[1]))
-run_statement(ENDLESS, results.resolve("w", None, "acme"), results, limits=LIMITS, max_rows=1, cancel=CancelToken())
+statement = Statement(ENDLESS, results.resolve("w", None, "acme"))
+run_statement(statement, results, limits=LIMITS, max_rows=1, cancel=CancelToken())
 """
 
 

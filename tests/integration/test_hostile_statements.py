@@ -297,9 +297,9 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-def refusal(connection: duckdb.DuckDBPyConnection, sql: str) -> str | None:
+def refusal(connection: duckdb.DuckDBPyConnection, sql: str, *more: str) -> str | None:
     try:
-        check_statement(connection, sql, "data")
+        check_statement(connection, sql, ["data", *more])
     except InvalidStatement as error:
         return error.message
     return None
@@ -360,6 +360,47 @@ def test_the_same_clauses_pass_with_an_allowed_function(connection: duckdb.DuckD
 
 def test_other_tables_types_and_statements_are_refused(connection: duckdb.DuckDBPyConnection) -> None:
     assert [sql for sql in (*TABLES, *OTHERS) if refusal(connection, sql) is None] == []
+
+
+def test_a_second_run_opens_no_other_table(connection: duckdb.DuckDBPyConnection) -> None:
+    """All statements with both tables, in the place of each, as they run: in parentheses."""
+    hostile = [
+        *(sql.format(t=FILE) for sql in TABLE_PLACES), *(sql.format(f=SETTING) for sql in EXPRESSION_PLACES),
+        *TABLES, *OTHERS,
+    ]  # fmt: skip
+    for sql in {one.replace("data", "previous") for one in hostile} | {*hostile}:
+        assert refusal(connection, sql, "previous") is not None, sql
+    assert refusal(connection, "FROM data JOIN main.previous USING (n)", "previous") is None
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT 1) UNION (SELECT 2",
+        "SELECT 1); COPY (SELECT 1) TO 'x.csv'; FROM (SELECT 1",
+        "SELECT 1 /*",
+        "SELECT 1) --",
+        "SELECT $$)$$ --\n) FROM read_text('x'",
+    ],
+)
+def test_no_statement_leaves_the_parentheses_in_which_it_runs(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
+    assert refusal(connection, sql) is not None
+
+
+def test_a_parameter_is_a_value_wherever_it_stands(connection: duckdb.DuckDBPyConnection) -> None:
+    """So it cannot name a table, a function or a type, and what it stands in is checked like a constant."""
+    for sql in (
+        "FROM $p",
+        "FROM query($p)",
+        "FROM read_text($p)",
+        "SELECT getenv($p)",
+        "SELECT 1::$p",
+        "SELECT $p($p)",
+    ):
+        with pytest.raises(InvalidStatement) as refused:
+            check_statement(connection, sql, ["data"], ["p"])
+        assert refused.value.parameter == "sql", sql
+    assert check_statement(connection, "SELECT upper($P)", ["data"], ["p"]) == {"p": "P"}
 
 
 def test_there_are_many_cases() -> None:

@@ -409,7 +409,7 @@ print(confinement.confine(memory_bytes=4_000_000_000, cpu_seconds=10))
     )  # fmt: skip
     assert done.stdout == f"{(FILES_AND_HOSTS, SYSTEM_CALLS)}\n"
     job = worker.StatementJob(
-        sql="SELECT 1 AS one", table=run.table, parts=run.parts, published_at=run.published_at, max_rows=1,
+        sql="SELECT 1 AS one", params={}, tables=(), format="json", max_rows=1,
         max_result_bytes=1000, memory_megabytes=200, threads=1, seconds=5, confined=True,
     )  # fmt: skip
     monkeypatch.setattr(worker, "confine", lambda **_: (SYSTEM_CALLS,))

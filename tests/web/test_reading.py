@@ -138,9 +138,9 @@ def test_workflows_are_paged(people_on: Server) -> None:
 def test_sql_over_one_run(people_on: Server) -> None:
     answer = post(people_on, sql="SELECT name, age * 2 AS twice, tags FROM data ORDER BY name", limit=2).json()
     assert answer["columns"] == [
-        {"name": "name", "type": "STRING", "storedAs": "VARCHAR"},
-        {"name": "twice", "type": "NUMBER", "storedAs": "BIGINT"},
-        {"name": "tags", "type": "ARRAY", "storedAs": "VARCHAR[]"},
+        {"name": "name", "type": "STRING", "storedAs": "VARCHAR", "duckdbType": "VARCHAR"},
+        {"name": "twice", "type": "NUMBER", "storedAs": "BIGINT", "duckdbType": "BIGINT"},
+        {"name": "tags", "type": "ARRAY", "storedAs": "VARCHAR[]", "duckdbType": "VARCHAR[]"},
     ]
     assert answer["rows"] == [
         {"name": "Ann", "twice": 62, "tags": ["a", "b"]}, {"name": "Bob", "twice": None, "tags": []},

@@ -1,55 +1,107 @@
-"""``/v4/workflows/{workflowId}/data/query``: one SQL statement over one run."""
+"""``/v4/workflows/{workflowId}/data/query``: one SQL statement over one run, or over two runs of a workflow."""
 
 from functools import partial
+from typing import Annotated, Any, Literal, TypeVar
 
 import anyio.to_thread
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 from starlette.requests import Request
 from starlette.responses import Response
 
+from engine.catalog.catalog import ResultStore
+from engine.catalog.manifest import Run
 from engine.errors import InvalidRequest
-from engine.query.sandbox import MAX_ROWS, ChildCrashed, prepare, run_statement
+from engine.query.sandbox import MAX_ROWS, ChildCrashed, Statement, StatementResult, prepare, run_statement
+from engine.request.formats import FORMATS
+from engine.request.statement import read_params
 from web.api.request_reader import authenticate, read_json_object, wait_for_disconnect
 from web.api.row_models import QueryAnswer, QueryColumn, with_rows
+from web.auth.principal import Principal
 from web.container import Services
 from web.telemetry import metrics
 from web.telemetry.log_context import add_log_fields
 
+_NO_STORE = {"cache-control": "no-store"}
+_BodyT = TypeVar("_BodyT", bound="StatementRequest")
 
-class QueryRequest(BaseModel):
-    """One statement that reads; the table ``data`` has the rows of the run."""
+
+def _check_previous(value: object) -> object:
+    if value is None or isinstance(value, bool | str):
+        return value
+    raise PydanticCustomError("previous", "must be true, for the run before, or the id of a finished run")
+
+
+class StatementRequest(BaseModel):
+    """One statement that reads, and the runs that it reads."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", strict=True)
 
-    sql: str = Field(min_length=1, description="One statement that reads; the table `data` has the rows of the run")
+    sql: str = Field(
+        min_length=1,
+        description="One statement that reads; the table `data` has the rows of the run",
+        examples=["SELECT * FROM data LIMIT 10"],
+    )
     run_id: str | None = Field(None, description="A finished run; the latest one if left out")
+    previous: Annotated[bool | str | None, BeforeValidator(_check_previous)] = Field(
+        None,
+        description="Another finished run of the workflow, as the table `previous`: its id, or true for the run before",
+    )
+    params: dict[str, Any] | None = Field(
+        None,
+        description="The values of the statement's `$name` parameters: strings, numbers, booleans, null, or arrays of "
+        "one of these. A string is read as a date where it is compared with one; elsewhere cast it: `$day::DATE`",
+        examples=[{"city": "Rome", "least": 1000, "ids": ["a1", "a2"]}],
+    )
+
+    def statement(self, results: ResultStore, workflow_id: str, team: str) -> Statement:
+        """The statement over the runs of a team. Raises NotFound, InvalidRequest or StoreError."""
+        params = read_params(self.params or {})
+        run = results.resolve(workflow_id, self.run_id, team)
+        return Statement(self.sql, run, self._previous(results, run, team), params)
+
+    def _previous(self, results: ResultStore, run: Run, team: str) -> Run | None:
+        if isinstance(self.previous, str):
+            return results.resolve(run.workflow_id, self.previous, team)
+        if not self.previous:
+            return None
+        previous = results.run_before(run)
+        if previous is None:
+            raise InvalidRequest(
+                f"previous: the workflow has no finished run before {run.run_id}; name a run, or leave it out.",
+                parameter="previous",
+            )
+        return previous
+
+
+class QueryRequest(StatementRequest):
+    """A statement whose first rows are the response."""
+
     limit: int = Field(100, ge=1, le=MAX_ROWS, description="The maximum number of rows in the response")
+    format: Literal["json", "csv", "jsonl"] = Field(
+        "json", description="`csv` and `jsonl` are the rows alone, as in an export; headers have their number"
+    )
 
 
 async def query(request: Request) -> Response:
     """Answer POST."""
     services: Services = request.app.state.services
     principal = await authenticate(request)
-    query_request = _read(await read_json_object(request, principal))
-    if services.queries.sql == "off":
-        raise InvalidRequest("SQL is disabled on this service: use filters, or export the run.", parameter="sql")
-    results = services.exporter.results
-    run = await anyio.to_thread.run_sync(
-        results.resolve, request.path_params["workflow_id"], query_request.run_id, principal.team
-    )
-    add_log_fields(request.scope, run=run.run_id)
+    body = read_body(QueryRequest, await read_json_object(request, principal))
+    statement = await find_runs(request, services, principal, body)
+    format_ = FORMATS[body.format]
     try:
         answer = await services.queries.run(
             principal.team,
             partial(wait_for_disconnect, request),
             lambda cancel: run_statement(
-                query_request.sql,
-                run,
-                results,
+                statement,
+                services.exporter.results,
                 limits=services.queries.limits,
-                max_rows=query_request.limit,
+                max_rows=body.limit,
                 cancel=cancel,
+                format_=format_,
             ),
             prepare=prepare,
         )
@@ -57,24 +109,53 @@ async def query(request: Request) -> Response:
         # `answer_error` logs it, as every error of the service.
         metrics.CRASHES.labels(crash.signal.name).inc()
         raise
-    add_log_fields(request.scope, rows=answer.count, bytes=len(answer.rows))
-    body = QueryAnswer(
-        workflow_id=run.workflow_id,
-        run_id=run.run_id,
-        columns=[QueryColumn(name=name, type=type_, stored_as=stored_as) for name, type_, stored_as in answer.columns],
-        row_count=answer.count,
-        limit_reached=answer.more,
-        rows=[],
-    )
-    return Response(
-        with_rows(body, "rows", answer.rows), media_type="application/json", headers={"cache-control": "no-store"}
-    )
+    add_log_fields(request.scope, format=format_.name, rows=answer.count, bytes=len(answer.rows))
+    if body.format == "json":
+        return Response(_with_rows(statement, answer), media_type="application/json", headers=_NO_STORE)
+    # These files have no place for what the members of a JSON response say.
+    headers = {"x-row-count": str(answer.count), "x-limit-reached": str(answer.more).lower()}
+    return Response(answer.rows, media_type=format_.content_type, headers=_NO_STORE | headers)
 
 
-def _read(values: object) -> QueryRequest:
+async def find_runs(request: Request, services: Services, principal: Principal, body: StatementRequest) -> Statement:
+    """Return the statement of a request over the runs of the caller's team.
+
+    Raises InvalidRequest, also if SQL is disabled, NotFound or StoreError.
+    """
+    if services.queries.sql == "off":
+        raise InvalidRequest("SQL is disabled on this service: use filters, or export the run.", parameter="sql")
+    find = partial(body.statement, services.exporter.results, request.path_params["workflow_id"], principal.team)
+    statement = await anyio.to_thread.run_sync(find)
+    add_log_fields(request.scope, run=statement.run.run_id)
+    return statement
+
+
+def read_body(model: type[_BodyT], values: object) -> _BodyT:
+    """Return the body of a request. Raises InvalidRequest, which names the first member that is wrong."""
     try:
-        return QueryRequest.model_validate(values)
+        return model.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
         name = ".".join(map(str, first["loc"])) or "body"
         raise InvalidRequest(f"{name[:100]}: {first['msg']}.", parameter=name[:100]) from error
+
+
+def _with_rows(statement: Statement, answer: StatementResult) -> bytes:
+    body = QueryAnswer(
+        workflow_id=statement.run.workflow_id,
+        run_id=statement.run.run_id,
+        previous_run_id=None if statement.previous is None else statement.previous.run_id,
+        columns=[
+            QueryColumn(
+                name=column.name,
+                type=column.data_type,
+                stored_as=column.stored_as,
+                duckdb_type=column.duckdb_type,
+            )
+            for column in answer.columns
+        ],
+        row_count=answer.count,
+        limit_reached=answer.more,
+        rows=[],
+    )
+    return with_rows(body, "rows", answer.rows)

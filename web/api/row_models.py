@@ -242,6 +242,7 @@ class QueryColumn(AnswerField):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
     stored_as: str = Field(description="The type in which it would be stored, as SQL spells it")
+    duckdb_type: str = Field(description="DuckDB's type of the result, which may be none that is stored: `HUGEINT`")
 
 
 class QueryAnswer(_Answer):
@@ -249,6 +250,7 @@ class QueryAnswer(_Answer):
 
     workflow_id: str
     run_id: str
+    previous_run_id: str | None = Field(description="The run of the table `previous`; null without one")
     columns: list[QueryColumn]
     row_count: Count
     limit_reached: bool = Field(description="Whether the statement has more rows than these")

@@ -26,6 +26,11 @@ HEADERS: dict[str, Json] = {
         "required": True,
     },
     "X-Total-Count": {"description": "For CSV: the number of rows on all pages", "schema": _COUNT},
+    "X-Row-Count": {"description": "For CSV and JSON lines: the number of rows", "schema": _COUNT},
+    "X-Limit-Reached": {
+        "description": "For CSV and JSON lines: whether the statement has more rows than these",
+        "schema": {**_TEXT, "enum": ["true", "false"]},
+    },
     "X-Total-Pages": {"description": "For CSV: the number of pages", "schema": _COUNT},
     "Accept-Ranges": {"description": "`bytes`", "schema": {**_TEXT, "enum": ["bytes"]}, "required": True},
     "Content-Length": {"description": "Bytes of the body", "schema": _COUNT, "required": True},

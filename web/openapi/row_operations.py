@@ -1,5 +1,6 @@
 """The operations that read rows without an export."""
 
+from engine.request.formats import FORMATS
 from web.api.parameters import COLUMN_PARAMETERS, LIST_PARAMETERS, PAGE_PARAMETERS
 from web.openapi.parameters import REQUEST_ID, WORKFLOW_ID, reading_parameters
 from web.openapi.responses import answer, errors
@@ -63,15 +64,37 @@ def _get(name: str, summary: str, parameters: tuple[str, ...], found: Json, *sta
     }
 
 
+_STATEMENTS: dict[str, Json] = {
+    "rows": {"summary": "The first rows", "value": {"sql": "FROM data", "limit": 10}},
+    "params": {
+        "summary": "Values of parameters",
+        "value": {
+            "sql": "SELECT count(*) AS n FROM data WHERE _row_id IN $ids OR _row_id >= $first",
+            "params": {"ids": ["000000000000", "000000000001"], "first": "000000000002"},
+        },
+    },
+    "previous": {
+        "summary": "What is new since the run before",
+        "value": {"sql": "FROM data ANTI JOIN previous USING (_row_id)", "previous": True, "format": "csv"},
+    },
+}
+"""Bodies that work with every workflow; ``previous`` needs a second run."""
+
+
 def _query() -> Json:
+    rows = answer("The result of the statement", "X-Row-Count", "X-Limit-Reached", schema=ref("QueryAnswer"))
+    rows["content"] |= {FORMATS[name].content_type: {} for name in ("csv", "jsonl")}
     return {
         "operationId": "queryWorkflowData",
         "summary": "Query one run by SQL",
-        "description": "One statement that reads. The table `data` has the rows of the run, and `_row_id`. The "
-        "statement runs in a separate process that can neither open files nor connect to hosts.",
+        "description": "One statement that reads. The table `data` has the rows of the run, and `_row_id`; `previous` "
+        "has those of another run, if one was chosen. The statement runs in a separate process that can neither open "
+        "files nor connect to hosts.",
         "security": _KEY_OR_TOKEN,
         "parameters": [REQUEST_ID],
-        "requestBody": {"required": True, "content": {"application/json": {"schema": ref("QueryRequest")}}},
-        "responses": {"200": answer("The result of the statement", schema=ref("QueryAnswer"))}
-        | errors(400, 401, 404, 405, 413, 500, 503),
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": ref("QueryRequest"), "examples": _STATEMENTS}},
+        },
+        "responses": {"200": rows} | errors(400, 401, 404, 405, 413, 500, 503),
     }

@@ -45,8 +45,8 @@ _ResultT = TypeVar("_ResultT")
 _TARGET = f"{STAGE}://0"
 _UNSUPPORTED = "Use one read-only statement: SELECT, FROM, WITH, DESCRIBE, SHOW, SUMMARIZE or PIVOT."
 
-Values = Mapping[str, str]
-"""Values of ``$parameters`` by name. They are text, which DuckDB converts like a literal that it is compared with."""
+Values = Mapping[str, object]
+"""Values of ``$parameters`` by name. DuckDB converts text like a literal that it is compared with."""
 
 NO_VALUES: Values = MappingProxyType({})
 
@@ -120,23 +120,27 @@ class Inspection:
             self._catalog.forget()
             self._named.forget(self._connection)
 
-    def write_first(
-        self, query: str, limit: int, format_: Format, forward: Callable[[Chunk], None]
-    ) -> tuple[list[Field], int, bool]:
-        """As `write` for the first rows of a query that has been checked.
+    def columns(self, query: str, values: Values = NO_VALUES) -> list[tuple[Field, str]]:
+        """The columns of a query, each with DuckDB's type of it. The query does not run. Raises as `rows` does."""
+        with self._translated_errors(text=query, values=values):
+            fields, types = self._fields(query, values)
+            return [(field, str(type_)) for field, type_ in zip(fields, types, strict=True)]
 
-        Returns the columns, the number of rows, and whether there are more: for that, a query which reaches the limit
-        runs up to the next row once again. A temporary table of the rows would be in the answer of SHOW TABLES.
+    def write_first(
+        self, query: str, limit: int, format_: Format, forward: Callable[[Chunk], None], values: Values = NO_VALUES
+    ) -> tuple[int, bool]:
+        """As `write` for the first rows of a query.
+
+        Returns the number of rows, and whether there are more: for that, a query which reaches the limit runs up to the
+        next row once again. A temporary table of the rows would be in the answer of SHOW TABLES.
         """
-        source = f"FROM query({literal(query)})"
-        with self._translated_errors(text=query):
-            # Errors of binding show their place in the caller's text.
-            self._fields(source, {})
-        fields, rows = self.write(f"{source} LIMIT {limit}", format_, forward)
+        source = within(query)
+        _, rows = self.write(f"{source} LIMIT {limit}", format_, forward, values)
         if rows < limit:
-            return fields, rows, False
-        with self._translated_errors(text=query):
-            return fields, rows, self._connection.execute(f"{source} LIMIT 1 OFFSET {limit}").fetchone() is not None
+            return rows, False
+        with self._translated_errors(text=query, values=values):
+            found = self._connection.execute(f"{source} LIMIT 1 OFFSET {limit}", dict(values)).fetchone()
+        return rows, found is not None
 
     def cancel(self) -> None:
         """Make the running query raise Cancelled. Can be called from any thread or from a signal handler."""
@@ -146,9 +150,11 @@ class Inspection:
         """The result of a statement, once the runs that it names are known."""
         return statement() if self._named is None else self._named.run(self._connection, statement)
 
-    def _fields(self, query: str, values: dict[str, str]) -> tuple[list[Field], list[Any]]:
+    def _fields(self, query: str, values: Values) -> tuple[list[Field], list[Any]]:
         """The fields of a result, and DuckDB's types of them."""
-        relation = self._connection.sql(query, params=values)
+        # With values, DuckDB's client would run the query now, and hold its result in memory.
+        bound = f"{within(query)} LIMIT 0" if values else query
+        relation = self._connection.sql(bound, params=dict(values))
         names = [name.lower() for name in relation.columns]
         for name in names:
             if names.count(name) > 1:
@@ -235,6 +241,11 @@ def open_inspection(
             yield Inspection(connection, part_files, catalog, named)
 
 
+def within(query: str) -> str:
+    """A query that returns the rows of another, which is one statement without a semicolon."""
+    return f"FROM (\n{query}\n)"
+
+
 def _copy(query: str, fields: list[Field], types: list[Any], format_: Format) -> str:
     cells = ", ".join(
         f"{exact(field.name, type_, field.type.sql())} AS {identifier(field.name)}"
@@ -250,7 +261,7 @@ def _part_url(key: str) -> str:
     return f"{PART}://{key}"
 
 
-def _bound(statement: Statement, values: Values) -> dict[str, str]:
+def _bound(statement: Statement, values: Values) -> dict[str, object]:
     """The values of the statement's parameters; DuckDB refuses others, and reports those that are missing."""
     return {name: value for name, value in values.items() if name in statement.parameters}
 

@@ -1,4 +1,4 @@
-"""Run callers' SQL over one run, each statement in a process that can open no file, reach no host and is discarded.
+"""Run callers' SQL over runs of a workflow, each statement in a process without files or hosts that is then discarded.
 
 DuckDB is not a security boundary, its memory limit covers only its buffers, and it does not always react to an
 interrupt. Therefore the kernel limits the process, which reads the parts of the run through a pipe to the service and
@@ -10,9 +10,19 @@ from engine.query.sandbox.client import (
     MAX_SQL_BYTES,
     ChildCrashed,
     Limits,
+    Statement,
     StatementResult,
     prepare,
     run_statement,
 )
 
-__all__ = ["MAX_ROWS", "MAX_SQL_BYTES", "ChildCrashed", "Limits", "StatementResult", "prepare", "run_statement"]
+__all__ = [
+    "MAX_ROWS",
+    "MAX_SQL_BYTES",
+    "ChildCrashed",
+    "Limits",
+    "Statement",
+    "StatementResult",
+    "prepare",
+    "run_statement",
+]

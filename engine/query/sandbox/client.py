@@ -1,18 +1,23 @@
 """Run a statement in a child process: start it, send it the bytes of parts that it reads, kill it at its timeout."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Timer
 
 from engine.catalog.catalog import PART_CHANGED, ResultStore
-from engine.catalog.manifest import Run
+from engine.catalog.manifest import Part, Run
 from engine.common.cancellation import CancelToken
 from engine.errors import InvalidStatement, LimitExceeded, ObjectChanged, ObjectMissing, SourceDamaged
 from engine.query.sandbox.fork_server import Child, ForkServer
-from engine.query.sandbox.protocol import MAX_READ_BYTES, FrameType, receive, send, unpack_read
-from engine.query.sandbox.worker import StatementEnd, StatementJob
+from engine.query.sandbox.protocol import MAX_READ_BYTES, FrameType, Refusal, receive, send, unpack_read
+from engine.query.sandbox.worker import RunTable, StatementColumn, StatementEnd, StatementJob
+from engine.request.formats import FORMATS, Format
+from engine.request.statement import Params
+
+TABLE, PREVIOUS = "data", "previous"
+"""The names of the rows of the run, and of another run, in a statement."""
 
 MAX_SQL_BYTES = 64 * 1024
 MAX_ROWS = 1000
@@ -44,13 +49,35 @@ class ChildCrashed(ChildFailed):
 
 
 @dataclass(frozen=True, slots=True)
+class Statement:
+    """A statement over one run, or over a run and a ``previous`` one, and the values of its parameters.
+
+    Raises InvalidStatement if it is longer than `MAX_SQL_BYTES`.
+    """
+
+    sql: str
+    run: Run
+    previous: Run | None = None
+    params: Params = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.sql.encode(errors="replace")) > MAX_SQL_BYTES:
+            raise InvalidStatement(f"sql exceeds the maximum of {MAX_SQL_BYTES:,} bytes.")
+
+    @property
+    def runs(self) -> Mapping[str, Run]:
+        """The runs that it reads, by the names of their tables."""
+        return {TABLE: self.run} | ({} if self.previous is None else {PREVIOUS: self.previous})
+
+
+@dataclass(frozen=True, slots=True)
 class StatementResult:
-    """``rows`` is a JSON array, as in an export; ``columns`` are names, field types and stored types.
+    """``rows`` are a file of the requested format, with the bytes of an export.
 
     ``count`` is of rows; ``more``: the statement has more than these.
     """
 
-    columns: tuple[tuple[str, str, str], ...]
+    columns: tuple[StatementColumn, ...]
     rows: bytes
     count: int
     more: bool
@@ -76,20 +103,27 @@ def prepare() -> None:
 
 
 def run_statement(
-    sql: str, run: Run, results: ResultStore, *, limits: Limits, max_rows: int, cancel: CancelToken
+    statement: Statement,
+    results: ResultStore,
+    *,
+    limits: Limits,
+    max_rows: int,
+    cancel: CancelToken,
+    format_: Format = FORMATS["json"],
 ) -> StatementResult:
-    """Run a statement over one run and return its rows, at most ``max_rows``.
+    """Run a statement and return its rows, at most ``max_rows``.
 
     Raises InvalidStatement if the statement is not allowed; LimitExceeded, Cancelled, SourceDamaged or StoreError;
     ChildCrashed or ChildFailed if the process fails.
     """
-    if len(sql.encode(errors="replace")) > MAX_SQL_BYTES:
-        raise InvalidStatement(f"sql exceeds the maximum of {MAX_SQL_BYTES:,} bytes.")
     job = StatementJob(
-        sql=sql,
-        table=run.table,
-        parts=run.parts,
-        published_at=run.published_at,
+        sql=statement.sql,
+        params=statement.params,
+        tables=tuple(
+            RunTable(name=name, table=run.table, parts=run.parts, published_at=run.published_at)
+            for name, run in statement.runs.items()
+        ),
+        format=format_.name,
         max_rows=max_rows,
         max_result_bytes=MAX_RESULT_BYTES,
         memory_megabytes=limits.memory_megabytes,
@@ -97,10 +131,11 @@ def run_statement(
         seconds=limits.seconds,
         confined=limits.confined,
     )
-    results.check_parts(run)
+    for run in statement.runs.values():
+        results.check_parts(run)
     with _child(limits.seconds, cancel) as child:
         try:
-            result = _serve(child, job, run, results)
+            result = _serve(child, job, results)
         except (EOFError, BrokenPipeError) as error:
             cancel.raise_if_cancelled()
             if child.orphaned:
@@ -111,19 +146,21 @@ def run_statement(
             if death.signal is not None and death.signal not in _LIMIT_SIGNALS:
                 raise ChildCrashed(death.signal) from error
             raise LimitExceeded(_TOO_MUCH) from None
-    results.check_parts(run)
+    for run in statement.runs.values():
+        results.check_parts(run)
     return result
 
 
-def _serve(child: Child, job: StatementJob, run: Run, results: ResultStore) -> StatementResult:
+def _serve(child: Child, job: StatementJob, results: ResultStore) -> StatementResult:
     send(child.answers, FrameType.STATEMENT, job.model_dump_json(by_alias=True).encode())
+    parts = job.parts
     rows = bytearray()
     while True:
         kind, body = receive(child.requests, job.max_result_bytes)
         match kind:
             case FrameType.READ:
                 number, start, length = unpack_read(body)
-                send(child.answers, FrameType.BYTES, _read(run, results, number, start, length))
+                send(child.answers, FrameType.BYTES, _read(parts[number], results, start, length))
             case FrameType.ROWS:
                 rows += body
                 if len(rows) > job.max_result_bytes:
@@ -136,11 +173,12 @@ def _serve(child: Child, job: StatementJob, run: Run, results: ResultStore) -> S
             case FrameType.LIMIT_EXCEEDED:
                 raise LimitExceeded(body.decode(errors="replace"))
             case _:
-                raise InvalidStatement(body.decode(errors="replace"))
+                refusal = Refusal.model_validate_json(body)
+                details = {} if refusal.entry is None else {"entry": refusal.entry}
+                raise InvalidStatement(refusal.message, parameter=refusal.parameter, **details)
 
 
-def _read(run: Run, results: ResultStore, number: int, start: int, length: int) -> bytes:
-    part = run.parts[number]
+def _read(part: Part, results: ResultStore, start: int, length: int) -> bytes:
     try:
         return results.store.read(part.key, start=start, length=min(length, MAX_READ_BYTES), etag=part.etag)
     except (ObjectMissing, ObjectChanged) as error:

@@ -4,6 +4,8 @@ import struct
 from enum import Enum
 from typing import IO
 
+from pydantic import BaseModel
+
 from engine.common.chunk import Chunk
 
 _HEAD = struct.Struct("<cQ")
@@ -23,6 +25,14 @@ class FrameType(Enum):
     REFUSED = b"X"
     LIMIT_EXCEEDED = b"L"
     FAILED = b"F"
+
+
+class Refusal(BaseModel):
+    """The body of REFUSED: a message for the caller, and which parameter and entry of the request is wrong."""
+
+    message: str
+    parameter: str = "sql"
+    entry: str | None = None
 
 
 def send(stream: IO[bytes], kind: FrameType, body: Chunk = b"") -> None:

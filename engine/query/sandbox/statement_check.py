@@ -1,13 +1,13 @@
 """Refuse a statement that uses a function, table or type that is not on the allow-list, before DuckDB binds it.
 
 DuckDB's parser serializes the statement to a tree, and every node must have a known shape, so the check finds each
-function, table and type at any depth. The text that was checked is the text that runs: ``query()`` parses it again with
-the same parser.
+function, table and type at any depth. The text that was checked is the text that runs: DuckDB parses it again with the
+same parser.
 """
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
@@ -37,17 +37,49 @@ _CATALOGS, _SCHEMAS = (b"", b"memory"), (b"", b"main")
 _CATALOG_PREFIXES = (b"duckdb_", b"information_schema", b"pg_", b"pragma_", b"sqlite_")
 """Prefixes of DuckDB's own views. CTEs must not use them, so that it does not matter which DuckDB looks up first."""
 
+_TABLES = {
+    b"": "the rows of the run are in table data",
+    b"previous": "for another run of the workflow, set the parameter previous to true or to its id",
+}
+"""What a statement may read instead of a table that it names."""
+
 Names = frozenset[bytes]
 """Folded names of the CTEs that are visible in a part of the statement; with the prefix ``recurring.``, those that
 a recursive query may refer to by it."""
 
 
-def check_statement(connection: duckdb.DuckDBPyConnection, sql: str, table: str) -> None:
-    """Raise InvalidStatement unless ``sql`` is one read-only statement over ``table`` that uses only what is allowed.
+def check_statement(
+    connection: duckdb.DuckDBPyConnection, sql: str, tables: Collection[str], params: Collection[str] = ()
+) -> dict[str, str]:
+    """Raise InvalidStatement unless ``sql`` is one read-only statement over ``tables`` that uses only what is allowed.
 
+    It must have the parameters ``params``, and no others. Returns the name that the statement uses for each of them.
     The connection must use `STORAGE_VERSION`.
     """
-    _Check(sql, table).run(_parsed(connection, sql))
+    statement = _parsed(connection, sql)
+    _Check(sql, tables).run({"node": statement["node"]})
+    return _match_params([entry["key"] for entry in statement.get("named_param_map", ())], params)
+
+
+def _match_params(used: list[str], params: Collection[str]) -> dict[str, str]:
+    if any(name.isdecimal() for name in used):
+        raise InvalidStatement("Parameters have names: write $name instead of ? or $1, and give its value in params.")
+    known, names = {fold(name): name for name in params}, {fold(name): name for name in used}
+    for folded, name in names.items():
+        if folded not in known:
+            raise InvalidStatement(
+                f"The statement has the parameter ${name[:100]}: give its value in params.",
+                parameter="params",
+                entry=f"params.{name[:100]}",
+            )
+    for folded, name in known.items():
+        if folded not in names:
+            raise InvalidStatement(
+                f"params.{name}: the statement has no ${name}; remove it, or correct its name.",
+                parameter="params",
+                entry=f"params.{name}",
+            )
+    return {name: names[folded] for folded, name in known.items()}
 
 
 def _parsed(connection: duckdb.DuckDBPyConnection, sql: str) -> Mapping[str, Any]:
@@ -71,8 +103,8 @@ def _parsed(connection: duckdb.DuckDBPyConnection, sql: str) -> Mapping[str, Any
     if len(tree["statements"]) != 1:
         raise InvalidStatement(_UNSUPPORTED)
     statement: Mapping[str, Any] = tree["statements"][0]
-    if statement.keys() != {"node"}:
-        raise InvalidStatement("The statement has parameters; replace them with their values.")
+    if not statement.keys() <= {"node", "named_param_map"}:
+        raise InvalidStatement(_UNSUPPORTED)
     return statement
 
 
@@ -90,9 +122,9 @@ def _loaded(tree: str) -> Any:
 class _Check:
     """One walk over a tree. Not recursive, since the tree may be deeper than the interpreter's stack."""
 
-    def __init__(self, sql: str, table: str) -> None:
+    def __init__(self, sql: str, tables: Collection[str]) -> None:
         self._sql = sql
-        self._table = fold(table)
+        self._tables = {fold(table): table for table in tables}
         self._waiting: list[tuple[str, Any, Names]] = []
         self._location: int | None = None
 
@@ -168,10 +200,10 @@ class _Check:
             return
         if catalog == b"" and schema == b"recurring" and b"recurring." + name in names:
             return
-        if name == self._table and catalog in _CATALOGS and schema in _SCHEMAS:
+        if name in self._tables and catalog in _CATALOGS and schema in _SCHEMAS:
             return
         full = ".".join(node[part] for part in ("catalog_name", "schema_name", "table_name") if node.get(part))
-        self._refuse(f"Table {excerpt(full)} is not available; the rows of the run are in table {self._table.decode()}")
+        self._refuse(f"Table {excerpt(full)} is not available; {_TABLES.get(name, _TABLES[b''])}")
 
     def _refuse_shape(self, shape: str) -> NoReturn:
         self._refuse(f"This SQL is not supported here: {shape.replace('_', ' ').lower()}")

@@ -40,6 +40,7 @@ SHAPES: Mapping[str, Members] = {
     },
     "expression LAMBDA": {**_ANY, "lhs": "expression", "expr": "expression", "syntax_type": PLAIN},
     "expression OPERATOR": {**_ANY, "children": "expression"},
+    "expression PARAMETER": {**_ANY, "identifier": PLAIN},
     "expression POSITIONAL_REFERENCE": {**_ANY, "index": PLAIN},
     "expression STAR": {
         **_ANY,

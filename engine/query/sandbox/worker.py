@@ -1,6 +1,6 @@
 """The child process: read one job, confine the process, run its statement and send the rows."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from threading import Lock
 from typing import IO
@@ -9,36 +9,44 @@ import duckdb
 from pydantic import BaseModel
 
 from engine.catalog.manifest import Part
-from engine.catalog.schema import ROW_ID, Schema
+from engine.catalog.schema import ROW_ID, Field, Schema
 from engine.common.chunk import Chunk
 from engine.common.quoting import identifier, literal
 from engine.common.redaction import redacted_traceback
 from engine.common.table_functions import read_parquet
-from engine.errors import EngineError, InvalidRequest, LimitExceeded
+from engine.errors import EngineError, InvalidRequest, InvalidStatement, LimitExceeded
 from engine.execute.file_assembler import FileAssembler
 from engine.execute.filesystems import PART, STAGE, PartFileSystem, StageFileSystem
 from engine.execute.ordered_sink import OrderedSink
 from engine.execute.session import FENCE, fence
-from engine.query.inspect.session import Inspection
+from engine.query.inspect.session import Inspection, within
+from engine.query.inspect.statements import split
 from engine.query.sandbox.confinement import confine, forbid_new_processes
-from engine.query.sandbox.protocol import MAX_READ_BYTES, FrameType, pack_read, receive, send
+from engine.query.sandbox.protocol import MAX_READ_BYTES, FrameType, Refusal, pack_read, receive, send
 from engine.query.sandbox.statement_check import STORAGE_VERSION, check_statement
 from engine.request.formats import FORMATS
-
-VIEW = "data"
-"""The name of the run's rows in a statement."""
+from engine.request.statement import ParamValue
 
 _OUT_OF_MEMORY = "The statement exceeds the memory limit; select fewer rows or columns."
 _OVERHEAD_BYTES, _OVERHEAD_BYTES_PER_THREAD = 300_000_000, 100_000_000
 
 
-class StatementJob(BaseModel):
-    """One statement, its run and its limits (`engine.query.sandbox.client.Limits`)."""
+class RunTable(BaseModel):
+    """The rows of a run as a table of a statement."""
 
-    sql: str
+    name: str
     table: Schema
     parts: tuple[Part, ...]
     published_at: datetime
+
+
+class StatementJob(BaseModel):
+    """One statement, its runs and its limits (`engine.query.sandbox.client.Limits`)."""
+
+    sql: str
+    params: Mapping[str, ParamValue]
+    tables: tuple[RunTable, ...]
+    format: str
     max_rows: int
     max_result_bytes: int
     memory_megabytes: int
@@ -46,11 +54,25 @@ class StatementJob(BaseModel):
     seconds: int
     confined: bool
 
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The parts of all tables, by whose numbers the child asks for their bytes."""
+        return tuple(part for table in self.tables for part in table.parts)
+
+
+class StatementColumn(BaseModel):
+    """A column of a result: its name, its field type, the type in which it would be stored, and DuckDB's own type."""
+
+    name: str
+    data_type: str
+    stored_as: str
+    duckdb_type: str
+
 
 class StatementEnd(BaseModel):
     """The last frame of a successful statement: what `engine.query.sandbox.client.StatementResult` has but the rows."""
 
-    columns: tuple[tuple[str, str, str], ...]
+    columns: tuple[StatementColumn, ...]
     rows: int
     more: bool
 
@@ -106,7 +128,7 @@ def run(job: StatementJob, requests: IO[bytes], answers: IO[bytes]) -> None:
     parts = PartFileSystem(
         _PartReader(job.parts, requests, answers),
         {part.key: part for part in job.parts},
-        job.published_at,
+        max(table.published_at for table in job.tables),
     )
     config: dict[str, str | bool | int | float | list[str]] = {
         "threads": job.threads,
@@ -126,14 +148,14 @@ def run(job: StatementJob, requests: IO[bytes], answers: IO[bytes]) -> None:
         for statement in FENCE:
             connection.execute(statement)
         connection.execute("RESET disabled_optimizers")
-        connection.execute(f"CREATE VIEW {VIEW} AS {_select(job)}")
+        for table in job.tables:
+            connection.execute(f"CREATE VIEW {table.name} AS {_select(table)}")
         for statement in fence([f"{STAGE}://0", *(f"{PART}://{part.key}" for part in job.parts)]):
             connection.execute(statement)
-        check_statement(connection, job.sql, VIEW)
+        sql, values = _checked(connection, job)
         inspection = Inspection(connection, parts)
-        # By query(), which parses the text that was checked with the same parser; its binder accepts only a SELECT.
-        fields, rows, more = inspection.write_first(job.sql, job.max_rows, FORMATS["json"], forward)
-    columns = tuple((field.name, field.data_type, field.type.sql()) for field in fields)
+        columns = _columns(inspection.columns(sql, values))
+        rows, more = inspection.write_first(sql, job.max_rows, FORMATS[job.format], forward, values)
     end = StatementEnd(columns=columns, rows=rows, more=more)
     send(requests, FrameType.END, end.model_dump_json().encode())
 
@@ -146,13 +168,30 @@ def overhead_bytes(threads: int) -> int:
     return _OVERHEAD_BYTES + _OVERHEAD_BYTES_PER_THREAD * threads
 
 
-def _select(job: StatementJob) -> str:
-    fields = [field for field in job.table if not field.internal or field.name == ROW_ID]
-    if not job.parts:
+def _checked(connection: duckdb.DuckDBPyConnection, job: StatementJob) -> tuple[str, dict[str, object]]:
+    """The statement without a semicolon, and the values of its parameters. Raises InvalidStatement."""
+    tables = [table.name for table in job.tables]
+    names = check_statement(connection, job.sql, tables, job.params)
+    (sql,) = split(job.sql)
+    # What runs has the statement in parentheses.
+    check_statement(connection, within(sql), tables, job.params)
+    return sql, {names[name]: param.value for name, param in job.params.items()}
+
+
+def _columns(found: Iterable[tuple[Field, str]]) -> tuple[StatementColumn, ...]:
+    return tuple(
+        StatementColumn(name=field.name, data_type=field.data_type, stored_as=field.type.sql(), duckdb_type=duckdb_type)
+        for field, duckdb_type in found
+    )
+
+
+def _select(table: RunTable) -> str:
+    fields = [field for field in table.table if not field.internal or field.name == ROW_ID]
+    if not table.parts:
         nulls = ", ".join(f"CAST(NULL AS {field.type.sql()}) AS {identifier(field.name)}" for field in fields)
         return f"SELECT {nulls} WHERE FALSE"
     names = ", ".join(identifier(field.name) for field in fields)
-    paths = ", ".join(literal(f"{PART}://{part.key}") for part in job.parts)
+    paths = ", ".join(literal(f"{PART}://{part.key}") for part in table.parts)
     return f"SELECT {names} FROM {read_parquet(f'[{paths}]')}"  # noqa: S608  # quoted
 
 
@@ -164,7 +203,8 @@ def serve(answers: IO[bytes], requests: IO[bytes]) -> None:
     except LimitExceeded as error:
         send(requests, FrameType.LIMIT_EXCEEDED, error.message.encode())
     except EngineError as error:
-        send(requests, FrameType.REFUSED, error.message.encode())
+        details = error.details if isinstance(error, InvalidStatement) else {}
+        send(requests, FrameType.REFUSED, Refusal(message=error.message, **details).model_dump_json().encode())
     except MemoryError:
         send(requests, FrameType.LIMIT_EXCEEDED, _OUT_OF_MEMORY.encode())
     except Exception as error:  # noqa: BLE001  # logged by the parent, without values of rows

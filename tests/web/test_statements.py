@@ -1,0 +1,197 @@
+"""Callers' SQL over HTTP: parameters, a second run, formats and types."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.helpers.server import KEY, Answer, Server
+from web.openapi.document import make_document
+
+Json = dict[str, Any]
+
+BEFORE: list[Json] = [
+    {"sku": "a", "price": 1.5, "stock": 3, "listed": "2026-01-02", "tags": ["x"]},
+    {"sku": "b", "price": 2.5, "stock": None, "listed": "2026-02-03", "tags": []},
+    {"sku": "c", "price": 10.0, "stock": 9007199254740993, "listed": None, "tags": None},
+]
+AFTER: list[Json] = [
+    {"sku": "b", "price": 3.0, "stock": 0, "listed": "2026-02-03", "tags": ["y", "z"]},
+    {"sku": "c", "price": 10.0, "stock": 9007199254740993, "listed": None, "tags": None},
+    {"sku": 'd "1", 100%', "price": 0.1, "stock": 7, "listed": "2026-03-04", "tags": ["x"]},
+]
+
+
+@pytest.fixture(scope="module")
+def shop(module_store_url: tuple[str, dict[str, str]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The service on either store, with two finished runs of a workflow and a failed one between them."""
+    folder: Path = tmp_path_factory.mktemp("shop")
+    with Server(module_store_url, folder) as server:
+        for run, state, rows in (("r1", "FINISHED", BEFORE), ("r2", "FAILED", BEFORE), ("r3", "FINISHED", AFTER)):
+            source = folder / f"{run}.json"
+            source.write_text(json.dumps(rows))
+            at = f"2026-11-0{run[1]}T00:00:00Z"
+            server.publish(
+                *("--workflow", "shop", "--run", run, "--state", state, "--executed-at", at, "--row-id", "sku"),
+                str(source),
+            )
+        yield server
+
+
+def ask(server: Server, **members: object) -> Answer:
+    body = json.dumps(members).encode()
+    return server.request("/v4/workflows/shop/data/query", "POST", {"x-api-key": KEY}, body)
+
+
+def rows(answer: Answer) -> list[Json]:
+    assert answer.status == 200, answer.body
+    found: list[Json] = answer.json()["rows"]
+    return found
+
+
+def skus(kept: object, of: list[Json] = AFTER) -> list[Json]:
+    """The rows that a test in plain Python keeps, as a statement `SELECT sku` returns them."""
+    assert callable(kept)
+    return [{"sku": row["sku"]} for row in of if kept(row)]
+
+
+BOUND: dict[str, tuple[str, Json, object]] = {
+    "text": ("sku = $p", {"p": "b"}, lambda row: row["sku"] == "b"),
+    "text is never SQL": ("sku = $p", {"p": "b' OR '1' = '1"}, lambda row: False),
+    "text with quotes": ("sku = $p", {"p": 'd "1", 100%'}, lambda row: row["sku"] == 'd "1", 100%'),
+    "an integer that no double holds": ("stock = $p", {"p": 9007199254740993}, lambda row: row["sku"] == "c"),
+    "the integer beside it": ("stock = $p", {"p": 9007199254740992}, lambda row: False),
+    "a decimal": ("price > $p", {"p": 2.999}, lambda row: row["price"] > 2.999),
+    "a boolean": ("(stock > 5) = $p", {"p": True}, lambda row: row["stock"] > 5),
+    "null": ("$p IS NULL AND listed IS NULL", {"p": None}, lambda row: row["listed"] is None),
+    "a date as text": ("listed >= $p", {"p": "2026-03-01"}, lambda row: (row["listed"] or "") >= "2026-03-01"),
+    "an array of text": ("sku IN $p", {"p": ["b", "c", "x"]}, lambda row: row["sku"] in ("b", "c", "x")),
+    "an array of numbers": ("stock IN $p", {"p": [0, 7.0, None]}, lambda row: row["stock"] in (0, 7)),
+    "an empty array": ("sku IN $p", {"p": []}, lambda row: False),
+    "in a list": ("list_contains(tags, $p)", {"p": "x"}, lambda row: "x" in (row["tags"] or ())),
+    "in any letter case": ("sku = $Name", {"nAME": "b"}, lambda row: row["sku"] == "b"),
+    "twice": ("price BETWEEN $a AND $a + 1", {"a": 2.5}, lambda row: 2.5 <= row["price"] <= 3.5),
+    "not in strings or comments": ("sku <> '$x' -- $y", {}, lambda row: True),
+}
+
+
+@pytest.mark.parametrize("name", BOUND)
+def test_parameters_are_bound_as_their_json_values(shop: Server, name: str) -> None:
+    condition, params, kept = BOUND[name]
+    sql = f"SELECT sku FROM (SELECT * FROM data WHERE {condition}\n) ORDER BY sku"
+    assert rows(ask(shop, sql=sql, params=params)) == skus(kept)
+
+
+def test_parameters_stand_wherever_duckdb_takes_them(shop: Server) -> None:
+    sql = "WITH a AS (SELECT sku, price * $by AS p FROM data) SELECT * FROM a ORDER BY p LIMIT $n"
+    found = rows(ask(shop, sql=sql, params={"by": 10, "n": 2}))
+    assert found == [{"sku": 'd "1", 100%', "p": 1.0}, {"sku": "b", "p": 30.0}]
+    assert rows(ask(shop, sql="SELECT $n + 1 AS m FROM range($n);", params={"n": 2})) == [{"m": 3}, {"m": 3}]
+    assert rows(ask(shop, sql="SELECT ($j::JSON)->>'a' AS a", params={"j": '{"a": "x"}'})) == [{"a": "x"}]
+
+
+WRONG: dict[str, tuple[Json, Json, str]] = {
+    "a missing value": (
+        {"sql": "SELECT $city"}, {"parameter": "params", "entry": "params.city"}, "the parameter $city: give its value",
+    ),
+    "an unused value": (
+        {"sql": "SELECT 1", "params": {"x": 1}}, {"parameter": "params", "entry": "params.x"}, "statement has no $x",
+    ),
+    "a position": ({"sql": "SELECT ?", "params": {"x": 1}}, {"parameter": "sql"}, "Parameters have names"),
+    "a number as name": (
+        {"sql": "SELECT $1", "params": {"1": 1}}, {"parameter": "params", "entry": "params['1']"}, "a name has letters",
+    ),
+    "an object": (
+        {"sql": "SELECT $x", "params": {"x": {"a": 1}}}, {"parameter": "params", "entry": "params.x"}, "$x::JSON",
+    ),
+    "an array of arrays": (
+        {"sql": "SELECT $x", "params": {"x": [[1]]}}, {"parameter": "params", "entry": "params.x"}, "an array of these",
+    ),
+    "an array of several types": (
+        {"sql": "SELECT $x", "params": {"x": [1, "a"]}}, {"parameter": "params", "entry": "params.x"}, "integer, text",
+    ),
+    "two letter cases": (
+        {"sql": "SELECT $x", "params": {"x": 1, "X": 1}}, {"parameter": "params", "entry": "params.X"}, "letter case",
+    ),
+    "too many digits": (
+        {"sql": "SELECT $x", "params": {"x": 10**38}}, {"parameter": "params", "entry": "params.x"}, "38 digits",
+    ),
+    "too many": (
+        {"sql": "SELECT 1", "params": {f"p{n}": n for n in range(101)}}, {"parameter": "params"}, "the maximum is 100",
+    ),
+    "too many values": (
+        {"sql": "SELECT $x", "params": {"x": [0] * 100_001}}, {"parameter": "params"}, "the maximum is 100,000",
+    ),
+    "a list as params": ({"sql": "SELECT 1", "params": [1]}, {"parameter": "params"}, "valid dictionary"),
+    "a table without previous": ({"sql": "FROM previous"}, {"parameter": "sql"}, "set the parameter previous"),
+    "a number as previous": ({"sql": "FROM data", "previous": 1}, {"parameter": "previous"}, "must be true"),
+    "nothing before": (
+        {"sql": "FROM data", "runId": "r1", "previous": True}, {"parameter": "previous"}, "no finished run before r1",
+    ),
+    "an unknown format": ({"sql": "FROM data", "format": "parquet"}, {"parameter": "format"}, "'json', 'csv' or"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_is_named(shop: Server, name: str) -> None:
+    members, details, reason = WRONG[name]
+    answer = ask(shop, **members)
+    assert (answer.status, answer.json()["details"]) == (400, details), answer.body
+    assert reason in answer.json()["message"]
+
+
+def test_another_run_is_a_table(shop: Server) -> None:
+    sql = "SELECT sku, data.price - previous.price AS rise FROM data JOIN previous USING (sku) ORDER BY sku"
+    before = {row["sku"]: row["price"] for row in BEFORE}
+    expected = [{"sku": row["sku"], "rise": row["price"] - before[row["sku"]]} for row in AFTER if row["sku"] in before]
+    for previous in (True, "r1"):
+        answer = ask(shop, sql=sql, previous=previous)
+        assert rows(answer) == expected
+        assert (answer.json()["runId"], answer.json()["previousRunId"]) == ("r3", "r1")
+    # The other way round, and the same run twice.
+    sql = "SELECT sku FROM data ANTI JOIN previous USING (sku) ORDER BY sku"
+    assert rows(ask(shop, sql=sql, runId="r1", previous="r3")) == [{"sku": "a"}]
+    assert rows(ask(shop, sql=sql, runId="r1", previous="r1")) == []
+    assert ask(shop, sql="FROM data", previous=False).json()["previousRunId"] is None
+
+
+@pytest.mark.parametrize("run", ["r2", "r9", "../r1", ""])
+def test_a_run_that_is_not_finished_or_not_there_cannot_be_previous(shop: Server, run: str) -> None:
+    answer = ask(shop, sql="FROM previous", previous=run)
+    assert (answer.status, answer.json()["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("name", ["csv", "jsonl"])
+def test_rows_alone_have_the_bytes_of_an_export(shop: Server, name: str) -> None:
+    exported = shop.download("shop", format=name)
+    answer = ask(shop, sql="SELECT * EXCLUDE (_row_id) FROM data", format=name)
+    assert (answer.status, answer.body) == (200, exported)
+    headers = {"cache-control": "no-store", "x-row-count": "3", "x-limit-reached": "false"}
+    assert headers.items() <= answer.headers.items()
+    assert answer.headers["content-type"] == {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl"}[name]
+    first = ask(shop, sql="SELECT sku FROM data", format=name, limit=1)
+    assert (first.headers["x-row-count"], first.headers["x-limit-reached"]) == ("1", "true")
+    assert first.body == {"csv": b'"sku"\nb\n', "jsonl": b'{"sku":"b"}\n'}[name]
+
+
+def test_columns_have_the_types_of_duckdb(shop: Server) -> None:
+    sql = "SELECT sum(stock) AS s, 'a'::ENUM('a') AS e, price, [TIMESTAMP '2026-01-01'] AS t, $n AS n FROM data"
+    sql += " GROUP BY ALL"
+    columns = ask(shop, sql=sql, params={"n": 10**30}).json()["columns"]
+    assert [(column["name"], column["storedAs"], column["duckdbType"]) for column in columns] == [
+        ("s", "DECIMAL(38,0)", "HUGEINT"),
+        ("e", "VARCHAR", "ENUM('a')"),
+        ("price", "DOUBLE", "DOUBLE"),
+        ("t", "TIMESTAMP WITH TIME ZONE[]", "TIMESTAMP[]"),
+        ("n", "DECIMAL(38,0)", "HUGEINT"),
+    ]
+
+
+def test_the_examples_of_the_documentation_run(shop: Server) -> None:
+    body = make_document(shop.base)["paths"]["/v4/workflows/{workflowId}/data/query"]["post"]["requestBody"]
+    examples = body["content"]["application/json"]["examples"]
+    assert examples
+    for name, example in examples.items():
+        assert ask(shop, **example["value"]).status == 200, name
