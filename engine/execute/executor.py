@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from functools import partial
 from threading import Lock
 
@@ -22,7 +22,9 @@ from engine.execute.instance_pool import InstancePool
 from engine.execute.ordered_sink import OrderedSink
 from engine.execute.run_files import RunFiles, target_of
 from engine.execute.session import open_session
+from engine.execute.warm_instances import WarmInstances
 from engine.plan.planner import ExportPlan
+from engine.plan.ranges import TARGET_BYTES
 from engine.settings import DuckDBSettings
 from engine.sql.statements import Statement, compile_copy
 
@@ -37,12 +39,16 @@ def waiting_bytes(workers: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionContext:
-    """The limits of an execution, its cancel token, and its progress; sessions use ``instances`` if there are any."""
+    """The limits of an execution, its cancel token, and its progress.
+
+    Sessions use ``instances`` if there are any, and small exports ``warm`` ones.
+    """
 
     settings: DuckDBSettings
     cancel: CancelToken
     progress: Progress
     instances: InstancePool | None = None
+    warm: WarmInstances | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,10 @@ def run_ranges(plan: ExportPlan, files: RunFiles, forward: Callable[[Chunk], Non
 
     Raises LimitExceeded, SourceDamaged, Cancelled, or whatever ``forward`` raised; bytes may have been forwarded then.
     """
+    if context.warm is not None and is_small(plan):
+        files = replace(files, through_store=True, at_once=_parts_read_at_once(plan))
+    else:
+        context = replace(context, warm=None)
     # A single thread preserves the order of its range at no cost; a sort is one range that uses all threads.
     threads = context.settings.threads if plan.sort is not None else 1
     # Several threads write a batch at once, during which a Python file system would hold the interpreter lock.
@@ -69,6 +79,17 @@ def run_ranges(plan: ExportPlan, files: RunFiles, forward: Callable[[Chunk], Non
 
         copies = Copies(len(plan.ranges), copy)
         return run_copies(copies, files, _assembler(plan), forward, context, threads=threads, pipe=pipe)
+
+
+def is_small(plan: ExportPlan) -> bool:
+    """Whether an export reads so little that one warm instance makes it at once, without spilling."""
+    return plan.sort is None and sum(range_.bytes for range_ in plan.ranges) <= TARGET_BYTES
+
+
+def _parts_read_at_once(plan: ExportPlan) -> frozenset[str]:
+    """The parts of a small export, unless most of their bytes are row groups that it does not read."""
+    parts = {part.key: part for range_ in plan.ranges for part in range_.parts}
+    return frozenset(parts) if sum(part.bytes for part in parts.values()) <= TARGET_BYTES else frozenset()
 
 
 def _assembler(plan: ExportPlan) -> FileAssembler:
@@ -96,7 +117,7 @@ def run_copies(
 
     A ``pipe`` is the target of a single COPY. Raises what `run_ranges` raises.
     """
-    workers = min(context.settings.threads, copies.count)
+    workers = 1 if context.warm is not None else min(context.settings.threads, copies.count)
     ordered = OrderedSink(assembler, forward, count=copies.count, max_waiting_bytes=waiting_bytes(workers))
     sink = ordered if assembler.compress is None else CompressingSink(ordered, assembler.compress, assembler.brackets)
     queue = _CopyQueue(copies, files, sink, context, workers=workers, threads=threads, pipe=pipe)
@@ -142,14 +163,7 @@ class _CopyQueue:
         parts = self._files.file_system()
         try:
             with (
-                open_session(
-                    self._context.settings,
-                    threads=self._threads,
-                    workers=self._workers,
-                    allowed=self._allowed,
-                    file_systems=(StageFileSystem(self._sink), parts, *self._files.others),
-                    instances=self._context.instances,
-                ) as connection,
+                self._session(StageFileSystem(self._sink), parts) as connection,
                 self._context.cancel.watching(connection),
             ):
                 return self._run(connection)
@@ -159,6 +173,20 @@ class _CopyQueue:
             # No other worker may wait for a range that will never end.
             self._fail(error)
             raise
+
+    def _session(
+        self, stage: StageFileSystem, parts: PartFileSystem
+    ) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        if self._context.warm is not None:
+            return self._context.warm.session(stage, parts, self._allowed)
+        return open_session(
+            self._context.settings,
+            threads=self._threads,
+            workers=self._workers,
+            allowed=self._allowed,
+            file_systems=(stage, parts, *self._files.others),
+            instances=self._context.instances,
+        )
 
     def _run(self, connection: duckdb.DuckDBPyConnection) -> int:
         rows = 0

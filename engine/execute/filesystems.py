@@ -4,7 +4,7 @@ DuckDB accepts fsspec file systems, and calls a few of their methods: open, glob
 """
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any, Protocol
@@ -147,14 +147,21 @@ class PartReader(Protocol):
 
 
 class PartFileSystem(ReadOnlyFileSystem):
-    """``part://{key}``: the parts of one run in a store without local paths."""
+    """``part://{key}``: the parts of one run, read through the store.
+
+    Parts whose keys are in ``at_once`` are read entirely by the first read of them, and stay in memory.
+    """
 
     protocol = PART
 
-    def __init__(self, store: PartReader, parts: Mapping[str, Part], modified: datetime) -> None:
+    def __init__(
+        self, store: PartReader, parts: Mapping[str, Part], modified: datetime, at_once: Collection[str] = ()
+    ) -> None:
         super().__init__(modified)
         self._store = store
         self._parts = parts
+        self._at_once = at_once
+        self._contents: dict[str, bytes] = {}
         self.failure: StoreError | None = None
         """Why a read failed: DuckDB reports only the text of an error."""
 
@@ -169,6 +176,13 @@ class PartFileSystem(ReadOnlyFileSystem):
     def read_range(self, path: str, start: int, length: int) -> bytes:
         """Read bytes of the published version of a part."""
         part = self._part(path)
+        if part.key not in self._at_once:
+            return self._read(part, start, length)
+        if part.key not in self._contents:
+            self._contents[part.key] = self._read(part, 0, part.bytes)
+        return self._contents[part.key][start : start + length]
+
+    def _read(self, part: Part, start: int, length: int) -> bytes:
         try:
             return self._store.read(part.key, start=start, length=length, etag=part.etag)
         except StoreError as error:

@@ -27,11 +27,21 @@ class InstancePool:
         self._lock = Lock()
         self._stopped = Event()
         self._stopped.set()
+        self._at_end: list[Callable[[], None]] = []
 
     @property
     def ready(self) -> int:
         """Number of instances that are ready."""
         return self._ready.qsize()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether released instances are replaced."""
+        return not self._stopped.is_set()
+
+    def at_end(self, call: Callable[[], None]) -> None:
+        """Call a function whenever the pool stops running."""
+        self._at_end.append(call)
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -45,6 +55,8 @@ class InstancePool:
             with self._lock:
                 self._stopped.set()
                 self._released.put(None)
+            for call in self._at_end:
+                call()
             thread.join()
             while self.ready:
                 self._ready.get().close()

@@ -1,6 +1,6 @@
 """The files of a run as DuckDB opens them: by path where they are local, otherwise through a file system."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,9 +24,15 @@ class RunFiles:
     published_at: datetime
     others: Sequence[AbstractFileSystem] = ()
     other_names: Sequence[str] = ()
+    through_store: bool = False
+    """Whether parts that are local files are read through the store, too: see `engine.execute.warm_instances`."""
+    at_once: Collection[str] = ()
+    """Keys of parts that are read through the store entirely, in one read each."""
 
     def names(self, parts: Sequence[Part]) -> list[str]:
         """The paths at which DuckDB opens these parts."""
+        if self.through_store:
+            return [f"{PART}://{part.key}" for part in parts]
         return [source_of(self.store, part.key) for part in parts]
 
     @property
@@ -36,7 +42,7 @@ class RunFiles:
 
     def file_system(self) -> PartFileSystem:
         """A file system for the parts that are not local files."""
-        return PartFileSystem(self.store, {part.key: part for part in self.parts}, self.published_at)
+        return PartFileSystem(self.store, {part.key: part for part in self.parts}, self.published_at, self.at_once)
 
 
 def source_of(store: ObjectStore, key: str) -> str:

@@ -68,18 +68,15 @@ def open_session(
     ``locked=False`` only where the caller chooses the files: the session may then open any file of this machine. The
     instance is taken from ``instances``, or opened and closed here without a pool.
     """
-    limits = {
-        "threads": str(threads),
-        "memory_limit": _share(settings.memory_limit, workers, percent=_COUNTED_PERCENT),
-        "max_temp_directory_size": _share(settings.spill_limit, workers),
-    }
     with spill_folder(settings.spill_directory) as spill:
         connection = open_instance() if instances is None else instances.acquire()
         try:
             for file_system in file_systems:
                 connection.register_filesystem(file_system)
-            limits["temp_directory"] = str(spill)
-            statements = [f"SET {name}={literal(value)}" for name, value in limits.items()]
+            statements = [
+                *limits_of(settings, threads=threads, workers=workers),
+                f"SET temp_directory={literal(str(spill))}",
+            ]
             if locked:
                 statements += fence(allowed)
             connection.execute("; ".join(statements))
@@ -94,6 +91,16 @@ def open_session(
                 connection.close()
             else:
                 instances.release(connection)
+
+
+def limits_of(settings: DuckDBSettings, *, threads: int, workers: int = 1) -> list[str]:
+    """Statements that give an instance its threads, and the share of memory and spill space of one of ``workers``."""
+    limits = {
+        "threads": str(threads),
+        "memory_limit": _share(settings.memory_limit, workers, percent=_COUNTED_PERCENT),
+        "max_temp_directory_size": _share(settings.spill_limit, workers),
+    }
+    return [f"SET {name}={literal(value)}" for name, value in limits.items()]
 
 
 def fence(paths: Iterable[str], *, folders: Sequence[str] = (), locked: bool = True) -> list[str]:

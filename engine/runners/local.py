@@ -10,6 +10,7 @@ from engine.execute.executor import ExecutionContext, run_ranges
 from engine.execute.instance_pool import InstancePool
 from engine.execute.row_group_copy import copy_row_groups
 from engine.execute.run_files import RunFiles
+from engine.execute.warm_instances import WarmInstances
 from engine.plan.planner import ExportPlan
 from engine.runners.port import Staged
 from engine.settings import DuckDBSettings
@@ -31,6 +32,7 @@ class LocalRunner:
         self._exports = exports
         self._settings = settings
         self._instances = instances
+        self._warm = None if instances is None else WarmInstances(instances, settings)
 
     @contextmanager
     def stage(self, plan: ExportPlan, key: str, cancel: CancelToken, progress: Progress) -> Iterator[Staged]:
@@ -51,5 +53,5 @@ class LocalRunner:
         if plan.copies_row_groups:
             return copy_row_groups(plan, self._results, forward, cancel=cancel, progress=progress)
         files = RunFiles(self._results, plan.run.parts, plan.run.published_at)
-        context = ExecutionContext(self._settings, cancel, progress, self._instances)
+        context = ExecutionContext(self._settings, cancel, progress, self._instances, self._warm)
         return run_ranges(plan, files, forward, context)
