@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from functools import cache, partial
+from typing import TYPE_CHECKING
 
 from engine.catalog.catalog import ResultStore
 from engine.errors import StoreError, StoreNotInitialised
@@ -17,6 +18,9 @@ from engine.stores.marked import MarkedStore
 from engine.stores.marker import Role
 from engine.stores.port import ObjectStore
 
+if TYPE_CHECKING:
+    from engine.query.sandbox import Limits
+
 
 def open_results(storage: StorageSettings) -> ResultStore:
     """The catalog of the results store, which raises StoreUnavailable while it has no marker (`initialise`)."""
@@ -31,12 +35,13 @@ def open_exporter(
     retention: timedelta = timedelta(days=1),
     instances: InstancePool | None = None,
     team_limit_bytes: int | None = None,
+    statements: "Limits | None" = None,
 ) -> Exporter:
     """The exporter between both stores, which raise StoreUnavailable while they have no marker (`initialise`).
 
     ``retention`` is how long a file is retained without a lease. Sessions of exports use ``instances`` if there is a
-    pool. ``team_limit_bytes`` limits the finished exports of each team. Raises InvalidInput for a location or runner
-    that cannot be used.
+    pool. ``team_limit_bytes`` limits the finished exports of each team, and ``statements`` the SQL of callers whose
+    results are exported; without it no result is. Raises InvalidInput for a location or runner that cannot be used.
     """
     pair = open_pair(storage)
     results, exports = ResultStore(_marked(storage, pair, "results")), _marked(storage, pair, "exports")
@@ -44,6 +49,11 @@ def open_exporter(
         made: Runner = LocalRunner(results.store, exports, duckdb, instances)
     else:
         made = make_runner(runner, storage, duckdb, results.store, exports, instances)
+    if statements is not None:
+        # Imported here: commands have no use for it, and it takes a fifth of a second.
+        from engine.query.sandbox.statement_runner import StatementRunner
+
+        made = StatementRunner(made, results, exports, statements)
     quota = None if team_limit_bytes is None else TeamQuota(results, exports, team_limit_bytes)
     return Exporter(results, exports, duckdb, retention=retention, runner=made, quota=quota)
 

@@ -25,6 +25,7 @@ from web.api.errors import answer_error
 from web.api.exports.download import download
 from web.api.exports.export import export
 from web.api.exports.finished import delete_export, exports
+from web.api.exports.statement import export_statement
 from web.api.exports.status import status
 from web.api.health import health, ready
 from web.api.publishing.delete import delete_run, delete_workflow
@@ -101,6 +102,7 @@ def create_app_with(services: Services) -> Starlette:
             _route("/v4/workflows/{workflow_id}/data", rows, "GET"),
             _route("/v4/workflows/{workflow_id}/data/column", column, "GET"),
             _route("/v4/workflows/{workflow_id}/data/query", query, "POST"),
+            _route("/v4/workflows/{workflow_id}/data/query/export", export_statement, "POST"),
             _route("/v4/workflows/{workflow_id}/data/export", export, "GET", "POST"),
             _route("/v4/workflows/{workflow_id}/data/exports", exports, "GET"),
             _route("/v4/workflows/{workflow_id}/data/exports/{export_id}", _file, "GET", "HEAD", "DELETE"),

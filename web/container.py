@@ -15,9 +15,10 @@ from engine.exports.exporter import Exporter
 from engine.exports.readiness import Readiness
 from engine.exports.status import ExportStatusStore
 from engine.plan.planner import ExportPlan
+from engine.query.sandbox import Limits
 from engine.request.formats import FORMATS
 from engine.request.request import ExportRequest
-from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
+from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings, megabytes
 from engine.stores.clock import StoreClock
 from engine.stores.port import ObjectStore, ReadUrls
 from web.auth.api_keys import KnownKeys, parse_api_keys
@@ -43,6 +44,9 @@ from web.settings import (
     SigningSettings,
 )
 from web.telemetry.machine_metrics import watch_spill
+
+_COUNTED_PERCENT = 80
+"""DuckDB's share of the memory of an export whose rows are the result of a statement."""
 
 _ValueT = TypeVar("_ValueT")
 _ParsedT = TypeVar("_ParsedT")
@@ -119,6 +123,13 @@ def make_services(
         retention=signing.url_ttl * 1.25,
         instances=instances,
         team_limit_bytes=housekeeping.team_limit_bytes,
+        statements=Limits(
+            # The rest is for the text that its writers buffer, and for the process itself.
+            memory_megabytes=megabytes(duckdb.memory_limit) * _COUNTED_PERCENT // 100,
+            threads=duckdb.threads,
+            seconds=admission.export_timeout_seconds,
+            confined=query.user_sql == "confined",
+        ),
     )
     watch_spill(duckdb.spill_directory)
     slots = Admission(

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from engine.catalog.manifest import Run, State, Workflow, run_key, workflow_key
 from engine.common.concurrency import read_all
 from engine.common.ids import is_id
-from engine.errors import NotFound, SourceDamaged, StoreUnavailable
+from engine.errors import InvalidRequest, NotFound, SourceDamaged, StoreUnavailable
 from engine.stores.documents import Documents
 from engine.stores.port import ObjectInfo, ObjectStore
 
@@ -118,11 +118,24 @@ class ResultStore:
         finished = [run for run in runs if run.state is State.FINISHED and run.team in (None, workflow.team)]
         return max(finished, key=lambda run: (run.at, run.run_id), default=None)
 
-    def run_before(self, run: Run) -> Run | None:
-        """The finished run of the same team that was executed last before ``run``; reads the manifests of all runs."""
+    def resolve_previous(self, run: Run, previous: str | bool, team: str) -> Run | None:
+        """Another finished run of the same workflow: of that id, or for true the one executed before; None for false.
+
+        For true, the manifests of all runs are read. Raises NotFound as `resolve` does, or InvalidRequest if there is
+        no run before.
+        """
+        if isinstance(previous, str):
+            return self.resolve(run.workflow_id, previous, team)
+        if not previous:
+            return None
         runs = self._owned_runs(run.workflow_id, self._manifests(run.workflow_id))
         earlier = [one for one in runs if one.state is State.FINISHED and (one.at, one.run_id) < (run.at, run.run_id)]
-        return max(earlier, key=lambda one: (one.at, one.run_id), default=None)
+        if not earlier:
+            raise InvalidRequest(
+                f"previous: the workflow has no finished run before {run.run_id}; name a run, or leave it out.",
+                parameter="previous",
+            )
+        return max(earlier, key=lambda one: (one.at, one.run_id))
 
     def run_ids(self, workflow_id: str) -> list[str]:
         """The ids of all manifests, including those that readers do not see."""

@@ -14,7 +14,7 @@ from engine.catalog.removal import Removal
 from engine.common.concurrency import read_all
 from engine.common.ids import is_export_id, is_id
 from engine.errors import NotFound
-from engine.exports.export import is_export
+from engine.exports.export import is_export, runs_of
 from engine.exports.leases import SUFFIX as LEASE
 from engine.exports.status import SUFFIX as STATUS
 from engine.exports.status import ExportStatus
@@ -86,7 +86,7 @@ class Deletion:
         keys = [info.key for info in self._exports.list(f"{workflow_id}/") if is_export_object(info.key)]
         removed = 0
         for info in read_all(self._exports.head, [key for key in keys if is_export(key)]):
-            if matches(info.metadata.get("run"), info.metadata.get("version")):
+            if any(matches(*made_of) for made_of in runs_of(info)):
                 removed += self._exports.delete(info.key)
                 self._exports.delete(info.key + LEASE)
         for key in keys:

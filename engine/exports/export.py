@@ -1,10 +1,12 @@
 """Finished exports: their keys, ``{workflow}/{exportId}.{ext}``, and the metadata of their objects."""
 
+import base64
+import zlib
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from engine.catalog.manifest import Run
 from engine.catalog.schema import Field as Column
@@ -23,6 +25,10 @@ from engine.request.formats import (
 )
 from engine.request.summary import MAX_BYTES, summarise
 from engine.stores.port import ObjectInfo
+
+_FIELDS = TypeAdapter(tuple[Column, ...])
+_MAX_FIELDS_BYTES = 4 * 1024 * 1024
+"""Of the columns that are packed in the metadata of an object: some kilobytes can be those of many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +49,19 @@ class Export:
     retained_until: datetime
     etag: str
     fields: tuple[Column, ...]
+    """Empty for the result of a statement with more columns than the metadata of an object can hold."""
     compression: Compression
-    filtered: bool
-    """Whether rows of the run were left out."""
+    content: str
+    """What the name of the file says of its rows: nothing, ``-filtered`` if some of the run were left out, ``-query``
+    if they are the result of a statement.
+    """
     unmatched_row_ids: int | None
     """How many of the requested row ids have no row in the file; None if none were requested."""
 
     @property
     def file_name(self) -> str:
         """The name of the file for people and their tools."""
-        return _file_name(self.workflow_id, self.run_id, self.format, self.compression, filtered=self.filtered)
+        return f"{self.workflow_id}-{self.run_id}{self.content}.{extension_of(self.format, self.compression)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +74,14 @@ class ExportFile:
     format: Format
     sha256: str
     compression: Compression
-    filtered: bool
+    content: str
+    """As in `Export`."""
 
     @property
     def file_name(self) -> str:
         """The name of the file for people and their tools."""
         workflow_id = self.info.key.partition("/")[0]
-        return _file_name(workflow_id, self.run_id, self.format, self.compression, filtered=self.filtered)
+        return f"{workflow_id}-{self.run_id}{self.content}.{self.extension}"
 
     @property
     def extension(self) -> str:
@@ -104,6 +114,11 @@ class ExportMetadata(BaseModel):
     flatten: Literal["true", "false"] = "false"
     compression: Annotated[str, Field(pattern=rf"^({'|'.join(COMPRESSIONS)})$")] = "none"
     filtered: Literal["true", "false"] = "false"
+    statement: Literal["true", "false"] = "false"
+    previous: Annotated[str, Field(pattern=rf"^{ID.pattern}$")] | None = None
+    """The other run that the statement read; the object's ``previousversion`` is its version."""
+    result: Annotated[str, Field(pattern=r"^[A-Za-z0-9_=-]+$")] | None = None
+    """The columns of a statement's result (`_pack_fields`); none if they were too long."""
     unmatched: Annotated[str, Field(pattern=r"^[0-9]{1,18}$")] | None = None
     """Requested row ids without a row in the file."""
 
@@ -120,8 +135,10 @@ def is_export(key: str) -> bool:
     return is_id(workflow) and is_export_id(export_id) and extension in {row.extension for row in FORMATS.values()}
 
 
-def metadata_of(plan: ExportPlan, *, rows: int, sha256: str, until: datetime) -> dict[str, str]:
-    """The metadata to store with an export's object."""
+def metadata_of(
+    plan: ExportPlan, *, rows: int, sha256: str, until: datetime, fields: tuple[Column, ...] | None = None
+) -> dict[str, str]:
+    """The metadata to store with an export's object; ``fields`` are the columns of a statement's result."""
     summary = summarise(plan.request)
     metadata = {
         "formatversion": "1",
@@ -136,14 +153,21 @@ def metadata_of(plan: ExportPlan, *, rows: int, sha256: str, until: datetime) ->
         "compression": plan.request.compression.name,
         "filtered": str(rows < plan.run.rows).lower(),
     }
+    if plan.request.statement is not None:
+        metadata |= {"statement": "true", "filtered": "false"}
+    if plan.previous is not None:
+        metadata |= {"previous": plan.previous.run_id, "previousversion": plan.previous.version}
+    if fields is not None and len(packed := _pack_fields(fields)) <= MAX_BYTES:
+        metadata["result"] = packed
     if plan.request.row_ids is not None:
         metadata["unmatched"] = str(max(0, len(plan.request.row_ids) - rows))
     if plan.request.fields is not None:
         # As numbers, since names would not fit. Paths can be ambiguous, SQL is not.
         numbers = {reference.sql: number for number, reference in enumerate(plan.run.table.references)}
-        fields = requested_fields(plan.request.fields, plan.run.table)
-        metadata["columns"] = ".".join(f"{numbers[field.sql]:x}" for field in fields)
-    if summary is not None and len(summary) + len(metadata.get("columns", "")) <= MAX_BYTES:
+        requested = requested_fields(plan.request.fields, plan.run.table)
+        metadata["columns"] = ".".join(f"{numbers[field.sql]:x}" for field in requested)
+    columns = metadata.get("columns", "") + metadata.get("result", "")
+    if summary is not None and len(summary) + len(columns) <= MAX_BYTES:
         metadata["request"] = summary
     return metadata
 
@@ -175,12 +199,41 @@ def export_of(export_id: str, run: Run, info: ObjectInfo) -> Export:
         etag=info.etag,
         fields=_fields(info, metadata, run),
         compression=COMPRESSIONS[metadata.compression],
-        filtered=metadata.filtered == "true",
+        content=_content(metadata),
         unmatched_row_ids=None if metadata.unmatched is None else int(metadata.unmatched),
     )
 
 
+def runs_of(info: ObjectInfo) -> list[tuple[str | None, str | None]]:
+    """The ids and versions of the runs that an export was made of, by its metadata; None for what is unknown."""
+    found = [(info.metadata.get("run"), info.metadata.get("version"))]
+    if "previous" in info.metadata:
+        found.append((info.metadata["previous"], info.metadata.get("previousversion")))
+    return found
+
+
+def _content(metadata: ExportMetadata) -> str:
+    if metadata.statement == "true":
+        return "-query"
+    return "-filtered" if metadata.filtered == "true" else ""
+
+
+def _pack_fields(fields: tuple[Column, ...]) -> str:
+    text = _FIELDS.dump_json(fields, by_alias=True)
+    return base64.urlsafe_b64encode(zlib.compress(text, 9)).decode()
+
+
+def _unpack_fields(info: ObjectInfo, packed: str) -> tuple[Column, ...]:
+    try:
+        text = zlib.decompressobj().decompress(base64.urlsafe_b64decode(packed), _MAX_FIELDS_BYTES)
+        return _FIELDS.validate_json(text)
+    except (ValueError, zlib.error) as error:
+        raise DocumentDamaged(info.key, "its metadata has no valid columns") from error
+
+
 def _fields(info: ObjectInfo, metadata: ExportMetadata, run: Run) -> tuple[Column, ...]:
+    if metadata.statement == "true":
+        return () if metadata.result is None else _unpack_fields(info, metadata.result)
     chosen = None
     if metadata.columns is not None:
         references = run.table.references
@@ -190,10 +243,6 @@ def _fields(info: ObjectInfo, metadata: ExportMetadata, run: Run) -> tuple[Colum
         chosen = [references[number] for number in numbers]
     row_ids, flatten = metadata.rowids == "true", metadata.flatten == "true"
     return fields_of(columns_of(run.table, chosen, flatten=flatten, row_ids=row_ids))
-
-
-def _file_name(workflow_id: str, run_id: str, format_: Format, compression: Compression, *, filtered: bool) -> str:
-    return f"{workflow_id}-{run_id}{'-filtered' if filtered else ''}.{extension_of(format_, compression)}"
 
 
 def retained_until(info: ObjectInfo) -> datetime:
@@ -214,5 +263,5 @@ def file_of(export_id: str, info: ObjectInfo) -> ExportFile:
         format=FORMATS[metadata.format],
         sha256=metadata.sha256,
         compression=COMPRESSIONS[metadata.compression],
-        filtered=metadata.filtered == "true",
+        content=_content(metadata),
     )

@@ -74,7 +74,11 @@ class Exporter:
     def plan(self, request: ExportRequest, team: str) -> ExportPlan:
         """The plan of a request for a team. Raises NotFound, InvalidRequest, DocumentDamaged or StoreError."""
         run = self.results.resolve(request.workflow, request.run, team)
-        plan = make_plan(request, run, now=self._clock().replace(microsecond=0), range_bytes=self._range_bytes)
+        previous = None
+        if request.statement is not None:
+            previous = self.results.resolve_previous(run, request.statement.previous, team)
+        now = self._clock().replace(microsecond=0)
+        plan = make_plan(request, run, now=now, range_bytes=self._range_bytes, previous=previous)
         return replace(plan, export_id=self._tombstones.live_id(run.workflow_id, plan.export_id))
 
     def prune_by_bloom(self, plan: ExportPlan, cancel: CancelToken) -> ExportPlan:
@@ -199,10 +203,10 @@ class Exporter:
             with self._runner.stage(plan, key, cancel, progress) as staged:
                 info = self._commit(plan, key, staged, cancel)
         except (ObjectMissing, ObjectChanged, SourceDamaged) as error:
-            if not is_exportable(self.results, plan.run):
+            if not self._can_export(plan):
                 raise NotFound(_RUN_DELETED) from error
             raise error if isinstance(error, SourceDamaged) else SourceDamaged(PART_CHANGED) from error
-        if not is_exportable(self.results, plan.run):
+        if not self._can_export(plan):
             # It was deleted after the request was planned, and the deletion may have missed this export.
             self._exports.delete(key)
             raise NotFound(_RUN_DELETED)
@@ -212,6 +216,9 @@ class Exporter:
             raise Cancelled(_EXPORT_DELETED)
         return info
 
+    def _can_export(self, plan: ExportPlan) -> bool:
+        return all(is_exportable(self.results, run) for run in plan.runs)
+
     def _commit(self, plan: ExportPlan, key: str, staged: Staged, cancel: CancelToken) -> ObjectInfo:
         if plan.is_full_run and staged.rows != plan.run.rows:
             raise SourceDamaged(f"The run has {staged.rows:,} rows; its manifest says {plan.run.rows:,}.")
@@ -220,11 +227,12 @@ class Exporter:
         if self._quota is not None:
             self._quota.check(plan.run.workflow_id, staged.size)
         cancel.raise_if_cancelled()
-        metadata = metadata_of(plan, rows=staged.rows, sha256=staged.sha256, until=self._clock() + self._retention)
+        until = self._clock() + self._retention
+        metadata = metadata_of(plan, rows=staged.rows, sha256=staged.sha256, until=until, fields=staged.fields)
         try:
             info = staged.commit(metadata)
         except ObjectExists:
-            # Another process has made the same object; equal requests give equal bytes.
+            # Another process has made the same object, which answers all equal requests.
             existing = self._exports.head(key)
             if existing is None:
                 raise

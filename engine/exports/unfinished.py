@@ -9,7 +9,7 @@ from engine.catalog.manifest import Workflow, run_key, workflow_key
 from engine.catalog.removal import Removal
 from engine.errors import DocumentDamaged, SourceDamaged
 from engine.exports.deletion import Deletion
-from engine.exports.export import read_metadata
+from engine.exports.export import read_metadata, runs_of
 from engine.stores.port import ObjectInfo, ObjectStore
 
 
@@ -85,14 +85,16 @@ class RunVersions:
         self._found: dict[tuple[str, str], str | None] = {}
 
     def was_deleted(self, export: ObjectInfo) -> bool:
-        """Whether an export's run was deleted: its workflow no longer has it, or it was published again."""
+        """Whether a run of an export was deleted: its workflow no longer has it, or it was published again."""
         try:
-            metadata = read_metadata(export)
+            read_metadata(export)
         except DocumentDamaged:
             # Which run it is of is not known: it goes when its time is over.
             return False
-        run_id, version = metadata.run, export.metadata.get("version")
-        pair = export.key.partition("/")[0], run_id
+        return any(self._is_gone(export.key.partition("/")[0], *made_of) for made_of in runs_of(export))
+
+    def _is_gone(self, workflow_id: str, run_id: str | None, version: str | None) -> bool:
+        pair = workflow_id, run_id or ""
         if pair not in self._found:
             self._found[pair] = self._version(*pair)
         current = self._found[pair]

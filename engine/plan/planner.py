@@ -23,6 +23,7 @@ from engine.plan.ranges import (
 from engine.plan.row_ids import row_numbers_by_part
 from engine.request.operators import OperatorKind
 from engine.request.request import ExportRequest
+from engine.request.statement import StatementRequest
 
 OUTPUT_VERSION = 10
 """Increase this with every change to the bytes of an export, so that exports of an older version are not reused."""
@@ -58,11 +59,18 @@ class ExportPlan:
     """What is written, one COPY each; a sorted export has a single range."""
     scan_ranges: tuple[Range, ...]
     """What is read, in run order; the same as ``ranges`` unless there is a sort."""
+    previous: Run | None = None
+    """The other run that the statement of the request reads. A statement has no columns, conditions or ranges."""
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """The runs that the export reads."""
+        return (self.run,) if self.previous is None else (self.run, self.previous)
 
     @property
     def is_full_run(self) -> bool:
         """Whether the export has every row of the run."""
-        return not self.conditions and self.request.row_ids is None
+        return not self.conditions and self.request.row_ids is None and self.request.statement is None
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -107,11 +115,23 @@ class ExportPlan:
         return tuple(found)
 
 
-def make_plan(request: ExportRequest, run: Run, *, now: datetime, range_bytes: int = TARGET_BYTES) -> ExportPlan:
+def make_plan(
+    request: ExportRequest,
+    run: Run,
+    *,
+    now: datetime,
+    range_bytes: int = TARGET_BYTES,
+    previous: Run | None = None,
+) -> ExportPlan:
     """Plan an export. ``now`` is in UTC; ``range_bytes`` are compressed bytes of the run per range.
+
+    ``previous`` is the other run that the statement of the request reads.
 
     Raises InvalidRequest if the request does not fit the run's schema.
     """
+    if request.statement is not None:
+        made_of = _canonical(request, run, now) | _canonical_statement(request.statement, previous)
+        return ExportPlan(export_id(made_of), request, run, (), (), None, (), (), (), previous)
     conditions = tuple(
         read_condition(
             entry,
@@ -197,6 +217,11 @@ def _canonical(request: ExportRequest, run: Run, now: datetime) -> dict[str, obj
         "csv": [request.csv.bom, request.csv.delimiter, request.csv.formula_guard],
         "now": _canonical_now(request, run, now),
     }
+
+
+def _canonical_statement(statement: StatementRequest, previous: Run | None) -> dict[str, object]:
+    other = None if previous is None else [previous.run_id, previous.version]
+    return {"statement": statement.canonical, "previous": other}
 
 
 def _canonical_now(request: ExportRequest, run: Run, now: datetime) -> str | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from engine.errors import InvalidFilter, InvalidRequest, quoted_excerpt
 from engine.request.formats import COMPRESSIONS, DELIMITERS, FORMATS, Compression, Format, content_type_of
 from engine.request.operators import OPERATORS, Operator, ValueShape
+from engine.request.statement import FORMATS_OF_RESULTS, StatementRequest
 
 MAX_FILTERS = 100
 MAX_VALUES = 10_000
@@ -53,6 +54,8 @@ class ExportRequest:
     flatten: bool = False
     compression: Compression = COMPRESSIONS["none"]
     csv: CsvOptions = CsvOptions()
+    statement: StatementRequest | None = None
+    """Exports the result of this statement instead of the run's rows; only the options of files go with it."""
 
     @property
     def content_type(self) -> str:
@@ -71,6 +74,12 @@ class ExportRequest:
                 f"compression={self.compression.name} is for {names}: {self.format.name} is compressed already; "
                 "omit compression.",
                 parameter="compression",
+            )
+        if self.statement is not None and self.format.name not in FORMATS_OF_RESULTS:
+            raise InvalidRequest(
+                f"The result of a statement cannot be exported as {self.format.name}; "
+                f"format must be one of {', '.join(FORMATS_OF_RESULTS)}.",
+                parameter="format",
             )
         if self.csv.delimiter not in DELIMITERS:
             raise InvalidRequest(f"delimiter must be one of {', '.join(DELIMITERS)}.", parameter="delimiter")

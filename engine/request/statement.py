@@ -1,13 +1,18 @@
-"""The values of a statement's ``$parameters``, checked for shape before the statement is read."""
+"""A caller's SQL statement and the values of its ``$parameters``, checked for shape before the statement is read."""
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from engine.errors import InvalidStatement, quoted_excerpt
+
+MAX_SQL_BYTES = 64 * 1024
+FORMATS_OF_RESULTS = ("csv", "json", "jsonl", "parquet")
+"""The formats of an export of a statement's result."""
 
 MAX_PARAMS = 100
 MAX_PARAM_VALUES = 100_000
@@ -51,6 +56,36 @@ _BOUND: Mapping[ValueKind, Callable[[str], Scalar]] = {
 
 Params = Mapping[str, ParamValue]
 """Values by the names of parameters; names that differ only in letter case are the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatementRequest:
+    """A statement over the run of a request.
+
+    ``previous`` is the id of another run that it reads, or true for the one executed before. Raises InvalidStatement if
+    ``sql`` is longer than `MAX_SQL_BYTES`, or not Unicode.
+    """
+
+    sql: str
+    params: Params = field(default_factory=dict)
+    previous: str | bool = False
+
+    def __post_init__(self) -> None:
+        try:
+            size = len(self.sql.encode())
+        except UnicodeEncodeError:
+            raise InvalidStatement("The statement is not valid UTF-8.") from None
+        if size > MAX_SQL_BYTES:
+            raise InvalidStatement(f"sql exceeds the maximum of {MAX_SQL_BYTES:,} bytes.")
+
+    @property
+    def canonical(self) -> list[object]:
+        """What distinguishes the statement from others over the same runs.
+
+        The text counts as it is written, but for the blanks around it and a semicolon at its end.
+        """
+        values = {name.lower(): param.model_dump(mode="json") for name, param in self.params.items()}
+        return [self.sql.strip().removesuffix(";").rstrip(), values]
 
 
 def read_params(values: Mapping[str, object]) -> dict[str, ParamValue]:

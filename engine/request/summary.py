@@ -22,6 +22,12 @@ def summarise(request: ExportRequest) -> str | None:
         members |= {"sortBy": request.sort_by, "order": "desc" if request.descending else "asc"}
     if request.row_ids is not None:
         members["rowIds"] = len(request.row_ids)
+    if request.statement is not None:
+        members["sql"] = request.statement.sql
+        if request.statement.params:
+            members["params"] = {name: param.value for name, param in request.statement.params.items()}
+        if request.statement.previous:
+            members["previous"] = request.statement.previous
     options = {
         "includeRowIds": (request.include_row_ids, False),
         "fields": (request.fields, None),

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from engine.catalog.schema import Field
 from engine.common.cancellation import CancelToken
 from engine.common.progress import Progress
 from engine.plan.planner import ExportPlan
@@ -25,6 +26,8 @@ class Staged:
     size: int
     sha256: str
     commit: Callable[[Mapping[str, str]], ObjectInfo]
+    fields: tuple[Field, ...] | None = None
+    """The columns of a statement's result, which its plan does not have."""
 
 
 class Runner(Protocol):

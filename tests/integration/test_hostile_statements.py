@@ -7,9 +7,9 @@ import pytest
 
 from engine.common.quoting import identifier
 from engine.errors import InvalidStatement
-from engine.query.sandbox import MAX_SQL_BYTES
 from engine.query.sandbox.allow_list import ALLOWED, fold
 from engine.query.sandbox.statement_check import STORAGE_VERSION, check_statement
+from engine.request.statement import MAX_SQL_BYTES
 from tests.helpers.engine import Engine
 from tests.helpers.statements import rows
 

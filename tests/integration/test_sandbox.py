@@ -22,6 +22,7 @@ from engine.query.sandbox import Limits, worker
 from engine.query.sandbox.confinement import FILES_AND_HOSTS, SYSTEM_CALLS, check_confinement
 from engine.query.sandbox.landlock import Landlock
 from engine.query.sandbox.protocol import MAX_READ_BYTES
+from engine.request.request import CsvOptions
 from engine.stores import ObjectStore
 from tests.helpers.engine import Engine
 from tests.helpers.statements import ENDLESS, children, rows, until
@@ -409,7 +410,7 @@ print(confinement.confine(memory_bytes=4_000_000_000, cpu_seconds=10))
     )  # fmt: skip
     assert done.stdout == f"{(FILES_AND_HOSTS, SYSTEM_CALLS)}\n"
     job = worker.StatementJob(
-        sql="SELECT 1 AS one", params={}, tables=(), format="json", max_rows=1,
+        sql="SELECT 1 AS one", params={}, tables=(), format="json", csv=CsvOptions(), max_rows=1,
         max_result_bytes=1000, memory_megabytes=200, threads=1, seconds=5, confined=True,
     )  # fmt: skip
     monkeypatch.setattr(worker, "confine", lambda **_: (SYSTEM_CALLS,))

@@ -1,13 +1,15 @@
 """Callers' SQL over HTTP: parameters, a second run, formats and types."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.helpers.server import KEY, Answer, Server
+from tests.helpers.server import KEY, OTHER_KEY, Answer, Server
+from tests.helpers.statements import ENDLESS, children, until
 from web.openapi.document import make_document
 
 Json = dict[str, Any]
@@ -189,9 +191,100 @@ def test_columns_have_the_types_of_duckdb(shop: Server) -> None:
     ]
 
 
+def export(server: Server, prefer: str | None = None, key: str = KEY, **members: object) -> Answer:
+    headers = {"x-api-key": key} | ({} if prefer is None else {"prefer": prefer})
+    return server.request("/v4/workflows/shop/data/query/export", "POST", headers, json.dumps(members).encode())
+
+
+def test_a_result_becomes_a_file_with_a_signed_url(shop: Server) -> None:
+    sql = "SELECT sku, price * $by AS p FROM data WHERE sku IN (SELECT sku FROM previous) ORDER BY sku"
+    asked: Json = {"sql": sql, "params": {"by": 2}, "previous": True, "format": "jsonl", "expiresIn": 600}
+    answer = export(shop, **asked)
+    assert (answer.status, answer.headers["cache-control"]) == (200, "no-store"), answer.body
+    made = answer.json()
+    assert (made["runId"], made["format"], made["rowCount"]) == ("r3", "jsonl", 2)
+    assert made["schema"] == [{"name": "sku", "type": "STRING"}, {"name": "p", "type": "NUMBER"}]
+    file = shop.request(made["url"])
+    assert file.body == b'{"sku":"b","p":6.0}\n{"sku":"c","p":20.0}\n'
+    assert made["sha256"] == sha256(file.body).hexdigest()
+    assert 'filename="shop-r3-query.jsonl"' in file.headers["content-disposition"]
+    # The same again is the same file, and it is listed with what was asked for.
+    assert export(shop, **asked).json()["exportId"] == made["exportId"]
+    listed = shop.request("/v4/workflows/shop/data/exports", headers={"x-api-key": KEY}).json()["exports"]
+    (entry,) = (one for one in listed if one["exportId"] == made["exportId"])
+    assert entry["request"] == {"sql": sql, "params": {"by": 2}, "previous": True}
+    # A signature opens its own file only.
+    other = export(shop, sql="SELECT 1 AS one").json()
+    swapped = made["url"].replace(made["exportId"], other["exportId"])
+    assert shop.request(swapped).status == 401
+
+
+def test_an_export_of_a_result_can_be_asynchronous(shop: Server) -> None:
+    def ended(sql: str) -> Json:
+        answer = export(shop, "respond-async", sql=sql)
+        assert (answer.status, answer.headers["preference-applied"]) == (202, "respond-async"), answer.body
+        status: Json = {}
+        while status.get("phase", "queued") in ("queued", "running") and "url" not in status:
+            status = shop.request(answer.headers["location"], headers={"x-api-key": KEY}).json()
+        return status
+
+    made = ended(sql="SELECT count(*) AS n FROM data")
+    assert shop.request(made["url"]).body == b"n\n3\n"
+    failed = ended(sql="SELECT nme FROM data")
+    assert (failed["phase"], failed["code"]) == ("failed", "invalid_sql")
+    assert "LINE 1: SELECT nme" in failed["message"]
+    refused = ended(sql="FROM read_text('/etc/passwd')")
+    assert (refused["code"], "root:" in refused["message"]) == ("invalid_sql", False)
+
+
+def test_a_running_export_of_a_result_is_cancelled(shop: Server) -> None:
+    answer = export(shop, "respond-async", sql=ENDLESS)
+    status = answer.headers["location"]
+    assert until(lambda: bool(children(shop.pid)))
+    assert shop.request(status, "DELETE", {"x-api-key": KEY}).status == 202
+    assert until(lambda: not children(shop.pid))
+    assert until(lambda: shop.request(status, headers={"x-api-key": KEY}).json()["phase"] == "cancelled")
+
+
+WRONG_EXPORTS: dict[str, tuple[Json, Json, str]] = {
+    "no statement": ({}, {"parameter": "sql"}, "Field required"),
+    "null": ({"sql": None}, {"parameter": "sql"}, "must not be null"),
+    "a limit": ({"sql": "FROM data", "limit": 1}, {"parameter": "limit"}, "Unknown parameter 'limit'"),
+    "filters": ({"sql": "FROM data", "filters": []}, {"parameter": "filters"}, "Unknown parameter"),
+    "a format": ({"sql": "FROM data", "format": "xml"}, {"parameter": "format"}, "one of csv"),
+    "a compressed Parquet file": (
+        {"sql": "FROM data", "format": "parquet", "compression": "gzip"}, {"parameter": "compression"}, "already",
+    ),
+    "a byte order mark": ({"sql": "FROM data", "format": "json", "bom": True}, {"parameter": "format"}, "CSV only"),
+    "a life": ({"sql": "FROM data", "expiresIn": 1}, {"parameter": "expiresIn"}, "integer from 60"),
+    "a value too few": ({"sql": "SELECT $x"}, {"parameter": "params", "entry": "params.x"}, "give its value"),
+    "two columns of one name": ({"sql": "SELECT 1 AS a, 2 AS a"}, {"parameter": "sql"}, "Duplicate column name 'a'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG_EXPORTS)
+def test_what_is_wrong_with_an_export_is_named(shop: Server, name: str) -> None:
+    members, details, reason = WRONG_EXPORTS[name]
+    answer = export(shop, **members)
+    assert (answer.status, answer.json()["details"]) == (400, details), answer.body
+    assert reason in answer.json()["message"]
+
+
+@pytest.mark.parametrize("ask_for", [ask, export])
+def test_nobody_reads_the_runs_of_another_team(shop: Server, ask_for: Callable[..., Answer]) -> None:
+    members = {"sql": "FROM data", "previous": "r1"}
+    path = "/v4/workflows/shop/data/query" + ("/export" if ask_for is export else "")
+    answer = shop.request(path, "POST", {"x-api-key": OTHER_KEY}, json.dumps(members).encode())
+    assert (answer.status, answer.json()["code"]) == (404, "not_found")
+    assert ask_for(shop, **members).status == 200
+    assert shop.request(path, "POST", {}, json.dumps(members).encode()).status == 401
+
+
 def test_the_examples_of_the_documentation_run(shop: Server) -> None:
-    body = make_document(shop.base)["paths"]["/v4/workflows/{workflowId}/data/query"]["post"]["requestBody"]
-    examples = body["content"]["application/json"]["examples"]
-    assert examples
-    for name, example in examples.items():
-        assert ask(shop, **example["value"]).status == 200, name
+    paths = make_document(shop.base)["paths"]
+    for path, send in (("query", ask), ("query/export", export)):
+        body = paths[f"/v4/workflows/{{workflowId}}/data/{path}"]["post"]["requestBody"]
+        examples = body["content"]["application/json"]["examples"]
+        assert examples
+        for name, example in examples.items():
+            assert send(shop, **example["value"]).status == 200, name

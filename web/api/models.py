@@ -53,7 +53,11 @@ class ExportAnswer(BaseModel):
     export_id: ExportId
     size_bytes: Count = Field(description="Bytes of the file")
     sha256: str = Field(description="SHA-256 of the file's bytes", pattern="^[0-9a-f]{64}$")
-    schema_: list[AnswerField] = Field(alias="schema", description="The columns in their order")
+    schema_: list[AnswerField] | SkipJsonSchema[None] = Field(
+        None,
+        alias="schema",
+        description="The columns in their order; left out for the result of a statement that has hundreds of them",
+    )
     unmatched_row_ids: Count | SkipJsonSchema[None] = Field(
         None, description="How many of the `rowIds` have no row in the file; only if there were any"
     )
@@ -73,7 +77,7 @@ def encode_export(export: Export, *, url: str, expires_at: datetime) -> bytes:
             "exportId": export.export_id,
             "sizeBytes": export.size,
             "sha256": export.sha256,
-            "schema": [{"name": field.name, "type": field.data_type} for field in export.fields],
+            "schema": [{"name": field.name, "type": field.data_type} for field in export.fields] or None,
             "unmatchedRowIds": export.unmatched_row_ids,
         }
     )

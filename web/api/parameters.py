@@ -19,6 +19,9 @@ _BOOLEANS = {"true": True, "false": False}
 _ROW_SELECTION = ("runId", "filters", "sortBy", "order", "rowIds", "includeRowIds", "fields", "flatten")
 PARAMETERS = ("format", *_ROW_SELECTION, "compression", "bom", "delimiter", "formulaGuard", "expiresIn")
 """Of an export."""
+_FILE_OPTIONS = ("format", "compression", "bom", "delimiter", "formulaGuard", "expiresIn")
+STATEMENT_PARAMETERS = ("sql", "params", "runId", "previous", *_FILE_OPTIONS)
+"""Of an export of a statement's result."""
 PAGE_PARAMETERS = ("format", *_ROW_SELECTION, "page", "limit")
 """Of a page of rows."""
 COLUMN_PARAMETERS = ("field", "runId", "filters", "rowIds")

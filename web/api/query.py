@@ -6,25 +6,24 @@ from typing import Annotated, Any, Literal, TypeVar
 import anyio.to_thread
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.catalog.catalog import ResultStore
-from engine.catalog.manifest import Run
 from engine.errors import InvalidRequest
 from engine.query.sandbox import MAX_ROWS, ChildCrashed, Statement, StatementResult, prepare, run_statement
 from engine.request.formats import FORMATS
-from engine.request.statement import read_params
+from engine.request.statement import StatementRequest, read_params
 from web.api.request_reader import authenticate, read_json_object, wait_for_disconnect
 from web.api.row_models import QueryAnswer, QueryColumn, with_rows
-from web.auth.principal import Principal
 from web.container import Services
 from web.telemetry import metrics
 from web.telemetry.log_context import add_log_fields
 
 _NO_STORE = {"cache-control": "no-store"}
-_BodyT = TypeVar("_BodyT", bound="StatementRequest")
+_BodyT = TypeVar("_BodyT", bound="StatementBody")
 
 
 def _check_previous(value: object) -> object:
@@ -33,8 +32,8 @@ def _check_previous(value: object) -> object:
     raise PydanticCustomError("previous", "must be true, for the run before, or the id of a finished run")
 
 
-class StatementRequest(BaseModel):
-    """One statement that reads, and the runs that it reads."""
+class StatementBody(BaseModel):
+    """One statement that reads, its parameters, and the other run that it reads."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", strict=True)
 
@@ -43,41 +42,28 @@ class StatementRequest(BaseModel):
         description="One statement that reads; the table `data` has the rows of the run",
         examples=["SELECT * FROM data LIMIT 10"],
     )
-    run_id: str | None = Field(None, description="A finished run; the latest one if left out")
-    previous: Annotated[bool | str | None, BeforeValidator(_check_previous)] = Field(
+    previous: Annotated[bool | str | SkipJsonSchema[None], BeforeValidator(_check_previous)] = Field(
         None,
         description="Another finished run of the workflow, as the table `previous`: its id, or true for the run before",
     )
-    params: dict[str, Any] | None = Field(
+    params: dict[str, Any] | SkipJsonSchema[None] = Field(
         None,
         description="The values of the statement's `$name` parameters: strings, numbers, booleans, null, or arrays of "
         "one of these. A string is read as a date where it is compared with one; elsewhere cast it: `$day::DATE`",
         examples=[{"city": "Rome", "least": 1000, "ids": ["a1", "a2"]}],
     )
 
-    def statement(self, results: ResultStore, workflow_id: str, team: str) -> Statement:
-        """The statement over the runs of a team. Raises NotFound, InvalidRequest or StoreError."""
-        params = read_params(self.params or {})
-        run = results.resolve(workflow_id, self.run_id, team)
-        return Statement(self.sql, run, self._previous(results, run, team), params)
-
-    def _previous(self, results: ResultStore, run: Run, team: str) -> Run | None:
-        if isinstance(self.previous, str):
-            return results.resolve(run.workflow_id, self.previous, team)
-        if not self.previous:
-            return None
-        previous = results.run_before(run)
-        if previous is None:
-            raise InvalidRequest(
-                f"previous: the workflow has no finished run before {run.run_id}; name a run, or leave it out.",
-                parameter="previous",
-            )
-        return previous
+    def request(self) -> StatementRequest:
+        """The statement. Raises InvalidStatement."""
+        return StatementRequest(
+            self.sql, read_params(self.params or {}), False if self.previous is None else self.previous
+        )
 
 
-class QueryRequest(StatementRequest):
+class QueryRequest(StatementBody):
     """A statement whose first rows are the response."""
 
+    run_id: str | None = Field(None, description="A finished run; the latest one if left out")
     limit: int = Field(100, ge=1, le=MAX_ROWS, description="The maximum number of rows in the response")
     format: Literal["json", "csv", "jsonl"] = Field(
         "json", description="`csv` and `jsonl` are the rows alone, as in an export; headers have their number"
@@ -89,7 +75,10 @@ async def query(request: Request) -> Response:
     services: Services = request.app.state.services
     principal = await authenticate(request)
     body = read_body(QueryRequest, await read_json_object(request, principal))
-    statement = await find_runs(request, services, principal, body)
+    check_sql_is_on(services)
+    find = partial(_find, services.exporter.results, request.path_params["workflow_id"], principal.team, body)
+    statement = await anyio.to_thread.run_sync(find)
+    add_log_fields(request.scope, run=statement.run.run_id)
     format_ = FORMATS[body.format]
     try:
         answer = await services.queries.run(
@@ -117,17 +106,10 @@ async def query(request: Request) -> Response:
     return Response(answer.rows, media_type=format_.content_type, headers=_NO_STORE | headers)
 
 
-async def find_runs(request: Request, services: Services, principal: Principal, body: StatementRequest) -> Statement:
-    """Return the statement of a request over the runs of the caller's team.
-
-    Raises InvalidRequest, also if SQL is disabled, NotFound or StoreError.
-    """
+def check_sql_is_on(services: Services) -> None:
+    """Raise InvalidRequest if SQL is disabled."""
     if services.queries.sql == "off":
         raise InvalidRequest("SQL is disabled on this service: use filters, or export the run.", parameter="sql")
-    find = partial(body.statement, services.exporter.results, request.path_params["workflow_id"], principal.team)
-    statement = await anyio.to_thread.run_sync(find)
-    add_log_fields(request.scope, run=statement.run.run_id)
-    return statement
 
 
 def read_body(model: type[_BodyT], values: object) -> _BodyT:
@@ -140,6 +122,13 @@ def read_body(model: type[_BodyT], values: object) -> _BodyT:
         raise InvalidRequest(f"{name[:100]}: {first['msg']}.", parameter=name[:100]) from error
 
 
+def _find(results: ResultStore, workflow_id: str, team: str, body: QueryRequest) -> Statement:
+    """Return the statement over the runs of a team. Raises InvalidRequest, NotFound or StoreError."""
+    statement = body.request()
+    run = results.resolve(workflow_id, body.run_id, team)
+    return Statement.of(statement, run, results.resolve_previous(run, statement.previous, team))
+
+
 def _with_rows(statement: Statement, answer: StatementResult) -> bytes:
     body = QueryAnswer(
         workflow_id=statement.run.workflow_id,
@@ -147,9 +136,9 @@ def _with_rows(statement: Statement, answer: StatementResult) -> bytes:
         previous_run_id=None if statement.previous is None else statement.previous.run_id,
         columns=[
             QueryColumn(
-                name=column.name,
-                type=column.data_type,
-                stored_as=column.stored_as,
+                name=column.field.name,
+                type=column.field.data_type,
+                stored_as=column.field.type.sql(),
                 duckdb_type=column.duckdb_type,
             )
             for column in answer.columns

@@ -30,6 +30,7 @@ from engine.exports.export import Export
 from engine.exports.exporter import Exporter
 from engine.exports.status import ExportStatus, ExportStatusStore
 from engine.plan.planner import ExportPlan
+from engine.query.sandbox import ChildCrashed
 from web.jobs.admission import Admission, ServiceOverloaded, Waiter
 from web.jobs.export_job import ExportJob, finished_status, new_nonce
 from web.settings import AdmissionSettings
@@ -252,6 +253,8 @@ class ExportJobs:
         metrics.BYTES.labels(format_name).inc(job.progress.bytes)
         if job.reporter is not None:
             metrics.ASYNC_SECONDS.labels(outcome).observe(time.monotonic() - job.requested_at)
+        if isinstance(job.error, ChildCrashed):
+            metrics.CRASHES.labels(job.error.signal.name).inc()
         log_event("export", {**job.requested_by, **job.log_fields(), "outcome": outcome})
         if isinstance(job.error, Exception) and outcome in _FAULTS:
             # Nobody may be waiting for an answer, with which it would be logged.

@@ -5,7 +5,7 @@ from importlib.metadata import version
 from typing import Any
 
 from web.openapi.operations import EXPORT_PATH, SECURITY_SCHEMES, paths
-from web.openapi.parameters import request_body
+from web.openapi.parameters import request_bodies
 from web.openapi.responses import HEADERS, error_responses
 from web.openapi.schemas import Json, OpenApi30Schema, component_schemas
 
@@ -27,7 +27,7 @@ def make_document(base_url: str) -> Json:
         "servers": [{"url": base_url}],
         "paths": paths(),
         "components": {
-            "schemas": component_schemas(request_body()),
+            "schemas": component_schemas(request_bodies()),
             "responses": error_responses(),
             "headers": HEADERS,
             "securitySchemes": SECURITY_SCHEMES,
@@ -41,7 +41,7 @@ def make_document_30(base_url: str) -> Json:
     path = document["paths"][EXPORT_PATH]
     get = {**path["get"], "parameters": [_parameter_30(parameter) for parameter in path["get"]["parameters"]]}
     public = {EXPORT_PATH: {"parameters": path["parameters"], "get": get}}
-    components = document["components"] | {"schemas": component_schemas(request_body(), OpenApi30Schema)}
+    components = document["components"] | {"schemas": component_schemas(request_bodies(), OpenApi30Schema)}
     schemes = {name: SECURITY_SCHEMES[name] for requirement in get["security"] for name in requirement}
     return {
         "openapi": "3.0.3",

@@ -14,7 +14,7 @@ from web.openapi.parameters import (
     reading_parameters,
 )
 from web.openapi.publish_operations import delete_workflow, publish_paths
-from web.openapi.responses import answer, errors, errors_without_body, file_responses
+from web.openapi.responses import answer, errors, errors_without_body, export_answers, file_responses
 from web.openapi.row_operations import reading_paths
 from web.openapi.schemas import Json, ref
 
@@ -78,7 +78,7 @@ def _export() -> Json:
         "without any header. The same request on the same run gives the same bytes.",
         "security": _KEY_OR_TOKEN,
         "parameters": [*query_parameters(), PREFER, REQUEST_ID],
-        "responses": _export_answers() | errors(400, 401, 404, 405, 414, 429, 500, 503),
+        "responses": export_answers() | errors(400, 401, 404, 405, 414, 429, 500, 503),
     }
 
 
@@ -90,18 +90,7 @@ def _export_by_body() -> Json:
         "security": _KEY_OR_TOKEN,
         "parameters": [PREFER, REQUEST_ID],
         "requestBody": {"required": False, "content": {"application/json": {"schema": ref("ExportRequest")}}},
-        "responses": _export_answers() | errors(400, 401, 404, 405, 413, 414, 429, 500, 503),
-    }
-
-
-def _export_answers() -> dict[str, Json]:
-    return {
-        "200": answer("The export is finished", schema=ref("ExportAnswer")),
-        "202": answer(
-            "The export continues in the background (only if `Prefer` requests it)",
-            *("Location", "Preference-Applied", "Retry-After"),
-            schema=ref("TicketAnswer"),
-        ),
+        "responses": export_answers() | errors(400, 401, 404, 405, 413, 414, 429, 500, 503),
     }
 
 

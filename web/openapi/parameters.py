@@ -6,7 +6,8 @@ from engine.common.ids import EXPORT_ID, ID
 from engine.request.formats import COMPRESSIONS, DELIMITERS, FORMATS
 from engine.request.operators import OPERATORS
 from engine.request.request import MAX_FIELDS, MAX_ROW_IDS, ExportRequest
-from web.api.parameters import DEFAULT_LIMIT, MAX_LIMIT, MIN_URL_TTL_SECONDS, ORDERS, PARAMETERS
+from engine.request.statement import FORMATS_OF_RESULTS
+from web.api.parameters import DEFAULT_LIMIT, MAX_LIMIT, MIN_URL_TTL_SECONDS, ORDERS, PARAMETERS, STATEMENT_PARAMETERS
 from web.openapi.schemas import Json, ref
 
 _DEFAULTS = ExportRequest(workflow="")
@@ -163,9 +164,15 @@ def reading_parameters(names: Sequence[str]) -> list[Json]:
     return [{**_query_parameter(name, _ROW_PARAMETERS), "required": name == "field"} for name in names]
 
 
-def request_body() -> Json:
-    """Return the body of an export's POST, whose members are the same parameters."""
-    members = {name: {**schema, "description": text} for name, (schema, text) in _in_order(_MEMBERS)}
+def request_bodies() -> dict[str, Json]:
+    """Return the bodies of the POSTs that make exports, by the names of their schemas, without models of their own."""
+    statement = _body([name for name in STATEMENT_PARAMETERS if name in _MEMBERS])
+    statement["properties"]["format"] = {**statement["properties"]["format"], "enum": [*FORMATS_OF_RESULTS]}
+    return {"ExportRequest": _body(PARAMETERS), "StatementExportRequest": statement}
+
+
+def _body(names: Sequence[str]) -> Json:
+    members = {name: {**_MEMBERS[name][0], "description": _MEMBERS[name][1]} for name in names}
     return {"type": "object", "properties": members, "additionalProperties": False}
 
 
@@ -173,7 +180,3 @@ def _query_parameter(name: str, overrides: Mapping[str, tuple[Json, str]] = _IN_
     schema, text = overrides.get(name) or _IN_QUERY.get(name) or _MEMBERS[name]
     example = {"example": _EXAMPLES[name]} if name in _EXAMPLES else {}
     return {"name": name, "in": "query", "required": False, "description": text, "schema": schema, **example}
-
-
-def _in_order(members: dict[str, tuple[Json, str]]) -> list[tuple[str, tuple[Json, str]]]:
-    return [(name, members[name]) for name in PARAMETERS]

@@ -86,6 +86,18 @@ def errors_without_body(*statuses: int) -> dict[str, Json]:
     return {str(status): answer(*_of(status, error_codes()[status])) for status in statuses}
 
 
+def export_answers() -> dict[str, Json]:
+    """Describe the responses of an export except errors."""
+    return {
+        "200": answer("The export is finished", schema=ref("ExportAnswer")),
+        "202": answer(
+            "The export continues in the background (only if `Prefer` requests it)",
+            *("Location", "Preference-Applied", "Retry-After"),
+            schema=ref("TicketAnswer"),
+        ),
+    }
+
+
 def file_responses(*, head: bool) -> dict[str, Json]:
     """Describe the responses of a download except errors."""
     file = answer("The file", *_BODY_HEADERS)

@@ -2,8 +2,8 @@
 
 from engine.request.formats import FORMATS
 from web.api.parameters import COLUMN_PARAMETERS, LIST_PARAMETERS, PAGE_PARAMETERS
-from web.openapi.parameters import REQUEST_ID, WORKFLOW_ID, reading_parameters
-from web.openapi.responses import answer, errors
+from web.openapi.parameters import PREFER, REQUEST_ID, WORKFLOW_ID, reading_parameters
+from web.openapi.responses import answer, errors, export_answers
 from web.openapi.schemas import Json, ref
 
 _KEY_OR_TOKEN: list[Json] = [{"ApiKey": []}, {"BearerToken": []}]
@@ -51,6 +51,7 @@ def reading_paths() -> Json:
             ),
         },
         f"{_DATA}/query": {"parameters": [WORKFLOW_ID], "post": _query()},
+        f"{_DATA}/query/export": {"parameters": [WORKFLOW_ID], "post": _export()},
     }
 
 
@@ -80,6 +81,17 @@ _STATEMENTS: dict[str, Json] = {
 }
 """Bodies that work with every workflow; ``previous`` needs a second run."""
 
+_STATEMENT_EXPORTS: dict[str, Json] = {
+    "csv": {
+        "summary": "All rows of a result, for a spreadsheet",
+        "value": {"sql": "FROM data ORDER BY _row_id DESC", "bom": True, "delimiter": "semicolon"},
+    },
+    "parquet": {
+        "summary": "What is new since the run before, as Parquet",
+        "value": {"sql": "FROM data ANTI JOIN previous USING (_row_id)", "previous": True, "format": "parquet"},
+    },
+}
+
 
 def _query() -> Json:
     rows = answer("The result of the statement", "X-Row-Count", "X-Limit-Reached", schema=ref("QueryAnswer"))
@@ -97,4 +109,21 @@ def _query() -> Json:
             "content": {"application/json": {"schema": ref("QueryRequest"), "examples": _STATEMENTS}},
         },
         "responses": {"200": rows} | errors(400, 401, 404, 405, 413, 500, 503),
+    }
+
+
+def _export() -> Json:
+    return {
+        "operationId": "exportQueryResult",
+        "summary": "Export the result of a statement as one file",
+        "description": "All rows that the statement returns, as a file like that of any export: with a signed URL, a "
+        "status, and a place in the list. Equal requests on the same runs get the same file while it is retained, also "
+        "if the statement depends on the time or on chance.",
+        "security": _KEY_OR_TOKEN,
+        "parameters": [PREFER, REQUEST_ID],
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": ref("StatementExportRequest"), "examples": _STATEMENT_EXPORTS}},
+        },
+        "responses": export_answers() | errors(400, 401, 404, 405, 413, 429, 500, 503),
     }

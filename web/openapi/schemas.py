@@ -10,7 +10,7 @@ from engine.request.request import MAX_FILTERS
 from web.api.errors import error_codes
 from web.api.models import ExportAnswer, TicketAnswer
 from web.api.publishing.publish import RunAnswer
-from web.api.query import QueryRequest
+from web.api.query import QueryRequest, StatementBody
 from web.api.row_models import MODELS as READING_MODELS
 from web.http.error_body import ErrorAnswer
 
@@ -73,10 +73,12 @@ class OpenApi30Schema(OpenApi31Schema):
         return found
 
 
-def component_schemas(request_body: Json, generator: type[GenerateJsonSchema] = OpenApi31Schema) -> dict[str, Json]:
-    """Return every named schema. ``request_body`` is that of the POST of the export path."""
+def component_schemas(
+    bodies: dict[str, Json], generator: type[GenerateJsonSchema] = OpenApi31Schema
+) -> dict[str, Json]:
+    """Return every named schema. ``bodies`` are those of the POSTs that make exports."""
     _, found = models_json_schema(
-        [*((model, "serialization") for model in MODELS), (QueryRequest, "validation")],
+        [*((model, "serialization") for model in MODELS), (QueryRequest, "validation"), (StatementBody, "validation")],
         ref_template="#/components/schemas/{model}",
         schema_generator=generator,
     )
@@ -91,7 +93,12 @@ def component_schemas(request_body: Json, generator: type[GenerateJsonSchema] = 
         "maxItems": MAX_FILTERS,
         "description": "All must hold; `[]` is valid",
     }
-    schemas["ExportRequest"] = request_body
+    statement = schemas.pop("StatementBody")
+    schemas |= bodies
+    schemas["StatementExportRequest"] |= {
+        "required": statement["required"],
+        "properties": statement["properties"] | bodies["StatementExportRequest"]["properties"],
+    }
     return dict(sorted(schemas.items()))
 
 

@@ -33,7 +33,7 @@ from engine.query.inspect.snapshot import Snapshot
 from engine.query.inspect.statements import Kind, Statement, parse, split
 from engine.query.inspect.text_rows import TextRows
 from engine.query.inspect.views import KINDS, create_session_views
-from engine.request.formats import FORMATS, Format
+from engine.request.formats import DELIMITERS, FORMATS, Format
 from engine.request.request import CsvOptions
 from engine.settings import DuckDBSettings
 from engine.sql.exact_values import exact
@@ -42,6 +42,7 @@ from engine.stores.port import ObjectStore
 
 _ResultT = TypeVar("_ResultT")
 
+_CSV = CsvOptions()
 _TARGET = f"{STAGE}://0"
 _UNSUPPORTED = "Use one read-only statement: SELECT, FROM, WITH, DESCRIBE, SHOW, SUMMARIZE or PIVOT."
 
@@ -94,7 +95,12 @@ class Inspection:
             return "\n".join(plan for _, plan in plans)
 
     def write(
-        self, query: str, format_: Format, forward: Callable[[Chunk], None], values: Values = NO_VALUES
+        self,
+        query: str,
+        format_: Format,
+        forward: Callable[[Chunk], None],
+        values: Values = NO_VALUES,
+        csv: CsvOptions = _CSV,
     ) -> tuple[list[Field], int]:
         """Run a query and pass its result to ``forward`` as a file of the format, with the same bytes as an export.
 
@@ -110,7 +116,7 @@ class Inspection:
         with self._translated_errors(text=statement.text, values=bound):
             fields, types = self._run(lambda: self._fields(statement.text, bound))
         with self._translated_errors(sink):
-            row = self._connection.execute(_copy(statement.text, fields, types, format_), bound).fetchone()
+            row = self._connection.execute(_copy(statement.text, fields, types, format_, csv), bound).fetchone()
             sink.end(0)
             return fields, row[0] if row else 0
 
@@ -246,14 +252,15 @@ def within(query: str) -> str:
     return f"FROM (\n{query}\n)"
 
 
-def _copy(query: str, fields: list[Field], types: list[Any], format_: Format) -> str:
+def _copy(query: str, fields: list[Field], types: list[Any], format_: Format, csv: CsvOptions) -> str:
     cells = ", ".join(
         f"{exact(field.name, type_, field.type.sql())} AS {identifier(field.name)}"
         for field, type_ in zip(fields, types, strict=True)
     )
-    options = f"{format_.copy_options}{', HEADER true' if format_ is FORMATS['csv'] else ''}, USE_TMP_FILE false"
+    header = f", HEADER true, DELIMITER {literal(DELIMITERS[csv.delimiter])}" if format_ is FORMATS["csv"] else ""
+    options = f"{format_.copy_options}{header}, USE_TMP_FILE false"
     source = f"(SELECT {cells} FROM (\n{query}\n))"  # noqa: S608  # checked to be a single SELECT
-    select = project(tuple(fields), format_, CsvOptions(), source)
+    select = project(tuple(fields), format_, csv, source)
     return f"COPY ({select}) TO {literal(_TARGET)} ({options})"
 
 

@@ -7,7 +7,6 @@ is killed at its timeout.
 
 from engine.query.sandbox.client import (
     MAX_ROWS,
-    MAX_SQL_BYTES,
     ChildCrashed,
     Limits,
     Statement,
@@ -18,7 +17,6 @@ from engine.query.sandbox.client import (
 
 __all__ = [
     "MAX_ROWS",
-    "MAX_SQL_BYTES",
     "ChildCrashed",
     "Limits",
     "Statement",

@@ -1,27 +1,31 @@
 """Run a statement in a child process: start it, send it the bytes of parts that it reads, kill it at its timeout."""
 
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Timer
 
 from engine.catalog.catalog import PART_CHANGED, ResultStore
 from engine.catalog.manifest import Part, Run
+from engine.catalog.schema import Field
 from engine.common.cancellation import CancelToken
 from engine.errors import InvalidStatement, LimitExceeded, ObjectChanged, ObjectMissing, SourceDamaged
 from engine.query.sandbox.fork_server import Child, ForkServer
 from engine.query.sandbox.protocol import MAX_READ_BYTES, FrameType, Refusal, receive, send, unpack_read
 from engine.query.sandbox.worker import RunTable, StatementColumn, StatementEnd, StatementJob
 from engine.request.formats import FORMATS, Format
-from engine.request.statement import Params
+from engine.request.request import CsvOptions
+from engine.request.statement import Params, StatementRequest
 
 TABLE, PREVIOUS = "data", "previous"
 """The names of the rows of the run, and of another run, in a statement."""
 
-MAX_SQL_BYTES = 64 * 1024
 MAX_ROWS = 1000
 MAX_RESULT_BYTES = 16 * 1024 * 1024
+MAX_FILE_BYTES = 8 * 1024 * 1024 * 1024
+"""Of an export of a statement's result, before it is compressed: the run does not limit its size."""
+_MAX_FRAME_BYTES = MAX_RESULT_BYTES
 _TOO_MUCH = (
     "The statement exceeded its memory or time limit; "
     "select fewer rows or columns, or export the run and query it with your own DuckDB."
@@ -30,6 +34,7 @@ _TOO_DEEP = (
     "The statement works on a value that is nested too deeply, such as JSON with thousands of levels; leave it out."
 )
 
+_CSV = CsvOptions()
 _FORK_SERVER = ForkServer()
 
 _LIMIT_SIGNALS = frozenset({signal.SIGKILL, signal.SIGXCPU, signal.SIGXFSZ})
@@ -50,19 +55,17 @@ class ChildCrashed(ChildFailed):
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A statement over one run, or over a run and a ``previous`` one, and the values of its parameters.
-
-    Raises InvalidStatement if it is longer than `MAX_SQL_BYTES`.
-    """
+    """A statement over one run, or over a run and a ``previous`` one, and the values of its parameters."""
 
     sql: str
     run: Run
     previous: Run | None = None
     params: Params = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        if len(self.sql.encode(errors="replace")) > MAX_SQL_BYTES:
-            raise InvalidStatement(f"sql exceeds the maximum of {MAX_SQL_BYTES:,} bytes.")
+    @classmethod
+    def of(cls, request: StatementRequest, run: Run, previous: Run | None) -> "Statement":
+        """The statement of a request over these runs."""
+        return cls(request.sql, run, previous, request.params)
 
     @property
     def runs(self) -> Mapping[str, Run]:
@@ -116,7 +119,41 @@ def run_statement(
     Raises InvalidStatement if the statement is not allowed; LimitExceeded, Cancelled, SourceDamaged or StoreError;
     ChildCrashed or ChildFailed if the process fails.
     """
-    job = StatementJob(
+    rows = bytearray()
+    job = _job(statement, limits, format_, max_rows=max_rows, max_result_bytes=MAX_RESULT_BYTES)
+    end = _run(job, statement, results, cancel, rows.extend)
+    return StatementResult(end.columns, bytes(rows), end.rows, end.more)
+
+
+def write_statement(
+    statement: Statement,
+    results: ResultStore,
+    forward: Callable[[bytes], None],
+    *,
+    limits: Limits,
+    cancel: CancelToken,
+    format_: Format,
+    csv: CsvOptions,
+) -> tuple[tuple[Field, ...], int]:
+    """Run a statement and pass a file of all its rows to ``forward``, uncompressed and without a byte order mark.
+
+    Returns the columns and the number of rows. Raises as `run_statement` does; bytes may have been forwarded then.
+    """
+    job = _job(statement, limits, format_, max_rows=None, max_result_bytes=MAX_FILE_BYTES, csv=csv)
+    end = _run(job, statement, results, cancel, forward)
+    return tuple(column.field for column in end.columns), end.rows
+
+
+def _job(
+    statement: Statement,
+    limits: Limits,
+    format_: Format,
+    *,
+    max_rows: int | None,
+    max_result_bytes: int,
+    csv: CsvOptions = _CSV,
+) -> StatementJob:
+    return StatementJob(
         sql=statement.sql,
         params=statement.params,
         tables=tuple(
@@ -124,18 +161,29 @@ def run_statement(
             for name, run in statement.runs.items()
         ),
         format=format_.name,
+        csv=csv,
         max_rows=max_rows,
-        max_result_bytes=MAX_RESULT_BYTES,
+        max_result_bytes=max_result_bytes,
         memory_megabytes=limits.memory_megabytes,
         threads=limits.threads,
         seconds=limits.seconds,
         confined=limits.confined,
     )
+
+
+def _run(
+    job: StatementJob,
+    statement: Statement,
+    results: ResultStore,
+    cancel: CancelToken,
+    forward: Callable[[bytes], None],
+) -> StatementEnd:
+    """Run a job, and pass the bytes of its rows to ``forward``. Raises as `run_statement` does."""
     for run in statement.runs.values():
         results.check_parts(run)
-    with _child(limits.seconds, cancel) as child:
+    with _child(job.seconds, cancel) as child:
         try:
-            result = _serve(child, job, results)
+            end = _serve(child, job, results, forward)
         except (EOFError, BrokenPipeError) as error:
             cancel.raise_if_cancelled()
             if child.orphaned:
@@ -148,26 +196,26 @@ def run_statement(
             raise LimitExceeded(_TOO_MUCH) from None
     for run in statement.runs.values():
         results.check_parts(run)
-    return result
+    return end
 
 
-def _serve(child: Child, job: StatementJob, results: ResultStore) -> StatementResult:
+def _serve(child: Child, job: StatementJob, results: ResultStore, forward: Callable[[bytes], None]) -> StatementEnd:
     send(child.answers, FrameType.STATEMENT, job.model_dump_json(by_alias=True).encode())
     parts = job.parts
-    rows = bytearray()
+    size = 0
     while True:
-        kind, body = receive(child.requests, job.max_result_bytes)
+        kind, body = receive(child.requests, _MAX_FRAME_BYTES)
         match kind:
             case FrameType.READ:
                 number, start, length = unpack_read(body)
                 send(child.answers, FrameType.BYTES, _read(parts[number], results, start, length))
             case FrameType.ROWS:
-                rows += body
-                if len(rows) > job.max_result_bytes:
+                size += len(body)
+                if size > job.max_result_bytes:
                     raise LimitExceeded(_TOO_MUCH)
+                forward(body)
             case FrameType.END:
-                end = StatementEnd.model_validate_json(body)
-                return StatementResult(end.columns, bytes(rows), end.rows, end.more)
+                return StatementEnd.model_validate_json(body)
             case FrameType.FAILED:
                 raise ChildFailed(body.decode(errors="replace"))
             case FrameType.LIMIT_EXCEEDED:

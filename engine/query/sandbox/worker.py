@@ -1,6 +1,6 @@
 """The child process: read one job, confine the process, run its statement and send the rows."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from threading import Lock
 from typing import IO
@@ -25,6 +25,7 @@ from engine.query.sandbox.confinement import confine, forbid_new_processes
 from engine.query.sandbox.protocol import MAX_READ_BYTES, FrameType, Refusal, pack_read, receive, send
 from engine.query.sandbox.statement_check import STORAGE_VERSION, check_statement
 from engine.request.formats import FORMATS
+from engine.request.request import CsvOptions
 from engine.request.statement import ParamValue
 
 _OUT_OF_MEMORY = "The statement exceeds the memory limit; select fewer rows or columns."
@@ -47,7 +48,9 @@ class StatementJob(BaseModel):
     params: Mapping[str, ParamValue]
     tables: tuple[RunTable, ...]
     format: str
-    max_rows: int
+    csv: CsvOptions
+    max_rows: int | None
+    """Only the first rows are wanted; None for all of them."""
     max_result_bytes: int
     memory_megabytes: int
     threads: int
@@ -61,11 +64,9 @@ class StatementJob(BaseModel):
 
 
 class StatementColumn(BaseModel):
-    """A column of a result: its name, its field type, the type in which it would be stored, and DuckDB's own type."""
+    """A column of a result: the field as which it would be stored, and DuckDB's type of it."""
 
-    name: str
-    data_type: str
-    stored_as: str
+    field: Field
     duckdb_type: str
 
 
@@ -80,11 +81,11 @@ class StatementEnd(BaseModel):
 class _PartReader:
     """Reads parts from the parent: the `read` of an object store, and nothing else of it."""
 
-    def __init__(self, parts: tuple[Part, ...], requests: IO[bytes], answers: IO[bytes]) -> None:
+    def __init__(self, parts: tuple[Part, ...], requests: IO[bytes], answers: IO[bytes], lock: Lock) -> None:
         self._numbers: Mapping[str, int] = {part.key: number for number, part in enumerate(parts)}
         self._requests = requests
         self._answers = answers
-        self._lock = Lock()
+        self._lock = lock
 
     def read(self, key: str, *, start: int = 0, length: int | None = None, etag: str | None = None) -> bytes:
         """Bytes of a part."""
@@ -114,6 +115,8 @@ def run(job: StatementJob, requests: IO[bytes], answers: IO[bytes]) -> None:
             "SQL is not available here, since this kernel cannot confine it; use filters.", parameter="sql"
         )
     size = 0
+    # DuckDB's threads read parts while another one writes rows, and each frame has to arrive in one piece.
+    lock = Lock()
 
     def forward(data: Chunk) -> None:
         nonlocal size
@@ -123,10 +126,11 @@ def run(job: StatementJob, requests: IO[bytes], answers: IO[bytes]) -> None:
                 f"The result exceeds the maximum of {job.max_result_bytes:,} bytes; "
                 "select fewer rows or columns, or export the run."
             )
-        send(requests, FrameType.ROWS, data)
+        with lock:
+            send(requests, FrameType.ROWS, data)
 
     parts = PartFileSystem(
-        _PartReader(job.parts, requests, answers),
+        _PartReader(job.parts, requests, answers, lock),
         {part.key: part for part in job.parts},
         max(table.published_at for table in job.tables),
     )
@@ -154,8 +158,12 @@ def run(job: StatementJob, requests: IO[bytes], answers: IO[bytes]) -> None:
             connection.execute(statement)
         sql, values = _checked(connection, job)
         inspection = Inspection(connection, parts)
-        columns = _columns(inspection.columns(sql, values))
-        rows, more = inspection.write_first(sql, job.max_rows, FORMATS[job.format], forward, values)
+        found = inspection.columns(sql, values)
+        if job.max_rows is None:
+            rows, more = inspection.write(sql, FORMATS[job.format], forward, values, job.csv)[1], False
+        else:
+            rows, more = inspection.write_first(sql, job.max_rows, FORMATS[job.format], forward, values)
+    columns = tuple(StatementColumn(field=field, duckdb_type=type_) for field, type_ in found)
     end = StatementEnd(columns=columns, rows=rows, more=more)
     send(requests, FrameType.END, end.model_dump_json().encode())
 
@@ -176,13 +184,6 @@ def _checked(connection: duckdb.DuckDBPyConnection, job: StatementJob) -> tuple[
     # What runs has the statement in parentheses.
     check_statement(connection, within(sql), tables, job.params)
     return sql, {names[name]: param.value for name, param in job.params.items()}
-
-
-def _columns(found: Iterable[tuple[Field, str]]) -> tuple[StatementColumn, ...]:
-    return tuple(
-        StatementColumn(name=field.name, data_type=field.data_type, stored_as=field.type.sql(), duckdb_type=duckdb_type)
-        for field, duckdb_type in found
-    )
 
 
 def _select(table: RunTable) -> str:

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from engine.exports.export import Export
 from engine.exports.status import ExportStatus
+from engine.request.request import ExportRequest
 from web.api.models import encode_export, encode_status
 from web.api.parameters import PARAMETERS, make_request, read_url_ttl
 from web.api.request_reader import read_parameters, wait_for_disconnect
@@ -23,15 +24,21 @@ async def export(request: Request) -> Response:
     principal, values = await read_parameters(request, PARAMETERS)
     url_ttl = read_url_ttl(values, services.signing.url_ttl_seconds)
     export_request = make_request(request.path_params["workflow_id"], values)
+    return await answer_export(request, principal.team, export_request, url_ttl)
+
+
+async def answer_export(request: Request, team: str, export_request: ExportRequest, url_ttl: timedelta) -> Response:
+    """Answer 200 with the finished export of a team's request, or 202 if it continues without the caller."""
+    services: Services = request.app.state.services
     preference = parse_prefer(request.headers.getlist("prefer"))
     gone = partial(wait_for_disconnect, request)
     while True:
-        plan = await services.plan(export_request, principal.team)
+        plan = await services.plan(export_request, team)
         add_log_fields(request.scope, run=plan.run.run_id, export_id=plan.export_id, format=plan.request.format.name)
         if preference.wait is None:
-            result: Export | ExportStatus = await services.jobs.export(plan, principal.team, gone)
+            result: Export | ExportStatus = await services.jobs.export(plan, team, gone)
         else:
-            result = await services.jobs.export_async(plan, principal.team, gone, preference.wait)
+            result = await services.jobs.export_async(plan, team, gone, preference.wait)
         if isinstance(result, ExportStatus):
             return status_response(services, result, applied=preference.applied)
         answer = await anyio.to_thread.run_sync(finished_response, services, result, url_ttl)

@@ -11,6 +11,9 @@ curl -s -G -H "x-api-key: $KEY" {_EXPORT} \\
     "A long list of row ids, in the body": f"""\
 curl -s -H "x-api-key: $KEY" {_EXPORT} \\
   -d '{{"rowIds":["000000000000","000000000001"],"includeRowIds":true}}'""",
+    "The result of a SQL statement, as Parquet": """\
+curl -s -H "x-api-key: $KEY" "BASE/v4/workflows/$WORKFLOW/data/query/export" \\
+  -d '{"sql":"SELECT * FROM data WHERE _row_id > $first","params":{"first":"000000000000"},"format":"parquet"}'""",
     "Asynchronous: a 202 with the address of the status": f"""\
 curl -s -i -H "x-api-key: $KEY" -H "Prefer: respond-async" \\
   {_EXPORT}""",
