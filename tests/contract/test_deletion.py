@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,8 +20,8 @@ from engine.exports.status import ExportStatusStore
 from engine.exports.sweep import ABANDONED_AFTER, Sweeper, SweepResult
 from engine.stores import ObjectStore, open_store
 from tests.helpers.engine import TEAM, WORKFLOW, Engine, entry
+from tests.helpers.forks import start
 
-ROOT = Path(__file__).parents[2]
 ROWS: list[dict[str, object]] = [{"n": n, "text": f"{n * 7919}"} for n in range(50)]
 
 
@@ -304,11 +302,10 @@ def test_a_sweep_completes_the_deletion_of_a_killed_process(
             engine.publish_rows(ROWS, run=run, executed_at=datetime(2026, 11, day, tzinfo=UTC))
         engines.append(engine)
     exports = [[engine.export("csv", run=run) for run in ("old", "new")] for engine in engines]
-    environment = {**os.environ, **extra, "PYTHONPATH": str(ROOT)}
 
     def delete(death: int) -> int:
-        command = [sys.executable, "-c", DELETE, str(tmp_path / str(death)), str(death), f"{location}/{death}", what]
-        return subprocess.run(command, env=environment, cwd=tmp_path, timeout=120).returncode
+        arguments = [str(tmp_path / str(death)), str(death), f"{location}/{death}", what]
+        return start(arguments, {**os.environ, **extra}, tmp_path, program=DELETE).wait(120)
 
     with ThreadPoolExecutor(3) as pool:
         codes = [*pool.map(delete, deaths)]

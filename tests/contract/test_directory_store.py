@@ -4,7 +4,6 @@ import errno
 import json
 import os
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -18,8 +17,8 @@ from hypothesis import strategies as st
 from engine.errors import ObjectChanged, ObjectExists, StoreError, StoreUnavailable
 from engine.stores import DirectoryStore
 from engine.stores.local.tree import STAGING_LIFETIME_SECONDS
+from tests.helpers.forks import start
 
-ROOT = Path(__file__).parents[2]
 CSV = "text/csv"
 
 
@@ -285,8 +284,8 @@ while left:
 
 def test_no_increment_is_lost_between_processes(directory: DirectoryStore, tmp_path: Path) -> None:
     directory.create("counter", b"0", content_type=CSV, metadata={})
-    command = [sys.executable, "-c", INCREMENT, str(tmp_path / "store")]
-    writers = [subprocess.Popen(command, cwd=ROOT) for _ in range(4)]
+    store = str(tmp_path / "store")
+    writers = [start([store], os.environ, tmp_path, program=INCREMENT) for _ in range(4)]
     assert [writer.wait(timeout=60) for writer in writers] == [0] * 4
     assert directory.read("counter") == b"200"
 

@@ -17,10 +17,10 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from importlib import import_module
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO, NoReturn, Self
 
 import duckdb
 
@@ -44,12 +44,29 @@ _IMPORTED = (
 
 
 class Forked:
-    """As much of a `subprocess.Popen` as the tests need."""
+    """As much of a `subprocess.Popen` as the tests need; the streams are those that were asked for as pipes."""
 
-    def __init__(self, status: socket.socket) -> None:
+    stdin: IO[bytes]
+    stdout: IO[bytes]
+    stderr: IO[bytes]
+
+    def __init__(self, status: socket.socket, pipes: Mapping[str, IO[bytes]]) -> None:
         self._status = status
+        self._pipes = pipes
+        self.__dict__.update(pipes)
         self.pid = _number(status)
         self.returncode: int | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Close the pipes and wait."""
+        for pipe in self._pipes.values():
+            # What is left to write may have no reader any more.
+            with suppress(BrokenPipeError):
+                pipe.close()
+        self.wait()
 
     def poll(self) -> int | None:
         """How it ended, or None."""
@@ -79,14 +96,14 @@ class _Forking:
         self._lock = threading.Lock()
         self._orders: socket.socket | None = None
 
-    def start(self, order: Sequence[object], *streams: int) -> Forked:
+    def start(self, order: Sequence[object], streams: Sequence[int], pipes: Mapping[str, IO[bytes]]) -> Forked:
         status, theirs = socket.socketpair()
         with theirs, self._lock:
             body = json.dumps([_umask(), *order]).encode()
             if self._orders is None:
                 self._orders = self._start()
             socket.send_fds(self._orders, [_NUMBER.pack(len(body)) + body], [*streams, theirs.fileno()])
-        return Forked(status)
+        return Forked(status, pipes)
 
     def _start(self) -> socket.socket:
         ours, theirs = socket.socketpair()
@@ -112,28 +129,64 @@ def start(
     folder: Path,
     *,
     program: str = TAILRACE,
-    stdout: IO[bytes] | None = None,
-    stderr: IO[bytes] | None = None,
+    stdin: IO[bytes] | int | None = None,
+    stdout: IO[bytes] | int | None = None,
+    stderr: IO[bytes] | int | None = None,
 ) -> Forked:
-    """Start ``tailrace`` with these arguments; streams that are not given are those of the tests."""
-    streams = ((stdout or sys.__stdout__), (stderr or sys.__stderr__))
-    return _FORKING.start(
-        [program, list(arguments), dict(environment), str(folder)],
-        *(number if stream is None else stream.fileno() for number, stream in enumerate(streams, 1)),
-    )
+    """Start ``tailrace`` with these arguments.
+
+    A stream is a file, the number of one, or `subprocess.PIPE`. Without, there is nothing to read, and what is written
+    goes where the tests write.
+    """
+    given = {"stdin": stdin, "stdout": stdout or sys.__stdout__, "stderr": stderr or sys.__stderr__}
+    pipes: dict[str, IO[bytes]] = {}
+    with ExitStack() as opened:
+        streams = []
+        for name, stream in given.items():
+            if stream == subprocess.PIPE:
+                reading, writing = os.pipe()
+                theirs, ours = (reading, writing) if name == "stdin" else (writing, reading)
+                pipes[name] = os.fdopen(ours, "wb" if name == "stdin" else "rb")
+                opened.callback(os.close, theirs)
+            elif stream is None:
+                theirs = os.open(os.devnull, os.O_RDONLY)
+                opened.callback(os.close, theirs)
+            else:
+                theirs = stream if isinstance(stream, int) else stream.fileno()
+            streams.append(theirs)
+        return _FORKING.start([program, list(arguments), dict(environment), str(folder)], streams, pipes)
 
 
-def run(
-    arguments: Sequence[str], environment: Mapping[str, str], folder: Path, *, program: str = TAILRACE
-) -> "subprocess.CompletedProcess[str]":
-    """What ``tailrace`` says with these arguments, and how it ends."""
+def run_bytes(
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    folder: Path,
+    *,
+    program: str = TAILRACE,
+    piped: bytes = b"",
+) -> "subprocess.CompletedProcess[bytes]":
+    """What ``tailrace`` writes with these arguments, what it reads being ``piped``, and how it ends."""
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
-        code = start(arguments, environment, folder, program=program, stdout=output, stderr=errors).wait()
+        with (
+            start(
+                arguments, environment, folder, program=program, stdin=subprocess.PIPE, stdout=output, stderr=errors
+            ) as process,
+            suppress(BrokenPipeError),
+        ):
+            process.stdin.write(piped)
         said = []
         for stream in (output, errors):
             stream.seek(0)
-            said.append(stream.read().decode())
-    return subprocess.CompletedProcess(["tailrace", *arguments], code, *said)
+            said.append(stream.read())
+    return subprocess.CompletedProcess(["tailrace", *arguments], process.wait(), *said)
+
+
+def run(
+    arguments: Sequence[str], environment: Mapping[str, str], folder: Path, *, program: str = TAILRACE, piped: str = ""
+) -> "subprocess.CompletedProcess[str]":
+    """`run_bytes` of text."""
+    done = run_bytes(arguments, environment, folder, program=program, piped=piped.encode())
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 def serve() -> None:
@@ -149,13 +202,13 @@ def serve() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that watch
     orders = socket.socket(fileno=os.dup(0))
     while True:
-        head, streams, _, _ = socket.recv_fds(orders, _NUMBER.size, 3)
+        head, streams, _, _ = socket.recv_fds(orders, _NUMBER.size, 4)
         if not head:
             return
         order = json.loads(_exactly(orders, _NUMBER.unpack(head)[0]))
         if os.fork() == 0:
             orders.close()
-            _watch(streams[2], streams[:2])
+            _watch(streams[3], streams[:3])
             _run(_become(streams, *order))
         for stream in streams:
             os.close(stream)
@@ -193,11 +246,10 @@ def _become(
     folder: str,
 ) -> str:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    output, errors, status = streams
-    for stream, number in ((os.open(os.devnull, os.O_RDONLY), 0), (output, 1), (errors, 2)):
+    for number, stream in enumerate(streams[:3]):
         os.dup2(stream, number)
+    for stream in streams:
         os.close(stream)
-    os.close(status)
     os.umask(umask)
     os.chdir(folder)
     os.environ.clear()

@@ -4,17 +4,18 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
-import subprocess
-import sys
 import termios
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-TAILRACE = (sys.executable, "-c", "from web.cli import main; main()")
+from tests.helpers.forks import TAILRACE, start
+
+_AT_A_TERMINAL = "import fcntl, os, termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
 CTRL_C, CTRL_D, TAB, UP, ENTER = "\x03", "\x04", "\t", "\x1b[A", "\r"
 # A bound of what hangs, not of what is slow: other work may take the machine's cores meanwhile.
 _SECONDS = 90
@@ -25,17 +26,16 @@ class Terminal:
 
     def __init__(
         self, environment: Mapping[str, str], folder: Path, *arguments: str, term: str = "xterm",
-        size: tuple[int, int] = (50, 100), program: Sequence[str] = TAILRACE,
+        size: tuple[int, int] = (50, 100), program: str = TAILRACE,
     ) -> None:  # fmt: skip
         self.descriptor, inner = pty.openpty()
         fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
         settings = {name: value for name, value in environment.items() if name not in ("COLUMNS", "LINES")}
         # Nobody answers the question where the cursor is.
         settings |= {"HOME": str(folder), "TERM": term, "PROMPT_TOOLKIT_NO_CPR": "1"}
-        self.process = subprocess.Popen(
-            [*program, *arguments], stdin=inner, stdout=inner, stderr=inner, env=settings, cwd=folder,
-            start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-        )  # fmt: skip
+        self.process = start(
+            arguments, settings, folder, program=_AT_A_TERMINAL + program, stdin=inner, stdout=inner, stderr=inner
+        )
         os.close(inner)
         self._unread = b""
 
@@ -45,7 +45,7 @@ class Terminal:
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        self.process.kill()
+        self.process.send_signal(signal.SIGKILL)
         self.process.wait()
         os.close(self.descriptor)
 

@@ -4,8 +4,6 @@ import gzip
 import io
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from engine.publishing.input_files import matching, spool
 from engine.publishing.options import ReadOptions
 from engine.publishing.publisher import Publication
 from tests.helpers.engine import Engine
+from tests.helpers.forks import run_bytes
 
 ROWS: list[dict[str, Any]] = [{"a": "x", "n": 1}, {"a": "é", "n": 2}]
 CSV = "a,n\nx,1\né,2\n"
@@ -151,23 +150,8 @@ def test_the_command_takes_pipes_patterns_and_folders(tmp_path: Path, arguments:
     (tmp_path / "folder" / "rows.ndjson").write_text(LINES)
     results, spill = tmp_path / "engine" / "store", tmp_path / "spill"
     environment = {**os.environ, "TAILRACE_RESULTS": str(results), "TAILRACE_SPILL_DIRECTORY": str(spill)}
-    command = [
-        sys.executable,
-        "-c",
-        "from web.cli import main; main()",
-        "publish",
-        "--workflow",
-        "w",
-        "--run",
-        "r",
-        "--team",
-        "acme",
-        *arguments,
-    ]
-    done = subprocess.run(
-        command, input=content, cwd=tmp_path, capture_output=True, check=False,
-        env={**environment, "PYTHONPATH": str(Path(__file__).parents[2])},
-    )  # fmt: skip
+    command = ["publish", "--workflow", "w", "--run", "r", "--team", "acme", *arguments]
+    done = run_bytes(command, environment, tmp_path, piped=content)
     assert done.returncode == 0, done.stderr.decode()
     assert Engine(tmp_path / "engine").export_rows() == ROWS
     assert list(spill.iterdir()) == []

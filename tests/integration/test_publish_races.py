@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,8 +19,7 @@ from engine.errors import Cancelled, Conflict, InvalidInput, NotFound, StoreUnav
 from engine.publishing.publisher import Publication, Publisher
 from engine.stores import ObjectStore, open_store
 from tests.helpers.engine import NOW, TEAM, WORKFLOW, Engine
-
-ROOT = Path(__file__).parents[2]
+from tests.helpers.forks import Forked, start
 
 PUBLISH = """
 import os, sys
@@ -58,12 +55,9 @@ StoreUrl = tuple[str, dict[str, str]]
 """A location, and the environment variables that a process needs to open it."""
 
 
-def _publisher(store_url: StoreUrl, folder: Path, death: int, run: str = "r") -> "subprocess.Popen[bytes]":
+def _publisher(store_url: StoreUrl, folder: Path, death: int, run: str = "r") -> Forked:
     location, extra = store_url
-    return subprocess.Popen(
-        [sys.executable, "-c", PUBLISH, str(folder), str(death), run, location],
-        env={**os.environ, **extra, "PYTHONPATH": str(ROOT)}, cwd=folder,
-    )  # fmt: skip
+    return start([str(folder), str(death), run, location], {**os.environ, **extra}, folder, program=PUBLISH)
 
 
 def _opened(store_url: StoreUrl) -> ObjectStore:

@@ -13,8 +13,9 @@ import pytest
 from engine.stores import open_store
 from tests.helpers.azurite import KEY
 from tests.helpers.engine import Engine
+from tests.helpers.forks import run
 from tests.helpers.server import Server
-from tests.helpers.terminal import TAILRACE, Terminal
+from tests.helpers.terminal import Terminal
 
 ROWS: list[dict[str, Any]] = [{"id": "a", "n": 9007199254740993}, {"id": "b", "n": None}]
 
@@ -107,15 +108,7 @@ def test_help_lists_the_tables_in_the_prompt(server: Server) -> None:
 
 
 def _piped(server: Server, typed: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [*TAILRACE, "sql"],
-        input=typed,
-        env=server.environment,
-        cwd=server.folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run(["sql"], server.environment, server.folder, piped=typed)
 
 
 @pytest.mark.parametrize("store_url", ["directory"], indirect=True)

@@ -7,7 +7,7 @@ import os
 import select
 import signal
 import subprocess
-from contextlib import suppress
+import sys
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -15,8 +15,8 @@ import pytest
 
 from engine.stores import open_store
 from tests.helpers.engine import Engine
+from tests.helpers.forks import TAILRACE, Forked, start
 from tests.helpers.server import Server
-from tests.helpers.terminal import TAILRACE
 
 ROWS: list[dict[str, Any]] = [
     {"id": f"k{n}", "n": n, "city": None if n % 7 == 0 else ["Rome", "O|slo", "Kø\nln"][n % 3]} for n in range(12_345)
@@ -37,6 +37,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Server:
 
 def sql(server: Server, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return server.command("sql", *arguments)
+
+
+def started(server: Server, *arguments: str) -> Forked:
+    """The command, whose streams are pipes."""
+    pipe = subprocess.PIPE
+    return start(["sql", *arguments], server.environment, server.folder, stdin=pipe, stdout=pipe, stderr=pipe)
 
 
 def answer(server: Server, *arguments: str) -> str:
@@ -69,9 +75,11 @@ def test_a_cell_wider_than_those_before_is_not_cut(server: Server) -> None:
 
 def _peak(server: Server, query: str) -> int:
     """The largest resident set of the command, in kilobytes, whose output is read and counted."""
+    # An interpreter of its own: a fork would begin with the memory of the process that it is forked from.
     process = subprocess.Popen(
-        [*TAILRACE, "sql", query], env=server.environment, cwd=server.folder, stdout=subprocess.PIPE
-    )
+        [sys.executable, "-c", TAILRACE, "sql", query],
+        env=server.environment, cwd=server.folder, stdout=subprocess.PIPE,
+    )  # fmt: skip
     assert process.stdout is not None
     rows = sum(line.startswith("│ ".encode()) for line in process.stdout) - 2
     process.stdout.close()
@@ -211,17 +219,11 @@ def test_explain_and_returning_have_no_exact_format(server: Server) -> None:
 
 
 def test_a_reader_that_stops_ends_the_command_in_silence(server: Server) -> None:
-    process = subprocess.Popen(
-        [*TAILRACE, "sql", "FROM range(1000000000)", "--format", "csv"],
-        env=server.environment, cwd=server.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    assert process.stdout is not None
-    assert process.stderr is not None
-    assert process.stdout.readline() == b"range\n"
-    process.stdout.close()
-    assert process.wait(60) == 141
-    assert process.stderr.read() == b""
-    process.stderr.close()
+    with started(server, "FROM range(1000000000)", "--format", "csv") as process:
+        assert process.stdout.readline() == b"range\n"
+        process.stdout.close()
+        assert process.wait(60) == 141
+        assert process.stderr.read() == b""
 
 
 @pytest.mark.parametrize(
@@ -234,37 +236,19 @@ def test_a_reader_that_stops_ends_the_command_in_silence(server: Server) -> None
     ],
 )
 def test_ctrl_c_ends_with_130_and_one_line(server: Server, query: str, format_name: str) -> None:
-    process = subprocess.Popen(
-        [*TAILRACE, "sql", "-c", "SELECT 1", "-c", query, "--format", format_name],
-        env=server.environment, cwd=server.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    assert process.stdout is not None
-    assert process.stderr is not None
-    # The first answer is there, so the second statement runs or is about to.
-    assert select.select([process.stdout], [], [], 60)[0]
-    process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 130
-    assert process.stderr.read() == b"\ntailrace: interrupted.\n"
-    process.stdout.close()
-    process.stderr.close()
+    with started(server, "-c", "SELECT 1", "-c", query, "--format", format_name) as process:
+        # The first answer is there, so the second statement runs or is about to.
+        assert select.select([process.stdout], [], [], 60)[0]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+        assert process.stderr.read() == b"\ntailrace: interrupted.\n"
 
 
 def test_ctrl_c_ends_a_pipe_that_waits_for_statements(server: Server) -> None:
-    process = subprocess.Popen(
-        [*TAILRACE, "sql"],
-        env=server.environment, cwd=server.folder,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    assert process.stdin is not None
-    assert process.stdout is not None
-    assert process.stderr is not None
-    process.stdin.write(b"SELECT 1;\nSELECT")
-    process.stdin.flush()
-    assert select.select([process.stdout], [], [], 60)[0]
-    process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 130
-    assert process.stderr.read() == b"\ntailrace: interrupted.\n"
-    for stream in (process.stdout, process.stderr):
-        stream.close()
-    with suppress(BrokenPipeError):
-        process.stdin.close()
+    with started(server) as process:
+        process.stdin.write(b"SELECT 1;\nSELECT")
+        process.stdin.flush()
+        assert select.select([process.stdout], [], [], 60)[0]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+        assert process.stderr.read() == b"\ntailrace: interrupted.\n"

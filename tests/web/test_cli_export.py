@@ -2,11 +2,9 @@
 
 import os
 import pty
-import resource
 import select
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,10 +15,10 @@ import pytest
 
 from engine.stores import ObjectStore, open_store
 from tests.helpers.engine import Engine
+from tests.helpers.forks import TAILRACE, Forked, run, run_bytes, start
 from tests.helpers.server import TEAM, Server
 from tests.web.conftest import publish_people
 
-TAILRACE = (sys.executable, "-c", "from web.cli import main; main()")
 ROWS = 600_000
 
 
@@ -44,18 +42,13 @@ def _store(server: Server, name: str) -> ObjectStore:
     return open_store(server.environment[f"TAILRACE_{name.upper()}"], connection_string=connection)
 
 
-def _run(server: Server, *arguments: str, **options: Any) -> "subprocess.CompletedProcess[bytes]":
-    return subprocess.run(
-        [*TAILRACE, "export", *arguments],
-        env=server.environment, cwd=server.folder, capture_output=True, check=False, **options,
-    )  # fmt: skip
+def _run(server: Server, *arguments: str, program: str = TAILRACE) -> "subprocess.CompletedProcess[bytes]":
+    return run_bytes(["export", *arguments], server.environment, server.folder, program=program)
 
 
-def _start(server: Server, *arguments: str, **options: Any) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(
-        [*TAILRACE, "export", *arguments],
-        env=server.environment, cwd=server.folder, stderr=subprocess.PIPE, **options,
-    )  # fmt: skip
+def _start(server: Server, *arguments: str, stdout: int | None = None, stderr: int = subprocess.PIPE) -> Forked:
+    environment = {**server.environment, "COLUMNS": "100"}
+    return start(["export", *arguments], environment, server.folder, stdout=stdout, stderr=stderr)
 
 
 @pytest.mark.parametrize(
@@ -217,22 +210,16 @@ def test_refusals(service: Server, arguments: list[str], code: int, reason: str)
 def test_a_missing_store_is_one_line(service: Server) -> None:
     (service.folder / "occupied").write_text("")
     environment = {**service.environment, "TAILRACE_EXPORTS": str(service.folder / "occupied")}
-    done = subprocess.run(
-        [*TAILRACE, "export", "people"],
-        env=environment, cwd=service.folder, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = run(["export", "people"], environment, service.folder)
     assert done.returncode == 1
     assert done.stderr == "tailrace: The storage directory is not a directory: use another path.\n"
 
 
 def test_a_full_disk_leaves_nothing(service: Server, tmp_path: Path) -> None:
-    small = 100_000
-    done = _run(
-        service, "large", "-o", str(tmp_path / "large.csv"),
-        # The stores are written by others: only this process may write so little. Its own store is the finished one.
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (small, small)),
-    ) if service.download("large") else None  # fmt: skip
-    assert done is not None
+    # The command writes nothing but its own copy, since the export is finished.
+    service.download("large")
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)); "
+    done = _run(service, "large", "-o", str(tmp_path / "large.csv"), program=limit + TAILRACE)
     assert done.returncode == 1
     assert done.stderr.decode().endswith("large.csv cannot be written: File too large.\n")
     assert list(tmp_path.iterdir()) == []
@@ -253,11 +240,11 @@ def test_changed_bytes_are_told(service: Server, tmp_path: Path) -> None:
 def test_ctrl_c_leaves_nothing(service: Server, tmp_path: Path, number: signal.Signals) -> None:
     exports, spill = _store(service, "exports"), Path(service.environment["TAILRACE_SPILL_DIRECTORY"])
     before = {info.key for info in exports.list("")}
-    process = _start(service, "large", "--sort-by", "word", "--desc", "-o", str(tmp_path / "large.csv"))
-    _wait(lambda: spill.is_dir() and any(spill.iterdir()))
-    process.send_signal(number)
-    _, said = process.communicate(timeout=30)
-    assert (process.returncode, said.decode()) == (130, "\ntailrace: interrupted.\n")
+    with _start(service, "large", "--sort-by", "word", "--desc", "-o", str(tmp_path / "large.csv")) as process:
+        _wait(lambda: spill.is_dir() and any(spill.iterdir()))
+        process.send_signal(number)
+        assert process.wait(30) == 130
+        assert process.stderr.read() == b"\ntailrace: interrupted.\n"
     assert list(tmp_path.iterdir()) == []
     assert {info.key for info in exports.list("")} == before
     assert list(spill.iterdir()) == []
@@ -267,22 +254,16 @@ def test_ctrl_c_leaves_nothing(service: Server, tmp_path: Path, number: signal.S
 
 def test_ctrl_c_while_nobody_reads(service: Server) -> None:
     service.download("large")
-    process = _start(service, "large", stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    assert process.stdout.read(1) == b"n"
-    process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 130
-    process.communicate()
+    with _start(service, "large", stdout=subprocess.PIPE) as process:
+        assert process.stdout.read(1) == b"n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
 
 
 def test_a_reader_that_leaves(service: Server) -> None:
-    process = _start(service, "large", stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    process.stdout.close()
-    assert process.stderr is not None
-    said = process.stderr.read().decode()
-    assert (process.wait(30), said) == (1, "")
-    process.stderr.close()
+    with _start(service, "large", stdout=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert (process.stderr.read(), process.wait(30)) == (b"", 1)
 
 
 def _wait(ready: Callable[[], bool]) -> None:
@@ -295,10 +276,8 @@ def _wait(ready: Callable[[], bool]) -> None:
 def _at_terminal(server: Server, *arguments: str) -> tuple[int, str]:
     """Run an export whose standard error is a terminal of 100 columns; what that terminal got."""
     outer, inner = pty.openpty()
-    environment = {**server.environment, "COLUMNS": "100"}
-    process = subprocess.Popen(
-        [*TAILRACE, "export", *arguments], env=environment, cwd=server.folder, stdout=subprocess.DEVNULL, stderr=inner
-    )
+    with Path(os.devnull).open("wb") as nothing:
+        process = _start(server, *arguments, stdout=nothing.fileno(), stderr=inner)
     os.close(inner)
     seen = b""
     while True:
@@ -331,11 +310,9 @@ def test_a_progress_bar_at_a_terminal(service: Server, tmp_path: Path) -> None:
 def test_parquet_is_not_for_a_terminal(service: Server) -> None:
     outer, inner = pty.openpty()
     try:
-        done = subprocess.run(
-            [*TAILRACE, "export", "people", "--format", "parquet"],
-            env=service.environment, cwd=service.folder, stdout=inner, stderr=subprocess.PIPE, text=True, check=False,
-        )  # fmt: skip
-        assert (done.returncode, "Parquet cannot be printed to a terminal" in done.stderr) == (2, True)
+        with _start(service, "people", "--format", "parquet", stdout=inner) as process:
+            assert b"Parquet cannot be printed to a terminal" in process.stderr.read()
+            assert process.wait(30) == 2
     finally:
         os.close(inner)
         os.close(outer)

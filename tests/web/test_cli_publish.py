@@ -13,6 +13,7 @@ from engine.bootstrap import initialise
 from engine.settings import StorageSettings
 from engine.stores import open_store
 from engine.stores.marker import MARKER_KEYS
+from tests.helpers.forks import run, start
 from tests.helpers.server import KEY, Server
 from web.cli.terminal.progress_bar import counted, line
 
@@ -63,8 +64,11 @@ def publish(program: str, moment: int, folder: Path, *more: str) -> "subprocess.
     folder.mkdir(exist_ok=True)
     (folder / "rows.csv").write_text("a,b\n1,x\n2,y\n")
     initialise_stores(folder)
+    arguments = [str(moment), "publish", "--workflow", "w", "--run", "r", "rows.csv", *more]
+    if program is AT_STORE:
+        return run(arguments, environment(folder), folder, program=program)
     return subprocess.run(
-        [sys.executable, "-c", program, str(moment), "publish", "--workflow", "w", "--run", "r", "rows.csv", *more],
+        [sys.executable, "-c", program, *arguments],
         cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=120,
     )  # fmt: skip
 
@@ -117,14 +121,11 @@ def test_an_interrupt_while_a_file_is_read_leaves_nothing(tmp_path: Path, number
         for _ in range(20):
             file.write("1,some text that is here to be read\n" * 100_000)
     initialise_stores(tmp_path)
-    command = [sys.executable, "-c", "from web.cli import main; main()", "publish", "--workflow", "w", "--run", "r"]
-    with subprocess.Popen(
-        [*command, "rows.csv"], cwd=tmp_path, env=environment(tmp_path), stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stderr is not None
-        assert process.stderr.readline().startswith("reading  [")
+    command = ["publish", "--workflow", "w", "--run", "r", "rows.csv"]
+    with start(command, environment(tmp_path), tmp_path, stderr=subprocess.PIPE) as process:
+        assert process.stderr.readline().startswith(b"reading  [")
         process.send_signal(number)
-        rest = process.stderr.read()
+        rest = process.stderr.read().decode()
     assert (process.returncode, rest.endswith(INTERRUPTED), "Traceback" in rest) == (130, True, False), rest
     assert keys(tmp_path) == []
     assert [*(tmp_path / "spill").glob("*")] == []
@@ -161,8 +162,8 @@ def test_words_have_singulars() -> None:
 def test_a_run_and_a_workflow_are_deleted(tmp_path: Path) -> None:
     server = Server((str(tmp_path / "store"), {}), tmp_path)
     (tmp_path / "rows.csv").write_text("a\n1\n")
-    for run in ("r1", "r2"):
-        server.publish("--workflow", "w", "--run", run, "rows.csv")
+    for run_id in ("r1", "r2"):
+        server.publish("--workflow", "w", "--run", run_id, "rows.csv")
     with server:
         url = server.export("w", runId="r2").json()["url"]
         refused = server.command("delete", "w", "r2")
