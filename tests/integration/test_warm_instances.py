@@ -171,11 +171,11 @@ def test_concurrent_exports_have_an_instance_each(engine: Engine, run: Run, othe
 
 @pytest.mark.parametrize("row_ids", [None, ["k7"]], ids=["all rows", "one id"])
 def test_an_instance_is_thrown_away_after_damage(
-    engine: Engine, warm: WarmInstances, row_ids: list[str] | None
+    engine: Engine, run: Run, warm: WarmInstances, row_ids: list[str] | None
 ) -> None:
     name = "damaged" if row_ids is None else "damaged-id"
     damaged = engine.publish_rows(ROWS, run=name, row_id="id")
-    sound = engine.plan(engine.exporter(), "csv", run="mine")
+    sound = engine.plan(engine.exporter(), "csv", run=run.run_id)
     expected = write(engine, sound, warm)
     plan = engine.plan(engine.exporter(), "csv", run=name, row_ids=row_ids)
     part = damaged.parts[0]
@@ -193,8 +193,10 @@ def test_an_instance_is_thrown_away_after_damage(
     assert write(engine, sound, warm) == expected
 
 
-def test_a_cancelled_export_stops_and_its_instance_is_thrown_away(engine: Engine, warm: WarmInstances) -> None:
-    plan = engine.plan(engine.exporter(), "csv", run="mine")
+def test_a_cancelled_export_stops_and_its_instance_is_thrown_away(
+    engine: Engine, run: Run, warm: WarmInstances
+) -> None:
+    plan = engine.plan(engine.exporter(), "csv", run=run.run_id)
     with pytest.raises(Cancelled):
         write(engine, plan, warm, CancelToken())
     assert warm.idle == 0
