@@ -69,15 +69,23 @@ class ExportJobs:
         self._reported: dict[str, ExportJob] = {}
         self._closing = asyncio.Event()
 
-    async def export(self, plan: ExportPlan, team: str, disconnected: Callable[[], Awaitable[None]]) -> Export:
+    async def export(
+        self,
+        plan: ExportPlan,
+        team: str,
+        disconnected: Callable[[], Awaitable[None]],
+        *,
+        known_missing: bool = False,
+    ) -> Export:
         """Return the export of a plan: an existing file, the result of a running job, or of a new one.
 
-        ``disconnected`` returns when the caller has disconnected, which raises Cancelled. Raises ServiceOverloaded if
-        the queue is full, or the error of the export.
+        ``known_missing`` skips the look for a file if the caller has just done that. ``disconnected`` returns when the
+        caller has disconnected, which raises Cancelled. Raises ServiceOverloaded if the queue is full, or the error of
+        the export.
         """
         job = self.find(plan.export_id)
         if job is None:
-            finished = await anyio.to_thread.run_sync(self._exporter.finished, plan)
+            finished = None if known_missing else await anyio.to_thread.run_sync(self._exporter.finished, plan)
             if finished is not None:
                 return finished
             job = self.join(plan, team)

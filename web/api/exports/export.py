@@ -1,5 +1,6 @@
 """``/v4/workflows/{workflowId}/data/export``: a request becomes a file and a signed URL."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -9,6 +10,7 @@ from starlette.responses import Response
 
 from engine.exports.export import Export
 from engine.exports.status import ExportStatus
+from engine.plan.planner import ExportPlan
 from engine.request.request import ExportRequest
 from web.api.models import encode_export, encode_status
 from web.api.parameters import PARAMETERS, make_request, read_url_ttl
@@ -32,20 +34,45 @@ async def answer_export(request: Request, team: str, export_request: ExportReque
     services: Services = request.app.state.services
     preference = parse_prefer(request.headers.getlist("prefer"))
     gone = partial(wait_for_disconnect, request)
+    look = partial(_look, services, export_request, team, url_ttl, synchronous=preference.wait is None)
     while True:
-        plan = await services.plan(export_request, team)
+        # One thread for all of a request whose file exists: handing over costs more than the work.
+        found = await anyio.to_thread.run_sync(look)
+        plan, result, answer = found.plan, found.result, found.answer
         add_log_fields(request.scope, run=plan.run.run_id, export_id=plan.export_id, format=plan.request.format.name)
-        if preference.wait is None:
-            result: Export | ExportStatus = await services.jobs.export(plan, team, gone)
-        else:
-            result = await services.jobs.export_async(plan, team, gone, preference.wait)
-        if isinstance(result, ExportStatus):
-            return status_response(services, result, applied=preference.applied)
-        answer = await anyio.to_thread.run_sync(finished_response, services, result, url_ttl)
+        if result is None:
+            if preference.wait is None:
+                result = await services.jobs.export(plan, team, gone, known_missing=found.looked)
+            else:
+                later = await services.jobs.export_async(plan, team, gone, preference.wait)
+                if isinstance(later, ExportStatus):
+                    return status_response(services, later, applied=preference.applied)
+                result = later
+            answer = await anyio.to_thread.run_sync(finished_response, services, result, url_ttl)
         # None: a sweep or a caller has just removed the file, so export it again, after a deletion under another id.
         if answer is not None:
             add_log_fields(request.scope, rows=result.rows, bytes=result.size)
             return answer
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What is there for a request: its plan, and if its file was ``looked`` for and exists, that and the answer."""
+
+    plan: ExportPlan
+    looked: bool = False
+    result: Export | None = None
+    answer: Response | None = None
+
+
+def _look(services: Services, request: ExportRequest, team: str, url_ttl: timedelta, *, synchronous: bool) -> _Found:
+    plan = services.exporter.plan(request, team)
+    if not synchronous or services.jobs.find(plan.export_id) is not None:
+        return _Found(plan)
+    finished = services.exporter.finished(plan)
+    if finished is None:
+        return _Found(plan, looked=True)
+    return _Found(plan, looked=True, result=finished, answer=finished_response(services, finished, url_ttl))
 
 
 def finished_response(services: Services, finished: Export, url_ttl: timedelta) -> Response | None:
