@@ -43,7 +43,12 @@ $(AZURITE): tests/azurite/package-lock.json
 	@npm ci --prefix tests/azurite --no-audit --no-fund --loglevel=error
 	@touch $@
 
-test: install azurite-install ## Run the suite (a quarter of an hour on two cores)
+.venv-delta/installed: tests/delta_sharing/requirements.lock
+	@test -x .venv-delta/bin/python || { echo "Creating .venv-delta/ for the client of Delta Sharing."; $(PYTHON) -m venv .venv-delta; }
+	@.venv-delta/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+test: install azurite-install .venv-delta/installed ## Run the suite (a quarter of an hour on two cores)
 	@echo "Running all tests; the reasons for skips are listed at the end."
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 
@@ -145,6 +150,7 @@ locks: ## Write the hashed requirement locks anew (needs uv)
 	$(COMPILE) -o requirements.lock
 	$(COMPILE) --group dev -o requirements-dev.lock
 	$(COMPILE) --extra ray --group dev -c requirements-dev.lock -o requirements-ray.lock
+	$(subst pyproject.toml,tests/delta_sharing/requirements.in,$(subst $(EXTRAS),,$(COMPILE))) -o tests/delta_sharing/requirements.lock
 
 .venv-audit/installed:
 	test -x .venv-audit/bin/python || $(PYTHON) -m venv .venv-audit
@@ -155,4 +161,4 @@ audit: ## Look up known vulnerabilities of the locked packages (needs the networ
 	@.ci/audit
 
 clean: ## Remove everything that was installed or made
-	rm -rf .venv .venv-audit .tailrace tests/azurite/node_modules .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-audit .venv-delta .tailrace tests/azurite/node_modules .mypy_cache .ruff_cache .pytest_cache

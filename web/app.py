@@ -36,6 +36,7 @@ from web.api.unhandled import AnswerUnhandled
 from web.api.workflows import workflow, workflows
 from web.auth.errors import Forbidden, Unauthenticated
 from web.container import Services, make_services
+from web.delta_sharing.routes import ROUTES as DELTA_SHARING
 from web.http.download_headers import EXPOSED_HEADERS
 from web.http.framing import UnambiguousFraming
 from web.http.unread_body import DrainUnreadBody
@@ -108,6 +109,7 @@ def create_app_with(services: Services) -> Starlette:
             _route("/v4/workflows/{workflow_id}/data/exports/{export_id}", _file, "GET", "HEAD", "DELETE"),
             _route("/v4/workflows/{workflow_id}/data/exports/{export_id}/status", status, "GET", "DELETE"),
             _route("/v4/workflows/{workflow_id}/data/exports/{export_id}/{file_name}", download, "GET", "HEAD"),
+            *(_route(path, endpoint) for path, endpoint in DELTA_SHARING),
             _route("/healthz", health, "GET", "HEAD"),
             _route("/readyz", ready, "GET", "HEAD"),
             _route("/metrics", metrics, "GET", "HEAD"),
@@ -181,12 +183,12 @@ async def _workflow(request: Request) -> Response:
 
 
 def _route(path: str, endpoint: Callable[[Request], Awaitable[Response]], *methods: str) -> Route:
-    """Make a route of exactly these methods. Starlette adds HEAD to every GET, and a HEAD would run an export."""
+    """Make a route of exactly these methods, or of all. Starlette adds HEAD to every GET, which would run an export."""
 
     async def answer(request: Request) -> Response:
         ids = {name: value for name, value in request.path_params.items() if is_id(value)}
         add_log_fields(request.scope, route=path, **ids)
-        if request.method not in methods:
+        if methods and request.method not in methods:
             raise HTTPException(405, "Method Not Allowed", {"allow": ", ".join(methods)})
         return await endpoint(request)
 

@@ -3,6 +3,7 @@
 ::
 
     workflow={id}/workflow.json
+    workflow={id}/versions.json                            (engine.catalog.table_versions)
     workflow={id}/run={id}/run.json
     workflow={id}/run={id}/part-00000-{nonce}.parquet ...
     workflow={id}/run={id}/part-00000-{nonce}.bloom ...    (engine.plan.bloom_filters)
@@ -82,14 +83,14 @@ class ResultStore:
 
     def runs(self, workflow_id: str) -> Iterator[Run]:
         """All runs of a workflow in any state, in the order of their ids; damaged manifests are skipped and logged."""
-        yield from self._owned_runs(workflow_id, self._manifests(workflow_id))
+        yield from self._owned_runs(workflow_id, self.manifests(workflow_id))
 
     def newest_runs(self, workflow_id: str, limit: int) -> tuple[list[Run], int]:
         """The ``limit`` runs of a workflow that were published last, newest first, and the number of all its runs.
 
         Damaged manifests are skipped and logged, but counted.
         """
-        manifests = self._manifests(workflow_id)
+        manifests = self.manifests(workflow_id)
         newest = sorted(manifests, key=lambda info: (info.modified, info.key), reverse=True)[:limit]
         return list(self._owned_runs(workflow_id, newest)), len(manifests)
 
@@ -114,7 +115,7 @@ class ResultStore:
 
     def newest_finished(self, workflow: Workflow) -> Run | None:
         """The finished run that was executed last; reads the manifests of all runs."""
-        runs = self._runs(self._manifests(workflow.workflow_id))
+        runs = self._runs(self.manifests(workflow.workflow_id))
         finished = [run for run in runs if run.state is State.FINISHED and run.team in (None, workflow.team)]
         return max(finished, key=lambda run: (run.at, run.run_id), default=None)
 
@@ -139,7 +140,7 @@ class ResultStore:
 
     def run_ids(self, workflow_id: str) -> list[str]:
         """The ids of all manifests, including those that readers do not see."""
-        return [_run_id_of(info.key) for info in self._manifests(workflow_id)]
+        return [run_id_of(info.key) for info in self.manifests(workflow_id)]
 
     def _latest_run(self, workflow: Workflow) -> Run | None:
         if workflow.latest is None:
@@ -147,7 +148,8 @@ class ResultStore:
         # A deletion removes the run before it updates the workflow.
         return self.run(workflow.workflow_id, workflow.latest.run_id) or self.newest_finished(workflow)
 
-    def _manifests(self, workflow_id: str) -> list[ObjectInfo]:
+    def manifests(self, workflow_id: str) -> list[ObjectInfo]:
+        """The objects of all manifests, including those that readers do not see."""
         listed = self.store.list(f"workflow={workflow_id}/run=")
         return [info for info in listed if info.key.split("/")[2:] == ["run.json"]]
 
@@ -158,7 +160,7 @@ class ResultStore:
             yield from (run for run in self._runs(manifests) if run.team in (None, workflow.team))
 
     def _runs(self, manifests: list[ObjectInfo]) -> Iterator[Run]:
-        keys = [info.key for info in manifests if is_id(_run_id_of(info.key))]
+        keys = [info.key for info in manifests if is_id(run_id_of(info.key))]
         return read_all(self.run_documents.read, keys)
 
 
@@ -170,5 +172,6 @@ def is_manifest_of(run: Run, info: ObjectInfo | None) -> bool:
     return info is not None and info.metadata.get("version", run.version) == run.version
 
 
-def _run_id_of(key: str) -> str:
+def run_id_of(key: str) -> str:
+    """The run id in the key of a manifest."""
     return key.split("/")[1].removeprefix("run=")

@@ -45,6 +45,11 @@ def workflow_key(workflow_id: str) -> str:
     return f"workflow={workflow_id}/workflow.json"
 
 
+def versions_key(workflow_id: str) -> str:
+    """The key of the numbers of a workflow's runs (`engine.catalog.table_versions`)."""
+    return f"workflow={workflow_id}/versions.json"
+
+
 class ColumnStatistics(Document):
     """Bounds of a column in one row group, as text; None where the file has none."""
 

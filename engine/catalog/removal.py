@@ -7,7 +7,7 @@ a later sweep or a second attempt completes a deletion whose process was killed.
 from contextlib import suppress
 
 from engine.catalog.catalog import NOT_FOUND, ResultStore, is_manifest_of
-from engine.catalog.manifest import Run, Workflow, run_key, workflow_key
+from engine.catalog.manifest import Run, Workflow, run_key, versions_key, workflow_key
 from engine.common.ids import is_id
 from engine.errors import DocumentDamaged, NotFound
 from engine.stores.documents import ConcurrentChanges
@@ -84,4 +84,5 @@ class Removal:
         found = self._results.workflow_documents.find(workflow_key(workflow_id))
         # Another process may have completed the deletion.
         if found is not None and found.document.deleted:
+            self._store.delete(versions_key(workflow_id))
             self._store.delete(workflow_key(workflow_id), etag=found.etag)

@@ -112,6 +112,7 @@ class ExportMetadata(BaseModel):
     columns: Annotated[str, Field(pattern=r"^[0-9a-f]{1,8}(\.[0-9a-f]{1,8})*$")] | None = None
     """Which of the schema's references were requested, as hexadecimal numbers; by default, all columns."""
     flatten: Literal["true", "false"] = "false"
+    deltatypes: Literal["true", "false"] = "false"
     compression: Annotated[str, Field(pattern=rf"^({'|'.join(COMPRESSIONS)})$")] = "none"
     filtered: Literal["true", "false"] = "false"
     statement: Literal["true", "false"] = "false"
@@ -150,6 +151,7 @@ def metadata_of(
         "until": until.isoformat(),
         "rowids": str(plan.request.include_row_ids).lower(),
         "flatten": str(plan.request.flatten).lower(),
+        "deltatypes": str(plan.request.delta_types).lower(),
         "compression": plan.request.compression.name,
         "filtered": str(rows < plan.run.rows).lower(),
     }
@@ -242,7 +244,8 @@ def _fields(info: ObjectInfo, metadata: ExportMetadata, run: Run) -> tuple[Colum
             raise DocumentDamaged(info.key, "its metadata names columns that the run does not have")
         chosen = [references[number] for number in numbers]
     row_ids, flatten = metadata.rowids == "true", metadata.flatten == "true"
-    return fields_of(columns_of(run.table, chosen, flatten=flatten, row_ids=row_ids))
+    delta_types = metadata.deltatypes == "true"
+    return fields_of(columns_of(run.table, chosen, flatten=flatten, row_ids=row_ids, delta_types=delta_types))
 
 
 def retained_until(info: ObjectInfo) -> datetime:

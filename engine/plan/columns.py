@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from engine.catalog.schema import ROW_ID, Field, Reference, Schema
 from engine.errors import InvalidRequest, quoted_excerpt
+from engine.plan.delta_types import delta_column
 from engine.request.request import ExportRequest
 
 _MAX_LISTED = 50
@@ -20,7 +21,9 @@ def read_columns(request: ExportRequest, table: Schema) -> tuple[Reference, ...]
     Raises InvalidRequest for an entry of ``fields`` that the run does not have, and for columns with the same name.
     """
     fields = None if request.fields is None else requested_fields(request.fields, table)
-    columns = columns_of(table, fields, flatten=request.flatten, row_ids=request.include_row_ids)
+    columns = columns_of(
+        table, fields, flatten=request.flatten, row_ids=request.include_row_ids, delta_types=request.delta_types
+    )
     _check_names(columns, "flatten" if request.flatten else "fields")
     return columns
 
@@ -33,12 +36,14 @@ def requested_fields(paths: Iterable[str], table: Schema) -> tuple[Reference, ..
 
 
 def columns_of(
-    table: Schema, fields: Iterable[Reference] | None, *, flatten: bool, row_ids: bool
+    table: Schema, fields: Iterable[Reference] | None, *, flatten: bool, row_ids: bool, delta_types: bool = False
 ) -> tuple[Reference, ...]:
     """The columns of a file that has these fields, by default all; the row id is first if ``row_ids``."""
     columns = tuple(table.columns if fields is None else fields)
     if flatten:
         columns = tuple(leaf for column in columns for leaf in _leaves(column))
+    if delta_types:
+        columns = tuple(map(delta_column, columns))
     return (*(table.row_id if row_ids else ()), *columns)
 
 

@@ -10,6 +10,7 @@ from engine.common.ids import export_id
 from engine.errors import InvalidFilter, InvalidRequest
 from engine.plan.columns import fields_of, find_column, read_columns
 from engine.plan.conditions import Condition, read_condition
+from engine.plan.delta_types import delta_column
 from engine.plan.pruning import Bounds, ValueBounds, bounds_for, prune
 from engine.plan.ranges import (
     MAX_SUBRANGES,
@@ -80,7 +81,7 @@ class ExportPlan:
     @property
     def chooses_columns(self) -> bool:
         """Whether the file may have other columns than the run."""
-        return self.request.fields is not None or self.request.flatten
+        return self.request.fields is not None or self.request.flatten or self.request.delta_types
 
     @property
     def copies_row_groups(self) -> bool:
@@ -132,6 +133,9 @@ def make_plan(
     if request.statement is not None:
         made_of = _canonical(request, run, now) | _canonical_statement(request.statement, previous)
         return ExportPlan(export_id(made_of), request, run, (), (), None, (), (), (), previous)
+    if request.delta_types and all(delta_column(column) is column for column in run.table.columns):
+        # The file is that of any other request for all columns.
+        request = replace(request, delta_types=False)
     conditions = tuple(
         read_condition(
             entry,
@@ -216,7 +220,7 @@ def _canonical(request: ExportRequest, run: Run, now: datetime) -> dict[str, obj
         "flatten": request.flatten,
         "csv": [request.csv.bom, request.csv.delimiter, request.csv.formula_guard],
         "now": _canonical_now(request, run, now),
-    }
+    } | ({"deltaTypes": True} if request.delta_types else {})
 
 
 def _canonical_statement(statement: StatementRequest, previous: Run | None) -> dict[str, object]:

@@ -52,6 +52,8 @@ class ExportRequest:
     include_row_ids: bool = False
     fields: tuple[str, ...] | None = None
     flatten: bool = False
+    delta_types: bool = False
+    """Whether columns are cast to types that Delta Sharing can name (`engine.plan.delta_types`)."""
     compression: Compression = COMPRESSIONS["none"]
     csv: CsvOptions = CsvOptions()
     statement: StatementRequest | None = None

@@ -32,6 +32,7 @@ def summarise(request: ExportRequest) -> str | None:
         "includeRowIds": (request.include_row_ids, False),
         "fields": (request.fields, None),
         "flatten": (request.flatten, False),
+        "deltaTypes": (request.delta_types, False),
         "compression": (request.compression.name, "none"),
         "bom": (request.csv.bom, _CSV.bom),
         "delimiter": (request.csv.delimiter, _CSV.delimiter),

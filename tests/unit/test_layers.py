@@ -13,6 +13,7 @@ LAYERS = {
         "web.mcp",
         "web.pages",
         "web.openapi",
+        "web.delta_sharing",
         "web.api",
         "web.container",
         "web.jobs",

@@ -21,10 +21,10 @@ _MAX_INLINE_BYTES = 16 * 1024
 """Parsing a body of this size takes less time than handing it to a thread."""
 
 
-async def authenticate(request: Request) -> Principal:
-    """Return the caller. Raises InvalidCredentials."""
+async def authenticate(request: Request, *, bearer_keys: bool = False) -> Principal:
+    """Return the caller; with ``bearer_keys``, an API key may be the bearer token. Raises InvalidCredentials."""
     services: Services = request.app.state.services
-    return await authenticate_scope(request.scope, services.authenticator)
+    return await authenticate_scope(request.scope, services.authenticator, bearer_keys=bearer_keys)
 
 
 async def authenticate_publisher(request: Request) -> Principal:

@@ -1,6 +1,7 @@
 """Turns the credentials of a request into a team; nothing else does."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from web.auth.api_keys import KnownKeys
@@ -32,20 +33,20 @@ class Authenticator:
         """How many API keys are accepted, and whether tokens are: what the log says at start."""
         return {"apiKeys": sum(len(keys.teams) for keys in self._api_keys), "tokens": self._tokens is not None}
 
-    def waits(self, headers: Headers) -> bool:
+    def waits(self, headers: Headers, *, bearer_keys: bool = False) -> bool:
         """Whether `authenticate` may wait for a file or a host, so that it must not run in the event loop."""
-        sources = (
-            (b"x-api-key", any(keys.waits for keys in self._api_keys)),
-            (b"authorization", self._tokens is not None and self._tokens.waits),
-        )
+        by_key = any(keys.waits for keys in self._api_keys)
+        by_token = self._tokens is not None and self._tokens.waits
+        sources = ((b"x-api-key", by_key), (b"authorization", by_token or (bearer_keys and by_key)))
         return any(waits and _values(headers, name) for name, waits in sources)
 
-    def authenticate(self, headers: Headers) -> Principal:
-        """Return the caller. Raises InvalidCredentials."""
+    def authenticate(self, headers: Headers, *, bearer_keys: bool = False) -> Principal:
+        """Return the caller; with ``bearer_keys``, an API key may be the bearer token. Raises InvalidCredentials."""
         keys, tokens = _values(headers, b"x-api-key"), _values(headers, b"authorization")
         if len(keys) > 1 or len(tokens) > 1 or not (keys or tokens):
             raise InvalidCredentials
-        principals = [*map(self._by_key, keys), *map(self._by_token, tokens)]
+        by_bearer = self._by_key_or_token if bearer_keys else self._by_token
+        principals = [*map(self._by_key, keys), *map(by_bearer, tokens)]
         if len({principal.team for principal in principals}) != 1:
             raise InvalidCredentials
         # Either of the two is enough to publish, too.
@@ -57,6 +58,12 @@ class Authenticator:
         if not found:
             raise InvalidCredentials
         return found[0]
+
+    def _by_key_or_token(self, presented: bytes) -> Principal:
+        if presented[: len(_SCHEME)].lower() == _SCHEME:
+            with suppress(InvalidCredentials):
+                return self._by_key(presented[len(_SCHEME) :])
+        return self._by_token(presented)
 
     def _by_token(self, presented: bytes) -> Principal:
         if self._tokens is None or not presented.isascii() or presented[: len(_SCHEME)].lower() != _SCHEME:

@@ -2,7 +2,9 @@
 
 ``{base}/v4/workflows/{workflowId}/data/exports/{exportId}/{fileName}?format=csv&expires=1764000000&kid=k1&sig=...``
 
-A signature covers the method, the public base URL, workflow, export, format, expiry and key id. The file name is for
+A signature covers the method, the public base URL, workflow, export, format, expiry, key id, and ``sp=r`` where the URL
+has it: readers of Delta tables take a URL for a signed one only if it has a parameter that those of a cloud have, such
+as Azure's ``sp``. The file name is for
 tools that look at the end of a path: it is not signed, and may be missing. Paths and queries are matched as they were
 sent: signed URLs never need percent-encoding, so none is accepted before the file name.
 """
@@ -35,8 +37,10 @@ _VALUES = {
     b"expires": re.compile(rb"[1-9][0-9]{9}"),
     b"kid": re.compile(rb"[a-z0-9][a-z0-9-]{0,15}"),
     b"sig": re.compile(rb"[A-Za-z0-9_-]{43}"),
+    b"sp": re.compile(rb"r"),
 }
-PARAMETERS = frozenset(name.decode() for name in _VALUES)
+_OPTIONAL = {"sp"}
+PARAMETERS = frozenset(name.decode() for name in _VALUES) - _OPTIONAL
 _KID = re.compile(r"[a-z0-9][a-z0-9-]{0,15}")
 
 
@@ -149,21 +153,30 @@ class UrlSigner:
         return tuple(self._keys)
 
     def sign(
-        self, workflow_id: str, export_id: str, format_name: str, expires: datetime, file_name: str | None = None
+        self,
+        workflow_id: str,
+        export_id: str,
+        format_name: str,
+        expires: datetime,
+        file_name: str | None = None,
+        *,
+        for_delta: bool = False,
     ) -> str:
         """Return a URL of an export's file, valid until ``expires`` (rounded down to seconds).
 
-        It ends with ``file_name``, if there is one.
+        Its path ends with ``file_name``, if there is one; ``for_delta`` adds ``sp=r``.
 
         Raises ValueError for arguments whose URL could not be verified, and for a naive datetime.
         """
         if expires.tzinfo is None:
             raise ValueError("the expiry has no time zone")
         seconds = str(int(expires.timestamp()))
-        signature = self._signature(self._signing, workflow_id, export_id, format_name, seconds, self._signing.kid)
+        fields = (workflow_id, export_id, format_name, seconds, self._signing.kid, *(("r",) if for_delta else ()))
+        signature = self._signature(self._signing, *fields)
         path = f"/v4/workflows/{workflow_id}/data/exports/{export_id}"
         path += "" if file_name is None else f"/{file_name}"
         query = f"format={format_name}&expires={seconds}&kid={self._signing.kid}&sig={signature}"
+        query += "&sp=r" if for_delta else ""
         try:
             self._read(path.encode(), query.encode())
         except BadSignature as error:
@@ -175,10 +188,10 @@ class UrlSigner:
 
         Raises BadSignature; if the signature is valid, ExpiredUrl or FutureUrl.
         """
-        workflow_id, export_id, format_name, expires, kid, signature = self._read(raw_path, raw_query)
+        workflow_id, export_id, format_name, expires, kid, signature, *optional = self._read(raw_path, raw_query)
         # An unknown key id costs the same time as a known one.
         key = self._keys.get(kid, self._dummy)
-        expected = self._signature(key, workflow_id, export_id, format_name, expires, kid)
+        expected = self._signature(key, workflow_id, export_id, format_name, expires, kid, *optional)
         # Compares the base64 text: several last characters decode to the same bytes.
         if not hmac.compare_digest(expected.encode(), signature.encode()):
             raise BadSignature
@@ -189,14 +202,18 @@ class UrlSigner:
             raise FutureUrl
         return Grant(workflow_id, export_id, format_name, end, kid)
 
-    def _read(self, raw_path: bytes, raw_query: bytes) -> tuple[str, str, str, str, str, str]:
-        """Return workflow, export, format, expiry, key id and signature of a URL. Raises BadSignature."""
+    def _read(self, raw_path: bytes, raw_query: bytes) -> tuple[str, ...]:
+        """Return workflow, export, format, expiry, key id, signature and, if there is one, ``sp`` of a URL.
+
+        Raises BadSignature.
+        """
         found = self._path.fullmatch(raw_path)
         values = _match_query(raw_query)
         if found is None or values["format"] not in self._formats:
             raise BadSignature
         workflow_id, export_id = found.group(1).decode(), found.group(2).decode()
-        return workflow_id, export_id, values["format"], values["expires"], values["kid"], values["sig"]
+        names = ("format", "expires", "kid", "sig", "sp")
+        return workflow_id, export_id, *(values[name] for name in names if name in values)
 
     def _signature(self, key: SigningKey, *fields: str) -> str:
         # Each value is prefixed with its length, so that the boundary between two fields is unambiguous.
@@ -214,6 +231,6 @@ def _match_query(raw_query: bytes) -> dict[str, str]:
         if pattern is None or not pattern.fullmatch(value) or name.decode() in values:
             raise BadSignature
         values[name.decode()] = value.decode()
-    if values.keys() != PARAMETERS:
+    if values.keys() - _OPTIONAL != PARAMETERS:
         raise BadSignature
     return values

@@ -13,7 +13,8 @@ from web.auth.api_keys import new_key
 from web.auth.key_file import StoredKey, append_key, read_key_file
 from web.cli.local.team import only_team
 from web.cli.terminal.tabbed import print_cells
-from web.settings import AuthSettings, SigningSettings
+from web.delta_sharing.profile import encode_profile, write_profile
+from web.settings import AuthSettings, ServerSettings, SigningSettings
 
 _NEW_FILE = Path(".tailrace/keys.jsonl")
 """Where keys go in a checkout whose settings name no file."""
@@ -54,27 +55,46 @@ def new(team: str | None, days: int | None, publish: bool, given: Path | None) -
 
     Exit codes: 0 success, 1 failure, 2 usage error, 130 interrupted.
     """
-    configured = AuthSettings().api_keys_file
-    path = given or configured or _NEW_FILE
-    team = checked_id("team", team or only_team({key.team for key in _read(path).values()} if path.exists() else set()))
-    key, digest = new_key()
-    now = datetime.now(UTC).replace(microsecond=0)
-    expires_at = None if days is None else now + timedelta(days=days)
-    stored = StoredKey(
-        id=key.split("_")[1],
-        sha256=digest,
-        team=team,
-        publish=publish or None,
-        created_at=now,
-        expires_at=expires_at,
-    )
+    path = _new_file(given)
+    key, stored = _make_key(path, team, days, publish=publish)
     append_key(path, stored)
     click.echo(key)
-    click.echo(f"Added to {path}, for team {team}.", err=True)
-    if configured is None:
-        click.echo(f"Set TAILRACE_API_KEYS_FILE={path} for the service.", err=True)
-    if not SigningSettings().signing_keys:
-        click.echo("The service also needs TAILRACE_SIGNING_KEYS: `tailrace keys signing` makes one.", err=True)
+    _say_added(path, stored)
+
+
+@keys.command()
+@click.option("--team", help="Team whose workflows are shared.  [default: the only team that has keys]")
+@click.option("--days", type=click.IntRange(1, 36_500), help="Days until the key expires.  [default: never]")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Profile file to write.  [default: TEAM.share]",
+)
+@_file(fallback=str(_NEW_FILE))
+def share(team: str | None, days: int | None, output: Path | None, given: Path | None) -> None:
+    """Make an API key that reads, and write it to a profile file for clients of Delta Sharing.
+
+    The profile has the key itself, so it is readable by its owner only, and an existing file is not replaced. Its
+    endpoint is that of TAILRACE_BASE_URL.
+
+    \b
+    Examples: tailrace keys share --team acme
+              tailrace keys share --team acme --days 90 -o customer.share
+
+    Exit codes: 0 success, 1 failure, 2 usage error, 130 interrupted.
+    """
+    path = _new_file(given)
+    key, stored = _make_key(path, team, days)
+    target = output or Path(f"{stored.team}.share")
+    content = encode_profile(ServerSettings().public_url, key, stored.expires_at)
+    try:
+        write_profile(target, content)
+    except FileExistsError as error:
+        raise click.ClickException(f"{target} exists: name another file with --output, or remove it.") from error
+    append_key(path, stored)
+    click.echo(target)
+    _say_added(path, stored)
 
 
 @keys.command()
@@ -130,6 +150,34 @@ def revoke(key_id: str, given: Path | None) -> None:
     if found[key_id].revoked_at is None:
         append_key(path, found[key_id].model_copy(update={"revoked_at": datetime.now(UTC).replace(microsecond=0)}))
     click.echo(f"{key_id} is revoked.")
+
+
+def _new_file(given: Path | None) -> Path:
+    return given or AuthSettings().api_keys_file or _NEW_FILE
+
+
+def _make_key(path: Path, team: str | None, days: int | None, *, publish: bool = False) -> tuple[str, StoredKey]:
+    """A new key, and its line for the key file at ``path``. Raises InvalidInput for a team that is no id."""
+    team = checked_id("team", team or only_team({key.team for key in _read(path).values()} if path.exists() else set()))
+    key, digest = new_key()
+    now = datetime.now(UTC).replace(microsecond=0)
+    stored = StoredKey(
+        id=key.split("_")[1],
+        sha256=digest,
+        team=team,
+        publish=publish or None,
+        created_at=now,
+        expires_at=None if days is None else now + timedelta(days=days),
+    )
+    return key, stored
+
+
+def _say_added(path: Path, stored: StoredKey) -> None:
+    click.echo(f"Added to {path}, for team {stored.team}.", err=True)
+    if AuthSettings().api_keys_file is None:
+        click.echo(f"Set TAILRACE_API_KEYS_FILE={path} for the service.", err=True)
+    if not SigningSettings().signing_keys:
+        click.echo("The service also needs TAILRACE_SIGNING_KEYS: `tailrace keys signing` makes one.", err=True)
 
 
 def _new_signing_key() -> str:

@@ -1,6 +1,7 @@
 """The operations: their credentials, parameters and responses."""
 
 from web.api.parameters import LIST_PARAMETERS
+from web.openapi.delta_operations import delta_paths
 from web.openapi.parameters import (
     CONDITIONS,
     EXPORT_ID_IN_PATH,
@@ -48,6 +49,7 @@ def paths() -> Json:
     return {
         **row_paths,
         **publish_paths(),
+        **delta_paths(),
         EXPORT_PATH: {"parameters": [WORKFLOW_ID], "get": _export(), "post": _export_by_body()},
         _FILE_PATH: {
             "parameters": [WORKFLOW_ID, EXPORT_ID_IN_PATH],

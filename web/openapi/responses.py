@@ -81,6 +81,11 @@ def errors(*statuses: int) -> dict[str, Json]:
     return {str(status): ref(f"Error{status}", "responses") for status in statuses}
 
 
+def errors_as(schema: str, *statuses: int) -> dict[str, Json]:
+    """Describe errors whose bodies have that schema."""
+    return {str(status): answer(*_described(status), schema=ref(schema)) for status in statuses}
+
+
 def errors_without_body(*statuses: int) -> dict[str, Json]:
     """Describe the errors of a HEAD."""
     return {str(status): answer(*_of(status, error_codes()[status])) for status in statuses}
@@ -125,8 +130,13 @@ def _media(format_name: str) -> Json:
 
 
 def _of(status: int, codes: tuple[str, ...]) -> tuple[str, ...]:
-    description, headers = _ERRORS[status]
+    description, *headers = _described(status)
     return f"{description}. Code: {', '.join(f'`{code}`' for code in codes)}", *headers
+
+
+def _described(status: int) -> tuple[str, ...]:
+    description, headers = _ERRORS[status]
+    return description, *headers
 
 
 def _error(status: int, codes: tuple[str, ...]) -> Json:

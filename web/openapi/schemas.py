@@ -12,11 +12,13 @@ from web.api.models import ExportAnswer, TicketAnswer
 from web.api.publishing.publish import RunAnswer
 from web.api.query import QueryRequest, StatementBody
 from web.api.row_models import MODELS as READING_MODELS
+from web.delta_sharing.errors import DeltaSharingError
+from web.delta_sharing.models import MODELS as DELTA_MODELS
 from web.http.error_body import ErrorAnswer
 
 Json: TypeAlias = dict[str, Any]
 
-MODELS = (ExportAnswer, TicketAnswer, RunAnswer, ErrorAnswer, *READING_MODELS)
+MODELS = (ExportAnswer, TicketAnswer, RunAnswer, ErrorAnswer, *READING_MODELS, *DELTA_MODELS, DeltaSharingError)
 
 _SCALAR: Json = {"type": ["string", "number", "boolean"]}
 _DATE: Json = {"type": "string", "description": "ISO 8601; a date without a time is its midnight UTC"}

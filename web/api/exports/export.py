@@ -77,14 +77,29 @@ def _look(services: Services, request: ExportRequest, team: str, url_ttl: timede
 
 def finished_response(services: Services, finished: Export, url_ttl: timedelta) -> Response | None:
     """Answer 200 with a new URL of a finished export; None if a sweep has just removed the file."""
+    signed = signed_url(services, finished, url_ttl)
+    if signed is None:
+        return None
+    body = encode_export(finished, url=signed[0], expires_at=signed[1])
+    return Response(body, media_type="application/json", headers={"cache-control": "no-store"})
+
+
+def signed_url(
+    services: Services, finished: Export, url_ttl: timedelta, *, for_delta: bool = False
+) -> tuple[str, datetime] | None:
+    """Return a new URL of a finished export and when it expires; None if a sweep has just removed the file."""
     expires_at = datetime.now(UTC).replace(microsecond=0) + url_ttl
     if not services.exporter.retain(finished, expires_at):
         return None
     url = services.signer.sign(
-        finished.workflow_id, finished.export_id, finished.format.name, expires_at, finished.file_name
+        finished.workflow_id,
+        finished.export_id,
+        finished.format.name,
+        expires_at,
+        finished.file_name,
+        for_delta=for_delta,
     )
-    body = encode_export(finished, url=url, expires_at=expires_at)
-    return Response(body, media_type="application/json", headers={"cache-control": "no-store"})
+    return url, expires_at
 
 
 def status_response(services: Services, status: ExportStatus, *, applied: str) -> Response:
