@@ -129,7 +129,7 @@ class ResultStore:
             return self.resolve(run.workflow_id, previous, team)
         if not previous:
             return None
-        runs = self._owned_runs(run.workflow_id, self._manifests(run.workflow_id))
+        runs = self._owned_runs(run.workflow_id, self.manifests(run.workflow_id))
         earlier = [one for one in runs if one.state is State.FINISHED and (one.at, one.run_id) < (run.at, run.run_id)]
         if not earlier:
             raise InvalidRequest(
