@@ -31,6 +31,8 @@ from web.api.health import health, ready
 from web.api.publishing.delete import delete_run, delete_workflow
 from web.api.publishing.publish import publish
 from web.api.query import query
+from web.api.reads.history import history, job
+from web.api.reads.parquet import parquet
 from web.api.rows import rows
 from web.api.unhandled import AnswerUnhandled
 from web.api.workflows import workflow, workflows
@@ -100,7 +102,10 @@ def create_app_with(services: Services) -> Starlette:
             _route("/v4/workflows/{workflow_id}", _workflow, "GET", "DELETE"),
             _route("/v4/workflows/{workflow_id}/runs", publish, "POST"),
             _route("/v4/workflows/{workflow_id}/runs/{run_id}", delete_run, "DELETE"),
+            _route("/v4/workflows/{workflow_id}/history", history, "GET"),
+            _route("/v4/workflows/{workflow_id}/jobs/{run_id}", job, "GET"),
             _route("/v4/workflows/{workflow_id}/data", rows, "GET"),
+            _route("/v4/workflows/{workflow_id}/data/parquet", parquet, "GET"),
             _route("/v4/workflows/{workflow_id}/data/column", column, "GET"),
             _route("/v4/workflows/{workflow_id}/data/query", query, "POST"),
             _route("/v4/workflows/{workflow_id}/data/query/export", export_statement, "POST"),

@@ -85,14 +85,23 @@ class ResultStore:
         """All runs of a workflow in any state, in the order of their ids; damaged manifests are skipped and logged."""
         yield from self._owned_runs(workflow_id, self.manifests(workflow_id))
 
-    def newest_runs(self, workflow_id: str, limit: int) -> tuple[list[Run], int]:
-        """The ``limit`` runs of a workflow that were published last, newest first, and the number of all its runs.
+    def newest_runs(self, workflow_id: str, limit: int | None, offset: int = 0) -> tuple[Iterator[Run], int]:
+        """Runs of a workflow by when they were published, newest first, and the number of all its runs.
 
+        There are at most ``limit`` of them, after the first ``offset``. Their manifests are read while one iterates.
         Damaged manifests are skipped and logged, but counted.
         """
         manifests = self.manifests(workflow_id)
-        newest = sorted(manifests, key=lambda info: (info.modified, info.key), reverse=True)[:limit]
-        return list(self._owned_runs(workflow_id, newest)), len(manifests)
+        newest = sorted(manifests, key=lambda info: (info.modified, info.key), reverse=True)[offset:][:limit]
+        return self._owned_runs(workflow_id, newest), len(manifests)
+
+    def latest_rows(self, workflow: Workflow) -> int | None:
+        """The number of rows of the latest finished run; None without one, or if its manifest cannot be read."""
+        latest = workflow.latest
+        if latest is None or latest.rows is not None:
+            return None if latest is None else latest.rows
+        run = self.run_documents.read(run_key(workflow.workflow_id, latest.run_id))
+        return None if run is None else run.rows
 
     def check_parts(self, run: Run) -> None:
         """Raise SourceDamaged unless every part is the version that was published; StoreUnavailable for a directory.

@@ -133,6 +133,8 @@ class LatestRun(Document):
 
     run_id: str
     at: AwareDatetime
+    rows: NonNegativeInt | None = None
+    """None in documents of older versions; `ResultStore.latest_rows` then reads the manifest."""
 
 
 class Workflow(Document):
@@ -154,4 +156,4 @@ class Workflow(Document):
         """The workflow with that run as its latest; unchanged if the run is not finished, or older than the latest."""
         if run.state is not State.FINISHED or (self.latest is not None and self.latest.at > run.at):
             return self
-        return self.model_copy(update={"latest": LatestRun(run_id=run.run_id, at=run.at)})
+        return self.model_copy(update={"latest": LatestRun(run_id=run.run_id, at=run.at, rows=run.rows)})

@@ -35,7 +35,10 @@ FORBIDDEN.append(("/v4/workflows/{workflow_id}", "DELETE"))
 
 OWNED = {
     "/v4/workflows/{workflow_id}": ("GET", "DELETE"),
+    "/v4/workflows/{workflow_id}/history": ("GET",),
+    "/v4/workflows/{workflow_id}/jobs/{run_id}": ("GET",),
     "/v4/workflows/{workflow_id}/data": ("GET",),
+    "/v4/workflows/{workflow_id}/data/parquet": ("GET",),
     "/v4/workflows/{workflow_id}/data/column": ("GET",),
     "/v4/workflows/{workflow_id}/data/query": ("POST",),
     "/v4/workflows/{workflow_id}/data/export": ("GET", "POST"),
@@ -223,6 +226,7 @@ def test_exports_of_another_team_are_not_found_under_an_own_workflow(
 
 CHOOSING = {
     "/v4/workflows/{workflow_id}/data": ("runId", "rowIds", "sortBy"),
+    "/v4/workflows/{workflow_id}/data/parquet": ("runId",),
     "/v4/workflows/{workflow_id}/data/column": ("runId", "rowIds"),
     "/v4/workflows/{workflow_id}/data/query": ("runId",),
     "/v4/workflows/{workflow_id}/data/export": ("runId", "rowIds", "sortBy"),

@@ -1,7 +1,7 @@
 """Reads the query of a URL, or the body of a POST, into an export request."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
@@ -22,31 +22,41 @@ PARAMETERS = ("format", *_ROW_SELECTION, "compression", "bom", "delimiter", "for
 _FILE_OPTIONS = ("format", "compression", "bom", "delimiter", "formulaGuard", "expiresIn")
 STATEMENT_PARAMETERS = ("sql", "params", "runId", "previous", *_FILE_OPTIONS)
 """Of an export of a statement's result."""
-PAGE_PARAMETERS = ("format", *_ROW_SELECTION, "page", "limit")
+PAGE_PARAMETERS = ("format", *_ROW_SELECTION, "page", "limit", "gzip", "includeAnomalies", "download")
 """Of a page of rows."""
 COLUMN_PARAMETERS = ("field", "runId", "filters", "rowIds")
 """Of the statistics of a column."""
 LIST_PARAMETERS = ("page", "limit")
-"""Of a list of workflows."""
+"""Of a list."""
+WORKFLOWS_PARAMETERS = ("page", "skip", "limit", "search", "state", "tags")
+"""Of the list of workflows."""
+HISTORY_PARAMETERS = ("page", "limit", "status")
+"""Of the list of runs."""
+PARQUET_PARAMETERS = ("runId",)
+"""Of the Parquet file of a run."""
 
 DEFAULT_LIMIT = 25
 MAX_LIMIT = 1000
 MIN_URL_TTL_SECONDS = 60
-_MAX_PAGE = 10**15
+MAX_NUMBER = 10**15
+"""Of pages and rows: more than there are, and exact as a number of any client."""
+DOWNLOADS = ("stream", "link")
+_REPEATABLE = ("tags",)
 _MAX_SUGGESTION_LENGTH = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Paging:
-    """A page, counted from 1, and the entries per page; 0 entries are for clients that only want the count."""
+    """A page, counted from 1, and the entries per page; ``skip`` entries are before it, if the caller said so."""
 
     page: int
     limit: int
+    skip: int | None = None
 
     @property
     def offset(self) -> int:
         """The number of entries before the page."""
-        return (self.page - 1) * self.limit
+        return (self.page - 1) * self.limit if self.skip is None else self.skip
 
     def pages(self, total: int) -> int:
         """Return the number of pages for ``total`` entries."""
@@ -64,7 +74,9 @@ def read_query(raw_query: bytes, known: Sequence[str] = PARAMETERS) -> dict[str,
     values: dict[str, object] = {}
     for name, text in pairs:
         _check_name(name, known)
-        if name in values:
+        if name in _REPEATABLE:
+            text = f"{values[name]},{text}" if name in values else text
+        elif name in values:
             raise InvalidRequest(f"Duplicate parameter '{name}'.", parameter=name)
         values[name] = text
     if "filters" in values:
@@ -72,18 +84,30 @@ def read_query(raw_query: bytes, known: Sequence[str] = PARAMETERS) -> dict[str,
     for name in ("rowIds", "fields"):
         if name in values:
             values[name] = split_list(str(values[name]), name)
-    for name in ("includeRowIds", "flatten", "bom", "formulaGuard"):
+    for name in ("includeRowIds", "flatten", "bom", "formulaGuard", "gzip", "includeAnomalies"):
         if name in values:
             values[name] = _BOOLEANS.get(str(values[name]), values[name])
     return values
 
 
-def read_paging(values: Mapping[str, object]) -> Paging:
-    """Read the page that is requested. Raises InvalidRequest."""
-    return Paging(
-        page=_number(values, "page", 1, minimum=1, maximum=_MAX_PAGE),
-        limit=_number(values, "limit", DEFAULT_LIMIT, minimum=0, maximum=MAX_LIMIT),
-    )
+def read_paging(values: Mapping[str, object], max_limit: int = MAX_LIMIT) -> Paging:
+    """Read the page that is requested, by ``page`` or ``skip``. Raises InvalidRequest."""
+    page = _number(values, "page", 1, minimum=1, maximum=MAX_NUMBER)
+    limit = _number(values, "limit", DEFAULT_LIMIT, minimum=0, maximum=max_limit)
+    if "skip" not in values:
+        return Paging(page, limit)
+    if "page" in values:
+        raise InvalidRequest("page and skip cannot be used together: leave one of them out.", parameter="skip")
+    skip = _number(values, "skip", 0, minimum=0, maximum=MAX_NUMBER)
+    return Paging(skip // limit + 1 if limit else 1, limit, skip)
+
+
+def read_choice(values: Mapping[str, object], name: str, known: Collection[str]) -> str | None:
+    """Read a parameter that must be one of ``known``; None if it is absent. Raises InvalidRequest."""
+    value = values.get(name)
+    if value is not None and value not in known:
+        raise InvalidRequest(f"{name} must be one of {', '.join(known)}.", parameter=name)
+    return None if value is None else str(value)
 
 
 def read_url_ttl(values: Mapping[str, object], maximum: int) -> timedelta:
@@ -125,13 +149,13 @@ def make_request(workflow_id: str, values: Mapping[str, object]) -> ExportReques
         sort_by=_text(values, "sortBy"),
         descending=ORDERS[_choice(values, "order", ORDERS, "asc")],
         row_ids=read_row_ids(values["rowIds"]) if "rowIds" in values else None,
-        include_row_ids=_flag(values, "includeRowIds"),
+        include_row_ids=read_flag(values, "includeRowIds"),
         fields=read_fields(values["fields"]) if "fields" in values else None,
-        flatten=_flag(values, "flatten"),
+        flatten=read_flag(values, "flatten"),
         csv=CsvOptions(
-            bom=_flag(values, "bom"),
+            bom=read_flag(values, "bom"),
             delimiter=_choice(values, "delimiter", DELIMITERS, "comma"),
-            formula_guard=_flag(values, "formulaGuard"),
+            formula_guard=read_flag(values, "formulaGuard"),
         ),
     )
 
@@ -186,7 +210,7 @@ def _choice(values: Mapping[str, object], name: str, known: Mapping[str, object]
     return value
 
 
-def _flag(values: Mapping[str, object], name: str) -> bool:
+def read_flag(values: Mapping[str, object], name: str) -> bool:
     value = values.get(name, False)
     if not isinstance(value, bool):
         raise InvalidRequest(f"{name} must be true or false.", parameter=name)

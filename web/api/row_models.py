@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from engine.catalog import schema
@@ -15,17 +15,19 @@ from engine.query.preview import ColumnProfile
 from engine.request.operators import OPERATORS, operators_for
 from web.api.models import AnswerField, Count, ExportId, FormatName, Moment
 from web.api.parameters import Paging
+from web.api.reads.models import (
+    Absent,
+    Body,
+    JobAnswer,
+    LinkAnswer,
+    RunState,
+    WorkflowRun,
+    WorkflowState,
+    absent,
+)
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, from_attributes=True)
-
-    def encode(self) -> bytes:
-        """Encode the body as JSON."""
-        return self.model_dump_json(by_alias=True).encode()
-
-
-class Pagination(_Answer):
+class Pagination(Body):
     """The position of a page."""
 
     total_count: Count
@@ -39,34 +41,42 @@ class Pagination(_Answer):
         return cls(total_count=total, page=paging.page, total_pages=paging.pages(total), limit=paging.limit)
 
 
-class WorkflowEntry(_Answer):
+class WorkflowEntry(Body):
     """A workflow of the caller's team."""
 
-    workflow_id: str
+    id: str
+    workflow_id: str = Field(description="The same as `id`")
     name: str
-    latest_run_id: str | None = Field(description="The latest finished run, which exports use by default")
+    state: WorkflowState = Field(description="`ACTIVE`: workflows here are neither drafts nor paused")
+    published_job_id: Absent[str] = absent("The latest finished run, which exports use by default")
+    total_records: Absent[Count] = absent("The rows of the latest finished run")
+    latest_run_id: str | None = Field(description="The same as `publishedJobId`; null without a finished run")
     latest_run_at: Moment | None
 
     @classmethod
-    def of(cls, workflow: Workflow) -> "WorkflowEntry":
-        """Describe a workflow."""
+    def of(cls, workflow: Workflow, rows: int | None) -> "WorkflowEntry":
+        """Describe a workflow whose latest finished run has so many rows."""
         latest = workflow.latest
         return cls(
+            id=workflow.workflow_id,
             workflow_id=workflow.workflow_id,
             name=workflow.name,
+            state="ACTIVE",
+            published_job_id=latest.run_id if latest else None,
+            total_records=rows,
             latest_run_id=latest.run_id if latest else None,
             latest_run_at=latest.at if latest else None,
         )
 
 
-class WorkflowsAnswer(_Answer):
+class WorkflowsAnswer(Body):
     """A page of the workflows of the caller's team, by id."""
 
     workflows: list[WorkflowEntry]
     pagination: Pagination
 
 
-class ExportEntry(_Answer):
+class ExportEntry(Body):
     """A finished export."""
 
     export_id: ExportId
@@ -99,7 +109,7 @@ class ExportEntry(_Answer):
         )
 
 
-class ExportsAnswer(_Answer):
+class ExportsAnswer(Body):
     """A page of the finished exports of a workflow, the newest first."""
 
     workflow_id: str
@@ -111,7 +121,7 @@ class ExportsAnswer(_Answer):
         return self.model_dump_json(by_alias=True, exclude_none=True).encode()
 
 
-class RunEntry(_Answer):
+class RunEntry(Body):
     """A run, in any state."""
 
     run_id: str
@@ -134,11 +144,12 @@ class RunEntry(_Answer):
         )
 
 
-class ReadField(_Answer):
+class ReadField(Body):
     """One column of a run, or a member of an object."""
 
     name: str
     type: str = Field(description="The field type", json_schema_extra={"enum": [*DATA_TYPES]})
+    data_type: str = Field(description="The same as `type`", json_schema_extra={"enum": [*DATA_TYPES]})
     stored_as: str = Field(description="The stored type, as SQL spells it")
     operators: list[str] = Field(
         description="The operators that filters on it may use", json_schema_extra={"items": {"enum": [*OPERATORS]}}
@@ -153,6 +164,7 @@ class ReadField(_Answer):
         return cls(
             name=name,
             type=data_type,
+            data_type=data_type,
             stored_as=type_.sql(),
             operators=[row.name for row in operators_for(type_)],
             sortable=type_.family in SORTABLE,
@@ -168,6 +180,10 @@ def read_fields(fields: Iterable[schema.Field]) -> list[ReadField]:
 class WorkflowAnswer(WorkflowEntry):
     """A workflow, with its columns and its most recently published runs."""
 
+    job_id: Absent[str] = absent("The run that was published last, in any state")
+    run_state: Absent[RunState] = absent("The state of that run")
+    started_at: Absent[Moment] = absent("When its publishing began")
+    finished_at: Absent[Moment] = absent("When its publishing ended, unless it is in progress")
     schema_: list[ReadField] = Field(
         alias="schema", description="The columns of the latest finished run; empty without one"
     )
@@ -175,7 +191,16 @@ class WorkflowAnswer(WorkflowEntry):
     run_count: Count = Field(description="The number of all runs")
 
 
-class RowsAnswer(_Answer):
+class HistoryAnswer(Body):
+    """A page of the runs of a workflow, the newest first."""
+
+    workflow_id: str
+    workflow_runs: list[WorkflowRun]
+    total_count: Count
+    pagination: Pagination
+
+
+class RowsAnswer(Body):
     """A page of rows."""
 
     workflow_id: str
@@ -186,7 +211,7 @@ class RowsAnswer(_Answer):
     data: list[dict[str, object]] = Field(description="The rows, each an object by column")
 
 
-class BinAnswer(_Answer):
+class BinAnswer(Body):
     """The number of values from ``low`` up to but not including ``high``; the last bin includes ``high``."""
 
     low: float
@@ -194,14 +219,14 @@ class BinAnswer(_Answer):
     count: Count
 
 
-class TopValueAnswer(_Answer):
+class TopValueAnswer(Body):
     """One of the most frequent values."""
 
     value: str
     count: Count
 
 
-class ColumnAnswer(_Answer):
+class ColumnAnswer(Body):
     """Statistics of one column over the rows that match."""
 
     workflow_id: str
@@ -245,7 +270,7 @@ class QueryColumn(AnswerField):
     duckdb_type: str = Field(description="DuckDB's type of the result, which may be none that is stored: `HUGEINT`")
 
 
-class QueryAnswer(_Answer):
+class QueryAnswer(Body):
     """The result of a statement."""
 
     workflow_id: str
@@ -257,10 +282,26 @@ class QueryAnswer(_Answer):
     rows: list[dict[str, object]]
 
 
-def with_rows(answer: RowsAnswer | QueryAnswer, member: str, rows: bytes) -> bytes:
-    """Encode the body with rows that are JSON already; parsing and encoding them again could change numbers."""
+def around_rows(answer: RowsAnswer | QueryAnswer, member: str) -> tuple[bytes, bytes]:
+    """The body before and after its rows."""
     head = answer.model_dump_json(by_alias=True, exclude={member}).encode()
-    return head[:-1] + f',"{member}":'.encode() + rows + b"}"
+    return head[:-1] + f',"{member}":'.encode(), b"}"
 
 
-MODELS = (WorkflowsAnswer, WorkflowAnswer, ExportsAnswer, RowsAnswer, ColumnAnswer, QueryAnswer)
+def with_rows(answer: QueryAnswer, member: str, rows: bytes) -> bytes:
+    """Encode the body with rows that are JSON already; parsing and encoding them again could change numbers."""
+    head, tail = around_rows(answer, member)
+    return head + rows + tail
+
+
+MODELS = (
+    WorkflowsAnswer,
+    WorkflowAnswer,
+    HistoryAnswer,
+    JobAnswer,
+    LinkAnswer,
+    ExportsAnswer,
+    RowsAnswer,
+    ColumnAnswer,
+    QueryAnswer,
+)

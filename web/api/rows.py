@@ -1,5 +1,6 @@
-"""``/v4/workflows/{workflowId}/data``: a page of rows."""
+"""``/v4/workflows/{workflowId}/data``: a page of rows of any length, all rows, or a link to them."""
 
+from collections.abc import Mapping
 from functools import partial
 
 from starlette.requests import Request
@@ -7,50 +8,84 @@ from starlette.responses import Response
 
 from engine.errors import InvalidRequest
 from engine.plan.planner import ExportPlan
-from engine.query.preview import read_page
-from web.api.parameters import PAGE_PARAMETERS, make_request, read_paging
+from web.api.parameters import (
+    DOWNLOADS,
+    MAX_LIMIT,
+    MAX_NUMBER,
+    PAGE_PARAMETERS,
+    Paging,
+    make_request,
+    read_choice,
+    read_flag,
+    read_paging,
+)
+from web.api.reads.exported_rows import Exported, exported, file_stream
+from web.api.reads.models import LinkAnswer
+from web.api.reads.row_bodies import RowsBody
+from web.api.reads.row_reader import RowReader
 from web.api.request_reader import read_parameters, wait_for_disconnect
-from web.api.row_models import Pagination, RowsAnswer, read_fields, with_rows
+from web.api.row_models import Pagination, RowsAnswer, around_rows, read_fields
 from web.container import Services
 from web.telemetry.log_context import add_log_fields
 
 _FORMATS = ("json", "csv")
+_NO_STORE = {"cache-control": "no-store"}
 
 
 async def rows(request: Request) -> Response:
     """Answer GET."""
     services: Services = request.app.state.services
     principal, values = await read_parameters(request, PAGE_PARAMETERS)
-    paging = read_paging(values)
     if values.setdefault("format", "json") not in _FORMATS:
         raise InvalidRequest(f"format must be one of {', '.join(_FORMATS)}, in lower case.", parameter="format")
+    paging = _read_paging(values)
+    gzip = read_flag(values, "gzip")
+    # Accepted as documented: rows here have no anomalies that could be included.
+    read_flag(values, "includeAnomalies")
     export_request = make_request(request.path_params["workflow_id"], values)
+    if read_choice(values, "download", DOWNLOADS) == "link":
+        if export_request.format.name != "csv" or paging.page != 1:
+            raise InvalidRequest(
+                "download=link makes one CSV file of all rows: use it with format=csv, and without page.",
+                parameter="download",
+            )
+        return _link(await exported(request, services, export_request, principal.team))
     plan = await services.plan(export_request, principal.team)
-    page = await services.queries.run(
-        principal.team,
-        partial(wait_for_disconnect, request),
-        lambda cancel: read_page(
-            plan,
-            services.exporter.results,
-            offset=paging.offset,
-            limit=paging.limit,
-            settings=services.queries.duckdb,
-            instances=services.instances,
-            cancel=cancel,
-        ),
-    )
-    add_log_fields(request.scope, run=plan.run.run_id, format=export_request.format.name, bytes=len(page.rows))
-    pagination = Pagination.of(paging, page.total)
-    if export_request.format.name == "json":
-        body = with_rows(_answer(plan, pagination), "data", page.rows)
-        return Response(body, media_type="application/json", headers={"cache-control": "no-store"})
+    if plan.run.rows > MAX_LIMIT and paging.page == 1 and (not paging.limit or paging.limit >= plan.run.rows):
+        found = await exported(request, services, export_request, principal.team)
+        body = _body(found.plan, paging, found.export.rows, gzip=gzip)
+        return body.stream(await file_stream(services, found.file), found.file.info.size)
+    reader = RowReader(services, principal.team, plan)
+    gone = partial(wait_for_disconnect, request)
+    if 0 < paging.limit <= MAX_LIMIT:
+        page = await reader.read(paging.offset, paging.limit, gone)
+        add_log_fields(request.scope, run=plan.run.run_id, format=export_request.format.name, bytes=len(page.rows))
+        return await _body(plan, paging, page.total, gzip=gzip).of_bytes(page.rows)
+    total = (await reader.read(0, 0, gone)).total
+    add_log_fields(request.scope, run=plan.run.run_id, format=export_request.format.name)
+    parts = await reader.start(paging.offset, paging.limit or total, total)
+    return _body(plan, paging, total, gzip=gzip).of_chunks(parts)
+
+
+def _read_paging(values: Mapping[str, object]) -> Paging:
+    paging = read_paging(values, MAX_NUMBER)
+    if not paging.limit and paging.page != 1:
+        raise InvalidRequest("limit=0 is all rows, on page 1: leave page out, or set a limit.", parameter="page")
+    return paging
+
+
+def _body(plan: ExportPlan, paging: Paging, total: int, *, gzip: bool) -> RowsBody:
+    """What is around the rows."""
+    # All rows, without a limit, are one page.
+    pages = paging.pages(total) if paging.limit else 1
+    pagination = Pagination(total_count=total, page=paging.page, total_pages=pages, limit=paging.limit)
+    headers = {**_NO_STORE, "content-type": plan.request.format.content_type}
+    if plan.request.format.name == "json":
+        head, tail = around_rows(_answer(plan, pagination), "data")
+        return RowsBody(head, tail, headers, gzip)
     # A CSV file has no place for the number of rows but the headers.
-    headers = {
-        "cache-control": "no-store",
-        "x-total-count": str(pagination.total_count),
-        "x-total-pages": str(pagination.total_pages),
-    }
-    return Response(page.rows, media_type=export_request.format.content_type, headers=headers)
+    headers |= {"x-total-count": str(total), "x-total-pages": str(pages)}
+    return RowsBody(b"", b"", headers, gzip)
 
 
 def _answer(plan: ExportPlan, pagination: Pagination) -> RowsAnswer:
@@ -62,3 +97,18 @@ def _answer(plan: ExportPlan, pagination: Pagination) -> RowsAnswer:
         pagination=pagination,
         data=[],
     )
+
+
+def _link(found: Exported) -> Response:
+    export = found.export
+    answer = LinkAnswer(
+        workflow_id=export.workflow_id,
+        run_id=export.run_id,
+        executed_at=export.executed_at,
+        format="csv",
+        total_rows=export.rows,
+        export_id=export.export_id,
+        download_path=f"/v4/workflows/{export.workflow_id}/data/exports/{export.export_id}",
+        expires_at=found.until,
+    )
+    return Response(answer.encode(), media_type="application/json", headers=_NO_STORE)

@@ -1,12 +1,17 @@
 """``/v4/workflows`` and ``/v4/workflows/{workflowId}``: the workflows of a team."""
 
+from collections.abc import Mapping
+from functools import partial
+
 import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.catalog.catalog import ResultStore
-from engine.errors import DocumentDamaged, NotFound
-from web.api.parameters import LIST_PARAMETERS, Paging, read_paging
+from engine.catalog.manifest import Workflow
+from engine.errors import DocumentDamaged, InvalidRequest, NotFound
+from web.api.parameters import WORKFLOWS_PARAMETERS, Paging, read_choice, read_paging, split_list
+from web.api.reads.models import WORKFLOW_STATES, finished_at, run_state
 from web.api.request_reader import read_parameters
 from web.api.row_models import (
     Pagination,
@@ -25,9 +30,14 @@ _NO_STORE = {"cache-control": "no-store"}
 async def workflows(request: Request) -> Response:
     """Answer GET of the list of workflows."""
     services: Services = request.app.state.services
-    principal, values = await read_parameters(request, LIST_PARAMETERS)
+    principal, values = await read_parameters(request, WORKFLOWS_PARAMETERS)
     paging = read_paging(values)
-    body = await anyio.to_thread.run_sync(_list, services.exporter.results, principal.team, paging)
+    state = read_choice(values, "state", WORKFLOW_STATES)
+    # No workflow here has a tag or another state.
+    none = state not in (None, "ACTIVE") or bool(_tags(values))
+    search = str(values.get("search", "")).casefold()
+    work = partial(_list, services.exporter.results, principal.team, paging, None if none else search)
+    body = await anyio.to_thread.run_sync(work)
     return Response(body, media_type="application/json", headers=_NO_STORE)
 
 
@@ -41,24 +51,44 @@ async def workflow(request: Request) -> Response:
     return Response(body, media_type="application/json", headers=_NO_STORE)
 
 
-def _list(results: ResultStore, team: str, paging: Paging) -> bytes:
-    owned = [found for found in results.workflows() if found.team == team]
-    page = owned[paging.offset : paging.offset + paging.limit]
+def _tags(values: Mapping[str, object]) -> list[str]:
+    tags = split_list(str(values.get("tags", "")), "tags")
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        raise InvalidRequest("tags must be a,b or a JSON array of strings.", parameter="tags")
+    return [tag for tag in tags if tag]
+
+
+def _list(results: ResultStore, team: str, paging: Paging, search: str | None) -> bytes:
+    """``search`` is in lower case; None finds nothing."""
+    owned = (found for found in results.workflows() if found.team == team)
+    matching = [found for found in owned if search is not None and _matches(found, search)]
+    page = matching[paging.offset : paging.offset + paging.limit]
     return WorkflowsAnswer(
-        workflows=[WorkflowEntry.of(found) for found in page], pagination=Pagination.of(paging, len(owned))
+        workflows=[WorkflowEntry.of(found, results.latest_rows(found)) for found in page],
+        pagination=Pagination.of(paging, len(matching)),
     ).encode()
+
+
+def _matches(workflow: Workflow, search: str) -> bool:
+    return search in workflow.name.casefold() or search in workflow.workflow_id.casefold()
 
 
 def _describe(results: ResultStore, workflow_id: str, team: str) -> bytes:
     found = results.owned_workflow(workflow_id, team)
-    runs, count = results.newest_runs(workflow_id, MAX_RUNS)
+    newest, count = results.newest_runs(workflow_id, MAX_RUNS)
+    runs = list(newest)
     try:
         latest = results.resolve(workflow_id, None, team)
     except (NotFound, DocumentDamaged):
         # Listing the runs has logged the damage. Answer with the runs that can be read.
         latest = None
+    last = runs[0] if runs else None
     return WorkflowAnswer(
-        **WorkflowEntry.of(found).model_dump(),
+        **WorkflowEntry.of(found, latest.rows if latest else None).model_dump(),
+        job_id=last.run_id if last else None,
+        run_state=run_state(last.state) if last else None,
+        started_at=last.started_at if last else None,
+        finished_at=finished_at(last) if last else None,
         schema_=read_fields(latest.table.delivered) if latest else [],
         runs=[RunEntry.of(run) for run in runs],
         run_count=count,

@@ -66,6 +66,8 @@ class QueryJobs:
         """
         waiter, cancel = Waiter(team), CancelToken()
         running = asyncio.ensure_future(self._run(waiter, cancel, query, prepare))
+        # If this call is cancelled, nobody else looks at the error that ends the query.
+        running.add_done_callback(lambda task: task.cancelled() or task.exception())
         disconnect = asyncio.ensure_future(disconnected())
         self._running.add(cancel)
         try:

@@ -124,7 +124,7 @@ def make_server(client_of: ClientOf) -> MCPServer[Any]:
         context: Context[Any, Any], workflow_id: Workflow, run_id: RunId = None, filters: Filters = None
     ) -> str:
         """Count the matching rows."""
-        members = _as_query(_selection(run_id, filters)) | {"limit": 0}
+        members = _as_query(_selection(run_id, filters)) | {"limit": 1}
         found = json.loads(await send(context, "GET", f"{_path(workflow_id)}/data", params=members))
         return json.dumps({"runId": found["runId"], "totalCount": found["pagination"]["totalCount"]})
 

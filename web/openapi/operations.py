@@ -11,8 +11,8 @@ from web.openapi.parameters import (
     REQUEST_ID,
     SIGNED,
     WORKFLOW_ID,
+    list_parameters,
     query_parameters,
-    reading_parameters,
 )
 from web.openapi.publish_operations import delete_workflow, publish_paths
 from web.openapi.responses import answer, errors, errors_without_body, export_answers, file_responses
@@ -124,7 +124,7 @@ def _list() -> Json:
         "operationId": "listExports",
         "summary": "List the finished exports of a workflow",
         "security": _KEY_OR_TOKEN,
-        "parameters": [*reading_parameters(LIST_PARAMETERS), REQUEST_ID],
+        "parameters": [*list_parameters(LIST_PARAMETERS), REQUEST_ID],
         "responses": {"200": answer("A page of exports, the newest first", schema=ref("ExportsAnswer"))}
         | errors(400, 401, 404, 405, 414, 500, 503),
     }

@@ -7,7 +7,17 @@ from engine.request.formats import COMPRESSIONS, DELIMITERS, FORMATS
 from engine.request.operators import OPERATORS
 from engine.request.request import MAX_FIELDS, MAX_ROW_IDS, ExportRequest
 from engine.request.statement import FORMATS_OF_RESULTS
-from web.api.parameters import DEFAULT_LIMIT, MAX_LIMIT, MIN_URL_TTL_SECONDS, ORDERS, PARAMETERS, STATEMENT_PARAMETERS
+from web.api.parameters import (
+    DEFAULT_LIMIT,
+    DOWNLOADS,
+    MAX_LIMIT,
+    MAX_NUMBER,
+    MIN_URL_TTL_SECONDS,
+    ORDERS,
+    PARAMETERS,
+    STATEMENT_PARAMETERS,
+)
+from web.api.reads.models import OUTCOMES, WORKFLOW_STATES
 from web.openapi.schemas import Json, ref
 
 _DEFAULTS = ExportRequest(workflow="")
@@ -63,12 +73,38 @@ _ROW_PARAMETERS: dict[str, tuple[Json, str]] = {
     "format": ({"type": "string", "enum": ["json", "csv"], "default": "json"}, "The format of the page"),
     "page": ({"type": "integer", "minimum": 1, "default": 1}, "The page number, from 1"),
     "limit": (
-        {"type": "integer", "minimum": 0, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
-        "Entries per page; with 0, only the counts",
+        {"type": "integer", "minimum": 0, "maximum": MAX_NUMBER, "default": DEFAULT_LIMIT},
+        "Rows per page; with 0, all rows on one page",
+    ),
+    "gzip": ({"type": "boolean", "default": False}, "Whether the body is compressed (`Content-Encoding: gzip`)"),
+    "includeAnomalies": (
+        {"type": "boolean", "default": False},
+        "Accepted for clients that send it; rows have no anomalies here",
+    ),
+    "download": (
+        {"type": "string", "enum": [*DOWNLOADS], "default": DOWNLOADS[0]},
+        "`link`: all rows, whatever `limit` is, as a CSV file to download with a key; needs `format=csv`",
     ),
     "field": (_TEXT, "A column, or a dotted path into an object"),
 }
-"""Parameters of pages and statistics that differ from those of exports."""
+"""Parameters of rows and statistics that differ from those of exports."""
+
+_LIST_PARAMETERS: dict[str, tuple[Json, str]] = {
+    "page": _ROW_PARAMETERS["page"],
+    "skip": ({"type": "integer", "minimum": 0}, "Entries before the page, instead of `page`"),
+    "limit": (
+        {"type": "integer", "minimum": 0, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+        "Entries per page; with 0, only the counts",
+    ),
+    "search": ({"type": "string"}, "A part of the name or id, in any letter case"),
+    "state": (
+        {"type": "string", "enum": [*WORKFLOW_STATES]},
+        "Workflows in this state; here, all are `ACTIVE`",
+    ),
+    "tags": ({"type": "string"}, "Workflows with these tags, as `a,b` or as a JSON array; here, none has a tag"),
+    "status": ({"type": "string", "enum": [*OUTCOMES]}, "Runs with this outcome"),
+}
+"""Parameters of lists."""
 
 # Lists in a body are text in a URL.
 _IN_QUERY: dict[str, tuple[Json, str]] = {
@@ -83,7 +119,19 @@ _IN_QUERY: dict[str, tuple[Json, str]] = {
         "The columns of the file in this order, as `a,b.c` or as a JSON array of strings; by default, all",
     ),
 }
-_EXAMPLES = {"filters": '[{"field":"price.amount","operator":"GREATER_THAN","value":100}]'}
+_EXAMPLES: dict[str, object] = {
+    "filters": '[{"field":"price.amount","operator":"GREATER_THAN","value":100}]',
+    "page": 1,
+    "limit": 10,
+    "gzip": True,
+    "includeAnomalies": False,
+    "download": "stream",
+    "skip": 0,
+    "search": "products",
+    "state": "ACTIVE",
+    "tags": '["daily"]',
+    "status": "success",
+}
 
 WORKFLOW_ID: Json = {
     "name": "workflowId",
@@ -162,6 +210,11 @@ def query_parameters() -> list[Json]:
 def reading_parameters(names: Sequence[str]) -> list[Json]:
     """Return the query parameters of a GET that reads rows."""
     return [{**_query_parameter(name, _ROW_PARAMETERS), "required": name == "field"} for name in names]
+
+
+def list_parameters(names: Sequence[str]) -> list[Json]:
+    """Return the query parameters of a GET that lists workflows, runs or exports."""
+    return [_query_parameter(name, _LIST_PARAMETERS) for name in names]
 
 
 def request_bodies() -> dict[str, Json]:

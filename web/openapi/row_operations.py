@@ -1,19 +1,36 @@
 """The operations that read rows without an export."""
 
 from engine.request.formats import FORMATS
-from web.api.parameters import COLUMN_PARAMETERS, LIST_PARAMETERS, PAGE_PARAMETERS
-from web.openapi.parameters import PREFER, REQUEST_ID, WORKFLOW_ID, reading_parameters
-from web.openapi.responses import answer, errors, export_answers
+from web.api.parameters import (
+    COLUMN_PARAMETERS,
+    HISTORY_PARAMETERS,
+    PAGE_PARAMETERS,
+    PARQUET_PARAMETERS,
+    WORKFLOWS_PARAMETERS,
+)
+from web.openapi.parameters import (
+    CONDITIONS,
+    PREFER,
+    RANGES,
+    REQUEST_ID,
+    RUN_ID_IN_PATH,
+    WORKFLOW_ID,
+    list_parameters,
+    reading_parameters,
+)
+from web.openapi.responses import answer, errors, export_answers, file_responses
 from web.openapi.schemas import Json, ref
 
 _KEY_OR_TOKEN: list[Json] = [{"ApiKey": []}, {"BearerToken": []}]
+_COUNTS = ("X-Total-Count", "X-Total-Pages")
 _ONE = "/v4/workflows/{workflowId}"
 _DATA = f"{_ONE}/data"
 
 
 def reading_paths() -> Json:
     """Describe their paths."""
-    page = answer("The page", "X-Total-Count", "X-Total-Pages", schema=ref("RowsAnswer"))
+    either = {"anyOf": [ref("RowsAnswer"), ref("LinkAnswer")]}
+    page = answer("The rows; with `download=link`, where they are", *_COUNTS, schema=either)
     page["content"]["text/csv"] = {}
     return {
         "/v4/workflows": {
@@ -21,7 +38,7 @@ def reading_paths() -> Json:
             "get": _get(
                 "listWorkflows",
                 "List the workflows of the team",
-                LIST_PARAMETERS,
+                list_parameters(WORKFLOWS_PARAMETERS),
                 answer("A page of workflows, ordered by id", schema=ref("WorkflowsAnswer")),
                 *(400, 401, 405, 414),
             ),
@@ -31,21 +48,42 @@ def reading_paths() -> Json:
             "get": _get(
                 "getWorkflow",
                 "Get the columns and runs of a workflow",
-                (),
+                [],
                 answer("The workflow", schema=ref("WorkflowAnswer")),
                 *(400, 401, 404, 405, 414),
             ),
         },
         _DATA: {
             "parameters": [WORKFLOW_ID],
-            "get": _get("getWorkflowData", "Get a page of rows", PAGE_PARAMETERS, page, *(400, 401, 404, 405, 414)),
+            "get": _rows(page),
+        },
+        f"{_DATA}/parquet": {"parameters": [WORKFLOW_ID], "get": _parquet()},
+        f"{_ONE}/history": {
+            "parameters": [WORKFLOW_ID],
+            "get": _get(
+                "getWorkflowHistory",
+                "List the runs of a workflow",
+                list_parameters(HISTORY_PARAMETERS),
+                answer("A page of runs, the newest first", schema=ref("HistoryAnswer")),
+                *(400, 401, 404, 405, 414),
+            ),
+        },
+        f"{_ONE}/jobs/{{runId}}": {
+            "parameters": [WORKFLOW_ID, RUN_ID_IN_PATH],
+            "get": _get(
+                "getJob",
+                "Get the state of a run",
+                [],
+                answer("The run, in any state", schema=ref("JobAnswer")),
+                *(400, 401, 404, 405, 414),
+            ),
         },
         f"{_DATA}/column": {
             "parameters": [WORKFLOW_ID],
             "get": _get(
                 "getColumnFacts",
                 "Get statistics of one column over the rows that match",
-                COLUMN_PARAMETERS,
+                reading_parameters(COLUMN_PARAMETERS),
                 answer("Nulls, distinct values, bounds and the distribution of values", schema=ref("ColumnAnswer")),
                 *(400, 401, 404, 405, 414),
             ),
@@ -55,12 +93,40 @@ def reading_paths() -> Json:
     }
 
 
-def _get(name: str, summary: str, parameters: tuple[str, ...], found: Json, *statuses: int) -> Json:
+def _rows(page: Json) -> Json:
+    get = _get(
+        "getWorkflowData",
+        "Get rows, on pages or all",
+        reading_parameters(PAGE_PARAMETERS),
+        page,
+        *(400, 401, 404, 405, 414, 429),
+    )
+    description = (
+        "More than 1,000 rows are streamed; if that fails, the connection is aborted before the body has ended. "
+        "`limit=0`, or a limit of at least the rows of the run, makes an export and sends its file."
+    )
+    return {**get, "description": description}
+
+
+def _parquet() -> Json:
+    responses = file_responses(head=False)
+    for status in ("200", "206"):
+        responses[status]["content"] = {FORMATS["parquet"].content_type: {}}
+    return {
+        "operationId": "getWorkflowParquet",
+        "summary": "Get all rows of a run as a Parquet file",
+        "security": _KEY_OR_TOKEN,
+        "parameters": [*reading_parameters(PARQUET_PARAMETERS), *RANGES, *CONDITIONS, REQUEST_ID],
+        "responses": responses | errors(400, 401, 404, 405, 414, 429, 500, 503),
+    }
+
+
+def _get(name: str, summary: str, parameters: list[Json], found: Json, *statuses: int) -> Json:
     return {
         "operationId": name,
         "summary": summary,
         "security": _KEY_OR_TOKEN,
-        "parameters": [*reading_parameters(parameters), REQUEST_ID],
+        "parameters": [*parameters, REQUEST_ID],
         "responses": {"200": found} | errors(*statuses, 500, 503),
     }
 

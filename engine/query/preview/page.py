@@ -24,6 +24,10 @@ from engine.stores.port import ObjectStore
 MAX_PAGE_BYTES = 32 * 1024 * 1024
 
 
+class PageTooLarge(LimitExceeded):
+    """A page has more than `MAX_PAGE_BYTES`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """``rows`` is a file in the plan's format; ``total`` is the number of rows on all pages."""
@@ -41,10 +45,15 @@ def read_page(
     settings: DuckDBSettings,
     cancel: CancelToken,
     instances: InstancePool | None = None,
+    total: int | None = None,
+    first: bool = True,
+    last: bool = True,
 ) -> Page:
     """Read at most ``limit`` rows of an export (CSV or JSON), after the first ``offset``; 0 only counts rows.
 
-    Raises LimitExceeded for a page of more than `MAX_PAGE_BYTES`, and what exports raise.
+    ``total`` is the number of all rows, if it is known. A page that is not the ``first`` or not the ``last`` of
+    several has no header or no end: concatenated, they are one file. Raises PageTooLarge for a page of more than
+    `MAX_PAGE_BYTES`, and what exports raise.
     """
     chunks: list[Chunk] = []
     size = 0
@@ -53,16 +62,20 @@ def read_page(
         nonlocal size
         size += len(data)
         if size > MAX_PAGE_BYTES:
-            raise LimitExceeded(
+            raise PageTooLarge(
                 f"The page exceeds the maximum of {MAX_PAGE_BYTES:,} bytes; use a lower limit, or export the rows."
             )
         chunks.append(data)
 
-    sink = OrderedSink(assembler_for(plan.request.format.name), forward, count=1, max_waiting_bytes=0)
+    assembler = assembler_for(plan.request.format.name, first=first, last=last)
+    # A range with the number 0 has the header of a CSV file.
+    ordinal = 0 if first else 1
+    sink = OrderedSink(assembler, forward, count=1, max_waiting_bytes=0)
     store = results.store
     with opened(plan, results, settings, cancel, sink, instances) as connection:
-        total = _count(connection, plan, store)
-        page = _page_slice(plan, offset, min(limit, max(0, total - offset)))
+        if total is None:
+            total = _count(connection, plan, store)
+        page = _page_slice(plan, offset, min(limit, max(0, total - offset)), ordinal)
         sources = [source_of(store, part.key) for part in page.range.parts]
         statement = compile_page(plan, page, sources, target_of(0))
         connection.execute(statement.sql, statement.parameters)
@@ -83,18 +96,18 @@ def _count(connection: duckdb.DuckDBPyConnection, plan: ExportPlan, store: Objec
     return int(row[0])
 
 
-def _page_slice(plan: ExportPlan, offset: int, limit: int) -> PageSlice:
+def _page_slice(plan: ExportPlan, offset: int, limit: int, ordinal: int) -> PageSlice:
     """Without a filter and a sort, the manifest tells which parts have the rows."""
     if not limit:
         # Only a header or an empty array: no part has to be opened.
-        return PageSlice(Range(0, ()), 0, 0)
+        return PageSlice(Range(ordinal, ()), 0, 0)
     if not plan.is_full_run or plan.sort is not None:
-        return PageSlice(Range(0, read_parts(plan)), offset, limit)
+        return PageSlice(Range(ordinal, read_parts(plan)), offset, limit)
     first, parts = _parts_with_rows(plan.run.parts, offset, offset + limit)
     if len(parts) == 1:
         # By a range of rows, not by OFFSET, DuckDB skips the row groups before them.
-        return PageSlice(Range(0, tuple(parts), offset - first, offset - first + limit), 0, limit)
-    return PageSlice(Range(0, tuple(parts)), offset - first, limit)
+        return PageSlice(Range(ordinal, tuple(parts), offset - first, offset - first + limit), 0, limit)
+    return PageSlice(Range(ordinal, tuple(parts)), offset - first, limit)
 
 
 def _parts_with_rows(parts: Sequence[Part], start: int, end: int) -> tuple[int, list[Part]]:

@@ -36,6 +36,11 @@ async def download(request: Request) -> Response:
     file_name = request.path_params.get("file_name")
     if file_name is not None and not file_name.endswith(f".{file.extension}"):
         raise NotFound(f"There is no such file: the name of this export's file ends with .{file.extension}.")
+    return await send_file(request, services, file, expires)
+
+
+async def send_file(request: Request, services: Services, file: ExportFile, expires: datetime | None) -> Response:
+    """Send a file or redirect to it; ``expires`` is that of the caller's signature. Raises StoreError."""
     if services.read_urls is None:
         return await _serve(request, services, file, own_etag(file))
     if not store_can_answer(request, file):

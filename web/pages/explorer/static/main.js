@@ -112,7 +112,7 @@ async function chooseRun(runId) {
   const run = chosen.runs.find(one => one.runId === runId);
   find("run-note").textContent = run
     ? `${counted(run.rowCount, "row")}, ${size(run.sizeBytes)} of Parquet, published ${run.publishedAt}` : "";
-  const { schema } = await api.rows(chosen.workflow, { runId, limit: 0 });
+  const { schema } = await api.rows(chosen.workflow, { runId, limit: 1 });
   if (chosen.runId !== runId) return;
   chosen.fields = schema;
   if (!schema.some(field => sortPath(field) === chosen.sortBy)) chosen.sortBy = null;
