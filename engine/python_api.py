@@ -139,12 +139,12 @@ def export(
 ) -> ExportedFile:
     """Export rows of a run, by default the latest, to a file. Replaces an existing file once the new one is complete.
 
-    ``format`` is ``csv``, ``json``, ``jsonl`` or ``parquet``, and ``compression`` is ``none``, ``gzip`` or ``zstd``; by
-    default, both follow from the extension of the path (``jobs.csv.gz``). ``team`` is by default the owner of the
-    workflow. ``fields`` are names or dotted paths of columns in their order, by default all; ``flatten`` makes a column
-    of each member of an object. ``results`` and ``exports`` are directories or ``az://container/prefix``; if only
-    ``results`` is given, exports are in ``{results}-exports``; without either, TAILRACE_RESULTS and TAILRACE_EXPORTS
-    apply.
+    ``format`` is ``csv``, ``json``, ``jsonl``, ``xlsx`` or ``parquet``, and ``compression`` is ``none``, ``gzip`` or
+    ``zstd``; by default, both follow from the extension of the path (``jobs.csv.gz``). ``team`` is by default the owner
+    of the workflow. ``fields`` are names or dotted paths of columns in their order, by default all; ``flatten`` makes a
+    column of each member of an object. ``results`` and ``exports`` are directories or ``az://container/prefix``; if
+    only ``results`` is given, exports are in ``{results}-exports``; without either, TAILRACE_RESULTS and
+    TAILRACE_EXPORTS apply.
 
     Raises NotFound, InvalidRequest, InvalidInput, LimitExceeded, SourceDamaged or StoreError; then the path is
     unchanged.

@@ -46,6 +46,12 @@ def _zstd(text: bytes) -> bytes:
     return compressed
 
 
+def compressing(sink: OrderedSink) -> "OrderedSink | CompressingSink":
+    """The sink to write into, which compresses if the assembler of ``sink`` takes compressed ranges."""
+    assembler = sink.assembler
+    return sink if assembler.compress is None else CompressingSink(sink, assembler.compress, assembler.brackets)
+
+
 class CompressingSink:
     """Cuts the text of each range into blocks, and writes them compressed into a sink.
 

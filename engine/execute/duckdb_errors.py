@@ -11,6 +11,7 @@ from engine.common.cancellation import CancelToken
 from engine.errors import Cancelled, LimitExceeded, SourceDamaged
 from engine.execute.filesystems import PartFileSystem
 from engine.execute.spill_limit import OUT_OF_MEMORY
+from engine.sql.xlsx_cells import CELL_TOO_LONG
 
 _MAX_LENGTH = 500
 _PLACE = re.compile(r"\n\nLINE (\d+): (.*)\n( *\^)")
@@ -27,6 +28,10 @@ _UNREADABLE = (
 """What DuckDB raises for a damaged part; for a bad footer it raises the base class itself."""
 
 
+class CellTooLong(Exception):
+    """A cell of a sheet is too long; the message is the name of its column."""
+
+
 def export_error(error: duckdb.Error, parts: PartFileSystem, cancel: CancelToken) -> BaseException:
     """The engine's error for an error of DuckDB, or that error itself if it has no cause outside the engine."""
     if parts.failure is not None:
@@ -36,6 +41,8 @@ def export_error(error: duckdb.Error, parts: PartFileSystem, cancel: CancelToken
     # DuckDB writes to disk only when it spills.
     if isinstance(error, duckdb.OutOfMemoryException) or _DISK_FULL in str(error):
         return LimitExceeded(OUT_OF_MEMORY)
+    if isinstance(error, duckdb.InvalidInputException) and CELL_TOO_LONG in str(error):
+        return CellTooLong(str(error).partition(CELL_TOO_LONG)[2])
     if isinstance(error, _UNREADABLE) or type(error) is duckdb.Error:
         return SourceDamaged("A part of the run cannot be read.")
     return error

@@ -13,7 +13,7 @@ from engine.common.cancellation import CancelToken
 from engine.common.chunk import Chunk
 from engine.common.progress import Progress
 from engine.execute.assemblers import assembler_for
-from engine.execute.compression import CompressingSink
+from engine.execute.compression import CompressingSink, compressing
 from engine.execute.duckdb_errors import export_error
 from engine.execute.fifo import Pipe, open_pipe
 from engine.execute.file_assembler import FileAssembler
@@ -23,6 +23,7 @@ from engine.execute.ordered_sink import OrderedSink
 from engine.execute.run_files import RunFiles, target_of
 from engine.execute.session import open_session
 from engine.execute.warm_instances import WarmInstances
+from engine.execute.xlsx.workbook import WorkbookAssembler
 from engine.plan.planner import ExportPlan
 from engine.plan.ranges import TARGET_BYTES
 from engine.settings import DuckDBSettings
@@ -62,7 +63,8 @@ class Copies:
 def run_ranges(plan: ExportPlan, files: RunFiles, forward: Callable[[Chunk], None], context: ExecutionContext) -> int:
     """Write the file of a plan through ``forward``, in order, and return the number of its rows.
 
-    Raises LimitExceeded, SourceDamaged, Cancelled, or whatever ``forward`` raised; bytes may have been forwarded then.
+    Raises LimitExceeded, SourceDamaged, Cancelled, CellTooLong, or whatever ``forward`` raised; bytes may have been
+    forwarded then.
     """
     if context.warm is not None and is_small(plan):
         files = replace(files, through_store=True, at_once=_parts_read_at_once(plan))
@@ -96,6 +98,8 @@ def _assembler(plan: ExportPlan) -> FileAssembler:
     if len(plan.ranges) == 1 and plan.request.format.name == "parquet":
         # The file that DuckDB writes is the export.
         return FileAssembler()
+    if plan.request.format.name == "xlsx":
+        return WorkbookAssembler(plan.fields)
     return assembler_for(plan.request.format.name, plan.request.compression, bom=plan.request.csv.bom)
 
 
@@ -119,7 +123,7 @@ def run_copies(
     """
     workers = 1 if context.warm is not None else min(context.settings.threads, copies.count)
     ordered = OrderedSink(assembler, forward, count=copies.count, max_waiting_bytes=waiting_bytes(workers))
-    sink = ordered if assembler.compress is None else CompressingSink(ordered, assembler.compress, assembler.brackets)
+    sink = compressing(ordered)
     queue = _CopyQueue(copies, files, sink, context, workers=workers, threads=threads, pipe=pipe)
     if workers == 1:
         return queue.run()

@@ -21,7 +21,7 @@ class OrderedSink:
     def __init__(
         self, assembler: FileAssembler, forward: Callable[[Chunk], None], *, count: int, max_waiting_bytes: int
     ) -> None:
-        self._assembler = assembler
+        self.assembler = assembler
         self._forward = forward
         self._count = count
         self._max_waiting_bytes = max_waiting_bytes
@@ -45,7 +45,7 @@ class OrderedSink:
                 return
         # Only the writer of the front range gets here, so no lock is needed.
         self._flush(ordinal)
-        self._emit(self._assembler.feed(data))
+        self._emit(self.assembler.feed(data))
 
     def end(self, ordinal: int) -> None:
         """End a range; if it is at the front, later ranges that have ended follow at once."""
@@ -55,14 +55,14 @@ class OrderedSink:
                 return
         while True:
             self._flush(ordinal)
-            self._emit(self._assembler.end_range())
+            self._emit(self.assembler.end_range())
             with self._changed:
                 ordinal = self._front = self._front + 1
                 self._changed.notify_all()
                 if ordinal not in self._ended:
                     break
         if ordinal == self._count:
-            self._emit(self._assembler.finish())
+            self._emit(self.assembler.finish())
 
     def fail(self, reason: BaseException) -> None:
         """Make every writer raise, including those that wait. Only the first reason is recorded."""
@@ -81,7 +81,7 @@ class OrderedSink:
             self._waiting_bytes -= sum(map(len, waiting))
             self._changed.notify_all()
         for data in waiting:
-            self._emit(self._assembler.feed(data))
+            self._emit(self.assembler.feed(data))
 
     def _emit(self, chunks: Iterable[Chunk]) -> None:
         for data in chunks:

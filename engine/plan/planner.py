@@ -1,5 +1,6 @@
 """Check a request against a run and plan the export: the plan decides every byte of the file."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -7,7 +8,7 @@ from engine.catalog.manifest import Run
 from engine.catalog.schema import ROW_ID, Field, Reference
 from engine.catalog.types import TEXT, Family
 from engine.common.ids import export_id
-from engine.errors import InvalidFilter, InvalidRequest
+from engine.errors import InvalidFilter, InvalidRequest, quoted_excerpt
 from engine.plan.columns import fields_of, find_column, read_columns
 from engine.plan.conditions import Condition, read_condition
 from engine.plan.delta_types import delta_column
@@ -22,6 +23,7 @@ from engine.plan.ranges import (
     split_into_ranges,
 )
 from engine.plan.row_ids import row_numbers_by_part
+from engine.request.formats import MAX_CELL_UNITS, Format
 from engine.request.operators import OperatorKind
 from engine.request.request import ExportRequest
 from engine.request.statement import StatementRequest
@@ -99,9 +101,21 @@ class ExportPlan:
         """Whether a cluster cannot write the file.
 
         Copying encodes nothing, and the hash needs all bytes in one process anyway. The blocks of a compressed file end
-        where a range does, and a sort on a cluster has other ranges.
+        where a range does, and a sort on a cluster has other ranges. A sheet has so few rows that one process suffices.
         """
-        return self.copies_row_groups or (self.sort is not None and self.request.compression.name != "none")
+        return (
+            self.copies_row_groups
+            or self.request.format.name == "xlsx"
+            or (self.sort is not None and self.request.compression.name != "none")
+        )
+
+    @property
+    def max_rows(self) -> int:
+        """The file has at most as many rows; exactly as many if it has all rows of the run."""
+        if self.is_full_run:
+            return self.run.rows
+        read = sum(range_.max_rows for range_ in self.scan_ranges)
+        return read if self.request.row_ids is None else min(read, len(self.request.row_ids))
 
     @property
     def bounds(self) -> tuple[tuple[str, Bounds], ...]:
@@ -155,8 +169,45 @@ def make_plan(
         ranges=(),
         scan_ranges=(),
     )
+    check_columns(request.format, [column.path for column in plan.columns])
+    if plan.is_full_run and request.format.max_rows is not None and run.rows > request.format.max_rows:
+        raise too_many_rows(request.format, run.rows)
     bounds = [bound for _, bound in plan.bounds]
     return with_row_groups(plan, [prune(part.row_groups, bounds) for part in run.parts], range_bytes=range_bytes)
+
+
+def too_many_rows(format_: Format, rows: int) -> InvalidRequest:
+    """The error of an export with more rows than a file of the format can have."""
+    return InvalidRequest(
+        f"format: the export has {rows:,} rows, and {format_.name} at most {format_.max_rows:,}; add filters, or use "
+        "another format.",
+        parameter="format",
+    )
+
+
+def cell_too_long(column: str, row: int) -> InvalidRequest:
+    """The error of a cell of an xlsx file. ``row`` is the number of its row in the sheet; the header is row 1."""
+    return InvalidRequest(
+        f"format: the cell in row {row:,} and column {quoted_excerpt(column)} of the sheet has more than "
+        f"{MAX_CELL_UNITS:,} UTF-16 code units, the maximum in xlsx; leave the column out by fields, or use another "
+        "format.",
+        parameter="format",
+        field=column,
+        row=row,
+    )
+
+
+def check_columns(format_: Format, names: Sequence[str]) -> None:
+    """Raise InvalidRequest for columns that a file of the format cannot have."""
+    if format_.max_columns is not None and len(names) > format_.max_columns:
+        raise InvalidRequest(
+            f"format: the export has {len(names):,} columns, and {format_.name} at most {format_.max_columns:,}; "
+            "list fewer in fields, or use another format.",
+            parameter="format",
+        )
+    for name in names if format_.name == "xlsx" else ():
+        if len(name.encode("utf-16-le")) > 2 * MAX_CELL_UNITS:
+            raise cell_too_long(name, 1)
 
 
 def with_row_groups(plan: ExportPlan, mask: RowGroupMask, *, range_bytes: int = TARGET_BYTES) -> ExportPlan:
@@ -178,7 +229,8 @@ def _scan_ranges(request: ExportRequest, run: Run, mask: RowGroupMask, range_byt
         range_bytes = PARQUET_RANGE_BYTES
     else:
         # So does a compressed block.
-        range_bytes = range_bytes if request.compression.name == "none" else COMPRESSED_RANGE_BYTES
+        has_blocks = request.compression.name != "none" or request.format.name == "xlsx"
+        range_bytes = COMPRESSED_RANGE_BYTES if has_blocks else range_bytes
         range_bytes *= 1 if rows is None else PICKED_ROWS_FACTOR
     if rows is None:
         return split_into_ranges(run.parts, range_bytes, mask)

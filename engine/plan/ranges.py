@@ -33,6 +33,17 @@ class Range:
     subranges: tuple["Range", ...] = ()
 
     @property
+    def max_rows(self) -> int:
+        """How many rows are read, unless other row groups are skipped."""
+        if self.subranges:
+            return sum(subrange.max_rows for subrange in self.subranges)
+        if self.rows is not None:
+            return len(self.rows)
+        if self.first is None or self.end is None:
+            return sum(part.rows for part in self.parts)
+        return self.end - self.first
+
+    @property
     def bytes(self) -> int:
         """Compressed bytes of the row groups that have to be read."""
         if self.subranges:

@@ -10,7 +10,8 @@ ROW_GROUP_ROWS = 122_880
 class Format:
     """One row: the parameter's value, the file extension, the media type and the options of DuckDB's COPY.
 
-    ``compressed`` formats are compressed already, and are not text.
+    ``compressed`` formats are compressed already, and are not text. ``max_rows``, without the header, and
+    ``max_columns`` are the most that a file can have.
     """
 
     name: str
@@ -18,6 +19,8 @@ class Format:
     content_type: str
     copy_options: str
     compressed: bool = False
+    max_rows: int | None = None
+    max_columns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,9 @@ class Compression:
     extension: str = ""
     content_type: str | None = None
 
+
+MAX_CELL_UNITS = 32_767
+"""UTF-16 code units in a cell of an xlsx file."""
 
 _RAW = "FORMAT csv, QUOTE '', ESCAPE '', FORCE_QUOTE *"
 """Writes text unchanged: with FORCE_QUOTE the writer does not search for characters to quote; the quote is empty."""
@@ -42,6 +48,17 @@ _ROWS = (
         f"{_RAW}, HEADER false, PREFIX '[\n\t', NEW_LINE ',\n\t', SUFFIX '\n]\n'",
     ),
     Format("jsonl", "jsonl", "application/jsonl", f"{_RAW}, HEADER false"),
+    Format(
+        "xlsx",
+        "xlsx",
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        # The text of the rows within the XML of the sheet.
+        f"{_RAW}, HEADER false, NEW_LINE '</row>'",
+        compressed=True,
+        # Of Excel's 1,048,576 rows, the header is one.
+        max_rows=1_048_575,
+        max_columns=16_384,
+    ),
     Format(
         "parquet",
         "parquet",

@@ -6,11 +6,13 @@ from contextlib import contextmanager
 from engine.common.cancellation import CancelToken
 from engine.common.chunk import Chunk
 from engine.common.progress import Progress
+from engine.execute.duckdb_errors import CellTooLong
 from engine.execute.executor import ExecutionContext, run_ranges
 from engine.execute.instance_pool import InstancePool
 from engine.execute.row_group_copy import copy_row_groups
 from engine.execute.run_files import RunFiles
 from engine.execute.warm_instances import WarmInstances
+from engine.execute.xlsx.limits import check_rows, find_long_cell
 from engine.plan.planner import ExportPlan
 from engine.runners.port import Staged
 from engine.settings import DuckDBSettings
@@ -54,4 +56,8 @@ class LocalRunner:
             return copy_row_groups(plan, self._results, forward, cancel=cancel, progress=progress)
         files = RunFiles(self._results, plan.run.parts, plan.run.published_at)
         context = ExecutionContext(self._settings, cancel, progress, self._instances, self._warm)
-        return run_ranges(plan, files, forward, context)
+        check_rows(plan, files, context)
+        try:
+            return run_ranges(plan, files, forward, context)
+        except CellTooLong as error:
+            raise find_long_cell(plan, files, context) from error

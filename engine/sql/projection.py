@@ -8,6 +8,7 @@ from engine.request.formats import Format
 from engine.request.request import CsvOptions
 from engine.sql.csv_values import csv_cell, quoted_cell, quoted_name
 from engine.sql.json_values import json_value
+from engine.sql.xlsx_cells import cell_content, xlsx_cell
 
 
 def project(fields: tuple[Field, ...], format_: Format, options: CsvOptions, source: str) -> str:
@@ -27,6 +28,8 @@ def _layers(fields: tuple[Field, ...], format_: Format, options: CsvOptions) -> 
             return _csv(fields, options)
         case "json" | "jsonl":
             return (_json(fields),)
+        case "xlsx":
+            return _xlsx(fields)
     return (", ".join(identifier(field.name) for field in fields),)
 
 
@@ -47,3 +50,12 @@ def _csv(fields: tuple[Field, ...], options: CsvOptions) -> tuple[str, str]:
 def _json(fields: tuple[Field, ...]) -> str:
     members = (f"{identifier(field.name)} := {json_value(identifier(field.name), field.type)}" for field in fields)
     return f'to_json(struct_pack({", ".join(members)})) AS "row"'
+
+
+def _xlsx(fields: tuple[Field, ...]) -> tuple[str, str]:
+    # A separate layer for the text of cells, since their XML refers to it more than once.
+    contents = (
+        f"{cell_content(identifier(field.name), field.type)} AS cell_{number}" for number, field in enumerate(fields)
+    )
+    cells = (xlsx_cell(f"cell_{number}", field) for number, field in enumerate(fields))
+    return ", ".join(contents), f"concat('<row>', {', '.join(cells)}) AS \"row\""

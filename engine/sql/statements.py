@@ -10,6 +10,7 @@ from engine.plan.predicate import compile_predicate
 from engine.plan.ranges import Range
 from engine.request.formats import DELIMITERS
 from engine.sql.projection import project
+from engine.sql.xlsx_cells import cell_content, is_too_long
 
 _MAX_PART_ROWS = 2**40
 POSITION = "_position"
@@ -88,9 +89,41 @@ def compile_cells(plan: ExportPlan, column: Reference, sources: list[str]) -> St
     return Statement(f"SELECT {column.sql} AS x FROM {source}{where}", parameters)  # noqa: S608  # quoted names, bound values
 
 
+def compile_too_long(plan: ExportPlan, range_: Range, sources: list[str]) -> Statement:
+    """Compile a SELECT of one row: how many rows the range has, and where a sheet's first cell is that is too long.
+
+    The place is the number of the row within the range, from 1, and that of the column, from 0; NULL if there is none.
+    It needs an instance of one thread, which numbers the rows in their order.
+    """
+    parameters: dict[str, object] = {}
+    rows = _rows(plan, range_, sources, parameters)
+    texts, found = [], []
+    for number, field in enumerate(plan.fields):
+        condition = is_too_long(f"cell_{number}", field.type)
+        if condition is not None:
+            texts.append(f"{cell_content(identifier(field.name), field.type)} AS cell_{number}")
+            found.append(f"WHEN {condition} THEN {number}")
+    numbered = (
+        f"SELECT row_number() OVER () AS place, CASE {' '.join(found)} END AS field "  # noqa: S608  # our own names
+        f"FROM (SELECT {', '.join(texts)} FROM {rows})"
+    )
+    where = "FILTER (WHERE field IS NOT NULL)"
+    return Statement(
+        f"SELECT count(*), min(place) {where}, arg_min(field, place) {where} FROM ({numbered})",  # noqa: S608  # our own names
+        parameters,
+    )
+
+
 def _select(
     plan: ExportPlan, range_: Range, sources: list[str], parameters: dict[str, object], page: PageSlice | None = None
 ) -> str:
+    return select_of(plan, _rows(plan, range_, sources, parameters, page))
+
+
+def _rows(
+    plan: ExportPlan, range_: Range, sources: list[str], parameters: dict[str, object], page: PageSlice | None = None
+) -> str:
+    """The SQL after FROM for the rows of a range, in the order of the file."""
     cells, order = cells_of(plan), ""
     if plan.sort is None:
         source = f"{_source(plan, sources, parameters)}{where_clause(plan, range_, parameters)}"
@@ -102,7 +135,7 @@ def _select(
         order += f" LIMIT {page.limit} OFFSET {page.offset}"
     if order or plan.chooses_columns:
         source = f"(SELECT {cells} FROM {source}{order})"  # noqa: S608  # quoted names, bound values
-    return select_of(plan, source)
+    return source
 
 
 def names_of(plan: ExportPlan) -> str:

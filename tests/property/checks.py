@@ -14,12 +14,13 @@ from engine.exports.exporter import Exporter
 from tests.helpers.engine import TEAM, Engine
 from tests.helpers.files import decompressed
 from tests.helpers.format_oracle import BOM, loads_exactly, scan_csv
+from tests.helpers.sheets import SheetCell, read_sheet
 from tests.property.datasets import Dataset
 from tests.property.expected import Expected, expected
 from tests.property.reducing import reduce
 from tests.property.requests import GeneratedRequest
 from tests.property.shapes import UNQUOTED, same_type
-from tests.property.spelling import guarded, in_csv, in_json, in_parquet
+from tests.property.spelling import guarded, in_csv, in_json, in_parquet, in_xlsx
 
 _DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t"}
 
@@ -114,4 +115,10 @@ def _parquet(wanted: Expected, asked: GeneratedRequest, content: bytes) -> str:
     return _differences(wanted, list(zip(*columns, strict=True)), in_parquet)
 
 
-_CHECKS = {"csv": _csv, "json": _json, "jsonl": _jsonl, "parquet": _parquet}
+def _xlsx(wanted: Expected, _asked: GeneratedRequest, content: bytes) -> str:
+    header, *lines = read_sheet(content)
+    assert header == [SheetCell("s", name) for name in wanted.columns]
+    return _differences(wanted, lines, in_xlsx)
+
+
+_CHECKS = {"csv": _csv, "json": _json, "jsonl": _jsonl, "xlsx": _xlsx, "parquet": _parquet}

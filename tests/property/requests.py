@@ -198,7 +198,7 @@ def request_for(chance: Random, data: Dataset, format_name: str, *, odd: bool = 
             paths.append(chance.choice(["nothing", "_row_id", f"{paths[0]}.x", "%"]))
         asked = replace(asked, fields=tuple(paths))
     asked = replace(asked, flatten=chance.random() < 0.2)
-    if format_name != "parquet" and chance.random() < 0.3:
+    if not FORMATS[format_name].compressed and chance.random() < 0.3:
         asked = replace(asked, compression=chance.choice(["gzip", "zstd"]))
     if format_name == "csv" and chance.random() < 0.5:
         delimiter = chance.choice(["comma", "semicolon", "tab"])

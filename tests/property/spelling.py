@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from tests.helpers.format_oracle import Cell, is_compact, loads_exactly, text_of
+from tests.helpers.sheets import SheetCell, agrees
 from tests.property import shapes
 from tests.property.cells import rounded
 from tests.property.shapes import Shape
@@ -105,6 +106,16 @@ def same_json(one: Any, other: Any) -> bool:
     if isinstance(one, dict) and isinstance(other, dict):
         return list(one) == list(other) and all(same_json(one[name], other[name]) for name in one)
     return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+
+
+def in_xlsx(shape: Shape, value: Any, cell: SheetCell) -> bool:
+    """Whether a cell of a sheet is right."""
+    match shape.family:
+        case shapes.FLOAT if value is not None and math.isfinite(value):
+            return (cell.kind, cell.style) == ("n", 0) and is_number(shape, value, cell.text)
+        case shapes.JSON | shapes.LIST | shapes.STRUCT | shapes.MAP if value is not None:
+            return (cell.kind, cell.style) == ("s", 0) and in_csv(shape, value, Cell(cell.text, quoted=True))
+    return agrees(value, cell)
 
 
 def in_parquet(shape: Shape, value: Any, found: Any) -> bool:

@@ -77,7 +77,7 @@ def test_two_filters_match_the_intersection(engine: Engine) -> None:
     Cases("intersections", 0.06).explore(_published(engine, property_), per_example=5)
 
 
-_FORMATS = ("csv", "csv", "json", "jsonl", "parquet")
+_FORMATS = ("csv", "csv", "json", "jsonl", "xlsx", "parquet")
 CUTS = [(1, 2**30, 2**23), (1, 1, 2**23), (2, 1, 100), (4, 700, 1_000)]
 """Threads, the bytes that a range is near, and the bytes of a block."""
 

@@ -8,6 +8,7 @@ from random import Random
 import pytest
 
 from engine.publishing import publisher
+from engine.request.formats import FORMATS
 from engine.stores import open_store
 from tests.helpers.azurite import Azurite
 from tests.helpers.engine import Engine
@@ -22,7 +23,7 @@ SMALL = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 7, ROW_GROUPS_PER_FILE
 """Of these a run of sixty rows has three parts."""
 
 
-@pytest.mark.parametrize("format_name", ["csv", "json", "jsonl", "parquet"])
+@pytest.mark.parametrize("format_name", FORMATS)
 def test_an_export_has_the_rows_of_the_oracle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format_name: str
 ) -> None:
@@ -40,7 +41,9 @@ def test_an_export_has_the_rows_of_the_oracle(
             check(engine, run, data, request_for(chance, data, format_name), exporter)
         return REQUESTS
 
-    Cases(format_name, {"json": 0.15, "jsonl": 0.1}.get(format_name, 0.25)).explore(property_, per_example=REQUESTS)
+    Cases(format_name, {"json": 0.15, "jsonl": 0.1, "xlsx": 0.1}.get(format_name, 0.25)).explore(
+        property_, per_example=REQUESTS
+    )
 
 
 @pytest.mark.azurite
@@ -53,8 +56,8 @@ def test_an_export_on_azure_has_the_rows_of_the_oracle(azurite: Azurite, tmp_pat
     def property_(chance: Random) -> int:
         data, run = dataset(chance), f"r{next(runs)}"
         data.publish(engine, run)
-        for format_name in ("csv", "json", "jsonl", "parquet"):
+        for format_name in FORMATS:
             check(engine, run, data, request_for(chance, data, format_name), exporter)
-        return 4
+        return len(FORMATS)
 
-    Cases("azure", 0.06).explore(property_, per_example=4)
+    Cases("azure", 0.06).explore(property_, per_example=len(FORMATS))

@@ -365,7 +365,13 @@ def test_unknown_choices_are_refused(name: str, value: object) -> None:
 
 
 def test_every_choice_is_accepted() -> None:
-    assert [from_query(encoded(format=name)).format.name for name in FORMATS] == ["csv", "json", "jsonl", "parquet"]
+    assert [from_query(encoded(format=name)).format.name for name in FORMATS] == [
+        "csv",
+        "json",
+        "jsonl",
+        "xlsx",
+        "parquet",
+    ]
     assert [from_query(encoded(order=name)).descending for name in ("asc", "desc")] == [False, True]
     assert [from_query(encoded(delimiter=name)).csv.delimiter for name in ("comma", "tab")] == ["comma", "tab"]
 

@@ -26,7 +26,7 @@ class StrictAnswer(BaseModel):
 
     workflow_id: str
     run_id: str
-    format: Literal["csv", "json", "jsonl", "parquet"]
+    format: Literal["csv", "json", "jsonl", "xlsx", "parquet"]
     row_count: int
     url: str
     expires_at: Annotated[AwareDatetime, Field(strict=False)]
@@ -37,7 +37,7 @@ class StrictAnswer(BaseModel):
     schema_: Annotated[list[dict[str, str]], Field(alias="schema")]
 
 
-@pytest.mark.parametrize("format_name", [None, "csv", "json", "jsonl", "parquet"])
+@pytest.mark.parametrize("format_name", [None, "csv", "json", "jsonl", "xlsx", "parquet"])
 def test_a_strict_client_accepts_the_answer(people: Server, format_name: str | None) -> None:
     before = datetime.now(UTC).replace(microsecond=0)
     parameters: dict[str, object] = {} if format_name is None else {"format": format_name}
@@ -108,11 +108,15 @@ def test_a_run_may_be_chosen_by_its_id(people: Server) -> None:
 FILTER = {"field": "age", "operator": "GREATER_THAN", "value": 1}
 
 BAD_REQUESTS: dict[str, tuple[dict[str, object], str, str]] = {
-    "format unknown": ({"format": "xml"}, "format", "csv, json, jsonl, parquet"),
+    "format unknown": ({"format": "xml"}, "format", "csv, json, jsonl, xlsx, parquet"),
     "compression unknown": ({"compression": "br"}, "compression", "none, gzip, zstd"),
     "compression of Parquet": (
         {"compression": "gzip", "format": "parquet"}, "compression", "is for csv, json, jsonl: parquet is compressed"
     ),
+    "compression of a sheet": (
+        {"compression": "zstd", "format": "xlsx"}, "compression", "is for csv, json, jsonl: xlsx is compressed already"
+    ),
+    "options of CSV for a sheet": ({"bom": "true", "format": "xlsx"}, "format", "CSV only"),
     "format in upper case": ({"format": "CSV"}, "format", "lower case"),
     "expiresIn too short": ({"expiresIn": "59"}, "expiresIn", "an integer from 60 to 86400"),
     "expiresIn too long": ({"expiresIn": "86401"}, "expiresIn", "an integer from 60 to 86400"),

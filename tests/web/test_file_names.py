@@ -24,6 +24,11 @@ NAMES: dict[str, tuple[dict[str, object], str, str]] = {
     "row ids": ({"rowIds": "unknown"}, "people-r1-filtered.csv", "text/csv; charset=utf-8"),
     "json": ({"format": "json"}, "people-r1.json", "application/json"),
     "jsonl": ({"format": "jsonl"}, "people-r1.jsonl", "application/jsonl"),
+    "xlsx": (
+        {"format": "xlsx"},
+        "people-r1.xlsx",
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    ),
     "parquet": ({"format": "parquet"}, "people-r1.parquet", "application/vnd.apache.parquet"),
     "gzip": ({"compression": "gzip"}, "people-r1.csv.gz", "application/gzip"),
     "zstd": ({"format": "json", "compression": "zstd"}, "people-r1.json.zst", "application/zstd"),

@@ -23,7 +23,7 @@ Json = dict[str, Any]
 
 # web/API.md, section 1: name -> type, choices, default.
 PARAMETERS: dict[str, tuple[str, list[str] | None, object]] = {
-    "format": ("string", ["csv", "json", "jsonl", "parquet"], "csv"),
+    "format": ("string", ["csv", "json", "jsonl", "xlsx", "parquet"], "csv"),
     "runId": ("string", None, None),
     "filters": ("string", None, None),
     "sortBy": ("string", None, None),
@@ -45,7 +45,7 @@ OURS = {"exportId", "sizeBytes", "sha256", "schema"}
 MEMBERS: dict[str, Json] = {
     "workflowId": {"type": "string"},
     "runId": {"type": "string"},
-    "format": {"type": "string", "enum": ["csv", "json", "jsonl", "parquet"]},
+    "format": {"type": "string", "enum": ["csv", "json", "jsonl", "xlsx", "parquet"]},
     "rowCount": {"type": "integer", "format": "int64"},
     "url": {"type": "string", "format": "uri"},
     "expiresAt": {"type": "string", "format": "date-time"},

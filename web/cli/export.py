@@ -86,7 +86,9 @@ def export(
     if options["desc"] and not options["sort_by"]:
         raise click.UsageError("--desc needs --sort-by.")
     compression = compression_of(output, compression)
-    binary = "Parquet" if FORMATS[format_name].compressed else None if compression == "none" else compression
+    binary = (
+        format_name.capitalize() if FORMATS[format_name].compressed else None if compression == "none" else compression
+    )
     check_output(output, force=force, binary=binary)
     filters = read_filters(options.pop("array"), options.pop("typed"))
     body = request_body(filters, format_name=format_name, compression=compression, **options)

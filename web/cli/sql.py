@@ -97,7 +97,7 @@ def sql(
         raise click.UsageError("--views has the published results only: attach other databases where you open it.")
     mode, values, own = mode_of(output, format_name), read_parameters(parameters), read_own_data(files, databases)
     if asked:
-        check_output(output or STANDARD_OUTPUT, force=True, binary="Parquet" if mode.binary else None)
+        check_output(output or STANDARD_OUTPUT, force=True, binary=mode.name.capitalize() if mode.binary else None)
     storage, duckdb = StorageSettings(), DuckDBSettings()
     exporter = open_exporter(storage, duckdb)
     if views is not None:

@@ -21,11 +21,14 @@ from engine.catalog.schema import Field, data_type_of
 from engine.common.chunk import Chunk
 from engine.common.quoting import identifier, literal
 from engine.errors import Cancelled, InvalidRequest, LimitExceeded, SourceDamaged, StoreUnavailable
+from engine.execute.compression import CompressingSink, compressing
 from engine.execute.duckdb_errors import in_one_line, place_of
 from engine.execute.file_assembler import ArrayAssembler, FileAssembler
 from engine.execute.filesystems import PART, STAGE, PartFileSystem, StageFileSystem
 from engine.execute.ordered_sink import OrderedSink
 from engine.execute.session import fence, open_session
+from engine.execute.xlsx.workbook import WorkbookAssembler
+from engine.plan.planner import check_columns, too_many_rows
 from engine.query.inspect.catalog_files import CATALOG, CatalogFileSystem
 from engine.query.inspect.named_runs import NamedRuns
 from engine.query.inspect.own_files import NOTHING, OwnData, add_own_data, open_own_files
@@ -104,21 +107,24 @@ class Inspection:
     ) -> tuple[list[Field], int]:
         """Run a query and pass its result to ``forward`` as a file of the format, with the same bytes as an export.
 
-        Returns the columns and the number of rows. Raises as `rows` does, and InvalidRequest unless the query is one
-        statement that only reads, and no EXPLAIN.
+        Blocks of Parquet and xlsx may end elsewhere. Returns the columns and the number of rows. Raises as `rows` does,
+        and InvalidRequest unless the query is one statement that only reads, and no EXPLAIN.
         """
-        assembler = ArrayAssembler() if format_.name == "json" else FileAssembler()
-        sink = OrderedSink(assembler, forward, count=1, max_waiting_bytes=0)
-        self._connection.unregister_filesystem(STAGE)
-        self._connection.register_filesystem(StageFileSystem(sink))
         statement = self._selecting(query)
         bound = _bound(statement, values)
         with self._translated_errors(text=statement.text, values=bound):
             fields, types = self._run(lambda: self._fields(statement.text, bound))
+        check_columns(format_, [field.name for field in fields])
+        sink = compressing(OrderedSink(_assembler(format_, fields), forward, count=1, max_waiting_bytes=0))
+        self._connection.unregister_filesystem(STAGE)
+        self._connection.register_filesystem(StageFileSystem(sink))
         with self._translated_errors(sink):
             row = self._connection.execute(_copy(statement.text, fields, types, format_, csv), bound).fetchone()
+            rows: int = row[0] if row else 0
+            if format_.max_rows is not None and rows > format_.max_rows:
+                raise too_many_rows(format_, rows)
             sink.end(0)
-            return fields, row[0] if row else 0
+            return fields, rows
 
     def refresh(self) -> None:
         """Let the next statements see what has been published or deleted meanwhile."""
@@ -182,7 +188,7 @@ class Inspection:
 
     @contextmanager
     def _translated_errors(
-        self, sink: OrderedSink | None = None, *, text: str | None = None, values: Values = NO_VALUES
+        self, sink: OrderedSink | CompressingSink | None = None, *, text: str | None = None, values: Values = NO_VALUES
     ) -> Iterator[None]:
         """Raise the error of the store or sink that caused DuckDB's, or DuckDB's own in one line.
 
@@ -250,6 +256,15 @@ def open_inspection(
 def within(query: str) -> str:
     """A query that returns the rows of another, which is one statement without a semicolon."""
     return f"FROM (\n{query}\n)"
+
+
+def _assembler(format_: Format, fields: list[Field]) -> FileAssembler:
+    match format_.name:
+        case "json":
+            return ArrayAssembler()
+        case "xlsx":
+            return WorkbookAssembler(fields)
+    return FileAssembler()
 
 
 def _copy(query: str, fields: list[Field], types: list[Any], format_: Format, csv: CsvOptions) -> str:

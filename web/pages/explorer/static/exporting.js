@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { alert, counted, find, make, show, size } from "./dom.js";
 
+const COMPRESSED = new Set(["parquet", "xlsx"]);
 const ENDED = new Set(["cancelled", "failed"]);
 const POLL_INTERVAL_MILLISECONDS = 400;
 
@@ -21,7 +22,7 @@ export class ExportPanel {
   showOptions() {
     const format = find("format").value;
     for (const option of document.querySelectorAll("#export .csv")) option.hidden = format !== "csv";
-    for (const option of document.querySelectorAll("#export .compressible")) option.hidden = format === "parquet";
+    for (const option of document.querySelectorAll("#export .compressible")) option.hidden = COMPRESSED.has(format);
   }
 
   // The request as it would be sent now. Two equal requests have equal bodies.
@@ -30,7 +31,7 @@ export class ExportPanel {
     const body = { ...members, format: find("format").value };
     for (const name of ["includeRowIds", "flatten"]) if (find(name).checked) body[name] = true;
     if (find("fields").value.trim()) body.fields = names(find("fields").value.trim());
-    if (body.format !== "parquet" && find("compression").value !== "none") body.compression = find("compression").value;
+    if (!COMPRESSED.has(body.format) && find("compression").value !== "none") body.compression = find("compression").value;
     if (body.format === "csv") {
       body.delimiter = find("delimiter").value;
       for (const name of ["bom", "formulaGuard"]) if (find(name).checked) body[name] = true;
@@ -155,12 +156,13 @@ function snippets({ url, format }) {
     csv: [`pd.read_csv(url${option})`, `pl.read_csv(url)`, `read_csv('${url}')`],
     json: [`pd.read_json(url${option})`, `pl.read_json(urllib.request.urlopen(url))`, `read_json('${url}')`],
     jsonl: [`pd.read_json(url, lines=True${option})`, `pl.read_ndjson(urllib.request.urlopen(url))`, `read_json('${url}')`],
+    xlsx: [`pd.read_excel(url)`, `pl.read_excel(urllib.request.urlopen(url).read())`, `read_xlsx('${url}')`],
     parquet: [`pd.read_parquet(url)`, `pl.scan_parquet(url).collect()`, `read_parquet('${url}')`],
   }[format];
   return [
     ["curl", `curl -sSo ${file} '${url}'`],
     ["pandas", `import pandas as pd\nurl = "${url}"\nframe = ${readers[0]}`],
-    ["Polars", `${["json", "jsonl"].includes(format) ? "import urllib.request\n" : ""}import polars as pl\nurl = "${url}"\nframe = ${readers[1]}`],
-    ["DuckDB", `INSTALL httpfs; LOAD httpfs;\nFROM ${readers[2]};`],
+    ["Polars", `${["json", "jsonl", "xlsx"].includes(format) ? "import urllib.request\n" : ""}import polars as pl\nurl = "${url}"\nframe = ${readers[1]}`],
+    ["DuckDB", `INSTALL httpfs; LOAD httpfs;\n${format === "xlsx" ? "INSTALL excel; LOAD excel;\n" : ""}FROM ${readers[2]};`],
   ];
 }
