@@ -21,7 +21,6 @@ DATE_STYLE, SECONDS_STYLE, MILLISECONDS_STYLE = 1, 2, 3
 CELL_TOO_LONG = f"A cell has more than {MAX_CELL_UNITS:,} UTF-16 code units, the maximum in xlsx; its column is "
 """The beginning of DuckDB's error for such a cell; the name of its column follows."""
 
-_EMPTY = "'<c/>'"
 _DAY = 86_400_000
 _EPOCH_OFFSET = 25_569 * _DAY
 """Milliseconds from serial number 0, 1899-12-30, to 1970."""
@@ -43,7 +42,7 @@ def cell_content(cell: str, type_: ColumnType) -> str:
 
 def xlsx_cell(content: str, field: Field) -> str:
     """SQL for the XML of a cell. It refers to ``content`` more than once, and raises `CELL_TOO_LONG`."""
-    return f"CASE WHEN {content} IS NULL THEN {_EMPTY} {_cell(content, field)} END"
+    return f"CASE WHEN {content} IS NULL THEN {literal(_empty(field.type))} {_cell(content, field)} END"
 
 
 def is_too_long(content: str, type_: ColumnType) -> str | None:
@@ -53,6 +52,12 @@ def is_too_long(content: str, type_: ColumnType) -> str | None:
     # A text has no more UTF-16 units than bytes. A character beyond the first 65,536 has two.
     units = rf"length({content}) + length(regexp_replace({content}, '[^\x{{10000}}-\x{{10FFFF}}]', '', 'g'))"
     return f"CASE WHEN strlen({content}) > {MAX_CELL_UNITS} THEN {units} > {MAX_CELL_UNITS} ELSE FALSE END"
+
+
+def _empty(type_: ColumnType) -> str:
+    """An empty cell of the type: by the first cell, DuckDB's reader decides on the type of a column."""
+    styles = {Family.DATE: DATE_STYLE, Family.TIMESTAMP: SECONDS_STYLE}
+    return '<c t="str"/>' if _is_text(type_) else f"<c{_style(styles.get(type_.family, 0))}/>"
 
 
 def _is_text(type_: ColumnType) -> bool:

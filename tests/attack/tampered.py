@@ -35,7 +35,7 @@ TAMPERED: dict[str, tuple[Alter, int]] = {
     # The format.
     "format of another export": (value(b"format", b"json"), 401),
     "format in other case": (value(b"format", b"CSV"), 401),
-    "format unknown": (value(b"format", b"xlsx"), 401),
+    "format unknown": (value(b"format", b"xls"), 401),
     "format empty": (value(b"format", b""), 401),
     "format missing": (without(b"format"), 401),
     # The expiry.

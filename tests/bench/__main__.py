@@ -21,6 +21,7 @@ from tests.bench.goals import (
     lists,
     publish,
     selected,
+    sheets,
     small,
     sql,
     statement,
@@ -47,6 +48,7 @@ _WORK: tuple[ModuleType, ...] = (
     lists,
     publish,
     sql,
+    sheets,
 )
 
 

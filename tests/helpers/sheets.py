@@ -59,7 +59,7 @@ def _cell(cell: ET.Element) -> SheetCell:
     assert (cell.tag, cell.get("r")) == (f"{_MAIN}c", None)
     style = int(cell.get("s", "0"))
     if len(cell) == 0:
-        assert not cell.attrib
+        assert cell.attrib in ({}, {"t": "str"}, {"s": "1"}, {"s": "2"})
         return EMPTY
     (child,) = cell
     if cell.get("t") == "inlineStr":

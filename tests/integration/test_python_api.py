@@ -18,6 +18,7 @@ import pytest
 
 import engine
 from engine import AlreadyPublished, InvalidInput, NotFound, ReadOptions, export, publish
+from tests.helpers.sheets import read_sheet
 
 ROOT = Path(__file__).parents[2]
 TABLE = pa.table(
@@ -180,5 +181,12 @@ def test_columns_and_compression_of_an_exported_file(places: dict[str, Any], tmp
     options: dict[str, Any] = {"format": "csv", "compression": "gzip", "flatten": True} | places
     engine.export("columns", tmp_path / "plain", **options)
     assert gzip.decompress((tmp_path / "plain").read_bytes()) == b'n,o.a,"o.b"\n1,1,x\n2,2,\n'
+    sheet = engine.export("columns", tmp_path / "rows.xlsx", **places)
+    assert sheet.format == "xlsx"
+    assert [[cell.text for cell in row] for row in read_sheet(sheet.path.read_bytes())] == [
+        ["n", "o"],
+        ["1", '{"a":1,"b":"x"}'],
+        ["2", '{"a":2,"b":null}'],
+    ]
     with pytest.raises(engine.InvalidInput, match="Unknown compression: pass compression=none or gzip or zstd"):
         engine.export("columns", tmp_path / "x.csv", **{**options, "compression": "br"})

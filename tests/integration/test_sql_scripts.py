@@ -17,6 +17,7 @@ from engine.stores import open_store
 from tests.helpers.engine import Engine
 from tests.helpers.forks import TAILRACE, Forked, start
 from tests.helpers.server import Server
+from tests.helpers.sheets import agrees, read_sheet
 
 ROWS: list[dict[str, Any]] = [
     {"id": f"k{n}", "n": n, "city": None if n % 7 == 0 else ["Rome", "O|slo", "Kø\nln"][n % 3]} for n in range(12_345)
@@ -148,7 +149,7 @@ def test_the_name_of_a_file_gives_its_format(server: Server) -> None:
     query = "SELECT id, n, city FROM result('jobs') WHERE n < 50"
     rows = ROWS[:50]
     folder = server.folder
-    for name in ("x.csv", "x.json", "x.parquet", "x.md", "x.txt", "X.CSV", "x.jsonl", "x.ndjson"):
+    for name in ("x.csv", "x.json", "x.parquet", "x.md", "x.txt", "X.CSV", "x.jsonl", "x.ndjson", "x.xlsx"):
         assert answer(server, query, "-o", name) == ""
     read = list(csv.DictReader(io.StringIO((folder / "x.csv").read_text("utf-8"), newline="")))
     assert read == [{"id": row["id"], "n": str(row["n"]), "city": row["city"] or ""} for row in rows]
@@ -157,18 +158,35 @@ def test_the_name_of_a_file_gives_its_format(server: Server) -> None:
     assert list(map(json.loads, (folder / "x.jsonl").read_text().splitlines())) == rows
     assert (folder / "x.ndjson").read_bytes() == (folder / "x.jsonl").read_bytes()
     assert pq.read_table(folder / "x.parquet").to_pylist() == rows
+    assert all(
+        agrees(value, cell)
+        for row, cells in zip(rows, read_sheet((folder / "x.xlsx").read_bytes())[1:], strict=True)
+        for value, cell in zip(row.values(), cells, strict=True)
+    )
     assert (folder / "x.md").read_text().startswith("| id | n | city |\n")
     assert len(box_rows((folder / "x.txt").read_text())) == 50
 
 
+def test_what_a_sheet_cannot_hold_is_no_file(server: Server) -> None:
+    for query, reason in (
+        ("SELECT repeat('x', 32768) AS long", "the maximum in xlsx; its column is long"),
+        ("FROM range(1048576)", "the export has 1,048,576 rows, and xlsx at most 1,048,575"),
+    ):
+        done = server.command("sql", query, "-o", "refused.xlsx")
+        assert (done.returncode, reason in done.stderr) == (1, True), done.stderr
+        assert not (server.folder / "refused.xlsx").exists()
+
+
 def test_a_file_has_the_bytes_of_an_export(server: Server) -> None:
-    for name in ("csv", "json", "jsonl", "parquet"):
+    for name in ("csv", "json", "jsonl", "xlsx", "parquet"):
         exported, asked = server.folder / f"exported.{name}", server.folder / f"asked.{name}"
         done = server.command("export", "jobs", "--include-row-ids", "-q", "--force", "-o", str(exported))
         assert done.returncode == 0
         assert answer(server, "FROM result('jobs')", "-o", str(asked)) == ""
         if name == "parquet":
             assert pq.read_table(asked).equals(pq.read_table(exported))
+        elif name == "xlsx":
+            assert read_sheet(asked.read_bytes()) == read_sheet(exported.read_bytes())
         else:
             assert asked.read_bytes() == exported.read_bytes()
 

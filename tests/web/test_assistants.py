@@ -17,6 +17,7 @@ from mcp_types import TextContent
 
 from engine.request.formats import FORMATS
 from tests.helpers.server import KEY, OTHER_KEY, Server
+from tests.helpers.sheets import read_sheet
 from tests.web.conftest import ROWS
 from web.mcp.tools import how_to_read
 
@@ -135,6 +136,14 @@ def test_a_file_of_chosen_columns(ask: Callable[..., Any], people: Server) -> No
     assert listed["request"] == {"fields": ["home", "name"], "flatten": True, "compression": "gzip"}
 
 
+def test_a_sheet(ask: Callable[..., Any], people: Server) -> None:
+    made = ask("export_rows", workflow_id="people", format="xlsx", fields=["name", "age"])
+    assert "pandas.read_excel(url)" in made["howToOpen"]
+    header, *rows = read_sheet(people.request(made["url"]).body)
+    assert [cell.text for cell in header] == ["name", "age"]
+    assert len(rows) == len(ROWS)
+
+
 ERRORS: dict[str, tuple[str, dict[str, object], str]] = {
     "an unknown column": ("export_rows", {"workflow_id": "people", "fields": ["nmae"]}, "Did you mean name?"),
     "compressed Parquet": (
@@ -162,7 +171,7 @@ ERRORS: dict[str, tuple[str, dict[str, object], str]] = {
     ),
     "a path for an export": ("delete_export", {"workflow_id": "people", "export_id": "x/status"}, "list_exports"),
     "too many rows": ("read_rows", {"workflow_id": "people", "limit": 101}, "100"),
-    "another format": ("export_rows", {"workflow_id": "people", "format": "xlsx"}, "parquet"),
+    "another format": ("export_rows", {"workflow_id": "people", "format": "xls"}, "parquet"),
 }
 
 

@@ -137,9 +137,10 @@ def test_the_summary(service: Server, tmp_path: Path) -> None:
         ("a.JSONL.GZ", {"format": "jsonl", "compression": "gzip"}),
         ("a.json.zst", {"format": "json", "compression": "zstd"}),
         ("a.gz", {"compression": "gzip"}),
+        ("a.xlsx", {"format": "xlsx"}),
     ],
 )
-def test_the_name_decides_the_compression(
+def test_the_name_decides_format_and_compression(
     service: Server, tmp_path: Path, name: str, parameters: dict[str, Any]
 ) -> None:
     done = service.command("export", "people", "-o", str(tmp_path / name))
@@ -189,6 +190,8 @@ def test_a_file_that_is_there_stays(service: Server, tmp_path: Path) -> None:
         (["people", "-o", "a.csv.gz", "--compression", "zstd"], 2, "--compression zstd contradicts the name a.csv.gz"),
         (["people", "-o", "a.csv.gz", "--format", "json"], 2, "--format json contradicts the name a.csv.gz"),
         (["people", "-o", "a.parquet.gz"], 2, "compression=gzip is for csv, json, jsonl"),
+        (["people", "-o", "a.xlsx.gz"], 2, "xlsx is compressed already"),
+        (["people", "-o", "a.xlsx", "--bom"], 2, "are for CSV"),
         (["people", "--format", "json", "--bom"], 2, "are for CSV"),
         (["people", "--format", "xml"], 2, "xml"),
         (["people", "--desc"], 2, "--desc needs --sort-by"),

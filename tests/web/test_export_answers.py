@@ -14,6 +14,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from tests.helpers.server import KEY, OTHER_KEY, TEAM, Server
+from tests.helpers.sheets import read_sheet
 from tests.web.conftest import EXECUTED_AT, ROWS
 
 EXPORT = "/v4/workflows/people/data/export"
@@ -71,6 +72,11 @@ def test_an_export_without_rows_succeeds(people: Server, format_name: str, conte
     file = people.request(answer["url"]).body
     assert answer["rowCount"] == 0
     assert file.startswith(b"PAR1") if content is None else file == content
+
+
+def test_a_sheet_without_rows_has_its_header(people: Server) -> None:
+    (header,) = read_sheet(people.download("people", format="xlsx", rowIds="unknown"))
+    assert [cell.text for cell in header] == ["name", "age", "city", "tags", "home"]
 
 
 def test_row_ids_without_a_row_are_counted(people: Server) -> None:

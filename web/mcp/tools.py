@@ -59,7 +59,7 @@ _READERS = {
     "csv": "pandas.read_csv(url{options}), polars.read_csv(url) or DuckDB: FROM read_csv('<url>')",
     "json": "pandas.read_json(url{options}) or DuckDB: FROM read_json('<url>')",
     "jsonl": "pandas.read_json(url, lines=True{options}) or DuckDB: FROM read_json('<url>')",
-    "xlsx": "Excel, pandas.read_excel(url) or DuckDB, after LOAD excel: FROM read_xlsx('<url>')",
+    "xlsx": "Excel, pandas.read_excel(url) or DuckDB, after LOAD excel: FROM read_xlsx('<url>', stop_at_empty = false)",
     "parquet": "pandas.read_parquet(url), polars.scan_parquet(url) or DuckDB: FROM read_parquet('<url>')",
 }
 

@@ -156,7 +156,7 @@ function snippets({ url, format }) {
     csv: [`pd.read_csv(url${option})`, `pl.read_csv(url)`, `read_csv('${url}')`],
     json: [`pd.read_json(url${option})`, `pl.read_json(urllib.request.urlopen(url))`, `read_json('${url}')`],
     jsonl: [`pd.read_json(url, lines=True${option})`, `pl.read_ndjson(urllib.request.urlopen(url))`, `read_json('${url}')`],
-    xlsx: [`pd.read_excel(url)`, `pl.read_excel(urllib.request.urlopen(url).read())`, `read_xlsx('${url}')`],
+    xlsx: [`pd.read_excel(url)`, `pl.read_excel(urllib.request.urlopen(url).read())`, `read_xlsx('${url}', stop_at_empty = false)`],
     parquet: [`pd.read_parquet(url)`, `pl.scan_parquet(url).collect()`, `read_parquet('${url}')`],
   }[format];
   return [
