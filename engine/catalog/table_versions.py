@@ -15,10 +15,9 @@ from typing import Literal, cast
 from pydantic import AwareDatetime, NonNegativeInt, PositiveInt
 
 from engine.catalog.catalog import ResultStore, run_id_of
-from engine.catalog.manifest import versions_key
+from engine.catalog.manifest import run_key, versions_key
 from engine.errors import NotFound
 from engine.stores.documents import Document, Documents
-from engine.stores.port import ObjectInfo
 
 MAX_VERSIONS = 1_000
 """How many of the newest numbers are retained."""
@@ -46,10 +45,14 @@ class VersionHistory(Document):
         return key == versions_key(self.workflow_id)
 
     @property
+    def last(self) -> int:
+        """The greatest number."""
+        return self.first + len(self.versions) - 1
+
+    @property
     def numbered(self) -> Iterator[tuple[int, TableVersion]]:
         """The numbers with their runs, the newest first."""
-        last = self.first + len(self.versions) - 1
-        return zip(range(last, 0, -1), reversed(self.versions), strict=False)
+        return zip(range(self.last, 0, -1), reversed(self.versions), strict=False)
 
     def number_of(self, version: TableVersion) -> int | None:
         """The greatest number of a run, or None."""
@@ -68,7 +71,10 @@ def table_versions(results: ResultStore, workflow_id: str, latest_run_id: str) -
 
     Raises NotFound if the latest run has been deleted meanwhile, DocumentDamaged, or StoreError.
     """
-    published = list(_in_order(results, workflow_id))
+    published = [
+        TableVersion(run_id=run_id_of(info.key), etag=info.etag, at=info.modified)
+        for info in results.manifests(workflow_id)
+    ]
     latest = next((one for one in published if one.run_id == latest_run_id), None)
     if latest is None:
         raise NotFound("The latest run was deleted meanwhile: repeat the request.")
@@ -79,11 +85,12 @@ def table_versions(results: ResultStore, workflow_id: str, latest_run_id: str) -
         # Those older than the history had numbers that were dropped.
         oldest = history.versions[0].at if history.first > 1 else None
         new = [one for one in published if (one.run_id, one.etag) not in known]
-        history = history.with_runs([one for one in new if oldest is None or one.at > oldest])
+        new = [one for one in new if oldest is None or one.at > oldest]
+        history = history.with_runs(_in_order(results, workflow_id, new))
         number = history.number_of(latest)
         if number is None or number < history.current:
             history = history.with_runs([latest.model_copy(update={"at": datetime.now(UTC)})])
-            number = history.first + len(history.versions) - 1
+            number = history.last
         return history.model_copy(update={"current": number})
 
     versions = Documents(results.store, VersionHistory)
@@ -91,17 +98,18 @@ def table_versions(results: ResultStore, workflow_id: str, latest_run_id: str) -
     return cast("VersionHistory", versions.update(versions_key(workflow_id), numbered))
 
 
-def _in_order(results: ResultStore, workflow_id: str) -> Iterator[TableVersion]:
-    """The runs of a workflow in the order of publishing."""
-    listed = sorted(results.manifests(workflow_id), key=attrgetter("modified"))
-    for _, group in groupby(listed, key=attrgetter("modified")):
-        infos = list(group)
-        if len(infos) > 1:
+def _in_order(results: ResultStore, workflow_id: str, published: list[TableVersion]) -> list[TableVersion]:
+    """The runs in the order of publishing."""
+    found: list[TableVersion] = []
+    for _, group in groupby(sorted(published, key=attrgetter("at")), key=attrgetter("at")):
+        runs = list(group)
+        if len(runs) > 1:
             # Azure's times are whole seconds; the manifest has the time of the publisher.
-            infos.sort(key=lambda info: _published_at(results, info))
-        yield from (TableVersion(run_id=run_id_of(info.key), etag=info.etag, at=info.modified) for info in infos)
+            runs.sort(key=lambda run: _published_at(results, workflow_id, run))
+        found += runs
+    return found
 
 
-def _published_at(results: ResultStore, manifest: ObjectInfo) -> datetime:
-    run = results.run_documents.read(manifest.key)
-    return manifest.modified if run is None else run.published_at
+def _published_at(results: ResultStore, workflow_id: str, version: TableVersion) -> datetime:
+    run = results.run_documents.read(run_key(workflow_id, version.run_id))
+    return version.at if run is None else run.published_at

@@ -18,6 +18,7 @@ from tests.delta_sharing.conftest import COLUMNS, ROWS, Shared, file_of, lines_o
 from tests.helpers.server import OTHER_KEY, Answer
 
 ORDERS = "/shares/acme/schemas/default/tables/~my~0~orders"
+RUN = f"{ORDERS}@2026~01"
 EMPTY = "/shares/acme/schemas/default/tables/empty"
 DELTA = {"delta-sharing-capabilities": "responseformat=delta;readerfeatures=deletionvectors"}
 EITHER = {"delta-sharing-capabilities": "responseFormat=delta,parquet;readerfeatures=deletionvectors,columnmapping"}
@@ -91,6 +92,13 @@ STATEMENTS: dict[str, Told] = {
         f"{ORDERS}/version?startingTimestamp=2999-01-01T00:00:00Z", 400
     ),
     "Query Table Version: 400, another form of time": Told(f"{ORDERS}/version?startingTimestamp=yesterday", 400),
+    "Query Table Version: of a table that is one run": Told(f"{RUN}/version", answered={"delta-table-version": "1"}),
+    "Query Table Version: of one run, from a time": Told(
+        f"{RUN}/version?startingTimestamp=1999-01-01T00:00:00Z", answered={"delta-table-version": "1"}
+    ),
+    "Query Table Version: 400, after one run": Told(f"{RUN}/version?startingTimestamp=2999-01-01T00:00:00Z", 400),
+    "Query Table Version: 404, no such run": Told(f"{ORDERS}@nothing/version", 404),
+    "Query Table Version: 404, no name of a run": Told(f"{ORDERS}@/version", 404),
     "Query Table Version: 404": Told("/shares/acme/schemas/default/tables/nobody/version", 404),
     "Query Table Metadata": Told(
         f"{ORDERS}/metadata",
@@ -102,6 +110,13 @@ STATEMENTS: dict[str, Told] = {
     ),
     "Query Table Metadata: 400, version and timestamp": Told(
         f"{ORDERS}/metadata?version=1&timestamp=2026-01-01T00:00:00Z", 400
+    ),
+    "Query Table Metadata: of a table that is one run": Told(
+        f"{RUN}/metadata?version=1", answered={"delta-table-version": "1"}, body=["protocol", "metaData"]
+    ),
+    "Query Table Metadata: 400, another version of one run": Told(f"{RUN}/metadata?version=2", 400),
+    "Query Table Metadata: 400, one run before it was published": Told(
+        f"{RUN}/metadata?timestamp=1999-01-01T00:00:00Z", 400
     ),
     "Query Table Metadata: 404": Told("/shares/nobody/schemas/default/tables/x/metadata", 404),
     "Read Data": Told(
@@ -337,6 +352,23 @@ def test_the_lines_in_delta_format_have_the_same_content(shared: Shared) -> None
     assert add["stats"] == file["stats"]
     assert (add["size"], add["modificationTime"], add["dataChange"]) == (file["size"], file["timestamp"], True)
     assert shared.server.request(add["path"]).body == shared.server.request(file["url"]).body
+
+
+def test_a_deleted_run_is_no_version_and_the_one_before_gets_another_number(shared: Shared) -> None:
+    source = shared.server.folder / "gone.csv"
+    for run, cell in (("r1", 1), ("r2", 2)):
+        source.write_text(f"n\n{cell}\n")
+        shared.server.publish("--workflow", "gone", "--run", run, str(source))
+    old, new = (file_of(shared.query("gone", version=number))["id"] for number in (1, 2))
+    assert file_of(shared.query("gone"))["id"] == new
+    assert shared.server.command("delete", "gone", "r2", "--yes").returncode == 0
+    answer = shared.query("gone")
+    assert (answer.headers["delta-table-version"], file_of(answer)["id"]) == ("3", old)
+    assert shared.query("gone", version=2).status == 400
+    assert [file_of(shared.query("gone", version=number))["id"] for number in (1, 3)] == [old, old]
+    assert file_of(shared.query("gone", timestamp="2999-01-01T00:00:00Z"))["id"] == old
+    shared.server.command("delete", "gone", "--yes")
+    assert shared.query("gone").status == 404
 
 
 def test_what_belongs_to_another_team_is_not_there(shared: Shared) -> None:

@@ -96,7 +96,7 @@ class Tables:
         if wanted is None or run is None:
             raise InvalidRequest(
                 f"Version {version} is not available: the versions are the runs that are finished and not deleted, "
-                f"from {history.first} to {history.current}.",
+                f"from {history.first} to {history.last}.",
                 parameter="version",
             )
         return Snapshot(table_uuid(self._team, table), run, version, wanted.at)

@@ -45,7 +45,7 @@ async def metadata(request: Request) -> Response:
     travel = _travel(read_query(request))
     response_format = read_response_format(request)
     snapshot = await _snapshot(request, principal, table, travel)
-    return _answer(request, snapshot, travel, response_format)
+    return await _answer(request, snapshot, travel, response_format)
 
 
 async def query(request: Request) -> Response:
@@ -58,7 +58,7 @@ async def query(request: Request) -> Response:
     snapshot = await _snapshot(request, principal, table, travel)
     # Clients make an empty table of the schema.
     file = await _file(request, principal, snapshot) if snapshot.run.rows else None
-    return _answer(request, snapshot, travel, response_format, file)
+    return await _answer(request, snapshot, travel, response_format, file)
 
 
 async def changes(request: Request) -> Response:
@@ -117,6 +117,8 @@ async def _file(request: Request, principal: Principal, snapshot: Snapshot) -> F
     )
     while True:
         plan = await services.plan(export_request, principal.team)
+        if plan.run.version != run.version:
+            raise NotFound("The run was deleted and published again meanwhile: repeat the request.")
         add_log_fields(request.scope, export_id=plan.export_id, format=plan.request.format.name)
         gone = partial(wait_for_disconnect, request)
         finished = await services.jobs.export(plan, principal.team, gone)
@@ -128,17 +130,22 @@ async def _file(request: Request, principal: Principal, snapshot: Snapshot) -> F
             return File(finished, *signed)
 
 
-def _answer(
+async def _answer(
     request: Request, snapshot: Snapshot, travel: Travel, response_format: ResponseFormat, file: File | None = None
 ) -> Response:
-    past = travel.is_past
-    lines = head_lines(snapshot, request.path_params["table"].lower(), response_format.name, past=past)
-    if file is not None:
-        lines.append(file_line(snapshot, file, response_format.name, past=past))
+    name, past = request.path_params["table"].lower(), travel.is_past
+
+    def encode() -> bytes:
+        lines = head_lines(snapshot, name, response_format.name, past=past)
+        if file is not None:
+            lines.append(file_line(snapshot, file, response_format.name, past=past))
+        return encode_lines(lines)
+
     headers = {
         **response_format.headers,
         "content-type": MEDIA_TYPE,
         VERSION_HEADER: str(snapshot.version),
         "cache-control": "no-store",
     }
-    return Response(encode_lines(lines), headers=headers)
+    # In a thread, since a large run has many statistics.
+    return Response(await anyio.to_thread.run_sync(encode), headers=headers)
