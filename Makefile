@@ -4,7 +4,7 @@ BIN := .venv/bin
 AZURITE := tests/azurite/node_modules/.package-lock.json
 # The folders of tests that start no service; their tests on Azurite are deselected by the marker.
 FAST := tests/unit
-BROWSER := tests/clients/test_browser.py tests/clients/test_explorer.py tests/clients/test_proxies.py
+BROWSER := tests/clients/test_browser.py tests/clients/page tests/clients/test_proxies.py
 # Many tests wait: for a service to start, a clock, a store that does not answer.
 WORKERS ?= 4
 EXTRAS := --extra azure --extra mcp --extra otel

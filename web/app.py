@@ -121,7 +121,7 @@ def create_app_with(services: Services) -> Starlette:
             _route("/openapi.json", openapi, "GET", "HEAD"),
             _route("/openapi-3.0.json", openapi_30, "GET", "HEAD"),
             _route("/", explorer, "GET", "HEAD"),
-            _route("/assets/{name}", asset, "GET", "HEAD"),
+            _route("/assets/{name:path}", asset, "GET", "HEAD"),
             _route("/docs", docs, "GET", "HEAD"),
         ],
         middleware=[

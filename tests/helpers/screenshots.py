@@ -27,17 +27,16 @@ pre { margin: 0 0 12px; white-space: pre-wrap } b { color: #86b8ee }
 
 
 def _page(browser: Any, server: Server) -> None:
-    page = browser.new_page(viewport={"width": 1100, "height": 2300})
-    page.goto(server.base)
-    page.get_by_label("API key").fill(KEY)
-    page.get_by_role("button", name="Sign in").click()
-    page.get_by_role("button", name="Add a filter").click()
-    page.get_by_label("Column of filter 1", exact=True).select_option("price.amount")
-    page.get_by_label("Operator of filter 1", exact=True).select_option("GREATER_THAN")
-    page.get_by_label("Value of filter 1", exact=True).fill("400000")
-    expect(page.locator("#count")).to_have_text("10,228 rows match")
-    for card in page.locator("#columns li").all():
-        expect(card).to_contain_text("null")
+    page = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme="light")
+    filters = '&filter=["rating","GREATER_THAN","4"]&filter=["title","CONTAINS","ca"]&sort=listedOn&order=desc'
+    columns = '&columns=["title","photo","price","rating","inStock","listedOn","tags","productUrl"]'
+    page.goto(f"{server.base}/#key={KEY}&workflow={_WORKFLOW}{filters}{columns}")
+    expect(page.locator("#count")).to_contain_text("of 50,000 rows")
+    expect(page.locator(".plot:empty")).to_have_count(0)
+    page.get_by_role("button", name="Export", exact=True).click()
+    page.locator("#export form button.primary").click()
+    expect(page.get_by_role("link", name="Download", exact=True)).to_be_visible()
+    page.mouse.move(0, 0)
     page.screenshot(path=_PICTURES / "explorer.png")
 
 

@@ -10,29 +10,49 @@ export const key = {
   forget: () => sessionStorage.removeItem(KEY),
 };
 
+// What page.html says about the service: operators, formats, compressions, delimiters, seconds of a link.
+export const service = JSON.parse(document.getElementById("service")?.textContent || "{}");
+
 export class ApiError extends Error {
   constructor(status, body) {
     super(body.message || `The service answered ${status}.`);
     this.status = status;
+    this.code = body.code;
     this.details = body.details || {};
+    this.requestId = body.requestId;
   }
 }
 
-// Integers that a JavaScript number cannot hold exactly stay text.
-export function parse(text) {
-  if (JSON.parse.length < 2 && !("rawJSON" in JSON)) return JSON.parse(text);
-  return JSON.parse(text, (_, value, context) =>
-    typeof value === "number" && context && !Number.isSafeInteger(value) && /^-?\d+$/.test(context.source)
-      ? context.source : value);
+// A number that a JavaScript number cannot hold; it keeps the digits that the service sent.
+export class ExactNumber {
+  constructor(text) {
+    this.text = text;
+  }
+
+  toString() {
+    return this.text;
+  }
+
+  toJSON() {
+    return JSON.rawJSON ? JSON.rawJSON(this.text) : this.text;
+  }
 }
 
-export async function send(path, { method = "GET", query = {}, body, headers = {}, signal } = {}) {
+const MAX_EXACT_DIGITS = 15;
+
+export function parse(text) {
+  return JSON.parse(text, (_, value, context) =>
+    typeof value === "number" && context && context.source.replace(/[eE].*|\D/g, "").length > MAX_EXACT_DIGITS
+      && String(value) !== context.source ? new ExactNumber(context.source) : value);
+}
+
+export async function send(path, { method = "GET", query = {}, body, headers = {}, signal, keepalive } = {}) {
   const parameters = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== undefined && value !== ""));
   const url = new URL(parameters.size ? `${path}?${parameters}` : path, BASE);
   let response;
   try {
     response = await fetch(url, {
-      method, signal, body: typeof body === "object" ? JSON.stringify(body) : body,
+      method, signal, keepalive, body: typeof body === "object" ? JSON.stringify(body) : body,
       headers: { "x-api-key": key.get(), ...headers }, cache: "no-store", credentials: "omit",
     });
   } catch (error) {
@@ -61,7 +81,7 @@ export async function workflows() {
   }
 }
 
-export const describe = async id => (await send(workflow(id))).body;
+export const describe = async (id, signal) => (await send(workflow(id), { signal })).body;
 export const rows = async (id, query, signal) => (await send(`${workflow(id)}/data`, { query, signal })).body;
 export const column = async (id, query, signal) => (await send(`${workflow(id)}/data/column`, { query, signal })).body;
 export const sql = async (id, body, signal) =>
@@ -69,6 +89,15 @@ export const sql = async (id, body, signal) =>
 
 export const startExport = (id, body) =>
   send(`${workflow(id)}/data/export`, { method: "POST", body, headers: { prefer: "respond-async" } });
-const status = (id, exportId) => `${workflow(id)}/data/exports/${exportId}/status`;
-export const exportStatus = async (id, exportId) => (await send(status(id, exportId))).body;
-export const cancelExport = (id, exportId) => send(status(id, exportId), { method: "DELETE" });
+const exportPath = (id, exportId) => `${workflow(id)}/data/exports/${exportId}`;
+export const exportStatus = async (id, exportId) => (await send(`${exportPath(id, exportId)}/status`)).body;
+export const cancelExport = (id, exportId) => send(`${exportPath(id, exportId)}/status`, { method: "DELETE" });
+export const exports = async (id, page) => (await send(`${workflow(id)}/data/exports`, { query: { page, limit: 20 } })).body;
+export const deleteExport = (id, exportId) => send(exportPath(id, exportId), { method: "DELETE", keepalive: true });
+export const isReachable = async () => {
+  try {
+    return (await fetch(new URL("healthz", BASE), { cache: "no-store" })).ok;
+  } catch {
+    return false;
+  }
+};

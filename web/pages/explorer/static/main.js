@@ -1,193 +1,130 @@
-// The page: sign-in, the selection (workflow, run, filters, sort), and the rows that match it.
+// The page: signing in and out, and drawing what is loaded.
 
 import * as api from "./api.js";
-import { SqlPanel } from "./asking.js";
-import { Columns } from "./columns.js";
-import { alert, count, counted, find, make, show, size, table } from "./dom.js";
-import { ExportPanel } from "./exporting.js";
-import { Filters } from "./filters.js";
+import { drawBar } from "./bar/pickers.js";
+import { drawCards } from "./columns/cards.js";
+import { button, find, icon, make } from "./dom.js";
+import { clear as clearExport } from "./export/job.js";
+import { closeExport, updateExport } from "./export/panel.js";
+import { blankOf } from "./grid/blank.js";
+import { drawDetail } from "./grid/detail.js";
+import { drawGrid, drawLoading, forgetGrid } from "./grid/grid.js";
+import { drawPager } from "./grid/pager.js";
+import "./keyboard.js";
+import { load, onLoad, runShown, shown, stop } from "./load.js";
+import { copy } from "./notices.js";
+import { followConnection } from "./offline.js";
+import { close, open } from "./popover.js";
+import { drawSql } from "./sql/editor.js";
+import { drawTabs, tabShown } from "./tabs.js";
+import { nextTheme, themeWords } from "./theme.js";
+import { drawChips } from "./toolbar/chips.js";
+import { drawColumnsButton } from "./toolbar/columns_menu.js";
+import { forget, link, onChange, start, view } from "./view.js";
+import { count } from "./words.js";
 
-const PAGE_SIZE = 25;
-const TYPING_PAUSE_MILLISECONDS = 300;
-const chosen = { workflow: null, runId: null, runs: [], sortBy: null, order: "asc", page: 1, total: null, fields: [] };
+const LOADING_PAUSE_MILLISECONDS = 150;
+const LOADED_BY = ["workflow", "run", "filters", "sort", "order", "page", "size"];
+let loading;
+let blank;
 
-const filters = new Filters(() => { chosen.page = 1; refreshSoon(); exportPanel.update(); });
-const columns = new Columns();
-const sqlPanel = new SqlPanel(() => chosen);
-const exportPanel = new ExportPanel(() => ({
-  workflow: chosen.workflow, total: chosen.total, filters: filters.json(), words: words(),
-  ...(chosen.runId && { runId: chosen.runId }), ...(chosen.sortBy && { sortBy: chosen.sortBy, order: chosen.order }),
-}));
-
-// The selection as a person would say it.
-function words() {
-  const sort = chosen.sortBy ? `, sorted by ${chosen.sortBy} ${chosen.order === "asc" ? "ascending" : "descending"}` : "";
-  return `${chosen.workflow}, run ${chosen.runId}, ${filters.words() || "all rows"}${sort}`;
+function signedIn() {
+  find("sign-in").hidden = true;
+  find("explorer").hidden = false;
+  drawTabs();
+  load();
 }
 
-let timer;
-let abort;
-
-// Drops a refresh that is scheduled or under way, so that it cannot draw rows of an earlier selection.
-function stopRefreshing() {
-  clearTimeout(timer);
-  abort?.abort();
-}
-
-function refreshSoon() {
-  clearTimeout(timer);
-  timer = setTimeout(refresh, TYPING_PAUSE_MILLISECONDS);
-}
-
-function query() {
-  const text = filters.json();
-  return { runId: chosen.runId || undefined, filters: text === "[]" ? undefined : text };
-}
-
-async function reportErrors(work) {
-  try {
-    await work();
-  } catch (error) {
-    if (error.name === "AbortError") return;
-    if (error.status === 401) return signOut(error.message);
-    alert(error.message);
-  }
-}
-
-async function signIn() {
-  await reportErrors(async () => {
-    const found = await api.workflows();
-    alert();
-    show("sign-in", false);
-    show("explorer");
-    show("sign-out");
-    find("workflow").replaceChildren(...found.map(one => make("option", { value: one.workflowId }, one.name || one.workflowId)));
-    if (found.length) await choose(found[0].workflowId);
-    else alert("There are no workflows yet. Publish a run with: tailrace publish");
-  });
-}
-
-function signOut(message) {
-  stopRefreshing();
-  exportPanel.clear();
+// Asks for a key. The view stays, so that signing in again shows it.
+function askForKey(message = "") {
+  stop();
+  close();
+  closeExport();
+  clearExport();
+  forgetGrid();
   api.key.forget();
+  find("explorer").hidden = true;
+  find("sign-in").hidden = false;
+  find("sign-in-error").textContent = message;
+  find("sign-in-error").hidden = !message;
   find("key").value = "";
-  show("explorer", false);
-  show("sign-out", false);
-  show("sign-in");
-  alert(message);
   find("key").focus();
 }
 
-async function choose(workflow) {
-  stopRefreshing();
-  // Nobody can choose a run of the workflow before until those of this one are there.
-  find("run").replaceChildren();
-  const described = await api.describe(workflow);
-  if (find("workflow").value !== workflow) return;
-  Object.assign(chosen, { workflow, runs: described.runs, sortBy: null, order: "asc" });
-  const finished = described.runs.filter(run => run.state === "FINISHED");
-  find("run").replaceChildren(...described.runs.map(run => make("option", {
-    value: run.runId, disabled: run.state !== "FINISHED",
-  }, `${run.runId}${run.state === "FINISHED" ? "" : ` (${run.state.toLowerCase()})`}`)));
-  const latest = described.latestRunId || finished[0]?.runId;
-  sqlPanel.clear();
-  if (!latest) {
-    chosen.runId = null;
-    exportPanel.update();
-    find("run-note").textContent = "No finished run yet.";
-    find("count").textContent = "";
-    find("preview").replaceChildren();
-    find("columns").replaceChildren();
-    return;
+function signOut() {
+  forget();
+  askForKey();
+}
+
+function drawCount() {
+  const total = runShown()?.rowCount;
+  const words = shown.matched === null ? [] : total === undefined || total === shown.matched
+    ? [make("b", {}, count(shown.matched)), shown.matched === 1 ? " row" : " rows"]
+    : [make("b", {}, count(shown.matched)), make("span", { class: "of" }, ` of ${count(total)}`), total === 1 ? " row" : " rows"];
+  find("count").replaceChildren(...words);
+}
+
+function drawAll() {
+  clearTimeout(loading);
+  if (shown.state === "failed" && shown.error.status === 401) return askForKey(shown.error.message);
+  if (shown.state === "loading") {
+    loading = setTimeout(drawLoading, LOADING_PAUSE_MILLISECONDS);
+    drawChips();
+    return updateExport();
   }
-  find("run").value = latest;
-  await chooseRun(latest);
+  drawBar();
+  drawChips();
+  drawCount();
+  drawColumnsButton();
+  blank?.remove();
+  // Rows of a moment ago are better than none while the service is away.
+  const isLost = shown.error?.status === 0 && shown.rows !== null;
+  blank = isLost ? null : blankOf();
+  if (shown.rows && shown.state === "ready") drawGrid();
+  if (!shown.fields.length) forgetGrid();
+  if (blank) find("panel-rows").append(blank);
+  find("panel-rows").classList.toggle("is-blank", Boolean(blank));
+  drawPager();
+  drawDetail();
+  drawCards();
+  drawSql();
+  return updateExport();
 }
 
-async function chooseRun(runId) {
-  stopRefreshing();
-  Object.assign(chosen, { runId, page: 1, total: null });
-  exportPanel.update();
-  const run = chosen.runs.find(one => one.runId === runId);
-  find("run-note").textContent = run
-    ? `${counted(run.rowCount, "row")}, ${size(run.sizeBytes)} of Parquet, published ${run.publishedAt}` : "";
-  const { schema } = await api.rows(chosen.workflow, { runId, limit: 1 });
-  if (chosen.runId !== runId) return;
-  chosen.fields = schema;
-  if (!schema.some(field => sortPath(field) === chosen.sortBy)) chosen.sortBy = null;
-  filters.use(schema);
-  exportPanel.update();
-  await refresh();
-}
-
-async function refresh() {
-  stopRefreshing();
-  abort = new AbortController();
-  const { signal } = abort;
-  find("count").textContent = "Counting …";
-  try {
-    const sort = chosen.sortBy ? { sortBy: chosen.sortBy, order: chosen.order } : {};
-    const found = await api.rows(chosen.workflow, { ...query(), ...sort, page: chosen.page, limit: PAGE_SIZE }, signal);
-    alert();
-    filters.showError(null);
-    draw(found);
-    columns.use(chosen.workflow, query(), chosen.fields);
-  } catch (error) {
-    if (error.name === "AbortError") return;
-    if (error.status === 401) return signOut(error.message);
-    find("count").textContent = "";
-    if (!filters.showError(error)) alert(error.message);
+onLoad(drawAll);
+onChange(changed => {
+  if (LOADED_BY.some(name => changed.has(name))) {
+    load();
+  } else {
+    if (changed.has("tab")) drawTabs();
+    if (changed.has("columns") && shown.rows) {
+      drawColumnsButton();
+      drawGrid();
+    }
+    drawCards();
+    drawDetail();
   }
-}
+  drawTabs();
+  find("view").dataset.tab = tabShown();
+  updateExport();
+});
 
-function draw({ schema, data, pagination }) {
-  chosen.total = pagination.totalCount;
-  find("count").textContent = `${counted(pagination.totalCount, "row")} ${pagination.totalCount === 1 ? "matches" : "match"}`;
-  find("page-number").textContent = `Page ${count(pagination.page)} of ${count(Math.max(1, pagination.totalPages))}`;
-  find("previous").disabled = pagination.page <= 1;
-  find("next").disabled = pagination.page >= pagination.totalPages;
-  const head = field => {
-    const path = sortPath(field);
-    if (!path) return [field.name];
-    const sorted = chosen.sortBy === path;
-    const arrow = sorted ? (chosen.order === "asc" ? " ▲" : " ▼") : "";
-    return [make("button", { type: "button", "aria-pressed": String(sorted), onclick: () => sort(path) }, field.name + arrow)];
-  };
-  find("preview").replaceChildren(table("Matching rows", schema, data, head));
-}
-
-// What sorts a column: its name, the amount of MONEY, or null if it has no order (other objects, arrays).
-function sortPath(field) {
-  if (field.sortable) return field.name;
-  return field.type === "MONEY" ? `${field.name}.amount` : null;
-}
-
-function sort(path) {
-  if (chosen.sortBy !== path) Object.assign(chosen, { sortBy: path, order: "asc" });
-  else if (chosen.order === "asc") chosen.order = "desc";
-  else chosen.sortBy = null;
-  chosen.page = 1;
-  exportPanel.update();
-  refresh();
-}
-
-find("sign-in").addEventListener("submit", event => {
+find("sign-in").querySelector("form").addEventListener("submit", event => {
   event.preventDefault();
   api.key.set(find("key").value.trim());
-  signIn();
+  signedIn();
 });
-find("sign-out").addEventListener("click", () => signOut());
-find("workflow").addEventListener("change", event => reportErrors(() => choose(event.target.value)));
-find("run").addEventListener("change", event => reportErrors(() => chooseRun(event.target.value)));
-find("previous").addEventListener("click", () => { chosen.page--; refresh(); });
-find("next").addEventListener("click", () => { chosen.page++; refresh(); });
+find("sign-out").addEventListener("click", signOut);
+find("copy-view").addEventListener("click", () => copy(link(), "Link to this view"));
+find("more").addEventListener("click", () => open(find("more"), "More", make("div", { class: "more" },
+  button({ onclick: () => { close(); copy(link(), "Link to this view"); } }, icon("link"), "Copy link to view"),
+  button({ onclick: event => { nextTheme(); event.target.lastChild.textContent = themeWords(); } }, icon("theme"), themeWords()),
+  make("a", { href: "docs" }, "API reference"), button({ onclick: signOut }, "Sign out"))));
 
+followConnection();
 // `make run` prints an address with the key in its fragment, which no server sees and which must not stay in sight.
-const given = new URLSearchParams(location.hash.slice(1)).get("key");
-if (given) {
-  api.key.set(given);
-  history.replaceState(null, "", location.pathname);
-}
-if (api.key.get()) signIn();
-else find("key").focus();
+const given = start();
+if (given) api.key.set(given);
+find("view").dataset.tab = tabShown();
+if (api.key.get()) signedIn();
+else askForKey();

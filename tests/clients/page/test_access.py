@@ -1,0 +1,85 @@
+"""Keyboard, screen readers, reduced motion, and what axe-core finds."""
+
+from tests.clients.page.explorer import Explorer, expect
+
+
+def test_the_grid_is_one_tab_stop_and_its_cells_are_reached_by_arrows(explorer: Explorer) -> None:
+    explorer.sign_in("shops")
+    explorer.counts("1,200 rows")
+    press = explorer.tab.keyboard.press
+    assert explorer.tab.locator("#panel-rows [tabindex='0']").count() == 1
+    explorer.button("Export").focus()
+    press("Tab")
+    expect(explorer.cell(0, 0)).to_be_focused()
+    for key, cell in (
+        ("ArrowDown", (1, 0)),
+        ("End", (1, 5)),
+        ("PageDown", (11, 5)),
+        ("ArrowLeft", (11, 4)),
+        ("Home", (11, 0)),
+        ("PageUp", (1, 0)),
+        ("ArrowRight", (1, 1)),
+    ):
+        press(key)
+        expect(explorer.cell(*cell)).to_be_focused()
+    press("Enter")
+    expect(explorer.tab.get_by_label("Row details")).to_contain_text("Row 2")
+    press("j")
+    expect(explorer.tab.get_by_label("Row details")).to_contain_text("Row 3")
+    press("Escape")
+    press("s")
+    expect(explorer.head("price")).to_have_attribute("aria-sort", "ascending")
+    explorer.cell(1, 1).focus()
+    press("f")
+    explorer.counts("1 of 1,200 rows")
+    assert explorer.chips == ["price is 0.25"]
+    explorer.cell(0, 1).focus()
+    press("ArrowUp")
+    expect(explorer.head("price").locator("button.head")).to_be_focused()
+
+
+def test_shortcuts_of_the_page_are_off_while_somebody_types(explorer: Explorer) -> None:
+    explorer.sign_in("shops")
+    explorer.counts("1,200 rows")
+    press, tab = explorer.tab.keyboard.press, explorer.tab
+    press("/")
+    expect(tab.get_by_role("dialog", name="Add a filter")).to_be_visible()
+    expect(tab.get_by_label("Column", exact=True)).to_be_focused()
+    press("Escape")
+    expect(explorer.button("Filter")).to_be_focused()
+    for key, name in (("w", "Workflows"), ("r", "Runs"), ("c", "Columns"), ("?", "Keyboard shortcuts")):
+        press(key)
+        expect(tab.get_by_role("dialog", name=name)).to_be_visible()
+        press("Escape")
+        expect(tab.get_by_role("dialog")).to_have_count(0)
+    press("e")
+    expect(explorer.panel).to_be_visible()
+    press("Escape")
+    expect(explorer.panel).to_be_hidden()
+    expect(explorer.button("Export")).to_be_focused()
+    press("3")
+    expect(tab.get_by_role("tab", name="SQL")).to_have_attribute("aria-selected", "true")
+    tab.get_by_label("Statement").fill("")
+    tab.keyboard.type("1/ewrc?")
+    assert tab.get_by_label("Statement").input_value() == "1/ewrc?"
+    tab.get_by_role("tab", name="SQL").focus()
+    press("ArrowRight")
+    expect(tab.get_by_role("tab", name="Rows")).to_have_attribute("aria-selected", "true")
+    expect(tab.get_by_role("tab", name="Rows")).to_be_focused()
+
+
+def test_ctrl_c_copies_the_cell(explorer: Explorer) -> None:
+    explorer.tab.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    explorer.sign_in("shops")
+    explorer.cell(2, 2).focus()
+    explorer.tab.keyboard.press("Control+c")
+    expect(explorer.tab.locator("#notices")).to_contain_text("Cell copied.")
+    assert explorer.tab.evaluate("navigator.clipboard.readText()") == "9007199254740995"
+
+
+def test_reduced_motion_moves_nothing(explorer: Explorer) -> None:
+    explorer.sign_in("shops")
+    explorer.counts("1,200 rows")
+    explorer.tab.emulate_media(reduced_motion="reduce")
+    explorer.button("Export").click()
+    assert explorer.panel.evaluate("one => getComputedStyle(one).animationName") == "none"

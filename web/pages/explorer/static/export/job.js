@@ -1,0 +1,60 @@
+// One export: started, followed to its end, or cancelled. The panel shows it.
+
+import * as api from "../api.js";
+import { request } from "./options.js";
+
+const POLL_INTERVAL_MILLISECONDS = 400;
+const ENDED = new Set(["cancelled", "failed"]);
+
+// state: idle, running (with status), finished (with file), failed (with message).
+export const job = { state: "idle", request: null, status: null, file: null, message: null };
+const listeners = new Set();
+
+export const onJob = listener => listeners.add(listener);
+
+function become(state, rest = {}) {
+  Object.assign(job, { state, status: null, file: null, message: null, ...rest });
+  for (const listener of listeners) listener();
+}
+
+// Whether the page asks for something else than the finished file has.
+export function isStale() {
+  if (job.state !== "finished") return false;
+  const now = request();
+  return now.workflow !== job.request.workflow || now.body !== job.request.body;
+}
+
+export async function start(asked = request()) {
+  const run = asked;
+  become("running", { request: run, status: { phase: "starting", rows: 0, bytes: 0 } });
+  try {
+    let { body: status } = await api.startExport(run.workflow, run.body);
+    run.exportId = status.exportId;
+    while (!status.url) {
+      if (job.request !== run) return;
+      if (ENDED.has(status.phase)) throw new Error(status.message || "The export was cancelled.");
+      run.isPolled = true;
+      become("running", { status });
+      await new Promise(resolve => setTimeout(resolve, POLL_INTERVAL_MILLISECONDS));
+      status = await api.exportStatus(run.workflow, run.exportId);
+    }
+    // A status has a link for the longest time; asked again, an equal request has one for the wanted time.
+    if (run.isPolled && run.hasLife) ({ body: status } = await api.startExport(run.workflow, run.body));
+    if (job.request === run) become("finished", { file: status });
+  } catch (error) {
+    if (job.request === run) become("failed", { message: error.message });
+  }
+}
+
+export async function cancel() {
+  if (!job.request?.exportId) return;
+  try {
+    await api.cancelExport(job.request.workflow, job.request.exportId);
+  } catch (error) {
+    // It may have finished at the same moment; following it shows how it ended.
+    if (error.status !== 409) become("failed", { message: error.message });
+  }
+}
+
+// Forgets the finished export and stops following the running one.
+export const clear = () => become("idle", { request: null });

@@ -1,0 +1,94 @@
+// The choices of an export, and the request that they make with what the page shows.
+
+import { service } from "../api.js";
+import { labelled, make } from "../dom.js";
+import { fieldAt, selection, shown, visibleFields } from "../load.js";
+import { view } from "../view.js";
+import { count, counted, filterWords } from "../words.js";
+
+const DAY = 86400;
+const LIVES = [[3600, "1 hour"], [DAY, "1 day"], [7 * DAY, "7 days"], [30 * DAY, "30 days"]];
+const DELIMITER_WORDS = { comma: "Comma", semicolon: "Semicolon", tab: "Tab" };
+const FLAGS = [["bom", "Byte order mark"], ["formulaGuard", "Escape formulas"]];
+
+const chosen = {
+  format: "csv", compression: "none", columns: "shown", delimiter: "comma", bom: false, formulaGuard: false,
+  includeRowIds: false, flatten: false, expiresIn: "",
+};
+
+const isText = () => !service.formats[chosen.format].compressed;
+export const formatWords = name => name === "parquet" ? "Parquet" : name.toUpperCase();
+
+// The request as it would be sent now. Two equal requests have equal bodies.
+export function request() {
+  const { runId, filters = "[]" } = selection();
+  const body = { runId, format: chosen.format };
+  if (view.sort) Object.assign(body, { sortBy: view.sort, order: view.order });
+  if (view.columns && chosen.columns === "shown") body.fields = visibleFields().map(field => field.name);
+  if (isText() && chosen.compression !== "none") body.compression = chosen.compression;
+  for (const name of ["includeRowIds", "flatten"]) if (chosen[name]) body[name] = true;
+  if (chosen.format === "csv") {
+    body.delimiter = chosen.delimiter;
+    for (const [name] of FLAGS) if (chosen[name]) body[name] = true;
+  }
+  if (chosen.expiresIn) body.expiresIn = Number(chosen.expiresIn);
+  return {
+    workflow: view.workflow, matched: shown.matched, format: chosen.format, delimiter: chosen.delimiter, hasLife: Boolean(chosen.expiresIn),
+    // Filters are JSON text already: parsed as JavaScript numbers, long ones would lose digits.
+    body: JSON.stringify(body).replace(/}$/, `,"filters":${filters}}`),
+    words: requestWords({ ...body, filters: view.filters }, { workflow: view.workflow }),
+  };
+}
+
+// A request as a person would say it, from the page's filters or those of a finished export.
+export function requestWords({ filters = [], sortBy, order, fields, rowIds, flatten, runId, sinceRunId }, { workflow } = {}) {
+  const rows = filters.map(filter => filterWords(
+    { field: filter.field, operator: filter.operator, values: filter.values ?? (filter.value === undefined ? [] : [filter.value].flat().map(String)) },
+    fieldAt(filter.field)?.type)).join(", ");
+  return [
+    workflow && `${workflow}, run ${runId}`, sinceRunId && `changes since ${sinceRunId}`, rows || (sinceRunId ? null : "all rows"),
+    rowIds && counted(rowIds, "row id"), sortBy && `sorted by ${sortBy}${order === "desc" ? ", descending" : ""}`,
+    fields && counted(fields.length, "column"), flatten && "objects as columns",
+  ].filter(Boolean).join(", ");
+}
+
+// Choices side by side, of which one is chosen; native radio buttons, so the arrow keys work.
+function segments(name, label, options, changed) {
+  return make("fieldset", { class: "segments" }, make("legend", {}, label), ...options.map(([value, text]) => make("label", {},
+    make("input", { type: "radio", name: `export-${name}`, value, checked: chosen[name] === value, onchange: () => { chosen[name] = value; changed(); } }),
+    make("span", {}, text))));
+}
+
+function select(name, label, options, changed) {
+  const input = make("select", { class: "field", onchange: () => { chosen[name] = input.value; changed(); } },
+    ...options.map(([value, text]) => make("option", { value, selected: String(value) === chosen[name] }, text)));
+  return labelled(label, input);
+}
+
+const check = (name, label, changed) => make("label", { class: "check" },
+  make("input", { type: "checkbox", checked: chosen[name], onchange: event => { chosen[name] = event.target.checked; changed(); } }), label);
+
+let isUnfolded = false;
+
+// The form of the choices; changed() is called after each. Choices that a format does not have are not shown.
+export function optionsForm(changed) {
+  const all = shown.fields.length;
+  const visible = visibleFields().length;
+  const isCsv = chosen.format === "csv";
+  const lives = LIVES.filter(([seconds]) => seconds < service.urlSeconds);
+  const longest = service.urlSeconds % DAY ? `${count(Math.round(service.urlSeconds / 3600))} hours` : counted(service.urlSeconds / DAY, "day");
+  const summary = [isCsv && `${DELIMITER_WORDS[chosen.delimiter]}, UTF-8`, chosen.includeRowIds && "row ids", chosen.flatten && "objects as columns"]
+    .filter(Boolean).join(", ");
+  return [
+    segments("format", "Format", Object.keys(service.formats).map(name => [name, formatWords(name)]), changed),
+    isText() ? segments("compression", "Compression", Object.keys(service.compressions).map(name => [name, name === "none" ? "None" : name]), changed) : null,
+    view.columns ? segments("columns", "Columns", [["shown", `${count(visible)} shown`], ["all", `All ${count(all)}`]], changed) : null,
+    make("details", { open: isUnfolded, ontoggle: event => { isUnfolded = event.target.open; } }, make("summary", {}, "Options", make("span", { class: "muted" }, summary)),
+      make("div", { class: "options" },
+        isCsv ? select("delimiter", "Delimiter", service.delimiters.map(name => [name, DELIMITER_WORDS[name] ?? name]), changed) : null,
+        select("expiresIn", "Link valid for", [["", longest], ...lives], changed),
+        ...(isCsv ? FLAGS.map(([name, label]) => check(name, label, changed)) : []),
+        check("includeRowIds", "Row ids", changed), check("flatten", "Objects as columns", changed))),
+  ];
+}
+
