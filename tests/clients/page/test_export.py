@@ -14,6 +14,7 @@ import pytest
 
 from tests.clients.page.conftest import SHOPS
 from tests.clients.page.explorer import Explorer, expect
+from tests.clients.test_spreadsheets import EXCEL
 from tests.helpers.server import KEY, Server
 
 
@@ -83,6 +84,24 @@ def test_choices_that_a_format_does_not_have_are_not_shown(explorer: Explorer) -
     expect(explorer.panel.get_by_label("Row ids")).to_be_visible()
 
 
+def test_rows_that_do_not_fit_a_sheet_are_named_before_the_export_starts(explorer: Explorer) -> None:
+    def grow(route: Any) -> None:
+        body = route.fetch().json()
+        body["pagination"]["totalCount"] = 2_000_000
+        route.fulfill(json=body)
+
+    explorer.tab.route("**/data?*", grow)
+    explorer.sign_in("goods")
+    explorer.counts("2,000,000 of 3 rows")
+    explorer.button("Export").click()
+    explorer.choose("XLSX")
+    expect(explorer.panel).to_contain_text("XLSX has room for 1,048,575 rows.")
+    start = explorer.panel.get_by_role("button", name="Export 2,000,000 rows")
+    expect(start).to_be_disabled()
+    explorer.choose("CSV")
+    expect(start).to_be_enabled()
+
+
 def test_options_of_csv_and_the_life_of_the_link(explorer: Explorer) -> None:
     explorer.sign_in("goods")
     explorer.counts("3 rows")
@@ -105,6 +124,7 @@ _FILES = [
     ("CSV", "gzip", "csv.gz"),
     ("JSON", "gzip", "json.gz"),
     ("JSONL", "zstd", "jsonl.zst"),
+    ("XLSX", None, "xlsx"),
     ("Parquet", None, "parquet"),
 ]
 
@@ -141,15 +161,20 @@ def test_the_snippets_and_the_link_open_the_file(
         assert "sig=" not in explorer.panel.locator("#snippet").inner_text()
     subprocess.run(snippets["curl"], shell=True, cwd=tmp_path, check=True)
     assert (tmp_path / f"shops-r1.{extension}").read_bytes() == explorer.server.request(url).body
-    # For zstd, pandas needs a package that is not installed here, and its snippet says so.
+    # For zstd, pandas needs a package that is not installed here, and its snippet says so; Polars needs one for sheets.
     assert ("needs the package zstandard" in snippets["pandas"]) == (compression == "zstd")
-    tools = ["Polars"] if compression == "zstd" else ["pandas", "Polars"]
+    tools = [
+        tool
+        for tool in ("pandas", "Polars")
+        if (tool, compression) != ("pandas", "zstd") and (tool, format_name) != ("Polars", "XLSX")
+    ]
     script = "\n".join(f"{snippets[tool]}\nprint(len(frame))" for tool in tools)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "1200\n" * len(tools)
     install, query = snippets["DuckDB"].split("\n")
-    assert install == "INSTALL httpfs; LOAD httpfs;"
-    # Already loaded from its package, since installing it needs the internet.
+    # Loaded from their packages, since installing them needs the internet.
+    assert install == "INSTALL httpfs; LOAD httpfs;" + (" INSTALL excel; LOAD excel;" if format_name == "XLSX" else "")
+    httpfs.execute(f"LOAD '{EXCEL}'")
     assert len(httpfs.execute(query).fetchall()) == 1200
 
 

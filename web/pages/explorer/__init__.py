@@ -65,8 +65,8 @@ def _page(url_ttl_seconds: int) -> bytes:
     """Return the page with the operators, formats and options of the service as data, and its modules preloaded."""
     service = {
         "operators": {row.name: row.value.name.lower() for row in OPERATORS.values()},
-        "formats": {row.name: {"extension": row.extension, "compressed": row.compressed} for row in FORMATS.values()},
-        "compressions": {row.name: row.extension for row in COMPRESSIONS.values()},
+        "formats": {row.name: {"compressed": row.compressed, "maxRows": row.max_rows} for row in FORMATS.values()},
+        "compressions": [*COMPRESSIONS],
         "delimiters": [*DELIMITERS],
         "urlSeconds": url_ttl_seconds,
     }

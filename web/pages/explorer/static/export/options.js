@@ -68,6 +68,12 @@ function select(name, label, options, changed) {
 const check = (name, label, changed) => make("label", { class: "check" },
   make("input", { type: "checkbox", checked: chosen[name], onchange: event => { chosen[name] = event.target.checked; changed(); } }), label);
 
+// Why the rows do not fit into a file of the format, or null.
+export function tooMany() {
+  const most = service.formats[chosen.format].maxRows;
+  return most && shown.matched > most ? `${formatWords(chosen.format)} has room for ${counted(most, "row")}. Filter them, or choose another format.` : null;
+}
+
 let isUnfolded = false;
 
 // The form of the choices; changed() is called after each. Choices that a format does not have are not shown.
@@ -81,7 +87,7 @@ export function optionsForm(changed) {
     .filter(Boolean).join(", ");
   return [
     segments("format", "Format", Object.keys(service.formats).map(name => [name, formatWords(name)]), changed),
-    isText() ? segments("compression", "Compression", Object.keys(service.compressions).map(name => [name, name === "none" ? "None" : name]), changed) : null,
+    isText() ? segments("compression", "Compression", service.compressions.map(name => [name, name === "none" ? "None" : name]), changed) : null,
     view.columns ? segments("columns", "Columns", [["shown", `${count(visible)} shown`], ["all", `All ${count(all)}`]], changed) : null,
     make("details", { open: isUnfolded, ontoggle: event => { isUnfolded = event.target.open; } }, make("summary", {}, "Options", make("span", { class: "muted" }, summary)),
       make("div", { class: "options" },

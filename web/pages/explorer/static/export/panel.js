@@ -6,7 +6,7 @@ import { copy } from "../notices.js";
 import { view } from "../view.js";
 import { count, counted, left, size } from "../words.js";
 import { cancel, isStale, job, onJob, start } from "./job.js";
-import { formatWords, optionsForm } from "./options.js";
+import { formatWords, optionsForm, tooMany } from "./options.js";
 import { drawRecent, recentExports } from "./recent.js";
 import { snippets } from "./snippets.js";
 
@@ -56,8 +56,9 @@ function drawForm() {
   const key = focused && [focused.name, focused.value, focused.closest("label")?.textContent];
   const label = shown.matched === null ? "Export" : `Export ${counted(shown.matched, "row")}`;
   const hasLead = job.state === "idle" || job.state === "failed";
-  form.replaceChildren(...content, make("div", { class: "actions" },
-    make("button", { type: "submit", class: "button primary", hidden: !hasLead, disabled: !canExport() }, label)));
+  const reason = tooMany();
+  form.replaceChildren(...content, reason ? make("p", { class: "message", role: "status" }, reason) : "", make("div", { class: "actions" },
+    make("button", { type: "submit", class: "button primary", hidden: !hasLead, disabled: !canExport() || reason !== null }, label)));
   if (!key) return;
   const same = [...form.querySelectorAll("input, select, summary, button")].find(one =>
     one.name ? one.name === key[0] && one.value === key[1] : one.closest("label")?.textContent === key[2] || one.tagName === focused.tagName && one.textContent === focused.textContent);

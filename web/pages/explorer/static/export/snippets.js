@@ -14,7 +14,7 @@ export function snippets({ url, format, delimiter = "comma" }) {
     ["curl", `curl -sSo '${file}' '${url}'`],
     ["pandas", pandas(url, format, compression, separator)],
     ["Polars", polars(url, format, compression, separator)],
-    ["DuckDB", duckdb(url, file, format, compression)],
+    ["DuckDB", duckdb(url, format, compression)],
     ["R", r(url, file, format, compression, separator)],
     ["Power Query", powerQuery(url, format, compression, separator)],
   ];
@@ -41,10 +41,9 @@ function polars(url, format, compression, separator) {
   return `${opened[0]}${OPENED.has(format) ? "import urllib.request\n" : ""}import polars as pl\nurl = "${url}"\nframe = ${readers[format]}`;
 }
 
-function duckdb(url, file, format, compression) {
-  if (format === "xlsx") return `-- after the curl command\nINSTALL excel; LOAD excel;\nFROM read_xlsx('${file}');`;
-  const reader = { csv: "read_csv", json: "read_json", jsonl: "read_json", parquet: "read_parquet" }[format];
-  return `INSTALL httpfs; LOAD httpfs;\nFROM ${reader}('${url}'${compression ? `, compression = '${compression}'` : ""});`;
+function duckdb(url, format, compression) {
+  const reader = { csv: "read_csv", json: "read_json", jsonl: "read_json", parquet: "read_parquet", xlsx: "read_xlsx" }[format];
+  return `INSTALL httpfs; LOAD httpfs;${format === "xlsx" ? " INSTALL excel; LOAD excel;" : ""}\nFROM ${reader}('${url}'${compression ? `, compression = '${compression}'` : ""});`;
 }
 
 function r(url, file, format, compression, separator) {
