@@ -20,6 +20,7 @@ from engine.common.ids import is_id
 from engine.common.malloc import tune_malloc
 from engine.errors import EngineError
 from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
+from web.api.changes import change, changes
 from web.api.column import column
 from web.api.errors import answer_error
 from web.api.exports.download import download
@@ -114,6 +115,11 @@ def create_app_with(services: Services) -> Starlette:
             _route("/v4/workflows/{workflow_id}/data/exports/{export_id}", _file, "GET", "HEAD", "DELETE"),
             _route("/v4/workflows/{workflow_id}/data/exports/{export_id}/status", status, "GET", "DELETE"),
             _route("/v4/workflows/{workflow_id}/data/exports/{export_id}/{file_name}", download, "GET", "HEAD"),
+            *(
+                _route(f"/{version}/changes{path}", endpoint, "GET")
+                for version in ("v4", "v5")
+                for path, endpoint in (("", changes), ("/{change_id}", change))
+            ),
             *(_route(path, endpoint) for path, endpoint in DELTA_SHARING),
             _route("/healthz", health, "GET", "HEAD"),
             _route("/readyz", ready, "GET", "HEAD"),

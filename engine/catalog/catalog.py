@@ -103,12 +103,12 @@ class ResultStore:
         run = self.run_documents.read(run_key(workflow.workflow_id, latest.run_id))
         return None if run is None else run.rows
 
-    def check_parts(self, run: Run) -> None:
+    def check_parts(self, *runs: Run) -> None:
         """Raise SourceDamaged unless every part is the version that was published; StoreUnavailable for a directory.
 
         Only parts that are read as local files are checked: a read through the store names the version itself.
         """
-        for part in run.parts:
+        for part in (part for run in runs for part in run.parts):
             path = self.store.local_path(part.key)
             if path is None:
                 return

@@ -18,6 +18,12 @@ FORMAT_VERSION: Literal[1] = 1
 MAX_BOUND_LENGTH = 64
 """Of the text of a bound, in characters. Longer lower bounds are cut, longer upper bounds are rounded up."""
 
+ROW_HASH = ("_hash_high", "_hash_low")
+"""The columns of a part with the halves of each row's hash (`engine.sql.row_hash`), after those of the schema.
+
+A change of the hash is a change of these names: hashes of both kinds are never compared.
+"""
+
 
 class State(StrEnum):
     """The states of a run; only a FINISHED one is exported."""
@@ -84,6 +90,17 @@ class Part(RunObject):
     """See `engine.plan.bloom_filters`."""
 
 
+class RunChanges(Document):
+    """The rows that differ between a run and another one of the workflow, by row id."""
+
+    since_run_id: str
+    since_version: str
+    """Of the publication of that run."""
+    added: NonNegativeInt
+    changed: NonNegativeInt
+    removed: NonNegativeInt
+
+
 class Run(Document):
     """The manifest of a run; parts are in run order."""
 
@@ -106,6 +123,10 @@ class Run(Document):
     """SHA-256 of the published input and its options, if known; identifies a retry."""
     notes: tuple[str, ...] = ()
     """Decisions that the publisher did not ask for, one sentence each (`engine.publishing.sources.Source.notes`)."""
+    row_hashes: bool = False
+    """Whether the parts have the columns `ROW_HASH`, which no schema has. Only runs with a row-id field do."""
+    changes: RunChanges | None = None
+    """Since the latest finished run at the time of publishing; None if the two cannot be compared by row id."""
 
     @property
     def at(self) -> datetime:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow.parquet
 
-from engine.catalog.manifest import MAX_BOUND_LENGTH, ColumnStatistics, RowGroup
+from engine.catalog.manifest import MAX_BOUND_LENGTH, ROW_HASH, ColumnStatistics, RowGroup
 
 _MAX_CODE_POINT, _SURROGATES = 0x10FFFF, range(0xD800, 0xE000)
 
@@ -27,7 +27,7 @@ def _row_group(group: Any) -> RowGroup:
         statistics={
             column.path_in_schema: _statistics(column.statistics)
             for column in columns
-            if paths[column.path_in_schema] == 1
+            if paths[column.path_in_schema] == 1 and column.path_in_schema not in ROW_HASH
         },
     )
 

@@ -13,6 +13,9 @@ from engine.common.quoting import identifier, literal
 ROW_ID = "_row_id"
 """The internal column that identifies a row within its run; opaque text."""
 
+CHANGE = "_change"
+"""The internal column of the rows that differ between two runs: ``added``, ``changed`` or ``removed``."""
+
 DATA_TYPES: dict[str, ColumnType] = {
     "STRING": TEXT,
     "LINK": TEXT,
@@ -112,7 +115,15 @@ class Schema(BaseModel):
     @property
     def row_id(self) -> tuple[Reference, ...]:
         """The internal column of row ids, or nothing if there is none."""
-        return tuple(_reference(field) for field in self.fields if field.name == ROW_ID)
+        return self._internal(ROW_ID)
+
+    @property
+    def change(self) -> tuple[Reference, ...]:
+        """The internal column `CHANGE`, or nothing if there is none."""
+        return self._internal(CHANGE)
+
+    def _internal(self, name: str) -> tuple[Reference, ...]:
+        return tuple(_reference(field) for field in self.fields if field.name == name)
 
     @property
     def references(self) -> tuple[Reference, ...]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
-from engine.catalog.manifest import Part
+from engine.catalog.manifest import ROW_HASH, Part
 from engine.catalog.schema import ROW_ID
 from engine.common.cancellation import CancelToken
 from engine.common.progress import Progress
@@ -34,7 +34,8 @@ def copy_row_groups(
 
     Raises SourceDamaged, Cancelled, StoreError, or whatever ``forward`` raised; bytes may have been forwarded then.
     """
-    merger = FooterMerger(None if plan.request.include_row_ids else ROW_ID)
+    row_id = () if plan.request.include_row_ids else (ROW_ID,)
+    merger = FooterMerger([*row_id, *(ROW_HASH if plan.run.row_hashes else ())])
     forward(MAGIC)
     _copy(plan.run.parts, store, forward, merger, cancel, progress)
     with raising_source_damaged():

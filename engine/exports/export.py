@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, V
 
 from engine.catalog.manifest import Run
 from engine.catalog.schema import Field as Column
+from engine.catalog.schema import Schema
 from engine.common.ids import ID, is_export_id, is_id
 from engine.errors import DocumentDamaged
 from engine.exports.leases import MAX_RETENTION
@@ -53,8 +54,10 @@ class Export:
     compression: Compression
     content: str
     """What the name of the file says of its rows: nothing, ``-filtered`` if some of the run were left out, ``-query``
-    if they are the result of a statement.
+    if they are the result of a statement, ``-changes`` if they are those that changed.
     """
+    since_run_id: str | None
+    """The earlier run of an export of changes."""
     unmatched_row_ids: int | None
     """How many of the requested row ids have no row in the file; None if none were requested."""
 
@@ -76,6 +79,7 @@ class ExportFile:
     compression: Compression
     content: str
     """As in `Export`."""
+    since_run_id: str | None
 
     @property
     def file_name(self) -> str:
@@ -117,7 +121,7 @@ class ExportMetadata(BaseModel):
     filtered: Literal["true", "false"] = "false"
     statement: Literal["true", "false"] = "false"
     previous: Annotated[str, Field(pattern=rf"^{ID.pattern}$")] | None = None
-    """The other run that the statement read; the object's ``previousversion`` is its version."""
+    """The other run that was read; the object's ``previousversion`` is its version."""
     result: Annotated[str, Field(pattern=r"^[A-Za-z0-9_=-]+$")] | None = None
     """The columns of a statement's result (`_pack_fields`); none if they were too long."""
     unmatched: Annotated[str, Field(pattern=r"^[0-9]{1,18}$")] | None = None
@@ -153,10 +157,10 @@ def metadata_of(
         "flatten": str(plan.request.flatten).lower(),
         "deltatypes": str(plan.request.delta_types).lower(),
         "compression": plan.request.compression.name,
-        "filtered": str(rows < plan.run.rows).lower(),
+        "filtered": str(rows < plan.run.rows and plan.request.statement is None and plan.since is None).lower(),
     }
     if plan.request.statement is not None:
-        metadata |= {"statement": "true", "filtered": "false"}
+        metadata["statement"] = "true"
     if plan.previous is not None:
         metadata |= {"previous": plan.previous.run_id, "previousversion": plan.previous.version}
     if fields is not None and len(packed := _pack_fields(fields)) <= MAX_BYTES:
@@ -165,8 +169,8 @@ def metadata_of(
         metadata["unmatched"] = str(max(0, len(plan.request.row_ids) - rows))
     if plan.request.fields is not None:
         # As numbers, since names would not fit. Paths can be ambiguous, SQL is not.
-        numbers = {reference.sql: number for number, reference in enumerate(plan.run.table.references)}
-        requested = requested_fields(plan.request.fields, plan.run.table)
+        numbers = {reference.sql: number for number, reference in enumerate(plan.table.references)}
+        requested = requested_fields(plan.request.fields, plan.table)
         metadata["columns"] = ".".join(f"{numbers[field.sql]:x}" for field in requested)
     columns = metadata.get("columns", "") + metadata.get("result", "")
     if summary is not None and len(summary) + len(columns) <= MAX_BYTES:
@@ -185,8 +189,11 @@ def read_metadata(info: ObjectInfo) -> ExportMetadata:
         ) from error
 
 
-def export_of(export_id: str, run: Run, info: ObjectInfo) -> Export:
-    """The export of a run, from its object. Raises DocumentDamaged if the metadata cannot be read."""
+def export_of(export_id: str, run: Run, table: Schema, info: ObjectInfo) -> Export:
+    """The export of a run, from its object; ``table`` is that of its plan.
+
+    Raises DocumentDamaged if the metadata cannot be read.
+    """
     metadata = read_metadata(info)
     return Export(
         export_id=export_id,
@@ -199,9 +206,10 @@ def export_of(export_id: str, run: Run, info: ObjectInfo) -> Export:
         executed_at=run.executed_at,
         retained_until=metadata.until or info.modified,
         etag=info.etag,
-        fields=_fields(info, metadata, run),
+        fields=_fields(info, metadata, table),
         compression=COMPRESSIONS[metadata.compression],
         content=_content(metadata),
+        since_run_id=_since(metadata),
         unmatched_row_ids=None if metadata.unmatched is None else int(metadata.unmatched),
     )
 
@@ -217,7 +225,13 @@ def runs_of(info: ObjectInfo) -> list[tuple[str | None, str | None]]:
 def _content(metadata: ExportMetadata) -> str:
     if metadata.statement == "true":
         return "-query"
+    if metadata.previous is not None:
+        return "-changes"
     return "-filtered" if metadata.filtered == "true" else ""
+
+
+def _since(metadata: ExportMetadata) -> str | None:
+    return None if metadata.statement == "true" else metadata.previous
 
 
 def _pack_fields(fields: tuple[Column, ...]) -> str:
@@ -233,19 +247,19 @@ def _unpack_fields(info: ObjectInfo, packed: str) -> tuple[Column, ...]:
         raise DocumentDamaged(info.key, "its metadata has no valid columns") from error
 
 
-def _fields(info: ObjectInfo, metadata: ExportMetadata, run: Run) -> tuple[Column, ...]:
+def _fields(info: ObjectInfo, metadata: ExportMetadata, table: Schema) -> tuple[Column, ...]:
     if metadata.statement == "true":
         return () if metadata.result is None else _unpack_fields(info, metadata.result)
     chosen = None
     if metadata.columns is not None:
-        references = run.table.references
+        references = table.references
         numbers = [int(number, 16) for number in metadata.columns.split(".")]
         if max(numbers) >= len(references):
             raise DocumentDamaged(info.key, "its metadata names columns that the run does not have")
         chosen = [references[number] for number in numbers]
     row_ids, flatten = metadata.rowids == "true", metadata.flatten == "true"
     delta_types = metadata.deltatypes == "true"
-    return fields_of(columns_of(run.table, chosen, flatten=flatten, row_ids=row_ids, delta_types=delta_types))
+    return fields_of(columns_of(table, chosen, flatten=flatten, row_ids=row_ids, delta_types=delta_types))
 
 
 def retained_until(info: ObjectInfo) -> datetime:
@@ -267,4 +281,5 @@ def file_of(export_id: str, info: ObjectInfo) -> ExportFile:
         sha256=metadata.sha256,
         compression=COMPRESSIONS[metadata.compression],
         content=_content(metadata),
+        since_run_id=_since(metadata),
     )

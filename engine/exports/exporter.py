@@ -1,6 +1,7 @@
 """From a request to a finished export: resolve, plan, copy, commit."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -24,6 +25,7 @@ from engine.exports.leases import Leases
 from engine.exports.quota import TeamQuota
 from engine.exports.tombstones import Tombstones
 from engine.plan.bloom_filters import prune_by_bloom
+from engine.plan.changes import changes_table
 from engine.plan.planner import ExportPlan, make_plan, with_row_groups
 from engine.plan.ranges import TARGET_BYTES
 from engine.request.formats import FORMATS
@@ -77,6 +79,9 @@ class Exporter:
         previous = None
         if request.statement is not None:
             previous = self.results.resolve_previous(run, request.statement.previous, team)
+        elif request.since_run is not None:
+            with suppress(NotFound):
+                previous = self.results.resolve(run.workflow_id, request.since_run, team)
         now = self._clock().replace(microsecond=0)
         plan = make_plan(request, run, now=now, range_bytes=self._range_bytes, previous=previous)
         return replace(plan, export_id=self._tombstones.live_id(run.workflow_id, plan.export_id))
@@ -86,7 +91,9 @@ class Exporter:
 
         Raises SourceDamaged, Cancelled or StoreUnavailable.
         """
-        if plan.request.row_ids is None or all(part.row_id_filters is None for part in plan.run.parts):
+        if plan.request.row_ids is None or plan.since is not None:
+            return plan
+        if all(part.row_id_filters is None for part in plan.run.parts):
             return plan
         try:
             mask = prune_by_bloom(plan, self.results.store, cancel)
@@ -104,7 +111,7 @@ class Exporter:
         if info is None:
             return None
         try:
-            export = export_of(plan.export_id, plan.run, info)
+            export = export_of(plan.export_id, plan.run, plan.table, info)
             self._open(info)
         except (DocumentDamaged, ObjectArchived) as error:
             LOG.warning("Removed an unreadable export, to make it again: %s. %s", info.key, error.message)
@@ -127,7 +134,8 @@ class Exporter:
         if existing is not None:
             return existing
         key = export_key(plan.run.workflow_id, plan.export_id, plan.request.format)
-        return export_of(plan.export_id, plan.run, self._write(plan, key, cancel, progress or Progress()))
+        info = self._write(plan, key, cancel, progress or Progress())
+        return export_of(plan.export_id, plan.run, plan.table, info)
 
     def retain(self, export: Export, until: datetime) -> bool:
         """Retain a finished export at least until then; False if a sweep has removed it, so it must be made again."""
@@ -153,7 +161,10 @@ class Exporter:
         except (NotFound, ObjectArchived, ObjectMissing, ObjectChanged):
             return None
         run = self.results.run(workflow_id, file.run_id)
-        return None if run is None else export_of(export_id, run, file.info)
+        if run is None or file.since_run_id is None:
+            return None if run is None else export_of(export_id, run, run.table, file.info)
+        since = self.results.run(workflow_id, file.since_run_id)
+        return None if since is None else export_of(export_id, run, changes_table(run, since), file.info)
 
     def find(self, workflow_id: str, export_id: str, format_name: str | None = None) -> ExportFile:
         """The file of a finished export by its id, in that format or in any.
@@ -198,7 +209,7 @@ class Exporter:
         if self._quota is not None:
             self._quota.check(plan.run.workflow_id)
         try:
-            self.results.check_parts(plan.run)
+            self.results.check_parts(*plan.runs)
             plan = self.prune_by_bloom(plan, cancel)
             with self._runner.stage(plan, key, cancel, progress) as staged:
                 info = self._commit(plan, key, staged, cancel)
@@ -223,7 +234,7 @@ class Exporter:
         if plan.is_full_run and staged.rows != plan.run.rows:
             raise SourceDamaged(f"The run has {staged.rows:,} rows; its manifest says {plan.run.rows:,}.")
         # Files of a directory could have been replaced while they were read; reads from a store name the version.
-        self.results.check_parts(plan.run)
+        self.results.check_parts(*plan.runs)
         if self._quota is not None:
             self._quota.check(plan.run.workflow_id, staged.size)
         cancel.raise_if_cancelled()

@@ -1,7 +1,7 @@
 """Merges the footers of Parquet files whose row groups are copied unchanged into one file.
 
 The row groups of a run are already what an export without filters and without a sort contains: typed, zstd, in run
-order. Only the offsets in their metadata change, and the chunks of an excluded column are left out.
+order. Only the offsets in their metadata change, and the chunks of excluded columns are left out.
 Source: the Parquet format's Thrift definition (parquet.thrift); the constants below are its field numbers.
 """
 
@@ -33,10 +33,10 @@ class ByteRange:
 
 
 class FooterMerger:
-    """Takes footers in the order of their files, and drops the top-level column ``excluded_column``, if given."""
+    """Takes footers in the order of their files, and drops the top-level columns ``excluded``."""
 
-    def __init__(self, excluded_column: str | None = None) -> None:
-        self._excluded_column = excluded_column
+    def __init__(self, excluded: Sequence[str] = ()) -> None:
+        self._excluded = excluded
         self._head: Struct | None = None
         self._schema = b""
         self._groups: list[bytes] = []
@@ -50,7 +50,7 @@ class FooterMerger:
         Raises ValueError if it is not a footer, or if its schema differs from that of the others.
         """
         metadata = decode(footer)
-        dropped = self._drop_column(metadata)
+        dropped = [self._drop_column(metadata, name) for name in self._excluded]
         self._check_schema(metadata)
         self.rows += metadata[_NUM_ROWS]
         for group in metadata[_ROW_GROUPS].items:
@@ -65,12 +65,10 @@ class FooterMerger:
         footer = encode(self._head)
         return footer + len(footer).to_bytes(4, "little") + MAGIC
 
-    def _drop_column(self, metadata: Struct) -> int | None:
-        """Remove the column from the schema, and return its index among the chunks."""
-        if self._excluded_column is None:
-            return None
+    def _drop_column(self, metadata: Struct, name: str) -> int:
+        """Remove a column from the schema, and return its index among the chunks that are left."""
         elements = metadata[_SCHEMA].items
-        index = [element[_NAME] for element in elements].index(self._excluded_column.encode())
+        index = [element[_NAME] for element in elements].index(name.encode())
         leaf = sum(not element.get(_NUM_CHILDREN) for element in elements[:index])
         elements[0].put(_NUM_CHILDREN, elements[0][_NUM_CHILDREN] - 1)
         del elements[index]
@@ -86,10 +84,10 @@ class FooterMerger:
         elif schema != self._schema:
             raise ValueError("the files have different schemas")
 
-    def _add_group(self, group: Struct, dropped: int | None) -> Iterator[ByteRange]:
+    def _add_group(self, group: Struct, dropped: Sequence[int]) -> Iterator[ByteRange]:
         chunks = group[_COLUMNS].items
-        if dropped is not None:
-            excluded = chunks.pop(dropped)[_META]
+        for index in dropped:
+            excluded = chunks.pop(index)[_META]
             group.put(_BYTES, group[_BYTES] - excluded[_UNCOMPRESSED_SIZE])
             if _COMPRESSED in group.fields:
                 group.put(_COMPRESSED, group[_COMPRESSED] - excluded[_COMPRESSED_SIZE])

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from functools import lru_cache
 
-from engine.catalog.schema import ROW_ID, Field, Reference, Schema
+from engine.catalog.schema import CHANGE, ROW_ID, Field, Reference, Schema
 from engine.errors import InvalidRequest, quoted_excerpt
 from engine.plan.delta_types import delta_column
 from engine.request.request import ExportRequest
@@ -38,13 +38,16 @@ def requested_fields(paths: Iterable[str], table: Schema) -> tuple[Reference, ..
 def columns_of(
     table: Schema, fields: Iterable[Reference] | None, *, flatten: bool, row_ids: bool, delta_types: bool = False
 ) -> tuple[Reference, ...]:
-    """The columns of a file that has these fields, by default all; the row id is first if ``row_ids``."""
+    """The columns of a file that has these fields, by default all; the row id is first if ``row_ids``.
+
+    A table of changes always begins with the change and the row id.
+    """
     columns = tuple(table.columns if fields is None else fields)
     if flatten:
         columns = tuple(leaf for column in columns for leaf in _leaves(column))
     if delta_types:
         columns = tuple(map(delta_column, columns))
-    return (*(table.row_id if row_ids else ()), *columns)
+    return (*table.change, *(table.row_id if row_ids or table.change else ()), *columns)
 
 
 @lru_cache(maxsize=64)
@@ -58,6 +61,8 @@ def find_column(
 ) -> Reference:
     """The column, or the member at a dotted path. Raises ``error``, which names the nearest one."""
     column = table.find(path)
+    if column is None and path == CHANGE and parameter == "filters":
+        column = next(iter(table.change), None)
     if column is None:
         raise error(f"{entry}: {_unknown(table, path)}", parameter=parameter, entry=entry)
     return column
@@ -91,6 +96,8 @@ def _check_names(columns: Iterable[Reference], parameter: str) -> None:
 def _unknown(table: Schema, path: str) -> str:
     if path == ROW_ID:
         return f"there is no field {path!r}; rowIds selects rows by it, includeRowIds=true adds it as the first column."
+    if path == CHANGE:
+        return f"there is no field {path!r}; sinceRunId adds it as the first column, and filters may use it then."
     names = ", ".join(field.name for field in table.delivered[:_MAX_LISTED])
     near = _nearest(path, [column.path for column in table.references[:_MAX_COMPARED]])
     return f"there is no field {quoted_excerpt(path)}. Fields: {names}." + (f" Did you mean {near}?" if near else "")

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from engine.catalog.manifest import Run
-from engine.catalog.schema import ROW_ID, Field, Reference
+from engine.catalog.manifest import Part, Run
+from engine.catalog.schema import ROW_ID, Field, Reference, Schema
 from engine.catalog.types import TEXT, Family
 from engine.common.ids import export_id
 from engine.errors import InvalidFilter, InvalidRequest, quoted_excerpt
+from engine.plan.changes import changes_table, check_comparable
 from engine.plan.columns import fields_of, find_column, read_columns
 from engine.plan.conditions import Condition, read_condition
 from engine.plan.delta_types import delta_column
@@ -53,6 +54,8 @@ class ExportPlan:
     export_id: str
     request: ExportRequest
     run: Run
+    table: Schema
+    """The schema of the rows that are filtered and sorted: of the run, or of `engine.plan.changes`."""
     columns: tuple[Reference, ...]
     """Of the file, in order; ``path`` is the name of each."""
     conditions: tuple[Condition, ...]
@@ -63,7 +66,10 @@ class ExportPlan:
     scan_ranges: tuple[Range, ...]
     """What is read, in run order; the same as ``ranges`` unless there is a sort."""
     previous: Run | None = None
-    """The other run that the statement of the request reads. A statement has no columns, conditions or ranges."""
+    """The other run that is read: by the statement of the request, or since which the rows changed.
+
+    A statement has no columns, conditions or ranges.
+    """
 
     @property
     def runs(self) -> tuple[Run, ...]:
@@ -71,9 +77,20 @@ class ExportPlan:
         return (self.run,) if self.previous is None else (self.run, self.previous)
 
     @property
+    def parts(self) -> tuple[Part, ...]:
+        """The parts of `runs`."""
+        return tuple(part for run in self.runs for part in run.parts)
+
+    @property
+    def since(self) -> Run | None:
+        """The earlier run of an export of changes."""
+        return None if self.request.statement is not None else self.previous
+
+    @property
     def is_full_run(self) -> bool:
         """Whether the export has every row of the run."""
-        return not self.conditions and self.request.row_ids is None and self.request.statement is None
+        selects = self.request.statement is not None or self.since is not None
+        return not self.conditions and self.request.row_ids is None and not selects
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -83,7 +100,8 @@ class ExportPlan:
     @property
     def chooses_columns(self) -> bool:
         """Whether the file may have other columns than the run."""
-        return self.request.fields is not None or self.request.flatten or self.request.delta_types
+        chosen = self.request.fields is not None or self.request.flatten or self.request.delta_types
+        return chosen or self.since is not None
 
     @property
     def copies_row_groups(self) -> bool:
@@ -102,10 +120,12 @@ class ExportPlan:
 
         Copying encodes nothing, and the hash needs all bytes in one process anyway. The blocks of a compressed file end
         where a range does, and a sort on a cluster has other ranges. A sheet has so few rows that one process suffices.
+        Changes are found by one join.
         """
         return (
             self.copies_row_groups
             or self.request.format.name == "xlsx"
+            or self.since is not None
             or (self.sort is not None and self.request.compression.name != "none")
         )
 
@@ -140,36 +160,44 @@ def make_plan(
 ) -> ExportPlan:
     """Plan an export. ``now`` is in UTC; ``range_bytes`` are compressed bytes of the run per range.
 
-    ``previous`` is the other run that the statement of the request reads.
+    ``previous`` is the other run that the statement of the request reads, or that its ``since_run`` names.
 
-    Raises InvalidRequest if the request does not fit the run's schema.
+    Raises InvalidRequest if the request does not fit the run's schema, or the two runs cannot be compared.
     """
     if request.statement is not None:
         made_of = _canonical(request, run, now) | _canonical_statement(request.statement, previous)
-        return ExportPlan(export_id(made_of), request, run, (), (), None, (), (), (), previous)
+        return ExportPlan(export_id(made_of), request, run, run.table, (), (), None, (), (), (), previous)
     if request.delta_types and all(delta_column(column) is column for column in run.table.columns):
         # The file is that of any other request for all columns.
         request = replace(request, delta_types=False)
+    since = None if request.since_run is None else check_comparable(run, previous, request.since_run)
+    table = run.table if since is None else changes_table(run, since)
     conditions = tuple(
         read_condition(
             entry,
-            find_column(run.table, entry.field, parameter="filters", entry=entry.label, error=InvalidFilter),
+            find_column(table, entry.field, parameter="filters", entry=entry.label, error=InvalidFilter),
             now,
         )
         for entry in request.filters
     )
     plan = ExportPlan(
-        export_id=export_id(_canonical(request, run, now)),
+        export_id=export_id(_canonical(request, run, now) | _canonical_since(since)),
         request=request,
         run=run,
-        columns=read_columns(request, run.table),
+        table=table,
+        columns=read_columns(request, table),
         conditions=conditions,
-        sort=_sort(request, run),
+        sort=_sort(request, table),
         row_group_mask=(),
         ranges=(),
         scan_ranges=(),
+        previous=since,
     )
     check_columns(request.format, [column.path for column in plan.columns])
+    if since is not None:
+        ranges = (Range(0, plan.parts),)
+        mask = [[True] * len(part.row_groups) for part in run.parts]
+        return replace(plan, row_group_mask=mask, ranges=ranges, scan_ranges=ranges)
     if plan.is_full_run and request.format.max_rows is not None and run.rows > request.format.max_rows:
         raise too_many_rows(request.format, run.rows)
     bounds = [bound for _, bound in plan.bounds]
@@ -241,10 +269,10 @@ def _value_count(value: object) -> int:
     return len(value) if isinstance(value, tuple) else 1
 
 
-def _sort(request: ExportRequest, run: Run) -> Reference | None:
+def _sort(request: ExportRequest, table: Schema) -> Reference | None:
     if request.sort_by is None:
         return None
-    column = find_column(run.table, request.sort_by, parameter="sortBy", entry="sortBy")
+    column = find_column(table, request.sort_by, parameter="sortBy", entry="sortBy")
     if column.type.family not in SORTABLE:
         raise InvalidRequest(
             f"sortBy: {column.path} ({column.data_type}, {column.type.sql()}) cannot be sorted; "
@@ -280,12 +308,18 @@ def _canonical_statement(statement: StatementRequest, previous: Run | None) -> d
     return {"statement": statement.canonical, "previous": other}
 
 
+def _canonical_since(since: Run | None) -> dict[str, object]:
+    return {} if since is None else {"since": [since.run_id, since.version]}
+
+
 def _canonical_now(request: ExportRequest, run: Run, now: datetime) -> str | None:
     """The day suffices if no cell lies after ``now``: then every moment of the day selects the same rows."""
     filters = [entry for entry in request.filters if entry.operator.kind is OperatorKind.DATE_RANGE]
     columns = [run.table.find(entry.field) for entry in filters]
     if not columns:
         return None
+    if request.since_run is not None:
+        return now.isoformat()
     by_day = all(column is not None and _depends_on_day_only(column, run, now) for column in columns)
     return now.date().isoformat() if by_day else now.isoformat()
 

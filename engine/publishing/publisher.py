@@ -28,6 +28,7 @@ from engine.common.temp_folders import spill_folder
 from engine.errors import AlreadyPublished, Conflict, EngineError, InvalidInput
 from engine.execute.session import open_session
 from engine.plan.bloom_filters import build_filters
+from engine.publishing.changes import with_changes
 from engine.publishing.misfit import MAX_SEARCH_BYTES, row_that_does_not_fit
 from engine.publishing.options import ReadOptions
 from engine.publishing.progress import PublishPhase, PublishProgress
@@ -70,11 +71,12 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class _Spooled:
-    """A run in local files, by file its row groups. ``filtering`` makes filters of their row ids, if they need any."""
+    """A run in local files, by file its row groups. ``filtered`` says whether they need filters of their row ids."""
 
     source: Source
     parts: dict[Path, tuple[RowGroup, ...]]
-    filtering: duckdb.DuckDBPyConnection | None
+    filtered: bool
+    connection: duckdb.DuckDBPyConnection
 
 
 class Publisher:
@@ -106,8 +108,9 @@ class Publisher:
             self._commits.advance(existing, name)
             raise already_published(run_id)
         nonce = secrets.token_hex(4)
-        before = self._latest_schema(workflow, team)
-        with self._spooled(publication, before, cancel, progress) as spooled, self._undone_on_failure() as keys:
+        before = self._latest(workflow, team)
+        table = None if before is None else before.table
+        with self._spooled(publication, table, cancel, progress) as spooled, self._undone_on_failure() as keys:
             progress.begin(PublishPhase.UPLOADING, sum(path.stat().st_size for path in spooled.parts))
             parts = tuple(
                 self._upload(
@@ -130,7 +133,10 @@ class Publisher:
                 team=team,
                 content_sha256=publication.content_sha256,
                 notes=spooled.source.notes,
+                row_hashes=publication.row_id is not None,
             )
+            if run.state is State.FINISHED and before is not None and before.at <= run.at:
+                run = with_changes(run, before, spooled.connection, list(spooled.parts), self._results, cancel)
             cancel.raise_if_cancelled()
             self._commit(run, name, keys)
         return run
@@ -161,13 +167,12 @@ class Publisher:
         except EngineError:
             return False
 
-    def _latest_schema(self, workflow_id: str, team: str) -> Schema | None:
-        """The schema of the team's latest finished run, from whose types the next one starts."""
+    def _latest(self, workflow_id: str, team: str) -> Run | None:
+        """The team's latest finished run, from whose types the next one starts."""
         workflow = self._results.workflow(workflow_id)
         if workflow is None or workflow.team != team or workflow.latest is None:
             return None
-        run = self._results.run(workflow_id, workflow.latest.run_id)
-        return None if run is None else run.table
+        return self._results.run(workflow_id, workflow.latest.run_id)
 
     @contextmanager
     def _spooled(
@@ -206,13 +211,14 @@ class Publisher:
             parts = {path: groups for path, groups in row_groups.items() if any(group.rows for group in groups)}
             # A single row group is read anyway.
             several = sum(map(len, parts.values())) > 1
-            yield _Spooled(source, parts, connection if several and publication.row_id is not None else None)
+            yield _Spooled(source, parts, several and publication.row_id is not None, connection)
 
     def try_out(
         self, publication: Publication, cancel: CancelToken | None = None, progress: PublishProgress | None = None
     ) -> Trial:
         """Read and check all that `publish` would, and write nothing into the store. Raises InvalidInput."""
-        before = self._latest_schema(checked_id("workflow", publication.workflow), publication.team)
+        latest = self._latest(checked_id("workflow", publication.workflow), publication.team)
+        before = None if latest is None else latest.table
         cancel, progress = cancel or CancelToken(), progress or PublishProgress()
         with self._spooled(publication, before, cancel, progress) as spooled:
             rows = sum(group.rows for groups in spooled.parts.values() for group in groups)
@@ -263,10 +269,10 @@ class Publisher:
         )
 
     def _upload_filters(self, spooled: "_Spooled", path: Path, key: str, keys: list[str]) -> RunObject | None:
-        if spooled.filtering is None:
+        if not spooled.filtered:
             return None
         try:
-            filters = b"".join(build_filters(spooled.filtering, path, spooled.parts[path]))
+            filters = b"".join(build_filters(spooled.connection, path, spooled.parts[path]))
         except duckdb.Error as error:
             raise InvalidInput(f"The filters of the row ids cannot be made: {first_line(error)}") from error
         digest = hashlib.sha256(filters).hexdigest()

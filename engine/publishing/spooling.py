@@ -11,6 +11,7 @@ from engine.common.quoting import identifier
 from engine.errors import InvalidInput
 from engine.plan.row_ids import ROW_ID_DIGITS
 from engine.publishing.sources import Source
+from engine.sql.row_hash import select_with_hash
 
 ROW_GROUPS_PER_PART = 16
 USUAL_ROWS = 122_880
@@ -46,8 +47,7 @@ def write_parts(
         options = usual_options if rows == USUAL_ROWS else copy_options(rows)
         try:
             written = connection.execute(
-                f"COPY (SELECT {_row_id(row_id)} AS {ROW_ID}, * FROM ({source.sql})) "  # noqa: S608  # quoted names
-                f"TO $target ({options})",
+                f"COPY ({_rows(source, row_id)}) TO $target ({options})",
                 {**source.parameters, "target": str(folder)},
             ).fetchone()
             if source.row_count is not None and written != (source.row_count,):
@@ -83,6 +83,14 @@ def copy_options(rows: int) -> str:
         f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {rows}, "
         f"ROW_GROUPS_PER_FILE {ROW_GROUPS_PER_PART * (USUAL_ROWS // rows)}, FILENAME_PATTERN '{{i}}'"
     )
+
+
+def _rows(source: Source, row_id: str | None) -> str:
+    columns, rows = f"{_row_id(row_id)} AS {ROW_ID}, *", f"({source.sql})"
+    if row_id is None:
+        return f"SELECT {columns} FROM {rows}"  # noqa: S608  # quoted names
+    # Rows that are only numbered cannot be compared with those of another run.
+    return select_with_hash(columns, source.fields, rows)
 
 
 def _row_id(field: str | None) -> str:

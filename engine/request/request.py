@@ -55,6 +55,8 @@ class ExportRequest:
     delta_types: bool = False
     """Whether columns are cast to types that Delta Sharing can name (`engine.plan.delta_types`)."""
     compression: Compression = COMPRESSIONS["none"]
+    since_run: str | None = None
+    """Only the rows that differ from those of this earlier run, and the rows of it that were removed."""
     csv: CsvOptions = CsvOptions()
     statement: StatementRequest | None = None
     """Exports the result of this statement instead of the run's rows; only the options of files go with it."""

@@ -29,6 +29,7 @@ def summarise(request: ExportRequest) -> str | None:
         if request.statement.previous:
             members["previous"] = request.statement.previous
     options = {
+        "sinceRunId": (request.since_run, None),
         "includeRowIds": (request.include_row_ids, False),
         "fields": (request.fields, None),
         "flatten": (request.flatten, False),

@@ -54,7 +54,7 @@ class LocalRunner:
 
         if plan.copies_row_groups:
             return copy_row_groups(plan, self._results, forward, cancel=cancel, progress=progress)
-        files = RunFiles(self._results, plan.run.parts, plan.run.published_at)
+        files = RunFiles(self._results, plan.parts, plan.run.published_at)
         context = ExecutionContext(self._settings, cancel, progress, self._instances, self._warm)
         check_rows(plan, files, context)
         try:

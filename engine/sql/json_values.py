@@ -28,26 +28,33 @@ def csv_text(cell: str, type_: ColumnType) -> str:
             return _scalar(cell, type_)
 
 
-def json_text(cell: str, type_: ColumnType) -> str:
+def json_text(cell: str, type_: ColumnType, *, all_numbers: bool = False) -> str:
     """SQL of type VARCHAR for a cell as JSON; NULL, not ``null``, for a null cell."""
-    return _to_json(json_value(cell, type_))
+    return _to_json(json_value(cell, type_, all_numbers=all_numbers))
 
 
-def json_value(cell: str, type_: ColumnType) -> str:
-    """SQL for the value that DuckDB's to_json has to write for a cell."""
+def json_value(cell: str, type_: ColumnType, *, all_numbers: bool = False) -> str:
+    """SQL for the value that DuckDB's to_json has to write for a cell.
+
+    ``all_numbers`` writes floating-point numbers as text, so that NaN and infinities are not null; -0.0 is 0.0.
+    """
     if not any(map(_needs_change, type_.walk())):
         return cell
     match type_.family:
+        case Family.FLOAT if all_numbers:
+            return text_of(f"({cell} + CAST(0 AS {type_.name}))", type_)
         case Family.FLOAT:
             # Write a FLOAT with its shortest text, not with the digits of the DOUBLE that equals it.
             number = f"CAST(CAST({cell} AS VARCHAR) AS DOUBLE)" if type_.name == "FLOAT" else cell
             return f"CASE WHEN isfinite({cell}) THEN {number} END"
         case Family.LIST:
             variable = _variable(cell)
-            return f"list_transform({cell}, lambda {variable}: {json_value(variable, type_.item)})"
+            item = json_value(variable, type_.item, all_numbers=all_numbers)
+            return f"list_transform({cell}, lambda {variable}: {item})"
         case Family.OBJECT:
             members = ", ".join(
-                f"{identifier(name)} := {json_value(f'struct_extract({cell}, {literal(name)})', child)}"
+                f"{identifier(name)} := "
+                + json_value(f"struct_extract({cell}, {literal(name)})", child, all_numbers=all_numbers)
                 for name, child in type_.children
             )
             return f"CASE WHEN {cell} IS NOT NULL THEN struct_pack({members}) END"
@@ -56,7 +63,8 @@ def json_value(cell: str, type_: ColumnType) -> str:
             (_, key), (_, value) = type_.children
             # A JSON name is text: the one that the key has in CSV.
             name = text_of(f"{variable}.key", key)
-            entry = f"struct_pack(key := {name}, value := {json_value(f'{variable}.value', value)})"
+            written = json_value(f"{variable}.value", value, all_numbers=all_numbers)
+            entry = f"struct_pack(key := {name}, value := {written})"
             return f"map_from_entries(list_transform(map_entries({cell}), lambda {variable}: {entry}))"
         case _:
             return _scalar(cell, type_)

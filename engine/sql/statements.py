@@ -9,6 +9,7 @@ from engine.plan.planner import ExportPlan
 from engine.plan.predicate import compile_predicate
 from engine.plan.ranges import Range
 from engine.request.formats import DELIMITERS
+from engine.sql.changes import ComparedRun, changed_rows
 from engine.sql.projection import project
 from engine.sql.xlsx_cells import cell_content, is_too_long
 
@@ -248,11 +249,17 @@ def where_clause(plan: ExportPlan, range_: Range, parameters: dict[str, object],
 
 
 def _source(plan: ExportPlan, sources: list[str], parameters: dict[str, object], suffix: str = "") -> str:
+    if sources and plan.since is not None:
+        number = len(plan.run.parts)
+        newer = ComparedRun(plan.run, sources[:number], f"newer{suffix}")
+        older = ComparedRun(plan.since, sources[number:], f"older{suffix}")
+        parameters |= {one.name: one.sources for one in (newer, older) if one.sources}
+        return f"({changed_rows(newer, older, plan.table)})"
     if sources:
         parameters[f"sources{suffix}"] = sources
         return read_parquet(f"$sources{suffix}")
     # A run without rows has no parts, but it has columns.
-    nulls = ", ".join(f"CAST(NULL AS {field.type.sql()}) AS {identifier(field.name)}" for field in plan.run.table)
+    nulls = ", ".join(f"CAST(NULL AS {field.type.sql()}) AS {identifier(field.name)}" for field in plan.table)
     return f"(SELECT {nulls}, 0 AS file_index, 0 AS file_row_number WHERE FALSE)"
 
 

@@ -92,7 +92,7 @@ def test_the_export_knows_the_types_of_its_file(engine: Engine) -> None:
     info = next(info for info in engine.store.list("w/") if export.export_id in info.key)
     found = engine.store.head(info.key)
     assert found is not None
-    assert export_of(export.export_id, run, found).fields == export.fields
+    assert export_of(export.export_id, run, run.table, found).fields == export.fields
 
 
 def test_a_run_without_such_types_has_one_file_for_all(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ Json = dict[str, Any]
 PARAMETERS: dict[str, tuple[str, list[str] | None, object]] = {
     "format": ("string", ["csv", "json", "jsonl", "xlsx", "parquet"], "csv"),
     "runId": ("string", None, None),
+    "sinceRunId": ("string", None, None),
     "filters": ("string", None, None),
     "sortBy": ("string", None, None),
     "order": ("string", ["asc", "desc"], "asc"),
@@ -50,6 +51,7 @@ MEMBERS: dict[str, Json] = {
     "url": {"type": "string", "format": "uri"},
     "expiresAt": {"type": "string", "format": "date-time"},
     "executedAt": {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]},
+    "sinceRunId": {"type": "string"},
     "unmatchedRowIds": {"type": "integer", "format": "int64"},
 }
 STATUSES = {"200", "202", "400", "401", "404", "405", "414", "429", "500", "503"}

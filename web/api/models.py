@@ -58,6 +58,9 @@ class ExportAnswer(BaseModel):
         alias="schema",
         description="The columns in their order; left out for the result of a statement that has hundreds of them",
     )
+    since_run_id: str | SkipJsonSchema[None] = Field(
+        None, description="The earlier run of an export of changes; only if there was a `sinceRunId`"
+    )
     unmatched_row_ids: Count | SkipJsonSchema[None] = Field(
         None, description="How many of the `rowIds` have no row in the file; only if there were any"
     )
@@ -78,6 +81,7 @@ def encode_export(export: Export, *, url: str, expires_at: datetime) -> bytes:
             "sizeBytes": export.size,
             "sha256": export.sha256,
             "schema": [{"name": field.name, "type": field.data_type} for field in export.fields] or None,
+            "sinceRunId": export.since_run_id,
             "unmatchedRowIds": export.unmatched_row_ids,
         }
     )

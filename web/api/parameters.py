@@ -16,7 +16,7 @@ ORDERS = {"asc": False, "desc": True}
 _BLANKS = " \t\r\n"
 _BOOLEANS = {"true": True, "false": False}
 
-_ROW_SELECTION = ("runId", "filters", "sortBy", "order", "rowIds", "includeRowIds", "fields", "flatten")
+_ROW_SELECTION = ("runId", "sinceRunId", "filters", "sortBy", "order", "rowIds", "includeRowIds", "fields", "flatten")
 PARAMETERS = ("format", *_ROW_SELECTION, "compression", "bom", "delimiter", "formulaGuard", "expiresIn")
 """Of an export."""
 _FILE_OPTIONS = ("format", "compression", "bom", "delimiter", "formulaGuard", "expiresIn")
@@ -143,6 +143,7 @@ def make_request(workflow_id: str, values: Mapping[str, object]) -> ExportReques
     return ExportRequest(
         workflow=workflow_id,
         run=_text(values, "runId"),
+        since_run=_text(values, "sinceRunId"),
         compression=COMPRESSIONS[_choice(values, "compression", COMPRESSIONS, "none")],
         format=FORMATS[_choice(values, "format", FORMATS, "csv")],
         filters=read_filters(values.get("filters", [])),

@@ -51,7 +51,8 @@ async def rows(request: Request) -> Response:
             )
         return _link(await exported(request, services, export_request, principal.team))
     plan = await services.plan(export_request, principal.team)
-    if plan.run.rows > MAX_LIMIT and paging.page == 1 and (not paging.limit or paging.limit >= plan.run.rows):
+    most = sum(run.rows for run in plan.runs)
+    if most > MAX_LIMIT and paging.page == 1 and (not paging.limit or paging.limit >= most):
         found = await exported(request, services, export_request, principal.team)
         body = _body(found.plan, paging, found.export.rows, gzip=gzip)
         return body.stream(await file_stream(services, found.file), found.file.info.size)

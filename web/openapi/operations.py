@@ -1,6 +1,7 @@
 """The operations: their credentials, parameters and responses."""
 
 from web.api.parameters import LIST_PARAMETERS
+from web.openapi.change_operations import changes_paths
 from web.openapi.delta_operations import delta_paths
 from web.openapi.parameters import (
     CONDITIONS,
@@ -49,6 +50,7 @@ def paths() -> Json:
     return {
         **row_paths,
         **publish_paths(),
+        **changes_paths(),
         **delta_paths(),
         EXPORT_PATH: {"parameters": [WORKFLOW_ID], "get": _export(), "post": _export_by_body()},
         _FILE_PATH: {

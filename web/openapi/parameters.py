@@ -32,6 +32,11 @@ _MEMBERS: dict[str, tuple[Json, str]] = {
         "without a `Content-Encoding`",
     ),
     "runId": ({"type": "string"}, "A finished run of the workflow; by default, the latest"),
+    "sinceRunId": (
+        _TEXT,
+        "An earlier run: only the rows that were added or changed since, and those that were removed, as they were. "
+        "`_change` (`added`, `changed`, `removed`) and `_row_id` are the first columns. Both runs need a row-id field",
+    ),
     "filters": (ref("Filters"), "The conditions on rows; all must hold"),
     "sortBy": (_TEXT, "A field, or a dotted path into an object; by default, the row order of the run"),
     "order": (

@@ -7,6 +7,7 @@ from pydantic_core import core_schema
 
 from engine.request.operators import OPERATORS, ValueShape
 from engine.request.request import MAX_FILTERS
+from web.api.changes import ChangeAnswer, ChangesAnswer
 from web.api.errors import error_codes
 from web.api.models import ExportAnswer, TicketAnswer
 from web.api.publishing.publish import RunAnswer
@@ -18,7 +19,17 @@ from web.http.error_body import ErrorAnswer
 
 Json: TypeAlias = dict[str, Any]
 
-MODELS = (ExportAnswer, TicketAnswer, RunAnswer, ErrorAnswer, *READING_MODELS, *DELTA_MODELS, DeltaSharingError)
+MODELS = (
+    ExportAnswer,
+    TicketAnswer,
+    RunAnswer,
+    ChangeAnswer,
+    ChangesAnswer,
+    ErrorAnswer,
+    *READING_MODELS,
+    *DELTA_MODELS,
+    DeltaSharingError,
+)
 
 _SCALAR: Json = {"type": ["string", "number", "boolean"]}
 _DATE: Json = {"type": "string", "description": "ISO 8601; a date without a time is its midnight UTC"}

@@ -61,6 +61,7 @@ def source_row(run: Run) -> dict[str, object]:
         "at": _utc(run.at),
         "executed_at": _utc(run.executed_at) if run.executed_at else None,
         "row_id_field": run.row_id_field,
+        "row_hashes": run.row_hashes,
         "parts": [part.key for part in run.parts],
         "columns": [[field.name, field.type.sql()] for field in run.table],
     }

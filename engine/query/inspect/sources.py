@@ -7,6 +7,7 @@ argument of a macro matches another entry, and arguments never become part of a 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from engine.catalog.manifest import ROW_HASH
 from engine.catalog.schema import ROW_ID
 from engine.common.quoting import identifier, literal
 from engine.common.table_functions import read_parquet
@@ -51,7 +52,7 @@ def add_source(values: Values, source: Source, latest: str | None, path_of: Path
     """Add the entries of a run; ``latest`` is the id of the workflow's latest run, if it has one."""
     field = source["row_id_field"]
     entry = {
-        SELECTS: _select(source, "*", path_of),
+        SELECTS: _select(source, _columns(source), path_of),
         FOOTERS: _footers(source, path_of),
         COLUMNS: {
             "ids": "positions of rows" if field is None else f"values of {field}",
@@ -115,6 +116,10 @@ def _field(name: str, type_: str) -> dict[str, object]:
         "type": type_,
         "nested": is_nested(type_),
     }
+
+
+def _columns(source: Source) -> str:
+    return f"* EXCLUDE ({', '.join(ROW_HASH)})" if source.get("row_hashes") and source["parts"] else "*"
 
 
 def _select(source: Source, columns: str, path_of: PathOf) -> str:

@@ -32,8 +32,8 @@ def opened(
 
     Raises the same errors as an export: SourceDamaged, LimitExceeded, Cancelled, StoreUnavailable.
     """
-    results.check_parts(plan.run)
-    files = RunFiles(results.store, plan.run.parts, plan.run.published_at)
+    results.check_parts(*plan.runs)
+    files = RunFiles(results.store, plan.parts, plan.run.published_at)
     parts = files.file_system()
     try:
         with (
@@ -48,7 +48,7 @@ def opened(
         ):
             yield connection
             cancel.raise_if_cancelled()
-            results.check_parts(plan.run)
+            results.check_parts(*plan.runs)
     except duckdb.Error as error:
         failure = sink.failure or export_error(error, parts, cancel)
         if isinstance(failure, ObjectMissing | ObjectChanged):

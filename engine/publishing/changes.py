@@ -1,0 +1,65 @@
+"""Counts how many rows of a new run were added, changed and removed since the latest finished run."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import duckdb
+
+from engine.catalog.catalog import ResultStore
+from engine.catalog.manifest import Run, RunChanges
+from engine.common.cancellation import CancelToken
+from engine.common.table_functions import exact_path
+from engine.errors import EngineError
+from engine.execute.run_files import RunFiles
+from engine.plan.changes import are_comparable, changes_table
+from engine.sql.changes import ComparedRun, count_changes
+
+
+def with_changes(
+    run: Run,
+    since: Run,
+    connection: duckdb.DuckDBPyConnection,
+    paths: Sequence[Path],
+    results: ResultStore,
+    cancel: CancelToken,
+) -> Run:
+    """The run with the counts of its `RunChanges`, if the two can be compared; ``paths`` are its parts.
+
+    If the older run cannot be read, a note says so: that must not prevent a publication. Raises Cancelled.
+    """
+    if not are_comparable(run, since):
+        return run
+    try:
+        counts = _count(run, since, connection, paths, results, cancel)
+    except (EngineError, duckdb.Error):
+        cancel.raise_if_cancelled()
+        note = f"The changes since the run {since.run_id} were not counted, since that run cannot be read or compared."
+        return run.model_copy(update={"notes": (*run.notes, note)})
+    added, changed, removed = counts
+    changes = RunChanges(
+        since_run_id=since.run_id, since_version=since.version, added=added, changed=changed, removed=removed
+    )
+    return run.model_copy(update={"changes": changes})
+
+
+def _count(
+    run: Run,
+    since: Run,
+    connection: duckdb.DuckDBPyConnection,
+    paths: Sequence[Path],
+    results: ResultStore,
+    cancel: CancelToken,
+) -> tuple[int, int, int]:
+    results.check_parts(since)
+    files = RunFiles(results.store, since.parts, since.published_at)
+    connection.register_filesystem(files.file_system())
+    newer = ComparedRun(run, [exact_path(path) for path in paths], "newer")
+    older = ComparedRun(since, files.names(since.parts), "older")
+    parameters = {one.name: one.sources for one in (newer, older) if one.sources}
+    with cancel.watching(connection):
+        counts = connection.execute(count_changes(newer, older, changes_table(run, since)), parameters).fetchone()
+    cancel.raise_if_cancelled()
+    if counts is None:
+        raise AssertionError("an aggregate returns one row")
+    added, changed, removed = counts
+    return added, changed, removed

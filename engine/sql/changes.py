@@ -1,0 +1,100 @@
+"""SQL for what changed between two runs: first the ids of the rows that differ, by their hashes, then those rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from engine.catalog.manifest import ROW_HASH, Run
+from engine.catalog.schema import CHANGE, ROW_ID, Field, Schema
+from engine.catalog.types import ColumnType, Family
+from engine.common.quoting import identifier, literal
+from engine.common.table_functions import read_parquet
+from engine.plan.changes import key
+from engine.sql.json_values import json_text, text_of
+from engine.sql.row_hash import comparable_columns, select_with_hash
+
+_DIFFERING = "_differing"
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedRun:
+    """One of two runs that are compared: its parts as DuckDB opens them, and the name of the parameter with them."""
+
+    run: Run
+    sources: Sequence[str]
+    name: str
+
+    def rows(self, columns: str) -> str:
+        """SQL for these columns of its rows. A run without rows has no parts, but it has columns."""
+        if self.sources:
+            return f"SELECT {columns} FROM {read_parquet(f'${self.name}')}"  # noqa: S608  # quoted names
+        nulls = ", ".join(f"CAST(NULL AS {field.type.sql()}) AS {identifier(field.name)}" for field in self.run.table)
+        return f"SELECT {columns} FROM (SELECT {nulls}, 0 AS file_index, 0 AS file_row_number WHERE FALSE)"  # noqa: S608  # quoted names
+
+    def cells(self, table: Schema) -> str:
+        """SQL for each column of both runs, in the types of ``table``."""
+        own = {key(field): field for field in self.run.table.delivered}
+        return ", ".join(_cell(field, own.get(key(field))) for field in table.delivered)
+
+    def hashes(self, table: Schema) -> str:
+        """SQL for the row ids and `ROW_HASH` of its rows, as rows of ``table``."""
+        if self.run.row_hashes and self.sources and comparable_columns(self.run.table) == comparable_columns(table):
+            return self.rows(", ".join([ROW_ID, *ROW_HASH]))
+        rows = f"({self.rows(f'{ROW_ID}, {self.cells(table)}')})"
+        return select_with_hash(ROW_ID, table.delivered, rows)
+
+
+def differing_ids(newer: ComparedRun, older: ComparedRun, table: Schema) -> str:
+    """SQL for the ids of the rows that differ, with their `CHANGE`."""
+    high, low = ROW_HASH
+    return (
+        f"SELECT {ROW_ID}, CASE WHEN o.{low} IS NULL THEN 'added' WHEN n.{low} IS NULL THEN 'removed' "  # noqa: S608  # quoted names
+        f"ELSE 'changed' END AS {CHANGE} "
+        f"FROM ({newer.hashes(table)}) AS n FULL JOIN ({older.hashes(table)}) AS o USING ({ROW_ID}) "
+        f"WHERE n.{low} IS DISTINCT FROM o.{low} OR n.{high} IS DISTINCT FROM o.{high}"
+    )
+
+
+def changed_rows(newer: ComparedRun, older: ComparedRun, table: Schema) -> str:
+    """SQL for the rows that differ, as rows of ``table``: those of the newer run in its order, then the removed ones.
+
+    ``file_index`` and ``file_row_number`` are their position in that order.
+    """
+
+    def rows(one: ComparedRun, first_part: int, condition: str) -> str:
+        found = one.rows(
+            f"{ROW_ID}, {one.cells(table)}, CAST(file_index AS BIGINT) + {first_part} AS file_index, {number}"
+        )
+        # The order of the rows is preserved only while they are on the probe side (`engine.execute.session.FENCE`).
+        return f"SELECT {names} FROM ({found}) JOIN (FROM {_DIFFERING} WHERE {CHANGE} {condition}) USING ({ROW_ID})"  # noqa: S608  # quoted names
+
+    number = "CAST(file_row_number AS BIGINT) AS file_row_number"
+    names = ", ".join([*(identifier(field.name) for field in table), "file_index", "file_row_number"])
+    return (
+        f"WITH {_DIFFERING} AS MATERIALIZED ({differing_ids(newer, older, table)}) "
+        f"{rows(newer, 0, '<> ' + literal('removed'))} UNION ALL "
+        f"{rows(older, len(newer.sources), '= ' + literal('removed'))}"
+    )
+
+
+def count_changes(newer: ComparedRun, older: ComparedRun, table: Schema) -> str:
+    """SQL for one row: the numbers of added, changed and removed rows."""
+    counts = ", ".join(f"count(*) FILTER ({CHANGE} = {literal(name)})" for name in ("added", "changed", "removed"))
+    return f"SELECT {counts} FROM ({differing_ids(newer, older, table)})"  # noqa: S608  # our own SQL
+
+
+def _cell(field: Field, own: Field | None) -> str:
+    name = identifier(field.name)
+    if own is None:
+        return f"CAST(NULL AS {field.type.sql()}) AS {name}"
+    return f"{_cast(identifier(own.name), own.type, field.type)} AS {name}"
+
+
+def _cast(cell: str, own: ColumnType, common: ColumnType) -> str:
+    if own == common:
+        return cell
+    match common.family:
+        case Family.JSON:
+            return f"CASE WHEN {cell} IS NOT NULL THEN CAST({json_text(cell, own)} AS JSON) END"
+        case Family.TEXT:
+            return text_of(cell, own)
+    return f"CAST({cell} AS {common.sql()})"

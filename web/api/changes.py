@@ -1,0 +1,165 @@
+"""``/v5/changes`` and ``/v4/changes``: what changed between consecutive runs of the team's workflows."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from urllib.parse import urlencode
+
+import anyio.to_thread
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+from pydantic.json_schema import SkipJsonSchema
+from starlette.requests import Request
+from starlette.responses import Response
+
+from engine.catalog.catalog import ResultStore
+from engine.catalog.run_pairs import RunPair, newest_pairs
+from engine.errors import InvalidRequest, NotFound, quoted_excerpt
+from engine.request.literals import read_instant
+from web.api.models import Count, Moment
+from web.api.parameters import read_paging, split_list
+from web.api.request_reader import read_parameters
+from web.api.row_models import Pagination
+from web.container import Services
+
+CHANGES_PARAMETERS = ("workflowIds", "startDate", "endDate", "skip", "limit", "exclude")
+_NO_STORE = {"cache-control": "no-store"}
+_NOT_FOUND = "There is no such change: it is of another team, of a run that is gone, or not of the last 100 runs."
+
+
+class DifferencesCounts(BaseModel):
+    """The numbers of rows that differ, by row id."""
+
+    added: Count
+    changed: Count
+    removed: Count
+
+
+class ChangeAnswer(BaseModel):
+    """What changed between a run and the one before it."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+    id: str = Field(description="`{workflowId}:{runId}`")
+    workflow_id: str
+    run_id: str
+    since_run_id: str = Field(description="The run before")
+    created_at: Moment = Field(description="When the run was executed, or published if that is unknown")
+    differences_counts: DifferencesCounts | SkipJsonSchema[None] = Field(
+        None, description="Left out if another run was the one before when this one was published"
+    )
+    summary: str | SkipJsonSchema[None] = Field(None, description="The counts as a sentence")
+    url: str = Field(
+        description="Exports the rows that differ; needs the team's credentials", json_schema_extra={"format": "uri"}
+    )
+
+    @classmethod
+    def of(cls, pair: RunPair, base_url: str) -> "ChangeAnswer":
+        """Describe a pair of runs."""
+        run, changes = pair.run, pair.changes
+        query = urlencode({"runId": run.run_id, "sinceRunId": pair.since.run_id})
+        return cls(
+            id=f"{run.workflow_id}:{run.run_id}",
+            workflow_id=run.workflow_id,
+            run_id=run.run_id,
+            since_run_id=pair.since.run_id,
+            created_at=run.at,
+            differences_counts=None
+            if changes is None
+            else DifferencesCounts(added=changes.added, changed=changes.changed, removed=changes.removed),
+            summary=None
+            if changes is None
+            else f"{changes.added:,} rows were added, {changes.changed:,} changed and {changes.removed:,} removed.",
+            url=f"{base_url}/v4/workflows/{run.workflow_id}/data/export?{query}",
+        )
+
+
+class ChangesAnswer(BaseModel):
+    """A page of changes, the newest first."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+    timestamp: Moment = Field(description="The time of the answer")
+    changes_count: Count = Field(description="The number of changes on all pages")
+    changes: list[ChangeAnswer]
+    pagination: Pagination
+
+
+_EXCLUDABLE = ("data", "differences", "differencesCounts", "summary")
+"""Members of a change in the public API that may be missing."""
+
+
+async def changes(request: Request) -> Response:
+    """Answer GET of the list."""
+    services: Services = request.app.state.services
+    principal, values = await read_parameters(request, CHANGES_PARAMETERS)
+    paging = read_paging(values)
+    start, end = _moment(values, "startDate"), _moment(values, "endDate")
+    ids, excluded = _names(values, "workflowIds"), _excluded(values)
+    pairs = await anyio.to_thread.run_sync(_pairs, services.exporter.results, principal.team, ids)
+    found = [pair for pair in pairs if (start is None or pair.run.at >= start) and (end is None or pair.run.at <= end)]
+    shown = found[paging.offset : paging.offset + paging.limit]
+    body = ChangesAnswer(
+        timestamp=datetime.now(UTC).replace(microsecond=0),
+        changes_count=len(found),
+        changes=[ChangeAnswer.of(pair, services.signer.base) for pair in shown],
+        pagination=Pagination.of(paging, len(found)),
+    ).model_dump_json(by_alias=True, exclude_none=True, exclude={"changes": {"__all__": excluded}})
+    return Response(body, media_type="application/json", headers=_NO_STORE)
+
+
+async def change(request: Request) -> Response:
+    """Answer GET of one change."""
+    services: Services = request.app.state.services
+    principal, _ = await read_parameters(request, ())
+    pair = await anyio.to_thread.run_sync(
+        _pair, services.exporter.results, principal.team, request.path_params["change_id"]
+    )
+    body = ChangeAnswer.of(pair, services.signer.base).model_dump_json(by_alias=True, exclude_none=True)
+    return Response(body, media_type="application/json", headers=_NO_STORE)
+
+
+def _pairs(results: ResultStore, team: str, ids: Sequence[str] | None) -> list[RunPair]:
+    if ids is None:
+        return newest_pairs(results, [found for found in results.workflows() if found.team == team])
+    return newest_pairs(results, [results.owned_workflow(workflow_id, team) for workflow_id in dict.fromkeys(ids)])
+
+
+def _pair(results: ResultStore, team: str, change_id: str) -> RunPair:
+    workflow_id, _, run_id = change_id.partition(":")
+    try:
+        pairs = newest_pairs(results, [results.owned_workflow(workflow_id, team)])
+    except NotFound as error:
+        raise NotFound(_NOT_FOUND) from error
+    for pair in pairs:
+        if pair.run.run_id == run_id:
+            return pair
+    raise NotFound(_NOT_FOUND)
+
+
+def _moment(values: Mapping[str, object], name: str) -> datetime | None:
+    if name not in values:
+        return None
+    instant = read_instant(values[name])
+    if instant is None:
+        raise InvalidRequest(f"{name} must be an ISO 8601 date, such as 2026-01-31T10:00:00Z.", parameter=name)
+    return instant.moment
+
+
+def _names(values: Mapping[str, object], name: str) -> list[str] | None:
+    if name not in values:
+        return None
+    names = split_list(str(values[name]), name)
+    if not isinstance(names, list) or not names or not all(isinstance(one, str) and one for one in names):
+        raise InvalidRequest(f"{name} must be a comma-separated list.", parameter=name)
+    return names
+
+
+def _excluded(values: Mapping[str, object]) -> set[str]:
+    names = _names(values, "exclude") or []
+    for name in names:
+        if name not in _EXCLUDABLE:
+            raise InvalidRequest(
+                f"exclude: {quoted_excerpt(name)} cannot be left out; use {', '.join(_EXCLUDABLE)}.",
+                parameter="exclude",
+            )
+    return {name for name, field in ChangeAnswer.model_fields.items() if field.alias in names}

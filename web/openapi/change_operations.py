@@ -1,0 +1,77 @@
+"""The operations that list what changed between runs."""
+
+from engine.common.ids import ID
+from web.api.changes import CHANGES_PARAMETERS
+from web.api.parameters import DEFAULT_LIMIT, MAX_LIMIT
+from web.openapi.parameters import REQUEST_ID
+from web.openapi.responses import answer, errors
+from web.openapi.schemas import Json, ref
+
+_KEY_OR_TOKEN: list[Json] = [{"ApiKey": []}, {"BearerToken": []}]
+_VERSIONS = ("v5", "v4")
+"""Of the public API; both paths are the same."""
+
+_DATE: Json = {"type": "string", "format": "date-time"}
+_PARAMETERS: dict[str, tuple[Json, str]] = {
+    "workflowIds": (
+        {"type": "string", "minLength": 1},
+        "Workflows of the team, as `id1,id2`; by default, all",
+    ),
+    "startDate": (_DATE, "Only changes of runs that were executed at that time or later"),
+    "endDate": (_DATE, "Only changes of runs that were executed at that time or earlier"),
+    "skip": ({"type": "integer", "minimum": 0, "default": 0}, "The number of changes before the first of the page"),
+    "limit": (
+        {"type": "integer", "minimum": 0, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+        "Changes per page; with 0, only their number",
+    ),
+    "exclude": (
+        {"type": "string", "minLength": 1},
+        "Members to leave out of each change: `data`, `differences`, `differencesCounts`, `summary`",
+    ),
+}
+_CHANGE_ID: Json = {
+    "name": "changeId",
+    "in": "path",
+    "required": True,
+    "description": "The `id` of the change, `{workflowId}:{runId}`",
+    "schema": {"type": "string", "pattern": f"^{ID.pattern}:{ID.pattern}$"},
+}
+
+
+def changes_paths() -> Json:
+    """Describe their paths."""
+    found: Json = {}
+    for version in _VERSIONS:
+        found[f"/{version}/changes"] = {"parameters": [], "get": _list(version)}
+        found[f"/{version}/changes/{{changeId}}"] = {"parameters": [_CHANGE_ID], "get": _one(version)}
+    return found
+
+
+def _list(version: str) -> Json:
+    return {
+        "operationId": f"listChanges{version.upper()}",
+        "summary": "List what changed between consecutive runs",
+        "description": "Pairs of a run and the one before it, if both have a row-id field, with the numbers of rows "
+        "that differ: of the 100 runs that were published last, the newest first. `url` exports those rows.",
+        "security": _KEY_OR_TOKEN,
+        "parameters": [
+            *(
+                {"name": name, "in": "query", "required": False, "description": text, "schema": schema}
+                for name, (schema, text) in ((name, _PARAMETERS[name]) for name in CHANGES_PARAMETERS)
+            ),
+            REQUEST_ID,
+        ],
+        "responses": {"200": answer("A page of changes", schema=ref("ChangesAnswer"))}
+        | errors(400, 401, 404, 405, 414, 500, 503),
+    }
+
+
+def _one(version: str) -> Json:
+    return {
+        "operationId": f"getChange{version.upper()}",
+        "summary": "Get what changed between a run and the one before it",
+        "security": _KEY_OR_TOKEN,
+        "parameters": [REQUEST_ID],
+        "responses": {"200": answer("The change", schema=ref("ChangeAnswer"))}
+        | errors(400, 401, 404, 405, 414, 500, 503),
+    }
