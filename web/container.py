@@ -66,6 +66,8 @@ class Services:
     store_clock: StoreClock
     """The time of the exports store."""
     queries: QueryJobs
+    lists: QueryJobs
+    """Lists of workflows, runs and exports, which do not wait for statements and column profiles."""
     publishing: PublishJobs
     grace_seconds: float
     read_urls: ReadUrls | None
@@ -95,6 +97,7 @@ class Services:
         """Wait for running jobs within the grace period, then cancel them."""
         await asyncio.gather(self.jobs.close(), self.publishing.close(self.grace_seconds))
         self.queries.cancel()
+        self.lists.cancel()
 
 
 def make_services(
@@ -151,6 +154,7 @@ def make_services(
         statuses=statuses,
         store_clock=store_clock,
         queries=QueryJobs(query, duckdb),
+        lists=QueryJobs(query, duckdb),
         grace_seconds=admission.shutdown_grace_seconds,
         publishing=PublishJobs(exporter.results, publish or PublishSettings(), duckdb),
         read_urls=_read_urls(signing, exporter.exports),

@@ -262,8 +262,8 @@ class QuerySettings(BaseSettings):
         4,
         ge=1,
         validation_alias=renamed("MAX_CONCURRENT_QUERIES", "QUERIES_AT_ONCE"),
-        description="Pages, column statistics and SQL statements that run at the same time; teams share them as they "
-        "share exports",
+        description="Pages, column statistics and SQL statements that run at the same time, and as many lists beside "
+        "them; teams share them as they share exports",
     )
     query_timeout_seconds: int = Field(
         30,

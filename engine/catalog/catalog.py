@@ -7,11 +7,13 @@
     workflow={id}/run={id}/run.json
     workflow={id}/run={id}/part-00000-{nonce}.parquet ...
     workflow={id}/run={id}/part-00000-{nonce}.bloom ...    (engine.plan.bloom_filters)
+    team={id}/workflows.json                               (engine.catalog.workflow_index)
 """
 
 from collections.abc import Iterator
 
 from engine.catalog.manifest import Run, State, Workflow, run_key, workflow_key
+from engine.catalog.workflow_index import WorkflowIndex
 from engine.common.concurrency import read_all
 from engine.common.ids import is_id
 from engine.errors import InvalidRequest, NotFound, SourceDamaged, StoreUnavailable
@@ -38,6 +40,7 @@ class ResultStore:
         self.store = store
         self.workflow_documents = Documents(store, Workflow)
         self.run_documents = Documents(store, Run, max_bytes=MAX_RUN_BYTES)
+        self.index = WorkflowIndex(store, self.workflow_ids, self.workflow)
 
     def stored_workflow(self, workflow_id: str) -> Workflow | None:
         """The workflow of any team, even if it is being deleted, or None. Raises DocumentDamaged."""
@@ -78,8 +81,23 @@ class ResultStore:
 
     def workflows(self) -> Iterator[Workflow]:
         """All workflows in the order of their ids; damaged documents are skipped and logged."""
+        yield from read_all(self.workflow, self.workflow_ids())
+
+    def workflow_ids(self) -> list[str]:
+        """The ids of all documents of workflows, including those that readers do not see."""
         keys = [info.key for info in self.store.list("workflow=") if info.key.split("/")[1:] == ["workflow.json"]]
-        yield from read_all(self.workflow, [key.split("/")[0].removeprefix("workflow=") for key in keys])
+        return [key.split("/")[0].removeprefix("workflow=") for key in keys]
+
+    def workflows_of(self, team: str, offset: int, limit: int, search: str = "") -> tuple[list[Workflow], int]:
+        """Workflows of a team in the order of their ids, and how many there are: ``limit`` after the first ``offset``.
+
+        ``search``, in lower case, has to be part of the id or the name. A workflow whose document is damaged is counted
+        and skipped, and logged.
+        """
+        names = self.index.names(team)
+        ids = [one for one, name in names.items() if search in one.casefold() or search in name.casefold()]
+        page = read_all(self.workflow, ids[offset : offset + limit])
+        return [workflow for workflow in page if workflow.team == team], len(ids)
 
     def runs(self, workflow_id: str) -> Iterator[Run]:
         """All runs of a workflow in any state, in the order of their ids; damaged manifests are skipped and logged."""

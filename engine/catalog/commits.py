@@ -74,14 +74,21 @@ class Commits:
         may not be the latest, which publishing it again corrects.
         """
         first = Workflow(workflow_id=run.workflow_id, team=run.team or "", name=name)
+        created = False
 
         def advanced(workflow: Workflow | None) -> Workflow:
-            if workflow is not None:
-                _check_publisher(workflow, run.team or workflow.team)
-            return (workflow or first).advanced(run)
+            nonlocal created
+            created = workflow is None
+            if workflow is None:
+                self._results.index.add(first)
+                return first.advanced(run)
+            _check_publisher(workflow, run.team or workflow.team)
+            return workflow.advanced(run)
 
         try:
             self._results.workflow_documents.update(workflow_key(run.workflow_id), advanced)
+            if created:
+                self._results.index.add(first)
         except ConcurrentChanges as error:
             raise StoreUnavailable(
                 f"The run {run.run_id} is published, but concurrent publishers kept it from becoming the latest: "

@@ -69,6 +69,7 @@ class Removal:
         if not is_id(workflow_id):
             raise NotFound(NOT_FOUND)
         self._results.workflow_documents.update(workflow_key(workflow_id), marked)
+        self._results.index.remove(team, workflow_id)
 
     def remove_marked_workflow(self, workflow_id: str) -> None:
         """Remove a workflow that `mark_deleted` has hidden: its runs, then its document."""

@@ -88,6 +88,8 @@ class Sweeper:
         )
         self._result.removed.update(interrupted.complete())
         self._result.damaged += interrupted.damaged
+        if not self._dry_run:
+            self._results.index.rebuild()
         listed = [info for info in self._exports.list("") if is_export_object(info.key)]
         documents = [info for info in listed if not is_export(info.key)]
         self._deleted = {info.key.removesuffix(TOMBSTONE) for info in documents if info.key.endswith(TOMBSTONE)}

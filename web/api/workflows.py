@@ -3,16 +3,14 @@
 from collections.abc import Mapping
 from functools import partial
 
-import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.catalog.catalog import ResultStore
-from engine.catalog.manifest import Workflow
 from engine.errors import DocumentDamaged, InvalidRequest, NotFound
 from web.api.parameters import WORKFLOWS_PARAMETERS, Paging, read_choice, read_paging, split_list
 from web.api.reads.models import WORKFLOW_STATES, finished_at, run_state
-from web.api.request_reader import read_parameters
+from web.api.request_reader import read_parameters, wait_for_disconnect
 from web.api.row_models import (
     Pagination,
     RunEntry,
@@ -36,8 +34,11 @@ async def workflows(request: Request) -> Response:
     # No workflow here has a tag or another state.
     none = state not in (None, "ACTIVE") or bool(_tags(values))
     search = str(values.get("search", "")).casefold()
-    work = partial(_list, services.exporter.results, principal.team, paging, None if none else search)
-    body = await anyio.to_thread.run_sync(work)
+    body = await services.lists.run(
+        principal.team,
+        partial(wait_for_disconnect, request),
+        lambda _: _list(services.exporter.results, principal.team, paging, None if none else search),
+    )
     return Response(body, media_type="application/json", headers=_NO_STORE)
 
 
@@ -45,8 +46,11 @@ async def workflow(request: Request) -> Response:
     """Answer GET of one workflow."""
     services: Services = request.app.state.services
     principal, _ = await read_parameters(request, ())
-    body = await anyio.to_thread.run_sync(
-        _describe, services.exporter.results, request.path_params["workflow_id"], principal.team
+    workflow_id = request.path_params["workflow_id"]
+    body = await services.lists.run(
+        principal.team,
+        partial(wait_for_disconnect, request),
+        lambda _: _describe(services.exporter.results, workflow_id, principal.team),
     )
     return Response(body, media_type="application/json", headers=_NO_STORE)
 
@@ -60,17 +64,11 @@ def _tags(values: Mapping[str, object]) -> list[str]:
 
 def _list(results: ResultStore, team: str, paging: Paging, search: str | None) -> bytes:
     """``search`` is in lower case; None finds nothing."""
-    owned = (found for found in results.workflows() if found.team == team)
-    matching = [found for found in owned if search is not None and _matches(found, search)]
-    page = matching[paging.offset : paging.offset + paging.limit]
+    page, count = ([], 0) if search is None else results.workflows_of(team, paging.offset, paging.limit, search)
     return WorkflowsAnswer(
         workflows=[WorkflowEntry.of(found, results.latest_rows(found)) for found in page],
-        pagination=Pagination.of(paging, len(matching)),
+        pagination=Pagination.of(paging, count),
     ).encode()
-
-
-def _matches(workflow: Workflow, search: str) -> bool:
-    return search in workflow.name.casefold() or search in workflow.workflow_id.casefold()
 
 
 def _describe(results: ResultStore, workflow_id: str, team: str) -> bytes:

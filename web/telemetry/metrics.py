@@ -46,7 +46,7 @@ EXPORT_QUEUE_SECONDS, PUBLISH_QUEUE_SECONDS, QUERY_QUEUE_SECONDS = (
 )
 PUBLISHES_QUEUED = Gauge("tailrace_publishes_queued", "Publishes in the queue", registry=REGISTRY)
 QUERIES_QUEUED = Gauge(
-    "tailrace_queries_queued", "Pages, column profiles and SQL statements in the queue", registry=REGISTRY
+    "tailrace_queries_queued", "Pages, column profiles, SQL statements and lists in the queue", registry=REGISTRY
 )
 CRASHES = Counter(
     "tailrace_statement_crashes",

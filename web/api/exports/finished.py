@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from engine.exports.history import ExportHistory
 from web.api.parameters import LIST_PARAMETERS, Paging, read_paging
-from web.api.request_reader import read_parameters
+from web.api.request_reader import read_parameters, wait_for_disconnect
 from web.api.row_models import ExportEntry, ExportsAnswer, Pagination
 from web.container import Services
 
@@ -20,8 +20,13 @@ async def exports(request: Request) -> Response:
     services: Services = request.app.state.services
     principal, values = await read_parameters(request, LIST_PARAMETERS)
     paging = read_paging(values)
-    work = partial(_list, services, request.path_params["workflow_id"], principal.team, paging)
-    return Response(await anyio.to_thread.run_sync(work), media_type="application/json", headers=_NO_STORE)
+    workflow_id = request.path_params["workflow_id"]
+    body = await services.lists.run(
+        principal.team,
+        partial(wait_for_disconnect, request),
+        lambda _: _list(services, workflow_id, principal.team, paging),
+    )
+    return Response(body, media_type="application/json", headers=_NO_STORE)
 
 
 async def delete_export(request: Request) -> Response:
