@@ -48,7 +48,13 @@ $(AZURITE): tests/azurite/package-lock.json
 	@.venv-delta/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
-test: install azurite-install .venv-delta/installed ## Run the suite (a quarter of an hour on two cores)
+# The SDK asks for Python 3.12, and runs on 3.11 as well.
+.venv-kadoa/installed: tests/kadoa/requirements.lock
+	@test -x .venv-kadoa/bin/python || { echo "Creating .venv-kadoa/ for the Kadoa SDK."; $(PYTHON) -m venv .venv-kadoa; }
+	@.venv-kadoa/bin/python -m pip install --quiet --disable-pip-version-check --ignore-requires-python --require-hashes -r $<
+	@touch $@
+
+test: install azurite-install .venv-delta/installed .venv-kadoa/installed ## Run the suite (a quarter of an hour on two cores)
 	@echo "Running all tests; the reasons for skips are listed at the end."
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 
@@ -151,6 +157,7 @@ locks: ## Write the hashed requirement locks anew (needs uv)
 	$(COMPILE) --group dev -o requirements-dev.lock
 	$(COMPILE) --extra ray --group dev -c requirements-dev.lock -o requirements-ray.lock
 	$(subst pyproject.toml,tests/delta_sharing/requirements.in,$(subst $(EXTRAS),,$(COMPILE))) -o tests/delta_sharing/requirements.lock
+	$(subst --python-version 3.11,--python-version 3.12,$(subst pyproject.toml,tests/kadoa/requirements.in,$(subst $(EXTRAS),,$(COMPILE)))) -o tests/kadoa/requirements.lock
 
 .venv-audit/installed:
 	test -x .venv-audit/bin/python || $(PYTHON) -m venv .venv-audit
@@ -161,4 +168,4 @@ audit: ## Look up known vulnerabilities of the locked packages (needs the networ
 	@.ci/audit
 
 clean: ## Remove everything that was installed or made
-	rm -rf .venv .venv-audit .venv-delta .tailrace tests/azurite/node_modules .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-audit .venv-delta .venv-kadoa .tailrace tests/azurite/node_modules .mypy_cache .ruff_cache .pytest_cache

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from typing import Any
+from urllib.parse import urlencode
 
 import jsonschema_rs
 import pytest
@@ -183,6 +184,40 @@ def test_responses_are_as_documented(people: Server, served: Json, name: str) ->
     answer = people.request(there + query, method.upper(), headers, body)
     assert answer.status == status, answer.body
     check(served, method, path, answer)
+
+
+READS = (
+    "/v4/workflows",
+    WORKFLOW,
+    f"{WORKFLOW}/history",
+    f"{WORKFLOW}/jobs/{{runId}}",
+    f"{WORKFLOW}/data",
+    f"{WORKFLOW}/data/parquet",
+)
+
+
+@pytest.mark.parametrize("path", READS)
+def test_the_examples_of_parameters_run(people: Server, served: Json, path: str) -> None:
+    there = path.replace("{workflowId}", "people").replace("{runId}", "r1")
+    for parameter in served["paths"][path]["get"]["parameters"]:
+        # The example of filters has a field of another workflow.
+        if parameter["in"] == "query" and "example" in parameter and parameter["name"] != "filters":
+            value = parameter["example"]
+            text = value if isinstance(value, str) else json.dumps(value)
+            answer = people.request(f"{there}?{urlencode({parameter['name']: text})}", headers=AUTH)
+            assert answer.status == 200, (parameter["name"], answer.body)
+            if "content-encoding" not in answer.headers:
+                check(served, "get", path, answer)
+
+
+def test_every_parameter_of_lists_has_an_example(served: Json) -> None:
+    without = {
+        (path, parameter["name"])
+        for path in READS
+        for parameter in served["paths"][path]["get"]["parameters"]
+        if parameter["in"] == "query" and "example" not in parameter
+    }
+    assert {name for path, name in without if not path.endswith(("/data", "/parquet"))} == set()
 
 
 def test_every_path_allows_exactly_the_documented_methods(people: Server, served: Json) -> None:
