@@ -13,8 +13,8 @@ from web.api.parameters import MAX_LIMIT
 from web.api.reads.row_bodies import PIECE_BYTES
 from web.container import Services
 
-MAX_PART_ROWS = 32 * MAX_LIMIT
-_GROW_BELOW_BYTES = MAX_PAGE_BYTES // 8
+MAX_PART_ROWS = 128 * MAX_LIMIT
+_GROW_BELOW_BYTES = MAX_PAGE_BYTES // 4
 """A part of twice as many rows stays well below the maximum of bytes."""
 
 
