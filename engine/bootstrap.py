@@ -6,12 +6,7 @@ from typing import TYPE_CHECKING
 
 from engine.catalog.catalog import ResultStore
 from engine.errors import StoreError, StoreNotInitialised
-from engine.execute.instance_pool import InstancePool
-from engine.exports.exporter import Exporter
-from engine.exports.quota import TeamQuota
 from engine.exports.store_pair import StorePair
-from engine.runners import LocalRunner, Runner
-from engine.runners.size_router import make_runner
 from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
 from engine.stores import absolute_location, open_store
 from engine.stores.marked import MarkedStore
@@ -19,12 +14,24 @@ from engine.stores.marker import Role
 from engine.stores.port import ObjectStore
 
 if TYPE_CHECKING:
+    from engine.execute.instance_pool import InstancePool
+    from engine.exports.exporter import Exporter
     from engine.query.sandbox import Limits
+    from engine.runners import Runner
 
 
 def open_results(storage: StorageSettings) -> ResultStore:
     """The catalog of the results store, which raises StoreUnavailable while it has no marker (`initialise`)."""
     return ResultStore(_marked(storage, open_pair(storage), "results"))
+
+
+def open_stores(storage: StorageSettings) -> tuple[ResultStore, ObjectStore]:
+    """The catalog of the results store, and the exports store; they raise StoreUnavailable while they have no marker.
+
+    Raises InvalidInput for a location that cannot be used.
+    """
+    pair = open_pair(storage)
+    return ResultStore(_marked(storage, pair, "results")), _marked(storage, pair, "exports")
 
 
 def open_exporter(
@@ -33,24 +40,29 @@ def open_exporter(
     runner: RunnerSettings | None = None,
     *,
     retention: timedelta = timedelta(days=1),
-    instances: InstancePool | None = None,
+    instances: "InstancePool | None" = None,
     team_limit_bytes: int | None = None,
     statements: "Limits | None" = None,
-) -> Exporter:
+) -> "Exporter":
     """The exporter between both stores, which raise StoreUnavailable while they have no marker (`initialise`).
 
     ``retention`` is how long a file is retained without a lease. Sessions of exports use ``instances`` if there is a
     pool. ``team_limit_bytes`` limits the finished exports of each team, and ``statements`` the SQL of callers whose
     results are exported; without it no result is. Raises InvalidInput for a location or runner that cannot be used.
     """
-    pair = open_pair(storage)
-    results, exports = ResultStore(_marked(storage, pair, "results")), _marked(storage, pair, "exports")
+    # Imported here: it takes a tenth of a second, for which a statement of an administrator has no use.
+    from engine.exports.exporter import Exporter
+    from engine.exports.quota import TeamQuota
+    from engine.runners import LocalRunner
+    from engine.runners.size_router import make_runner
+
+    results, exports = open_stores(storage)
     if runner is None:
         made: Runner = LocalRunner(results.store, exports, duckdb, instances)
     else:
         made = make_runner(runner, storage, duckdb, results.store, exports, instances)
     if statements is not None:
-        # Imported here: commands have no use for it, and it takes a fifth of a second.
+        # Imported here: commands have no use for it.
         from engine.query.sandbox.statement_runner import StatementRunner
 
         made = StatementRunner(made, results, exports, statements)

@@ -3,6 +3,7 @@
 Exit codes: 0 success; 1 failure, with the reason on standard error; 2 usage error; 130 interrupted.
 """
 
+import gc
 import sys
 from collections.abc import Sequence
 
@@ -11,6 +12,8 @@ from web.cli.terminal.interrupts import INTERRUPTED, MESSAGE, ending_at_once, ig
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit; errors are printed as sentences, without a traceback."""
+    # Nothing that is imported becomes garbage, and looking for it takes a tenth of the time.
+    gc.disable()
     try:
         with ending_at_once():
             from web.cli.terminal.command_group import run

@@ -8,9 +8,9 @@ from typing import TextIO
 
 import click
 
-from engine.bootstrap import open_exporter
+from engine.bootstrap import open_stores
+from engine.catalog.catalog import ResultStore
 from engine.errors import Cancelled
-from engine.exports.exporter import Exporter
 from engine.query.inspect.document_index import index_path
 from engine.query.inspect.session import Inspection, Values, open_inspection
 from engine.query.inspect.snapshot import Snapshot
@@ -18,6 +18,7 @@ from engine.query.inspect.statements import Kind
 from engine.query.inspect.views import AZURE_NOTE, path_in, write_views
 from engine.settings import DuckDBSettings, StorageSettings
 from engine.stores import absolute_location
+from engine.stores.port import ObjectStore
 from web.cli.shell.answers import write_answer
 from web.cli.shell.modes import ALIASES, MODES, Mode, mode_of
 from web.cli.shell.output import Answers
@@ -99,14 +100,14 @@ def sql(
     if asked:
         check_output(output or STANDARD_OUTPUT, force=True, binary=mode.name.capitalize() if mode.binary else None)
     storage, duckdb = StorageSettings(), DuckDBSettings()
-    exporter = open_exporter(storage, duckdb)
+    results, exports = open_stores(storage)
     if views is not None:
-        note = _write_views(views, exporter, storage)
+        note = _write_views(views, results, exports, storage)
         click.echo(f"Wrote {views}: open it with any DuckDB and run FROM help. {note}".rstrip())
         return
     texts = [*map(_read, scripts), *commands, *([] if query is None else [query])]
     index = partial(_index, storage)
-    with open_inspection(exporter.results, exporter.exports, duckdb, own, index=index, warn=_warn) as inspection:
+    with open_inspection(results, exports, duckdb, own, index=index, warn=_warn) as inspection:
         if asked:
             _run(inspection, texts, values, mode, output or STANDARD_OUTPUT)
         else:
@@ -140,13 +141,12 @@ def _read(script: TextIO) -> str:
         raise click.ClickException(f"{script.name} is not UTF-8.") from error
 
 
-def _write_views(target: Path, exporter: Exporter, storage: StorageSettings) -> str:
+def _write_views(target: Path, results: ResultStore, exports: ObjectStore, storage: StorageSettings) -> str:
     """Write the views; return a note for their reader, or an empty text."""
-    store = exporter.results.store
     note = AZURE_NOTE if "://" in storage.results else ""
     index = partial(_index, storage)
-    with closing(Snapshot(exporter.results, exporter.exports, index=index, warn=_warn)) as snapshot:
-        write_views(target, snapshot, path_in(store, storage.results), note=note or None)
+    with closing(Snapshot(results, exports, index=index, warn=_warn)) as snapshot:
+        write_views(target, snapshot, path_in(results.store, storage.results), note=note or None)
     return note
 
 

@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from wcwidth import wcswidth
-
 from engine.query.inspect.text_rows import Row, TextRows
 from web.cli.terminal.progress_bar import counted
 
@@ -223,7 +221,12 @@ def _is_number(type_: str) -> bool:
 
 def width_of(text: str) -> int:
     """The number of cells that a terminal shows of a line."""
-    return len(text) if text.isascii() else max(wcswidth(text), 0)
+    if text.isascii():
+        return len(text)
+    # Imported here: its tables take 10 ms, and most text is ASCII.
+    from wcwidth import wcswidth
+
+    return max(wcswidth(text), 0)
 
 
 def _padded(text: str, width: int, *, right: bool) -> str:
