@@ -27,7 +27,8 @@ FROM $files;
 CREATE VIEW _inside.columns AS
 SELECT unnest(from_json_strict(json, '{
     "workflow": "VARCHAR", "run": "VARCHAR", "state": "VARCHAR", "ordinal": "BIGINT", "name": "VARCHAR",
-    "type": "VARCHAR", "data_type": "VARCHAR", "nulls": "BIGINT"
+    "type": "VARCHAR", "data_type": "VARCHAR", "nulls": "BIGINT",
+    "bytes": "BIGINT", "distinct_values": "BIGINT"
 }'))
 FROM $columns;
 

@@ -25,7 +25,7 @@ SELECT * FROM (
         'the Parquet files of runs: rows, bytes, row groups, bounds by column, and whether these are exact',
         'SELECT file, rows, bounds[''salary''] FROM files WHERE workflow = ''jobs'''
     ),
-    ('columns', 'the columns of all runs: type and nulls', 'FROM columns WHERE workflow = ''jobs'''),
+    ('columns', 'the columns of all runs: type, nulls, bytes and, if known, distinct values', 'FROM columns WHERE workflow = ''jobs'''),
     (
         'history(workflow)',
         'the rows of all finished runs of a workflow, with _run_id and _executed_at',

@@ -81,11 +81,24 @@ class RunObject(Document):
     etag: str
 
 
+class StoredColumn(Document):
+    """A column of the schema in one part: its compressed bytes, with those of the members and elements within it.
+
+    ``distinct`` is the number of different values but null, where the file says it: of a column with a dictionary, in a
+    part of one row group.
+    """
+
+    bytes: NonNegativeInt
+    distinct: NonNegativeInt | None
+
+
 class Part(RunObject):
     """One Parquet file of a run."""
 
     rows: NonNegativeInt
     row_groups: tuple[RowGroup, ...]
+    columns: Mapping[str, StoredColumn] = {}
+    """By name; empty in older manifests."""
     row_id_filters: RunObject | None = None
     """See `engine.plan.bloom_filters`."""
 

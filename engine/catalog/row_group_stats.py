@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow.parquet
 
-from engine.catalog.manifest import MAX_BOUND_LENGTH, ROW_HASH, ColumnStatistics, RowGroup
+from engine.catalog.manifest import MAX_BOUND_LENGTH, ROW_HASH, ColumnStatistics, RowGroup, StoredColumn
 
 _MAX_CODE_POINT, _SURROGATES = 0x10FFFF, range(0xD800, 0xE000)
 
@@ -15,6 +15,29 @@ def read_row_groups(path: Path) -> tuple[RowGroup, ...]:
     """The row groups of a Parquet file in order, with statistics by column path."""
     metadata = pyarrow.parquet.read_metadata(path)
     return tuple(_row_group(metadata.row_group(index)) for index in range(metadata.num_row_groups))
+
+
+def read_columns(path: Path) -> dict[str, StoredColumn]:
+    """The columns of a Parquet file by name, with their sizes and, if it says them, their distinct values."""
+    metadata = pyarrow.parquet.read_metadata(path)
+    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
+    found, first = {}, 0
+    for field in metadata.schema.to_arrow_schema():
+        leaves = range(first, first + _leaves(field.type))
+        first = leaves.stop
+        distinct = None
+        if len(groups) == 1 and not field.type.num_fields:
+            statistics = groups[0].column(leaves[0]).statistics
+            # pyarrow has None for what the file does not say.
+            distinct = None if statistics is None else statistics.distinct_count
+        size = sum(group.column(leaf).total_compressed_size for group in groups for leaf in leaves)
+        if field.name not in ROW_HASH:
+            found[field.name] = StoredColumn(bytes=size, distinct=distinct)
+    return found
+
+
+def _leaves(type_: Any) -> int:
+    return sum(_leaves(type_.field(index).type) for index in range(type_.num_fields)) or 1
 
 
 def _row_group(group: Any) -> RowGroup:

@@ -18,7 +18,7 @@ from engine.catalog.catalog import PART_SUFFIX, ROW_ID_FILTERS_SUFFIX, ResultSto
 from engine.catalog.commits import Commits, already_published
 from engine.catalog.manifest import Part, RowGroup, Run, RunObject, State, run_key, run_prefix
 from engine.catalog.removal import Removal
-from engine.catalog.row_group_stats import read_row_groups
+from engine.catalog.row_group_stats import read_columns, read_row_groups
 from engine.catalog.schema import ROW_ID, Field, Schema
 from engine.catalog.types import TEXT
 from engine.common.cancellation import CancelToken, cancelled_by
@@ -265,6 +265,7 @@ class Publisher:
             sha256=stream.sha256,
             etag=info.etag,
             row_groups=groups,
+            columns=read_columns(path),
             row_id_filters=self._upload_filters(spooled, path, name + ROW_ID_FILTERS_SUFFIX, keys),
         )
 

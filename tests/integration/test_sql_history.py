@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -100,6 +101,27 @@ def test_columns(session: Inspection, engine: Engine) -> None:
     types = {(row["run"], row["name"]): row["type"] for row in rows}
     assert [types[f"r{number}", "price"] for number in range(3)] == ["BIGINT", "DOUBLE", "BIGINT"]
     assert types["r0", "tags"] == "VARCHAR[]"
+
+
+def test_sizes_and_distinct_values_of_columns(engine: Engine, session: Inspection) -> None:
+    """Members and elements count for their column; distinct values are right wherever they are known."""
+    rows: list[dict[str, Any]] = [
+        {"id": str(n), "word": "abc"[n % 3], "none": None, "tags": ["x"] * (n % 3), "pay": {"n": n, "by": {"a": "b"}}}
+        for n in range(1000)
+    ]
+    run = engine.publish_rows(rows, run="r", workflow="sizes")
+    sizes: Counter[str] = Counter()
+    footer = pyarrow.parquet.read_metadata(io.BytesIO(engine.store.read(run.parts[0].key)))
+    for column in (footer.row_group(0).column(index) for index in range(footer.num_columns)):
+        sizes[column.path_in_schema.partition(".")[0]] += column.total_compressed_size
+    session.refresh()
+    found = ask(session, "SELECT name, bytes, distinct_values FROM columns WHERE workflow = 'sizes'")
+    assert {row["name"]: row["bytes"] for row in found} == {name: sizes[name] for name in ("_row_id", *rows[0])}
+    known = {row["name"]: row["distinct_values"] for row in found if row["distinct_values"] is not None}
+    assert known["word"] == 3
+    assert known == {name: len({row[name] for row in rows} - {None}) for name in known}
+    (none,) = ask(session, "SELECT bytes, distinct_values FROM columns WHERE workflow = 'none' AND name = 'price'")
+    assert none == {"bytes": 0, "distinct_values": 0}
 
 
 def test_row_groups(session: Inspection, engine: Engine) -> None:

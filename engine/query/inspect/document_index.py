@@ -14,7 +14,7 @@ from engine.common.concurrency import read_all
 from engine.common.private_files import FILE_MODE, make_folders
 from engine.stores.port import ObjectInfo
 
-_VERSION = 2
+_VERSION = 3
 """Counted up when rows of views change, so that rows of an older version are not used."""
 
 _TIMEOUT_SECONDS = 2

@@ -1,10 +1,10 @@
 """Rows of the views over the catalog, from its documents."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from engine.catalog.manifest import Run, Workflow
+from engine.catalog.manifest import Run, StoredColumn, Workflow
 from engine.exports.export import read_metadata
 from engine.query.inspect.document_index import Entry
 from engine.query.inspect.file_bounds import bounds_of_file, sort_keys
@@ -84,6 +84,7 @@ def _column_rows(run: Run) -> Iterator[dict[str, object]]:
     for ordinal, field in enumerate(run.table):
         statistics = [group.statistics.get(field.name) for part in run.parts for group in part.row_groups]
         nulls = [None if one is None else one.nulls for one in statistics]
+        stored = [part.columns.get(field.name) for part in run.parts]
         yield {
             "workflow": run.workflow_id,
             "run": run.run_id,
@@ -94,7 +95,17 @@ def _column_rows(run: Run) -> Iterator[dict[str, object]]:
             "data_type": field.data_type,
             # Objects and lists have statistics of their members and elements alone.
             "nulls": None if None in nulls else sum(one for one in nulls if one is not None),
+            "bytes": None if None in stored else sum(one.bytes for one in stored if one is not None),
+            "distinct_values": _distinct(stored),
         }
+
+
+def _distinct(stored: Sequence[StoredColumn | None]) -> int | None:
+    """The distinct values of a run; unknown of several parts, which may have the same ones."""
+    if not stored:
+        return 0
+    one, *others = stored
+    return None if others or one is None else one.distinct
 
 
 def _file_rows(run: Run) -> Iterator[dict[str, object]]:
