@@ -251,6 +251,7 @@ WRONG_EXPORTS: dict[str, tuple[Json, Json, str]] = {
     "null": ({"sql": None}, {"parameter": "sql"}, "must not be null"),
     "a limit": ({"sql": "FROM data", "limit": 1}, {"parameter": "limit"}, "Unknown parameter 'limit'"),
     "filters": ({"sql": "FROM data", "filters": []}, {"parameter": "filters"}, "Unknown parameter"),
+    "a sheet": ({"sql": "FROM data", "format": "xlsx"}, {"parameter": "format"}, "cannot be exported as xlsx"),
     "a format": ({"sql": "FROM data", "format": "xml"}, {"parameter": "format"}, "one of csv"),
     "a compressed Parquet file": (
         {"sql": "FROM data", "format": "parquet", "compression": "gzip"}, {"parameter": "compression"}, "already",

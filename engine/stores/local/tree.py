@@ -187,7 +187,7 @@ class Tree:
 
     def _walk(self, base: str, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
         try:
-            with os.scandir(self.root / base) as scan:
+            with os.scandir(f"{self._root_name}/{base}") as scan:
                 entries = [entry for entry in scan if not entry.name.startswith(".")]
         except FileNotFoundError:
             return
