@@ -14,8 +14,11 @@ import pytest
 
 from engine.catalog.types import FAMILIES
 from engine.exports.export import export_of
+from engine.plan import planner
 from engine.plan.delta_types import CASTS, NAMES, delta_type
+from engine.publishing import publisher
 from tests.helpers.engine import Engine
+from tests.helpers.thread_pool import ThreadPool
 
 ID = uuid.UUID("00112233-4455-6677-8899-aabbccddeeff")
 CAST: dict[str, tuple[str, Any, pa.DataType, Any]] = {
@@ -109,3 +112,19 @@ def test_every_stored_type_has_a_name_or_a_cast_to_one() -> None:
     for name in FAMILIES.keys() - {"LIST", "STRUCT", "MAP", "DECIMAL"}:
         assert (name in NAMES) is not (name in CASTS), name
     assert {type_.name for type_ in CASTS.values()} <= NAMES.keys() | {"DECIMAL"}
+
+
+def test_the_tasks_of_a_cluster_write_the_same_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = "FORMAT parquet, ROW_GROUP_SIZE 2048, ROW_GROUPS_PER_FILE 1, FILENAME_PATTERN '{i}'"
+    monkeypatch.setattr(publisher, "_COPY_OPTIONS", options)
+    monkeypatch.setattr(planner, "PARQUET_RANGE_BYTES", 1)
+    numbers = pa.array(range(5_000), pa.uint64())
+    pool = ThreadPool()
+    engine = Engine(tmp_path, pool=pool)
+    engine.publish(engine.write_parquet(pa.table({"n": numbers})))
+    content = engine.export_bytes("parquet", delta_types=True)
+    pool.threads.shutdown()
+    assert pool.submitted > 1
+    table = pq.read_table(io.BytesIO(content))
+    assert table.column("n").type == pa.decimal128(20)
+    assert table.column("n").to_pylist() == numbers.to_pylist()

@@ -171,7 +171,7 @@ def _names(*names: str) -> list[Json]:
 
 
 def _json(description: str, model: str) -> Json:
-    return answer(description, schema=ref(model), media_type="application/json; charset=utf-8")
+    return answer(description, schema=ref(model))
 
 
 def _version() -> Json:
@@ -180,5 +180,5 @@ def _version() -> Json:
 
 
 def _lines(description: str) -> Json:
-    content = {"application/x-ndjson; charset=utf-8": {"schema": _LINES}}
+    content = {"application/x-ndjson": {"schema": _LINES}}
     return {**_version(), "description": description, "content": content}
