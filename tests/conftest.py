@@ -57,8 +57,7 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, dict
 @pytest.fixture
 def store(store_url: tuple[str, dict[str, str]]) -> ObjectStore:
     """A fresh, empty store of each kind."""
-    location, environment = store_url
-    return open_store(location, connection_string=environment.get("AZURE_STORAGE_CONNECTION_STRING"))
+    return _open(store_url)
 
 
 @pytest.fixture(scope="module", params=STORES)
@@ -67,6 +66,17 @@ def module_store_url(
 ) -> tuple[str, dict[str, str]]:
     """`store_url` for all tests of a module."""
     return _store_url(request, tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="module")
+def module_store(module_store_url: tuple[str, dict[str, str]]) -> ObjectStore:
+    """`store` for all tests of a module."""
+    return _open(module_store_url)
+
+
+def _open(store_url: tuple[str, dict[str, str]]) -> ObjectStore:
+    location, environment = store_url
+    return open_store(location, connection_string=environment.get("AZURE_STORAGE_CONNECTION_STRING"))
 
 
 def _store_url(request: pytest.FixtureRequest, folder: Path) -> tuple[str, dict[str, str]]:

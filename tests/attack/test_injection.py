@@ -56,29 +56,36 @@ def refused(answer: Answer, sent: str, *statuses: int) -> None:
     assert not LEAKS.search(told), told
 
 
+def count(server: Server, field: str, operator: str, text: str) -> int:
+    """The number of rows that a filter finds, which is checked against the oracle."""
+    value: Any = [text] if operator in ("IN", "NOT_IN") else text
+    entry = {"field": field, "operator": operator, "value": value}
+    answer = server.request(
+        f"{DATA}?{urlencode({'filters': json.dumps([entry]), 'limit': 0})}", headers={"x-api-key": KEY}
+    )
+    assert answer.status == 200, (text, answer.body)
+    cells: list[Any] = [[cell, "x"] for cell in TEXTS] if field == "list" else list(TEXTS)
+    found = answer.json()["pagination"]["totalCount"]
+    assert found == sum(matches(operator, cell, value, NOW) for cell in cells), text
+    return int(found)
+
+
 @pytest.mark.parametrize("operator", TEXT_OPERATORS)
-@pytest.mark.parametrize("column", ["text", "list"])
-def test_a_filter_on_text_finds_the_rows_that_have_it(server: Server, operator: str, column: str) -> None:
+def test_a_filter_on_text_finds_the_rows_that_have_it(server: Server, operator: str) -> None:
     for text in TEXTS:
-        value: Any = [text] if operator == "IN" else text
-        asked = {"filters": [{"field": column, "operator": operator, "value": value}], "limit": 0}
-        query = "&".join(f"{name}={quote(json.dumps(one))}" for name, one in asked.items())
-        answer = server.request(f"/v4/workflows/people/data?{query}", headers={"x-api-key": KEY})
-        assert answer.status == 200, (text, answer.body)
-        cells = [other if column == "text" else [other, "x"] for other in TEXTS]
-        wanted = sum(matches(operator, cell, value, NOW) for cell in cells)
-        assert answer.json()["pagination"]["totalCount"] == wanted, text
+        assert count(server, "text", operator, text) >= 1
+
+
+def test_a_filter_on_a_list_finds_the_rows_that_have_it(server: Server) -> None:
+    """Each text with one of the operators in turn, each of which gets texts of every kind."""
+    for number, text in enumerate(TEXTS):
+        assert count(server, "list", TEXT_OPERATORS[number % len(TEXT_OPERATORS)], text) >= 1
 
 
 @pytest.mark.parametrize("operator", TEXT_COMPLEMENTS)
 def test_the_complement_finds_all_other_rows(server: Server, operator: str) -> None:
     for text in TEXTS:
-        value = [text] if operator == "NOT_IN" else text
-        entry = {"field": "text", "operator": operator, "value": value}
-        query = urlencode({"filters": json.dumps([entry]), "limit": 0})
-        answer = server.request(f"{DATA}?{query}", headers={"x-api-key": KEY})
-        wanted = sum(matches(operator, cell, value, NOW) for cell in TEXTS)
-        assert (answer.status, answer.json()["pagination"]["totalCount"]) == (200, wanted), text
+        assert count(server, "text", operator, text) < len(TEXTS)
 
 
 @pytest.mark.parametrize("operator", OTHERS)

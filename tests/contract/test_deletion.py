@@ -288,7 +288,11 @@ else:
 """A deletion that kills its process before the n-th change of the store."""
 
 
-@pytest.mark.parametrize("what", ["run", "workflow"])
+@pytest.mark.parametrize(
+    ("store_url", "what"),
+    [("directory", "workflow"), pytest.param("azure", "run", marks=pytest.mark.azurite)],
+    indirect=["store_url"],
+)
 def test_a_sweep_completes_the_deletion_of_a_killed_process(
     tmp_path: Path, store_url: tuple[str, dict[str, str]], what: str
 ) -> None:

@@ -1,6 +1,7 @@
 """Sorting beyond memory: it spills, or says clearly that it may not, and leaves nothing behind either way."""
 
 import hashlib
+import io
 import threading
 import time
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from engine.common.cancellation import CancelToken
@@ -39,12 +41,17 @@ def _pad(n: int) -> str:
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    """A run of 135 MB; each key stands in sixteen rows."""
-    engine = Engine(tmp_path_factory.mktemp("sort"))
-    table = pa.table(
+def table() -> pa.Table:
+    """Rows of 135 MB; each key stands in sixteen of them."""
+    return pa.table(
         {"n": pa.array(range(ROWS)), "key": [_key(n) for n in range(ROWS)], "pad": [_pad(n) for n in range(ROWS)]}
     )
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory, table: pa.Table) -> Engine:
+    """A run of those rows."""
+    engine = Engine(tmp_path_factory.mktemp("sort"))
     with pytest.MonkeyPatch.context() as patch:
         # Small row groups: reading a large one takes most of a tight limit.
         options = (
@@ -93,36 +100,45 @@ def sorted_export(engine: Engine, folder: Path, format_name: str, *, threads: in
         assert list((folder / "spill").iterdir()) == []
 
 
+@pytest.fixture(scope="module")
+def in_order(table: pa.Table) -> pa.Table:
+    """The rows by their key; those of one key as they were published."""
+    keys = table["key"].to_pylist()
+    # Python's sort is stable.
+    return table.take(sorted(range(ROWS), key=keys.__getitem__))
+
+
+@pytest.fixture(scope="module")
+def expected(engine: Engine, in_order: pa.Table, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The file in each format: CSV from Python, and Parquet from a sort in memory."""
+    columns = (in_order[name].to_pylist() for name in in_order.column_names)
+    csv = "".join(["n,key,pad\n", *(f"{n},{key},{pad}\n" for n, key, pad in zip(*columns, strict=True))])
+    folder = tmp_path_factory.mktemp("roomy")
+    parquet = sorted_export(engine, folder, "parquet", threads=1, memory_limit="2GB", spill_limit="1GB")
+    assert pq.read_table(io.BytesIO(parquet)).equals(in_order)
+    return {"csv": csv.encode(), "parquet": parquet}
+
+
 @by_threads
 @pytest.mark.parametrize("format_name", ["csv", "parquet"])
 def test_a_sort_that_spills_is_the_sort_in_memory(
-    engine: Engine, tmp_path: Path, format_name: str, threads: int
+    engine: Engine, expected: dict[str, bytes], tmp_path: Path, format_name: str, threads: int
 ) -> None:
-    roomy = sorted_export(engine, tmp_path / "roomy", format_name, threads=1, memory_limit="2GB", spill_limit="1GB")
-    tight_limits = {"memory_limit": TIGHT[threads], "spill_limit": "1GB"}
-    with seen_in(tmp_path / "tight" / "spill") as files:
-        tight = sorted_export(engine, tmp_path / "tight", format_name, threads=threads, **tight_limits)
+    limits = {"memory_limit": TIGHT[threads], "spill_limit": "1GB"}
+    with seen_in(tmp_path / "spill") as files:
+        tight = sorted_export(engine, tmp_path, format_name, threads=threads, **limits)
     assert files
-    assert tight == roomy
-    if format_name == "csv":
-        lines = tight.decode().splitlines()[1:]
-        wanted = sorted(range(ROWS), key=lambda n: (_key(n), n))
-        assert lines == [f"{n},{_key(n)},{_pad(n)}" for n in wanted]
-
-
-BEYOND: dict[str, dict[str, str]] = {
-    "a sort exceeds its memory": {"memory_limit": "40MB", "spill_limit": "1GB"},
-    "a sort exceeds its spill space": {"memory_limit": "180MB", "spill_limit": "1MB"},
-}
+    assert tight == expected[format_name]
 
 
 @by_threads
-@pytest.mark.parametrize("name", BEYOND)
-def test_a_sort_beyond_its_limits_is_refused(engine: Engine, tmp_path: Path, name: str, threads: int) -> None:
-    with pytest.raises(LimitExceeded, match="memory or spill space") as refused:
-        sorted_export(engine, tmp_path, "csv", threads=threads, **BEYOND[name])
-    assert "sortBy" in refused.value.message
-    assert list(DirectoryStore(tmp_path / "exports").list("")) == []
+def test_a_sort_beyond_its_limits_is_refused(engine: Engine, tmp_path: Path, threads: int) -> None:
+    # Too little memory, and too little spill space.
+    for memory, spill in (("40MB", "1GB"), ("180MB", "1MB")):
+        with pytest.raises(LimitExceeded, match="memory or spill space") as refused:
+            sorted_export(engine, tmp_path, "csv", threads=threads, memory_limit=memory, spill_limit=spill)
+        assert "sortBy" in refused.value.message
+        assert list(DirectoryStore(tmp_path / "exports").list("")) == []
     # The same request, with room, works at once.
     roomy = sorted_export(engine, tmp_path, "csv", threads=threads, memory_limit="2GB", spill_limit="1GB")
     assert roomy.count(b"\n") == ROWS + 1
@@ -148,5 +164,3 @@ def test_a_sort_whose_disk_is_full_is_refused(engine: Engine, tmp_path: Path, ot
         assert not others or filled.wait(20)
         (disk / "filler").unlink(missing_ok=True)
         assert list(DirectoryStore(disk / "exports").list("")) == []
-    roomy = sorted_export(engine, tmp_path, "csv", threads=threads, memory_limit="2GB", spill_limit="1GB")
-    assert roomy.count(b"\n") == ROWS + 1

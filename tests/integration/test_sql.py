@@ -33,20 +33,20 @@ FAILED: list[dict[str, Any]] = [{"sku": "x"}]
 EXECUTED = datetime(2026, 11, 22, 8, tzinfo=UTC)
 
 
-@pytest.fixture
-def engine(tmp_path: Path, store: ObjectStore) -> Engine:
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory, module_store: ObjectStore) -> Engine:
     """Two workflows and three runs, one of which failed; an export; and a file that no manifest names."""
-    engine = Engine(tmp_path, store)
+    engine = Engine(tmp_path_factory.mktemp("engine"), module_store)
     engine.publish_rows(OLD, "2026-11-22", workflow="jobs", row_id="id", name="Jobs", executed_at=EXECUTED)
     engine.publish_rows(NEW, "2026-11-23", workflow="jobs", row_id="id")
     engine.publish_rows(FAILED, "2026-11-24", workflow="prices", team="rival", state=State.FAILED)
     stray = engine.write("stray.parquet", b"PAR1 this is no Parquet file PAR1").read_bytes()
-    store.create("workflow=jobs/run=2026-11-23/part-00001-dead.parquet", stray, content_type="x", metadata={})
+    module_store.create("workflow=jobs/run=2026-11-23/part-00001-dead.parquet", stray, content_type="x", metadata={})
     engine.export("csv", workflow="jobs")
     return engine
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def inspection(engine: Engine) -> Iterator[Inspection]:
     """A session over those."""
     with open_inspection(engine.results, engine.store, engine.settings(2)) as inspection:
@@ -193,7 +193,8 @@ def test_help_lists_every_view_and_macro(inspection: Inspection) -> None:
         assert ask(inspection, row["example"]) or row["name"] == "exports"
 
 
-def test_a_run_without_rows_has_its_columns(inspection: Inspection, engine: Engine) -> None:
+def test_a_run_without_rows_has_its_columns(tmp_path: Path, store: ObjectStore) -> None:
+    engine = Engine(tmp_path, store)
     schema = engine.write_schema(price="MONEY", when="DATETIME")
     engine.publish(engine.write("none.json", "[]"), run="r", workflow="none", schema=schema)
     with open_inspection(engine.results, None, engine.settings(1)) as session:

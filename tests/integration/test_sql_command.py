@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -20,16 +19,17 @@ from tests.helpers.terminal import Terminal
 ROWS: list[dict[str, Any]] = [{"id": "a", "n": 9007199254740993}, {"id": "b", "n": None}]
 
 
-@pytest.fixture
-def server(store_url: tuple[str, dict[str, str]], tmp_path: Path) -> Server:
+@pytest.fixture(scope="module")
+def server(module_store_url: tuple[str, dict[str, str]], tmp_path_factory: pytest.TempPathFactory) -> Server:
     """The settings of a service that is not running, with two runs of one workflow and one of another team."""
-    location, environment = store_url
+    location, environment = module_store_url
+    folder = tmp_path_factory.mktemp("command")
     store = open_store(f"{location}/results", connection_string=environment.get("AZURE_STORAGE_CONNECTION_STRING"))
-    engine = Engine(tmp_path / "engine", store)
+    engine = Engine(folder / "engine", store)
     engine.publish_rows(ROWS[:1], "r1", workflow="jobs", row_id="id")
     engine.publish_rows(ROWS, "r2", workflow="jobs", row_id="id")
     engine.publish_rows(ROWS, "r1", workflow="prices", row_id="id", team="rival")
-    server = Server(store_url, tmp_path)
+    server = Server(module_store_url, folder)
     server.initialise()
     return server
 
@@ -111,7 +111,7 @@ def _piped(server: Server, typed: str) -> "subprocess.CompletedProcess[str]":
     return run(["sql"], server.environment, server.folder, piped=typed)
 
 
-@pytest.mark.parametrize("store_url", ["directory"], indirect=True)
+@pytest.mark.parametrize("module_store_url", ["directory"], indirect=True)
 def test_the_prompt_of_a_terminal_without_a_cursor(server: Server) -> None:
     with Terminal(server.environment, server.folder, "sql", term="dumb") as terminal:
         terminal.read_until("tailrace> ")
@@ -131,7 +131,7 @@ def test_the_prompt_of_a_terminal_without_a_cursor(server: Server) -> None:
     assert "40 + 2" in (server.folder / ".tailrace_sql_history").read_text()
 
 
-def test_a_views_file(server: Server, store_url: tuple[str, dict[str, str]]) -> None:
+def test_a_views_file(server: Server, module_store_url: tuple[str, dict[str, str]]) -> None:
     for _ in range(2):
         made = server.command("sql", "--views", "results.duckdb")
         assert (made.returncode, made.stderr) == (0, "")
@@ -142,7 +142,7 @@ def test_a_views_file(server: Server, store_url: tuple[str, dict[str, str]]) -> 
         assert found == [("jobs", "r2", "acme", 2), ("prices", "r1", "rival", 2)]
         for name in ("help", "runs", "files", "exports"):
             connection.execute(f"FROM {name}").fetchall()
-        if store_url[0].startswith("az://"):
+        if module_store_url[0].startswith("az://"):
             assert "CREATE SECRET" in made.stdout
             noted = "SELECT comment FROM duckdb_functions() WHERE function_name = 'result' AND NOT internal"
             assert "CREATE SECRET" in str(connection.execute(noted).fetchone())
@@ -157,7 +157,7 @@ def test_a_views_file(server: Server, store_url: tuple[str, dict[str, str]]) -> 
             assert connection.execute("SELECT nulls FROM profile('jobs') WHERE name = 'n'").fetchone() == (1,)
 
 
-@pytest.mark.parametrize("store_url", ["directory"], indirect=True)
+@pytest.mark.parametrize("module_store_url", ["directory"], indirect=True)
 def test_an_attached_views_file(server: Server) -> None:
     """Nothing but the name of the database is needed to join its views and macros with tables of others."""
     assert server.command("sql", "--views", "results.duckdb").returncode == 0
@@ -184,7 +184,7 @@ def test_an_attached_views_file(server: Server) -> None:
             connection.execute("FROM v.result('jobs', 'r9')")
 
 
-@pytest.mark.parametrize("store_url", ["directory"], indirect=True)
+@pytest.mark.parametrize("module_store_url", ["directory"], indirect=True)
 def test_another_file_is_not_replaced_by_views(server: Server) -> None:
     with duckdb.connect(str(server.folder / "mine.duckdb")) as connection:
         connection.execute("CREATE TABLE t AS SELECT 42 AS n")

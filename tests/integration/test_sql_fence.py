@@ -19,15 +19,15 @@ from engine.stores import ObjectStore
 from tests.helpers.engine import Engine
 
 
-@pytest.fixture
-def engine(tmp_path: Path, store: ObjectStore) -> Engine:
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory, module_store: ObjectStore) -> Engine:
     """One published run."""
-    engine = Engine(tmp_path, store)
+    engine = Engine(tmp_path_factory.mktemp("engine"), module_store)
     engine.publish_rows([{"a": 1}])
     return engine
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def part(engine: Engine) -> Part:
     """Its part."""
     run = engine.results.run("w", "r")
