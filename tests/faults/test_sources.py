@@ -22,6 +22,7 @@ from tests.helpers.engine import Engine
 from tests.helpers.fault_proxy import THREAD
 
 ROWS = 14_000
+TABLE = pa.table({"n": pa.array(range(ROWS)), "text": [str(n * 7919) for n in range(ROWS)]})
 _ERROR = Outcome("an error that names no path", NEXT)
 FORMATS = ["csv", "parquet"]
 _SMALL_PARTS = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 2048, ROW_GROUPS_PER_FILE 2, FILENAME_PATTERN '{i}'"
@@ -32,7 +33,7 @@ FOOTER = -200
 @pytest.fixture
 def engine(tmp_path: Path, store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Engine:
     """A run of several parts, whose exports have several blocks."""
-    monkeypatch.setattr(block_stream, "BLOCK_TIERS", ((50_000, 4_000),))
+    monkeypatch.setattr(block_stream, "BLOCK_TIERS", ((50_000, 20_000),))
     monkeypatch.setattr(publisher, "_COPY_OPTIONS", _SMALL_PARTS)
     engine = Engine(tmp_path / "engine", store)
     publish(engine, "r")
@@ -41,8 +42,7 @@ def engine(tmp_path: Path, store: ObjectStore, monkeypatch: pytest.MonkeyPatch) 
 
 def publish(engine: Engine, run: str) -> None:
     """Publish the rows as a run."""
-    table = pa.table({"n": pa.array(range(ROWS)), "text": [str(n * 7919) for n in range(ROWS)]})
-    engine.publish(engine.write_parquet(table), run=run)
+    engine.publish(engine.write_parquet(TABLE), run=run)
 
 
 def _replace(store: ObjectStore, part: Part, data: bytes) -> None:
