@@ -131,13 +131,18 @@ def test_a_sort_that_spills_is_the_sort_in_memory(
     assert tight == expected[format_name]
 
 
+BEYOND: dict[str, dict[str, str]] = {
+    "a sort exceeds its memory": {"memory_limit": "40MB", "spill_limit": "1GB"},
+    "a sort exceeds its spill space": {"memory_limit": "180MB", "spill_limit": "1MB"},
+}
+
+
 @by_threads
 def test_a_sort_beyond_its_limits_is_refused(engine: Engine, tmp_path: Path, threads: int) -> None:
-    # Too little memory, and too little spill space.
-    for memory, spill in (("40MB", "1GB"), ("180MB", "1MB")):
+    for name, limits in BEYOND.items():
         with pytest.raises(LimitExceeded, match="memory or spill space") as refused:
-            sorted_export(engine, tmp_path, "csv", threads=threads, memory_limit=memory, spill_limit=spill)
-        assert "sortBy" in refused.value.message
+            sorted_export(engine, tmp_path, "csv", threads=threads, **limits)
+        assert "sortBy" in refused.value.message, name
         assert list(DirectoryStore(tmp_path / "exports").list("")) == []
     # The same request, with room, works at once.
     roomy = sorted_export(engine, tmp_path, "csv", threads=threads, memory_limit="2GB", spill_limit="1GB")
