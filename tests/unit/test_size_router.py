@@ -57,4 +57,5 @@ def test_plans_below_the_limit_or_with_one_range_run_locally(tmp_path: Path) -> 
     assert worth_a_cluster(plan, read)
     assert not worth_a_cluster(plan, read + 1)
     assert worth_a_cluster(engine.plan(exporter, "csv", sort_by="n"), read)
+    assert not worth_a_cluster(engine.plan(exporter, "xlsx"), 0), "a sheet is written by one process"
     assert not worth_a_cluster(engine.plan(engine.exporter(), "csv"), 0), "a single range needs no cluster"

@@ -19,7 +19,8 @@ _LEVEL = 1
 _WINDOW_BITS = -15
 """A window of 32 KiB, without header and checksum."""
 _HEAD = struct.Struct("<II")
-_CONTROL = re.compile(rb"[\x00-\x1f]")
+_CONTROLS = bytes(range(32))
+_CONTROL = re.compile(b"[" + re.escape(_CONTROLS) + b"]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +33,12 @@ class Block:
 
 
 def deflate(xml: bytes) -> bytes:
-    """A block, whose rest is not the end of the stream; `read_block` reads it. The interpreter lock is not held.
+    """A block, whose rest is not the end of the stream; `read_block` reads it.
 
     The XML has no byte below 32 but for control characters that it must not have: they are escaped here.
     """
-    if _has_control(xml):
+    # Ten times as fast as a search.
+    if len(xml.translate(None, _CONTROLS)) < len(xml):
         xml = _CONTROL.sub(lambda found: b"_x%04X_" % found[0][0], xml)
     stream = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _WINDOW_BITS)
     deflated = stream.compress(xml) + stream.flush(isal_zlib.Z_SYNC_FLUSH)
@@ -53,12 +55,3 @@ def append_crc(crc: int, block: Block) -> int:
     """The CRC-32 of a text with that of a block after it."""
     appended: int = isal_zlib.crc32_combine(crc, block.crc, block.length)
     return appended
-
-
-def _has_control(xml: bytes) -> bool:
-    # Imported here: it takes a fifth of a second and is not needed otherwise. It is 80 times as fast as a search.
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    smallest: int | None = pc.min(pa.Array.from_buffers(pa.uint8(), len(xml), [None, pa.py_buffer(xml)])).as_py()
-    return smallest is not None and smallest < 32
