@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from engine.request.formats import FORMATS
 from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings, megabytes, renamed
 
 
@@ -214,6 +215,9 @@ class AdmissionSettings(BaseSettings):
     )
 
 
+_FORMAT = f"({'|'.join(FORMATS)})"
+
+
 class PublishSettings(BaseSettings):
     """Limits of publishing over HTTP. Request bodies are stored in the spill directory until they are published."""
 
@@ -227,6 +231,17 @@ class PublishSettings(BaseSettings):
         ge=1,
         description="Runs that are received and published at the same time; teams share them as they share exports",
     )
+    prepare_formats: str = Field(
+        "",
+        pattern=f"^({_FORMAT}(,{_FORMAT})*)?$",
+        description="Formats, comma-separated, in which the whole of each finished run is exported as soon as it is "
+        "published, so that the first request finds the file",
+    )
+
+    @property
+    def prepared(self) -> tuple[str, ...]:
+        """The names of `prepare_formats`, each once."""
+        return tuple(dict.fromkeys(filter(None, self.prepare_formats.split(","))))
 
     @property
     def limit_bytes(self) -> int:

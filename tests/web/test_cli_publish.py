@@ -14,7 +14,7 @@ from engine.settings import StorageSettings
 from engine.stores import open_store
 from engine.stores.marker import MARKER_KEYS
 from tests.helpers.forks import run, start
-from tests.helpers.server import KEY, Server
+from tests.helpers.server import KEY, TEAM, Server
 from web.cli.terminal.progress_bar import counted, line
 
 ROOT = Path(__file__).parents[2]
@@ -151,6 +151,43 @@ def test_the_answer_says_what_was_published_and_what_comes_next(tmp_path: Path) 
     assert "1 row, 1 column, 1 part" in failed.stdout
     assert "Next: tailrace runs w" in failed.stdout
     assert failed.stderr == ""
+
+
+@pytest.mark.parametrize("asked", ["option", "setting"])
+def test_a_run_is_exported_as_soon_as_it_is_published(tmp_path: Path, asked: str) -> None:
+    server = Server((str(tmp_path / "store"), {}), tmp_path)
+    (tmp_path / "rows.json").write_text('[{"id": "a"}, {"id": "b"}]')
+    if asked == "setting":
+        server.environment["TAILRACE_PREPARE_FORMATS"] = "csv,json"
+    options = ["--prepare", "csv,json,csv"] if asked == "option" else []
+    done = server.command("publish", "--workflow", "w", "--run", "r", "--team", TEAM, *options, "rows.json")
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-2:] == ["Prepared csv: 9 bytes.", "Prepared json: 28 bytes."]
+    files = {path.suffix: path for path in (tmp_path / "store" / "exports" / "w").iterdir()}
+    assert files[".csv"].read_text() == '"id"\na\nb\n'
+    with server:
+        answer = server.request("/v4/workflows/w/data/export", headers={"x-api-key": KEY}).json()
+    # The request has found this file, and made no other.
+    assert answer["exportId"] == files[".csv"].stem
+    assert len([*files[".csv"].parent.iterdir()]) == 2
+
+
+def test_what_cannot_be_prepared_is_said(tmp_path: Path) -> None:
+    server = Server((str(tmp_path / "store"), {}), tmp_path)
+    (tmp_path / "rows.json").write_text('[{"id": "a"}]')
+    publish = ("publish", "--workflow", "w", "--team", TEAM, "--prepare")
+    refused = server.command(*publish, "csv,xml", "--run", "r", "rows.json")
+    assert refused.returncode == 2
+    assert "--prepare csv,xml: give one or more of csv, json," in refused.stderr
+    # Nothing but the header.
+    assert len(server.command("runs", "w").stdout.splitlines()) == 1
+    unfinished = server.command(*publish, "csv", "--run", "r", "--state", "FAILED", "rows.json")
+    assert (unfinished.returncode, "Prepared" in unfinished.stdout) == (0, False)
+    (tmp_path / "store" / "exports" / "w").write_text("no folder")
+    failed = server.command(*publish, "csv", "--run", "s", "rows.json")
+    assert failed.returncode == 1
+    assert failed.stdout.startswith("Published w/s")
+    assert "The run is published, but not exported as csv: " in failed.stderr
 
 
 def test_words_have_singulars() -> None:

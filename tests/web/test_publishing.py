@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from tests.helpers.running import wait_for
 from tests.helpers.server import KEY, OTHER_PUBLISH_KEY, PUBLISH_KEY, Answer, Server
 from tests.web.test_openapi_answers import check
 from web.openapi.document import make_document
@@ -105,6 +106,24 @@ def test_published_rows_are_exported_unchanged(
     listed = server.request(f"/v4/workflows/{workflow}", headers={"x-api-key": KEY}).json()
     assert (listed["name"], listed["latestRunId"]) == ("A name", "r1")
     assert spilled(server) == []
+
+
+def test_a_published_run_is_exported_before_anyone_asks(
+    module_store_url: tuple[str, dict[str, str]], tmp_path: Path
+) -> None:
+    location, environment = module_store_url
+    with Server((f"{location}/prepared", environment), tmp_path, TAILRACE_PREPARE_FORMATS="parquet,csv") as server:
+        assert send(server, "w", json.dumps(ROWS).encode(), runId="r").status == 201
+        headers = {"x-api-key": KEY}
+        path = "/v4/workflows/w/data/exports"
+        wait_for(lambda: server.request(path, headers=headers).json()["pagination"]["totalCount"] == 2)
+        made = {one["format"]: one["exportId"] for one in server.request(path, headers=headers).json()["exports"]}
+        answer = server.request("/v4/workflows/w/data/export?format=parquet", headers=headers).json()
+        assert (answer["exportId"], answer["rowCount"]) == (made["parquet"], 2)
+        # A repeated request makes none.
+        assert send(server, "w", json.dumps(ROWS).encode(), runId="r").status == 200
+        assert send(server, "w", json.dumps(ROWS).encode(), runId="f", state="FAILED").status == 201
+        assert server.request(path, headers=headers).json()["pagination"]["totalCount"] == 2
 
 
 def test_a_run_without_an_id_gets_a_generated_one(server: Server, workflow: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from pydantic import ValidationError
 
 from engine.catalog.manifest import State
 from engine.catalog.schema import Field
@@ -18,9 +19,12 @@ from engine.publishing.input_files import matching, spill_limit_bytes, spool
 from engine.publishing.options import ReadOptions
 from engine.publishing.publisher import Publication, Trial
 from engine.publishing.schema_file import schema_document
+from engine.request.formats import FORMATS as FILE_FORMATS
 from engine.settings import DuckDBSettings
 from web.cli.local.publisher import described, publishing
+from web.cli.local.runner import prepare_exports
 from web.cli.terminal.progress_bar import ProgressBar, counted
+from web.settings import PublishSettings
 
 
 class IsoTime(click.ParamType[datetime]):
@@ -97,6 +101,9 @@ def _reading(command: Callable[..., None]) -> Callable[..., None]:
     "--state", type=click.Choice([*State]), default=State.FINISHED, show_default=True,
     help="Only finished runs can be exported.",
 )  # fmt: skip
+@click.option(
+    "--prepare", metavar="FORMATS", help="Export the run at once as csv,json,...  [default: TAILRACE_PREPARE_FORMATS]"
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print the result and errors only: no progress.")
 def publish(
     files: tuple[Path, ...],
@@ -112,6 +119,7 @@ def publish(
     glob: bool,
     dry_run: bool,
     write_schema: Path | None,
+    prepare: str | None,
     **reading: Any,
 ) -> None:
     """Publish FILES (CSV, JSON, NDJSON, GeoJSON or Parquet) as one run of a workflow.
@@ -139,7 +147,7 @@ def publish(
     Exit codes: 0 success, 1 failure, 2 usage error, 130 interrupted.
     """
     bar = ProgressBar(sys.stderr, quiet=quiet, lines=True)
-    settings = DuckDBSettings()
+    settings, prepared = DuckDBSettings(), _prepared(prepare)
     with publishing(bar) as publisher, _input_files(files, settings, glob=glob) as inputs:
         publication = Publication(
             workflow=workflow,
@@ -162,6 +170,18 @@ def publish(
         _write_schema(write_schema, published.table.delivered)
         for line in described(published):
             click.echo(line)
+    if published.state is State.FINISHED:
+        prepare_exports(published, prepared, bar)
+
+
+def _prepared(formats: str | None) -> tuple[str, ...]:
+    """The formats to export at once. Raises UsageError."""
+    if formats is None:
+        return PublishSettings().prepared
+    try:
+        return PublishSettings(prepare_formats=formats).prepared
+    except ValidationError:
+        raise click.UsageError(f"--prepare {formats}: give one or more of {', '.join(FILE_FORMATS)}.") from None
 
 
 def _show_trial(trial: Trial) -> None:

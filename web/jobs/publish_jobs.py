@@ -39,6 +39,8 @@ class PublishJobs:
         self._idle = asyncio.Event()
         self._idle.set()
         self.limit_bytes = settings.limit_bytes
+        self.prepared = settings.prepared
+        """The formats in which a published run is exported at once."""
         self.spill_directory = duckdb.spill_directory
 
     @asynccontextmanager

@@ -1,6 +1,7 @@
 """``POST /v4/workflows/{workflowId}/runs``: the body is published as a run (web/API.md, section 8)."""
 
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import anyio.to_thread
@@ -14,8 +15,10 @@ from engine.catalog.commits import Commits
 from engine.catalog.manifest import Run, State
 from engine.common.ids import checked_id
 from engine.common.temp_folders import spill_folder
-from engine.errors import AlreadyPublished, InvalidInput
+from engine.errors import AlreadyPublished, EngineError, InvalidInput
 from engine.publishing.publisher import Publication
+from engine.request.formats import FORMATS
+from engine.request.request import ExportRequest
 from web.api.models import AnswerField, Count, Moment
 from web.api.parameters import read_query
 from web.api.publishing.parameters import PUBLISH_PARAMETERS, PublishRequest, make_publish_request
@@ -89,9 +92,22 @@ async def publish(request: Request) -> Response:
                 run, status = existing, 200
             except InvalidInput as error:
                 raise InvalidInput(error.message.replace(f"{folder.absolute()}/", ""), **error.details) from error
+    if status == 201:
+        await _prepare(services, run, principal.team)
     add_log_fields(request.scope, rows=run.rows, bytes=received.size)
     body = RunAnswer.of(run).model_dump_json(by_alias=True, exclude_none=True)
     return Response(body, status, headers={"cache-control": "no-store"}, media_type="application/json")
+
+
+async def _prepare(services: Services, run: Run, team: str) -> None:
+    """Start the exports that are made of every run. They wait their turn like those that callers request."""
+    if run.state is not State.FINISHED:
+        return
+    for name in services.publishing.prepared:
+        request = ExportRequest(run.workflow_id, run=run.run_id, format=FORMATS[name])
+        # The run is published; a caller who requests the export gets the error.
+        with suppress(EngineError):
+            services.jobs.join(await services.plan(request, team), team)
 
 
 def _publication(workflow: str, run: str, team: str, wanted: PublishRequest, received: Received) -> Publication:

@@ -1,19 +1,26 @@
 """An export in this process, without a service: what `tailrace export` does."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import click
+
+from engine.bootstrap import open_exporter
+from engine.catalog.manifest import Run
 from engine.common.cancellation import CancelToken
 from engine.common.progress import Phase, Progress
-from engine.errors import NotFound
+from engine.errors import EngineError, NotFound
 from engine.exports.export import Export
 from engine.exports.exporter import Exporter
 from engine.plan.planner import ExportPlan
+from engine.request.formats import FORMATS
 from engine.request.request import ExportRequest
-from web.cli.terminal.progress_bar import ProgressBar
+from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
+from web.cli.terminal.progress_bar import ProgressBar, counted
+from web.settings import SigningSettings
 
 _DRAW_INTERVAL_SECONDS = 0.1
 _RETENTION = timedelta(hours=1)
@@ -50,6 +57,27 @@ def export_here(exporter: Exporter, wanted: ExportRequest, team: str | None, bar
         sha256=made.sha256,
         chunks=lambda: exporter.exports.stream(file.key, start=0, length=file.size, etag=file.etag),
     )
+
+
+def prepare_exports(run: Run, formats: Sequence[str], bar: ProgressBar) -> None:
+    """Export a published run in each format, and say so. Raises ClickException if one fails; Ctrl-C cancels."""
+    if not formats:
+        return
+    # Ctrl-C was ignored when the run was published.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    # Retained as the service retains the exports that it makes.
+    retention = SigningSettings().url_ttl * 1.25
+    exporter = open_exporter(StorageSettings(), DuckDBSettings(), RunnerSettings(), retention=retention)
+    for name in formats:
+        request = ExportRequest(run.workflow_id, run=run.run_id, format=FORMATS[name])
+        try:
+            made = export_here(exporter, request, run.team, bar)
+        except EngineError as error:
+            raise click.ClickException(f"The run is published, but not exported as {name}: {error.message}") from error
+        finally:
+            bar.clear()
+        click.echo(f"Prepared {name}: {counted(made.size, 'byte')}.")
 
 
 def owner_of(exporter: Exporter, workflow_id: str) -> str:
