@@ -24,6 +24,12 @@ ARGUMENTS: dict[str, tuple[str, Any]] = {
     "order": ("read_rows", lambda text: {"workflow_id": "people", "order": text}),
     "format": ("export_rows", lambda text: {"workflow_id": "people", "format": text}),
     "page": ("list_workflows", lambda text: {"page": text}),
+    "a parameter": ("query_rows", lambda text: {"workflow_id": "people", "sql": "SELECT $x", "params": {text: 1}}),
+    "a parameter of a file": (
+        "export_query",
+        lambda text: {"workflow_id": "people", "sql": "SELECT $x", "params": {text: 1}},
+    ),
+    "previous": ("query_rows", lambda text: {"workflow_id": "people", "sql": "FROM previous", "previous": text}),
     "a field": ("count_rows", lambda text: _filters(field=text)),
     "an operator": ("count_rows", lambda text: _filters(operator=text)),
     "a member": ("count_rows", lambda text: _filters(**{text: 1})),

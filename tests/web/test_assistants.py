@@ -87,6 +87,8 @@ def test_the_tools_say_what_they_are(people: Server) -> None:
         "read_rows",
         "count_rows",
         "export_rows",
+        "query_rows",
+        "export_query",
         "list_exports",
         "delete_export",
     }
@@ -144,12 +146,39 @@ def test_a_sheet(ask: Callable[..., Any], people: Server) -> None:
     assert len(rows) == len(ROWS)
 
 
+def test_a_statement_and_its_file(ask: Callable[..., Any], people: Server) -> None:
+    asked: dict[str, Any] = {
+        "workflow_id": "people",
+        "sql": "SELECT name, age + $more AS older FROM data WHERE name IN (SELECT name FROM previous) AND age > $least",
+        "params": {"more": 1, "least": 7},
+        "previous": "r1",
+    }
+    assert ask("query_rows", **asked)["rows"] == [{"name": "Ann", "older": 32}]
+    made = ask("export_query", **asked, format="jsonl", expires_in=60)
+    assert "lines=True" in made["howToOpen"]
+    assert people.request(made["url"]).body == b'{"name":"Ann","older":32}\n'
+    text, failed = over_http(
+        people, call("query_rows", workflow_id="people", sql="SELECT name FROM data", format="csv")
+    )
+    assert (failed, text.splitlines()[0]) == (False, '"name"')
+
+
 ERRORS: dict[str, tuple[str, dict[str, object], str]] = {
     "an unknown column": ("export_rows", {"workflow_id": "people", "fields": ["nmae"]}, "Did you mean name?"),
     "compressed Parquet": (
         "export_rows",
         {"workflow_id": "people", "format": "parquet", "compression": "gzip"},
         "omit compression",
+    ),
+    "a missing value": (
+        "query_rows",
+        {"workflow_id": "people", "sql": "SELECT $city"},
+        "the parameter $city: give its value in params",
+    ),
+    "a forbidden function": (
+        "export_query",
+        {"workflow_id": "people", "sql": "FROM read_text('/etc/passwd')"},
+        "it reads files",
     ),
     "an unknown workflow": ("describe_workflow", {"workflow_id": "nobody"}, "check the ids"),
     "a path for a workflow": ("describe_workflow", {"workflow_id": "people/data"}, "list_workflows lists"),
@@ -185,10 +214,11 @@ def test_errors_can_be_acted_on(people: Server, name: str) -> None:
 
 
 def test_another_team_sees_nothing(people: Server) -> None:
-    for tool in ("describe_workflow", "read_rows", "count_rows", "export_rows"):
-        text, failed = over_http(people, call(tool, workflow_id="people"), OTHER_KEY)
+    for tool in ("describe_workflow", "read_rows", "count_rows", "export_rows", "query_rows", "export_query"):
+        more = {"sql": "FROM data"} if "query" in tool else {}
+        text, failed = over_http(people, call(tool, workflow_id="people", **more), OTHER_KEY)
         assert failed
-        unknown, _ = over_http(people, call(tool, workflow_id="nobody"), OTHER_KEY)
+        unknown, _ = over_http(people, call(tool, workflow_id="nobody", **more), OTHER_KEY)
         assert text.partition("request")[0] == unknown.partition("request")[0]
     text, failed = over_http(people, call("list_workflows"), OTHER_KEY)
     assert (json.loads(text)["workflows"], failed) == ([], False)
@@ -245,7 +275,7 @@ def test_pages_of_other_origins_are_refused(people: Server) -> None:
     rebound = _post(people, _LIST, origin=f"http://evil.example:{people.port}", host=f"evil.example:{people.port}")
     assert rebound.status == 403
     for allowed in ({}, {"origin": people.base}):
-        assert len(_post(people, _LIST, **allowed).json()["result"]["tools"]) == 7
+        assert len(_post(people, _LIST, **allowed).json()["result"]["tools"]) == 9
 
 
 def test_no_cache_keeps_rows(people: Server) -> None:

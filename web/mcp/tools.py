@@ -14,6 +14,7 @@ from pydantic import Field
 
 from engine.request.formats import COMPRESSIONS, FORMATS
 from engine.request.operators import OPERATORS
+from engine.request.statement import FORMATS_OF_RESULTS
 
 MAX_PAGE_ROWS = 100
 """Small, since rows take up an assistant's context; files are for more."""
@@ -24,8 +25,9 @@ ClientOf = Callable[[Context[Any, Any]], AbstractAsyncContextManager[httpx2.Asyn
 _INSTRUCTIONS = (
     "Tailrace serves the results of web-data workflows: a workflow has runs, and a run has rows. Start with "
     "list_workflows, then use describe_workflow for the columns and the operators that each accepts. read_rows and "
-    "count_rows are for a first look; export_rows makes one file of any size and returns a link that opens without a "
-    "key: give that link to the user or to a sandbox instead of reading many pages."
+    "count_rows are for a first look, query_rows answers questions by SQL; export_rows and export_query make one file "
+    "of any size and return a link that opens without a key: give that link to the user or to a sandbox instead of "
+    "reading many pages."
 )
 _READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 _DELETES = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False)
@@ -49,6 +51,21 @@ Fields = Annotated[
 ]
 Flatten = Annotated[bool, Field(description="Objects become columns with dotted names: price.amount, price.currency")]
 ExpiresIn = Annotated[int | None, Field(ge=60, description="For how many seconds the link is valid; default: longest")]
+Sql = Annotated[
+    str,
+    Field(
+        description="One SELECT in DuckDB's dialect. The table `data` has the rows of the run; `previous` has those of "
+        "another run, if one was chosen"
+    ),
+]
+Params = Annotated[
+    dict[str, Any] | None,
+    Field(description='Values of $name in the statement: {"city": "Rome", "ids": ["a1", "a2"]}'),
+]
+Previous = Annotated[
+    bool | str | None,
+    Field(description="Another finished run for the table `previous`: its id, or true for the run before"),
+]
 FormatName = Annotated[str, Field(description="Of the file", json_schema_extra={"enum": [*FORMATS]})]
 
 CompressionName = Annotated[
@@ -150,17 +167,50 @@ def make_server(client_of: ClientOf) -> MCPServer[Any]:
         )
         members |= _sorted(sort_by, order) | ({} if expires_in is None else {"expiresIn": expires_in})
         text = await send(context, "POST", f"{_path(workflow_id)}/data/export", json=members)
-        created = json.loads(text)
-        return json.dumps(
-            {
-                **created,
-                "howToOpen": f"Until {created['expiresAt']} without any header: a browser, curl -o FILE '<url>', "
-                f"{how_to_read(format, compression)}.",
-            }
-        )
+        return _with_advice(text, format, compression)
 
+    _add_sql_tools(server, send)
     _add_export_tools(server, send)
     return server
+
+
+def _add_sql_tools(server: MCPServer[Any], send: Callable[..., Awaitable[str]]) -> None:
+    """Add the tools for SQL statements."""
+
+    @server.tool(annotations=_READS, structured_output=False)
+    async def query_rows(
+        context: Context[Any, Any],
+        workflow_id: Workflow,
+        sql: Sql,
+        params: Params = None,
+        run_id: RunId = None,
+        previous: Previous = None,
+        format: Annotated[Literal["json", "csv", "jsonl"], Field(description="Of the rows")] = "json",  # noqa: A002  # the name that callers know
+        limit: Annotated[int, Field(ge=1, le=MAX_PAGE_ROWS)] = 25,
+    ) -> str:
+        """Run one SQL statement on a run, or on two runs of a workflow: counts, groups, joins, differences."""
+        members = _statement(sql, params, run_id, previous) | {"format": format, "limit": limit}
+        return await send(context, "POST", f"{_path(workflow_id)}/data/query", json=members)
+
+    @server.tool(annotations=_READS, structured_output=False)
+    async def export_query(
+        context: Context[Any, Any],
+        workflow_id: Workflow,
+        sql: Sql,
+        params: Params = None,
+        run_id: RunId = None,
+        previous: Previous = None,
+        format: Annotated[  # noqa: A002  # the name that callers know
+            str, Field(description="Of the file", json_schema_extra={"enum": [*FORMATS_OF_RESULTS]})
+        ] = "csv",
+        compression: CompressionName = "none",
+        expires_in: ExpiresIn = None,
+    ) -> str:
+        """Export all rows of a statement's result to one file; returns a link that opens without a key."""
+        members = _statement(sql, params, run_id, previous) | {"format": format, "compression": compression}
+        members |= {} if expires_in is None else {"expiresIn": expires_in}
+        text = await send(context, "POST", f"{_path(workflow_id)}/data/query/export", json=members)
+        return _with_advice(text, format, compression)
 
 
 def _add_export_tools(server: MCPServer[Any], send: Callable[..., Awaitable[str]]) -> None:
@@ -186,6 +236,16 @@ def _add_export_tools(server: MCPServer[Any], send: Callable[..., Awaitable[str]
         return json.dumps({"deleted": export_id})
 
 
+def _with_advice(answer: str, format_name: str, compression: str) -> str:
+    """The answer of an export, and how to open its file."""
+    created = json.loads(answer)
+    advice = (
+        f"Until {created['expiresAt']} without any header: a browser, curl -o FILE '<url>', "
+        f"{how_to_read(format_name, compression)}."
+    )
+    return json.dumps({**created, "howToOpen": advice})
+
+
 def _path(given_id: str) -> str:
     # Anything that is not an id must not lead to another route.
     if not given_id or any(character in given_id for character in "/?#%\\") or given_id.startswith("."):
@@ -202,6 +262,13 @@ def _selection(
     fields: list[str] | None = None,
 ) -> dict[str, Any]:
     members = {"runId": run_id, "filters": filters, "rowIds": row_ids, "fields": fields}
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _statement(
+    sql: str, params: dict[str, Any] | None, run_id: str | None, previous: bool | str | None
+) -> dict[str, Any]:
+    members = {"sql": sql, "params": params, "runId": run_id, "previous": previous}
     return {name: value for name, value in members.items() if value is not None}
 
 
