@@ -1,7 +1,8 @@
-# Everything that is installed lies inside the checkout: .venv/ and tests/azurite/node_modules/.
+# Everything that is installed lies inside the checkout: .venv/, tests/azurite/node_modules/ and tests/axe/node_modules/.
 PYTHON ?= python3
 BIN := .venv/bin
 AZURITE := tests/azurite/node_modules/.package-lock.json
+AXE := tests/axe/node_modules/.package-lock.json
 # The folders of tests that start no service; their tests on Azurite are deselected by the marker.
 FAST := tests/unit
 BROWSER := tests/clients/test_browser.py tests/clients/page tests/clients/test_proxies.py
@@ -35,8 +36,8 @@ run: install ## Publish a sample run if there is none, and serve it
 	$(BIN)/tailrace demo
 
 azurite-install:
-	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(AZURITE); \
-	else echo "npm is missing: tests that need Azurite will be skipped"; fi
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(AZURITE) $(AXE); \
+	else echo "npm is missing: tests that need Azurite or axe-core will be skipped"; fi
 
 $(AZURITE): tests/azurite/package-lock.json
 	@echo "Installing the Azurite emulator into tests/azurite/node_modules/."
@@ -168,4 +169,4 @@ audit: ## Look up known vulnerabilities of the locked packages (needs the networ
 	@.ci/audit
 
 clean: ## Remove everything that was installed or made
-	rm -rf .venv .venv-audit .venv-delta .venv-kadoa .tailrace tests/azurite/node_modules .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-audit .venv-delta .venv-kadoa .tailrace tests/azurite/node_modules tests/axe/node_modules .mypy_cache .ruff_cache .pytest_cache

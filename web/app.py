@@ -38,6 +38,7 @@ from web.api.rows import rows
 from web.api.unhandled import AnswerUnhandled
 from web.api.workflows import workflow, workflows
 from web.auth.errors import Forbidden, Unauthenticated
+from web.auth.signed_urls import ExpiredUrl
 from web.container import Services, make_services
 from web.delta_sharing.routes import ROUTES as DELTA_SHARING
 from web.http.download_headers import EXPOSED_HEADERS
@@ -46,6 +47,7 @@ from web.http.unread_body import DrainUnreadBody
 from web.jobs.admission import ServiceOverloaded
 from web.openapi import openapi, openapi_30
 from web.pages.docs import docs
+from web.pages.expired import answer_expired
 from web.pages.explorer import asset, explorer
 from web.settings import (
     AdmissionSettings,
@@ -144,7 +146,7 @@ def create_app_with(services: Services) -> Starlette:
             ),
             Middleware(AnswerUnhandled),
         ],
-        exception_handlers=dict.fromkeys(_HANDLED, answer_error),
+        exception_handlers=dict.fromkeys(_HANDLED, answer_error) | {ExpiredUrl: answer_expired},
     )
     mcp = _add_mcp(app, services)
     app.router.routes.extend(_below_base(app.router.routes, services.signer.base))

@@ -1,6 +1,59 @@
 """Keyboard, screen readers, reduced motion, and what axe-core finds."""
 
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
 from tests.clients.page.explorer import Explorer, expect
+
+_AXE = Path(__file__).parents[2] / "axe/node_modules/axe-core/axe.min.js"
+needs_axe = pytest.mark.skipif(not _AXE.exists(), reason="axe-core is missing: make azurite-install")
+
+
+def _faults(tab: Any) -> list[str]:
+    """What axe-core finds that is serious or critical."""
+    # Beside the policy of the page, as an extension of the browser would.
+    tab.evaluate(_AXE.read_text("utf-8"))
+    found = tab.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        json.dumps([one["id"], [node["html"][:200] for node in one["nodes"][:3]]])
+        for one in found["violations"]
+        if one["impact"] in ("serious", "critical")
+    ]
+
+
+@needs_axe
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(explorer: Explorer, scheme: str) -> None:
+    tab = explorer.tab
+    tab.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    explorer.open()
+    expect(tab.get_by_label("API key")).to_be_visible()
+    faults = {"sign-in": _faults(tab)}
+    explorer.sign_in("items", "i2")
+    explorer.add_filter("price", "GREATER_THAN_OR_EQUAL", "1")
+    explorer.sort("price")
+    expect(explorer.head("price").locator(".bin").first).to_be_visible()
+    explorer.cell(1, 0).click()
+    faults["rows"] = _faults(tab)
+    explorer.export()
+    faults["export"] = _faults(tab)
+    explorer.tab.keyboard.press("Escape")
+    for name in ("workflow", "run", "choose-columns", "add-filter", "shortcuts"):
+        tab.locator(f"#{name}").click()
+        faults[name] = _faults(tab)
+        tab.keyboard.press("Escape")
+    for name, ready in (("Columns", ".cards .bin"), ("Changes", ".changes .different"), ("SQL", "textarea")):
+        tab.get_by_role("tab", name=name).click()
+        expect(tab.locator(ready).first).to_be_visible()
+        faults[name] = _faults(tab)
+    tab.get_by_role("tab", name="Rows").click()
+    explorer.add_filter("name", "EQUALS", "none")
+    expect(tab.locator(".blank")).to_be_visible()
+    faults["blank"] = _faults(tab)
+    assert {place: found for place, found in faults.items() if found} == {}
 
 
 def test_the_grid_is_one_tab_stop_and_its_cells_are_reached_by_arrows(explorer: Explorer) -> None:
@@ -57,11 +110,11 @@ def test_shortcuts_of_the_page_are_off_while_somebody_types(explorer: Explorer) 
     press("Escape")
     expect(explorer.panel).to_be_hidden()
     expect(explorer.button("Export")).to_be_focused()
-    press("3")
+    press("4")
     expect(tab.get_by_role("tab", name="SQL")).to_have_attribute("aria-selected", "true")
-    tab.get_by_label("Statement").fill("")
+    tab.get_by_label("Statement", exact=True).fill("")
     tab.keyboard.type("1/ewrc?")
-    assert tab.get_by_label("Statement").input_value() == "1/ewrc?"
+    assert tab.get_by_label("Statement", exact=True).input_value() == "1/ewrc?"
     tab.get_by_role("tab", name="SQL").focus()
     press("ArrowRight")
     expect(tab.get_by_role("tab", name="Rows")).to_have_attribute("aria-selected", "true")

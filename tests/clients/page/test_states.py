@@ -1,8 +1,11 @@
 """What is shown when there are no rows: nothing matches, errors, no connection, no run."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.clients.page.explorer import Explorer, expect
+from tests.helpers.server import SIGNING_SECRET
+from web.auth.signed_urls import SigningKey, UrlSigner
 
 
 def test_no_match_names_the_filter_that_removes_the_last_rows(explorer: Explorer) -> None:
@@ -73,3 +76,17 @@ def test_placeholders_appear_after_a_moment(explorer: Explorer) -> None:
     held[0].continue_()
     expect(explorer.cell(0, 0)).to_have_text("<b>name</b> 50")
     expect(explorer.tab.locator("#panel-rows tbody.loading")).to_have_count(0)
+
+
+def test_an_expired_link_is_a_page_that_says_what_to_do(explorer: Explorer) -> None:
+    answer = explorer.server.export("shops").json()
+    key = SigningKey("k1", SIGNING_SECRET.encode())
+    signer = UrlSigner([key], base_url=explorer.server.base, max_ttl=timedelta(days=1), formats=["csv"])
+    url = signer.sign("shops", answer["exportId"], "csv", datetime(2026, 1, 1, tzinfo=UTC), "shops-r1.csv")
+    assert explorer.server.request(url).json()["code"] == "url_expired"
+    explorer.tab.goto(url)
+    expect(explorer.tab.get_by_role("heading")).to_have_text("This link has expired")
+    assert explorer.tab.evaluate("getComputedStyle(document.querySelector('.button')).fontWeight") == "600"
+    explorer.tab.get_by_role("link", name="Sign in").click()
+    explorer.type_key()
+    explorer.counts("1,200 rows")
