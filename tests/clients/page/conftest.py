@@ -76,6 +76,15 @@ GOODS_SCHEMA = {
         {"name": "tags", "dataType": "ARRAY", "items": {"dataType": "STRING"}},
     ]
 }
+ITEMS: list[dict[str, Any]] = [
+    {"id": f"n{n}", "name": f"<i>{n}</i>", "price": n / 2, "big": 2**60 + n} for n in range(40)
+]
+LATER_ITEMS = [
+    *({**row, "price": row["price"] + 1} if row["id"] in ("n5", "n30") else row for row in ITEMS[2:-1]),
+    {**ITEMS[-1], "big": 2**60},
+    *({"id": f"m{n}", "name": None, "price": 9, "big": None} for n in range(15)),
+]
+"""Of the items, 2 are gone, 3 are changed and 15 are new."""
 
 
 @pytest.fixture(scope="session")
@@ -96,6 +105,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         publish("wares", "w3", [{"tags": ["a"]}])
         schema.write_text(json.dumps(GOODS_SCHEMA))
         publish("goods", "g1", GOODS, "--schema", str(schema), "--row-id", "sku")
+        for run, rows in {"i1": ITEMS, "i2": LATER_ITEMS}.items():
+            publish("items", run, rows, "--row-id", "id")
         publish("broken", "b1", SHOPS[:1], "--state", "FAILED")
         source.write_text("sku,title\n")
         server.publish("--workflow", "hollow", "--run", "h1", "--format", "csv", str(source))

@@ -75,12 +75,12 @@ class Explorer:
     def choose_workflow(self, name: str) -> None:
         """Choose a workflow from the list."""
         self.tab.locator("#workflow").click()
-        self.tab.get_by_role("option", name=name).click()
+        self.tab.locator("#popover").get_by_role("option", name=name).click()
 
     def choose_run(self, run: str) -> None:
         """Choose a run from the list."""
         self.tab.locator("#run").click()
-        self.tab.get_by_role("option", name=run).click()
+        self.tab.locator("#popover").get_by_role("option", name=run).click()
 
     def head(self, name: str) -> Any:
         """The head of a column."""

@@ -1,5 +1,8 @@
 """The tabs beside the rows: statistics of columns, and SQL."""
 
+import json
+from urllib.parse import quote
+
 from tests.clients.page.explorer import Explorer, expect
 
 
@@ -37,7 +40,7 @@ def test_sql_over_the_run(explorer: Explorer) -> None:
     explorer.sign_in("shops")
     explorer.counts("1,200 rows")
     explorer.tab.get_by_role("tab", name="SQL").click()
-    statement, note = explorer.tab.get_by_label("Statement"), explorer.tab.locator(".answer-note")
+    statement, note = explorer.tab.get_by_label("Statement", exact=True), explorer.tab.locator(".answer-note")
     statement.fill("SELECT , count(*) AS shops FROM data GROUP BY city ORDER BY city")
     statement.evaluate("one => one.setSelectionRange(7, 7)")
     explorer.tab.get_by_role("button", name="city", exact=True).click()
@@ -52,3 +55,88 @@ def test_sql_over_the_run(explorer: Explorer) -> None:
     explorer.button("Run").click()
     explorer.button("Stop").click()
     expect(note).to_have_text("Stopped.")
+
+
+_FILTERS = [
+    ("shops", "name", "CONTAINS", "NAME</b> 11"),
+    ("shops", "name", "STARTS_WITH", "<B>"),
+    ("shops", "home.zip", "ENDS_WITH", "7"),
+    ("shops", "home.zip", "GREATER_THAN", "1000"),
+    ("shops", "city", "NOT_EQUALS", "Rome"),
+    ("shops", "city", "NOT_CONTAINS", "o"),
+    ("shops", "city", "IN", "Rome"),
+    ("shops", "city", "IS_EMPTY", None),
+    ("shops", "city", "IS_NOT_EMPTY", None),
+    ("shops", "price", "LESS_THAN_OR_EQUAL", "12.25"),
+    ("shops", "big", "EQUALS", str(2**53 + 4)),
+    ("shops", "open", "EQUALS", "true"),
+    ("goods", "listedOn", "BEFORE", "2026-10-29"),
+    ("goods", "listedOn", "GREATER_THAN_OR_EQUAL", "2026-10-29"),
+    ("goods", "seenAt", "AFTER", "2026-11-01T06:41:17Z"),
+    ("goods", "seenAt", "WITHIN_LAST_DAYS", "400"),
+    ("goods", "listedOn", "WITHIN_LAST_DAYS", "400"),
+    ("goods", "tags", "EQUALS", "steel"),
+    ("goods", "tags", "CONTAINS", "OUT"),
+    ("goods", "tags", "NOT_IN", "x"),
+    ("goods", "tags", "IS_EMPTY", None),
+    ("goods", "price.amount", "GREATER_THAN", "0"),
+    ("goods", "size", "IS_NOT_NULL", None),
+]
+
+
+def test_the_filters_are_a_table_of_sql_with_the_rows_of_the_grid(explorer: Explorer) -> None:
+    def fragment(workflow: str, field: str, operator: str, value: str | None) -> str:
+        return (
+            f"#workflow={workflow}&filter={quote(json.dumps([field, operator, *([] if value is None else [value])]))}"
+        )
+
+    explorer.sign_in("shops")
+    explorer.counts("1,200 rows")
+    differences = {}
+    for given in _FILTERS:
+        explorer.open(fragment(*given))
+        expect(explorer.tab.locator("#count b")).to_be_visible()
+        wanted = explorer.tab.locator("#count b").inner_text().replace(",", "")
+        explorer.tab.get_by_role("tab", name="SQL").click()
+        explorer.button("Run").click()
+        expect(explorer.tab.locator(".answer-note")).not_to_have_text("Running …")
+        note = explorer.tab.locator(".answer-note").inner_text()
+        found = explorer.tab.locator(".answer tbody td").inner_text() if note == "1 row" else note
+        if found != wanted:
+            differences[given] = (wanted, found)
+    assert differences == {}
+
+
+def test_a_statement_may_have_a_with_of_its_own(explorer: Explorer) -> None:
+    explorer.sign_in("shops")
+    explorer.add_filter("city", "EQUALS", "Rome")
+    explorer.counts("400 of 1,200 rows")
+    explorer.tab.get_by_role("tab", name="SQL").click()
+    explorer.tab.get_by_label("Statement", exact=True).fill(
+        "with few as (from matching limit 7) select count(*) from few"
+    )
+    explorer.button("Run").click()
+    expect(explorer.tab.locator(".answer tbody tr")).to_have_text("7")
+
+
+def test_the_result_is_downloaded_and_statements_are_remembered_in_this_tab(explorer: Explorer) -> None:
+    explorer.sign_in("shops")
+    explorer.add_filter("city", "EQUALS", "Rome")
+    explorer.counts("400 of 1,200 rows")
+    explorer.tab.get_by_role("tab", name="SQL").click()
+    statement = explorer.tab.get_by_label("Statement", exact=True)
+    statement.fill("SELECT name FROM matching ORDER BY price LIMIT 2")
+    explorer.button("Run").click()
+    expect(explorer.tab.locator(".answer-note")).to_have_text("2 rows")
+    explorer.tab.get_by_label("Format of the result").select_option("jsonl")
+    explorer.button("Download the result").click()
+    link = explorer.tab.get_by_role("link", name="JSONL, 2 rows")
+    expect(link).to_be_visible()
+    body = explorer.server.request(str(link.get_attribute("href"))).body
+    assert [json.loads(line)["name"] for line in body.splitlines()] == ["<b>name</b> 0", "<b>name</b> 3"]
+    explorer.tab.reload()
+    expect(statement).to_have_value("SELECT count(*) AS rows FROM matching")
+    explorer.tab.get_by_label("Earlier statements").select_option(index=1)
+    expect(statement).to_have_value("SELECT name FROM matching ORDER BY price LIMIT 2")
+    explorer.button("Sign out").click()
+    assert explorer.tab.evaluate("sessionStorage.length") == 0

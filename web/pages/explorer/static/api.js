@@ -87,8 +87,10 @@ export const column = async (id, query, signal) => (await send(`${workflow(id)}/
 export const sql = async (id, body, signal) =>
   (await send(`${workflow(id)}/data/query`, { method: "POST", body, signal })).body;
 
-export const startExport = (id, body) =>
-  send(`${workflow(id)}/data/export`, { method: "POST", body, headers: { prefer: "respond-async" } });
+export const changes = async id => (await send("v5/changes", { query: { workflowIds: id, limit: 100 } })).body.changes;
+const later = { prefer: "respond-async" };
+export const startExport = (id, body) => send(`${workflow(id)}/data/export`, { method: "POST", body, headers: later });
+export const startSqlExport = (id, body) => send(`${workflow(id)}/data/query/export`, { method: "POST", body, headers: later });
 const exportPath = (id, exportId) => `${workflow(id)}/data/exports/${exportId}`;
 export const exportStatus = async (id, exportId) => (await send(`${exportPath(id, exportId)}/status`)).body;
 export const cancelExport = (id, exportId) => send(`${exportPath(id, exportId)}/status`, { method: "DELETE" });

@@ -16,11 +16,11 @@ export function typeSign(type) {
   return make("span", { class: "sign", "aria-hidden": "true" }, TEXT_SIGNS.has(sign) ? sign : icon(sign));
 }
 
-// Columns and members of objects, with their dotted paths.
-export function paths(fields, prefix = "") {
+// Columns and members of objects, with their dotted paths and the names that lead to them.
+export function paths(fields, parents = []) {
   return fields.flatMap(field => [
-    { ...field, path: prefix + field.name },
-    ...paths(field.members || [], `${prefix}${field.name}.`),
+    { ...field, parents, path: [...parents, field.name].join(".") },
+    ...paths(field.members || [], [...parents, field.name]),
   ]);
 }
 

@@ -2,6 +2,8 @@
 
 import * as api from "./api.js";
 import { drawBar } from "./bar/pickers.js";
+import { changedRows, drawChanges, onCompared } from "./changes/comparison.js";
+import { forgetPairs, loadPairs, onPairs } from "./changes/pairs.js";
 import { drawCards } from "./columns/cards.js";
 import { button, find, icon, make } from "./dom.js";
 import { clear as clearExport } from "./export/job.js";
@@ -16,6 +18,7 @@ import { copy } from "./notices.js";
 import { followConnection } from "./offline.js";
 import { close, open } from "./popover.js";
 import { drawSql } from "./sql/editor.js";
+import { forgetStatements } from "./sql/history.js";
 import { drawTabs, tabShown } from "./tabs.js";
 import { nextTheme, themeWords } from "./theme.js";
 import { drawChips } from "./toolbar/chips.js";
@@ -42,6 +45,7 @@ function askForKey(message = "") {
   closeExport();
   clearExport();
   forgetGrid();
+  forgetPairs();
   api.key.forget();
   find("explorer").hidden = true;
   find("sign-in").hidden = false;
@@ -53,10 +57,16 @@ function askForKey(message = "") {
 
 function signOut() {
   forget();
+  forgetStatements();
   askForKey();
 }
 
 function drawCount() {
+  if (view.tab === "changes") {
+    const { total } = changedRows();
+    find("count").replaceChildren(...(total === null ? [] : [make("b", {}, count(total)), total === 1 ? " change" : " changes"]));
+    return;
+  }
   const total = runShown()?.rowCount;
   const words = shown.matched === null ? [] : total === undefined || total === shown.matched
     ? [make("b", {}, count(shown.matched)), shown.matched === 1 ? " row" : " rows"]
@@ -87,11 +97,15 @@ function drawAll() {
   drawPager();
   drawDetail();
   drawCards();
+  drawChanges();
   drawSql();
+  if (shown.state === "ready") loadPairs();
   return updateExport();
 }
 
 onLoad(drawAll);
+onPairs(drawChanges);
+onCompared(drawCount);
 onChange(changed => {
   if (LOADED_BY.some(name => changed.has(name))) {
     load();
@@ -102,7 +116,12 @@ onChange(changed => {
       drawGrid();
     }
     drawCards();
+    drawChanges();
     drawDetail();
+    if (shown.state === "ready") {
+      drawCount();
+      drawPager();
+    }
   }
   drawTabs();
   find("view").dataset.tab = tabShown();

@@ -1,12 +1,13 @@
 // The tabs: each has a panel in the middle of the page.
 
-import { button, find, make, roving } from "./dom.js";
+import { changesElement } from "./changes/comparison.js";
 import { cardsElement } from "./columns/cards.js";
+import { button, find, make, roving } from "./dom.js";
 import { gridElement } from "./grid/grid.js";
 import { sqlElement } from "./sql/editor.js";
 import { change, view } from "./view.js";
 
-export const TABS = [["rows", "Rows", gridElement], ["columns", "Columns", cardsElement], ["sql", "SQL", sqlElement]];
+export const TABS = [["rows", "Rows", gridElement], ["columns", "Columns", cardsElement], ["changes", "Changes", changesElement], ["sql", "SQL", sqlElement]];
 const names = TABS.map(([name]) => name);
 export const tabShown = () => names.includes(view.tab) ? view.tab : "rows";
 

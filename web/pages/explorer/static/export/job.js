@@ -24,23 +24,32 @@ export function isStale() {
   return now.workflow !== job.request.workflow || now.body !== job.request.body;
 }
 
+// Follows an export to its end and returns its file; onStatus gets each status, and returns whether to go on.
+export async function follow(workflow, answer, onStatus) {
+  let status = answer;
+  while (!status.url) {
+    if (!onStatus(status)) return null;
+    if (ENDED.has(status.phase)) throw new Error(status.message || "The export was cancelled.");
+    await new Promise(resolve => setTimeout(resolve, POLL_INTERVAL_MILLISECONDS));
+    status = await api.exportStatus(workflow, answer.exportId);
+  }
+  return status;
+}
+
 export async function start(asked = request()) {
   const run = asked;
   become("running", { request: run, status: { phase: "starting", rows: 0, bytes: 0 } });
   try {
-    let { body: status } = await api.startExport(run.workflow, run.body);
-    run.exportId = status.exportId;
-    while (!status.url) {
-      if (job.request !== run) return;
-      if (ENDED.has(status.phase)) throw new Error(status.message || "The export was cancelled.");
-      run.isPolled = true;
-      become("running", { status });
-      await new Promise(resolve => setTimeout(resolve, POLL_INTERVAL_MILLISECONDS));
-      status = await api.exportStatus(run.workflow, run.exportId);
-    }
+    const { body } = await api.startExport(run.workflow, run.body);
+    run.exportId = body.exportId;
+    let file = await follow(run.workflow, body, status => {
+      if (job.request !== run) return false;
+      if (!ENDED.has(status.phase)) become("running", { status });
+      return true;
+    });
     // A status has a link for the longest time; asked again, an equal request has one for the wanted time.
-    if (run.isPolled && run.hasLife) ({ body: status } = await api.startExport(run.workflow, run.body));
-    if (job.request === run) become("finished", { file: status });
+    if (file && file !== body && run.hasLife) ({ body: file } = await api.startExport(run.workflow, run.body));
+    if (file && job.request === run) become("finished", { file });
   } catch (error) {
     if (job.request === run) become("failed", { message: error.message });
   }

@@ -1,6 +1,7 @@
 // The choices of an export, and the request that they make with what the page shows.
 
 import { service } from "../api.js";
+import { changedRows, changeFilters } from "../changes/comparison.js";
 import { labelled, make } from "../dom.js";
 import { fieldAt, selection, shown, visibleFields } from "../load.js";
 import { view } from "../view.js";
@@ -19,10 +20,13 @@ const chosen = {
 const isText = () => !service.formats[chosen.format].compressed;
 export const formatWords = name => name === "parquet" ? "Parquet" : name.toUpperCase();
 
+export const rowsToExport = () => view.tab === "changes" ? changedRows().total : shown.matched;
+
 // The request as it would be sent now. Two equal requests have equal bodies.
 export function request() {
-  const { runId, filters = "[]" } = selection();
-  const body = { runId, format: chosen.format };
+  const changes = view.tab === "changes" ? changedRows() : null;
+  const { runId, filters = "[]" } = changes ? { runId: view.run, filters: changeFilters(changes.kind) } : selection();
+  const body = { runId, ...(changes && { sinceRunId: changes.since }), format: chosen.format };
   if (view.sort) Object.assign(body, { sortBy: view.sort, order: view.order });
   if (view.columns && chosen.columns === "shown") body.fields = visibleFields().map(field => field.name);
   if (isText() && chosen.compression !== "none") body.compression = chosen.compression;
@@ -33,20 +37,21 @@ export function request() {
   }
   if (chosen.expiresIn) body.expiresIn = Number(chosen.expiresIn);
   return {
-    workflow: view.workflow, matched: shown.matched, format: chosen.format, delimiter: chosen.delimiter, hasLife: Boolean(chosen.expiresIn),
+    workflow: view.workflow, matched: rowsToExport(), format: chosen.format, delimiter: chosen.delimiter, hasLife: Boolean(chosen.expiresIn),
     // Filters are JSON text already: parsed as JavaScript numbers, long ones would lose digits.
     body: JSON.stringify(body).replace(/}$/, `,"filters":${filters}}`),
-    words: requestWords({ ...body, filters: view.filters }, { workflow: view.workflow }),
+    words: requestWords({ ...body, filters: view.filters, kind: changes?.kind }, { workflow: view.workflow }),
   };
 }
 
 // A request as a person would say it, from the page's filters or those of a finished export.
-export function requestWords({ filters = [], sortBy, order, fields, rowIds, flatten, runId, sinceRunId }, { workflow } = {}) {
+export function requestWords({ filters = [], sortBy, order, fields, rowIds, flatten, runId, sinceRunId, kind, sql }, { workflow } = {}) {
+  if (sql) return `SQL: ${sql}`;
   const rows = filters.map(filter => filterWords(
     { field: filter.field, operator: filter.operator, values: filter.values ?? (filter.value === undefined ? [] : [filter.value].flat().map(String)) },
     fieldAt(filter.field)?.type)).join(", ");
   return [
-    workflow && `${workflow}, run ${runId}`, sinceRunId && `changes since ${sinceRunId}`, rows || (sinceRunId ? null : "all rows"),
+    workflow && `${workflow}, run ${runId}`, sinceRunId && `${kind ? `${kind} rows` : "changes"} since ${sinceRunId}`, rows || (sinceRunId ? null : "all rows"),
     rowIds && counted(rowIds, "row id"), sortBy && `sorted by ${sortBy}${order === "desc" ? ", descending" : ""}`,
     fields && counted(fields.length, "column"), flatten && "objects as columns",
   ].filter(Boolean).join(", ");
@@ -71,7 +76,7 @@ const check = (name, label, changed) => make("label", { class: "check" },
 // Why the rows do not fit into a file of the format, or null.
 export function tooMany() {
   const most = service.formats[chosen.format].maxRows;
-  return most && shown.matched > most ? `${formatWords(chosen.format)} has room for ${counted(most, "row")}. Filter them, or choose another format.` : null;
+  return most && rowsToExport() > most ? `${formatWords(chosen.format)} has room for ${counted(most, "row")}. Filter them, or choose another format.` : null;
 }
 
 let isUnfolded = false;

@@ -1,12 +1,14 @@
 // The export panel: choices, then one card with the progress or the file, then recent exports.
 
+import { onCompared } from "../changes/comparison.js";
+import { sinceRun } from "../changes/pairs.js";
 import { button, find, icon, iconButton, make, roving } from "../dom.js";
 import { shown } from "../load.js";
 import { copy } from "../notices.js";
 import { view } from "../view.js";
 import { count, counted, left, size } from "../words.js";
 import { cancel, isStale, job, onJob, start } from "./job.js";
-import { formatWords, optionsForm, tooMany } from "./options.js";
+import { formatWords, optionsForm, rowsToExport, tooMany } from "./options.js";
 import { drawRecent, recentExports } from "./recent.js";
 import { snippets } from "./snippets.js";
 
@@ -23,7 +25,7 @@ find("export").append(
   make("div", { class: "body" }, form, card, announcement, recentExports));
 
 export const isExportOpen = () => !find("export").hidden;
-const canExport = () => shown.matched !== null && shown.state !== "failed" && shown.state !== "no-run" && navigator.onLine;
+const canExport = () => rowsToExport() !== null && shown.state !== "failed" && shown.state !== "no-run" && navigator.onLine;
 
 export function openExport() {
   find("export").hidden = false;
@@ -45,7 +47,9 @@ export function updateExport() {
   find("open-export").disabled = !canExport() && !isExportOpen();
   if (!isExportOpen()) return;
   const sort = view.sort ? `, sorted by ${view.sort}` : "";
-  subtitle.textContent = shown.matched === null ? "" : `${counted(shown.matched, "row")}${sort}`;
+  const rows = rowsToExport();
+  const what = view.tab === "changes" ? ` changed since ${sinceRun()}` : "";
+  subtitle.textContent = rows === null ? "" : `${counted(rows, "row")}${what}${sort}`;
   drawForm();
   drawCard();
 }
@@ -54,7 +58,8 @@ function drawForm() {
   const focused = form.contains(document.activeElement) && document.activeElement;
   const content = optionsForm(updateExport).filter(Boolean);
   const key = focused && [focused.name, focused.value, focused.closest("label")?.textContent];
-  const label = shown.matched === null ? "Export" : `Export ${counted(shown.matched, "row")}`;
+  const rows = rowsToExport();
+  const label = rows === null ? "Export" : `Export ${counted(rows, "row")}`;
   const hasLead = job.state === "idle" || job.state === "failed";
   const reason = tooMany();
   form.replaceChildren(...content, reason ? make("p", { class: "message", role: "status" }, reason) : "", make("div", { class: "actions" },
@@ -128,6 +133,7 @@ function snippetTabs(file, name) {
       iconButton("copy", "Copy snippet", () => copy(text, "Snippet"))));
 }
 
+onCompared(updateExport);
 onJob(() => {
   if (job.state === "finished") drawRecent();
   updateExport();

@@ -51,8 +51,7 @@ export function forgetGrid() {
 function drawHead(fields) {
   const widths = fields.map(widthOf);
   const width = NUMBER_WIDTH + widths.reduce((sum, one) => sum + one, 0);
-  // A few columns need not be as wide as the screen.
-  table.style.width = `max(${width}px, min(100%, ${1.5 * width}px))`;
+  table.style.setProperty("--width", `${width}px`);
   const cells = fields.map((field, number) => {
     const path = sortPath(field);
     const content = [typeSign(field.type), make("span", { class: "name" }, field.name)];

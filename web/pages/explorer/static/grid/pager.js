@@ -8,10 +8,12 @@ import { count, counted } from "../words.js";
 const pages = () => Math.max(1, Math.ceil((shown.matched ?? 0) / view.size));
 
 export function drawPager() {
-  const hasRows = shown.matched > 0;
+  const isRows = view.tab === "rows";
+  const hasRows = shown.matched > 0 && isRows;
   const first = (view.page - 1) * view.size + 1;
   find("pager").hidden = !hasRows;
-  find("range").textContent = hasRows ? `Rows ${count(first)}-${count(Math.min(first + view.size - 1, shown.matched))}` : shown.matched === 0 ? "No rows" : "";
+  for (const one of document.querySelectorAll(".sized")) one.hidden = !isRows;
+  find("range").textContent = !isRows ? "" : hasRows ? `Rows ${count(first)}-${count(Math.min(first + view.size - 1, shown.matched))}` : shown.matched === 0 ? "No rows" : "";
   find("page").value = view.page;
   find("page").setAttribute("aria-label", `Page, of ${counted(pages(), "page")}`);
   find("pages").textContent = `of ${count(pages())}`;
