@@ -16,7 +16,8 @@ from engine.errors import EngineError, SourceDamaged, StoreError
 from engine.exports.export import export_key
 from engine.exports.exporter import Exporter
 from engine.plan.planner import ExportPlan
-from engine.stores import ObjectStore, open_store
+from engine.publishing import publisher
+from engine.stores import ObjectStore, block_stream, open_store
 from engine.stores.azure import client as azure_client
 from engine.stores.azure import upload as azure_upload
 from tests.faults.test_sources import check_nothing
@@ -30,7 +31,9 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
-ROWS = 300_000
+ROWS = 30_000
+_BLOCK_BYTES = 400_000
+_FOUR_PARTS = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 8192, ROW_GROUPS_PER_FILE 1, FILENAME_PATTERN '{i}'"
 _ONCE = 1
 RECOVERED, FAILED = "the answer, after retries", "a clear error"
 
@@ -63,8 +66,10 @@ WRITING: dict[str, tuple[Fault, str]] = {
 
 
 @pytest.fixture(autouse=True)
-def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The usual number of attempts, with short delays and timeouts."""
+def _small_and_hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several parts and blocks of a small run; the usual number of attempts, with short delays and timeouts."""
+    monkeypatch.setattr(publisher, "_COPY_OPTIONS", _FOUR_PARTS)
+    monkeypatch.setattr(block_stream, "BLOCK_TIERS", ((50_000, _BLOCK_BYTES),))
     monkeypatch.setattr(azure_upload, "BULK_READ_SECONDS", 3)
     monkeypatch.setitem(azure_client._RETRIES, "initial_backoff", 0.02)
     monkeypatch.setitem(azure_client._RETRIES, "increment_base", 0)
@@ -79,7 +84,7 @@ def proxy(azurite: Azurite) -> Iterator[FaultProxy]:
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    """A run whose CSV is several blocks."""
+    """A run whose CSV is six blocks."""
     engine = Engine(tmp_path_factory.mktemp("faults"))
     texts = [hashlib.sha256(str(n).encode()).hexdigest() for n in range(ROWS)]
     engine.publish(engine.write_parquet(pa.table({"n": pa.array(range(ROWS)), "text": texts})))

@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from engine.catalog.catalog import ResultStore
 from engine.catalog.manifest import Run
 from engine.common.cancellation import CancelToken
 from engine.common.strict_json import loads
+from engine.execute.instance_pool import InstancePool
 from engine.exports.export import Export, export_key
 from engine.exports.exporter import Exporter
 from engine.plan.planner import ExportPlan
@@ -38,12 +40,20 @@ WORKFLOW = "w"
 class Engine:
     """Publishes into and exports from one store; the clock is stopped at `NOW`.
 
-    With a ``pool``, exports of several ranges run as its tasks.
+    With a ``pool``, exports of several ranges run as its tasks. With ``instances``, small exports share instances of
+    DuckDB that stay open, as those of a service do.
     """
 
-    def __init__(self, folder: Path, store: ObjectStore | None = None, pool: ThreadPool | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        store: ObjectStore | None = None,
+        pool: ThreadPool | None = None,
+        instances: InstancePool | None = None,
+    ) -> None:
         self.folder = folder
         self.pool = pool
+        self.instances = instances
         folder.mkdir(parents=True, exist_ok=True)
         self.store = store or DirectoryStore(folder / "store")
         self.results = ResultStore(self.store)
@@ -99,10 +109,15 @@ class Engine:
     ) -> Exporter:
         """An exporter of the store's runs into ``exports``, or into the same store."""
         exports, settings = exports or self.store, self.settings(threads)
-        runner: Runner = LocalRunner(self.store, exports, settings)
+        runner: Runner = LocalRunner(self.store, exports, settings, self.instances)
         if self.pool is not None:
             runner = SizeRouter(runner, tasks_of(self.pool, self.store, exports, settings), 0)
         return Exporter(self.results, exports, settings, clock=clock, range_bytes=range_bytes, runner=runner)
+
+    @cached_property
+    def usual_exporter(self) -> Exporter:
+        """The exporter that has no options, made once."""
+        return self.exporter()
 
     def plan(self, exporter: Exporter, format_name: str = "json", **options: Any) -> ExportPlan:
         """Plan a `request`."""

@@ -27,7 +27,7 @@ _DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t"}
 
 def export(engine: Engine, run: str, asked: GeneratedRequest, exporter: Exporter | None = None) -> bytes:
     """The bytes of one export."""
-    exporter = exporter or engine.exporter()
+    exporter = exporter or engine.usual_exporter
     plan = exporter.plan(asked.request(run), TEAM)
     return engine.content(exporter.export(plan, CancelToken()))
 
