@@ -112,7 +112,7 @@ def in_order(table: pa.Table) -> pa.Table:
 def expected(engine: Engine, in_order: pa.Table, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The file in each format: CSV from Python, and Parquet from a sort in memory."""
     columns = (in_order[name].to_pylist() for name in in_order.column_names)
-    csv = "".join(["n,key,pad\n", *(f"{n},{key},{pad}\n" for n, key, pad in zip(*columns, strict=True))])
+    csv = "".join(['n,"key","pad"\n', *(f"{n},{key},{pad}\n" for n, key, pad in zip(*columns, strict=True))])
     folder = tmp_path_factory.mktemp("roomy")
     parquet = sorted_export(engine, folder, "parquet", threads=1, memory_limit="2GB", spill_limit="1GB")
     assert pq.read_table(io.BytesIO(parquet)).equals(in_order)
