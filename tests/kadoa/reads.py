@@ -43,6 +43,8 @@ _DETAILS = _WORKFLOW | {
 }
 _RUN = {"id": "r1", "state": "FINISHED", "started_at": ..., "finished_at": ...}
 _JOB = {"id": "r1", "workflow_id": "jobs", "state": "FINISHED", "started_at": ..., "finished_at": ...}
+_CHANGE = {"id": "jobs:r1", "workflow_id": "jobs", "url": ..., "summary": "2 rows were added, 1 changed and 0 removed."}
+_CHANGES = {"changes_count": 1, "changes": [_CHANGE], "pagination": {"total_count": 1}}
 _OF_JOBS = {"workflow_id": "jobs"}
 _W, _D = "GET /v4/workflows", "GET /v4/workflows/jobs/data"
 
@@ -97,7 +99,7 @@ PYTHON = (
     Read(
         "api.v4_workflows_workflow_id_history_get",
         (f"{_W}/jobs/history",),
-        {"workflow_id": "jobs", "workflow_runs": [{**_RUN, "records": COUNT}]},
+        {"workflow_id": "jobs", "workflow_runs": [{**_RUN, "records": COUNT}, {**_RUN, "id": "r0"}]},
         _OF_JOBS,
     ),
     Read(
@@ -111,6 +113,16 @@ PYTHON = (
         (f"{_D}?limit=0&gzip=true",),
         {"data": Rows(), "run_id": "r1", "pagination": {"total_count": COUNT, "total_pages": 1}},
         {**_OF_JOBS, "limit": 0, "gzip": True},
+    ),
+    *(Read(f"api.{version}_changes_get", (f"GET /{version}/changes",), _CHANGES) for version in ("v4", "v5")),
+    *(
+        Read(
+            f"api.{version}_changes_change_id_get",
+            (f"GET /{version}/changes/jobs%3Ar1",),
+            _CHANGE,
+            {"change_id": "jobs:r1"},
+        )
+        for version in ("v4", "v5")
     ),
 )  # fmt: skip
 """Of version 0.20.0. ``api`` is the generated client that the SDK has within."""
@@ -127,9 +139,6 @@ NOT_HERE = {
     "api.v5_workflows_workflow_id_auditlog_get",
 }
 """Reads of what does not exist here: notifications, screenshots, logs of configurations."""
-CHANGES = {f"api.{version}_changes{path}_get" for version in ("v4", "v5") for path in ("", "_change_id")}
-"""Reads of changes, which are tested with them."""
-
 _NODE_WORKFLOW = {"id": "jobs", "name": "jobs", "state": "ACTIVE", "totalRecords": COUNT, "publishedJobId": "r1"}
 _NODE_DETAILS = _NODE_WORKFLOW | {
     "jobId": "r1",
@@ -138,6 +147,7 @@ _NODE_DETAILS = _NODE_WORKFLOW | {
     "finishedAt": ...,
     "schema": ...,
 }
+_NODE_CHANGE = {"id": "jobs:r1", "workflowId": "jobs", "createdAt": ..., "url": ...}
 _NODE_JOB = {"id": "r1", "state": "FINISHED", "startedAt": ..., "finishedAt": ...}
 
 NODE = (
@@ -150,7 +160,7 @@ NODE = (
     Read(
         "workflow.listWorkflowRuns",
         (f"{_W}/jobs/history?page=1&limit=1000&status=success",),
-        {"workflowRuns": [{**_NODE_JOB, "records": COUNT}], "totalCount": 1, "pagination": {"totalPages": 1}},
+        {"workflowRuns": [{**_NODE_JOB, "records": COUNT}, {**_NODE_JOB, "id": "r0"}], "totalCount": 2},
     ),
     Read("workflow.getJobStatus", (f"{_W}/jobs/jobs/r1",), _NODE_JOB),
     Read("workflow.waitForJobCompletion", (f"{_W}/jobs/jobs/r1",), _NODE_JOB),
@@ -174,6 +184,8 @@ NODE = (
         (f"{_D}?format=csv&download=link",),
         {"format": "csv", "totalRows": COUNT, "exportId": ..., "downloadPath": ..., "expiresAt": ...},
     ),
+    Read("changes.list", ("GET /v4/changes",), {"changes": [_NODE_CHANGE], "pagination": {"totalCount": 1}}),
+    Read("changes.get", ("GET /v4/changes/jobs%3Ar1",), _NODE_CHANGE),
 )
 """Requests that version 0.41.0 sent when its methods were called, the last of each. The SDK returns the body as it is.
 
