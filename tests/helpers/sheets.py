@@ -110,7 +110,8 @@ def agrees(value: Any, cell: SheetCell) -> bool:
 
 def _decimal_kind(value: Decimal) -> str:
     """A number if it has at most 15 digits; zeros at the end of a fraction are none of it."""
-    whole, _, fraction = format(abs(value), "f").partition(".")
+    # By its text: abs() would round to the digits of the context.
+    whole, _, fraction = format(value, "f").lstrip("-").partition(".")
     return "n" if len((whole + fraction.rstrip("0")).lstrip("0")) <= 15 else "s"
 
 
