@@ -41,6 +41,7 @@ OWNED = {
     "/v4/workflows/{workflow_id}/data/parquet": ("GET",),
     "/v4/workflows/{workflow_id}/data/column": ("GET",),
     "/v4/workflows/{workflow_id}/data/query": ("POST",),
+    "/v4/workflows/{workflow_id}/data/query/export": ("POST",),
     "/v4/workflows/{workflow_id}/data/export": ("GET", "POST"),
     "/v4/workflows/{workflow_id}/data/exports": ("GET",),
     "/v4/workflows/{workflow_id}/data/exports/{export_id}": ("GET", "HEAD", "DELETE"),
@@ -61,6 +62,7 @@ OWNED = {
 ASKED = {
     "/v4/workflows/{workflow_id}/data/column": ("?field=name", b"{}"),
     "/v4/workflows/{workflow_id}/data/query": ("", b'{"sql":"FROM data"}'),
+    "/v4/workflows/{workflow_id}/data/query/export": ("", b'{"sql":"FROM data"}'),
 }
 """The query and body of a valid request, for routes that need parameters."""
 
@@ -228,7 +230,8 @@ CHOOSING = {
     "/v4/workflows/{workflow_id}/data": ("runId", "rowIds", "sortBy"),
     "/v4/workflows/{workflow_id}/data/parquet": ("runId",),
     "/v4/workflows/{workflow_id}/data/column": ("runId", "rowIds"),
-    "/v4/workflows/{workflow_id}/data/query": ("runId",),
+    "/v4/workflows/{workflow_id}/data/query": ("runId", "previous"),
+    "/v4/workflows/{workflow_id}/data/query/export": ("runId", "previous"),
     "/v4/workflows/{workflow_id}/data/export": ("runId", "rowIds", "sortBy"),
 }
 """Parameters that refer to data of a workflow."""
@@ -251,7 +254,7 @@ def chosen(server: Server, workflow: str, path: str, method: str, **parameters: 
 def test_parameters_reveal_nothing_about_a_run_of_another_team(
     server: Server, path: str, method: str, parameter: str
 ) -> None:
-    there = {"runId": "r1", "rowIds": "000000000000", "sortBy": "name"}[parameter]
+    there = {"runId": "r1", "previous": "r1", "rowIds": "000000000000", "sortBy": "name"}[parameter]
     values: list[Any] = [[there], ["nothing"]] if (parameter, method) == ("rowIds", "POST") else [there, "nothing"]
     answers = [seen(chosen(server, "people", path, method, **{parameter: value})) for value in values]
     assert answers[0] == answers[1]
