@@ -6,18 +6,21 @@ import signal
 import threading
 from pathlib import Path
 
+import pytest
+
 from tests.helpers.server import KEY, Server
 from tests.helpers.statements import ENDLESS, children, until
 from tests.web.conftest import publish_people
 
 
-def test_a_crash_is_answered_logged_and_counted(tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", ["query", "query/export"])
+def test_a_crash_is_answered_logged_and_counted(tmp_path: Path, path: str) -> None:
     with Server((str(tmp_path / "store"), {}), tmp_path) as server:
         publish_people(server, tmp_path)
         crashing = threading.Thread(target=_end_statement, args=[server.pid])
         crashing.start()
         body = json.dumps({"sql": ENDLESS}).encode()
-        answer = server.request("/v4/workflows/people/data/query", "POST", {"x-api-key": KEY}, body)
+        answer = server.request(f"/v4/workflows/people/data/{path}", "POST", {"x-api-key": KEY}, body)
         crashing.join()
         metrics = server.request("/metrics").body.decode()
     assert (answer.status, answer.json()["code"]) == (500, "internal_error")
