@@ -85,6 +85,7 @@ def test_the_tools_say_what_they_are(people: Server) -> None:
         "list_workflows",
         "describe_workflow",
         "read_rows",
+        "list_changes",
         "count_rows",
         "export_rows",
         "query_rows",
@@ -275,7 +276,7 @@ def test_pages_of_other_origins_are_refused(people: Server) -> None:
     rebound = _post(people, _LIST, origin=f"http://evil.example:{people.port}", host=f"evil.example:{people.port}")
     assert rebound.status == 403
     for allowed in ({}, {"origin": people.base}):
-        assert len(_post(people, _LIST, **allowed).json()["result"]["tools"]) == 9
+        assert len(_post(people, _LIST, **allowed).json()["result"]["tools"]) == 10
 
 
 def test_no_cache_keeps_rows(people: Server) -> None:

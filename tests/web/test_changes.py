@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.helpers.server import KEY, OTHER_KEY, Answer, Server
+from tests.web.test_assistants import call, over_http
 from tests.web.test_openapi_answers import check
 from web.openapi.document import make_document
 
@@ -106,6 +107,28 @@ def test_changes_are_selected_by_workflow_time_and_page(shop: Server) -> None:
         parameters: dict[str, Any] = {name: value}
         answer = get(shop, "/v5/changes", "/v5/changes", **parameters)
         assert (answer.status, answer.json()["details"]["parameter"]) == (400, name)
+
+
+def test_the_command_writes_what_the_service_gives(shop: Server, tmp_path: Path) -> None:
+    shop.command("export", "shop", "--run", "r2", "--since", "r1", "-o", str(tmp_path / "changes.csv"))
+    assert (tmp_path / "changes.csv").read_bytes() == shop.download("shop", runId="r2", sinceRunId="r1")
+
+
+def test_an_assistant_finds_what_changed(shop: Server) -> None:
+    listed_, failed = over_http(shop, call("list_changes", workflow_id="shop", page=1))
+    assert not failed
+    newest, older = json.loads(listed_)["changes"]
+    pair = {"workflow_id": "shop", "run_id": older["runId"], "since_run_id": older["sinceRunId"]}
+    text, failed = over_http(shop, call("read_rows", **pair, sort_by="sku"))
+    assert not failed
+    assert [row["_change"] for row in json.loads(text)["data"]] == ["removed", "changed", "added"]
+    text, failed = over_http(shop, call("export_rows", **pair, format="jsonl"))
+    assert not failed
+    assert json.loads(text)["rowCount"] == 3
+    text, failed = over_http(shop, call("export_rows", **pair | {"run_id": "r1"}))
+    assert failed
+    assert "sinceRunId" in text
+    assert newest["differencesCounts"]["changed"] == 0
 
 
 def test_another_team_sees_no_changes(shop: Server) -> None:

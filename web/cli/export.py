@@ -43,6 +43,9 @@ from web.cli.terminal.progress_bar import ProgressBar, counted
 @click.option("--fields", metavar="NAMES", help="Export these columns, in this order: a,b.c or a JSON array.")
 @click.option("--flatten", is_flag=True, help="Make a column of each member of an object: price.amount.")
 @click.option("--include-row-ids", is_flag=True, help="Add _row_id as the first column.")
+@click.option(
+    "--since", metavar="ID", help="Export only what changed since this earlier run; needs row ids of a field."
+)
 @click.option("--run", metavar="ID", help="Run to export.  [default: the latest finished run]")
 @click.option("--team", help="Team that requests the export.  [default: the owner of WORKFLOW]")
 @click.option("--bom", is_flag=True, help="CSV: start with a byte order mark, for Excel.")
@@ -74,6 +77,7 @@ def export(
               tailrace export jobs --filter 'salary GREATER_THAN 100000' --sort-by salary --desc -o top.csv
               tailrace export jobs --filter 'tags CONTAINS "a b"' --filter 'city IN ["Rome","Oslo"]' --format json
               tailrace export jobs --fields title,salary -o jobs.csv.gz
+              tailrace export jobs --since 2026-11-22 -o changes.csv
 
     The operators are those of the API, in upper or lower case: EQUALS, CONTAINS, GREATER_THAN, IN, IS_NULL and so on.
 
@@ -115,6 +119,7 @@ def request_body(filters: Filters, **options: Any) -> bytes:
         "format": options["format_name"],
         "compression": options["compression"],
         "runId": options["run"],
+        "sinceRunId": options["since"],
         "sortBy": options["sort_by"],
         "order": "desc" if options["desc"] else None,
         "rowIds": _array(options["row_ids"], "rowIds", "--row-ids"),

@@ -27,13 +27,20 @@ _INSTRUCTIONS = (
     "list_workflows, then use describe_workflow for the columns and the operators that each accepts. read_rows and "
     "count_rows are for a first look, query_rows answers questions by SQL; export_rows and export_query make one file "
     "of any size and return a link that opens without a key: give that link to the user or to a sandbox instead of "
-    "reading many pages."
+    "reading many pages. list_changes and since_run_id answer what is new, changed or gone since an earlier run."
 )
 _READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 _DELETES = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False)
 
 Workflow = Annotated[str, Field(description="The id of a workflow, from list_workflows")]
 RunId = Annotated[str | None, Field(description="A finished run; default: the latest one")]
+SinceRunId = Annotated[
+    str | None,
+    Field(
+        description="An earlier run: only the rows that were added or changed since, and those that were removed, as "
+        "they were; the columns _change and _row_id come first"
+    ),
+]
 Filters = Annotated[
     list[dict[str, Any]] | None,
     Field(
@@ -94,10 +101,12 @@ def make_server(client_of: ClientOf) -> MCPServer[Any]:
         "tailrace", instructions=_INSTRUCTIONS, version=version("tailrace"), log_level="ERROR"
     )
 
-    async def send(context: Context[Any, Any], method: str, path: str, **sent: Any) -> str:
+    async def send(
+        context: Context[Any, Any], method: str, path: str, *, root: str = "/v4/workflows", **sent: Any
+    ) -> str:
         async with client_of(context) as client:
             try:
-                answer = await client.request(method, f"/v4/workflows{path}", **sent)
+                answer = await client.request(method, f"{root}{path}", **sent)
             except httpx2.HTTPError as error:
                 raise ToolError("The service does not respond: is it running, and is the address right?") from error
         if answer.status_code not in (200, 204):
@@ -128,11 +137,12 @@ def make_server(client_of: ClientOf) -> MCPServer[Any]:
         order: Order = "asc",
         row_ids: RowIds = None,
         fields: Fields = None,
+        since_run_id: SinceRunId = None,
         page: Annotated[int, Field(ge=1)] = 1,
         limit: Annotated[int, Field(ge=1, le=MAX_PAGE_ROWS)] = 25,
     ) -> str:
         """Read a small page of the matching rows, and the number of all matching rows."""
-        members = _selection(run_id, filters, row_ids, fields) | _sorted(sort_by, order)
+        members = _selection(run_id, filters, row_ids, fields, since_run_id) | _sorted(sort_by, order)
         return await send(
             context, "GET", f"{_path(workflow_id)}/data", params=_as_query(members) | {"page": page, "limit": limit}
         )
@@ -159,15 +169,29 @@ def make_server(client_of: ClientOf) -> MCPServer[Any]:
         row_ids: RowIds = None,
         fields: Fields = None,
         flatten: Flatten = False,
+        since_run_id: SinceRunId = None,
         expires_in: ExpiresIn = None,
     ) -> str:
         """Export all matching rows to one file of any size; returns a link that opens without a key."""
         members = {"format": format, "compression": compression, "flatten": flatten} | _selection(
-            run_id, filters, row_ids, fields
+            run_id, filters, row_ids, fields, since_run_id
         )
         members |= _sorted(sort_by, order) | ({} if expires_in is None else {"expiresIn": expires_in})
         text = await send(context, "POST", f"{_path(workflow_id)}/data/export", json=members)
         return _with_advice(text, format, compression)
+
+    @server.tool(annotations=_READS, structured_output=False)
+    async def list_changes(
+        context: Context[Any, Any],
+        workflow_id: Annotated[str | None, Field(description="The id of a workflow; default: all")] = None,
+        page: Annotated[int, Field(ge=1, description="Number of the page; a page has 25 changes")] = 1,
+    ) -> str:
+        """List what changed from run to run, the newest first: how many rows were added, changed and removed.
+
+        Pass runId and sinceRunId of one to read_rows or export_rows to get these rows.
+        """
+        members = {"skip": 25 * (page - 1)} | ({} if workflow_id is None else {"workflowIds": workflow_id})
+        return await send(context, "GET", "/changes", root="/v5", params=members)
 
     _add_sql_tools(server, send)
     _add_export_tools(server, send)
@@ -260,8 +284,15 @@ def _selection(
     filters: list[dict[str, Any]] | None,
     row_ids: list[str] | None = None,
     fields: list[str] | None = None,
+    since_run_id: str | None = None,
 ) -> dict[str, Any]:
-    members = {"runId": run_id, "filters": filters, "rowIds": row_ids, "fields": fields}
+    members = {
+        "runId": run_id,
+        "filters": filters,
+        "rowIds": row_ids,
+        "fields": fields,
+        "sinceRunId": since_run_id,
+    }
     return {name: value for name, value in members.items() if value is not None}
 
 
