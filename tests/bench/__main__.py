@@ -14,6 +14,7 @@ from tests.bench.bench import Bench
 from tests.bench.goals import (
     account,
     again,
+    changes,
     download,
     full,
     growth,
@@ -49,6 +50,7 @@ _WORK: tuple[ModuleType, ...] = (
     publish,
     sql,
     sheets,
+    changes,
 )
 
 

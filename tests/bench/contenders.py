@@ -31,6 +31,11 @@ STATEMENT_ONLY = Contender("statement", "our statement, one thread", "statement_
 PUBLISH_CSV = Contender("publish", "Tailrace, publish", "publish_csv", peer=False, output=False)
 DUCKDB_CSV = Contender("duckdb-csv", "DuckDB COPY to Parquet, one thread", "duckdb_csv", peer=False, output=False)
 OUR_SHEET = replace(OURS, output=False)
+OUR_CHANGES = replace(OURS, output=False)
+PREPARED = Contender("prepared", "Tailrace, only prepared", "prepared_only", peer=False, output=False)
+DUCKDB_JOIN = Contender(
+    "duckdb-join", "DuckDB, a join that compares all values", "duckdb_join", peer=False, output=False
+)
 DUCKDB_XLSX = Contender("duckdb-xlsx", "DuckDB COPY, excel extension", "duckdb_xlsx", peer=False, output=False)
 OPENPYXL_XLSX = Contender("openpyxl", "openpyxl, write only", "openpyxl_xlsx", peer=False, output=False)
 DUCKDB_AZURE = Contender("duckdb-az", "DuckDB COPY TO az://", "peers.duckdb_azure")

@@ -53,6 +53,8 @@ class Job:
     ids: Sequence[int] | None = None
     between: tuple[str, int, int] | None = None
     sort: str | None = None
+    since: str | None = None
+    """The earlier run of an export of changes; ``parts`` are then one file of the newer run and one of the older."""
 
     @classmethod
     def read(cls, text: str) -> "Job":

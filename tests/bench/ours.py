@@ -56,6 +56,7 @@ def request_of(job: Job) -> ExportRequest:
         format=FORMATS[job.format],
         filters=read_filters(filters_of(job)),
         sort_by=job.sort,
+        since_run=job.since,
         row_ids=None if job.ids is None else read_row_ids([row_id(number) for number in job.ids]),
     )
 

@@ -6,12 +6,13 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / ".tailrace" / "bench"
 PEERS_PYTHON = ROOT / ".venv-bench" / "bin" / "python"
-ALL_GOALS = tuple(range(1, 18))
+ALL_GOALS = tuple(range(1, 19))
 FORMATS = ("csv", "json", "parquet")
 SMALL_ROWS = 1_000
 STATEMENT_ROWS = 1_000_000
 PUBLISHED_ROWS = 1_000_000
 SHEET_ROWS = 200_000
+COMPARED_ROWS = 1_000_000
 
 
 @dataclass(frozen=True)

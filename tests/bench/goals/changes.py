@@ -1,0 +1,96 @@
+"""Goal 18: what changed between two runs, against a join of all values by DuckDB."""
+
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
+
+from tests.bench.bench import Bench
+from tests.bench.contenders import DUCKDB_JOIN, OUR_CHANGES, PREPARED
+from tests.bench.job import COLUMNS
+from tests.bench.outcome import FAILED, Line, spread
+from tests.bench.process import environment
+from tests.bench.progress import cost_of
+from tests.bench.series import cpu
+from tests.bench.settings import COMPARED_ROWS, FOLDER, ROOT, Settings
+from tests.helpers.server import TEAM
+
+GOALS = (18,)
+_FOLDER = FOLDER / "changes"
+_MAX_SECONDS = 1.0
+_MAX_MEGABYTES = 150
+
+
+def cost(settings: Settings) -> int:
+    """What the measurements of this file cost."""
+    return cost_of(COMPARED_ROWS, 3 * settings.rounds)
+
+
+def run(bench: Bench) -> list[Line]:
+    """Always of as many rows, of which 1 % each were added, changed and removed. One thread each; ours also uploads."""
+    shutil.rmtree(_FOLDER, ignore_errors=True)
+    _FOLDER.mkdir(parents=True)
+    try:
+        older, newer = _publish(bench)
+        job = bench.job(
+            bench.data(COMPARED_ROWS),
+            "csv",
+            parts=(str(newer), str(older)),
+            results=str(_FOLDER / "results"),
+            workflow="compared",
+            since="older",
+        )
+        entries = [bench.entry(contender, job) for contender in (OUR_CHANGES, PREPARED, DUCKDB_JOIN)]
+        ours, prepared, join = bench.compare("changes", entries, COMPARED_ROWS)
+    finally:
+        shutil.rmtree(_FOLDER, ignore_errors=True)
+    line = Line(
+        18,
+        f"changes between two runs of {COMPARED_ROWS:,} rows, 1 % each added, changed and removed, as CSV",
+        f"<= {_MAX_SECONDS:g} s of processor time, and {_MAX_MEGABYTES} MB more than a process that is only prepared",
+        ours=FAILED,
+        met=False,
+        note=ours.error or prepared.error or join.error,
+        series=(ours, prepared, join),
+    )
+    if not (ours.usable and prepared.usable and join.usable):
+        return [line]
+    memory = ours.peak_mb - prepared.peak_mb
+    return [
+        replace(
+            line,
+            ours=f"{spread(ours, cpu)}, {memory:.0f} MB",
+            best=f"DuckDB: {spread(join, cpu)}",
+            figure=f"{join.median(cpu) / ours.median(cpu):.2f}x",
+            met=ours.median(cpu) <= _MAX_SECONDS and memory <= _MAX_MEGABYTES,
+            note=f"peaks of whole processes: {ours.peak_mb:.0f} MB, DuckDB {join.peak_mb:.0f} MB",
+        )
+    ]
+
+
+def _publish(bench: Bench) -> tuple[Path, Path]:
+    """Publish two runs with row ids, and return the files that they were made of."""
+    older, newer = _FOLDER / "older.parquet", _FOLDER / "newer.parquet"
+    columns, rows = ", ".join(COLUMNS), "read_parquet($parts, hive_partitioning = false)"
+    with duckdb.connect(config={"threads": 1}) as connection:
+        connection.execute("SET TimeZone='UTC'")
+        parts = {"parts": list(bench.data(COMPARED_ROWS).parts)}
+        connection.execute(f"COPY (SELECT {columns} FROM {rows}) TO '{older}' (FORMAT parquet)", parts)
+        changed = (
+            f"SELECT * REPLACE (if(id % 100 = 7, rating + 1, rating) AS rating) FROM '{older}' WHERE id % 100 <> 3"
+        )
+        added = f"SELECT * REPLACE (id + {COMPARED_ROWS} AS id) FROM '{older}' WHERE id % 100 = 3"
+        connection.execute(f"COPY ({changed} UNION ALL {added}) TO '{newer}' (FORMAT parquet)")
+    for path in (older, newer):
+        command = [sys.executable, "-c", "from web.cli import main; main()", "publish", "--team", TEAM]
+        command += ["--workflow", "compared", "--run", path.stem, "--row-id", "id", str(path)]
+        settings = {
+            "TAILRACE_RESULTS": str(_FOLDER / "results"),
+            "TAILRACE_EXPORTS": str(_FOLDER / "exports"),
+            "TAILRACE_SPILL_DIRECTORY": str(FOLDER / "spill"),
+        }
+        subprocess.run(command, env=environment() | settings, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    return older, newer
