@@ -3,7 +3,8 @@
 -- the other, is the other; objects and lists, if their JSON is the same. A field that only one run has changes no row.
 -- First come a row 'schema', with the fields whose type is not the same in both runs, and a row 'ids' if the ids are
 -- not the values of one field: then the same id may be of different things.
--- Rows are compared by a hash of 64 bits, so that only the ids and hashes of all rows are in memory at once.
+-- Rows are compared by the hashes that are stored with them, if both runs have them and the same columns; if not, by a
+-- hash of 64 bits of their values. So only the ids and hashes of all rows are in memory at once.
 CREATE MACRO run_diff(workflow, run_a, run_b) AS TABLE
 SELECT * FROM query(list_transform(
     [struct_pack(
@@ -59,32 +60,44 @@ SELECT * FROM query(list_transform(
                 )
             )],
             lambda compared: concat(
-                'WITH _ids AS MATERIALIZED (SELECT _row_id FROM (SELECT _row_id, hash(',
-                array_to_string(
-                    ['0'] || list_transform(
-                        compared,
-                        lambda one: CASE one['compared']
-                            WHEN 'as they are' THEN one['a']
-                            WHEN 'as JSON' THEN format('to_json({})', one['a'])
-                            WHEN 'cast' THEN format('TRY_CAST({} AS {}), {}', one['a'], one['type_b'], one['a'])
-                        END
-                    ),
-                    ', '
-                ),
-                ') AS _hash FROM (', pair['sources'][1], ')) AS _a FULL JOIN (SELECT _row_id, hash(',
-                array_to_string(
-                    ['0'] || list_transform(
-                        compared,
-                        lambda one: CASE one['compared']
-                            WHEN 'as they are' THEN one['b']
-                            WHEN 'as JSON' THEN format('to_json({})', one['b'])
-                            WHEN 'cast' THEN format('{}, TRY_CAST({} AS {})', one['b'], one['b'], one['type_a'])
-                        END
-                    ),
-                    ', '
-                ),
-                ') AS _hash FROM (', pair['sources'][2], ')) AS _b USING (_row_id)',
-                ' WHERE _a._hash IS DISTINCT FROM _b._hash), ',
+                'WITH _ids AS MATERIALIZED (SELECT _row_id FROM (',
+                CASE
+                    WHEN pair['runs'][1]['hashed'] AND pair['runs'][2]['hashed']
+                        AND len(list_filter(compared, lambda one: one['compared'] <> 'as they are')) = 0
+                    THEN concat(
+                        replace(pair['sources'][1], '* EXCLUDE (_hash_high, _hash_low)', '_row_id, row(_hash_high, _hash_low) AS _hash'),
+                        ') AS _a FULL JOIN (',
+                        replace(pair['sources'][2], '* EXCLUDE (_hash_high, _hash_low)', '_row_id, row(_hash_high, _hash_low) AS _hash')
+                    )
+                    ELSE concat(
+                        'SELECT _row_id, hash(',
+                        array_to_string(
+                            ['0'] || list_transform(
+                                compared,
+                                lambda one: CASE one['compared']
+                                    WHEN 'as they are' THEN one['a']
+                                    WHEN 'as JSON' THEN format('to_json({})', one['a'])
+                                    WHEN 'cast' THEN format('TRY_CAST({} AS {}), {}', one['a'], one['type_b'], one['a'])
+                                END
+                            ),
+                            ', '
+                        ),
+                        ') AS _hash FROM (', pair['sources'][1], ')) AS _a FULL JOIN (SELECT _row_id, hash(',
+                        array_to_string(
+                            ['0'] || list_transform(
+                                compared,
+                                lambda one: CASE one['compared']
+                                    WHEN 'as they are' THEN one['b']
+                                    WHEN 'as JSON' THEN format('to_json({})', one['b'])
+                                    WHEN 'cast' THEN format('{}, TRY_CAST({} AS {})', one['b'], one['b'], one['type_a'])
+                                END
+                            ),
+                            ', '
+                        ),
+                        ') AS _hash FROM (', pair['sources'][2], ')'
+                    )
+                END,
+                ') AS _b USING (_row_id) WHERE _a._hash IS DISTINCT FROM _b._hash), ',
                 '_a AS (FROM (', pair['sources'][1], ') WHERE _row_id IN (FROM _ids)), ',
                 '_b AS (FROM (', pair['sources'][2], ') WHERE _row_id IN (FROM _ids)), ',
                 '_schema AS (SELECT unnest([NULL, ',

@@ -109,8 +109,8 @@ def _common_decimal(a: ColumnType, b: ColumnType) -> ColumnType:
 def _whole_digits(type_: ColumnType) -> int:
     if type_.precision is not None and type_.scale is not None:
         return type_.precision - type_.scale
-    bits, _ = INTEGER_BITS[type_.name]
-    return len(str(2**bits))
+    bits, signed = INTEGER_BITS[type_.name]
+    return len(str(2 ** (bits - signed)))
 
 
 def _always_exact(type_: ColumnType) -> bool:

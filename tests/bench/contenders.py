@@ -32,7 +32,6 @@ PUBLISH_CSV = Contender("publish", "Tailrace, publish", "publish_csv", peer=Fals
 DUCKDB_CSV = Contender("duckdb-csv", "DuckDB COPY to Parquet, one thread", "duckdb_csv", peer=False, output=False)
 OUR_SHEET = replace(OURS, output=False)
 OUR_CHANGES = replace(OURS, output=False)
-PREPARED = Contender("prepared", "Tailrace, only prepared", "prepared_only", peer=False, output=False)
 DUCKDB_JOIN = Contender(
     "duckdb-join", "DuckDB, a join that compares all values", "duckdb_join", peer=False, output=False
 )

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from engine.common.chunk import Chunk
+from engine.publishing import spooling
 from engine.query.inspect.session import open_inspection
 from engine.request.formats import FORMATS
 from tests.helpers.engine import Engine
@@ -160,3 +161,24 @@ def _expected(old: dict[str, Any], new: dict[str, Any]) -> Iterator[tuple[str, s
             yield key, "added", tuple(new[key])
         elif old[key] != new[key]:
             yield key, "changed", tuple(name for name in old[key] if old[key][name] != new[key][name])
+
+
+def test_stored_hashes_stand_for_the_values_if_the_columns_are_the_same(engine: Engine) -> None:
+    a = pa.table({"id": ["1", "2", "3"], "x": [1.0, 2.0, float("nan")], "y": [["a"], None, []]})
+    b = pa.table({"y": [["a"], [], None], "id": ["1", "2", "4"], "x": [-0.0, 2.0, 3.0]})
+    publish(engine, a, b)
+    assert diff(engine, "row_id, change, [c.field FOR c IN changes IF change = 'changed'] AS fields") == [
+        {"row_id": "1", "change": "changed", "fields": ["x"]},
+        {"row_id": "2", "change": "changed", "fields": ["y"]},
+        {"row_id": "3", "change": "removed", "fields": []},
+        {"row_id": "4", "change": "added", "fields": []},
+    ]
+
+
+def test_values_are_not_read_where_hashes_are_stored(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def with_equal_hashes(columns: str, _fields: object, source: str) -> str:
+        return f"SELECT {columns}, 0::UBIGINT AS _hash_high, 0::UBIGINT AS _hash_low FROM {source}"
+
+    monkeypatch.setattr(spooling, "select_with_hash", with_equal_hashes)
+    publish(engine, cells([1, 2], pa.int64()), cells([1, 3, 4], pa.int64()))
+    assert [(row["row_id"], row["change"]) for row in diff(engine)] == [("2", "added")]

@@ -57,6 +57,7 @@ FULL = ExportRequest(
     fields=("b.c", "a"),
     flatten=True,
     compression=COMPRESSIONS["zstd"],
+    since_run="run-0",
     csv=CsvOptions(bom=True, delimiter="semicolon", formula_guard=True),
 )
 
@@ -65,6 +66,7 @@ def test_a_query_and_a_body_with_every_parameter_are_the_same_request() -> None:
     query = encoded(
         format="csv",
         runId="run-1",
+        sinceRunId="run-0",
         filters=json.dumps(ENTRIES),
         sortBy="näme & co",
         order="desc",
@@ -81,6 +83,7 @@ def test_a_query_and_a_body_with_every_parameter_are_the_same_request() -> None:
     body = {
         "format": "csv",
         "runId": "run-1",
+        "sinceRunId": "run-0",
         "filters": ENTRIES,
         "sortBy": "näme & co",
         "order": "desc",
@@ -138,7 +141,7 @@ def test_a_long_unknown_name_takes_no_more_memory_than_its_body() -> None:
         ("filter", "did you mean filters?"),
         ("rowIds[]", "did you mean rowIds?"),
         ("includeRowId", "did you mean includeRowIds?"),
-        ("zzz", "the parameters are format, runId, filters,"),
+        ("zzz", "the parameters are format, runId, sinceRunId,"),
         ("", "the parameters are format"),
         ("näme", "the parameters are format"),
     ],

@@ -23,15 +23,17 @@ SELECTS, COLUMNS, FOOTERS, HISTORIES = "selects", "columns", "footers", "histori
 """What is looked up of a run: the SELECT over its parts; its fields, and what its row ids are; the SELECT over the
 footers of its parts. Of a workflow: the SELECT over all of its finished runs.
 
-``ids`` says what the row ids are. Of a field: its name, and that as an identifier; its type, and whether that has
-members or elements.
+``ids`` says what the row ids are, ``hashed`` whether the parts have `ROW_HASH`. Of a field: its name, and that as an
+identifier; its type, and whether that has members or elements.
 """
 
 _TYPES = {
     SELECTS: "VARCHAR",
     FOOTERS: "VARCHAR",
     HISTORIES: "VARCHAR",
-    COLUMNS: "STRUCT(ids VARCHAR, fields STRUCT(name VARCHAR, cell VARCHAR, type VARCHAR, nested BOOLEAN)[])",
+    COLUMNS: (
+        "STRUCT(ids VARCHAR, hashed BOOLEAN, fields STRUCT(name VARCHAR, cell VARCHAR, type VARCHAR, nested BOOLEAN)[])"
+    ),
 }
 
 _NO_FOOTERS = (
@@ -56,6 +58,7 @@ def add_source(values: Values, source: Source, latest: str | None, path_of: Path
         FOOTERS: _footers(source, path_of),
         COLUMNS: {
             "ids": "positions of rows" if field is None else f"values of {field}",
+            "hashed": _is_hashed(source),
             "fields": [_field(name, type_) for name, type_ in source["columns"] if name != ROW_ID],
         },
     }
@@ -118,8 +121,13 @@ def _field(name: str, type_: str) -> dict[str, object]:
     }
 
 
+def _is_hashed(source: Source) -> bool:
+    return bool(source.get("row_hashes") and source["parts"])
+
+
 def _columns(source: Source) -> str:
-    return f"* EXCLUDE ({', '.join(ROW_HASH)})" if source.get("row_hashes") and source["parts"] else "*"
+    # run_diff replaces this text.
+    return f"* EXCLUDE ({', '.join(ROW_HASH)})" if _is_hashed(source) else "*"
 
 
 def _select(source: Source, columns: str, path_of: PathOf) -> str:

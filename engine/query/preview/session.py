@@ -39,7 +39,8 @@ def opened(
         with (
             open_session(
                 settings,
-                threads=settings.threads,
+                # Several threads would mix the rows of a join of changes.
+                threads=settings.threads if plan.since is None else 1,
                 allowed=[*files.allowed, target_of(0)],
                 file_systems=(StageFileSystem(sink), parts),
                 instances=instances,
