@@ -40,7 +40,7 @@ class ResultStore:
         self.store = store
         self.workflow_documents = Documents(store, Workflow)
         self.run_documents = Documents(store, Run, max_bytes=MAX_RUN_BYTES)
-        self.index = WorkflowIndex(store, self.workflow_ids, self.workflow)
+        self.index = WorkflowIndex(store, self.workflow_ids, self.stored_workflow)
 
     def stored_workflow(self, workflow_id: str) -> Workflow | None:
         """The workflow of any team, even if it is being deleted, or None. Raises DocumentDamaged."""

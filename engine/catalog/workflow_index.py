@@ -2,21 +2,22 @@
 
 ``team={team}/workflows.json`` has at least all workflows of the team: one is added before it is created, and taken out
 after it was hidden. What it has too many, after a publisher or a deletion was killed, is left out of lists; the next
-sweep writes it anew. A workflow keeps its name. A team without it, such as one of an older version, gets it by the
-first list.
+sweep writes it anew. A workflow keeps its name. A team without an index, such as one of an older version, gets it by
+the first list, unless the document of a workflow is damaged: it may be of that team.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import Literal
 
 from engine.catalog.manifest import Workflow
 from engine.common.concurrency import read_all
 from engine.common.ids import is_id
-from engine.errors import StoreError
-from engine.stores.documents import Document, Documents
+from engine.errors import DocumentDamaged, StoreError
+from engine.stores.documents import Document, Documents, log_damage
 from engine.stores.port import ObjectStore
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -45,10 +46,18 @@ class TeamWorkflows(Document):
         return _index(self.team, {one: name for one, name in self.names.items() if one != workflow_id})
 
 
+@dataclass(frozen=True, slots=True)
+class _Scanned:
+    """Names of workflows by team and id, and the ids of damaged documents, whose team is unknown."""
+
+    names: defaultdict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
+    damaged: set[str] = field(default_factory=set)
+
+
 class WorkflowIndex:
     """The indexes in a results store. Methods raise StoreError.
 
-    ``list_ids`` returns the ids of all workflows, and ``read`` a workflow, or None if no reader sees it.
+    ``list_ids`` returns the ids of all workflows, and ``read`` a workflow, None, or raises DocumentDamaged.
     """
 
     def __init__(
@@ -84,34 +93,56 @@ class WorkflowIndex:
     def rebuild(self) -> None:
         """Write every index that differs from the workflows that are there."""
         listed = self._list_ids()
-        teams: defaultdict[str, dict[str, str]] = defaultdict(dict)
-        for workflow in read_all(self._read, listed):
-            teams[workflow.team][workflow.workflow_id] = workflow.name
+        found = self._scan(listed)
         indexed = (info.key.removeprefix(_PREFIX).removesuffix(_NAME) for info in self._store.list(_PREFIX))
-        for team in filter(is_id, {*teams, *indexed}):
-            self._write(_index(team, teams[team]))
+        for team in filter(is_id, {*found.names, *indexed}):
+            self._write(team, found)
         self._add_later_than(listed)
 
     def _made(self, team: str) -> TeamWorkflows:
         listed = self._list_ids()
-        owned = (workflow for workflow in read_all(self._read, listed) if workflow.team == team)
-        index = _index(team, {workflow.workflow_id: workflow.name for workflow in owned})
+        found = self._scan(listed)
         # A process that may only read results can list them, though not as fast.
         with suppress(StoreError):
-            self._write(index)
+            self._write(team, found)
             self._add_later_than(listed)
-        return self._documents.read(_key(team)) or index
+        return self._documents.read(_key(team)) or _index(team, found.names[team])
 
-    def _write(self, index: TeamWorkflows) -> None:
-        self._documents.update(_key(index.team), lambda _: index)
+    def _write(self, team: str, found: _Scanned) -> None:
+        def written(index: TeamWorkflows | None) -> TeamWorkflows | None:
+            if index is None and found.damaged:
+                # They may be of this team, and would be missing when their documents have been restored.
+                return None
+            kept = {} if index is None else {one: index.names[one] for one in found.damaged & index.names.keys()}
+            return _index(team, {**kept, **found.names[team]})
+
+        self._documents.update(_key(team), written)
 
     def _add_later_than(self, listed: Sequence[str]) -> None:
         """Add the workflows that were created since, and perhaps before an index was written.
 
         Whoever creates one later finds the index, and adds it there (`add`).
         """
-        for workflow in read_all(self._read, sorted({*self._list_ids()}.difference(listed))):
-            self.add(workflow)
+        later = self._scan(sorted({*self._list_ids()}.difference(listed)))
+        for team, names in later.names.items():
+            for workflow_id, name in names.items():
+                self.add(Workflow(workflow_id=workflow_id, team=team, name=name))
+
+    def _scan(self, workflow_ids: Sequence[str]) -> _Scanned:
+        found = _Scanned()
+
+        def read(workflow_id: str) -> Workflow | None:
+            try:
+                return self._read(workflow_id)
+            except DocumentDamaged as error:
+                log_damage(error)
+                found.damaged.add(workflow_id)
+                return None
+
+        for workflow in read_all(read, workflow_ids):
+            if not workflow.deleted:
+                found.names[workflow.team][workflow.workflow_id] = workflow.name
+        return found
 
     def _change(self, team: str, change: Callable[[TeamWorkflows], TeamWorkflows]) -> None:
         if is_id(team):

@@ -149,6 +149,25 @@ def test_a_sweep_corrects_what_is_missing_and_what_is_too_much(engine: Engine) -
     assert (listed(engine.store), listed(engine.store, RIVAL)) == (["a", "restored"], ["theirs"])
 
 
+@pytest.mark.parametrize("indexed", [False, True])
+def test_a_workflow_whose_document_was_damaged_during_a_rebuild_is_listed_when_it_is_restored(
+    engine: Engine, indexed: bool
+) -> None:
+    publish(engine, "a")
+    publish(engine, "b")
+    if indexed:
+        assert listed(engine.store) == ["a", "b"]
+    key = workflow_key("b")
+    whole = engine.store.read(key)
+    for content in (b"{}", whole):
+        info = engine.store.head(key)
+        assert info is not None
+        engine.store.replace(key, content, etag=info.etag)
+        sweep(engine)
+        page, _ = ResultStore(engine.store).workflows_of(TEAM, 0, 1000)
+        assert [workflow.workflow_id for workflow in page] == (["a", "b"] if content == whole else ["a"])
+
+
 def test_a_sweep_that_only_counts_writes_no_index(engine: Engine) -> None:
     publish(engine, "a")
     Sweeper(engine.results, engine.store, engine.folder / "none", now=datetime.now(UTC), dry_run=True).sweep()
