@@ -109,6 +109,7 @@ class _Compiler:
 
     def _comparison(self, operator: Operator, cell: str) -> str:
         value, is_text = self.condition.value, self.condition.column.type.family is Family.TEXT
+        cell = _as_text(cell, self.condition.column.type)
         if isinstance(value, Point):
             return self._grid_comparison(operator, value, instant_in(cell) if is_text else cell)
         if is_text:
@@ -143,7 +144,7 @@ class _Compiler:
     def _date_range(self, operator: Operator, cell: str) -> str:
         type_ = self.condition.type
         if self.condition.column.type.family is Family.TEXT:
-            cell = instant_in(cell)
+            cell = instant_in(_as_text(cell, self.condition.column.type))
         first, last = self._values()
         if not isinstance(first, Point) or not isinstance(last, Point):
             raise TypeError("the value of a date range must be two Points")

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import duckdb
 import pyarrow as pa
@@ -252,3 +253,12 @@ def test_a_value_or_operator_that_does_not_fit_the_type_is_refused(
     with pytest.raises(InvalidFilter) as refused:
         engine.export(filters=[entry("n", "IS_NULL"), entry(column, operator, value)])
     assert refused.value.details["entry"] == "filters[1]"
+
+
+@pytest.mark.parametrize(
+    ("operator", "value"), [("GREATER_THAN", 1.5), ("BEFORE", "2026-01-01"), ("WITHIN_LAST_DAYS", 5)]
+)
+def test_a_uuid_is_neither_a_number_nor_a_date(tmp_path: Path, operator: str, value: object) -> None:
+    engine = Engine(tmp_path)
+    engine.publish(engine.write_parquet(pa.table({"id": pa.array([UUID(int=1).bytes, None], pa.uuid())})))
+    assert engine.export_rows(filters=[entry("id", operator, value)]) == []
