@@ -1,4 +1,4 @@
-"""More exports than the service takes on, and callers who do not wait for theirs."""
+"""More exports than the service accepts, and clients that disconnect before theirs is finished."""
 
 import http.client
 import time
@@ -13,13 +13,13 @@ StoreUrl = tuple[str, dict[str, str]]
 
 
 def files(store_url: StoreUrl) -> list[str]:
-    """What exports a reader could see."""
+    """The keys of the exports that a reader can see."""
     location, environment = store_url
     store = open_store(f"{location}/exports", connection_string=environment.get("AZURE_STORAGE_CONNECTION_STRING"))
     return [info.key for info in store.list("numbers/")]
 
 
-def test_who_comes_to_a_full_house_is_told_when_to_come_back(tmp_path: Path, numbers: Path) -> None:
+def test_an_export_beyond_the_limits_gets_503_with_retry_after(tmp_path: Path, numbers: Path) -> None:
     settings = {"TAILRACE_MAX_CONCURRENT_EXPORTS": "1", "TAILRACE_EXPORT_QUEUE_SIZE": "1"}
     with Server((str(tmp_path / "store"), {}), tmp_path, **settings) as server:
         server.publish("--workflow", "numbers", "--run", "r", str(numbers))
@@ -41,7 +41,7 @@ def test_who_comes_to_a_full_house_is_told_when_to_come_back(tmp_path: Path, num
         assert server.export("numbers", KEY, rowIds="000000000001").json()["rowCount"] == 1
 
 
-def test_some_run_some_wait_and_the_rest_come_back(tmp_path: Path) -> None:
+def test_exports_run_wait_or_are_refused_by_the_limits(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("n\n" + "".join(f"{n}\n" for n in range(9)))
     settings = {"TAILRACE_MAX_CONCURRENT_EXPORTS": "3", "TAILRACE_EXPORT_QUEUE_SIZE": "2"}
     with AlteredServer((str(tmp_path / "store"), {}), tmp_path, **settings) as server:
@@ -75,7 +75,7 @@ def test_some_run_some_wait_and_the_rest_come_back(tmp_path: Path) -> None:
         assert server.export("numbers", KEY, rowIds="000000000002").json()["rowCount"] == 1
 
 
-def test_a_client_that_goes_away_cancels_its_export(store_url: StoreUrl, tmp_path: Path, numbers: Path) -> None:
+def test_a_client_that_disconnects_cancels_its_export(store_url: StoreUrl, tmp_path: Path, numbers: Path) -> None:
     exports = tmp_path / "store" / "exports"
     with Server(store_url, tmp_path, TAILRACE_MAX_CONCURRENT_EXPORTS="1") as server:
         server.publish("--workflow", "numbers", "--run", "r", str(numbers))
@@ -102,7 +102,7 @@ def test_equal_requests_share_one_export(store_url: StoreUrl, tmp_path: Path, nu
         assert len(files(store_url)) == 1
 
 
-def test_who_leaves_does_not_take_the_export_from_the_others(
+def test_one_disconnected_client_does_not_cancel_a_shared_export(
     store_url: StoreUrl, tmp_path: Path, numbers: Path
 ) -> None:
     with Server(store_url, tmp_path, TAILRACE_MAX_CONCURRENT_EXPORTS="1") as server:

@@ -34,7 +34,7 @@ SEPARATE = (
     (
         "one of two clients that wait for the same export disconnects",
         Outcome("the other gets the answer", WHOLE),
-        "test_who_leaves_does_not_take_the_export_from_the_others",
+        "test_one_disconnected_client_does_not_cancel_a_shared_export",
     ),
     (
         "a client disconnects during a download",
@@ -50,7 +50,7 @@ SEPARATE = (
     (
         "more exports than slots",
         Outcome("503 with Retry-After", "-"),
-        "test_who_comes_to_a_full_house_is_told_when_to_come_back",
+        "test_an_export_beyond_the_limits_gets_503_with_retry_after",
     ),
     (
         "two replicas make the same export",

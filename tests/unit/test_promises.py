@@ -59,24 +59,24 @@ URLS = {
 EXPORTS = {
     "the default answer is synchronous": "web/test_export_answers.py::test_a_strict_client_accepts_the_answer",
     "respond-async: 202 and Location": "web/test_async_exports.py::test_a_ticket_leads_to_the_same_body_as_the_200",
-    "the status tells phase, rows and bytes so far": (
-        "web/test_waiting_exports.py::test_the_status_tells_how_far_it_is"
+    "the status has phase, rows and bytes so far": (
+        "web/test_waiting_exports.py::test_the_status_has_phase_rows_and_bytes"
     ),
     "in the end, the body of the 200": "web/test_async_exports.py::test_a_ticket_leads_to_the_same_body_as_the_200",
     "DELETE cancels": "web/test_async_exports.py::test_delete_ends_it_and_leaves_no_file",
     "wait=N waits N seconds, and the export goes on": (
-        "web/test_waiting_exports.py::test_a_caller_waits_so_long_and_the_export_goes_on"
+        "web/test_waiting_exports.py::test_an_export_continues_after_the_wait_of_its_caller"
     ),
     "what is done within N seconds is a 200": "web/test_async_exports.py::test_a_caller_may_wait_first",
     "the same request joins": "e2e/test_full_house.py::test_equal_requests_share_one_export",
     "on the same run": "web/test_waiting_exports.py::test_the_same_request_on_another_run_is_another_export",
     "later, the finished file with a fresh URL": (
-        "web/test_waiting_exports.py::test_what_is_done_is_given_out_again_with_a_fresh_url"
+        "web/test_waiting_exports.py::test_a_finished_export_is_returned_again_with_a_fresh_url"
     ),
-    "who goes away cancels": "e2e/test_full_house.py::test_a_client_that_goes_away_cancels_its_export",
-    "unless someone else waits": "e2e/test_full_house.py::test_who_leaves_does_not_take_the_export_from_the_others",
-    "N run at once, a bounded queue waits, the rest come back": (
-        "e2e/test_full_house.py::test_some_run_some_wait_and_the_rest_come_back"
+    "a client that disconnects cancels": "e2e/test_full_house.py::test_a_client_that_disconnects_cancels_its_export",
+    "unless another waits": "e2e/test_full_house.py::test_one_disconnected_client_does_not_cancel_a_shared_export",
+    "N run at the same time, a bounded queue waits, the rest are refused": (
+        "e2e/test_full_house.py::test_exports_run_wait_or_are_refused_by_the_limits"
     ),
 }
 """Section 6 of web/API.md."""

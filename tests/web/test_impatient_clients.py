@@ -1,4 +1,4 @@
-"""Clients that give up on a long export and ask again: it goes on for them, but makes way for others."""
+"""Clients that disconnect from a long export and retry: it continues, unless another export needs its place."""
 
 import http.client
 import time
@@ -31,7 +31,7 @@ def server(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[AlteredSe
 
 
 def give_up(server: AlteredServer, query: str, after: float = 0.5) -> None:
-    """Ask for an export, and disconnect."""
+    """Request an export, and disconnect."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=after)
     connection.request("GET", f"{_EXPORT}?{query}", headers={"x-api-key": KEY})
     with pytest.raises(TimeoutError):
@@ -54,7 +54,7 @@ def wait_for_outcomes(server: AlteredServer, expected: list[str]) -> None:
         time.sleep(0.05)
 
 
-def test_who_gives_up_ten_times_gets_the_file_of_the_first_attempt(server: AlteredServer) -> None:
+def test_a_client_that_retries_ten_times_gets_the_file_of_the_first_attempt(server: AlteredServer) -> None:
     server.halt_at(BEGUN)
     for _ in range(9):
         give_up(server, "format=json")
@@ -64,7 +64,7 @@ def test_who_gives_up_ten_times_gets_the_file_of_the_first_attempt(server: Alter
     wait_for_outcomes(server, ["done"])
 
 
-def test_an_abandoned_export_is_finished_while_nobody_asks(server: AlteredServer) -> None:
+def test_an_abandoned_export_continues_to_its_end(server: AlteredServer) -> None:
     server.halt_at(BEGUN)
     give_up(server, "format=json")
     server.go_on()
@@ -74,7 +74,7 @@ def test_an_abandoned_export_is_finished_while_nobody_asks(server: AlteredServer
 
 
 @pytest.mark.parametrize("server", ["2"], indirect=True)
-def test_it_is_cancelled_when_nobody_has_asked_for_it_long_enough(server: AlteredServer) -> None:
+def test_an_abandoned_export_is_cancelled_after_its_time(server: AlteredServer) -> None:
     server.halt_at(BEGUN)
     give_up(server, "format=json")
     # Interest in between begins the time anew.
@@ -87,7 +87,7 @@ def test_it_is_cancelled_when_nobody_has_asked_for_it_long_enough(server: Altere
 
 
 @pytest.mark.parametrize(("key", "workflow"), [(KEY, "numbers"), (OTHER_KEY, "theirs")])
-def test_it_makes_way_for_another_export(server: AlteredServer, key: str, workflow: str) -> None:
+def test_an_abandoned_export_is_cancelled_for_another_one(server: AlteredServer, key: str, workflow: str) -> None:
     server.halt_at(BEGUN)
     give_up(server, "format=json")
     server.wait_until_halted()
@@ -102,7 +102,7 @@ def test_it_makes_way_for_another_export(server: AlteredServer, key: str, workfl
     wait_for_outcomes(server, ["cancelled", "done"])
 
 
-def test_abandoned_exports_in_the_queue_do_not_keep_others_out(server: AlteredServer) -> None:
+def test_abandoned_exports_in_the_queue_do_not_block_others(server: AlteredServer) -> None:
     server.halt_at(BEGUN)
     location = server.request(_EXPORT, headers={"x-api-key": KEY, "prefer": "respond-async"}).headers["location"]
     server.wait_until_halted()

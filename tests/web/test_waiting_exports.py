@@ -1,4 +1,4 @@
-"""Exports while somebody waits: how far they are, for how long a caller waits, and what who comes later gets."""
+"""Exports in progress: their status, how long a caller waits, and what a later caller gets."""
 
 import hashlib
 import json
@@ -56,7 +56,7 @@ def exports_made(server: AlteredServer) -> float:
     return sum(float(line.split()[1]) for line in lines if line.startswith("tailrace_exports_total{"))
 
 
-def test_the_status_tells_how_far_it_is(server: AlteredServer) -> None:
+def test_the_status_has_phase_rows_and_bytes(server: AlteredServer) -> None:
     server.halt_at(UNCOMMITTED)
     answer = asked(server, "respond-async", "json")
     server.wait_until_halted()
@@ -69,7 +69,7 @@ def test_the_status_tells_how_far_it_is(server: AlteredServer) -> None:
     assert 0 < body["bytes"] == finished(server, answer)["sizeBytes"]
 
 
-def test_a_caller_waits_so_long_and_the_export_goes_on(server: AlteredServer) -> None:
+def test_an_export_continues_after_the_wait_of_its_caller(server: AlteredServer) -> None:
     # There a cancel would still be heard.
     server.halt_at(READ)
     started = time.monotonic()
@@ -81,7 +81,7 @@ def test_a_caller_waits_so_long_and_the_export_goes_on(server: AlteredServer) ->
     assert finished(server, answer)["rowCount"] == ROWS
 
 
-def test_what_is_done_is_given_out_again_with_a_fresh_url(server: AlteredServer) -> None:
+def test_a_finished_export_is_returned_again_with_a_fresh_url(server: AlteredServer) -> None:
     first = server.export("numbers", filters=[{"field": "n", "operator": "LESS_THAN", "value": 3}]).json()
     made, hour = exports_made(server), timedelta(hours=1)
     server.move_clock(hour)
