@@ -17,11 +17,17 @@ from web.app import create_app_with
 from web.auth.not_found_delay import STEP_SECONDS
 
 PUBLIC = {
-    "/", "/assets/{name}", "/healthz", "/readyz", "/metrics", "/openapi.json", "/openapi-3.0.json", "/docs"
+    "/", "/assets/{name:path}", "/healthz", "/readyz", "/metrics", "/openapi.json", "/openapi-3.0.json", "/docs"
 }  # fmt: skip
 """Routes without credentials, which show no data of any team."""
 
-OWN = {"/v4/workflows": ("GET",), "/mcp": ("POST",), "/delta-sharing/shares": ("GET",)}
+OWN = {
+    "/v4/workflows": ("GET",),
+    "/v4/changes": ("GET",),
+    "/v5/changes": ("GET",),
+    "/mcp": ("POST",),
+    "/delta-sharing/shares": ("GET",),
+}
 """Routes that show each team only its own data."""
 
 PUBLISHING = {
@@ -34,6 +40,8 @@ FORBIDDEN = [*((path, method) for path, methods in PUBLISHING.items() for method
 FORBIDDEN.append(("/v4/workflows/{workflow_id}", "DELETE"))
 
 OWNED = {
+    "/v4/changes/{change_id}": ("GET",),
+    "/v5/changes/{change_id}": ("GET",),
     "/v4/workflows/{workflow_id}": ("GET", "DELETE"),
     "/v4/workflows/{workflow_id}/history": ("GET",),
     "/v4/workflows/{workflow_id}/jobs/{run_id}": ("GET",),
@@ -101,9 +109,14 @@ def test_only_plain_routes_are_allowed(tmp_path: Path, route: BaseRoute) -> None
 
 @pytest.fixture(scope="module")
 def server(people_on: Server) -> Server:
-    """A service where the team of `KEY` has the workflows of `publish_people`, and another team has one workflow."""
+    """A service where the team of `KEY` has the workflows of `publish_people`, and another team has one workflow.
+
+    The first team has another one, with a change between two runs.
+    """
     source = people_on.folder / "people.json"
     people_on.publish("--workflow", "theirs", "--run", "own", str(source), team="rival")
+    for run in ("r1", "r2"):
+        people_on.publish("--workflow", "watched", "--run", run, "--row-id", "name", str(source))
     return people_on
 
 
@@ -111,13 +124,14 @@ def server(people_on: Server) -> Server:
 def ids(server: Server) -> dict[str, str]:
     """Existing ids, which belong to the team of `KEY`."""
     export_id = server.export("people").json()["exportId"]
-    names = {"share": "acme", "schema": "default", "table": "people"}
+    names = {"share": "acme", "schema": "default", "table": "people", "change_id": "watched:r2"}
     return {"workflow_id": "people", "run_id": "r1", "export_id": export_id, "file_name": "people-r1.csv", **names}
 
 
 UNKNOWN = {
     "workflow_id": "nobody",
     "run_id": "never",
+    "change_id": "nobody:never",
     "export_id": "00000000-0000-0000-0000-000000000000",
     "file_name": "x.json",
     "share": "nobody",
@@ -142,9 +156,12 @@ def asked(path: str, method: str) -> tuple[str, bytes | None]:
 
 def test_a_list_shows_only_the_workflows_of_the_team(server: Server) -> None:
     lists = {key: server.request("/v4/workflows", headers={"x-api-key": key}).json() for key in (KEY, OTHER_KEY)}
-    assert [row["workflowId"] for row in lists[KEY]["workflows"]] == ["people", "unfinished"]
+    assert [row["workflowId"] for row in lists[KEY]["workflows"]] == ["people", "unfinished", "watched"]
     assert [row["workflowId"] for row in lists[OTHER_KEY]["workflows"]] == ["theirs"]
     assert lists[OTHER_KEY]["pagination"] == {"totalCount": 1, "page": 1, "totalPages": 1, "limit": 25}
+    changes = {key: server.request("/v5/changes", headers={"x-api-key": key}).json() for key in (KEY, OTHER_KEY)}
+    assert [row["id"] for row in changes[KEY]["changes"]] == ["watched:r2"]
+    assert changes[OTHER_KEY]["changes"] == []
 
 
 READING = [(path, method) for path in OWNED for method in METHODS if (path, method) not in FORBIDDEN]
