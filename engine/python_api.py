@@ -133,6 +133,7 @@ def export(
     fields: Sequence[str] | None = None,
     flatten: bool = False,
     compression: str | None = None,
+    since: str | None = None,
     csv: CsvOptions | None = None,
     results: str | None = None,
     exports: str | None = None,
@@ -142,7 +143,8 @@ def export(
     ``format`` is ``csv``, ``json``, ``jsonl``, ``xlsx`` or ``parquet``, and ``compression`` is ``none``, ``gzip`` or
     ``zstd``; by default, both follow from the extension of the path (``jobs.csv.gz``). ``team`` is by default the owner
     of the workflow. ``fields`` are names or dotted paths of columns in their order, by default all; ``flatten`` makes a
-    column of each member of an object. ``results`` and ``exports`` are directories or ``az://container/prefix``; if
+    column of each member of an object. ``since`` is an earlier run: only what changed since is exported (web/API.md,
+    section 9). ``results`` and ``exports`` are directories or ``az://container/prefix``; if
     only ``results`` is given, exports are in ``{results}-exports``; without either, TAILRACE_RESULTS and
     TAILRACE_EXPORTS apply.
 
@@ -163,6 +165,7 @@ def export(
         fields=None if fields is None else read_fields(fields),
         flatten=flatten,
         compression=COMPRESSIONS[_compression(target, compression)],
+        since_run=since,
         csv=csv or CsvOptions(),
     )
     plan = exporter.plan(request, team or _owner(exporter, workflow))

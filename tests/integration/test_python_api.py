@@ -171,6 +171,14 @@ def test_the_example_of_the_documentation_works(places: dict[str, Any], monkeypa
     exec(compile("\n".join(line[4:] for line in example.splitlines()), "example", "exec"), {})
 
 
+def test_changes_since_an_earlier_run(places: dict[str, Any], tmp_path: Path) -> None:
+    for run, prices in {"r1": [1, 2], "r2": [1, 3]}.items():
+        table = pa.table({"sku": ["a", "b"], "price": prices})
+        engine.publish(table, workflow="priced", run=run, row_id="sku", **places)
+    engine.export("priced", tmp_path / "changes.csv", since="r1", **places)
+    assert (tmp_path / "changes.csv").read_text() == '"_change","_row_id","sku",price\nchanged,b,b,3\n'
+
+
 def test_columns_and_compression_of_an_exported_file(places: dict[str, Any], tmp_path: Path) -> None:
     table = pa.table({"n": [1, 2], "o": [{"a": 1, "b": "x"}, {"a": 2, "b": None}]})
     engine.publish(table, workflow="columns", run="r", results=places["results"], exports=places["exports"])

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.catalog.catalog import ResultStore
+from engine.catalog.manifest import RunChanges
 from engine.catalog.run_pairs import RunPair, newest_pairs
 from engine.errors import InvalidRequest, NotFound, quoted_excerpt
 from engine.request.literals import read_instant
@@ -66,11 +67,14 @@ class ChangeAnswer(BaseModel):
             differences_counts=None
             if changes is None
             else DifferencesCounts(added=changes.added, changed=changes.changed, removed=changes.removed),
-            summary=None
-            if changes is None
-            else f"{changes.added:,} rows were added, {changes.changed:,} changed and {changes.removed:,} removed.",
+            summary=None if changes is None else _summary(changes),
             url=f"{base_url}/v4/workflows/{run.workflow_id}/data/export?{query}",
         )
+
+
+def _summary(changes: RunChanges) -> str:
+    added = "1 row was" if changes.added == 1 else f"{changes.added:,} rows were"
+    return f"{added} added, {changes.changed:,} changed and {changes.removed:,} removed."
 
 
 class ChangesAnswer(BaseModel):
