@@ -84,8 +84,12 @@ def run_ranges(plan: ExportPlan, files: RunFiles, forward: Callable[[Chunk], Non
 
 
 def is_small(plan: ExportPlan) -> bool:
-    """Whether an export reads so little that one warm instance makes it at once, without spilling."""
-    return plan.sort is None and sum(range_.bytes for range_ in plan.ranges) <= TARGET_BYTES
+    """Whether an export reads so little that one warm instance makes it at once.
+
+    It does not spill, so neither sorts nor comparisons of two runs are small. Callers' SQL has its own process.
+    """
+    streams = plan.sort is None and plan.previous is None and plan.request.statement is None
+    return streams and sum(range_.bytes for range_ in plan.ranges) <= TARGET_BYTES
 
 
 def _parts_read_at_once(plan: ExportPlan) -> frozenset[str]:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from engine.execute.run_files import RunFiles
 from engine.execute.session import open_instance, open_session
 from engine.execute.warm_instances import WarmInstances
 from engine.plan.planner import ExportPlan
+from engine.plan.ranges import TARGET_BYTES
 from engine.stores import open_store
 from tests.helpers.engine import Engine, entry
 from tests.integration.test_export_fence import CHANGES, PARTS, USER_SQL, contents
@@ -232,9 +234,15 @@ def test_limits_are_those_of_an_export_of_its_own(engine: Engine, run: Run, warm
     assert warm.idle == 0
 
 
-def test_what_is_not_small_or_sorted_has_an_instance_of_its_own(engine: Engine, run: Run, warm: WarmInstances) -> None:
+def test_what_is_large_sorted_or_compared_has_an_instance_of_its_own(
+    engine: Engine, run: Run, other: Run, warm: WarmInstances
+) -> None:
     exporter = engine.exporter()
     assert not is_small(engine.plan(exporter, "csv", run="mine", sort_by="n"))
+    assert not is_small(engine.plan(exporter, "csv", run="other", since_run="mine"))
+    whole = engine.plan(exporter, "csv", run="mine")
+    parts = tuple(part.model_copy(update={"bytes": TARGET_BYTES + 1}) for part in whole.run.parts)
+    assert not is_small(replace(whole, ranges=(replace(whole.ranges[0], parts=parts),)))
     assert write(engine, engine.plan(exporter, "csv", run="mine", sort_by="n"), warm)
     assert warm.idle == 0
 
