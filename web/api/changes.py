@@ -1,7 +1,9 @@
 """``/v5/changes`` and ``/v4/changes``: what changed between consecutive runs of the team's workflows."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from urllib.parse import urlencode
 
 import anyio.to_thread
@@ -18,7 +20,7 @@ from engine.errors import InvalidRequest, NotFound, quoted_excerpt
 from engine.request.literals import read_instant
 from web.api.models import Count, Moment
 from web.api.parameters import read_paging, split_list
-from web.api.request_reader import read_parameters
+from web.api.request_reader import read_parameters, wait_for_disconnect
 from web.api.row_models import Pagination
 from web.container import Services
 
@@ -99,7 +101,11 @@ async def changes(request: Request) -> Response:
     paging = read_paging(values)
     start, end = _moment(values, "startDate"), _moment(values, "endDate")
     ids, excluded = _names(values, "workflowIds"), _excluded(values)
-    pairs = await anyio.to_thread.run_sync(_pairs, services.exporter.results, principal.team, ids)
+    pairs = await services.lists.run(
+        principal.team,
+        partial(wait_for_disconnect, request),
+        lambda _: _pairs(services.exporter.results, principal.team, ids),
+    )
     found = [pair for pair in pairs if (start is None or pair.run.at >= start) and (end is None or pair.run.at <= end)]
     shown = found[paging.offset : paging.offset + paging.limit]
     body = ChangesAnswer(
@@ -124,7 +130,8 @@ async def change(request: Request) -> Response:
 
 def _pairs(results: ResultStore, team: str, ids: Sequence[str] | None) -> list[RunPair]:
     if ids is None:
-        return newest_pairs(results, [found for found in results.workflows() if found.team == team])
+        workflows, _ = results.workflows_of(team, 0, sys.maxsize)
+        return newest_pairs(results, workflows)
     return newest_pairs(results, [results.owned_workflow(workflow_id, team) for workflow_id in dict.fromkeys(ids)])
 
 

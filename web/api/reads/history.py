@@ -10,7 +10,7 @@ from engine.catalog.catalog import NOT_FOUND, ResultStore
 from engine.errors import NotFound
 from web.api.parameters import HISTORY_PARAMETERS, Paging, read_choice, read_paging
 from web.api.reads.models import OUTCOMES, JobAnswer, WorkflowRun, run_state
-from web.api.request_reader import read_parameters
+from web.api.request_reader import read_parameters, wait_for_disconnect
 from web.api.row_models import HistoryAnswer, Pagination
 from web.container import Services
 
@@ -23,8 +23,12 @@ async def history(request: Request) -> Response:
     principal, values = await read_parameters(request, HISTORY_PARAMETERS)
     paging, status = read_paging(values), read_choice(values, "status", OUTCOMES)
     workflow_id = request.path_params["workflow_id"]
-    work = partial(_list, services.exporter.results, workflow_id, principal.team, paging, status)
-    return Response(await anyio.to_thread.run_sync(work), media_type="application/json", headers=_NO_STORE)
+    body = await services.lists.run(
+        principal.team,
+        partial(wait_for_disconnect, request),
+        lambda _: _list(services.exporter.results, workflow_id, principal.team, paging, status),
+    )
+    return Response(body, media_type="application/json", headers=_NO_STORE)
 
 
 async def job(request: Request) -> Response:
