@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from engine.common.cancellation import CancelToken
 from engine.common.table_functions import exact_path, literal_path
 from engine.errors import InvalidInput
-from engine.query.inspect.snapshot import take_snapshot
+from engine.query.inspect.snapshot import Snapshot
 from engine.query.inspect.views import path_in, write_views
 from engine.query.preview import read_page
 from tests.helpers.engine import Engine
@@ -89,7 +90,8 @@ def test_the_results_and_the_spill_folder_may_be_anywhere(tmp_path: Path, name: 
     )
     assert json.loads(page.rows) == rows[5:7]
     views = tmp_path / "views.duckdb"
-    write_views(views, take_snapshot(engine.results, None), path_in(engine.store, str(engine.folder / "store")))
+    with closing(Snapshot(engine.results, None)) as snapshot:
+        write_views(views, snapshot, path_in(engine.store, str(engine.folder / "store")))
     with duckdb.connect(str(views), read_only=True) as connection:
         assert connection.execute("SELECT sum(n) FROM result('w')").fetchall() == [(sum(range(1_000)),)]
 

@@ -94,16 +94,6 @@ class Snapshot:
         return [info for info in exports.list("") if is_export(info.key)], read
 
 
-def take_snapshot(
-    results: ResultStore, exports: ObjectStore | None, *, index: Callable[[str], Path | None] = lambda _: None
-) -> Snapshot:
-    """A snapshot of both stores as they are now. Raises StoreError."""
-    snapshot = Snapshot(results, exports, index=index)
-    snapshot.lines("runs")
-    snapshot.lines(EXPORTS)
-    return snapshot
-
-
 def _is_document(key: str) -> bool:
     """Whether the key is of a workflow or a run."""
     folders = [folder.partition("=")[2] for folder in key.split("/")[:-1]]
