@@ -85,7 +85,7 @@ format: install ## Lay the code out
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-screenshots: install ## Make the pictures of README.md anew (needs Chromium)
+screenshots: install ## Make the pictures of README.md anew, and of the states of the page in .tailrace/pictures/ (needs Chromium)
 	$(BIN)/python -m tests.helpers.screenshots
 
 # --- bench: the peers have an environment of their own, .venv-bench/ ---

@@ -1,11 +1,14 @@
 """Pictures for README.md: the page in a browser, and a few commands in a terminal. ``make screenshots`` runs it."""
 
 import html
+import json
+import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from playwright.sync_api import expect, sync_playwright
 
@@ -14,7 +17,12 @@ from tests.helpers.chromium import ARGUMENTS, CHROMIUM
 from tests.helpers.server import KEY, Server
 
 _PICTURES = Path(__file__).parents[1] / "pictures"
+_LOOKED_AT = Path(".tailrace/pictures")
 _WORKFLOW = "sample-products"
+_FILTERS = quote(
+    '&filter=["rating","GREATER_THAN","4"]&filter=["title","CONTAINS","ca"]&sort=listedOn&order=desc', safe="&="
+)
+_COLUMNS = "&columns=" + quote('["title","photo","price","rating","inStock","listedOn","tags","productUrl"]')
 _COMMANDS = (
     ["runs"],
     ["export", _WORKFLOW, "--filter", "price.amount GREATER_THAN 400000", "--sort-by", "rating", "-o", "top.csv"],
@@ -27,17 +35,43 @@ pre { margin: 0 0 12px; white-space: pre-wrap } b { color: #86b8ee }
 
 
 def _page(browser: Any, server: Server) -> None:
-    page = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme="light")
-    filters = '&filter=["rating","GREATER_THAN","4"]&filter=["title","CONTAINS","ca"]&sort=listedOn&order=desc'
-    columns = '&columns=["title","photo","price","rating","inStock","listedOn","tags","productUrl"]'
-    page.goto(f"{server.base}/#key={KEY}&workflow={_WORKFLOW}{filters}{columns}")
-    expect(page.locator("#count")).to_contain_text("of 50,000 rows")
-    expect(page.locator(".plot:empty")).to_have_count(0)
+    """The picture of the README: an export of filtered rows."""
+    page = _open(browser, server, _FILTERS + _COLUMNS)
     page.get_by_role("button", name="Export", exact=True).click()
     page.locator("#export form button.primary").click()
     expect(page.get_by_role("link", name="Download", exact=True)).to_be_visible()
     page.mouse.move(0, 0)
     page.screenshot(path=_PICTURES / "explorer.png")
+    page.context.close()
+
+
+def _states(browser: Any, server: Server) -> None:
+    """Pictures to look at after a change of the page; they are not part of the repository."""
+    shown = _FILTERS + _COLUMNS
+    for name, fragment, options in (
+        ("light", f"{shown}&row=10", {}),
+        ("dark", f"{shown}&row=10", {"color_scheme": "dark"}),
+        ("phone", shown, {"viewport": {"width": 390, "height": 844}, "has_touch": True}),
+        ("wide", "", {"viewport": {"width": 2560, "height": 1300}}),
+        ("changes", "&run=2026-11-08&tab=changes", {}),
+        ("columns", "&tab=columns", {}),
+        ("sql", "&tab=sql", {}),
+        ("empty", shown + quote('&filter=["title","EQUALS","none"]', safe="&="), {}),
+        ("error", shown + quote('&filter=["price.amount","GREATER_THAN","dear"]', safe="&="), {}),
+    ):
+        page = _open(browser, server, fragment, **options)
+        page.screenshot(path=_LOOKED_AT / f"{name}.png")
+        page.context.close()
+
+
+def _open(browser: Any, server: Server, fragment: str, **options: Any) -> Any:
+    context = browser.new_context(**{"viewport": {"width": 1440, "height": 900}, "color_scheme": "light", **options})
+    page = context.new_page()
+    run = "" if "run=" in fragment else "&run=2026-11-01"
+    page.goto(f"{server.base}/#key={KEY}&workflow={_WORKFLOW}{run}{fragment}")
+    expect(page.locator("#count, .blank").filter(has_text=re.compile("row|change|filter")).first).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    return page
 
 
 def _terminal(browser: Any, server: Server) -> None:
@@ -55,6 +89,20 @@ def _terminal(browser: Any, server: Server) -> None:
     page.screenshot(path=_PICTURES / "command-line.png", full_page=True)
 
 
+def _publish_later(server: Server, data: Path, schema: Path) -> None:
+    """A week later: some prices are others, some products are gone, and some are new."""
+    rows = [json.loads(line) for line in data.read_text("utf-8").splitlines()]
+    for row in rows[::600]:
+        row["price"]["amount"] += 500
+    for row in rows[7::900]:
+        row["inStock"] = not row["inStock"]
+    new = [{**row, "sku": f"NEW-{row['sku']}"} for row in rows[:1200:3]]
+    data.write_text("".join(json.dumps(row) + "\n" for row in [*rows[12:], *new]), "utf-8")
+    server.publish(
+        *("--workflow", _WORKFLOW, "--run", "2026-11-08", "--schema", str(schema), "--row-id", "sku", str(data))
+    )
+
+
 def main() -> None:
     """Make the pictures anew."""
     with tempfile.TemporaryDirectory() as name, sync_playwright() as driver:
@@ -67,6 +115,9 @@ def main() -> None:
             )
             browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
             _page(browser, server)
+            _publish_later(server, data, schema)
+            _LOOKED_AT.mkdir(parents=True, exist_ok=True)
+            _states(browser, server)
             _terminal(browser, server)
             browser.close()
 

@@ -1,6 +1,7 @@
 """The bar: workflows, runs, the link to the view, the theme; and the view in the address."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -10,7 +11,7 @@ from tests.clients.page.explorer import Explorer, expect
 def test_a_workflow_is_searched_for_and_chosen(explorer: Explorer) -> None:
     explorer.sign_in("shops")
     explorer.counts("1,200 rows")
-    expect(explorer.tab.locator("#workflow")).to_contain_text("Shops1,200 rows · just now")
+    expect(explorer.tab.locator("#workflow")).to_contain_text("Shops1,200 rows · ")
     explorer.tab.locator("#workflow").click()
     explorer.tab.keyboard.type("WAR")
     expect(explorer.tab.locator("#popover").get_by_role("option")).to_have_count(1)
@@ -41,7 +42,7 @@ def test_another_run_keeps_what_fits_its_columns(explorer: Explorer) -> None:
     explorer.choose_run("w2")
     explorer.counts("1 of 50 rows")
     assert explorer.chips == ["product is p7"]
-    assert explorer.head("price").get_attribute("aria-sort") == "ascending"
+    expect(explorer.head("price")).to_have_attribute("aria-sort", "ascending")
     explorer.choose_run("w3")
     explorer.counts("1 row")
     assert explorer.chips == []
@@ -69,7 +70,7 @@ def test_reload_back_and_a_copied_link_bring_the_same_view(explorer: Explorer, b
     def shows_the_view(other: Explorer) -> None:
         expect(other.cell(0, 0)).to_have_text("<b>name</b> 1047")
         assert other.chips == ["city is Rome", "big greater than 9007199254740999"]
-        assert other.head("price").get_attribute("aria-sort") == "descending"
+        expect(other.head("price")).to_have_attribute("aria-sort", "descending")
         expect(other.tab.get_by_role("textbox", name="Page,")).to_have_value("2")
 
     explorer.tab.reload()
@@ -129,3 +130,15 @@ def test_an_address_that_somebody_changed_shows_what_it_can(explorer: Explorer, 
     explorer.open(fragment)
     explorer.counts("1,200 rows")
     assert [name for name, _ in explorer.fragment] == kept
+
+
+def test_a_first_view_asks_for_each_thing_once(explorer: Explorer) -> None:
+    asked: list[str] = []
+    explorer.tab.on("request", lambda sent: asked.append(urlsplit(sent.url).path) if "/v4/" in sent.url else None)
+    explorer.sign_in("wares")
+    explorer.counts("1 row")
+    assert [path for path in asked if not path.endswith("/column")] == [
+        "/v4/workflows",
+        "/v4/workflows/wares/data",
+        "/v4/workflows/wares",
+    ]

@@ -71,3 +71,21 @@ def test_runs_without_row_ids_say_why_they_cannot_be_compared(explorer: Explorer
     blank = explorer.tab.locator(".blank")
     expect(blank).to_contain_text("These runs cannot be compared")
     expect(blank).to_contain_text("The run w1 was published without a row-id field")
+
+
+def test_the_detail_of_a_row_says_what_it_was(explorer: Explorer) -> None:
+    explorer.sign_in("items")
+    expect(explorer.tab.locator("#delta")).to_be_visible()
+    explorer.sort("id")
+    explorer.sort("id")
+    expect(explorer.cell(0, 0)).to_have_text("n9")
+    detail = explorer.tab.get_by_label("Row details")
+    explorer.cell(0, 0).click()
+    expect(detail).to_contain_text("Not changed since i1.")
+    explorer.cell(4, 0).click()
+    expect(detail).to_contain_text("Changed since i1: price.")
+    expect(detail.locator(".was")).to_have_text("was 2.5")
+    explorer.tab.get_by_label("Page size").select_option("100")
+    explorer.cell(52, 0).click()
+    expect(detail).to_contain_text("New since i1.")
+    assert detail.locator(".was").count() == 0

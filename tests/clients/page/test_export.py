@@ -192,6 +192,7 @@ def test_a_finished_export_is_marked_once_the_request_differs(explorer: Explorer
         undo()
         expect(stale).to_have_count(0)
         expect(download).to_be_visible()
+        explorer.counts("1 of 60 rows")
 
     back = explorer.tab.go_back
     change_and_undo(lambda: explorer.button("Remove filter: product is p7").click(), back)

@@ -90,6 +90,8 @@ export const sql = async (id, body, signal) =>
 export const changes = async id => (await send("v5/changes", { query: { workflowIds: id, limit: 100 } })).body.changes;
 const later = { prefer: "respond-async" };
 export const startExport = (id, body) => send(`${workflow(id)}/data/export`, { method: "POST", body, headers: later });
+// Of a finished export: its file, with a link for the time that the request wants.
+export const repeatExport = (id, body) => send(`${workflow(id)}/data/export`, { method: "POST", body });
 export const startSqlExport = (id, body) => send(`${workflow(id)}/data/query/export`, { method: "POST", body, headers: later });
 const exportPath = (id, exportId) => `${workflow(id)}/data/exports/${exportId}`;
 export const exportStatus = async (id, exportId) => (await send(`${exportPath(id, exportId)}/status`)).body;

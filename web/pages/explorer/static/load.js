@@ -20,7 +20,7 @@ function become(state, rest = {}) {
   for (const listener of listeners) listener();
 }
 
-export const runShown = () => shown.described?.runs.find(run => run.runId === shown.runId);
+export const runShown = () => shown.described?.runs.find(run => run.runId === (shown.runId ?? view.run));
 export const visibleFields = () => view.columns
   ? view.columns.map(name => shown.fields.find(field => field.name === name)).filter(Boolean) : shown.fields;
 export const fieldAt = path => shown.paths.find(one => one.path === path);
@@ -30,7 +30,7 @@ export function selection(filters = view.filters) {
   return { runId: view.run || undefined, filters: filters.length ? filtersJson(filters, shown.paths) : undefined };
 }
 
-const sorting = () => view.sort ? { sortBy: view.sort, order: view.order } : {};
+export const sorting = () => view.sort ? { sortBy: view.sort, order: view.order } : {};
 const readRows = signal =>
   api.rows(view.workflow, { ...selection(), ...sorting(), page: view.page, limit: view.size }, signal);
 
@@ -87,7 +87,7 @@ async function read(signal) {
   if (view.page > pages) return change({ page: pages }, { replace: true });
   const known = { runId: page.runId, rows: page.data, matched: page.pagination.totalCount, loadedAt: new Date() };
   Object.assign(shown, known);
-  if (!view.run) change({ run: page.runId }, { replace: true });
+  if (!view.run) change({ run: page.runId }, { replace: true, quiet: true });
   return become("ready");
 }
 

@@ -104,7 +104,10 @@ function drawAll() {
 }
 
 onLoad(drawAll);
-onPairs(drawChanges);
+onPairs(() => {
+  drawChanges();
+  drawDetail();
+});
 onCompared(drawCount);
 onChange(changed => {
   if (LOADED_BY.some(name => changed.has(name))) {

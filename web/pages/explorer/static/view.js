@@ -55,11 +55,12 @@ function apply(next) {
 
 const address = () => `${location.pathname}${location.search}${write()}`;
 
-// A change that the back button undoes, unless it only completes the view.
-export function change(next, { replace = false } = {}) {
+// A change that the back button undoes, unless it only completes the view; a quiet one tells nobody.
+export function change(next, { replace = false, quiet = false } = {}) {
   const changed = apply(next);
   if (!changed.size) return;
   history[replace ? "replaceState" : "pushState"](null, "", address());
+  if (quiet) return;
   for (const listener of listeners) listener(changed);
 }
 

@@ -6,6 +6,8 @@ export const count = number => Number(number).toLocaleString("en");
 
 export const counted = (number, noun) => `${count(number)} ${noun}${Number(number) === 1 ? "" : "s"}`;
 
+export const sentence = text => text.slice(0, 1).toUpperCase() + text.slice(1);
+
 export function size(bytes) {
   const units = ["bytes", "kB", "MB", "GB", "TB"];
   let unit = 0;

@@ -3,10 +3,11 @@
 import * as api from "../api.js";
 import { button, make } from "../dom.js";
 import { filtersJson } from "../fields.js";
-import { cell, textOf } from "../grid/cells.js";
+import { cell } from "../grid/cells.js";
 import { shown, visibleFields } from "../load.js";
 import { change, view } from "../view.js";
-import { count, counted } from "../words.js";
+import { count, counted, sentence } from "../words.js";
+import { differs } from "./earlier.js";
 import { olderRuns, sinceRun } from "./pairs.js";
 
 const KINDS = [["changed", "Changed", "~"], ["added", "Added", "+"], ["removed", "Removed", "−"]];
@@ -85,8 +86,6 @@ async function compare(since) {
   }
 }
 
-const sentence = text => text[0].toUpperCase() + text.slice(1);
-
 // Rows of a kind, each with its values in the older run if they were others.
 async function rowsOf(kind, since, limit, page, signal) {
   const found = await api.rows(view.workflow, { runId: shown.runId, sinceRunId: since, filters: changeFilters(kind), limit, page }, signal);
@@ -95,8 +94,6 @@ async function rowsOf(kind, since, limit, page, signal) {
   const older = new Map(before.map(row => [row._row_id, row]));
   return { kind, total: found.pagination.totalCount, rows: found.data.map(row => ({ row, old: older.get(row._row_id) })) };
 }
-
-const differs = (row, old, name) => textOf(row[name] ?? null) !== textOf(old[name] ?? null);
 
 function drawGroups(groups, since) {
   const fields = visibleFields();

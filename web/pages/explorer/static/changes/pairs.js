@@ -13,6 +13,9 @@ const listeners = new Set();
 export const onPairs = listener => listeners.add(listener);
 const pairOf = run => pairs.find(pair => pair.runId === run);
 
+// The run before the one that is shown, if their rows can be compared.
+export const previousRun = () => pairOf(shown.runId)?.sinceRunId ?? null;
+
 // Finished runs that are older than the one that is shown; the newest first.
 export function olderRuns() {
   const runs = shown.described?.runs.filter(run => run.state === "FINISHED") ?? [];
@@ -20,7 +23,7 @@ export function olderRuns() {
 }
 
 // The run to compare with: the chosen one, or the one before.
-export const sinceRun = () => view.since ?? pairOf(shown.runId)?.sinceRunId ?? olderRuns()[0]?.runId ?? null;
+export const sinceRun = () => view.since ?? previousRun() ?? olderRuns()[0]?.runId ?? null;
 
 export async function loadPairs() {
   if (workflow !== view.workflow) {

@@ -9,6 +9,7 @@ const ENDED = new Set(["cancelled", "failed"]);
 // state: idle, running (with status), finished (with file), failed (with message).
 export const job = { state: "idle", request: null, status: null, file: null, message: null };
 const listeners = new Set();
+const pause = () => new Promise(resolve => setTimeout(resolve, POLL_INTERVAL_MILLISECONDS));
 
 export const onJob = listener => listeners.add(listener);
 
@@ -30,7 +31,7 @@ export async function follow(workflow, answer, onStatus) {
   while (!status.url) {
     if (!onStatus(status)) return null;
     if (ENDED.has(status.phase)) throw new Error(status.message || "The export was cancelled.");
-    await new Promise(resolve => setTimeout(resolve, POLL_INTERVAL_MILLISECONDS));
+    await pause();
     status = await api.exportStatus(workflow, answer.exportId);
   }
   return status;
@@ -48,7 +49,7 @@ export async function start(asked = request()) {
       return true;
     });
     // A status has a link for the longest time; asked again, an equal request has one for the wanted time.
-    if (file && file !== body && run.hasLife) ({ body: file } = await api.startExport(run.workflow, run.body));
+    if (file && file !== body && run.hasLife) ({ body: file } = await api.repeatExport(run.workflow, run.body));
     if (file && job.request === run) become("finished", { file });
   } catch (error) {
     if (job.request === run) become("failed", { message: error.message });

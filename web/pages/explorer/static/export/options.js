@@ -94,7 +94,7 @@ export function optionsForm(changed) {
     segments("format", "Format", Object.keys(service.formats).map(name => [name, formatWords(name)]), changed),
     isText() ? segments("compression", "Compression", service.compressions.map(name => [name, name === "none" ? "None" : name]), changed) : null,
     view.columns ? segments("columns", "Columns", [["shown", `${count(visible)} shown`], ["all", `All ${count(all)}`]], changed) : null,
-    make("details", { open: isUnfolded, ontoggle: event => { isUnfolded = event.target.open; } }, make("summary", {}, "Options", make("span", { class: "muted" }, summary)),
+    make("details", { open: isUnfolded }, make("summary", { onclick: event => { isUnfolded = !event.currentTarget.parentElement.open; } }, "Options", make("span", { class: "muted" }, summary)),
       make("div", { class: "options" },
         isCsv ? select("delimiter", "Delimiter", service.delimiters.map(name => [name, DELIMITER_WORDS[name] ?? name]), changed) : null,
         select("expiresIn", "Link valid for", [["", longest], ...lives], changed),

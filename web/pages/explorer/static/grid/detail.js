@@ -1,5 +1,7 @@
 // The detail of a row beside the grid: all of its values, hidden columns too.
 
+import { differs, earlierRow } from "../changes/earlier.js";
+import { previousRun } from "../changes/pairs.js";
 import { button, find, icon, iconButton, make } from "../dom.js";
 import { typeName, typeSign } from "../fields.js";
 import { shown, visibleFields } from "../load.js";
@@ -27,12 +29,27 @@ export function drawDetail() {
       button({ class: "button small", onclick: () => copy(JSON.stringify(row, null, 2), "Row") }, icon("copy"), "Copy JSON"),
       iconButton("close", "Close", closeDetail, { title: "Close (Esc)" })),
     make("div", { class: "body", tabindex: 0, role: "region", "aria-label": "Values of the row" },
-      make("dl", { class: "values" }, ...ordered.flatMap(field => [
+      make("p", { class: "since muted", hidden: previousRun() === null }, "\u00a0"), make("dl", { class: "values" }, ...ordered.flatMap(field => [
         make("dt", { title: typeName(field.type) }, typeSign(field.type), make("span", { class: "choice" }, field.name)),
-        make("dd", {}, ...tabbable(cell(field, row[field.name], { isFull: true }))),
+        make("dd", { "data-name": field.name }, ...tabbable(cell(field, row[field.name], { isFull: true }))),
       ])),
       hidden.length ? make("p", { class: "muted" }, `${hidden.join(", ")} ${hidden.length === 1 ? "is" : "are"} hidden in the grid.`) : null));
+  drawEarlier(row, panel);
   if (hadFocus) (panel.querySelector(`[aria-label="${CSS.escape(focused ?? "")}"]:not(:disabled)`) ?? panel.querySelector(".body")).focus();
+}
+
+// What the row was in the run before, beside what changed.
+async function drawEarlier(row, panel) {
+  const note = panel.querySelector(".since");
+  const found = await earlierRow(view.row);
+  // By now another row may be shown, or the same one drawn anew.
+  if (!found || !note?.isConnected || shown.rows?.[view.row - 1 - (view.page - 1) * view.size] !== row) return;
+  const { old, since } = found;
+  const fields = old ? shown.fields.filter(field => differs(row, old, field.name)) : [];
+  note.textContent = !old ? `New since ${since}.` : fields.length ? `Changed since ${since}: ${fields.map(field => field.name).join(", ")}.` : `Not changed since ${since}.`;
+  for (const field of fields) {
+    panel.querySelector(`dd[data-name="${CSS.escape(field.name)}"]`).append(make("span", { class: "was changed" }, "was ", ...cell(field, old[field.name])));
+  }
 }
 
 // Links in the detail are reached by Tab, unlike those of the grid.

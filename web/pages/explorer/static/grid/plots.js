@@ -24,6 +24,7 @@ export function plot(profile, { top = 2, currency = null } = {}) {
 }
 
 function nulls({ field, nullCount, rowCount }) {
+  if (!rowCount) return make("p", { class: "caption" }, "no rows");
   if (!nullCount) return make("p", { class: "caption" }, "no nulls");
   const share = percent(nullCount, rowCount);
   return button({ class: "nulls", tabindex: -1, title: `${count(nullCount)} of ${count(rowCount)} are null. Show them`, onclick: () => addFilters({ field, operator: "IS_NULL", values: [] }) },

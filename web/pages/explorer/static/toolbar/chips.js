@@ -17,7 +17,15 @@ export const replaceFilters = (field, operators, ...filters) =>
 // The number of the filter that the service refuses, or -1.
 const refused = () => Number(/^filters\[(\d+)\]/.exec(shown.error?.details?.entry ?? "")?.[1] ?? -1);
 
+const add = button({ id: "add-filter", class: "button ghost small", "aria-haspopup": "dialog", "aria-keyshortcuts": "/", onclick: () => newFilter() }, icon("add"), "Filter");
+let drawn;
+
 export function drawChips() {
+  add.disabled = !shown.fields.length;
+  // What is drawn already stays, with the focus and the popover that may be on it.
+  const next = JSON.stringify([view.filters.map(filter => [filter, fieldAt(filter.field)?.type]), refused()]);
+  if (next === drawn) return;
+  drawn = next;
   const chips = view.filters.map((filter, number) => {
     const type = fieldAt(filter.field)?.type;
     const [field, operator, value] = filterParts(filter, type);
@@ -28,8 +36,6 @@ export function drawChips() {
     return make("span", { class: `chip${isWrong ? " wrong" : ""}` }, isWrong ? make("span", { class: "wrong-sign", "aria-hidden": "true" }, "!") : null, edit,
       button({ class: "remove", "aria-label": `Remove filter: ${words}`, title: "Remove filter", onclick: () => remove(number) }, icon("close")));
   });
-  const add = button({ id: "add-filter", class: "button ghost small", "aria-haspopup": "dialog", "aria-keyshortcuts": "/", disabled: !shown.fields.length, onclick: () => newFilter() },
-    icon("add"), "Filter");
   find("chips").replaceChildren(...chips, add);
 }
 

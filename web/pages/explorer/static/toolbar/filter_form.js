@@ -4,7 +4,7 @@ import { service } from "../api.js";
 import { button, labelled, make } from "../dom.js";
 import { fieldAt, shown } from "../load.js";
 import { close } from "../popover.js";
-import { operatorWords } from "../words.js";
+import { operatorWords, sentence } from "../words.js";
 import { valueInput } from "./value_input.js";
 
 // apply(filter) gets the finished filter. An error is of the service, about the filter as it was.
@@ -52,4 +52,4 @@ export function filterForm(filter, { apply, remove, error }) {
 }
 
 // The service names the place in the request, which nobody sees here.
-export const plain = message => message.replace(/^filters\[\d+\](\.\w+)?: /, "");
+export const plain = message => sentence(message.replace(/^filters\[\d+\](\.\w+)?: /, ""));
