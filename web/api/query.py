@@ -118,8 +118,9 @@ def read_body(model: type[_BodyT], values: object) -> _BodyT:
         return model.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        name = ".".join(map(str, first["loc"])) or "body"
-        raise InvalidRequest(f"{name[:100]}: {first['msg']}.", parameter=name[:100]) from error
+        # Within a member, only its alternatives have names.
+        name = str(first["loc"][0])[:100]
+        raise InvalidRequest(f"{name}: {first['msg']}.", parameter=name) from error
 
 
 def _find(results: ResultStore, workflow_id: str, team: str, body: QueryRequest) -> Statement:
