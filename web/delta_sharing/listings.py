@@ -1,5 +1,6 @@
 """``/delta-sharing/shares``: the share of the caller's team, its schema and its tables."""
 
+import sys
 from collections.abc import Iterator
 
 import anyio.to_thread
@@ -80,8 +81,9 @@ def _share(team: str) -> DeltaShare:
 
 
 def _tables(results: ResultStore, team: str) -> Iterator[tuple[str, DeltaTable]]:
-    for workflow in results.workflows():
-        if workflow.team == team and workflow.latest is not None:
+    workflows, _ = results.workflows_of(team, 0, sys.maxsize)
+    for workflow in workflows:
+        if workflow.latest is not None:
             table = DeltaTable(
                 name=name_of(workflow.workflow_id),
                 schema_=SCHEMA,
