@@ -329,7 +329,7 @@ def test_abandoned_uploads_are_removed_after_a_day(deployment: Deployment) -> No
 
 
 def test_objects_of_other_programs_are_retained(deployment: Deployment) -> None:
-    others = ["notes.txt", "w/report.csv", "w/00000000-0000-0000-0000-000000000000.xlsx", "a/b/c.json"]
+    others = ["notes.txt", "w/report.csv", "w/00000000-0000-0000-0000-000000000000.ods", "a/b/c.json"]
     for key in others:
         deployment.store.create(key, b"x", content_type="text/plain", metadata={})
     deployment.sweep(timedelta(days=400))
