@@ -61,9 +61,24 @@ def hold(engine: Engine, run: str, data: Dataset, asked: GeneratedRequest, expor
         assert place in wanted.refused
         assert isinstance(caught.value, InvalidFilter) == str(place).startswith("filters")
         return
+    long = _first_long_cell(wanted) if asked.format == "xlsx" else None
+    if long is not None:
+        with pytest.raises(InvalidRequest) as caught:
+            export(engine, run, asked, exporter)
+        assert (caught.value.details["row"], caught.value.details["field"]) == long
+        return
     content = decompressed(export(engine, run, asked, exporter), asked.compression)
     wrong = _CHECKS[asked.format](wanted, asked, content)
     assert not wrong, wrong
+
+
+def _first_long_cell(wanted: Expected) -> tuple[int, str] | None:
+    """The row of the sheet and the column of the first text that does not fit into a cell."""
+    for number, row in enumerate(wanted.rows, 2):
+        for name in wanted.columns:
+            if isinstance(row[name], str) and len(row[name].encode("utf-16-le")) > 2 * 32_767:
+                return number, name
+    return None
 
 
 def _differences(wanted: Expected, found: list[Any], agree: Any) -> str:
