@@ -3,7 +3,7 @@
 from typing import Any
 
 from tests.clients.page.explorer import Explorer, expect
-from tests.helpers.server import KEY
+from tests.helpers.server import KEY, OTHER_KEY
 
 
 def test_an_address_with_the_key_signs_in_and_loses_it(explorer: Explorer) -> None:
@@ -53,11 +53,11 @@ def test_the_documentation_is_searched_tried_with_the_key_of_the_tab_and_left(ex
     explorer.counts("1,200 rows")
     page: Any = explorer.tab
     page.get_by_role("link", name="API", exact=True).click()
-    page.get_by_label("Search").fill("column statistics")
+    page.get_by_role("searchbox").fill("column statistics")
     expect(page.locator("#found")).to_contain_text("found")
     section = page.locator('section[data-path="/v4/workflows/{workflowId}/data/export"][data-method="post"]')
     expect(section).to_be_hidden()
-    page.get_by_label("Search").fill("POST export")
+    page.get_by_role("searchbox").fill("POST export")
     expect(section).to_be_visible()
     section.get_by_text("Try it").click()
     section.get_by_label("workflowId (path)").fill("shops")
@@ -71,3 +71,18 @@ def test_the_documentation_is_searched_tried_with_the_key_of_the_tab_and_left(ex
     expect(output).to_contain_text("400")
     page.get_by_role("link", name="Back to the data").click()
     expect(page.locator("#count")).to_contain_text("row")
+
+
+def test_another_key_sees_nothing_of_what_the_one_before_saw(explorer: Explorer) -> None:
+    explorer.sign_in("shops")
+    explorer.counts("1,200 rows")
+    explorer.tab.get_by_role("tab", name="SQL").click()
+    explorer.button("Run").click()
+    expect(explorer.tab.locator(".answer tbody td")).to_have_text("1200")
+    explorer.button("Export").click()
+    explorer.button("Sign out").click()
+    explorer.type_key(OTHER_KEY)
+    expect(explorer.tab.locator(".blank")).to_contain_text("There are no workflows yet")
+    text = explorer.tab.evaluate("document.documentElement.outerHTML")
+    assert "shops" not in text.lower()
+    assert "1200" not in text

@@ -13,7 +13,7 @@ export const key = {
 // What page.html says about the service: operators, formats, compressions, delimiters, seconds of a link.
 export const service = JSON.parse(document.getElementById("service")?.textContent || "{}");
 
-export class ApiError extends Error {
+class ApiError extends Error {
   constructor(status, body) {
     super(body.message || `The service answered ${status}.`);
     this.status = status;

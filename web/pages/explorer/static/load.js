@@ -36,13 +36,6 @@ const readRows = signal =>
 
 const setFields = fields => Object.assign(shown, { fields, paths: paths(fields) });
 
-// Drops everything, such as when the key is forgotten.
-export function stop() {
-  abort?.abort();
-  clearTimeout(timer);
-  Object.assign(shown, { state: "loading", workflows: null, ...EMPTY });
-}
-
 export async function load() {
   abort?.abort();
   clearTimeout(timer);

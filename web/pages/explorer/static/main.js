@@ -3,17 +3,16 @@
 import * as api from "./api.js";
 import { drawBar } from "./bar/pickers.js";
 import { changedRows, drawChanges, onCompared } from "./changes/comparison.js";
-import { forgetPairs, loadPairs, onPairs } from "./changes/pairs.js";
+import { loadPairs, onPairs } from "./changes/pairs.js";
 import { drawCards } from "./columns/cards.js";
 import { button, find, icon, make } from "./dom.js";
-import { clear as clearExport } from "./export/job.js";
-import { closeExport, updateExport } from "./export/panel.js";
+import { updateExport } from "./export/panel.js";
 import { blankOf } from "./grid/blank.js";
 import { drawDetail } from "./grid/detail.js";
 import { drawGrid, drawLoading, forgetGrid } from "./grid/grid.js";
 import { drawPager } from "./grid/pager.js";
 import "./keyboard.js";
-import { load, onLoad, runShown, shown, stop } from "./load.js";
+import { load, onLoad, runShown, shown } from "./load.js";
 import { copy } from "./notices.js";
 import { followConnection } from "./offline.js";
 import { close, open } from "./popover.js";
@@ -38,26 +37,26 @@ function signedIn() {
   load();
 }
 
-// Asks for a key. The view stays, so that signing in again shows it.
-function askForKey(message = "") {
-  stop();
-  close();
-  closeExport();
-  clearExport();
-  forgetGrid();
-  forgetPairs();
-  api.key.forget();
-  find("explorer").hidden = true;
+function showSignIn(message) {
   find("sign-in").hidden = false;
   find("sign-in-error").textContent = message;
   find("sign-in-error").hidden = !message;
-  find("key").value = "";
   find("key").focus();
+}
+
+// Asks for a key. The view stays in the address, so that signing in again shows it; a new page has nothing else of what
+// the key before could see.
+function askForKey(message = "") {
+  // Deletions that could still be undone need the key.
+  dispatchEvent(new Event("pagehide"));
+  api.key.forget();
+  forgetStatements();
+  history.replaceState({ message }, "");
+  location.reload();
 }
 
 function signOut() {
   forget();
-  forgetStatements();
   askForKey();
 }
 
@@ -145,8 +144,9 @@ find("more").addEventListener("click", () => open(find("more"), "More", make("di
 
 followConnection();
 // `make run` prints an address with the key in its fragment, which no server sees and which must not stay in sight.
+const message = history.state?.message ?? "";
 const given = start();
 if (given) api.key.set(given);
 find("view").dataset.tab = tabShown();
 if (api.key.get()) signedIn();
-else askForKey();
+else showSignIn(message);

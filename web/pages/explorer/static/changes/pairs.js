@@ -41,8 +41,6 @@ export async function loadPairs() {
   drawBadge();
 }
 
-export const forgetPairs = () => { workflow = null; };
-
 const SIGNS = [["added", "+"], ["changed", "~"], ["removed", "−"]];
 
 function drawBadge() {

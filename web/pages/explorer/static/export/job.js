@@ -65,6 +65,3 @@ export async function cancel() {
     if (error.status !== 409) become("failed", { message: error.message });
   }
 }
-
-// Forgets the finished export and stops following the running one.
-export const clear = () => become("idle", { request: null });

@@ -143,7 +143,6 @@ function moveTo(row, column) {
   element.scrollIntoView({ block: "nearest", inline: "nearest" });
 }
 
-export const focusGrid = () => moveTo(Math.max(0, at.row), at.column);
 export const focusRow = row => moveTo(row - 1 - (view.page - 1) * view.size, at.column);
 
 const MOVES = {

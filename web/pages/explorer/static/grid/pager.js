@@ -22,7 +22,7 @@ export function drawPager() {
   find("page-size").value = view.size;
 }
 
-export function turn(step) {
+function turn(step) {
   const page = Math.min(pages(), Math.max(1, view.page + step));
   change({ page, row: null });
 }

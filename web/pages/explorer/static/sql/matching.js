@@ -48,7 +48,7 @@ function condition({ operator, values }, x, field) {
 
 const cast = (x, field) => field.type === "DATETIME" ? x : field.type === "DATE" ? `(${x}::TIMESTAMP AT TIME ZONE 'UTC')` : `TRY_CAST(${x} AS TIMESTAMPTZ)`;
 
-export function matchingSql() {
+function matchingSql() {
   const conditions = view.filters.map(filter => [filter, fieldAt(filter.field)]).filter(([, field]) => field)
     .map(([filter, field]) => condition(filter, reference(field), field));
   return `SELECT * FROM data${conditions.length ? ` WHERE ${conditions.join(" AND ")}` : ""}`;
