@@ -53,6 +53,8 @@ def test_the_documentation_is_searched_tried_with_the_key_of_the_tab_and_left(ex
     explorer.counts("1,200 rows")
     page: Any = explorer.tab
     page.get_by_role("link", name="API", exact=True).click()
+    # Until its scripts have loaded.
+    page.wait_for_url("**/docs")
     page.get_by_role("searchbox").fill("column statistics")
     expect(page.locator("#found")).to_contain_text("found")
     section = page.locator('section[data-path="/v4/workflows/{workflowId}/data/export"][data-method="post"]')
