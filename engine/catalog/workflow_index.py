@@ -7,7 +7,7 @@ the first list, unless the document of a workflow is damaged: it may be of that 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Lock
@@ -92,20 +92,28 @@ class WorkflowIndex:
 
     def rebuild(self) -> None:
         """Write every index that differs from the workflows that are there."""
-        listed = self._list_ids()
-        found = self._scan(listed)
+        found = self._scan(self._list_ids())
         indexed = (info.key.removeprefix(_PREFIX).removesuffix(_NAME) for info in self._store.list(_PREFIX))
         for team in filter(is_id, {*found.names, *indexed}):
             self._write(team, found)
-        self._add_later_than(listed)
+        self._add_others_than(found)
+
+    def missing(self) -> Iterator[tuple[str, list[str]]]:
+        """The keys of indexes that lack workflows, with the ids of these. A damaged one lacks them all."""
+        # First, since a workflow is in the index before it is there.
+        found = self._scan(self._list_ids())
+        for team, names in found.names.items():
+            index = self._documents.read(_key(team))
+            lacking = sorted(names.keys() - (index.names.keys() if index is not None else ()))
+            if lacking and self._store.head(_key(team)) is not None:
+                yield _key(team), lacking
 
     def _made(self, team: str) -> TeamWorkflows:
-        listed = self._list_ids()
-        found = self._scan(listed)
+        found = self._scan(self._list_ids())
         # A process that may only read results can list them, though not as fast.
         with suppress(StoreError):
             self._write(team, found)
-            self._add_later_than(listed)
+            self._add_others_than(found)
         return self._documents.read(_key(team)) or _index(team, found.names[team])
 
     def _write(self, team: str, found: _Scanned) -> None:
@@ -118,13 +126,14 @@ class WorkflowIndex:
 
         self._documents.update(_key(team), written)
 
-    def _add_later_than(self, listed: Sequence[str]) -> None:
+    def _add_others_than(self, found: _Scanned) -> None:
         """Add the workflows that were created since, and perhaps before an index was written.
 
-        Whoever creates one later finds the index, and adds it there (`add`).
+        One that was being deleted may have been created again. Whoever creates one later finds the index, and adds it
+        there (`add`).
         """
-        later = self._scan(sorted({*self._list_ids()}.difference(listed)))
-        for team, names in later.names.items():
+        known = found.damaged.union(*found.names.values())
+        for team, names in self._scan(sorted({*self._list_ids()} - known)).names.items():
             for workflow_id, name in names.items():
                 self.add(Workflow(workflow_id=workflow_id, team=team, name=name))
 

@@ -21,6 +21,7 @@ from engine.stores.port import ObjectInfo, ObjectStore
 
 _MAX_UNAVAILABLE = 5
 """Consecutive objects that cannot be read before the whole store counts as unavailable."""
+_MAX_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,8 @@ def verify_results(
 ) -> Iterator[CheckedObject]:
     """Check the objects of every run, of one workflow or all; yields each object, and each damaged document.
 
-    Raises StoreUnavailable if the store as a whole does not respond.
+    Of all, it also yields each index that lacks workflows, which are then in no list. Raises StoreUnavailable if the
+    store as a whole does not respond.
     """
     for info in results.store.list("workflow=" if workflow_id is None else f"workflow={workflow_id}/"):
         folder, *names = info.key.split("/")
@@ -51,6 +53,10 @@ def verify_results(
                     yield from verify_run(results, run)
         except DocumentDamaged as error:
             yield CheckedObject(info.key, info.size, error.reason)
+    if workflow_id is None:
+        for key, missing in results.index.missing():
+            shown = ", ".join(missing[:_MAX_SHOWN]) + (", ..." if len(missing) > _MAX_SHOWN else "")
+            yield CheckedObject(key, 0, f"it is damaged or lacks workflows ({shown}); `tailrace sweep` writes it anew")
 
 
 def verify_run(results: ResultStore, run: Run) -> Iterator[CheckedObject]:

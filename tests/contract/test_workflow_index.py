@@ -10,9 +10,11 @@ import pytest
 
 from engine.catalog.catalog import ResultStore
 from engine.catalog.manifest import Workflow, workflow_key
+from engine.catalog.removal import Removal
 from engine.errors import AlreadyPublished, StoreUnavailable
 from engine.exports.deletion import Deletion
 from engine.exports.sweep import Sweeper
+from engine.exports.verify import verify_results
 from engine.stores import ObjectStore
 from tests.helpers.engine import TEAM, Engine
 
@@ -196,6 +198,60 @@ def test_a_workflow_that_is_published_during_a_rebuild_is_listed(
         results.index.names(TEAM)
     # One after the first list of the names, one after the second, when the index was there.
     assert listed(engine.store) == ["a", "b", "c"]
+
+
+def test_a_workflow_that_is_deleted_and_published_again_during_a_rebuild_is_listed(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(engine, "a")
+    publish(engine, "b")
+    assert listed(engine.store) == ["a", "b"]
+    Removal(engine.results).mark_deleted("b", TEAM)
+    index = ResultStore(engine.store).index
+    real, scans = index._scan, iter(range(9))
+
+    def scan(workflow_ids: list[str]) -> Any:
+        found = real(workflow_ids)
+        if next(scans) == 0:
+            Removal(engine.results).remove_marked_workflow("b")
+            publish(engine, "b")
+        return found
+
+    monkeypatch.setattr(index, "_scan", scan)
+    index.rebuild()
+    assert listed(engine.store) == ["a", "b"]
+
+
+def test_verification_reports_an_index_that_lacks_workflows(engine: Engine) -> None:
+    publish(engine, "a")
+    # The first list makes the index.
+    assert list(engine.results.index.missing()) == []
+    assert listed(engine.store) == ["a"]
+    assert all(one.problem is None for one in verify_results(engine.results))
+    put(engine.store, "lost")
+    (wrong,) = [one for one in verify_results(engine.results) if one.problem is not None]
+    assert wrong.key == INDEX
+    assert "lacks workflows (lost); `tailrace sweep`" in str(wrong.problem)
+    info = engine.store.head(INDEX)
+    assert info is not None
+    engine.store.replace(INDEX, b"", etag=info.etag)
+    assert [one.key for one in verify_results(engine.results) if one.problem is not None] == [INDEX]
+    sweep(engine)
+    assert all(one.problem is None for one in verify_results(engine.results))
+
+
+def test_the_workflows_after_one_are_read_in_batches(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.catalog.catalog.BATCH", 3)
+    for number in range(10):
+        put(engine.store, f"w-{number}")
+    assert listed(engine.store) == [f"w-{number}" for number in range(10)]
+    counting = CountingStore(engine.store)
+    found = ResultStore(counting).workflows_after(TEAM, "w-1")
+    assert [next(found).workflow_id for _ in range(4)] == ["w-2", "w-3", "w-4", "w-5"]
+    # The index and two batches.
+    assert counting.calls == {"read": 7}
+    assert [workflow.workflow_id for workflow in found] == ["w-6", "w-7", "w-8", "w-9"]
+    assert list(ResultStore(counting).workflows_after(RIVAL, "")) == []
 
 
 def test_no_workflow_of_concurrent_publishers_is_lost(engine: Engine) -> None:

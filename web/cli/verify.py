@@ -21,8 +21,9 @@ from web.cli.terminal.progress_bar import counted
 def verify(workflow: str | None, run_id: str | None, exports: bool) -> None:
     """Read all data of WORKFLOW, or of all workflows, and compare it with the manifests.
 
-    Every damaged or unavailable object and every damaged document is reported on standard error; the others are still
-    checked. The last line has the totals. It reads everything that it checks, so run it rarely.
+    Every damaged or unavailable object and every damaged document is reported on standard error, and without WORKFLOW
+    every workflow that lists do not have; the others are still checked. The last line has the totals. It reads
+    everything that it checks, so run it rarely.
 
     \b
     Examples: tailrace verify
