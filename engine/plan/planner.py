@@ -166,6 +166,9 @@ def make_plan(
     """
     if request.statement is not None:
         made_of = _canonical(request, run, now) | _canonical_statement(request.statement, previous)
+        # For lists of exports: which run was the one before is not known later.
+        statement = replace(request.statement, previous=False if previous is None else previous.run_id)
+        request = replace(request, statement=statement)
         return ExportPlan(export_id(made_of), request, run, run.table, (), (), None, (), (), (), previous)
     if request.delta_types and all(delta_column(column) is column for column in run.table.columns):
         # The file is that of any other request for all columns.

@@ -172,7 +172,7 @@ def test_it_is_listed_with_its_statement(engine: Engine, run: Run) -> None:
     export(engine, "SELECT count(*) AS n FROM previous WHERE id = $id", {"id": "a"}, True)
     (past,), _ = ExportHistory(engine.store).page(WORKFLOW, 0, 10)
     assert past.request == {
-        "sql": "SELECT count(*) AS n FROM previous WHERE id = $id", "params": {"id": "a"}, "previous": True,
+        "sql": "SELECT count(*) AS n FROM previous WHERE id = $id", "params": {"id": "a"}, "previous": "before",
     }  # fmt: skip
 
 
