@@ -146,6 +146,10 @@ class Run(Document):
         """When it was executed, or published if that is unknown; the latest run has the greatest value."""
         return self.executed_at or self.published_at
 
+    def is_comparable(self, since: "Run") -> bool:
+        """Whether both runs have row ids of the same field."""
+        return self.row_id_field is not None and self.row_id_field == since.row_id_field
+
     def belongs_at(self, key: str) -> bool:
         """Whether the key is this run's and all its objects have the run's prefix."""
         folder = run_prefix(self.workflow_id, self.run_id)

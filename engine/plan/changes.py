@@ -43,11 +43,6 @@ def check_comparable(run: Run, since: Run | None, since_id: str) -> Run:
     return since
 
 
-def are_comparable(run: Run, since: Run) -> bool:
-    """Whether both runs have row ids of the same field."""
-    return run.row_id_field is not None and run.row_id_field == since.row_id_field
-
-
 def changes_table(run: Run, since: Run) -> Schema:
     """The schema of the rows that changed: `CHANGE`, the row id, and the columns of both runs."""
     older = {key(field): field for field in since.table.delivered}

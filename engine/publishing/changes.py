@@ -11,7 +11,7 @@ from engine.common.cancellation import CancelToken
 from engine.common.table_functions import exact_path
 from engine.errors import EngineError
 from engine.execute.run_files import RunFiles
-from engine.plan.changes import are_comparable, changes_table
+from engine.plan.changes import changes_table
 from engine.sql.changes import ComparedRun, count_changes
 
 
@@ -27,7 +27,7 @@ def with_changes(
 
     If the older run cannot be read, a note says so: that must not prevent a publication. Raises Cancelled.
     """
-    if not are_comparable(run, since):
+    if not run.is_comparable(since):
         return run
     try:
         counts = _count(run, since, connection, paths, results, cancel)

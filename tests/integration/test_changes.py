@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import itertools
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from engine.catalog.run_pairs import newest_pairs
 from engine.common.cancellation import CancelToken
 from engine.errors import InvalidInput, InvalidRequest
 from engine.publishing import publisher
@@ -200,3 +202,20 @@ def test_a_run_before_that_cannot_be_read_is_a_note(engine: Engine) -> None:
     run = engine.publish(engine.write_parquet(column([2], pa.int64())), run="r1", row_id="id")
     assert run.changes is None
     assert "r0 were not counted" in run.notes[-1]
+
+
+def test_a_run_that_was_published_late_is_before_no_run_but_the_next(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days = {"d1": 1, "d2": 3, "d3": 5, "d4": 7, "late": 2}
+    for run, day in days.items():
+        engine.publish_rows([{"id": "a"}], run=run, row_id="id", executed_at=datetime(2026, 1, day, tzinfo=UTC))
+
+    def pairs() -> list[tuple[str, str]]:
+        (workflow,) = engine.results.workflows()
+        return [(pair.run.run_id, pair.since.run_id) for pair in newest_pairs(engine.results, [workflow])]
+
+    assert pairs() == [("d4", "d3"), ("d3", "d2"), ("d2", "late"), ("late", "d1")]
+    # Read are the three that were published last; which run is before `d3`, and before `late`, is among the others.
+    monkeypatch.setattr("engine.catalog.run_pairs.MAX_RUNS", 2)
+    assert pairs() == [("d4", "d3")]

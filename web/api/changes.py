@@ -6,10 +6,7 @@ from datetime import UTC, datetime
 from functools import partial
 from urllib.parse import urlencode
 
-import anyio.to_thread
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
-from pydantic.json_schema import SkipJsonSchema
+from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -20,6 +17,7 @@ from engine.errors import InvalidRequest, NotFound, quoted_excerpt
 from engine.request.literals import read_instant
 from web.api.models import Count, Moment
 from web.api.parameters import read_paging, split_list
+from web.api.reads.models import Absent, Body, absent
 from web.api.request_reader import read_parameters, wait_for_disconnect
 from web.api.row_models import Pagination
 from web.container import Services
@@ -37,20 +35,18 @@ class DifferencesCounts(BaseModel):
     removed: Count
 
 
-class ChangeAnswer(BaseModel):
+class ChangeAnswer(Body):
     """What changed between a run and the one before it."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
     id: str = Field(description="`{workflowId}:{runId}`")
     workflow_id: str
     run_id: str
     since_run_id: str = Field(description="The run before")
     created_at: Moment = Field(description="When the run was executed, or published if that is unknown")
-    differences_counts: DifferencesCounts | SkipJsonSchema[None] = Field(
-        None, description="Left out if another run was the one before when this one was published"
+    differences_counts: Absent[DifferencesCounts] = absent(
+        "Left out if another run was the one before when this one was published"
     )
-    summary: str | SkipJsonSchema[None] = Field(None, description="The counts as a sentence")
+    summary: Absent[str] = absent("The counts as a sentence")
     url: str = Field(
         description="Exports the rows that differ; needs the team's credentials", json_schema_extra={"format": "uri"}
     )
@@ -79,10 +75,8 @@ def _summary(changes: RunChanges) -> str:
     return f"{added} added, {changes.changed:,} changed and {changes.removed:,} removed."
 
 
-class ChangesAnswer(BaseModel):
+class ChangesAnswer(Body):
     """A page of changes, the newest first."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
     timestamp: Moment = Field(description="The time of the answer")
     changes_count: Count = Field(description="The number of changes on all pages")
@@ -113,7 +107,7 @@ async def changes(request: Request) -> Response:
         changes_count=len(found),
         changes=[ChangeAnswer.of(pair, services.signer.base) for pair in shown],
         pagination=Pagination.of(paging, len(found)),
-    ).model_dump_json(by_alias=True, exclude_none=True, exclude={"changes": {"__all__": excluded}})
+    ).model_dump_json(by_alias=True, exclude={"changes": {"__all__": excluded}})
     return Response(body, media_type="application/json", headers=_NO_STORE)
 
 
@@ -121,10 +115,12 @@ async def change(request: Request) -> Response:
     """Answer GET of one change."""
     services: Services = request.app.state.services
     principal, _ = await read_parameters(request, ())
-    pair = await anyio.to_thread.run_sync(
-        _pair, services.exporter.results, principal.team, request.path_params["change_id"]
+    pair = await services.lists.run(
+        principal.team,
+        partial(wait_for_disconnect, request),
+        lambda _: _pair(services.exporter.results, principal.team, request.path_params["change_id"]),
     )
-    body = ChangeAnswer.of(pair, services.signer.base).model_dump_json(by_alias=True, exclude_none=True)
+    body = ChangeAnswer.of(pair, services.signer.base).encode()
     return Response(body, media_type="application/json", headers=_NO_STORE)
 
 
