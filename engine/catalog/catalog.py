@@ -10,7 +10,7 @@
     team={id}/workflows.json                               (engine.catalog.workflow_index)
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from engine.catalog.manifest import Run, State, Workflow, run_key, workflow_key
 from engine.catalog.workflow_index import WorkflowIndex
@@ -22,6 +22,9 @@ from engine.stores.port import ObjectInfo, ObjectStore
 
 MAX_RUN_BYTES = 512 * 1024 * 1024
 """About the size of the statistics of a run with 10,000 row groups and 300 columns."""
+
+BATCH = 100
+"""Workflows that are read at a time where their number is not known beforehand."""
 
 NOT_FOUND = "There is no such workflow or finished run: check the ids, and that the key belongs to the owning team."
 
@@ -96,8 +99,16 @@ class ResultStore:
         """
         names = self.index.names(team)
         ids = [one for one, name in names.items() if search in one.casefold() or search in name.casefold()]
-        page = read_all(self.workflow, ids[offset : offset + limit])
-        return [workflow for workflow in page if workflow.team == team], len(ids)
+        return list(self._owned_by(team, ids[offset : offset + limit])), len(ids)
+
+    def workflows_after(self, team: str, workflow_id: str) -> Iterator[Workflow]:
+        """The workflows of a team whose ids are greater, in order; `BATCH` documents are read at a time."""
+        ids = [one for one in self.index.names(team) if one > workflow_id]
+        for start in range(0, len(ids), BATCH):
+            yield from self._owned_by(team, ids[start : start + BATCH])
+
+    def _owned_by(self, team: str, ids: Sequence[str]) -> Iterator[Workflow]:
+        return (workflow for workflow in read_all(self.workflow, ids) if workflow.team == team)
 
     def runs(self, workflow_id: str) -> Iterator[Run]:
         """All runs of a workflow in any state, in the order of their ids; damaged manifests are skipped and logged."""
@@ -157,13 +168,14 @@ class ResultStore:
         if not previous:
             return None
         runs = self._owned_runs(run.workflow_id, self.manifests(run.workflow_id))
-        earlier = [one for one in runs if one.state is State.FINISHED and (one.at, one.run_id) < (run.at, run.run_id)]
-        if not earlier:
+        earlier = (one for one in runs if one.state is State.FINISHED and (one.at, one.run_id) < (run.at, run.run_id))
+        found = max(earlier, key=lambda one: (one.at, one.run_id), default=None)
+        if found is None:
             raise InvalidRequest(
                 f"previous: the workflow has no finished run before {run.run_id}; name a run, or leave it out.",
                 parameter="previous",
             )
-        return max(earlier, key=lambda one: (one.at, one.run_id))
+        return found
 
     def run_ids(self, workflow_id: str) -> list[str]:
         """The ids of all manifests, including those that readers do not see."""

@@ -1,15 +1,14 @@
 """``/delta-sharing/shares``: the share of the caller's team, its schema and its tables."""
 
-import sys
 from collections.abc import Iterator
+from functools import partial
 
-import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.catalog.catalog import ResultStore
 from engine.errors import NotFound
-from web.api.request_reader import authenticate
+from web.api.request_reader import authenticate, wait_for_disconnect
 from web.auth.principal import Principal
 from web.container import Services
 from web.delta_sharing.models import (
@@ -22,7 +21,7 @@ from web.delta_sharing.models import (
     DeltaTables,
 )
 from web.delta_sharing.names import SCHEMA, TableId, id_of, name_of
-from web.delta_sharing.paging import Page, read_page
+from web.delta_sharing.paging import read_page
 from web.delta_sharing.parameters import read_query
 from web.delta_sharing.snapshot import table_uuid
 
@@ -32,7 +31,7 @@ NOT_FOUND = "There is no such share, schema or table: check the names, and that 
 async def shares(request: Request) -> Response:
     """Answer GET of the shares."""
     team = (await authenticate_recipient(request)).team
-    page = read_page(read_query(request), [(team, _share(team))])
+    page = read_page(read_query(request), lambda after: [(team, _share(team))] if team > after else [])
     return _answer(DeltaShares(items=page.entries, next_page_token=page.next_token).encode())
 
 
@@ -45,7 +44,8 @@ async def share(request: Request) -> Response:
 async def schemas(request: Request) -> Response:
     """Answer GET of the schemas of a share."""
     team = (await authenticate_recipient(request)).team
-    page = read_page(read_query(request), [(SCHEMA, DeltaSchema(name=SCHEMA, share=name_of(team)))])
+    only = (SCHEMA, DeltaSchema(name=SCHEMA, share=name_of(team)))
+    page = read_page(read_query(request), lambda after: [only] if after < SCHEMA else [])
     return _answer(DeltaSchemas(items=page.entries, next_page_token=page.next_token).encode())
 
 
@@ -55,10 +55,11 @@ async def tables(request: Request) -> Response:
     values = read_query(request)
     services: Services = request.app.state.services
 
-    def read() -> Page[DeltaTable]:
-        return read_page(values, _tables(services.exporter.results, team))
-
-    page = await anyio.to_thread.run_sync(read)
+    page = await services.lists.run(
+        team,
+        partial(wait_for_disconnect, request),
+        lambda _: read_page(values, partial(_tables, services.exporter.results, team)),
+    )
     return _answer(DeltaTables(items=page.entries, next_page_token=page.next_token).encode())
 
 
@@ -80,9 +81,8 @@ def _share(team: str) -> DeltaShare:
     return DeltaShare(name=name_of(team), display_name=team)
 
 
-def _tables(results: ResultStore, team: str) -> Iterator[tuple[str, DeltaTable]]:
-    workflows, _ = results.workflows_of(team, 0, sys.maxsize)
-    for workflow in workflows:
+def _tables(results: ResultStore, team: str, after: str) -> Iterator[tuple[str, DeltaTable]]:
+    for workflow in results.workflows_after(team, after):
         if workflow.latest is not None:
             table = DeltaTable(
                 name=name_of(workflow.workflow_id),

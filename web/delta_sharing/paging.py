@@ -2,8 +2,9 @@
 
 import base64
 import binascii
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Generic, TypeVar
 
 from engine.common.ids import is_id
@@ -24,15 +25,20 @@ class Page(Generic[_EntryT]):
     next_token: str | None
 
 
-def read_page(values: Mapping[str, object], entries: Iterable[tuple[str, _EntryT]]) -> Page[_EntryT]:
-    """The requested page of entries by their ids. Raises InvalidRequest."""
+def read_page(
+    values: Mapping[str, object], entries_after: Callable[[str], Iterable[tuple[str, _EntryT]]]
+) -> Page[_EntryT]:
+    """The requested page of entries. ``entries_after`` returns those with greater ids, in their order.
+
+    No more of them are taken than the page has, and one. Raises InvalidRequest.
+    """
     wanted = read_integer(values, "maxResults", MAX_INT32)
     size = MAX_RESULTS if wanted is None else min(wanted, MAX_RESULTS)
     after = _id_in(read_text(values, "pageToken"))
-    left = sorted((entry for entry in entries if entry[0] > after), key=lambda entry: entry[0])
-    page = left[:size]
+    found = list(islice(entries_after(after), size + 1))
+    page = found[:size]
     last = page[-1][0] if page else after
-    return Page([entry for _, entry in page], _token_of(last) if len(left) > size else None)
+    return Page([entry for _, entry in page], _token_of(last) if len(found) > size else None)
 
 
 def _token_of(id_: str) -> str:
