@@ -16,8 +16,6 @@ _SMALL_BODY_BYTES = 64 * 1024
 _TEAM_BYTES = 3 * MAX_BODY_BYTES
 _TOTAL_BYTES = 8 * MAX_BODY_BYTES
 _WAIT_SECONDS = 10
-_DISCARD_SECONDS = 10
-"""How long the rest of a body is discarded for, after its request has been answered."""
 
 
 class BodyMemory:

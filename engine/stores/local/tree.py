@@ -67,8 +67,7 @@ class Tree:
     def status(self, key: str) -> os.stat_result | None:
         """The status of the data file, or None if there is none. Raises OSError with ELOOP for a broken link."""
         try:
-            # Without a Path, which takes longer than the call.
-            status = os.stat(f"{self._root_name}/{key}")  # noqa: PTH116
+            status = os.stat(f"{self._root_name}/{key}")  # noqa: PTH116  # a Path takes longer than the call
         except FileNotFoundError:
             if self._is_broken_link(key):
                 raise OSError(errno.ELOOP, "a broken link") from None
@@ -218,7 +217,7 @@ class Tree:
         """Whether the file or a directory above it is a broken link, such as one into a volume that is not mounted."""
         name = f"{self._root_name}/{key}"
         paths = [name[:end] for end, sign in enumerate(name) if sign == "/" and end > len(self._root_name)]
-        return any(os.path.islink(path) and not os.path.exists(path) for path in (name, *paths))  # noqa: PTH110, PTH114
+        return any(os.path.islink(path) and not os.path.exists(path) for path in (name, *paths))  # noqa: PTH110, PTH114  # as in status
 
     def _sidecar_path(self, key: str) -> Path:
         return self.root / ".meta" / f"{key}.json"
