@@ -1,8 +1,9 @@
-# Everything that is installed lies inside the checkout: .venv/, tests/azurite/node_modules/ and tests/axe/node_modules/.
+# Everything that is installed lies inside the checkout: .venv*/ and node_modules/ in tests/azurite, tests/axe and tests/generated.
 PYTHON ?= python3
 BIN := .venv/bin
 AZURITE := tests/azurite/node_modules/.package-lock.json
 AXE := tests/axe/node_modules/.package-lock.json
+TYPESCRIPT := tests/generated/node_modules/.package-lock.json
 # The folders of tests that start no service; their tests on Azurite are deselected by the marker.
 FAST := tests/unit
 BROWSER := tests/clients/test_browser.py tests/clients/page tests/clients/test_proxies.py
@@ -36,12 +37,12 @@ run: install ## Publish a sample run if there is none, and serve it
 	$(BIN)/tailrace demo
 
 azurite-install:
-	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(AZURITE) $(AXE); \
-	else echo "npm is missing: tests that need Azurite or axe-core will be skipped"; fi
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(AZURITE) $(AXE) $(TYPESCRIPT); \
+	else echo "npm is missing: tests that need Azurite, axe-core or TypeScript will be skipped"; fi
 
-$(AZURITE): tests/azurite/package-lock.json
-	@echo "Installing the Azurite emulator into tests/azurite/node_modules/."
-	@npm ci --prefix tests/azurite --no-audit --no-fund --loglevel=error
+tests/%/node_modules/.package-lock.json: tests/%/package-lock.json
+	@echo "Installing the npm packages of tests/$*/."
+	@npm ci --prefix tests/$* --no-audit --no-fund --loglevel=error
 	@touch $@
 
 .venv-delta/installed: tests/delta_sharing/requirements.lock
@@ -55,7 +56,12 @@ $(AZURITE): tests/azurite/package-lock.json
 	@.venv-kadoa/bin/python -m pip install --quiet --disable-pip-version-check --ignore-requires-python --require-hashes -r $<
 	@touch $@
 
-test: install azurite-install .venv-delta/installed .venv-kadoa/installed ## Run the suite (a quarter of an hour on two cores)
+.venv-generated/installed: tests/generated/requirements.lock
+	@test -x .venv-generated/bin/python || { echo "Creating .venv-generated/ for generated clients."; $(PYTHON) -m venv .venv-generated; }
+	@.venv-generated/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+test: install azurite-install .venv-delta/installed .venv-kadoa/installed .venv-generated/installed ## Run the suite (a quarter of an hour on two cores)
 	@echo "Running all tests; the reasons for skips are listed at the end."
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 
@@ -158,6 +164,7 @@ locks: ## Write the hashed requirement locks anew (needs uv)
 	$(COMPILE) --group dev -o requirements-dev.lock
 	$(COMPILE) --extra ray --group dev -c requirements-dev.lock -o requirements-ray.lock
 	$(subst pyproject.toml,tests/delta_sharing/requirements.in,$(subst $(EXTRAS),,$(COMPILE))) -o tests/delta_sharing/requirements.lock
+	$(subst pyproject.toml,tests/generated/requirements.in,$(subst $(EXTRAS),,$(COMPILE))) -o tests/generated/requirements.lock
 	$(subst --python-version 3.11,--python-version 3.12,$(subst pyproject.toml,tests/kadoa/requirements.in,$(subst $(EXTRAS),,$(COMPILE)))) -o tests/kadoa/requirements.lock
 
 .venv-audit/installed:
@@ -169,4 +176,4 @@ audit: ## Look up known vulnerabilities of the locked packages (needs the networ
 	@.ci/audit
 
 clean: ## Remove everything that was installed or made
-	rm -rf .venv .venv-audit .venv-delta .venv-kadoa .tailrace tests/azurite/node_modules tests/axe/node_modules .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-audit .venv-delta .venv-kadoa .venv-generated .tailrace tests/*/node_modules .mypy_cache .ruff_cache .pytest_cache

@@ -22,7 +22,8 @@ _PARAMETERS: dict[str, tuple[Json, str]] = {
     "delimiter": (_CHARACTER, "CSV: the separator of cells"),
     "encoding": (_TEXT, "The encoding of text, if it is not UTF-8"),
     "skipLines": ({"type": "integer", "minimum": 0, "default": 0}, "CSV: the number of lines before the header"),
-    "escape": ({**_CHARACTER, "default": '"'}, "CSV: the character before a quote in a quoted cell"),
+    # Its default is not in the schema: a generator of Python clients writes a quote as two characters.
+    "escape": (_CHARACTER, "CSV: the character before a quote in a quoted cell; by default, a quote"),
     "padShortRows": (_FLAG, "CSV: whether to fill rows that have too few cells with nulls"),
     "rename": (_TEXT, 'New names of columns, as URL-encoded JSON: `{"old": "new"}`'),
     "renameDuplicates": (_FLAG, "Whether to rename a second column `x` to `x_2`"),
