@@ -144,9 +144,8 @@ def export(
     ``zstd``; by default, both follow from the extension of the path (``jobs.csv.gz``). ``team`` is by default the owner
     of the workflow. ``fields`` are names or dotted paths of columns in their order, by default all; ``flatten`` makes a
     column of each member of an object. ``since`` is an earlier run: only what changed since is exported (web/API.md,
-    section 9). ``results`` and ``exports`` are directories or ``az://container/prefix``; if
-    only ``results`` is given, exports are in ``{results}-exports``; without either, TAILRACE_RESULTS and
-    TAILRACE_EXPORTS apply.
+    section 9). ``results`` and ``exports`` are directories or ``az://container/prefix``; if only ``results`` is given,
+    exports are in ``{results}-exports``; without either, TAILRACE_RESULTS and TAILRACE_EXPORTS apply.
 
     Raises NotFound, InvalidRequest, InvalidInput, LimitExceeded, SourceDamaged or StoreError; then the path is
     unchanged.

@@ -15,8 +15,8 @@ _REFILL_DELAY_SECONDS = 0.03
 class InstancePool:
     """Keeps up to ``size`` instances ready while it is `running`; at other times `acquire` opens one.
 
-    Every instance serves one session only, since its limits are locked: a released instance is closed. Safe to use
-    from many threads of one process.
+    Nobody gets a released instance, since its limits are locked: it is closed. Safe to use from many threads of one
+    process.
     """
 
     def __init__(self, open_instance: Callable[[], duckdb.DuckDBPyConnection], *, size: int = POOL_SIZE) -> None:

@@ -165,7 +165,7 @@ WRONG_SQL: dict[str, tuple[Json, str, str]] = {
     "empty": ({"sql": ""}, "sql", "at least 1 character"),
     "blank": ({"sql": " "}, "sql", "Use one read-only statement"),
     "no text": ({"sql": 1}, "sql", "valid string"),
-    "an unknown member": ({"sql": "FROM data", "run": "r1"}, "run", "not permitted"),
+    "an unknown member": ({"sql": "FROM data", "run": "r1"}, "run", "Unknown parameter 'run'; did you mean runId?"),
     "too many rows": ({"sql": "FROM data", "limit": 1001}, "limit", "less than or equal to 1000"),
     "two statements": ({"sql": "FROM data; FROM data"}, "sql", "Use one read-only statement"),
     "a write": ({"sql": "COPY data TO 'x.csv'"}, "sql", "Use one read-only statement"),

@@ -126,7 +126,7 @@ WRONG: dict[str, tuple[Json, Json, str]] = {
     "too many values": (
         {"sql": "SELECT $x", "params": {"x": [0] * 100_001}}, {"parameter": "params"}, "the maximum is 100,000",
     ),
-    "a list as params": ({"sql": "SELECT 1", "params": [1]}, {"parameter": "params"}, "valid dictionary"),
+    "a list as params": ({"sql": "SELECT 1", "params": [1]}, {"parameter": "params"}, "params: must be an object"),
     "a table without previous": ({"sql": "FROM previous"}, {"parameter": "sql"}, "set the parameter previous"),
     "a number as previous": ({"sql": "FROM data", "previous": 1}, {"parameter": "previous"}, "must be true"),
     "nothing before": (

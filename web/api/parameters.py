@@ -65,15 +65,9 @@ class Paging:
 
 def read_query(raw_query: bytes, known: Sequence[str] = PARAMETERS) -> dict[str, object]:
     """Parse the parameters of a URL, with ``filters`` and ``rowIds`` as lists. Raises InvalidRequest."""
-    try:
-        pairs = parse_qsl(raw_query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=64)
-    except ValueError as error:
-        raise InvalidRequest(
-            "The query must be URL-encoded UTF-8 with at most 64 parameters.", parameter="query"
-        ) from error
     values: dict[str, object] = {}
-    for name, text in pairs:
-        _check_name(name, known)
+    for name, text in split_query(raw_query):
+        check_name(name, known)
         if name in _REPEATABLE:
             text = f"{values[name]},{text}" if name in values else text
         elif name in values:
@@ -88,6 +82,16 @@ def read_query(raw_query: bytes, known: Sequence[str] = PARAMETERS) -> dict[str,
         if name in values:
             values[name] = _BOOLEANS.get(str(values[name]), values[name])
     return values
+
+
+def split_query(raw_query: bytes) -> list[tuple[str, str]]:
+    """The names and values in the query of a URL, in their order. Raises InvalidRequest."""
+    try:
+        return parse_qsl(raw_query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=64)
+    except ValueError as error:
+        raise InvalidRequest(
+            "The query must be URL-encoded UTF-8 with at most 64 parameters.", parameter="query"
+        ) from error
 
 
 def read_paging(values: Mapping[str, object], max_limit: int = MAX_LIMIT) -> Paging:
@@ -120,7 +124,7 @@ def read_body(body: bytes, known: Sequence[str] = PARAMETERS) -> dict[str, objec
     """Parse the parameters in the body of a POST. Raises InvalidRequest."""
     values = parse_body(body)
     for name, value in values.items():
-        _check_name(name, known)
+        check_name(name, known)
         if value is None:
             # Most clients mean that it is absent, but one that lost its row ids must not get every row.
             raise InvalidRequest(f"{name} must not be null: leave it out, or send a value.", parameter=name)
@@ -168,7 +172,8 @@ def split_list(text: str, name: str) -> object:
     return [entry.strip(_BLANKS) for entry in text.split(",")] if text.strip(_BLANKS) else []
 
 
-def _check_name(name: str, known: Sequence[str]) -> None:
+def check_name(name: str, known: Sequence[str]) -> None:
+    """Raise InvalidRequest, with the nearest name, unless it is a known one."""
     if name not in known:
         # The time and memory of a search for similar names grow with the length of the name.
         near = get_close_matches(name, known, 1) if len(name) <= _MAX_SUGGESTION_LENGTH else []

@@ -1,5 +1,6 @@
 """``/v4/workflows/{workflowId}/data/query``: one SQL statement over one run, or over two runs of a workflow."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -16,6 +17,7 @@ from engine.errors import InvalidRequest
 from engine.query.sandbox import MAX_ROWS, ChildCrashed, Statement, StatementResult, prepare, run_statement
 from engine.request.formats import FORMATS
 from engine.request.statement import StatementRequest, read_params
+from web.api.parameters import check_name
 from web.api.request_reader import authenticate, read_json_object, wait_for_disconnect
 from web.api.row_models import QueryAnswer, QueryColumn, with_rows
 from web.container import Services
@@ -112,15 +114,18 @@ def check_sql_is_on(services: Services) -> None:
         raise InvalidRequest("SQL is disabled on this service: use filters, or export the run.", parameter="sql")
 
 
-def read_body(model: type[_BodyT], values: object) -> _BodyT:
+def read_body(model: type[_BodyT], values: Mapping[str, object]) -> _BodyT:
     """Return the body of a request. Raises InvalidRequest, which names the first member that is wrong."""
+    for name in values:
+        check_name(name, [field.alias or name for name, field in model.model_fields.items()])
     try:
         return model.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
         # Within a member, only its alternatives have names.
-        name = str(first["loc"][0])[:100]
-        raise InvalidRequest(f"{name}: {first['msg']}.", parameter=name) from error
+        name = str(first["loc"][0])
+        reason = "must be an object" if first["type"] == "dict_type" else first["msg"]
+        raise InvalidRequest(f"{name}: {reason}.", parameter=name) from error
 
 
 def _find(results: ResultStore, workflow_id: str, team: str, body: QueryRequest) -> Statement:

@@ -4,9 +4,9 @@
 
 A signature covers the method, the public base URL, workflow, export, format, expiry, key id, and ``sp=r`` where the URL
 has it: readers of Delta tables take a URL for a signed one only if it has a parameter that those of a cloud have, such
-as Azure's ``sp``. The file name is for
-tools that look at the end of a path: it is not signed, and may be missing. Paths and queries are matched as they were
-sent: signed URLs never need percent-encoding, so none is accepted before the file name.
+as Azure's ``sp``. The file name is for tools that look at the end of a path: it is not signed, and may be missing.
+Paths and queries are matched as they were sent: signed URLs never need percent-encoding, so none is accepted before the
+file name.
 """
 
 import base64

@@ -3,12 +3,12 @@
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from urllib.parse import parse_qsl
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from engine.errors import InvalidRequest
+from web.api.parameters import split_query
 from web.http.limits import MAX_QUERY_BYTES, QUERY_TOO_LONG
 
 MAX_INT32 = 2**31 - 1
@@ -20,14 +20,8 @@ def read_query(request: Request) -> dict[str, object]:
     query: bytes = request.scope["query_string"]
     if len(query) > MAX_QUERY_BYTES:
         raise HTTPException(414, QUERY_TOO_LONG)
-    try:
-        pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=64)
-    except ValueError as error:
-        raise InvalidRequest(
-            "The query must be URL-encoded UTF-8 with at most 64 parameters.", parameter="query"
-        ) from error
     values: dict[str, object] = {}
-    for name, text in pairs:
+    for name, text in split_query(query):
         if name in values:
             raise InvalidRequest(f"Duplicate parameter {name[:100]!r}.", parameter=name[:100])
         values[name] = text

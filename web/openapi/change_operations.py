@@ -5,9 +5,8 @@ from web.api.changes import CHANGES_PARAMETERS
 from web.api.parameters import DEFAULT_LIMIT, MAX_LIMIT
 from web.openapi.parameters import REQUEST_ID
 from web.openapi.responses import answer, errors
-from web.openapi.schemas import Json, ref
+from web.openapi.schemas import KEY_OR_TOKEN, Json, ref
 
-_KEY_OR_TOKEN: list[Json] = [{"ApiKey": []}, {"BearerToken": []}]
 _VERSIONS = ("v5", "v4")
 """Of the public API; both paths are the same."""
 
@@ -53,7 +52,7 @@ def _list(version: str) -> Json:
         "summary": "List what changed between consecutive runs",
         "description": "Pairs of a run and the one before it, if both have a row-id field, with the numbers of rows "
         "that differ: of the 100 runs that were published last, the newest first. `url` exports those rows.",
-        "security": _KEY_OR_TOKEN,
+        "security": KEY_OR_TOKEN,
         "parameters": [
             *(
                 {"name": name, "in": "query", "required": False, "description": text, "schema": schema}
@@ -70,7 +69,7 @@ def _one(version: str) -> Json:
     return {
         "operationId": f"getChange{version.upper()}",
         "summary": "Get what changed between a run and the one before it",
-        "security": _KEY_OR_TOKEN,
+        "security": KEY_OR_TOKEN,
         "parameters": [REQUEST_ID],
         "responses": {"200": answer("The change", schema=ref("ChangeAnswer"))}
         | errors(400, 401, 404, 405, 414, 500, 503),

@@ -5,12 +5,11 @@ from web.delta_sharing.parameters import MAX_INT32
 from web.delta_sharing.routes import PREFIX
 from web.openapi.parameters import REQUEST_ID
 from web.openapi.responses import answer, errors_as
-from web.openapi.schemas import Json, ref
+from web.openapi.schemas import KEY_OR_TOKEN, Json, ref
 
 _SHARE = f"{PREFIX}/shares/{{share}}"
 _TABLES = f"{_SHARE}/schemas/{{schema}}/tables"
 _TABLE = f"{_TABLES}/{{table}}"
-_KEY_OR_TOKEN: list[Json] = [{"BearerToken": []}, {"ApiKey": []}]
 _TEXT: Json = {"type": "string"}
 _LONG: Json = {"type": "integer", "format": "int64", "minimum": 0}
 _MOMENT: Json = {"type": "string", "format": "date-time"}
@@ -132,7 +131,7 @@ def _query_table() -> Json:
         "summary": "Get the file of a table",
         "description": "Exports the whole run as Parquet, or finds the export, and waits for it as an export does. The "
         "file has a signed URL. A run without rows has no file. Queries of changes (`startingVersion`) are a 400.",
-        "security": _KEY_OR_TOKEN,
+        "security": KEY_OR_TOKEN,
         "parameters": [_CAPABILITIES, _FILE_IDS, REQUEST_ID],
         "requestBody": {
             "required": False,
@@ -151,7 +150,7 @@ def _get(name: str, summary: str, found: Json, statuses: tuple[int, ...], *param
     return {
         "operationId": name,
         "summary": summary,
-        "security": _KEY_OR_TOKEN,
+        "security": KEY_OR_TOKEN,
         "parameters": [*parameters, REQUEST_ID],
         "responses": {"200": found} | errors_as("DeltaSharingError", *statuses),
     }

@@ -18,12 +18,11 @@ from web.openapi.parameters import (
 from web.openapi.publish_operations import delete_workflow, publish_paths
 from web.openapi.responses import answer, errors, errors_without_body, export_answers, file_responses
 from web.openapi.row_operations import reading_paths
-from web.openapi.schemas import Json, ref
+from web.openapi.schemas import KEY_OR_TOKEN, Json, ref
 
 EXPORT_PATH = "/v4/workflows/{workflowId}/data/export"
 _FILES_PATH = "/v4/workflows/{workflowId}/data/exports"
 _FILE_PATH = f"{_FILES_PATH}/{{exportId}}"
-_KEY_OR_TOKEN: list[Json] = [{"ApiKey": []}, {"BearerToken": []}]
 _FILE_ERRORS = (400, 401, 404, 405, 500, 503)
 _STATE = {
     "type": "object",
@@ -80,7 +79,7 @@ def _export() -> Json:
         "summary": "Export a run as one file",
         "description": "Writes the rows of a run that match all filters to one file, and returns a URL that opens "
         "without any header. The same request on the same run gives the same bytes.",
-        "security": _KEY_OR_TOKEN,
+        "security": KEY_OR_TOKEN,
         "parameters": [*query_parameters(), PREFER, REQUEST_ID],
         "responses": export_answers() | errors(400, 401, 404, 405, 414, 429, 500, 503),
     }
@@ -91,7 +90,7 @@ def _export_by_body() -> Json:
         "operationId": "exportWorkflowDataByBody",
         "summary": "Export a run as one file, with parameters in the body",
         "description": "Takes the parameters of the GET as members of a JSON object; none may be in the URL.",
-        "security": _KEY_OR_TOKEN,
+        "security": KEY_OR_TOKEN,
         "parameters": [PREFER, REQUEST_ID],
         "requestBody": {"required": False, "content": {"application/json": {"schema": ref("ExportRequest")}}},
         "responses": export_answers() | errors(400, 401, 404, 405, 413, 414, 429, 500, 503),
@@ -105,7 +104,7 @@ def _download() -> Json:
         "description": "Signed URLs have this path with a file name at its end, and need no credentials. "
         "With a key or token of the owning team, "
         "the only parameter is `format`.",
-        "security": [*_KEY_OR_TOKEN, {"SignedUrl": []}],
+        "security": [*KEY_OR_TOKEN, {"SignedUrl": []}],
         "parameters": [*SIGNED, *RANGES, *CONDITIONS, REQUEST_ID],
         "responses": file_responses(head=False) | errors(*_FILE_ERRORS),
     }
@@ -125,7 +124,7 @@ def _list() -> Json:
     return {
         "operationId": "listExports",
         "summary": "List the finished exports of a workflow",
-        "security": _KEY_OR_TOKEN,
+        "security": KEY_OR_TOKEN,
         "parameters": [*list_parameters(LIST_PARAMETERS), REQUEST_ID],
         "responses": {"200": answer("A page of exports, the newest first", schema=ref("ExportsAnswer"))}
         | errors(400, 401, 404, 405, 414, 500, 503),
@@ -138,7 +137,7 @@ def _delete() -> Json:
         "summary": "Delete a finished export",
         "description": "Its URLs answer 404 from then on and never open again: the same request makes another export, "
         "with another `exportId`. A signed URL does not permit it.",
-        "security": _KEY_OR_TOKEN,
+        "security": KEY_OR_TOKEN,
         "parameters": [REQUEST_ID],
         "responses": {"204": answer("It is deleted")} | errors(400, 401, 404, 405, 414, 500, 503),
     }
@@ -148,7 +147,7 @@ def _status() -> Json:
     return {
         "operationId": "getExportStatus",
         "summary": "Get the status of an asynchronous export",
-        "security": _KEY_OR_TOKEN,
+        "security": KEY_OR_TOKEN,
         "parameters": [REQUEST_ID],
         "responses": _status_answers() | errors(401, 404, 405, 500, 503),
     }

@@ -4,9 +4,8 @@ from engine.catalog.manifest import State
 from web.api.publishing.parameters import CONTENT_TYPES, PUBLISH_PARAMETERS
 from web.openapi.parameters import REQUEST_ID, RUN_ID_IN_PATH, WORKFLOW_ID
 from web.openapi.responses import answer, errors
-from web.openapi.schemas import Json, ref
+from web.openapi.schemas import KEY_OR_TOKEN, Json, ref
 
-_KEY_OR_TOKEN: list[Json] = [{"ApiKey": []}, {"BearerToken": []}]
 _RUNS = "/v4/workflows/{workflowId}/runs"
 _TEXT: Json = {"type": "string", "minLength": 1}
 _CHARACTER: Json = {"type": "string", "minLength": 1, "maxLength": 1}
@@ -60,7 +59,7 @@ def _publish() -> Json:
         "summary": "Publish a run",
         "description": "The body is one file of rows, optionally compressed by gzip. The run becomes visible as a "
         "whole and never changes. A repeated request with the same `runId` and body returns the same run.",
-        "security": _KEY_OR_TOKEN,
+        "security": KEY_OR_TOKEN,
         "parameters": [
             *(_parameter(name) for name in PUBLISH_PARAMETERS),
             {
@@ -90,7 +89,7 @@ def _delete(name: str, summary: str, description: str) -> Json:
         "operationId": name,
         "summary": summary,
         "description": f"Its data is inaccessible afterwards, also by signed URLs. {description}.",
-        "security": _KEY_OR_TOKEN,
+        "security": KEY_OR_TOKEN,
         "parameters": [REQUEST_ID],
         "responses": {"204": answer("Deleted")} | errors(400, 401, 403, 404, 405, 500, 503),
     }

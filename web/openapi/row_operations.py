@@ -19,9 +19,8 @@ from web.openapi.parameters import (
     reading_parameters,
 )
 from web.openapi.responses import answer, errors, export_answers, file_responses
-from web.openapi.schemas import Json, ref
+from web.openapi.schemas import KEY_OR_TOKEN, Json, ref
 
-_KEY_OR_TOKEN: list[Json] = [{"ApiKey": []}, {"BearerToken": []}]
 _COUNTS = ("X-Total-Count", "X-Total-Pages")
 _ONE = "/v4/workflows/{workflowId}"
 _DATA = f"{_ONE}/data"
@@ -115,7 +114,7 @@ def _parquet() -> Json:
     return {
         "operationId": "getWorkflowParquet",
         "summary": "Get all rows of a run as a Parquet file",
-        "security": _KEY_OR_TOKEN,
+        "security": KEY_OR_TOKEN,
         "parameters": [*reading_parameters(PARQUET_PARAMETERS), *RANGES, *CONDITIONS, REQUEST_ID],
         "responses": responses | errors(400, 401, 404, 405, 414, 429, 500, 503),
     }
@@ -125,7 +124,7 @@ def _get(name: str, summary: str, parameters: list[Json], found: Json, *statuses
     return {
         "operationId": name,
         "summary": summary,
-        "security": _KEY_OR_TOKEN,
+        "security": KEY_OR_TOKEN,
         "parameters": [*parameters, REQUEST_ID],
         "responses": {"200": found} | errors(*statuses, 500, 503),
     }
@@ -168,7 +167,7 @@ def _query() -> Json:
         "description": "One statement that reads. The table `data` has the rows of the run, and `_row_id`; `previous` "
         "has those of another run, if one was chosen. The statement runs in a separate process that can neither open "
         "files nor connect to hosts.",
-        "security": _KEY_OR_TOKEN,
+        "security": KEY_OR_TOKEN,
         "parameters": [REQUEST_ID],
         "requestBody": {
             "required": True,
@@ -185,7 +184,7 @@ def _export() -> Json:
         "description": "All rows that the statement returns, as a file like that of any export: with a signed URL, a "
         "status, and a place in the list. Equal requests on the same runs get the same file while it is retained, also "
         "if the statement depends on the time or on chance.",
-        "security": _KEY_OR_TOKEN,
+        "security": KEY_OR_TOKEN,
         "parameters": [PREFER, REQUEST_ID],
         "requestBody": {
             "required": True,

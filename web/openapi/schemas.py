@@ -19,6 +19,9 @@ from web.http.error_body import ErrorAnswer
 
 Json: TypeAlias = dict[str, Any]
 
+KEY_OR_TOKEN: list[Json] = [{"ApiKey": []}, {"BearerToken": []}]
+"""The security of operations for callers of a team."""
+
 MODELS = (
     ExportAnswer,
     TicketAnswer,

@@ -179,8 +179,7 @@ def _run(
     forward: Callable[[bytes], None],
 ) -> StatementEnd:
     """Run a job, and pass the bytes of its rows to ``forward``. Raises as `run_statement` does."""
-    for run in statement.runs.values():
-        results.check_parts(run)
+    results.check_parts(*statement.runs.values())
     with _child(job.seconds, cancel) as child:
         try:
             end = _serve(child, job, results, forward)
@@ -194,8 +193,7 @@ def _run(
             if death.signal is not None and death.signal not in _LIMIT_SIGNALS:
                 raise ChildCrashed(death.signal) from error
             raise LimitExceeded(_TOO_MUCH) from None
-    for run in statement.runs.values():
-        results.check_parts(run)
+    results.check_parts(*statement.runs.values())
     return end
 
 

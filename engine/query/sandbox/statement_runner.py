@@ -8,7 +8,7 @@ from engine.common.cancellation import CancelToken
 from engine.common.chunk import Chunk
 from engine.common.progress import Progress
 from engine.execute.assemblers import CompressedAssembler
-from engine.execute.compression import CompressingSink, compressor
+from engine.execute.compression import CompressingSink, compressing, compressor
 from engine.execute.file_assembler import BOM, FileAssembler
 from engine.execute.ordered_sink import OrderedSink
 from engine.plan.planner import ExportPlan
@@ -68,6 +68,5 @@ class StatementRunner:
 def _sink(request: ExportRequest, forward: Callable[[Chunk], None]) -> OrderedSink | CompressingSink:
     compress, head = compressor(request.compression), BOM if request.csv.bom else b""
     assembler = FileAssembler(head) if compress is None else CompressedAssembler(compress, head)
-    ordered = OrderedSink(assembler, forward, count=1, max_waiting_bytes=0)
-    # The process of the statement has written the brackets of an array.
-    return ordered if compress is None else CompressingSink(ordered, compress, (b"", b""))
+    # Not the one of an array: the process of the statement has written its brackets.
+    return compressing(OrderedSink(assembler, forward, count=1, max_waiting_bytes=0))
