@@ -26,6 +26,8 @@ class Call:
     body: dict[str, Any] | list[dict[str, Any]] | None = None
     """A list is rows to publish."""
     status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    """Headers of the answer that count."""
 
 
 _CSV = '"sku",price\nb,2\nc,4\nd,5\n'
@@ -41,6 +43,7 @@ _CHANGES = {"changesCount": 1, "changes": [_CHANGE], "pagination": {"totalCount"
 _SHARE = {"share": "acme"}
 _SCHEMA = {**_SHARE, "schema": "default"}
 _TABLE = {**_SCHEMA, "table": "shop"}
+_VERSION = {"delta-table-version": "2"}
 _TABLES = {"items": [{"name": "shop", "schema": "default", "share": "acme", "id": ...}]}
 _METADATA = r'\{"protocol":.+\}\n\{"metaData":.+\}\n'
 
@@ -91,6 +94,7 @@ CALLS = (
         _SHOP,
         {"sinceRunId": "r1", "bom": True, "expiresIn": 60},
         {"Prefer": "wait=60", "x-request-id": "generated"},
+        headers={"x-request-id": "generated"},
     ),
     Call(
         "exportWorkflowDataByBody",
@@ -104,8 +108,15 @@ CALLS = (
         },
     ),
     Call("downloadExport", _CSV, _FILE, {"format": "csv"}),
-    Call("headExport", "", _FILE),
-    Call("downloadExportByName", _CSV[:5], _NAMED, header={"Range": "bytes=0-4"}, status=206),
+    Call("headExport", "", _FILE, headers={"content-length": str(len(_CSV))}),
+    Call(
+        "downloadExportByName",
+        _CSV[:5],
+        _NAMED,
+        header={"Range": "bytes=0-4"},
+        status=206,
+        headers={"content-range": f"bytes 0-4/{len(_CSV)}"},
+    ),
     Call("headExportByName", "", _NAMED, header={"If-None-Match": "*"}, status=304),
     Call("getExportStatus", _EXPORT, _FILE),
     Call("cancelExport", {"error": True, "code": "conflict"}, _FILE, status=409),
@@ -124,8 +135,8 @@ CALLS = (
     Call("listSchemas", {"items": [{"name": "default", "share": "acme"}]}, _SHARE),
     Call("listAllTables", _TABLES, _SHARE),
     Call("listTables", _TABLES, _SCHEMA),
-    Call("headTableVersion", "", _TABLE),
-    Call("getTableVersion", "", _TABLE),
+    Call("headTableVersion", "", _TABLE, headers=_VERSION),
+    Call("getTableVersion", "", _TABLE, headers=_VERSION),
     Call("getTableMetadata", re.compile(_METADATA), _TABLE, {"version": 1}),
     Call("queryTable", re.compile(_METADATA + r'\{"file":.+\}\n'), _TABLE, body={"limitHint": 1}),
     Call("getTableChanges", {"errorCode": ..., "message": ...}, _TABLE, status=400),

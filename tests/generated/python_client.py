@@ -1,8 +1,8 @@
 """Calls operations by a client that openapi-python-client has generated, in an environment of its own.
 
 ``python python_client.py FOLDER BASE_URL KEY`` imports ``generated_client`` from the folder, reads a JSON array of
-calls, each ``[operation, arguments, body]``, and prints an array of ``{"status", "data", "text"}``: the parsed and the
-raw body.
+calls, each ``[operation, arguments, body]``, and prints an array of ``{"status", "headers", "data", "text"}``; the last
+are the parsed and the raw body.
 """
 
 import importlib
@@ -34,6 +34,7 @@ def call(client: AuthenticatedClient, operation: str, arguments: dict[str, Any],
     parsed = answer.parsed
     return {
         "status": answer.status_code,
+        "headers": dict(answer.headers),
         "data": parsed.to_dict() if hasattr(parsed, "to_dict") else None,
         "text": answer.content.decode("utf-8", "replace"),
     }

@@ -99,6 +99,7 @@ def check_all(calls: list[Call], answers: list[Json]) -> None:
     assert len(calls) == len(answers)
     for call, answer in zip(calls, answers, strict=True):
         assert answer["status"] == call.status, (call.operation, answer)
+        assert call.headers.items() <= answer["headers"].items(), (call.operation, answer["headers"])
         check(answer["data" if isinstance(call.result, dict) else "text"], call.result)
 
 
@@ -149,11 +150,11 @@ const client = createClient<paths>({ baseUrl: %s, headers: { "x-api-key": %s } }
 const answers: unknown[] = [];
 const text = async (call: Promise<{ data?: string, error?: unknown, response: Response }>) => {
   const { data, response } = await call;
-  answers.push({ status: response.status, text: data ?? "" });
+  answers.push({ status: response.status, headers: Object.fromEntries(response.headers), text: data ?? "" });
 };
 const json = async (call: Promise<{ data?: unknown, error?: unknown, response: Response }>) => {
   const { data, error, response } = await call;
-  answers.push({ status: response.status, data: data ?? error });
+  answers.push({ status: response.status, headers: Object.fromEntries(response.headers), data: data ?? error });
 };
 """
 
