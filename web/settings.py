@@ -234,7 +234,7 @@ class PublishSettings(BaseSettings):
     prepare_formats: str = Field(
         "",
         pattern=f"^({_FORMAT}(,{_FORMAT})*)?$",
-        description="Formats, comma-separated, in which the whole of each finished run is exported as soon as it is "
+        description="Formats, comma-separated: every finished run is exported as a whole in each of them when it is "
         "published, so that the first request finds the file",
     )
 

@@ -77,7 +77,7 @@ def table_versions(results: ResultStore, workflow_id: str, latest_run_id: str) -
     ]
     latest = next((one for one in published if one.run_id == latest_run_id), None)
     if latest is None:
-        raise NotFound("The latest run was deleted meanwhile: repeat the request.")
+        raise NotFound("The latest run was deleted during the request; send it again.")
 
     def numbered(history: VersionHistory | None) -> VersionHistory:
         history = history or VersionHistory(workflow_id=workflow_id)

@@ -99,9 +99,9 @@ def read_params(values: Mapping[str, object]) -> dict[str, ParamValue]:
     names: dict[str, str] = {}
     for name, value in values.items():
         if not _NAME.fullmatch(name):
-            raise _invalid(name, "a name has letters, digits and underscores, and begins with no digit")
+            raise _invalid(name, "names have letters, digits and underscores, and do not begin with a digit")
         if names.setdefault(name.lower(), name) != name:
-            raise _invalid(name, f"there is also {names[name.lower()]}, which differs only in letter case")
+            raise _invalid(name, f"{names[name.lower()]} differs from it only in letter case; use one of them")
         params[name] = _read(name, value)
     count = sum(len(param.texts) for param in params.values())
     if count > MAX_PARAM_VALUES:
@@ -117,7 +117,7 @@ def _read(name: str, value: object) -> ParamValue:
     if kinds == {"integer", "decimal"}:
         kinds = {"decimal"}
     if len(kinds) > 1:
-        raise _invalid(name, f"the array has values of several types ({', '.join(sorted(kinds))}); use one of them")
+        raise _invalid(name, f"the array has values of several types ({', '.join(sorted(kinds))}); use one type")
     kind: ValueKind = kinds.pop() if kinds else "null"
     return ParamValue(kind=kind, texts=tuple(_text(name, item) for item in items), is_list=isinstance(value, list))
 

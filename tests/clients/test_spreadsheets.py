@@ -19,7 +19,7 @@ EXCEL = next(Path(duckdb_extension_excel.__file__).parent.rglob("excel.duckdb_ex
 OFFICE = shutil.which("soffice")
 
 
-def test_pandas(exports: Exports) -> None:
+def test_pandas_reads_the_sheet(exports: Exports) -> None:
     frame = pd.read_excel(exports.url("xlsx"), engine="openpyxl", keep_default_na=False, na_values={"text": []})
     assert list(frame) == list(WANTED[0])
     assert frame["n"].tolist() == [r["n"] for r in WANTED]
@@ -33,7 +33,7 @@ def test_pandas(exports: Exports) -> None:
     assert [text or None for text in frame["text"]] == [r["text"] or None for r in WANTED]
 
 
-def test_duckdb(exports: Exports, httpfs: duckdb.DuckDBPyConnection) -> None:
+def test_duckdb_reads_the_sheet(exports: Exports, httpfs: duckdb.DuckDBPyConnection) -> None:
     httpfs.execute(f"LOAD '{EXCEL}'")
     # The first text is null: its cell tells that the column is text.
     cells = "n, big, text, CAST(price AS DECIMAL(12, 2)), ratio, flag, day, moment"
@@ -49,7 +49,7 @@ def _naive(moment: datetime) -> datetime:
 
 
 @pytest.mark.skipif(OFFICE is None, reason="LibreOffice is missing: apt-get install libreoffice-calc")
-def test_libreoffice(exports: Exports, tmp_path: Path) -> None:
+def test_libreoffice_reads_the_sheet(exports: Exports, tmp_path: Path) -> None:
     answer = exports.server.request(exports.url("xlsx"))
     (tmp_path / "mixed.xlsx").write_bytes(answer.body)
     profile = f"-env:UserInstallation=file://{tmp_path}/profile"

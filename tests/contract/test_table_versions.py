@@ -49,7 +49,7 @@ def test_runs_are_numbered_as_they_are_published(engine: Engine) -> None:
     assert numbers(engine) == ([(1, "b"), (2, "a"), (3, "c")], 3), "asking changes nothing"
 
 
-def test_a_run_that_is_not_the_latest_has_a_number_of_its_own(engine: Engine) -> None:
+def test_a_run_that_is_not_the_latest_has_a_number(engine: Engine) -> None:
     publish(engine, "new", 9)
     publish(engine, "earlier", 1)
     assert numbers(engine) == ([(1, "new"), (2, "earlier")], 1)
@@ -67,7 +67,7 @@ def test_when_the_latest_run_is_deleted_the_number_grows(engine: Engine) -> None
     assert numbers(engine)[1] == 5, "a deletion of another run changes nothing"
 
 
-def test_a_run_that_is_published_again_is_another_one(engine: Engine) -> None:
+def test_a_run_that_is_published_again_gets_another_number(engine: Engine) -> None:
     publish(engine, "a", 1)
     publish(engine, "b", 2)
     assert numbers(engine)[1] == 2
@@ -76,7 +76,7 @@ def test_a_run_that_is_published_again_is_another_one(engine: Engine) -> None:
     assert numbers(engine) == ([(1, "a"), (2, "b"), (3, "b")], 3)
 
 
-def test_a_workflow_that_is_published_again_begins_anew(engine: Engine) -> None:
+def test_a_workflow_that_is_published_again_is_numbered_from_one(engine: Engine) -> None:
     publish(engine, "a", 1)
     publish(engine, "b", 2)
     assert numbers(engine)[1] == 2
@@ -86,13 +86,13 @@ def test_a_workflow_that_is_published_again_begins_anew(engine: Engine) -> None:
     assert numbers(engine) == ([(1, "a")], 1)
 
 
-def test_a_latest_run_that_goes_meanwhile_is_not_found(engine: Engine) -> None:
+def test_a_latest_run_that_is_deleted_during_the_request_is_not_found(engine: Engine) -> None:
     publish(engine, "a", 1)
-    with pytest.raises(NotFound, match="repeat the request"):
+    with pytest.raises(NotFound, match="send it again"):
         table_versions(engine.results, WORKFLOW, "gone")
 
 
-def test_old_numbers_are_dropped_and_never_given_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_numbers_are_dropped_and_never_reused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # On a directory, whose times are finer than the publishing of a run.
     engine = Engine(tmp_path)
     monkeypatch.setattr(module, "MAX_VERSIONS", 2)

@@ -78,7 +78,7 @@ def test_a_list_reads_the_documents_that_it_shows_and_no_others(engine: Engine) 
     assert ResultStore(counting).workflows_of(TEAM, 10**15, 25) == ([], len(own))
 
 
-def test_publishing_and_deleting_keep_the_index_of_each_team(engine: Engine) -> None:
+def test_publishing_and_deleting_update_the_index_of_each_team(engine: Engine) -> None:
     assert (listed(engine.store), listed(engine.store, RIVAL)) == ([], [])
     for workflow_id, team in (("b", TEAM), ("a", TEAM), ("a-b", TEAM), ("c", RIVAL)):
         publish(engine, workflow_id, team)
@@ -97,7 +97,7 @@ def test_workflows_without_an_index_are_listed(engine: Engine) -> None:
     assert engine.store.head(INDEX) is not None
 
 
-def test_a_damaged_index_is_made_anew(engine: Engine) -> None:
+def test_a_damaged_index_is_rebuilt(engine: Engine) -> None:
     publish(engine, "a")
     assert listed(engine.store) == ["a"]
     for damage in (b"", b"[]", b'{"formatVersion": 2}', b'{"team": "rival", "names": {"theirs": "x"}}'):
@@ -140,7 +140,7 @@ def test_a_publisher_that_fails_leaves_nothing_in_lists_and_nothing_out_of_them(
     assert listed(engine.store) == ["a", "b"]
 
 
-def test_a_sweep_corrects_what_is_missing_and_what_is_too_much(engine: Engine) -> None:
+def test_a_sweep_adds_missing_entries_and_removes_superfluous_ones(engine: Engine) -> None:
     publish(engine, "a")
     publish(engine, "gone")
     assert listed(engine.store) == ["a", "gone"]
@@ -263,7 +263,7 @@ def test_no_workflow_of_concurrent_publishers_is_lost(engine: Engine) -> None:
     assert listed(engine.store) == sorted(ids)
 
 
-def test_a_store_that_cannot_be_written_is_listed(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workflows_of_a_read_only_store_are_listed(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     publish(engine, "a")
 
     def refuse(*_: object, **__: object) -> None:

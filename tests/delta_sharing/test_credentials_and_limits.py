@@ -73,13 +73,13 @@ def test_a_profile_opens_the_share_within_a_second(server: Server) -> None:
     assert profile["bearerToken"] not in server.log.read_text()
 
 
-def test_a_key_is_a_bearer_token_of_delta_sharing_alone(server: Server) -> None:
+def test_a_key_is_a_bearer_token_only_for_delta_sharing(server: Server) -> None:
     _, profile = share(server, "-o", "other.share")
     assert "expirationTime" not in profile
     assert server.request("/v4/workflows/w", headers=bearer(profile["bearerToken"])).status == 401
 
 
-def test_a_profile_is_never_replaced_and_leaves_no_key(server: Server) -> None:
+def test_an_existing_profile_is_not_replaced_and_no_key_is_added(server: Server) -> None:
     there = server.folder / "there.share"
     there.write_text("mine")
     keys = server.command("keys", "list").stdout
@@ -98,7 +98,7 @@ def test_a_token_is_a_bearer_token(server: Server) -> None:
         assert server.request(f"{_TABLE}/metadata", headers=bearer(token)).status == status
 
 
-def test_the_quota_of_the_team_counts(server: Server) -> None:
+def test_a_query_counts_towards_the_quota_of_the_team(server: Server) -> None:
     now = int(datetime.now(UTC).timestamp())
     claims = {"team": TEAM, "sub": "someone", "iat": now, "exp": now + 60, "aud": "exports"}
     token = jwt.encode({"alg": "HS256"}, claims, OctKey.import_key(_SECRET))
@@ -145,7 +145,7 @@ def test_a_client_that_gives_up_gets_the_file_by_asking_again(altered: AlteredSe
     assert altered.metric("tailrace_requests_total", route=route, status="200") == 1
 
 
-def test_a_full_service_says_when_to_come_back(altered: AlteredServer) -> None:
+def test_a_full_service_answers_503_with_retry_after(altered: AlteredServer) -> None:
     altered.halt_at(BEGUN)
     later = {"x-api-key": KEY, "prefer": "respond-async"}
     for workflow in ("w", "v"):

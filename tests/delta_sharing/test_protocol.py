@@ -220,7 +220,7 @@ CODES = {400: {"INVALID_PARAMETER_VALUE", "UNSUPPORTED_OPERATION"}, 404: {"RESOU
 
 
 @pytest.mark.parametrize("statement", STATEMENTS)
-def test_every_statement_of_the_protocol(shared: Shared, statement: str) -> None:
+def test_every_statement_of_the_protocol_holds(shared: Shared, statement: str) -> None:
     told = STATEMENTS[statement]
     sent = json.dumps(told.sent).encode() if isinstance(told.sent, dict) else told.sent
     answer = shared.ask(told.path, told.method, sent, told.headers)
@@ -244,13 +244,13 @@ def test_without_the_right_token_everything_is_401(shared: Shared, token: str) -
         assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
-def test_another_method_is_405_with_those_there_are(shared: Shared) -> None:
+def test_another_method_is_a_405_that_names_the_allowed_ones(shared: Shared) -> None:
     answer = shared.ask("/shares", "DELETE")
     assert (answer.status, answer.headers["allow"]) == (405, "GET")
     assert list(answer.json()) == ["errorCode", "message"]
 
 
-def test_a_page_after_another_has_every_table_once(shared: Shared) -> None:
+def test_the_pages_together_have_every_table_once(shared: Shared) -> None:
     found: list[str] = []
     token = ""
     while True:
@@ -262,7 +262,7 @@ def test_a_page_after_another_has_every_table_once(shared: Shared) -> None:
     assert found == TABLES
 
 
-def test_the_metadata_is_that_of_the_columns(shared: Shared) -> None:
+def test_the_metadata_describes_the_columns(shared: Shared) -> None:
     first, second = lines_of(shared.ask(f"{ORDERS}/metadata"))
     assert first == {"protocol": {"minReaderVersion": 1}}
     metadata = second["metaData"]
@@ -299,7 +299,7 @@ def _struct(*fields: dict[str, object]) -> dict[str, object]:
     return {"type": "struct", "fields": [*fields]}
 
 
-def test_the_file_is_what_the_protocol_says(shared: Shared) -> None:
+def test_the_file_has_the_members_of_the_protocol(shared: Shared) -> None:
     before = time.time()
     file = file_of(shared.query("~my~0~orders"))
     assert UUID.fullmatch(file["id"])
@@ -322,7 +322,7 @@ def test_the_file_is_what_the_protocol_says(shared: Shared) -> None:
     assert "timestamp" not in file
 
 
-def test_the_file_of_a_version_says_which(shared: Shared) -> None:
+def test_the_file_of_a_version_names_the_version(shared: Shared) -> None:
     answer = shared.query("~my~0~orders", version=1)
     file = file_of(answer)
     assert lines_of(answer)[1]["metaData"]["version"] == file["version"] == 1
@@ -354,7 +354,7 @@ def test_the_lines_in_delta_format_have_the_same_content(shared: Shared) -> None
     assert shared.server.request(add["path"]).body == shared.server.request(file["url"]).body
 
 
-def test_a_deleted_run_is_no_version_and_the_one_before_gets_another_number(shared: Shared) -> None:
+def test_the_version_of_a_deleted_run_is_gone_and_the_run_before_gets_another_number(shared: Shared) -> None:
     source = shared.server.folder / "gone.csv"
     for run, cell in (("r1", 1), ("r2", 2)):
         source.write_text(f"n\n{cell}\n")
@@ -371,7 +371,7 @@ def test_a_deleted_run_is_no_version_and_the_one_before_gets_another_number(shar
     assert shared.query("gone").status == 404
 
 
-def test_what_belongs_to_another_team_is_not_there(shared: Shared) -> None:
+def test_tables_of_another_team_are_not_found(shared: Shared) -> None:
     """And the answer does not tell it from what does not exist."""
     pairs = [
         ("/shares/rival", "/shares/nobody"),
@@ -397,7 +397,7 @@ def test_an_export_of_the_api_is_the_same_file(shared: Shared) -> None:
     shared.server.command("delete", "plain", "--yes")
 
 
-def test_a_url_with_the_mark_of_a_signed_one_is_signed_with_it(shared: Shared) -> None:
+def test_the_signature_of_a_url_covers_the_parameter_sp(shared: Shared) -> None:
     url = file_of(shared.query("my-orders"))["url"]
     assert url.endswith("&sp=r")
     altered: list[Callable[[str], str]] = [

@@ -28,7 +28,7 @@ def expected(n: int) -> dict[str, Any]:
     }
 
 
-def test_the_lists(client: Client) -> None:
+def test_the_client_lists_shares_schemas_and_tables(client: Client) -> None:
     found = client.run(
         "c = ds.SharingClient(profile)\n"
         "shares = c.list_shares()\n"
@@ -53,11 +53,11 @@ def test_pandas_has_every_row_and_value(client: Client, delta: str) -> None:
     assert found["data"] == [list(expected(n).values()) for n in range(ROWS)]
 
 
-def test_a_limit(client: Client) -> None:
+def test_a_limit_returns_that_many_rows(client: Client) -> None:
     assert client.run(f"print(len(ds.load_as_pandas(url('{TABLE}'), limit=7)))") == 7
 
 
-def test_versions_and_runs(client: Client) -> None:
+def test_a_version_and_a_run_are_read_by_their_numbers_and_names(client: Client) -> None:
     found = client.run(
         f"print(json.dumps([ds.get_table_version(url('{TABLE}')),"
         f" len(ds.load_as_pandas(url('{TABLE}'), version=1)),"
@@ -76,7 +76,7 @@ def test_a_table_without_rows_has_its_columns(client: Client, delta: str) -> Non
     assert found == [list(COLUMNS), 0]
 
 
-def test_metadata_and_protocol(client: Client) -> None:
+def test_the_client_reads_the_metadata_and_the_protocol(client: Client) -> None:
     found = client.run(
         f"m = ds.get_table_metadata(url('{TABLE}'), use_delta_format=False)\n"
         f"p = ds.get_table_protocol(url('{TABLE}'), use_delta_format=False)\n"
@@ -96,7 +96,7 @@ def test_metadata_and_protocol(client: Client) -> None:
         (TABLE, 9, "Version 9 is not available"),
     ],
 )
-def test_what_is_not_there(client: Client, table: str, version: int | None, said: str) -> None:
+def test_a_missing_table_or_version_is_an_error(client: Client, table: str, version: int | None, said: str) -> None:
     found = client.run(
         f"try:\n    print(json.dumps(str(ds.load_as_pandas(url('{table}'), version={version}))))\n"
         "except Exception as error:\n    print(json.dumps(str(error)))"

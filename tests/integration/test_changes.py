@@ -77,7 +77,7 @@ def test_a_column_of_another_type_changes_the_rows_whose_value_changes(engine: E
     assert run.changes.changed == len(values)
 
 
-def test_columns_that_came_and_went_stand_in_the_file(engine: Engine) -> None:
+def test_added_and_dropped_columns_are_in_the_file(engine: Engine) -> None:
     publish(
         engine,
         pa.table({"id": ["a", "b", "c"], "gone": [1, None, None], "Same": ["x", "y", "z"]}),
@@ -94,7 +94,7 @@ def test_columns_that_came_and_went_stand_in_the_file(engine: Engine) -> None:
     ]
 
 
-def test_changes_of_runs_without_rows(engine: Engine) -> None:
+def test_runs_without_rows_can_be_compared(engine: Engine) -> None:
     rows, none = column([1, 2], pa.int64()), column([], pa.int64())
     publish(engine, rows, none, rows)
     assert [row["_change"] for row in changed(engine, run="r1")] == ["removed", "removed"]
@@ -153,7 +153,7 @@ def _halves(text: str) -> tuple[int, int]:
     return int.from_bytes(digest[8:], "little"), int.from_bytes(digest[:8], "little")
 
 
-def test_hashes_are_seen_nowhere(engine: Engine) -> None:
+def test_hashes_are_never_visible(engine: Engine) -> None:
     publish(engine, column([1, 2], pa.int64()))
     run = engine.results.run("w", "r0")
     assert run is not None
@@ -194,7 +194,7 @@ def test_ids_of_other_fields_are_not_compared(engine: Engine) -> None:
         changed(engine)
 
 
-def test_a_run_before_that_cannot_be_read_is_a_note(engine: Engine) -> None:
+def test_an_unreadable_previous_run_is_a_note(engine: Engine) -> None:
     publish(engine, column([1], pa.int64()))
     before = engine.results.run("w", "r0")
     assert before is not None

@@ -74,7 +74,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     return engine
 
 
-def test_every_value_is_there_in_a_type_with_a_name(engine: Engine) -> None:
+def test_every_value_has_a_type_that_the_protocol_names(engine: Engine) -> None:
     export = engine.export("parquet", delta_types=True)
     table = pq.read_table(io.BytesIO(engine.content(export)))
     types = {name: row[2] for name, row in CAST.items()} | {name: row[1] for name, row in (KEPT | NESTED).items()}
@@ -98,17 +98,17 @@ def test_the_export_knows_the_types_of_its_file(engine: Engine) -> None:
     assert export_of(export.export_id, run, run.table, found).fields == export.fields
 
 
-def test_a_run_without_such_types_has_one_file_for_all(tmp_path: Path) -> None:
+def test_a_run_without_cast_types_has_one_file_for_all(tmp_path: Path) -> None:
     engine = Engine(tmp_path)
     engine.publish_rows([{"n": 1, "text": "a", "tags": ["x"]}])
     assert engine.export("parquet", delta_types=True).export_id == engine.export("parquet").export_id
 
 
-def test_a_run_with_such_types_has_two(engine: Engine) -> None:
+def test_a_run_with_cast_types_has_two_files(engine: Engine) -> None:
     assert engine.export("parquet", delta_types=True).export_id != engine.export("parquet").export_id
 
 
-def test_every_stored_type_has_a_name_or_a_cast_to_one() -> None:
+def test_every_stored_type_is_named_by_the_protocol_or_cast() -> None:
     for name in FAMILIES.keys() - {"LIST", "STRUCT", "MAP", "DECIMAL"}:
         assert (name in NAMES) is not (name in CASTS), name
     assert {type_.name for type_ in CASTS.values()} <= NAMES.keys() | {"DECIMAL"}

@@ -387,7 +387,7 @@ def test_no_statement_leaves_the_parentheses_in_which_it_runs(connection: duckdb
     assert refusal(connection, sql) is not None
 
 
-def test_a_parameter_is_a_value_wherever_it_stands(connection: duckdb.DuckDBPyConnection) -> None:
+def test_a_parameter_is_always_a_value(connection: duckdb.DuckDBPyConnection) -> None:
     """So it cannot name a table, a function or a type, and what it stands in is checked like a constant."""
     for sql in (
         "FROM $p",

@@ -171,7 +171,7 @@ def test_the_example_of_the_documentation_works(places: dict[str, Any], monkeypa
     exec(compile("\n".join(line[4:] for line in example.splitlines()), "example", "exec"), {})
 
 
-def test_changes_since_an_earlier_run(places: dict[str, Any], tmp_path: Path) -> None:
+def test_the_changes_since_an_earlier_run_are_exported(places: dict[str, Any], tmp_path: Path) -> None:
     for run, prices in {"r1": [1, 2], "r2": [1, 3]}.items():
         table = pa.table({"sku": ["a", "b"], "price": prices})
         engine.publish(table, workflow="priced", run=run, row_id="sku", **places)

@@ -131,7 +131,7 @@ def test_the_prompt_of_a_terminal_without_a_cursor(server: Server) -> None:
     assert "40 + 2" in (server.folder / ".tailrace_sql_history").read_text()
 
 
-def test_a_views_file(server: Server, module_store_url: tuple[str, dict[str, str]]) -> None:
+def test_a_views_file_opens_in_duckdb(server: Server, module_store_url: tuple[str, dict[str, str]]) -> None:
     for _ in range(2):
         made = server.command("sql", "--views", "results.duckdb")
         assert (made.returncode, made.stderr) == (0, "")

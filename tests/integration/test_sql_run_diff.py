@@ -163,7 +163,7 @@ def _expected(old: dict[str, Any], new: dict[str, Any]) -> Iterator[tuple[str, s
             yield key, "changed", tuple(name for name in old[key] if old[key][name] != new[key][name])
 
 
-def test_stored_hashes_stand_for_the_values_if_the_columns_are_the_same(engine: Engine) -> None:
+def test_stored_hashes_are_compared_if_the_columns_are_the_same(engine: Engine) -> None:
     a = pa.table({"id": ["1", "2", "3"], "x": [1.0, 2.0, float("nan")], "y": [["a"], None, []]})
     b = pa.table({"y": [["a"], [], None], "id": ["1", "2", "4"], "x": [-0.0, 2.0, 3.0]})
     publish(engine, a, b)

@@ -167,7 +167,7 @@ def test_the_name_of_a_file_gives_its_format(server: Server) -> None:
     assert len(box_rows((folder / "x.txt").read_text())) == 50
 
 
-def test_what_a_sheet_cannot_hold_is_no_file(server: Server) -> None:
+def test_a_result_that_does_not_fit_a_sheet_leaves_no_file(server: Server) -> None:
     for query, reason in (
         ("SELECT repeat('x', 32768) AS long", "the maximum in xlsx; its column is long"),
         ("FROM range(1048576)", "the export has 1,048,576 rows, and xlsx at most 1,048,575"),

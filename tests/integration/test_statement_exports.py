@@ -168,7 +168,7 @@ def test_equal_requests_have_one_file(engine: Engine, run: Run) -> None:
     )
 
 
-def test_it_is_listed_with_its_statement(engine: Engine, run: Run) -> None:
+def test_an_export_is_listed_with_its_statement(engine: Engine, run: Run) -> None:
     export(engine, "SELECT count(*) AS n FROM previous WHERE id = $id", {"id": "a"}, True)
     (past,), _ = ExportHistory(engine.store).page(WORKFLOW, 0, 10)
     assert past.request == {
@@ -226,7 +226,7 @@ def test_a_cancelled_export_ends_its_process(engine: Engine, run: Run) -> None:
     assert files(engine) == []
 
 
-def test_a_deleted_run_takes_the_exports_with_it_that_read_it(engine: Engine, run: Run) -> None:
+def test_deleting_a_run_deletes_the_exports_that_read_it(engine: Engine, run: Run) -> None:
     both = export(engine, "FROM data ANTI JOIN previous USING (id)", None, True)
     alone = export(engine, "FROM data")
     Deletion(engine.results, engine.store).delete_run(WORKFLOW, "before", TEAM)
@@ -235,7 +235,7 @@ def test_a_deleted_run_takes_the_exports_with_it_that_read_it(engine: Engine, ru
         exporter_of(engine).find(WORKFLOW, both.export_id)
 
 
-def test_a_run_that_is_deleted_meanwhile_has_no_export(engine: Engine, run: Run) -> None:
+def test_a_run_that_is_deleted_during_an_export_has_none(engine: Engine, run: Run) -> None:
     exporter = exporter_of(engine)
     planned = exporter.plan(request("FROM data ANTI JOIN previous USING (id)", None, True), TEAM)
     Deletion(engine.results, engine.store).delete_run(WORKFLOW, "before", TEAM)
@@ -253,7 +253,7 @@ def test_a_sweep_completes_the_deletion(engine: Engine, run: Run, tmp_path: Path
     assert files(engine) == [export_key(WORKFLOW, alone.export_id, alone.format)]
 
 
-def test_hostile_statements_are_refused_here_as_well(tmp_path: Path) -> None:
+def test_hostile_statements_are_refused(tmp_path: Path) -> None:
     """All that the list refuses, over one run and over two: as the process gets them, not by the check alone."""
     engine = Engine(tmp_path / "attacked")
     engine.publish_rows(ROWS[:2], run="before")
@@ -268,7 +268,7 @@ def test_hostile_statements_are_refused_here_as_well(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("sql", BOMBS)
-def test_bombs_end_within_the_time_of_an_export(tmp_path: Path, sql: str) -> None:
+def test_expensive_statements_end_at_the_time_limit_of_an_export(tmp_path: Path, sql: str) -> None:
     engine = Engine(tmp_path / "bombed")
     engine.publish_rows([{"n": n} for n in range(5000)])
     started = time.monotonic()

@@ -98,7 +98,7 @@ def serving(engine: Engine, run: Run, warm: WarmInstances) -> Iterator[duckdb.Du
         yield connection
 
 
-def test_files_are_the_same_as_from_an_instance_of_each_export(
+def test_files_are_the_same_as_from_separate_instances(
     engine: Engine, run: Run, other: Run, warm: WarmInstances
 ) -> None:
     for format_name, options in REQUESTS:
@@ -172,7 +172,7 @@ def test_concurrent_exports_have_an_instance_each(engine: Engine, run: Run, othe
 
 
 @pytest.mark.parametrize("row_ids", [None, ["k7"]], ids=["all rows", "one id"])
-def test_an_instance_is_thrown_away_after_damage(
+def test_an_instance_is_discarded_after_damage(
     engine: Engine, run: Run, warm: WarmInstances, row_ids: list[str] | None
 ) -> None:
     name = "damaged" if row_ids is None else "damaged-id"
@@ -195,9 +195,7 @@ def test_an_instance_is_thrown_away_after_damage(
     assert write(engine, sound, warm) == expected
 
 
-def test_a_cancelled_export_stops_and_its_instance_is_thrown_away(
-    engine: Engine, run: Run, warm: WarmInstances
-) -> None:
+def test_a_cancelled_export_stops_and_its_instance_is_discarded(engine: Engine, run: Run, warm: WarmInstances) -> None:
     plan = engine.plan(engine.exporter(), "csv", run=run.run_id)
     with pytest.raises(Cancelled):
         write(engine, plan, warm, CancelToken())
@@ -218,7 +216,7 @@ def test_a_statement_of_a_warm_instance_can_be_cancelled(engine: Engine, run: Ru
     assert warm.idle == 0
 
 
-def test_limits_are_those_of_an_export_of_its_own(engine: Engine, run: Run, warm: WarmInstances) -> None:
+def test_limits_are_those_of_a_separate_instance(engine: Engine, run: Run, warm: WarmInstances) -> None:
     limits = (
         "SELECT name, value FROM duckdb_settings() WHERE name IN ('memory_limit', 'threads', 'TimeZone') ORDER BY 1"
     )
@@ -234,7 +232,7 @@ def test_limits_are_those_of_an_export_of_its_own(engine: Engine, run: Run, warm
     assert warm.idle == 0
 
 
-def test_what_is_large_sorted_or_compared_has_an_instance_of_its_own(
+def test_large_sorted_and_compared_exports_have_separate_instances(
     engine: Engine, run: Run, other: Run, warm: WarmInstances
 ) -> None:
     exporter = engine.exporter()
@@ -261,7 +259,7 @@ def test_an_instance_serves_a_limited_number_of_exports(
     assert warm.idle == 0
 
 
-def test_few_instances_stay_open_and_none_after_the_pool(engine: Engine, run: Run) -> None:
+def test_few_instances_stay_open_and_none_after_the_pool_closes(engine: Engine, run: Run) -> None:
     pool = InstancePool(open_instance, size=1)
     warm = WarmInstances(pool, engine.settings(1))
     with pool.running():

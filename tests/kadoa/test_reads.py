@@ -65,7 +65,9 @@ def called(server: Server) -> list[dict[str, Any]]:
 
 @needs_sdk
 @pytest.mark.parametrize("number", range(len(PYTHON)), ids=[read.method for read in PYTHON])
-def test_the_python_sdk_reads(called: list[dict[str, Any]], jobs: list[dict[str, Any]], number: int) -> None:
+def test_the_python_sdk_reads_what_was_published(
+    called: list[dict[str, Any]], jobs: list[dict[str, Any]], number: int
+) -> None:
     read, found = PYTHON[number], called[number]
     assert "error" not in found, found["error"]
     assert tuple(found["requests"]) == read.requests

@@ -35,12 +35,12 @@ def test_a_table_is_a_workflow_or_a_run_of_it(workflow: str, run: str | None) ->
 @pytest.mark.parametrize(
     "name", ["", "~", "a~", "~1", "a.b", "a b", "é", "\u212a", "-a", "_a", "~0", "a/b", "a%2f", "#", "a\n", "x" * 257]
 )
-def test_what_is_no_name(name: str) -> None:
+def test_an_invalid_name_is_refused(name: str) -> None:
     assert id_of(name) is None
     assert table_of(f"a@{name}") is None
 
 
 @given(st.text())
-def test_any_text_is_a_name_or_none(text: str) -> None:
+def test_any_text_is_either_the_name_of_one_id_or_invalid(text: str) -> None:
     id_ = id_of(text)
     assert id_ is None or name_of(id_) == text.lower()

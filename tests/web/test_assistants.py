@@ -139,7 +139,7 @@ def test_a_file_of_chosen_columns(ask: Callable[..., Any], people: Server) -> No
     assert listed["request"] == {"fields": ["home", "name"], "flatten": True, "compression": "gzip"}
 
 
-def test_a_sheet(ask: Callable[..., Any], people: Server) -> None:
+def test_an_assistant_exports_a_sheet(ask: Callable[..., Any], people: Server) -> None:
     made = ask("export_rows", workflow_id="people", format="xlsx", fields=["name", "age"])
     assert "pandas.read_excel(url)" in made["howToOpen"]
     header, *rows = read_sheet(people.request(made["url"]).body)
@@ -147,7 +147,7 @@ def test_a_sheet(ask: Callable[..., Any], people: Server) -> None:
     assert len(rows) == len(ROWS)
 
 
-def test_a_statement_and_its_file(ask: Callable[..., Any], people: Server) -> None:
+def test_an_assistant_runs_a_statement_and_exports_its_result(ask: Callable[..., Any], people: Server) -> None:
     asked: dict[str, Any] = {
         "workflow_id": "people",
         "sql": "SELECT name, age + $more AS older FROM data WHERE name IN (SELECT name FROM previous) AND age > $least",

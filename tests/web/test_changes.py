@@ -113,7 +113,7 @@ def test_changes_are_selected_by_workflow_time_and_page(shop: Server) -> None:
         assert (answer.status, answer.json()["details"]["parameter"]) == (400, name)
 
 
-def test_the_command_writes_what_the_service_gives(shop: Server, tmp_path: Path) -> None:
+def test_the_command_writes_the_same_file_as_the_service(shop: Server, tmp_path: Path) -> None:
     shop.command("export", "shop", "--run", "r2", "--since", "r1", "-o", str(tmp_path / "changes.csv"))
     assert (tmp_path / "changes.csv").read_bytes() == shop.download("shop", runId="r2", sinceRunId="r1")
 
@@ -144,7 +144,7 @@ def test_another_team_sees_no_changes(shop: Server) -> None:
     assert get(shop, "/v5/changes", "/v5/changes", OTHER_KEY, workflowIds="shop").status == 404
 
 
-def test_an_export_of_changes_dies_with_either_run(shop: Server, tmp_path: Path) -> None:
+def test_deleting_either_run_deletes_an_export_of_changes(shop: Server, tmp_path: Path) -> None:
     for run, rows in (("a", RUNS["r1"]), ("b", RUNS["r2"])):
         (tmp_path / "rows.json").write_text(json.dumps(rows))
         shop.publish("--workflow", "dying", "--run", run, "--row-id", "sku", str(tmp_path / "rows.json"))

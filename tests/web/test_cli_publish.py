@@ -172,7 +172,7 @@ def test_a_run_is_exported_as_soon_as_it_is_published(tmp_path: Path, asked: str
     assert len([*files[".csv"].parent.iterdir()]) == 2
 
 
-def test_what_cannot_be_prepared_is_said(tmp_path: Path) -> None:
+def test_an_export_that_cannot_be_prepared_is_reported(tmp_path: Path) -> None:
     server = Server((str(tmp_path / "store"), {}), tmp_path)
     (tmp_path / "rows.json").write_text('[{"id": "a"}]')
     publish = ("publish", "--workflow", "w", "--team", TEAM, "--prepare")

@@ -322,7 +322,7 @@ def test_a_failure_while_rows_are_sent_aborts_the_connection(wide: Server, name:
     assert wide.request("/readyz").status == 200
 
 
-def test_a_client_that_leaves_ends_the_reading(wide: Server) -> None:
+def test_a_client_that_disconnects_ends_the_reading(wide: Server) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", wide.port, timeout=60)
     connection.request("GET", f"/v4/workflows/wide/data?limit={LONG_ROWS - 1}", headers=HEADERS)
     assert connection.getresponse().read(10) == b'{"workflow'

@@ -50,7 +50,7 @@ def test_a_cell_that_is_too_long_is_a_400_and_leaves_nothing(long: Server) -> No
     assert long.export("long", format="xlsx", fields="n").json()["rowCount"] == 2
 
 
-def test_so_it_is_for_an_export_that_runs_in_the_background(long: Server) -> None:
+def test_a_cell_that_is_too_long_fails_an_asynchronous_export(long: Server) -> None:
     headers = {"x-api-key": KEY, "prefer": "respond-async"}
     status_url = long.request(f"{PATH}?format=xlsx&includeRowIds=true", headers=headers).headers["location"]
     deadline = time.monotonic() + 60

@@ -86,7 +86,7 @@ def test_parameters_are_bound_as_their_json_values(shop: Server, name: str) -> N
     assert rows(ask(shop, sql=sql, params=params)) == skus(kept)
 
 
-def test_parameters_stand_wherever_duckdb_takes_them(shop: Server) -> None:
+def test_parameters_are_allowed_wherever_duckdb_takes_them(shop: Server) -> None:
     sql = "WITH a AS (SELECT sku, price * $by AS p FROM data) SELECT * FROM a ORDER BY p LIMIT $n"
     found = rows(ask(shop, sql=sql, params={"by": 10, "n": 2}))
     assert found == [{"sku": 'd "1", 100%', "p": 1.0}, {"sku": "b", "p": 30.0}]
@@ -103,7 +103,7 @@ WRONG: dict[str, tuple[Json, Json, str]] = {
     ),
     "a position": ({"sql": "SELECT ?", "params": {"x": 1}}, {"parameter": "sql"}, "Parameters have names"),
     "a number as name": (
-        {"sql": "SELECT $1", "params": {"1": 1}}, {"parameter": "params", "entry": "params['1']"}, "a name has letters",
+        {"sql": "SELECT $1", "params": {"1": 1}}, {"parameter": "params", "entry": "params['1']"}, "names have letters",
     ),
     "an object": (
         {"sql": "SELECT $x", "params": {"x": {"a": 1}}}, {"parameter": "params", "entry": "params.x"}, "$x::JSON",
@@ -137,14 +137,14 @@ WRONG: dict[str, tuple[Json, Json, str]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_is_wrong_is_named(shop: Server, name: str) -> None:
+def test_an_error_names_what_is_wrong(shop: Server, name: str) -> None:
     members, details, reason = WRONG[name]
     answer = ask(shop, **members)
     assert (answer.status, answer.json()["details"]) == (400, details), answer.body
     assert reason in answer.json()["message"]
 
 
-def test_another_run_is_a_table(shop: Server) -> None:
+def test_the_previous_run_is_a_table(shop: Server) -> None:
     sql = "SELECT sku, data.price - previous.price AS rise FROM data JOIN previous USING (sku) ORDER BY sku"
     before = {row["sku"]: row["price"] for row in BEFORE}
     expected = [{"sku": row["sku"], "rise": row["price"] - before[row["sku"]]} for row in AFTER if row["sku"] in before]
@@ -264,7 +264,7 @@ WRONG_EXPORTS: dict[str, tuple[Json, Json, str]] = {
 
 
 @pytest.mark.parametrize("name", WRONG_EXPORTS)
-def test_what_is_wrong_with_an_export_is_named(shop: Server, name: str) -> None:
+def test_an_error_of_an_export_names_what_is_wrong(shop: Server, name: str) -> None:
     members, details, reason = WRONG_EXPORTS[name]
     answer = export(shop, **members)
     assert (answer.status, answer.json()["details"]) == (400, details), answer.body

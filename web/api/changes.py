@@ -24,7 +24,10 @@ from web.container import Services
 
 CHANGES_PARAMETERS = ("workflowIds", "startDate", "endDate", "skip", "limit", "exclude")
 _NO_STORE = {"cache-control": "no-store"}
-_NOT_FOUND = "There is no such change: it is of another team, of a run that is gone, or not of the last 100 runs."
+_NOT_FOUND = (
+    "There is no such change: the run does not exist, belongs to another team, has no earlier run to compare it with, "
+    "or is not among the last 100."
+)
 
 
 class DifferencesCounts(BaseModel):
@@ -157,7 +160,7 @@ def _names(values: Mapping[str, object], name: str) -> list[str] | None:
         return None
     names = split_list(str(values[name]), name)
     if not isinstance(names, list) or not names or not all(isinstance(one, str) and one for one in names):
-        raise InvalidRequest(f"{name} must be a comma-separated list.", parameter=name)
+        raise InvalidRequest(f"{name} must be a comma-separated list, such as a,b.", parameter=name)
     return names
 
 

@@ -68,7 +68,7 @@ class QueryRequest(StatementBody):
     run_id: str | None = Field(None, description="A finished run; the latest one if left out")
     limit: int = Field(100, ge=1, le=MAX_ROWS, description="The maximum number of rows in the response")
     format: Literal["json", "csv", "jsonl"] = Field(
-        "json", description="`csv` and `jsonl` are the rows alone, as in an export; headers have their number"
+        "json", description="`csv` and `jsonl` are the rows alone, as in an export; their number is in a header"
     )
 
 
@@ -124,7 +124,9 @@ def read_body(model: type[_BodyT], values: Mapping[str, object]) -> _BodyT:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
         # Within a member, only its alternatives have names.
         name = str(first["loc"][0])
-        reason = "must be an object" if first["type"] == "dict_type" else first["msg"]
+        reason = (
+            "must be an object" if first["type"] == "dict_type" else first["msg"].replace("Input should", "must", 1)
+        )
         raise InvalidRequest(f"{name}: {reason}.", parameter=name) from error
 
 

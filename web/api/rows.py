@@ -71,7 +71,7 @@ async def rows(request: Request) -> Response:
 def _read_paging(values: Mapping[str, object]) -> Paging:
     paging = read_paging(values, MAX_NUMBER)
     if not paging.limit and paging.page != 1:
-        raise InvalidRequest("limit=0 is all rows, on page 1: leave page out, or set a limit.", parameter="page")
+        raise InvalidRequest("limit=0 returns all rows as page 1: leave page out, or set a limit.", parameter="page")
     return paging
 
 

@@ -44,7 +44,7 @@ from web.cli.terminal.progress_bar import ProgressBar, counted
 @click.option("--flatten", is_flag=True, help="Make a column of each member of an object: price.amount.")
 @click.option("--include-row-ids", is_flag=True, help="Add _row_id as the first column.")
 @click.option(
-    "--since", metavar="ID", help="Export only what changed since this earlier run; needs row ids of a field."
+    "--since", metavar="ID", help="Export only the rows that changed since this earlier run; both need a row-id field."
 )
 @click.option("--run", metavar="ID", help="Run to export.  [default: the latest finished run]")
 @click.option("--team", help="Team that requests the export.  [default: the owner of WORKFLOW]")

@@ -102,7 +102,7 @@ def _reading(command: Callable[..., None]) -> Callable[..., None]:
     help="Only finished runs can be exported.",
 )  # fmt: skip
 @click.option(
-    "--prepare", metavar="FORMATS", help="Export the run at once as csv,json,...  [default: TAILRACE_PREPARE_FORMATS]"
+    "--prepare", metavar="FORMATS", help="Then export the run as csv,json,...  [default: TAILRACE_PREPARE_FORMATS]"
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print the result and errors only: no progress.")
 def publish(

@@ -25,7 +25,7 @@ from web.delta_sharing.paging import read_page
 from web.delta_sharing.parameters import read_query
 from web.delta_sharing.snapshot import table_uuid
 
-NOT_FOUND = "There is no such share, schema or table: check the names, and that the token is of the owning team."
+NOT_FOUND = "There is no such share, schema or table: check the names, and that the token belongs to the owning team."
 
 
 async def shares(request: Request) -> Response:

@@ -29,7 +29,7 @@ class DeltaSchema(_Body):
 class DeltaTable(_Body):
     """A workflow that has a finished run."""
 
-    name: str = Field(description="Of the latest finished run; `{name}@{run}` is another one")
+    name: str = Field(description="Opens the latest finished run; `{name}@{run}` opens the run with that id")
     schema_: str = Field(alias="schema")
     share: str
     id: str = Field(json_schema_extra={"format": "uuid"})

@@ -50,7 +50,9 @@ def read_moment(values: Mapping[str, object], name: str) -> datetime | None:
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None:
-        raise InvalidRequest(f"{name} must be a time in UTC such as 2022-01-01T00:00:00Z.", parameter=name)
+        raise InvalidRequest(
+            f"{name} must be an ISO 8601 time with an offset, such as 2022-01-01T00:00:00Z.", parameter=name
+        )
     return moment
 
 

@@ -32,7 +32,9 @@ class Travel:
 
     def __post_init__(self) -> None:
         if self.version is not None and self.timestamp is not None:
-            raise InvalidRequest("version and timestamp exclude each other: send one of them.", parameter="version")
+            raise InvalidRequest(
+                "version and timestamp cannot be used together: leave one of them out.", parameter="version"
+            )
 
     @property
     def is_past(self) -> bool:
@@ -95,8 +97,8 @@ class Tables:
         run = None if wanted is None else self._published(table, wanted)
         if wanted is None or run is None:
             raise InvalidRequest(
-                f"Version {version} is not available: the versions are the runs that are finished and not deleted, "
-                f"from {history.first} to {history.last}.",
+                f"Version {version} is not available; the versions are {history.first} to {history.last}, without "
+                "those of deleted runs.",
                 parameter="version",
             )
         return Snapshot(table_uuid(self._team, table), run, version, wanted.at)
@@ -106,7 +108,7 @@ class Tables:
             run = self._published(table, one) if one.at <= moment else None
             if run is not None:
                 return Snapshot(table_uuid(self._team, table), run, number, one.at)
-        raise InvalidRequest("timestamp is before the first version that is available.", parameter="timestamp")
+        raise InvalidRequest("timestamp is before the first available version.", parameter="timestamp")
 
     def _published(self, table: TableId, version: TableVersion) -> Run | None:
         """The run of a version; None if it is not finished, or was deleted, even if it was published again."""

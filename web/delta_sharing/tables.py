@@ -118,7 +118,7 @@ async def _file(request: Request, principal: Principal, snapshot: Snapshot) -> F
     while True:
         plan = await services.plan(export_request, principal.team)
         if plan.run.version != run.version:
-            raise NotFound("The run was deleted and published again meanwhile: repeat the request.")
+            raise NotFound("The run was replaced during the request; send it again.")
         add_log_fields(request.scope, export_id=plan.export_id, format=plan.request.format.name)
         gone = partial(wait_for_disconnect, request)
         finished = await services.jobs.export(plan, principal.team, gone)

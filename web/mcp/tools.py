@@ -27,7 +27,7 @@ _INSTRUCTIONS = (
     "list_workflows, then use describe_workflow for the columns and the operators that each accepts. read_rows and "
     "count_rows are for a first look, query_rows answers questions by SQL; export_rows and export_query make one file "
     "of any size and return a link that opens without a key: give that link to the user or to a sandbox instead of "
-    "reading many pages. list_changes and since_run_id answer what is new, changed or gone since an earlier run."
+    "reading many pages. list_changes and since_run_id show what was added, changed or removed since an earlier run."
 )
 _READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 _DELETES = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False)
@@ -37,8 +37,8 @@ RunId = Annotated[str | None, Field(description="A finished run; default: the la
 SinceRunId = Annotated[
     str | None,
     Field(
-        description="An earlier run: only the rows that were added or changed since, and those that were removed, as "
-        "they were; the columns _change and _row_id come first"
+        description="An earlier run: only the rows that were added, changed or removed since; removed rows have their "
+        "old values. The columns _change and _row_id come first"
     ),
 ]
 Filters = Annotated[
@@ -73,10 +73,10 @@ Previous = Annotated[
     bool | str | None,
     Field(description="Another finished run for the table `previous`: its id, or true for the run before"),
 ]
-FormatName = Annotated[str, Field(description="Of the file", json_schema_extra={"enum": [*FORMATS]})]
+FormatName = Annotated[str, Field(description="The format of the file", json_schema_extra={"enum": [*FORMATS]})]
 
 CompressionName = Annotated[
-    str, Field(description="Of csv, json and jsonl files", json_schema_extra={"enum": [*COMPRESSIONS]})
+    str, Field(description="For csv, json and jsonl files", json_schema_extra={"enum": [*COMPRESSIONS]})
 ]
 
 _READERS = {
@@ -188,7 +188,7 @@ def make_server(client_of: ClientOf) -> MCPServer[Any]:
     ) -> str:
         """List what changed from run to run, the newest first: how many rows were added, changed and removed.
 
-        Pass runId and sinceRunId of one to read_rows or export_rows to get these rows.
+        To get these rows, pass the runId and sinceRunId of an entry to read_rows or export_rows.
         """
         members = {"skip": 25 * (page - 1)} | ({} if workflow_id is None else {"workflowIds": workflow_id})
         return await send(context, "GET", "/changes", root="/v5", params=members)
@@ -209,10 +209,10 @@ def _add_sql_tools(server: MCPServer[Any], send: Callable[..., Awaitable[str]]) 
         params: Params = None,
         run_id: RunId = None,
         previous: Previous = None,
-        format: Annotated[Literal["json", "csv", "jsonl"], Field(description="Of the rows")] = "json",  # noqa: A002  # the name that callers know
+        format: Annotated[Literal["json", "csv", "jsonl"], Field(description="The format of the rows")] = "json",  # noqa: A002  # the name that callers know
         limit: Annotated[int, Field(ge=1, le=MAX_PAGE_ROWS)] = 25,
     ) -> str:
-        """Run one SQL statement on a run, or on two runs of a workflow: counts, groups, joins, differences."""
+        """Run one SQL statement on one or two runs of a workflow: counts, groups, joins, differences."""
         members = _statement(sql, params, run_id, previous) | {"format": format, "limit": limit}
         return await send(context, "POST", f"{_path(workflow_id)}/data/query", json=members)
 
@@ -225,7 +225,7 @@ def _add_sql_tools(server: MCPServer[Any], send: Callable[..., Awaitable[str]]) 
         run_id: RunId = None,
         previous: Previous = None,
         format: Annotated[  # noqa: A002  # the name that callers know
-            str, Field(description="Of the file", json_schema_extra={"enum": [*FORMATS_OF_RESULTS]})
+            str, Field(description="The format of the file", json_schema_extra={"enum": [*FORMATS_OF_RESULTS]})
         ] = "csv",
         compression: CompressionName = "none",
         expires_in: ExpiresIn = None,

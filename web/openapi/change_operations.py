@@ -18,7 +18,7 @@ _PARAMETERS: dict[str, tuple[Json, str]] = {
     ),
     "startDate": (_DATE, "Only changes of runs that were executed at that time or later"),
     "endDate": (_DATE, "Only changes of runs that were executed at that time or earlier"),
-    "skip": ({"type": "integer", "minimum": 0, "default": 0}, "The number of changes before the first of the page"),
+    "skip": ({"type": "integer", "minimum": 0, "default": 0}, "How many changes to skip"),
     "limit": (
         {"type": "integer", "minimum": 0, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
         "Changes per page; with 0, only their number",

@@ -21,8 +21,7 @@ _IN_PATH: dict[str, tuple[str, str]] = {
     "schema": (_NAME, "`default`"),
     "table": (
         f"{_NAME}(@{_NAME})?",
-        "The id of the workflow, escaped: `~a` for `A` and `~0` for a dot; `{workflow}@{run}` is another run than the "
-        "latest",
+        "The id of the workflow, escaped: `~a` for `A` and `~0` for a dot; `{workflow}@{run}` is the run with that id",
     ),
 }
 _LINES = {"type": "string", "description": "One JSON object a line: `protocol`, `metaData`, `file`"}
@@ -38,14 +37,18 @@ def _header(name: str, description: str, example: str) -> Json:
 
 
 _PAGE = [
-    _query("maxResults", "Entries of the page at most", {"type": "integer", "minimum": 0, "maximum": MAX_INT32}),
+    _query(
+        "maxResults",
+        "The maximum number of entries on the page",
+        {"type": "integer", "minimum": 0, "maximum": MAX_INT32},
+    ),
     _query("pageToken", "The `nextPageToken` of the page before", _TEXT),
 ]
 _CAPABILITIES = _header(
     HEADER, "`responseformat=parquet` (also the default) or `responseformat=delta`", "responseformat=delta,parquet"
 )
 _TRAVEL: dict[str, tuple[Json, str]] = {
-    "version": (_LONG, "The number of a run; by default, the latest run"),
+    "version": (_LONG, "The number of a run; by default, that of the latest run"),
     "timestamp": (_MOMENT, "The last run that was published by then; not with `version`"),
 }
 _BODY: dict[str, tuple[Json, str]] = {

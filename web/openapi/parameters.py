@@ -34,7 +34,7 @@ _MEMBERS: dict[str, tuple[Json, str]] = {
     "runId": ({"type": "string"}, "A finished run of the workflow; by default, the latest"),
     "sinceRunId": (
         _TEXT,
-        "An earlier run: only the rows that were added or changed since, and those that were removed, as they were. "
+        "An earlier run: only the rows that were added, changed or removed since; removed rows have their old values. "
         "`_change` (`added`, `changed`, `removed`) and `_row_id` are the first columns. Both runs need a row-id field",
     ),
     "filters": (ref("Filters"), "The conditions on rows; all must hold"),
@@ -96,7 +96,7 @@ _ROW_PARAMETERS: dict[str, tuple[Json, str]] = {
 
 _LIST_PARAMETERS: dict[str, tuple[Json, str]] = {
     "page": _ROW_PARAMETERS["page"],
-    "skip": ({"type": "integer", "minimum": 0}, "Entries before the page, instead of `page`"),
+    "skip": ({"type": "integer", "minimum": 0}, "How many entries to skip, instead of `page`"),
     "limit": (
         {"type": "integer", "minimum": 0, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
         "Entries per page; with 0, only the counts",
