@@ -23,9 +23,6 @@ from engine.stores.port import ObjectInfo, ObjectStore
 MAX_RUN_BYTES = 512 * 1024 * 1024
 """About the size of the statistics of a run with 10,000 row groups and 300 columns."""
 
-BATCH = 100
-"""Workflows that are read at a time where their number is not known beforehand."""
-
 NOT_FOUND = "There is no such workflow or finished run: check the ids, and that the key belongs to the owning team."
 
 PART_SUFFIX, ROW_ID_FILTERS_SUFFIX = ".parquet", ".bloom"
@@ -102,10 +99,8 @@ class ResultStore:
         return list(self._owned_by(team, ids[offset : offset + limit])), len(ids)
 
     def workflows_after(self, team: str, workflow_id: str) -> Iterator[Workflow]:
-        """The workflows of a team whose ids are greater, in order; `BATCH` documents are read at a time."""
-        ids = [one for one in self.index.names(team) if one > workflow_id]
-        for start in range(0, len(ids), BATCH):
-            yield from self._owned_by(team, ids[start : start + BATCH])
+        """The workflows of a team whose ids are greater, in order. Their documents are read while one iterates."""
+        return self._owned_by(team, [one for one in self.index.names(team) if one > workflow_id])
 
     def _owned_by(self, team: str, ids: Sequence[str]) -> Iterator[Workflow]:
         return (workflow for workflow in read_all(self.workflow, ids) if workflow.team == team)

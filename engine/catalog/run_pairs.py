@@ -15,7 +15,7 @@ MAX_RUNS = 100
 
 @dataclass(frozen=True, slots=True)
 class RunPair:
-    """A run and the one before it. Both have row ids of the same field."""
+    """A run and the one before it, both without their parts. They have row ids of the same field."""
 
     run: Run
     since: Run
@@ -47,7 +47,9 @@ def newest_pairs(results: ResultStore, workflows: Sequence[Workflow]) -> list[Ru
     for workflow_id, number in numbers.items():
         # One more, which only has another run after it.
         runs, count = results.newest_runs(workflow_id, number + 1)
-        pairs += _pairs(list(runs), complete=count <= number + 1)
+        # Without their parts, whose statistics can take megabytes each.
+        light = [run.model_copy(update={"parts": ()}) for run in runs]
+        pairs += _pairs(light, complete=count <= number + 1)
     return sorted(pairs, key=lambda pair: (pair.run.at, pair.run.workflow_id, pair.run.run_id), reverse=True)
 
 

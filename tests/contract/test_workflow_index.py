@@ -240,17 +240,17 @@ def test_verification_reports_an_index_that_lacks_workflows(engine: Engine) -> N
     assert all(one.problem is None for one in verify_results(engine.results))
 
 
-def test_the_workflows_after_one_are_read_in_batches(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.catalog.catalog.BATCH", 3)
-    for number in range(10):
-        put(engine.store, f"w-{number}")
-    assert listed(engine.store) == [f"w-{number}" for number in range(10)]
+def test_the_workflows_after_one_are_read_while_they_are_taken(engine: Engine) -> None:
+    own = [f"w-{number:02d}" for number in range(40)]
+    for workflow_id in own:
+        put(engine.store, workflow_id)
+    assert listed(engine.store) == own
     counting = CountingStore(engine.store)
-    found = ResultStore(counting).workflows_after(TEAM, "w-1")
-    assert [next(found).workflow_id for _ in range(4)] == ["w-2", "w-3", "w-4", "w-5"]
-    # The index and two batches.
-    assert counting.calls == {"read": 7}
-    assert [workflow.workflow_id for workflow in found] == ["w-6", "w-7", "w-8", "w-9"]
+    found = ResultStore(counting).workflows_after(TEAM, "w-01")
+    assert [next(found).workflow_id for _ in range(4)] == own[2:6]
+    # The index, these four, and the reads ahead of them.
+    assert 5 <= counting.calls["read"] <= 5 + 16
+    assert [workflow.workflow_id for workflow in found] == own[6:]
     assert list(ResultStore(counting).workflows_after(RIVAL, "")) == []
 
 

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.catalog.catalog import ResultStore
+from engine.catalog.manifest import Run
 from engine.errors import DocumentDamaged, InvalidRequest, NotFound
 from web.api.parameters import WORKFLOWS_PARAMETERS, Paging, read_choice, read_paging, split_list
 from web.api.reads.models import WORKFLOW_STATES, finished_at, run_state
@@ -74,13 +75,17 @@ def _list(results: ResultStore, team: str, paging: Paging, search: str | None) -
 def _describe(results: ResultStore, workflow_id: str, team: str) -> bytes:
     found = results.owned_workflow(workflow_id, team)
     newest, count = results.newest_runs(workflow_id, MAX_RUNS)
-    runs = list(newest)
+    last: Run | None = None
+    runs: list[RunEntry] = []
+    for run in newest:
+        # One manifest at a time, since the statistics in it can take megabytes.
+        last = last or run
+        runs.append(RunEntry.of(run))
     try:
         latest = results.resolve(workflow_id, None, team)
     except (NotFound, DocumentDamaged):
         # Listing the runs has logged the damage. Answer with the runs that can be read.
         latest = None
-    last = runs[0] if runs else None
     return WorkflowAnswer(
         **WorkflowEntry.of(found, latest.rows if latest else None).model_dump(),
         job_id=last.run_id if last else None,
@@ -88,6 +93,6 @@ def _describe(results: ResultStore, workflow_id: str, team: str) -> bytes:
         started_at=last.started_at if last else None,
         finished_at=finished_at(last) if last else None,
         schema_=read_fields(latest.table.delivered) if latest else [],
-        runs=[RunEntry.of(run) for run in runs],
+        runs=runs,
         run_count=count,
     ).encode()
