@@ -289,7 +289,7 @@ class QuerySettings(BaseSettings):
     query_memory_limit: str = Field(
         "512MB",
         pattern=r"^[0-9]+(MB|GB)$",
-        description="Memory of DuckDB for each of these; the process of an SQL statement may take 300 MB more, "
+        description="Memory of DuckDB for each of these; the process of a SQL statement may take 300 MB more, "
         "and 100 MB for each of `TAILRACE_THREADS`",
     )
     user_sql: Literal["confined", "limited", "off"] = Field(

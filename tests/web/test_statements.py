@@ -212,7 +212,7 @@ def test_a_result_becomes_a_file_with_a_signed_url(shop: Server) -> None:
     assert export(shop, **asked).json()["exportId"] == made["exportId"]
     listed = shop.request("/v4/workflows/shop/data/exports", headers={"x-api-key": KEY}).json()["exports"]
     (entry,) = (one for one in listed if one["exportId"] == made["exportId"])
-    assert entry["request"] == {"sql": sql, "params": {"by": 2}, "previous": True}
+    assert entry["request"] == {"sql": sql, "params": {"by": 2}, "previous": "r1"}
     # A signature opens its own file only.
     other = export(shop, sql="SELECT 1 AS one").json()
     swapped = made["url"].replace(made["exportId"], other["exportId"])

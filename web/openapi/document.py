@@ -12,8 +12,8 @@ from web.openapi.schemas import Json, OpenApi30Schema, component_schemas
 _INFO: Json = {
     "title": "Tailrace",
     "version": version("tailrace"),
-    "description": "Exports of workflow runs: filters, a sort order and row ids become one CSV, JSON or Parquet file "
-    "behind a signed URL. Authenticate with `x-api-key` or a bearer token; either is enough.",
+    "description": "Exports of workflow runs: filters, a sort order and row ids become one CSV, JSON, xlsx or Parquet "
+    "file behind a signed URL. Authenticate with `x-api-key` or a bearer token; either is enough.",
     "license": {"name": "MIT"},
 }
 _SUMMARY = "Analytical exports: one exact file behind one signed URL"
