@@ -1,5 +1,7 @@
 """``.../data/exports/{exportId}/status``: the status of an asynchronous export (web/API.md, section 6)."""
 
+from collections.abc import Mapping
+
 import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import Response
@@ -24,17 +26,27 @@ async def status(request: Request) -> Response:
     """Answer GET, and DELETE, which cancels the export."""
     services: Services = request.app.state.services
     answer = await anyio.to_thread.run_sync(_find, request, services)
+    # The store may have been away while the export went on, or failed, in this process.
+    state = _unwritten_state(services, answer)
+    if state is None:
+        # The job may have written its end since this document was read.
+        answer = await anyio.to_thread.run_sync(_find, request, services)
+        state = _unwritten_state(services, answer)
     if isinstance(answer, Response):
         return answer
-    found, stale = answer
-    if stale:
-        # The store may have been away while the export went on, or failed, in this process.
-        found = found.model_copy(update=services.jobs.state(found.nonce) or INTERRUPTED)
+    found = answer[0].model_copy(update=INTERRUPTED if state is None else state)
     headers = {"cache-control": "no-store"} | ({} if found.is_terminal else {"retry-after": "1"})
     if found.cancel_requested or request.method == "DELETE":
         services.jobs.cancel(found)
     code = 202 if request.method == "DELETE" and not found.is_terminal else 200
     return Response(encode_status(found), code, headers=headers, media_type="application/json")
+
+
+def _unwritten_state(services: Services, answer: Response | tuple[ExportStatus, bool]) -> Mapping[str, object] | None:
+    """The members of a job's status that its document lacks, or None if the document is stale and has no job here."""
+    if isinstance(answer, Response) or not answer[1]:
+        return {}
+    return services.jobs.state(answer[0].nonce)
 
 
 def _find(request: Request, services: Services) -> Response | tuple[ExportStatus, bool]:
