@@ -181,7 +181,9 @@ def _prepared(formats: str | None) -> tuple[str, ...]:
     try:
         return PublishSettings(prepare_formats=formats).prepared
     except ValidationError:
-        raise click.UsageError(f"--prepare {formats}: give one or more of {', '.join(FILE_FORMATS)}.") from None
+        raise click.UsageError(
+            f"--prepare {formats}: give one or more of {', '.join(FILE_FORMATS)}, separated by commas alone."
+        ) from None
 
 
 def _show_trial(trial: Trial) -> None:
