@@ -47,7 +47,7 @@ class ChangeAnswer(Body):
     since_run_id: str = Field(description="The run before")
     created_at: Moment = Field(description="When the run was executed, or published if that is unknown")
     differences_counts: Absent[DifferencesCounts] = absent(
-        "Left out if another run was the one before when this one was published"
+        "Left out if the run before was another one when this run was published"
     )
     summary: Absent[str] = absent("The counts as a sentence")
     url: str = Field(

@@ -28,7 +28,7 @@ _CHANGE_PARAMETERS = ("startingVersion", "endingVersion")
 
 
 async def version(request: Request) -> Response:
-    """Answer GET of ``/version``, and HEAD of the table, by which older clients ask for it."""
+    """Answer GET of ``/version``, and HEAD of the table, which older clients send instead."""
     principal, table = await _recipient(request)
     moment = read_moment(read_query(request), "startingTimestamp")
     tables = _tables(request, principal)

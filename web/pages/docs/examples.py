@@ -4,7 +4,7 @@ _EXPORT = '"BASE/v4/workflows/$WORKFLOW/data/export"'
 
 EXAMPLES = {
     "The latest run as CSV": f'curl -s -H "x-api-key: $KEY" {_EXPORT}',
-    "Filtered and sorted, as JSON": f"""\
+    "Filtered and sorted by the column name, as JSON": f"""\
 curl -s -G -H "x-api-key: $KEY" {_EXPORT} \\
   -d format=json -d sortBy=name -d order=desc \\
   --data-urlencode 'filters=[{{"field":"name","operator":"CONTAINS","value":"a"}}]'""",
