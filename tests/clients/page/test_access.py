@@ -130,7 +130,7 @@ def test_ctrl_c_copies_the_cell(explorer: Explorer) -> None:
     assert explorer.tab.evaluate("navigator.clipboard.readText()") == "9007199254740995"
 
 
-def test_reduced_motion_moves_nothing(explorer: Explorer) -> None:
+def test_nothing_moves_with_reduced_motion(explorer: Explorer) -> None:
     explorer.sign_in("shops")
     explorer.counts("1,200 rows")
     explorer.tab.emulate_media(reduced_motion="reduce")

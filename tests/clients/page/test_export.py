@@ -18,7 +18,7 @@ from tests.clients.test_spreadsheets import EXCEL
 from tests.helpers.server import KEY, Server
 
 
-def test_filter_sort_export_and_download(explorer: Explorer, tmp_path: Path) -> None:
+def test_filtered_and_sorted_rows_are_exported_and_downloaded(explorer: Explorer, tmp_path: Path) -> None:
     explorer.sign_in("shops")
     explorer.add_filter("city", "EQUALS", "Rome")
     explorer.counts("400 of 1,200 rows")
@@ -102,7 +102,7 @@ def test_rows_that_do_not_fit_a_sheet_are_named_before_the_export_starts(explore
     expect(start).to_be_enabled()
 
 
-def test_options_of_csv_and_the_life_of_the_link(explorer: Explorer) -> None:
+def test_the_link_and_the_file_have_the_chosen_options(explorer: Explorer) -> None:
     explorer.sign_in("goods")
     explorer.counts("3 rows")
     explorer.button("Export").click()
@@ -256,7 +256,7 @@ def test_a_queued_export_shows_its_position_and_can_be_cancelled(browser: Any, t
         expect(explorer.panel.get_by_role("link", name="Download")).to_have_count(0)
 
 
-def test_recent_exports_can_be_copied_downloaded_and_deleted_with_a_way_back(explorer: Explorer) -> None:
+def test_recent_exports_can_be_copied_downloaded_deleted_and_restored(explorer: Explorer) -> None:
     explorer.tab.context.grant_permissions(["clipboard-read", "clipboard-write"])
     explorer.tab.clock.install()
     explorer.sign_in("wares", "w2")

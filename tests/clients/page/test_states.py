@@ -27,7 +27,7 @@ def test_a_run_without_rows_says_so(explorer: Explorer) -> None:
     assert explorer.heads == ["sku", "title"]
 
 
-def test_no_finished_run(explorer: Explorer) -> None:
+def test_a_workflow_without_a_finished_run_says_so(explorer: Explorer) -> None:
     explorer.sign_in("broken")
     blank = explorer.tab.locator(".blank")
     expect(blank).to_contain_text("No finished run yet")

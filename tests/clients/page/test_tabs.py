@@ -36,7 +36,7 @@ def test_a_column_that_cannot_be_read_has_a_retry(explorer: Explorer) -> None:
     expect(explorer.head("price").locator(".bin")).to_have_count(24)
 
 
-def test_sql_over_the_run(explorer: Explorer) -> None:
+def test_a_statement_runs_over_the_run(explorer: Explorer) -> None:
     explorer.sign_in("shops")
     explorer.counts("1,200 rows")
     explorer.tab.get_by_role("tab", name="SQL").click()
@@ -107,7 +107,7 @@ def test_the_filters_are_a_table_of_sql_with_the_rows_of_the_grid(explorer: Expl
     assert differences == {}
 
 
-def test_a_statement_may_have_a_with_of_its_own(explorer: Explorer) -> None:
+def test_a_statement_may_begin_with_with(explorer: Explorer) -> None:
     explorer.sign_in("shops")
     explorer.add_filter("city", "EQUALS", "Rome")
     explorer.counts("400 of 1,200 rows")

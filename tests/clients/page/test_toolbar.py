@@ -65,7 +65,7 @@ def test_dates_have_pickers(explorer: Explorer) -> None:
     explorer.counts("1 of 3 rows")
 
 
-def test_a_number_must_be_one(explorer: Explorer) -> None:
+def test_a_filter_on_a_number_needs_a_number(explorer: Explorer) -> None:
     explorer.sign_in("shops")
     explorer.fill_filter("price", "GREATER_THAN", "cheap")
     explorer.button("Apply").click()
