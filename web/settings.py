@@ -215,9 +215,6 @@ class AdmissionSettings(BaseSettings):
     )
 
 
-_FORMAT = f"({'|'.join(FORMATS)})"
-
-
 class PublishSettings(BaseSettings):
     """Limits of publishing over HTTP. Request bodies are stored in the spill directory until they are published."""
 
@@ -233,10 +230,16 @@ class PublishSettings(BaseSettings):
     )
     prepare_formats: str = Field(
         "",
-        pattern=f"^({_FORMAT}(,{_FORMAT})*)?$",
         description="Formats, comma-separated: every finished run is exported as a whole in each of them when it is "
         "published, so that the first request finds the file",
     )
+
+    @field_validator("prepare_formats")
+    @classmethod
+    def _of_formats(cls, text: str) -> str:
+        if text and not FORMATS.keys() >= set(text.split(",")):
+            raise ValueError(f"give one or more of {', '.join(FORMATS)}, separated by commas alone")
+        return text
 
     @property
     def prepared(self) -> tuple[str, ...]:

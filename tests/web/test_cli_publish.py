@@ -179,6 +179,11 @@ def test_an_export_that_cannot_be_prepared_is_reported(tmp_path: Path) -> None:
     refused = server.command(*publish, "csv,xml", "--run", "r", "rows.json")
     assert refused.returncode == 2
     assert "--prepare csv,xml: give one or more of csv, json," in refused.stderr
+    server.environment["TAILRACE_PREPARE_FORMATS"] = "csv, json"
+    wrong = server.command(*publish[:-1], "--run", "r", "rows.json")
+    assert wrong.returncode == 1
+    assert "TAILRACE_PREPARE_FORMATS is invalid: give one or more of csv, json, jsonl, xlsx, parquet," in wrong.stderr
+    del server.environment["TAILRACE_PREPARE_FORMATS"]
     # Nothing but the header.
     assert len(server.command("runs", "w").stdout.splitlines()) == 1
     unfinished = server.command(*publish, "csv", "--run", "r", "--state", "FAILED", "rows.json")

@@ -19,7 +19,6 @@ from engine.publishing.input_files import matching, spill_limit_bytes, spool
 from engine.publishing.options import ReadOptions
 from engine.publishing.publisher import Publication, Trial
 from engine.publishing.schema_file import schema_document
-from engine.request.formats import FORMATS as FILE_FORMATS
 from engine.settings import DuckDBSettings
 from web.cli.local.publisher import described, publishing
 from web.cli.local.runner import prepare_exports
@@ -180,10 +179,8 @@ def _prepared(formats: str | None) -> tuple[str, ...]:
         return PublishSettings().prepared
     try:
         return PublishSettings(prepare_formats=formats).prepared
-    except ValidationError:
-        raise click.UsageError(
-            f"--prepare {formats}: give one or more of {', '.join(FILE_FORMATS)}, separated by commas alone."
-        ) from None
+    except ValidationError as error:
+        raise click.UsageError(f"--prepare {formats}: {error.errors()[0]['ctx']['error']}.") from None
 
 
 def _show_trial(trial: Trial) -> None:

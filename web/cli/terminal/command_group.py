@@ -112,8 +112,8 @@ def run(arguments: Sequence[str] | None = None) -> None:
     except ValidationError as error:
         # Only settings raise it here. Their values may be secrets, so the message does not quote them.
         first = error.errors(include_input=False, include_url=False)[0]
-        name = str(first["loc"][0])
-        _fail(f"The setting {name if name.isupper() else f'TAILRACE_{name.upper()}'} is invalid: {first['msg']}.")
+        name, reason = str(first["loc"][0]), first["msg"].removeprefix("Value error, ")
+        _fail(f"The setting {name if name.isupper() else f'TAILRACE_{name.upper()}'} is invalid: {reason}.")
     except OSError as error:
         _fail(f"{f'{error.filename}: ' if error.filename else ''}{error.strerror or type(error).__name__}.")
 
