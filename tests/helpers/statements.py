@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -39,6 +41,20 @@ def children(parent: int | None = None) -> list[int]:
     """The running processes of statements that a process (default: this one) has started."""
     servers = started_by(parent or os.getpid(), "engine.query.sandbox.fork_server")
     return [child for server in servers for child in started_by(server)]
+
+
+def end_statement(died_of: signal.Signals, parent: int | None = None) -> None:
+    """Send a signal to the process of a statement as soon as it is ready for one; ``parent`` is as in `children`."""
+    assert until(lambda: len(children(parent)) == 1)
+    (child,) = children(parent)
+    # By the default action, a SIGSEGV would look like a stack overflow (`engine.query.sandbox.fork_server`).
+    assert until(lambda: _handles(child, signal.SIGSEGV))
+    os.kill(child, died_of)
+
+
+def _handles(process: int, number: signal.Signals) -> bool:
+    (handled,) = re.findall(r"^SigCgt:\s*(\w+)$", Path(f"/proc/{process}/status").read_text(), re.MULTILINE)
+    return bool(int(handled, 16) >> (number - 1) & 1)
 
 
 def started_by(parent: int, what: str = "") -> list[int]:

@@ -19,7 +19,7 @@ from engine.query.sandbox.fork_server import ForkServer
 from engine.query.sandbox.protocol import FrameType, receive, send
 from engine.stores import ObjectStore, open_store
 from tests.helpers.engine import Engine
-from tests.helpers.statements import ENDLESS, children, rows, started_by, until
+from tests.helpers.statements import ENDLESS, children, end_statement, rows, started_by, until
 
 ROWS = [{"n": n} for n in range(50)]
 
@@ -122,13 +122,8 @@ def test_a_killed_child_has_no_death_signal() -> None:
 
 
 def _rows_while_it_dies(engine: Engine, run: Run, died_of: signal.Signals) -> None:
-    """Run an endless statement and send its process a signal as soon as it exists."""
-
-    def end() -> None:
-        assert until(lambda: len(children()) == 1)
-        os.kill(children()[0], died_of)
-
-    ending = threading.Thread(target=end)
+    """Run an endless statement and send its process a signal."""
+    ending = threading.Thread(target=end_statement, args=[died_of])
     ending.start()
     try:
         rows(engine, run, ENDLESS)

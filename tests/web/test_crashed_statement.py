@@ -1,7 +1,6 @@
 """A statement whose process crashes is the service's fault: answered as one, logged with the signal, and counted."""
 
 import json
-import os
 import signal
 import threading
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.server import KEY, Server
-from tests.helpers.statements import ENDLESS, children, until
+from tests.helpers.statements import ENDLESS, end_statement
 from tests.web.conftest import publish_people
 
 
@@ -17,7 +16,7 @@ from tests.web.conftest import publish_people
 def test_a_crash_is_answered_logged_and_counted(tmp_path: Path, path: str) -> None:
     with Server((str(tmp_path / "store"), {}), tmp_path) as server:
         publish_people(server, tmp_path)
-        crashing = threading.Thread(target=_end_statement, args=[server.pid])
+        crashing = threading.Thread(target=end_statement, args=[signal.SIGSEGV, server.pid])
         crashing.start()
         body = json.dumps({"sql": ENDLESS}).encode()
         answer = server.request(f"/v4/workflows/people/data/{path}", "POST", {"x-api-key": KEY}, body)
@@ -28,8 +27,3 @@ def test_a_crash_is_answered_logged_and_counted(tmp_path: Path, path: str) -> No
     assert 'tailrace_statement_crashes_total{signal="SIGSEGV"} 1.0' in metrics
     logged = [line for line in server.log.read_text().splitlines() if "SIGSEGV" in line]
     assert any(answer.json()["requestId"] in line for line in logged)
-
-
-def _end_statement(server: int) -> None:
-    assert until(lambda: len(children(server)) == 1)
-    os.kill(children(server)[0], signal.SIGSEGV)
