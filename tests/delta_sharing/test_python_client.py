@@ -41,7 +41,7 @@ def test_the_client_lists_shares_schemas_and_tables(client: Client) -> None:
     assert found == [["acme"], ["default"], names, [["acme", "default", name] for name in names]]
 
 
-@pytest.mark.parametrize("delta", ["None", "False", "True"], ids=["resolved", "parquet", "delta"])
+@pytest.mark.parametrize("delta", ["None", "False", "True"], ids=["default", "parquet", "delta"])
 def test_pandas_has_every_row_and_value(client: Client, delta: str) -> None:
     found = client.run(
         f"frame = ds.load_as_pandas(url('{TABLE}'), use_delta_format={delta})\n"

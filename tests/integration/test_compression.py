@@ -14,9 +14,6 @@ import polars as pl
 import pytest
 
 from engine.errors import InvalidRequest
-from engine.execute import compression
-from engine.plan import planner
-from engine.publishing import publisher
 from engine.request.request import CsvOptions
 from tests.helpers.engine import WORKFLOW, Engine, entry
 from tests.helpers.files import decompressed
@@ -31,18 +28,7 @@ COMPRESSED = ("gzip", "zstd")
 
 
 @pytest.fixture(scope="module")
-def _small_sizes() -> Iterator[None]:
-    """Several parts and row groups, each of which becomes a range of several blocks."""
-    options = "FORMAT parquet, ROW_GROUP_SIZE 2048, ROW_GROUPS_PER_FILE 2, FILENAME_PATTERN '{i}'"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(publisher, "_COPY_OPTIONS", options)
-        patch.setattr(planner, "COMPRESSED_RANGE_BYTES", 1)
-        patch.setattr(compression, "BLOCK_BYTES", 20_000)
-        yield
-
-
-@pytest.fixture(scope="module")
-def many(_small_sizes: None, tmp_path_factory: pytest.TempPathFactory) -> Engine:
+def many(small_sizes: None, tmp_path_factory: pytest.TempPathFactory) -> Engine:
     """A run of which exports are made in this process."""
     engine = Engine(tmp_path_factory.mktemp("many"))
     engine.publish_rows(ROWS)
@@ -50,7 +36,7 @@ def many(_small_sizes: None, tmp_path_factory: pytest.TempPathFactory) -> Engine
 
 
 @pytest.fixture(scope="module")
-def tasks(_small_sizes: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def tasks(small_sizes: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """The same run, of which exports are made by the tasks of a pool."""
     pool = ThreadPool()
     engine = Engine(tmp_path_factory.mktemp("tasks"), pool=pool)

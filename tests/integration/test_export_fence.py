@@ -58,6 +58,18 @@ def session(engine: Engine, run: Run) -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
+def with_paths(statement: str, folder: Path, own: str, theirs: str) -> str:
+    """A statement of the tables above about a part of the export and another one; it may write into the folder."""
+    return statement.format(
+        out=folder / "out",
+        own=own,
+        other=theirs,
+        other_name=theirs.rpartition("/")[2],
+        sibling=f"{own}x",
+        folder=own.rpartition("/")[0],
+    )
+
+
 def contents(engine: Engine) -> dict[str, bytes]:
     """The content of the store by key."""
     return {info.key: engine.store.read(info.key) for info in engine.store.list("")}
@@ -118,14 +130,7 @@ def test_an_export_session_refuses_everything_else(
     theirs = source_of(engine.store, other.key)
     before = contents(engine)
     settings = session.execute("FROM duckdb_settings() ORDER BY name").fetchall()
-    asked = statement.format(
-        out=tmp_path / "out",
-        own=own,
-        other=theirs,
-        other_name=theirs.rpartition("/")[2],
-        sibling=f"{own}x",
-        folder=own.rpartition("/")[0],
-    )
+    asked = with_paths(statement, tmp_path, own, theirs)
     with pytest.raises((duckdb.Error, RuntimeError)):
         session.execute(asked).fetchall()
     assert session.execute("FROM duckdb_settings() ORDER BY name").fetchall() == settings

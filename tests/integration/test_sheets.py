@@ -3,7 +3,6 @@
 import io
 import json
 import zipfile
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -17,9 +16,6 @@ import pytest
 from openpyxl.utils.escape import unescape  # type: ignore[import-untyped]
 
 from engine.errors import InvalidRequest
-from engine.execute import compression
-from engine.plan import planner
-from engine.publishing import publisher
 from engine.request.formats import FORMATS
 from engine.stores.block_stream import BlockStream
 from tests.helpers.engine import Engine, entry
@@ -212,18 +208,7 @@ ASKED: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture(scope="module")
-def _small_sizes() -> Iterator[None]:
-    """Several parts and row groups, each of which becomes a range of several blocks."""
-    options = "FORMAT parquet, ROW_GROUP_SIZE 2048, ROW_GROUPS_PER_FILE 2, FILENAME_PATTERN '{i}'"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(publisher, "_COPY_OPTIONS", options)
-        patch.setattr(planner, "COMPRESSED_RANGE_BYTES", 1)
-        patch.setattr(compression, "BLOCK_BYTES", 20_000)
-        yield
-
-
-@pytest.fixture(scope="module")
-def many(_small_sizes: None, tmp_path_factory: pytest.TempPathFactory) -> Engine:
+def many(small_sizes: None, tmp_path_factory: pytest.TempPathFactory) -> Engine:
     """A run of several ranges, in a pool of tasks, which leaves sheets to this process."""
     pool = ThreadPool()
     engine = Engine(tmp_path_factory.mktemp("many"), pool=pool)

@@ -28,7 +28,7 @@ from engine.plan.planner import ExportPlan
 from engine.plan.ranges import TARGET_BYTES
 from engine.stores import open_store
 from tests.helpers.engine import Engine, entry
-from tests.integration.test_export_fence import CHANGES, PARTS, USER_SQL, contents
+from tests.integration.test_export_fence import CHANGES, PARTS, USER_SQL, contents, with_paths
 
 ROWS = [{"id": f"k{n}", "n": n, "text": f'"{n}", ü', "o": {"a": [n, None]}} for n in range(300)]
 
@@ -120,16 +120,8 @@ def test_an_export_sees_and_changes_nothing_but_its_own_files(
     with serving(engine, run, warm) as connection:
         settings = connection.execute("FROM duckdb_settings() ORDER BY name").fetchall()
         for statement in [*PARTS, *CHANGES, *USER_SQL]:
-            asked = statement.format(
-                out=tmp_path / "out",
-                own=own,
-                other=theirs,
-                other_name=theirs.rpartition("/")[2],
-                sibling=f"{own}x",
-                folder=own.rpartition("/")[0],
-            )
             with pytest.raises((duckdb.Error, RuntimeError)):
-                connection.execute(asked).fetchall()
+                connection.execute(with_paths(statement, tmp_path, own, theirs)).fetchall()
         assert connection.execute("FROM duckdb_settings() ORDER BY name").fetchall() == settings
         assert connection.execute("SELECT count(*) FROM read_parquet(?)", [own]).fetchall() == [(300,)]
     assert contents(engine) == before

@@ -3,7 +3,7 @@
 from engine.common.ids import ID
 from web.api.changes import CHANGES_PARAMETERS
 from web.api.parameters import DEFAULT_LIMIT, MAX_LIMIT
-from web.openapi.parameters import REQUEST_ID
+from web.openapi.parameters import REQUEST_ID, path_parameter
 from web.openapi.responses import answer, errors
 from web.openapi.schemas import KEY_OR_TOKEN, Json, ref
 
@@ -28,13 +28,9 @@ _PARAMETERS: dict[str, tuple[Json, str]] = {
         "Members to leave out of each change: `data`, `differences`, `differencesCounts`, `summary`",
     ),
 }
-_CHANGE_ID: Json = {
-    "name": "changeId",
-    "in": "path",
-    "required": True,
-    "description": "The `id` of the change, `{workflowId}:{runId}`",
-    "schema": {"type": "string", "pattern": f"^{ID.pattern}:{ID.pattern}$"},
-}
+_CHANGE_ID = path_parameter(
+    "changeId", "The `id` of the change, `{workflowId}:{runId}`", f"^{ID.pattern}:{ID.pattern}$"
+)
 
 
 def changes_paths() -> Json:

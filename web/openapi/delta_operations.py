@@ -3,7 +3,7 @@
 from web.delta_sharing.capabilities import FILE_ID_HEADER, HEADER
 from web.delta_sharing.parameters import MAX_INT32
 from web.delta_sharing.routes import PREFIX
-from web.openapi.parameters import REQUEST_ID
+from web.openapi.parameters import REQUEST_ID, path_parameter
 from web.openapi.responses import answer, errors_as
 from web.openapi.schemas import KEY_OR_TOKEN, Json, ref
 
@@ -160,16 +160,7 @@ def _get(name: str, summary: str, found: Json, statuses: tuple[int, ...], *param
 
 
 def _names(*names: str) -> list[Json]:
-    return [
-        {
-            "name": name,
-            "in": "path",
-            "required": True,
-            "description": _IN_PATH[name][1],
-            "schema": {**_TEXT, "pattern": f"^{_IN_PATH[name][0]}$"},
-        }
-        for name in names
-    ]
+    return [path_parameter(name, _IN_PATH[name][1], f"^{_IN_PATH[name][0]}$") for name in names]
 
 
 def _json(description: str, model: str) -> Json:

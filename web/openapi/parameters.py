@@ -138,34 +138,26 @@ _EXAMPLES: dict[str, object] = {
     "status": "success",
 }
 
-WORKFLOW_ID: Json = {
-    "name": "workflowId",
-    "in": "path",
-    "required": True,
-    "description": "The workflow; an invalid id is a 404",
-    "schema": {"type": "string", "pattern": f"^{ID.pattern}$"},
-}
-EXPORT_ID_IN_PATH: Json = {
-    "name": "exportId",
-    "in": "path",
-    "required": True,
-    "description": "The `exportId` of the export",
-    "schema": {"type": "string", "pattern": f"^{EXPORT_ID.pattern}$"},
-}
-FILE_NAME_IN_PATH: Json = {
-    "name": "fileName",
-    "in": "path",
-    "required": True,
-    "description": "Any name with the extension of the file, such as `orders.csv`; it is not part of the signature",
-    "schema": {"type": "string", "pattern": r"^[^/]+\.[a-z]+$"},
-}
-RUN_ID_IN_PATH: Json = {
-    "name": "runId",
-    "in": "path",
-    "required": True,
-    "description": "The run; an invalid id is a 404",
-    "schema": {"type": "string", "pattern": f"^{ID.pattern}$"},
-}
+
+def path_parameter(name: str, description: str, pattern: str) -> Json:
+    """A parameter in the path: a text that the pattern matches."""
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "description": description,
+        "schema": {"type": "string", "pattern": pattern},
+    }
+
+
+WORKFLOW_ID = path_parameter("workflowId", "The workflow; an invalid id is a 404", f"^{ID.pattern}$")
+EXPORT_ID_IN_PATH = path_parameter("exportId", "The `exportId` of the export", f"^{EXPORT_ID.pattern}$")
+FILE_NAME_IN_PATH = path_parameter(
+    "fileName",
+    "Any name with the extension of the file, such as `orders.csv`; it is not part of the signature",
+    r"^[^/]+\.[a-z]+$",
+)
+RUN_ID_IN_PATH = path_parameter("runId", "The run; an invalid id is a 404", f"^{ID.pattern}$")
 SIGNED: list[Json] = [
     {
         "name": "format",
