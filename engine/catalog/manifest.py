@@ -112,6 +112,8 @@ class RunChanges(Document):
     added: NonNegativeInt
     changed: NonNegativeInt
     removed: NonNegativeInt
+    columns: Mapping[str, NonNegativeInt] | None = None
+    """In how many of the changed rows each column differs, if in any; None in older manifests."""
 
 
 class Run(Document):

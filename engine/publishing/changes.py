@@ -35,11 +35,7 @@ def with_changes(
         cancel.raise_if_cancelled()
         note = f"The changes since the run {since.run_id} were not counted, since that run cannot be read or compared."
         return run.model_copy(update={"notes": (*run.notes, note)})
-    added, changed, removed = counts
-    changes = RunChanges(
-        since_run_id=since.run_id, since_version=since.version, added=added, changed=changed, removed=removed
-    )
-    return run.model_copy(update={"changes": changes})
+    return run.model_copy(update={"changes": counts})
 
 
 def _count(
@@ -49,17 +45,26 @@ def _count(
     paths: Sequence[Path],
     results: ResultStore,
     cancel: CancelToken,
-) -> tuple[int, int, int]:
+) -> RunChanges:
     results.check_parts(since)
     files = RunFiles(results.store, since.parts, since.published_at)
     connection.register_filesystem(files.file_system())
+    table = changes_table(run, since)
     newer = ComparedRun(run, [exact_path(path) for path in paths], "newer")
     older = ComparedRun(since, files.names(since.parts), "older")
     parameters = {one.name: one.sources for one in (newer, older) if one.sources}
     with cancel.watching(connection):
-        counts = connection.execute(count_changes(newer, older, changes_table(run, since)), parameters).fetchone()
+        counts = connection.execute(count_changes(newer, older, table), parameters).fetchone()
     cancel.raise_if_cancelled()
     if counts is None:
         raise AssertionError("an aggregate returns one row")
-    added, changed, removed = counts
-    return added, changed, removed
+    added, changed, removed, *columns = counts
+    names = (field.name for field in table.delivered)
+    return RunChanges(
+        since_run_id=since.run_id,
+        since_version=since.version,
+        added=added,
+        changed=changed,
+        removed=removed,
+        columns={name: rows for name, rows in zip(names, columns, strict=True) if rows},
+    )

@@ -10,7 +10,7 @@ from engine.common.quoting import identifier, literal
 from engine.common.table_functions import read_parquet
 from engine.plan.changes import key
 from engine.sql.json_values import json_text, text_of
-from engine.sql.row_hash import comparable_columns, select_with_hash
+from engine.sql.row_hash import comparable_cell, comparable_columns, select_with_hash
 
 _DIFFERING = "_differing"
 
@@ -77,9 +77,25 @@ def changed_rows(newer: ComparedRun, older: ComparedRun, table: Schema) -> str:
 
 
 def count_changes(newer: ComparedRun, older: ComparedRun, table: Schema) -> str:
-    """SQL for one row: the numbers of added, changed and removed rows."""
-    counts = ", ".join(f"count(*) FILTER ({CHANGE} = {literal(name)})" for name in ("added", "changed", "removed"))
-    return f"SELECT {counts} FROM ({differing_ids(newer, older, table)})"  # noqa: S608  # our own SQL
+    """SQL for one row: the numbers of added, changed and removed rows, then by column those that changed in it.
+
+    The columns are those that ``table`` delivers, in its order.
+    """
+    rows = ", ".join(f"count(*) FILTER ({CHANGE} = {literal(name)})" for name in ("added", "changed", "removed"))
+    cells, columns = [ROW_ID], []
+    for number, field in enumerate(table.delivered):
+        cells.append(f"{comparable_cell(identifier(field.name), field.type)} AS cell_{number}")
+        columns.append(f"count(*) FILTER (n.cell_{number} IS DISTINCT FROM o.cell_{number})")
+    new, old = (
+        f"SELECT {', '.join(cells)} FROM ({one.rows(f'{ROW_ID}, {one.cells(table)}')})"  # noqa: S608  # quoted names
+        for one in (newer, older)
+    )
+    changed = f"SELECT {ROW_ID} FROM {_DIFFERING} WHERE {CHANGE} = 'changed'"  # noqa: S608  # our own SQL
+    return (
+        f"WITH {_DIFFERING} AS MATERIALIZED ({differing_ids(newer, older, table)}) "  # noqa: S608  # quoted names
+        f"SELECT * FROM (SELECT {rows} FROM {_DIFFERING}), (SELECT {', '.join(columns)} FROM ({new}) AS n "
+        f"JOIN (SELECT * FROM ({old}) SEMI JOIN ({changed}) USING ({ROW_ID})) AS o USING ({ROW_ID}))"
+    )
 
 
 def _cell(field: Field, own: Field | None) -> str:

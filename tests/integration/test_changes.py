@@ -94,6 +94,22 @@ def test_added_and_dropped_columns_are_in_the_file(engine: Engine) -> None:
     ]
 
 
+def test_the_columns_that_changed_are_counted_at_publishing(engine: Engine) -> None:
+    # Arrow writes no intervals. DuckDB compares a month and 30 days as equal.
+    runs = {
+        "r0": "(VALUES (1, '30 days', 'x', 1), (2, '30 days', 'y', NULL), (3, NULL, 'z', 3)) r(id, t, same, gone)",
+        "r1": "(VALUES (1, '1 month', 'x', NULL), (2, '30 days', 'y', [1]), (3, NULL, 'z', NULL)) r(id, t, SAME, came)",
+    }
+    for name, rows in runs.items():
+        path = engine.folder / f"{name}.parquet"
+        duckdb.execute(f"COPY (SELECT * REPLACE (CAST(t AS INTERVAL) AS t) FROM {rows}) TO '{path}'")
+        engine.publish(path, run=name, row_id="id")
+    run = engine.results.run("w", "r1")
+    assert run is not None
+    assert run.changes is not None
+    assert run.changes.columns == {"t": 1, "came": 1, "gone": 2}
+
+
 def test_runs_without_rows_can_be_compared(engine: Engine) -> None:
     rows, none = column([1, 2], pa.int64()), column([], pa.int64())
     publish(engine, rows, none, rows)

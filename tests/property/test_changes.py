@@ -57,6 +57,7 @@ def test_changes_turn_the_older_run_into_the_newer_one(engine: Engine, monkeypat
             assert newer.changes is not None
             counts = {name: getattr(newer.changes, name) for name in ("added", "changed", "removed")}
             assert +Counter(counts) == _differences(before, after)
+            assert newer.changes.columns == _changed_columns(before, after)
         assert [row_id for change, row_id, _ in changes if change != "removed"] == [
             row_id for row_id in after if before.get(row_id) != after[row_id]
         ]
@@ -148,6 +149,12 @@ def _applied(rows: _Rows, changes: list[tuple[str, str, _Cells]]) -> _Rows:
         else:
             applied[row_id] = cells
     return applied
+
+
+def _changed_columns(before: _Rows, after: _Rows) -> Counter[str]:
+    """In how many rows of both runs each column differs."""
+    both = [(before[row_id], after[row_id]) for row_id in before.keys() & after.keys()]
+    return Counter(name for old, new in both for name in old.keys() | new.keys() if old.get(name) != new.get(name))
 
 
 def _differences(before: _Rows, after: _Rows) -> Counter[str]:

@@ -91,6 +91,7 @@ def test_changes_are_listed_with_counts_and_a_link(shop: Server, version: str) -
     newest, older = found["changes"]
     assert newest["differencesCounts"] == {"added": 0, "changed": 0, "removed": 0}
     assert older["differencesCounts"] == {"added": 1, "changed": 1, "removed": 1}
+    assert [newest["changedColumns"], older["changedColumns"]] == [[], [{"name": "price", "rows": 1}]]
     assert (older["sinceRunId"], older["createdAt"]) == ("r1", "2026-11-02T00:00:00Z")
     assert [newest["summary"], older["summary"]] == [
         "0 rows were added, 0 changed and 0 removed.",

@@ -38,6 +38,13 @@ class DifferencesCounts(BaseModel):
     removed: Count
 
 
+class ChangedColumn(BaseModel):
+    """A column, and in how many of the changed rows it differs."""
+
+    name: str
+    rows: Count
+
+
 class ChangeAnswer(Body):
     """What changed between a run and the one before it."""
 
@@ -48,6 +55,10 @@ class ChangeAnswer(Body):
     created_at: Moment = Field(description="When the run was executed, or published if that is unknown")
     differences_counts: Absent[DifferencesCounts] = absent(
         "Left out if the run before was another one when this run was published"
+    )
+    changed_columns: Absent[list[ChangedColumn]] = absent(
+        "The columns that differ in the changed rows, most rows first. Left out if the counts are, and if the run was "
+        "published by an older version"
     )
     summary: Absent[str] = absent("The counts as a sentence")
     url: str = Field(
@@ -68,9 +79,17 @@ class ChangeAnswer(Body):
             differences_counts=None
             if changes is None
             else DifferencesCounts(added=changes.added, changed=changes.changed, removed=changes.removed),
+            changed_columns=None if changes is None else _changed_columns(changes),
             summary=None if changes is None else _summary(changes),
             url=f"{base_url}/v4/workflows/{run.workflow_id}/data/export?{query}",
         )
+
+
+def _changed_columns(changes: RunChanges) -> list[ChangedColumn] | None:
+    if changes.columns is None:
+        return None
+    columns = [ChangedColumn(name=name, rows=rows) for name, rows in changes.columns.items()]
+    return sorted(columns, key=lambda column: -column.rows)
 
 
 def _summary(changes: RunChanges) -> str:

@@ -186,7 +186,8 @@ def make_server(client_of: ClientOf) -> MCPServer[Any]:
         workflow_id: Annotated[str | None, Field(description="The id of a workflow; default: all")] = None,
         page: Annotated[int, Field(ge=1, description="Number of the page; a page has 25 changes")] = 1,
     ) -> str:
-        """List what changed from run to run, the newest first: how many rows were added, changed and removed.
+        """List what changed from run to run, the newest first: how many rows were added, changed and removed, and
+        in which columns.
 
         To get these rows, pass the runId and sinceRunId of an entry to read_rows or export_rows.
         """

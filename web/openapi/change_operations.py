@@ -47,7 +47,8 @@ def _list(version: str) -> Json:
         "operationId": f"listChanges{version.upper()}",
         "summary": "List what changed between consecutive runs",
         "description": "Pairs of a run and the one before it, if both have a row-id field, with the numbers of rows "
-        "that differ: of the 100 runs that were published last, the newest first. `url` exports those rows.",
+        "that differ, and of changed rows by column: of the 100 runs that were published last, the newest first. "
+        "`url` exports those rows.",
         "security": KEY_OR_TOKEN,
         "parameters": [
             *(
