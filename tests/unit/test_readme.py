@@ -8,10 +8,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -119,20 +122,29 @@ class Newcomer:
     """A folder with a service as `make run` starts it, and commands that are run there."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._port = free_port()
-        # The commands of the README start the program from the checkout's environment.
+        # The commands of the README start the program from the checkout's environment, and name its files.
         (folder / ".venv").symlink_to(sys.prefix)
+        (folder / "tests").symlink_to(ROOT / "tests")
         ours = re.compile(r"TAILRACE_|AZURE_|.*_proxy$", re.IGNORECASE)
         self._environment = {name: value for name, value in os.environ.items() if not ours.match(name)}
         self._environment |= {"PYTHONPATH": str(ROOT), "TAILRACE_PORT": str(self._port)}
         self.log = folder / "service.log"
+        self._start()
+
+    def _start(self) -> None:
         with self.log.open("wb") as log:
             self._service = subprocess.Popen(
-                [".venv/bin/tailrace", "demo"], cwd=folder, env=self._environment, stdout=log, stderr=log
+                [".venv/bin/tailrace", "demo"], cwd=self.folder, env=self._environment, stdout=log, stderr=log
             )
+        try:
+            self._wait()
+        except TimeoutError:
+            self.stop()
+            raise
 
-    def wait(self) -> None:
+    def _wait(self) -> None:
         """Wait until the service answers, and learn its key."""
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline and self._service.poll() is None:
@@ -140,7 +152,8 @@ class Newcomer:
             try:
                 connection.request("GET", "/healthz")
                 if connection.getresponse().status == 200:
-                    self._environment["KEY"] = json.loads((self._folder / ".tailrace/demo.json").read_text())["apiKey"]
+                    self.key = json.loads((self.folder / ".tailrace/demo.json").read_text())["apiKey"]
+                    self._environment["KEY"] = self.key
                     return
             except OSError:
                 time.sleep(0.1)
@@ -150,14 +163,23 @@ class Newcomer:
 
     def run(self, command: str) -> str:
         """What a command prints, with the port of the README. Its ``url``, if it has one, is the next command's."""
-        done = subprocess.run(
-            ["bash", "-c", command.replace(_ADDRESS, self._address)],
-            cwd=self._folder, env=self._environment, capture_output=True, text=True, timeout=120,
-        )  # fmt: skip
+        done = self.try_out(command)
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-        if done.stdout.startswith('{"workflowId"'):
+        if done.stdout.startswith('{"workflowId"') and '"url":' in done.stdout:
             self._environment["URL"] = json.loads(done.stdout)["url"]
         return done.stdout.replace(self._address, _ADDRESS)
+
+    def try_out(self, command: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command, which may fail."""
+        return subprocess.run(
+            ["bash", "-c", command.replace(_ADDRESS, self._address)],
+            cwd=self.folder, env=self._environment, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+
+    def restart(self) -> None:
+        """End the service, and start it again."""
+        self.stop()
+        self._start()
 
     @property
     def _address(self) -> str:
@@ -169,20 +191,17 @@ class Newcomer:
         self._service.wait(60)
 
 
-@pytest.fixture
-def newcomer(tmp_path: Path) -> Iterator[Newcomer]:
+@pytest.fixture(scope="module")
+def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newcomer]:
     """The service of the tour."""
     if shutil.which("curl") is None:
         pytest.skip("the tour needs curl")
-    newcomer = Newcomer(tmp_path)
-    try:
-        newcomer.wait()
-        yield newcomer
-    finally:
-        newcomer.stop()
+    newcomer = Newcomer(tmp_path_factory.mktemp("newcomer"))
+    yield newcomer
+    newcomer.stop()
 
 
-def test_the_commands_of_the_tour_do_what_it_shows(newcomer: Newcomer, tmp_path: Path) -> None:
+def test_the_commands_of_the_tour_do_what_it_shows(newcomer: Newcomer) -> None:
     steps = list(_steps(_section("A tour")))
     assert len(steps) == _section("A tour").count("\n    $ ") > 4
     for command, shown in steps:
@@ -192,7 +211,66 @@ def test_the_commands_of_the_tour_do_what_it_shows(newcomer: Newcomer, tmp_path:
     assert len(ways) == 2
     for command in ways:
         newcomer.run(command)
-        with (tmp_path / command.split()[-1]).open(newline="", encoding="utf-8") as file:
+        with (newcomer.folder / command.split()[-1]).open(newline="", encoding="utf-8") as file:
             ratings = [float(row["rating"]) for row in csv.DictReader(file)]
         assert ratings
         assert min(ratings) > 4
+
+
+def test_the_sample_file_is_published_as_it_is_shown(newcomer: Newcomer) -> None:
+    section = _section("Publish your data")
+    (python,) = re.findall(r"(    from engine .*\n(?:    .*\n)+)", section)
+    (newcomer.folder / "publish.py").write_text(textwrap.dedent(python))
+    newcomer.run(".venv/bin/python publish.py")
+    ((command, _),) = _steps(section)
+    assert json.loads(newcomer.run(command))["runId"] == "2026-11-25"
+    for run in ("2026-11-24", "2026-11-25"):
+        newcomer.run(f".venv/bin/tailrace export jobs --run {run} -o {run}.csv")
+        # Every cell is as it was; the header alone has quotes.
+        exported = (newcomer.folder / f"{run}.csv").read_text("utf-8").splitlines()[1:]
+        assert exported == (ROOT / "tests/sample/jobs.csv").read_text("utf-8").splitlines()[1:]
+
+
+def test_what_make_run_prints_can_be_done(newcomer: Newcomer) -> None:
+    printed = newcomer.log.read_text()
+    commands = re.findall(r"^\d\. .*\n((?:   .*\n)+)", printed, re.MULTILINE)
+    assert [len(line) for line in "".join(commands).splitlines() if len(line) > 80] == []
+    outputs = [newcomer.run(textwrap.dedent(command)) for command in commands]
+    assert len(commands) == printed.count("\n1. ") * 4
+    assert (newcomer.folder / "products.csv").read_text("utf-8").count("\nSKU-") == 50_000
+    assert json.loads(outputs[-1])["rowCount"] == 50_000
+    shown = re.findall(r"http://\S+", printed)
+    assert [urlsplit(url).path for url in shown[:3]] == ["/", "/v4/workflows/sample-products/data/export", "/docs"]
+    assert urlsplit(shown[0]).fragment == f"key={newcomer.key}"
+    # Who starts it a second time is not told that it serves.
+    second = newcomer.try_out(".venv/bin/tailrace demo")
+    assert (second.returncode, "Open this address" in second.stdout) == (1, False)
+    assert "the port is in use. Set TAILRACE_PORT to another one." in second.stderr
+
+
+def test_make_run_takes_the_settings_of_the_folder(newcomer: Newcomer) -> None:
+    (newcomer.folder / ".env").unlink()
+    key = newcomer.run(".venv/bin/tailrace keys new --team acme --file mine.jsonl").strip()
+    (newcomer.folder / ".env").write_text(
+        f"TAILRACE_API_KEYS_FILE=mine.jsonl\nTAILRACE_SIGNING_KEYS=mine={'s' * 40}\nTAILRACE_PROT=1"
+    )
+    newcomer.restart()
+    assert "unknown setting" in newcomer.log.read_text()
+    added = (newcomer.folder / ".env").read_text().splitlines()[-1]
+    assert added == f"TAILRACE_API_KEYS={newcomer.key}=demo:publish"
+
+    def ask(presented: str, path: str) -> Any:
+        return json.loads(newcomer.run(f"curl -s -H 'x-api-key: {presented}' '{_ADDRESS}/v4/workflows{path}'"))
+
+    assert ask(key, "")["workflows"] == []
+    assert newcomer.key in newcomer.log.read_text()
+    made = ask(newcomer.key, "/sample-products/data/export?format=json")
+    assert "kid=mine" in made["url"]
+    newcomer.run(f".venv/bin/tailrace sign --check '{made['url']}'")
+    url = newcomer.run(f".venv/bin/tailrace sign sample-products {made['exportId']}").strip()
+    assert newcomer.run(f"curl -s '{url}' | head -c 1") == "["
+    later = newcomer.try_out(".venv/bin/tailrace keys new --team acme")
+    assert "Added to mine.jsonl, for team acme.\n" in later.stderr
+    assert "Set TAILRACE" not in later.stderr
+    unclear = newcomer.try_out(".venv/bin/tailrace publish --workflow w --run 1 tests/sample/jobs.csv")
+    assert (unclear.returncode, "--team acme or --team demo" in unclear.stderr) == (2, True)

@@ -184,8 +184,9 @@ def test_an_export_that_cannot_be_prepared_is_reported(tmp_path: Path) -> None:
     assert wrong.returncode == 1
     assert "TAILRACE_PREPARE_FORMATS is invalid: give one or more of csv, json, jsonl, xlsx, parquet," in wrong.stderr
     del server.environment["TAILRACE_PREPARE_FORMATS"]
-    # Nothing but the header.
-    assert len(server.command("runs", "w").stdout.splitlines()) == 1
+    none = server.command("runs", "w")
+    assert (none.returncode, none.stdout) == (1, "")
+    assert none.stderr == "tailrace: There is no workflow w: `tailrace runs` lists the published ones.\n"
     unfinished = server.command(*publish, "csv", "--run", "r", "--state", "FAILED", "rows.json")
     assert (unfinished.returncode, "Prepared" in unfinished.stdout) == (0, False)
     (tmp_path / "store" / "exports" / "w").write_text("no folder")
@@ -210,6 +211,7 @@ def test_a_run_and_a_workflow_are_deleted(tmp_path: Path) -> None:
         url = server.export("w", runId="r2").json()["url"]
         refused = server.command("delete", "w", "r2")
         assert (refused.returncode, "--yes" in refused.stderr) == (2, True)
+        assert "deletes 2 runs of w and all exports" in server.command("delete", "w").stderr
         assert server.request(url).status == 200
         done = server.command("delete", "w", "r2", "--yes")
         assert (done.returncode, done.stdout) == (0, "Deleted 1 run of w and 1 export.\n")

@@ -107,6 +107,7 @@ def test_a_first_key_makes_its_file_and_says_what_a_service_still_needs(tmp_path
             "signingKeys": 1,
         }
     assert server.command("keys", "new", "--team", "rival").returncode == 0
+    assert len(server.command("keys", "list").stdout.splitlines()) == 1 + 3
     unclear = server.command("keys", "new")
     assert (unclear.returncode, "--team acme or --team rival" in unclear.stderr) == (2, True)
     unclear = server.command("publish", "--workflow", "other", "--run", "r", "rows.csv")
@@ -118,6 +119,7 @@ def test_what_cannot_be_done_is_told(tmp_path: Path) -> None:
     server = Server((str(tmp_path / "store"), {}), tmp_path)
     for arguments, told in (
         (("keys", "list"), "TAILRACE_API_KEYS_FILE"),
+        (("keys", "revoke", "00000000"), "TAILRACE_API_KEYS_FILE"),
         (("keys", "list", "--file", "no-such-file"), "no-such-file cannot be read"),
         (("keys", "revoke", "00000000", "--file", str(tmp_path / "keys.jsonl")), "cannot be read"),
         (("keys", "new", "--team", "../x"), "is not an id"),
@@ -126,6 +128,7 @@ def test_what_cannot_be_done_is_told(tmp_path: Path) -> None:
         assert done.returncode in (1, 2), arguments
         assert told in done.stderr
         assert "Traceback" not in done.stderr
+        assert done.stdout == ""
     server.command("keys", "new", "--team", "acme", "--file", str(tmp_path / "keys.jsonl"))
     done = server.command("keys", "revoke", "00000000", "--file", str(tmp_path / "keys.jsonl"))
     assert (done.returncode, "there is no key" in done.stderr) == (1, True)

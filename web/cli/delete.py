@@ -33,8 +33,10 @@ def delete(workflow: str, run: str | None, yes: bool) -> None:
     if run is not None and results.run(workflow, run) is None:
         raise NotFound(f"There is no run {run} of {workflow}: `tailrace runs {workflow}` lists its runs.")
     if not yes:
-        what = f"the run {run}" if run is not None else f"all {counted(len(results.run_ids(workflow)), 'run')}"
-        raise click.UsageError(f"This permanently deletes {what} of {workflow} and all exports: repeat it with --yes.")
+        runs = f"the run {run}" if run is not None else counted(len(results.run_ids(workflow)), "run")
+        raise click.UsageError(
+            f"This permanently deletes {runs} of {workflow} and all exports made from it: repeat it with --yes."
+        )
     deletion = Deletion(results, exporter.exports)
     if run is not None:
         deleted = deletion.delete_run(workflow, run, found.team)

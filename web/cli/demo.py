@@ -1,7 +1,9 @@
 """``tailrace demo``: what ``make run`` starts."""
 
 import json
+import os
 import secrets
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
 import click
@@ -9,12 +11,14 @@ import click
 from engine.bootstrap import open_results
 from engine.common.private_files import FILE_MODE, make_folders, restrict_umask
 from engine.publishing.publisher import Publication, Publisher
-from engine.publishing.sample import write_sample
+from engine.publishing.sample import ROWS, write_sample
 from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
 from web.app import create_app_with
 from web.auth.api_keys import new_key
 from web.cli.init import initialise_new
-from web.cli.serve import run_server
+from web.cli.keys import NEW_FILE
+from web.cli.local.env_file import DEFAULT, FILE_VARIABLE
+from web.cli.serve import run_server, warn_of_names
 from web.cli.terminal.progress_bar import counted
 from web.container import make_services
 from web.settings import (
@@ -25,46 +29,55 @@ from web.settings import (
     ServerSettings,
     SigningSettings,
 )
+from web.telemetry.logs import set_up
 
 WORKFLOW = "sample-products"
 RUN = "2026-11-01"
 TEAM = "demo"
 _SECRETS = Path(".tailrace/demo.json")
-_ENV_FILE = Path(".env")
+_ENV_FILE = Path(DEFAULT)
 
 
 @click.command()
 def demo() -> None:
-    """Publish a sample run if it is missing, and serve it with keys that are made for this checkout."""
+    """Publish a sample run if it is missing, and serve it with keys that are made for this checkout.
+
+    Settings that are missing are added to the file .env, so that other commands in this folder use the same keys.
+    """
     restrict_umask()
+    secret = _load_secrets(_SECRETS)
+    _configure(secret, os.environ)
     storage, duckdb, server = StorageSettings(), DuckDBSettings(), ServerSettings()
     # No load balancer is in front.
     admission = AdmissionSettings(drain_seconds=0)
-    secret = _load_secrets(_SECRETS)
     initialise_new(storage)
     results = open_results(storage)
     if results.run(WORKFLOW, RUN) is None:
-        click.echo("Publishing a sample run ...")
+        click.echo(f"Publishing a sample run of {counted(ROWS, 'row')}: a few seconds.")
         data, schema = write_sample(_SECRETS.parent / "sample")
-        published = Publisher(results, duckdb).publish(
+        Publisher(results, duckdb).publish(
             Publication(WORKFLOW, RUN, (data,), team=TEAM, name="Sample products", schema=schema, row_id="sku")
         )
-        click.echo(f"Published {WORKFLOW}/{RUN}: {counted(published.rows, 'row')}.")
     services = make_services(
         storage,
         duckdb,
         server,
-        AuthSettings(api_keys=f"{secret['apiKey']}={TEAM}"),
-        SigningSettings(signing_keys=f"demo={secret['signingSecret']}"),
+        # The key that is printed below is accepted beside those of the settings.
+        AuthSettings(api_keys=f"{AuthSettings().api_keys},{_api_keys(secret)}"),
+        SigningSettings(),
         admission,
         QuerySettings(),
         RunnerSettings(),
     )
-    if not _ENV_FILE.exists():
-        _write_env_file(secret)
-        click.echo(f"Wrote {_ENV_FILE}, so that other commands in this folder use the same keys.")
-    click.echo(_instructions(server.public_url, secret["apiKey"]))
-    run_server(create_app_with(services), server, admission, ConnectionSettings())
+    set_up(server.log)
+    warn_of_names()
+    run_server(
+        create_app_with(services),
+        server,
+        admission,
+        ConnectionSettings(),
+        greeting=_instructions(server.public_url, secret["apiKey"]),
+    )
 
 
 def _load_secrets(path: Path) -> dict[str, str]:
@@ -77,42 +90,53 @@ def _load_secrets(path: Path) -> dict[str, str]:
     return stored
 
 
-def _write_env_file(secret: dict[str, str]) -> None:
+def _api_keys(secret: Mapping[str, str]) -> str:
+    return f"{secret['apiKey']}={TEAM}:publish"
+
+
+def _configure(secret: Mapping[str, str], environment: MutableMapping[str, str]) -> None:
+    """Set what the environment and ``.env`` lack, and add it to ``.env``, unless another file is named."""
+    wanted = {
+        "TAILRACE_API_KEYS": _api_keys(secret),
+        "TAILRACE_API_KEYS_FILE": str(NEW_FILE),
+        "TAILRACE_SIGNING_KEYS": f"demo={secret['signingSecret']}",
+    }
+    missing = {name: value for name, value in wanted.items() if name not in environment}
+    environment.update(missing)
+    if "TAILRACE_API_KEYS_FILE" in missing:
+        NEW_FILE.touch(FILE_MODE)
+    if not missing or FILE_VARIABLE in environment:
+        return
     _ENV_FILE.touch(FILE_MODE)
-    _ENV_FILE.write_text(
-        "# Settings of the demo; .env.example has all of them.\n"
-        f"TAILRACE_API_KEYS={secret['apiKey']}={TEAM}\n"
-        f"TAILRACE_SIGNING_KEYS=demo={secret['signingSecret']}\n"
-    )
+    before = _ENV_FILE.read_text("utf-8")
+    with _ENV_FILE.open("a", encoding="utf-8") as file:
+        file.write("\n" if before and not before.endswith("\n") else "")
+        file.write("# Settings of `make run`; .env.example has all of them.\n")
+        file.writelines(f"{name}={value}\n" for name, value in missing.items())
+    click.echo(f"Added {counted(len(missing), 'setting')} to {_ENV_FILE}, for the other commands in this folder.")
 
 
 def _instructions(base: str, key: str) -> str:
-    export = f"{base}/v4/workflows/{WORKFLOW}/data/export"
-    filters = '[{"field":"price.amount","operator":"GREATER_THAN","value":400000}]'
-    # The response is one line of JSON: sed extracts the URL, which curl opens without any header.
-    download = (
-        f"curl -s -H 'x-api-key: {key}' '{export}' | sed 's/.*\"url\":\"\\([^\"]*\\)\".*/\\1/' "
-        "| xargs curl -s -o products.csv -w 'products.csv: %{size_download} bytes\\n'"
-    )
     rule = "-" * 80
     return f"""
 {rule}
-Serving {base} with the key {key}
+Open this address in a browser; it signs you in:
 
-Open   {base}/#key={key}
+{base}/#key={key}
 
-or paste one of these into another terminal:
+Or try these in another terminal, in this folder:
 
-1. Export all rows, and download the file:
-   {download}
-2. Export the best rated first, as JSON:
-   curl -s -H 'x-api-key: {key}' '{export}?format=json&sortBy=rating&order=desc'
-3. Export what costs more than 400,000:
-   curl -s -G -H 'x-api-key: {key}' '{export}' --data-urlencode 'filters={filters}'
-4. Ask with SQL:
+1. Write all rows to a file:
+   .venv/bin/tailrace export {WORKFLOW} -o products.csv
+2. Ask with SQL:
    .venv/bin/tailrace sql "FROM result('{WORKFLOW}') WHERE rating > 4.5"
-5. Publish a file of your own, and export it:
-   .venv/bin/tailrace publish --workflow mine --run 1 FILE
+3. Publish a file; this one is in the repository:
+   .venv/bin/tailrace publish --workflow mine --run 1 tests/sample/jobs.csv
+4. Export over HTTP, the best rated first; `url` in the answer opens the file:
+   KEY={key}
+   curl -s -G -H "x-api-key: $KEY" -d sortBy=rating -d order=desc \\
+     {base}/v4/workflows/{WORKFLOW}/data/export
+5. Read the API, and send requests from the page, at {base}/docs
 
 Ctrl-C stops it.
 {rule}"""

@@ -1,7 +1,6 @@
 """``tailrace keys``."""
 
 import secrets
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from web.cli.terminal.tabbed import print_cells
 from web.delta_sharing.profile import encode_profile, write_profile
 from web.settings import AuthSettings, ServerSettings, SigningSettings
 
-_NEW_FILE = Path(".tailrace/keys.jsonl")
+NEW_FILE = Path(".tailrace/keys.jsonl")
 """Where keys go in a checkout whose settings name no file."""
 
 
@@ -28,20 +27,19 @@ def keys() -> None:
     """
 
 
-def _file(fallback: str = "") -> Callable[[Callable[..., None]], Callable[..., None]]:
-    return click.option(
-        "--file",
-        "given",
-        type=click.Path(path_type=Path, dir_okay=False),
-        help=f"Key file.  [default: TAILRACE_API_KEYS_FILE{fallback and f', or {fallback}'}]",
-    )
+_file = click.option(
+    "--file",
+    "given",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help=f"Key file.  [default: TAILRACE_API_KEYS_FILE, or {NEW_FILE}]",
+)
 
 
 @keys.command()
 @click.option("--team", help="Team that the key belongs to.  [default: the only team that has keys]")
 @click.option("--days", type=click.IntRange(1, 36_500), help="Days until the key expires.  [default: never]")
 @click.option("--publish", is_flag=True, help="The key may also publish and delete over HTTP.")
-@_file(fallback=str(_NEW_FILE))
+@_file
 def new(team: str | None, days: int | None, publish: bool, given: Path | None) -> None:
     """Make an API key and append it to the key file, which is created if it is new.
 
@@ -71,7 +69,7 @@ def new(team: str | None, days: int | None, publish: bool, given: Path | None) -
     type=click.Path(path_type=Path, dir_okay=False),
     help="Profile file to write.  [default: TEAM.share]",
 )
-@_file(fallback=str(_NEW_FILE))
+@_file
 def share(team: str | None, days: int | None, output: Path | None, given: Path | None) -> None:
     """Make an API key that reads, and write it to a profile file for clients of Delta Sharing.
 
@@ -112,7 +110,7 @@ def signing() -> None:
 
 
 @keys.command("list")
-@_file()
+@_file
 def list_keys(given: Path | None) -> None:
     """List the keys of a file with team, state, times and permissions: tab-separated, with a header.
 
@@ -121,9 +119,9 @@ def list_keys(given: Path | None) -> None:
 
     Exit codes: 0 success, 1 failure, 2 usage error, 130 interrupted.
     """
-    now = datetime.now(UTC)
+    now, found = datetime.now(UTC), _read(_path(given))
     print_cells("id", "team", "state", "createdAt", "expiresAt", "revokedAt", "may")
-    for key in _read(_path(given)).values():
+    for key in found.values():
         times = (key.created_at, key.expires_at, key.revoked_at)
         shown = (None if at is None else rfc3339(at) for at in times)
         print_cells(key.id, key.team, key.state(now), *shown, "publish" if key.publish else "read")
@@ -131,7 +129,7 @@ def list_keys(given: Path | None) -> None:
 
 @keys.command()
 @click.argument("key_id", metavar="ID")
-@_file()
+@_file
 def revoke(key_id: str, given: Path | None) -> None:
     """Revoke a key by its ID, the part of the key between the underscores.
 
@@ -153,7 +151,7 @@ def revoke(key_id: str, given: Path | None) -> None:
 
 
 def _new_file(given: Path | None) -> Path:
-    return given or AuthSettings().api_keys_file or _NEW_FILE
+    return given or AuthSettings().api_keys_file or NEW_FILE
 
 
 def _make_key(path: Path, team: str | None, days: int | None, *, publish: bool = False) -> tuple[str, StoredKey]:
@@ -185,8 +183,8 @@ def _new_signing_key() -> str:
 
 
 def _path(given: Path | None) -> Path:
-    path = given or AuthSettings().api_keys_file
-    if path is None:
+    path = _new_file(given)
+    if path == NEW_FILE and not path.exists():
         raise click.UsageError("No key file is configured: use --file, or set TAILRACE_API_KEYS_FILE.")
     return path
 

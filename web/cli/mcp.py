@@ -14,7 +14,9 @@ _MISSING_EXTRA = "`tailrace mcp` needs the extra mcp: pip install 'tailrace[mcp]
     metavar="URL",
     help="Base URL of the service.  [default: as configured here]",
 )
-@click.option("--key", envvar="TAILRACE_KEY", required=True, help="API key; preferably set as TAILRACE_KEY.")
+@click.option(
+    "--key", envvar="TAILRACE_KEY", show_envvar=True, required=True, help="API key; preferably set in the environment."
+)
 def mcp(url: str | None, key: str) -> None:
     """Serve the tools for assistants (MCP) over standard input and output; they call a running service.
 

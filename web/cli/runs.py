@@ -4,6 +4,7 @@ import click
 
 from engine.bootstrap import open_results
 from engine.common.ids import checked_id
+from engine.errors import NotFound
 from engine.settings import StorageSettings
 from web.api.models import rfc3339
 from web.cli.terminal.tabbed import print_cells
@@ -28,6 +29,8 @@ def runs(workflow: str | None) -> None:
             print_cells(found.workflow_id, found.team, found.latest.run_id if found.latest else None, found.name)
         return
     found_runs = list(results.runs(checked_id("workflow", workflow)))
+    if not found_runs and results.stored_workflow(workflow) is None:
+        raise NotFound(f"There is no workflow {workflow}: `tailrace runs` lists the published ones.")
     print_cells("run", "state", "rows", "parts", "bytes", "executedAt", "publishedAt")
     for run in found_runs:
         print_cells(

@@ -1,6 +1,7 @@
 """``tailrace serve``."""
 
 import asyncio
+import errno
 import gc
 import os
 import signal
@@ -51,11 +52,16 @@ def serve(env_file: tuple[Path, list[str]] | None) -> None:
     set_up(ServerSettings().log)
     if env_file is not None:
         log_event("settings file", {"file": str(env_file[0]), "names": env_file[1]})
+    warn_of_names()
+    run_server(create_app(), ServerSettings(), AdmissionSettings(), ConnectionSettings())
+
+
+def warn_of_names() -> None:
+    """Log the settings whose names are deprecated or unknown."""
     for deprecated in deprecated_variables(os.environ):
         LOG.warning("deprecated setting", extra={"fields": {"name": deprecated.name, "use": deprecated.current}})
     for unknown in unknown_variables(os.environ):
         LOG.warning("unknown setting", extra={"fields": {"name": unknown.name, "nearest": unknown.nearest}})
-    run_server(create_app(), ServerSettings(), AdmissionSettings(), ConnectionSettings())
 
 
 class _Server(uvicorn.Server):
@@ -138,9 +144,16 @@ class _Server(uvicorn.Server):
 
 
 def run_server(
-    app: Starlette, server: ServerSettings, admission: AdmissionSettings, connection: ConnectionSettings
+    app: Starlette,
+    server: ServerSettings,
+    admission: AdmissionSettings,
+    connection: ConnectionSettings,
+    greeting: str | None = None,
 ) -> None:
-    """Serve until a signal arrives; running requests then have the grace period to finish."""
+    """Serve until a signal arrives; running requests then have the grace period to finish.
+
+    ``greeting`` is printed once the address is this process's.
+    """
     restrict_umask()
     set_up(server.log)
     try:
@@ -170,7 +183,9 @@ def run_server(
         listeners = listen(server.host, server.port)
     except OSError as error:
         LOG.error("cannot listen", extra={"fields": {"reason": error.strerror}})
-        raise _not_started(server) from error
+        raise _not_started(server, error) from error
+    if greeting is not None:
+        click.echo(greeting)
     connections = Connections(limit=limit, stall_seconds=connection.stall_seconds)
     serving = _Server(
         config,
@@ -197,5 +212,7 @@ def run_server(
         raise _not_started(server)
 
 
-def _not_started(server: ServerSettings) -> click.ClickException:
-    return click.ClickException(f"The service could not start on {server.host}:{server.port}.")
+def _not_started(server: ServerSettings, error: OSError | None = None) -> click.ClickException:
+    in_use = error is not None and error.errno == errno.EADDRINUSE
+    why = ": the port is in use. Set TAILRACE_PORT to another one" if in_use else ""
+    return click.ClickException(f"The service could not start on {server.host}:{server.port}{why}.")

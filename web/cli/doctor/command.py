@@ -89,8 +89,10 @@ def _checks(configured: Configured, *, write: bool) -> Iterator[Finding]:
 def _lines(version: str, configured: Configured, findings: list[Finding], problems: int) -> Iterator[str]:
     yield f"tailrace {version}"
     yield ""
-    for name, value in configured.values().items():
-        yield f"  {name:<32} {'-' if value is None else value}"
+    values = configured.values()
+    width = max(map(len, values), default=0)
+    for name, value in values.items():
+        yield f"  {name:<{width}}  {'-' if value is None else value}"
     yield ""
     for finding in findings:
         yield f"{finding.level:<8} {finding.area:<9} {finding.text}."

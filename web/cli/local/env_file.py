@@ -11,7 +11,7 @@ from web.settings import MissingSetting
 FILE_VARIABLE = "TAILRACE_ENV_FILE"
 """Names another file; set to nothing, no file is read."""
 
-_DEFAULT = ".env"
+DEFAULT = ".env"
 _READ = ("TAILRACE_", "AZURE_", "OTEL_")
 """Variables of other programs, which may share the file, are left alone."""
 
@@ -22,7 +22,7 @@ def read_env_file(environment: MutableMapping[str, str]) -> tuple[Path, list[str
     None if there is no file. Variables that begin neither with ``TAILRACE_``, ``AZURE_`` nor ``OTEL_`` are ignored.
     Raises MissingSetting if the file cannot be read.
     """
-    named = environment.get(FILE_VARIABLE, _DEFAULT)
+    named = environment.get(FILE_VARIABLE, DEFAULT)
     path = Path(named)
     if not named or (FILE_VARIABLE not in environment and not path.is_file()):
         return None
