@@ -81,8 +81,25 @@ CALLS = (
             "limit": 1,
         },
     ),
+    Call(
+        "getWorkflowDataByBody",
+        {"runId": "r2", "data": [RUNS["r2"][2]], "pagination": {"totalCount": 2, "limit": 1}},
+        _SHOP,
+        body={
+            "filters": [{"field": "price", "operator": "GREATER_THAN", "value": 2}],
+            "sortBy": "price",
+            "order": "desc",
+            "limit": 1,
+        },
+    ),
     Call("getWorkflowParquet", _PARQUET, _SHOP, {"runId": "r1"}),
     Call("getColumnFacts", {"rowCount": 3, "nullCount": 0, "minimum": "2", "maximum": "5"}, _SHOP, {"field": "price"}),
+    Call(
+        "getColumnFactsByBody",
+        {"rowCount": 1, "minimum": "4", "maximum": "4"},
+        _SHOP,
+        body={"field": "price", "rowIds": ["c"]},
+    ),
     Call(
         "queryWorkflowData",
         {"rowCount": 1, "rows": [{"n": 2}], "limitReached": False},

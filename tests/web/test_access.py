@@ -45,9 +45,9 @@ OWNED = {
     "/v4/workflows/{workflow_id}": ("GET", "DELETE"),
     "/v4/workflows/{workflow_id}/history": ("GET",),
     "/v4/workflows/{workflow_id}/jobs/{run_id}": ("GET",),
-    "/v4/workflows/{workflow_id}/data": ("GET",),
+    "/v4/workflows/{workflow_id}/data": ("GET", "POST"),
     "/v4/workflows/{workflow_id}/data/parquet": ("GET",),
-    "/v4/workflows/{workflow_id}/data/column": ("GET",),
+    "/v4/workflows/{workflow_id}/data/column": ("GET", "POST"),
     "/v4/workflows/{workflow_id}/data/query": ("POST",),
     "/v4/workflows/{workflow_id}/data/query/export": ("POST",),
     "/v4/workflows/{workflow_id}/data/export": ("GET", "POST"),
@@ -68,7 +68,7 @@ OWNED = {
 """Routes that belong to the team of the workflow, with their methods."""
 
 ASKED = {
-    "/v4/workflows/{workflow_id}/data/column": ("?field=name", b"{}"),
+    "/v4/workflows/{workflow_id}/data/column": ("?field=name", b'{"field":"name"}'),
     "/v4/workflows/{workflow_id}/data/query": ("", b'{"sql":"FROM data"}'),
     "/v4/workflows/{workflow_id}/data/query/export": ("", b'{"sql":"FROM data"}'),
 }

@@ -156,11 +156,13 @@ def known_words(document: dict[str, Any], export_id: str, etag: str) -> dict[str
                     parameter["schema"] = {"type": "string", "enum": words[parameter["name"]]}
     for alternative in found["components"]["schemas"]["Filter"]["oneOf"]:
         alternative["properties"]["field"]["enum"] = FIELDS
-    body = found["components"]["schemas"]["ExportRequest"]["properties"]
-    body["runId"]["enum"] = words["runId"]
-    body["sortBy"]["enum"] = FIELDS
-    body["fields"]["items"]["enum"] = FIELDS
-    body["expiresIn"]["enum"] = [60, 3600, 86_401]
+    known = {"runId": words["runId"], "sortBy": FIELDS, "field": FIELDS, "expiresIn": [60, 3600, 86_401]}
+    for name in ("ExportRequest", "RowsRequest", "ColumnRequest"):
+        body = found["components"]["schemas"][name]["properties"]
+        for member in known.keys() & body.keys():
+            body[member]["enum"] = known[member]
+        if "fields" in body:
+            body["fields"]["items"]["enum"] = FIELDS
     return found
 
 

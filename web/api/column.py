@@ -15,7 +15,7 @@ from web.telemetry.log_context import add_log_fields
 
 
 async def column(request: Request) -> Response:
-    """Answer GET."""
+    """Answer GET, and POST with the parameters in the body."""
     services: Services = request.app.state.services
     principal, values = await read_parameters(request, COLUMN_PARAMETERS)
     path = values.pop("field", None)

@@ -33,7 +33,7 @@ _NO_STORE = {"cache-control": "no-store"}
 
 
 async def rows(request: Request) -> Response:
-    """Answer GET."""
+    """Answer GET, and POST with the parameters in the body."""
     services: Services = request.app.state.services
     principal, values = await read_parameters(request, PAGE_PARAMETERS)
     if values.setdefault("format", "json") not in _FORMATS:

@@ -8,12 +8,14 @@ from engine.request.operators import OPERATORS
 from engine.request.request import MAX_FIELDS, MAX_ROW_IDS, ExportRequest
 from engine.request.statement import FORMATS_OF_RESULTS
 from web.api.parameters import (
+    COLUMN_PARAMETERS,
     DEFAULT_LIMIT,
     DOWNLOADS,
     MAX_LIMIT,
     MAX_NUMBER,
     MIN_URL_TTL_SECONDS,
     ORDERS,
+    PAGE_PARAMETERS,
     PARAMETERS,
     STATEMENT_PARAMETERS,
 )
@@ -215,14 +217,20 @@ def list_parameters(names: Sequence[str]) -> list[Json]:
 
 
 def request_bodies() -> dict[str, Json]:
-    """Return the bodies of the POSTs that make exports, by the names of their schemas, without models of their own."""
-    statement = _body([name for name in STATEMENT_PARAMETERS if name in _MEMBERS])
+    """Return the bodies of the POSTs that read rows and make exports, by the names of their schemas, without models."""
+    statement = _body([name for name in STATEMENT_PARAMETERS if name in _MEMBERS], {})
     statement["properties"]["format"] = {**statement["properties"]["format"], "enum": [*FORMATS_OF_RESULTS]}
-    return {"ExportRequest": _body(PARAMETERS), "StatementExportRequest": statement}
+    return {
+        "ExportRequest": _body(PARAMETERS, {}),
+        "RowsRequest": _body(PAGE_PARAMETERS, _ROW_PARAMETERS),
+        "ColumnRequest": {**_body(COLUMN_PARAMETERS, _ROW_PARAMETERS), "required": ["field"]},
+        "StatementExportRequest": statement,
+    }
 
 
-def _body(names: Sequence[str]) -> Json:
-    members = {name: {**_MEMBERS[name][0], "description": _MEMBERS[name][1]} for name in names}
+def _body(names: Sequence[str], overrides: Mapping[str, tuple[Json, str]]) -> Json:
+    described = [(name, *(overrides.get(name) or _MEMBERS[name])) for name in names]
+    members = {name: {**schema, "description": text} for name, schema, text in described}
     return {"type": "object", "properties": members, "additionalProperties": False}
 
 

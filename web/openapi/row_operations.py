@@ -31,6 +31,7 @@ def reading_paths() -> Json:
     either = {"anyOf": [ref("RowsAnswer"), ref("LinkAnswer")]}
     page = answer("The rows; with `download=link`, where they are", *_COUNTS, schema=either)
     page["content"]["text/csv"] = {}
+    facts = answer("Nulls, distinct values, bounds and the distribution of values", schema=ref("ColumnAnswer"))
     return {
         "/v4/workflows": {
             "parameters": [],
@@ -55,6 +56,14 @@ def reading_paths() -> Json:
         _DATA: {
             "parameters": [WORKFLOW_ID],
             "get": _rows(page),
+            "post": _post(
+                "getWorkflowDataByBody",
+                "Get rows, with parameters in the body",
+                "RowsRequest",
+                {"required": False},
+                page,
+                *(400, 401, 404, 405, 413, 414, 429),
+            ),
         },
         f"{_DATA}/parquet": {"parameters": [WORKFLOW_ID], "get": _parquet()},
         f"{_ONE}/history": {
@@ -83,8 +92,16 @@ def reading_paths() -> Json:
                 "getColumnFacts",
                 "Get statistics of one column over the rows that match",
                 reading_parameters(COLUMN_PARAMETERS),
-                answer("Nulls, distinct values, bounds and the distribution of values", schema=ref("ColumnAnswer")),
+                facts,
                 *(400, 401, 404, 405, 414),
+            ),
+            "post": _post(
+                "getColumnFactsByBody",
+                "Get statistics of one column, with parameters in the body",
+                "ColumnRequest",
+                {"required": True},
+                facts,
+                *(400, 401, 404, 405, 413, 414),
             ),
         },
         f"{_DATA}/query": {"parameters": [WORKFLOW_ID], "post": _query()},
@@ -126,6 +143,19 @@ def _get(name: str, summary: str, parameters: list[Json], found: Json, *statuses
         "summary": summary,
         "security": KEY_OR_TOKEN,
         "parameters": [*parameters, REQUEST_ID],
+        "responses": {"200": found} | errors(*statuses, 500, 503),
+    }
+
+
+def _post(name: str, summary: str, body: str, required: Json, found: Json, *statuses: int) -> Json:
+    return {
+        "operationId": name,
+        "summary": summary,
+        "description": "Takes the parameters of the GET as members of a JSON object, so that no proxy logs the values "
+        "of filters; none may be in the URL.",
+        "security": KEY_OR_TOKEN,
+        "parameters": [REQUEST_ID],
+        "requestBody": {**required, "content": {"application/json": {"schema": ref(body)}}},
         "responses": {"200": found} | errors(*statuses, 500, 503),
     }
 

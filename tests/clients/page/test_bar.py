@@ -1,7 +1,7 @@
 """The bar: workflows, runs, the link to the view, the theme; and the view in the address."""
 
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -90,15 +90,32 @@ def test_reload_back_and_a_copied_link_bring_the_same_view(explorer: Explorer, b
     explorer.counts("397 of 1,200 rows")
 
 
-def test_filter_values_are_in_no_address_that_a_page_load_sends(explorer: Explorer) -> None:
-    explorer.sign_in("shops")
-    explorer.add_filter("city", "EQUALS", "Rome")
-    explorer.counts("400 of 1,200 rows")
+def test_filter_values_and_row_ids_are_in_no_address_that_the_page_asks_for(explorer: Explorer) -> None:
+    asked: list[str] = []
+    explorer.tab.on("request", lambda sent: asked.append(unquote(urlsplit(sent.url)._replace(fragment="").geturl())))
+    explorer.sign_in("items")
+    explorer.counts("53 rows")
+    explorer.fill_filter("name", "CONTAINS", "<i>3")
+    expect(explorer.tab.locator("datalist option").first).to_be_attached()
+    explorer.button("Apply").click()
+    explorer.counts("11 of 53 rows")
+    explorer.fill_filter("id", "CONTAINS", "n3")
+    explorer.button("Apply").click()
     explorer.tab.reload()
-    explorer.counts("400 of 1,200 rows")
-    loads = [line for line in explorer.server.logged() if line.get("route") == "/"]
-    assert loads
-    assert not any("Rome" in str(line) for line in loads)
+    explorer.counts("11 of 53 rows")
+    expect(explorer.head("price").locator(".bin").first).to_be_visible()
+    explorer.cell(0, 0).click()
+    expect(explorer.tab.get_by_label("Row details")).to_contain_text("since i1")
+    explorer.export()
+    explorer.tab.keyboard.press("Escape")
+    for tab, shown in (("Columns", ".cards .bin"), ("Changes", "tr.changed-row"), ("SQL", "textarea")):
+        explorer.tab.get_by_role("tab", name=tab).click()
+        expect(explorer.tab.locator(shown).first).to_be_visible()
+    explorer.tab.get_by_role("tab", name="Rows").click()
+    explorer.add_filter("name", "EQUALS", "none")
+    expect(explorer.tab.locator(".blank")).to_contain_text("leaves none")
+    assert len(asked) > 30
+    assert [url for url in asked if "<i>" in url or "n3" in url or "none" in url] == []
 
 
 def test_the_theme_follows_the_system_until_one_is_chosen(explorer: Explorer) -> None:

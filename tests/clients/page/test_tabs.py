@@ -1,6 +1,7 @@
 """The tabs beside the rows: statistics of columns, and SQL."""
 
 import json
+from typing import Any
 from urllib.parse import quote
 
 from tests.clients.page.explorer import Explorer, expect
@@ -24,14 +25,18 @@ def test_columns_show_statistics_and_plots_that_filter(explorer: Explorer) -> No
 
 
 def test_a_column_that_cannot_be_read_has_a_retry(explorer: Explorer) -> None:
-    explorer.tab.route(
-        "**/data/column?*field=price*", lambda route: route.fulfill(status=503, json={"message": "Busy."})
-    )
+    def refuse(route: Any) -> None:
+        if json.loads(route.request.post_data)["field"] == "price":
+            route.fulfill(status=503, json={"message": "Busy."})
+        else:
+            route.continue_()
+
+    explorer.tab.route("**/data/column", refuse)
     explorer.sign_in("shops")
     retry = explorer.head("price").get_by_role("button", name="Try again")
     expect(retry).to_be_visible()
     expect(explorer.head("city").locator(".tops")).to_be_visible()
-    explorer.tab.unroute("**/data/column?*field=price*")
+    explorer.tab.unroute("**/data/column")
     retry.click()
     expect(explorer.head("price").locator(".bin")).to_have_count(24)
 

@@ -90,7 +90,7 @@ async function compare(since) {
 async function rowsOf(kind, since, limit, page, signal) {
   const found = await api.rows(view.workflow, { runId: shown.runId, sinceRunId: since, filters: changeFilters(kind), limit, page }, signal);
   const ids = kind === "changed" ? found.data.map(row => row._row_id) : [];
-  const before = ids.length ? (await api.rows(view.workflow, { runId: since, rowIds: JSON.stringify(ids), includeRowIds: true, limit: ids.length }, signal)).data : [];
+  const before = ids.length ? (await api.rows(view.workflow, { runId: since, rowIds: ids, includeRowIds: true, limit: ids.length }, signal)).data : [];
   const older = new Map(before.map(row => [row._row_id, row]));
   return { kind, total: found.pagination.totalCount, rows: found.data.map(row => ({ row, old: older.get(row._row_id) })) };
 }

@@ -16,7 +16,7 @@ export async function earlierRow(number) {
   try {
     const { workflow } = view;
     const { data: [row] } = await api.rows(workflow, { ...selection(), ...sorting(), includeRowIds: true, page: number, limit: 1 });
-    const { data: [old] } = await api.rows(workflow, { runId: since, rowIds: JSON.stringify([row._row_id]), limit: 1 });
+    const { data: [old] } = await api.rows(workflow, { runId: since, rowIds: [row._row_id], limit: 1 });
     return { old, since };
   } catch {
     return null;

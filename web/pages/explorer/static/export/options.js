@@ -1,6 +1,6 @@
 // The choices of an export, and the request that they make with what the page shows.
 
-import { service } from "../api.js";
+import { bodyOf, service } from "../api.js";
 import { changedRows, changeFilters } from "../changes/comparison.js";
 import { labelled, make } from "../dom.js";
 import { fieldAt, selection, shown, visibleFields } from "../load.js";
@@ -25,7 +25,7 @@ export const rowsToExport = () => view.tab === "changes" ? changedRows().total :
 // The request as it would be sent now. Two equal requests have equal bodies.
 export function request() {
   const changes = view.tab === "changes" ? changedRows() : null;
-  const { runId, filters = "[]" } = changes ? { runId: view.run, filters: changeFilters(changes.kind) } : selection();
+  const { runId, filters } = changes ? { runId: view.run, filters: changeFilters(changes.kind) } : selection();
   const body = { runId, ...(changes && { sinceRunId: changes.since }), format: chosen.format };
   if (view.sort) Object.assign(body, { sortBy: view.sort, order: view.order });
   if (view.columns && chosen.columns === "shown") body.fields = visibleFields().map(field => field.name);
@@ -38,8 +38,7 @@ export function request() {
   if (chosen.expiresIn) body.expiresIn = Number(chosen.expiresIn);
   return {
     workflow: view.workflow, matched: rowsToExport(), format: chosen.format, delimiter: chosen.delimiter, hasLife: Boolean(chosen.expiresIn),
-    // Filters are JSON text already: parsed as JavaScript numbers, long ones would lose digits.
-    body: JSON.stringify(body).replace(/}$/, `,"filters":${filters}}`),
+    body: bodyOf({ ...body, filters }),
     words: requestWords({ ...body, filters: view.filters, kind: changes?.kind }, { workflow: view.workflow }),
   };
 }
