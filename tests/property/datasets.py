@@ -29,6 +29,8 @@ class Dataset:
     files: int
     group_rows: int
     row_id: str | None = None
+    of_changes: bool = False
+    """Whether these are the rows that differ between two runs; each has its ``_change``, which is no column."""
 
     def __repr__(self) -> str:
         shown = [{name: _short(value) for name, value in row.items()} for row in self.rows]

@@ -7,15 +7,17 @@ from typing import Any
 
 import pyarrow as pa
 
+from engine.request.formats import FORMATS
+from engine.request.request import CsvOptions
 from tests.helpers.engine import NOW
 from tests.property import shapes
 from tests.property.datasets import Dataset, Row
 from tests.property.meaning import matcher
 from tests.property.reading import Refused
-from tests.property.requests import GeneratedRequest, is_sortable
+from tests.property.requests import CHANGE, MAX_EXPIRES_IN, GeneratedRequest, is_sortable
 from tests.property.shapes import Place, Shape, flattened
 
-_ROW_ID = Shape(shapes.TEXT, pa.string(), pa.string())
+_TEXT = Shape(shapes.TEXT, pa.string(), pa.string())
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Expected:
 
 def expected(data: Dataset, asked: GeneratedRequest) -> Expected:
     """Compute the result by the contract."""
-    matchers, refused = [], []
+    matchers, refused = [], _contradictions(asked)
     for index, entry in enumerate(asked.filters):
         try:
             matchers.append(_filter(data, entry))
@@ -41,7 +43,8 @@ def expected(data: Dataset, asked: GeneratedRequest) -> Expected:
     if asked.sort_by is not None and (sort is None or not is_sortable(sort.shape)):
         refused.append("sortBy")
     chosen = _columns(data, asked, refused)
-    columns = ({"_row_id": _ROW_ID} if asked.include_row_ids else {}) | {place.path: place.shape for place in chosen}
+    internal = [CHANGE, "_row_id"] if data.of_changes else ["_row_id"] if asked.include_row_ids else []
+    columns = dict.fromkeys(internal, _TEXT) | {place.path: place.shape for place in chosen}
     if refused:
         return Expected(tuple(refused), columns, [], [])
     ids = data.row_ids
@@ -53,9 +56,27 @@ def expected(data: Dataset, asked: GeneratedRequest) -> Expected:
     if sort is not None:
         numbers = _sorted(numbers, data, sort, descending=asked.descending)
     rows = [
-        {"_row_id": ids[number]} | {place.path: place.of(data.rows[number]) for place in chosen} for number in numbers
+        {"_row_id": ids[number], CHANGE: data.rows[number].get(CHANGE)}
+        | {place.path: place.of(data.rows[number]) for place in chosen}
+        for number in numbers
     ]
     return Expected((), columns, rows, numbers)
+
+
+def _contradictions(asked: GeneratedRequest) -> list[str]:
+    """The parameters that are wrong whatever the run is."""
+    refused = []
+    if FORMATS[asked.format].compressed and asked.compression != "none":
+        refused.append("compression")
+    if asked.format != "csv" and asked.csv != CsvOptions():
+        refused.append("format")
+    if asked.row_ids is not None and not asked.row_ids:
+        refused.append("rowIds")
+    refused += [f"rowIds[{index}]" for index, row_id in enumerate(asked.row_ids or ()) if not row_id]
+    life = asked.expires_in
+    if life is not None and not (isinstance(life, int) and 60 <= life <= MAX_EXPIRES_IN):
+        refused.append("expiresIn")
+    return refused
 
 
 def _columns(data: Dataset, asked: GeneratedRequest, refused: list[str]) -> list[Place]:
@@ -63,7 +84,8 @@ def _columns(data: Dataset, asked: GeneratedRequest, refused: list[str]) -> list
     if asked.fields is None:
         chosen = [Place(name, shape, (name,)) for name, shape in data.columns.items()]
     else:
-        refused += [f"fields[{index}]" for index, path in enumerate(asked.fields) if path not in data.places]
+        known = [path in data.places and path not in asked.fields[:at] for at, path in enumerate(asked.fields)]
+        refused += [f"fields[{index}]" for index, right in enumerate(known) if not right]
         chosen = [data.places[path] for path in asked.fields if path in data.places]
     if asked.flatten:
         chosen = [leaf for place in chosen for leaf in flattened(place)]
@@ -74,6 +96,8 @@ def _columns(data: Dataset, asked: GeneratedRequest, refused: list[str]) -> list
 
 def _filter(data: Dataset, entry: dict[str, Any]) -> Callable[[Row], bool]:
     place = data.places.get(entry["field"])
+    if place is None and data.of_changes and entry["field"] == CHANGE:
+        place = Place(CHANGE, _TEXT, (CHANGE,))
     if place is None:
         raise Refused
     keeps = matcher(entry["operator"], place.shape, entry.get("value"), NOW)

@@ -1,6 +1,5 @@
 """Generate requests for a dataset, most of them valid."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta, timezone
@@ -11,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from engine.common.strict_json import loads
-from engine.request.formats import COMPRESSIONS, FORMATS
-from engine.request.request import CsvOptions, ExportRequest, read_fields, read_filters, read_row_ids
+from engine.request.formats import FORMATS
+from engine.request.request import CsvOptions, ExportRequest
 from tests.helpers.engine import WORKFLOW
 from tests.helpers.operator_oracle import COMPARISONS, COMPLEMENTS, TEMPORAL
 from tests.property import shapes
@@ -22,13 +20,30 @@ from tests.property.cells import cell as cell_of
 from tests.property.datasets import Dataset
 from tests.property.meaning import NULLS, OPERATORS, SUBSTRINGS
 from tests.property.reading import nanoseconds, number
+from tests.property.sending import Sending, spell
 from tests.property.shapes import Shape
+from web.api.parameters import make_request, read_body, read_query, read_url_ttl
 
 Entry = dict[str, Any]
 _EXACT = Context(prec=60)
 _MOMENTS = ["2026-06-15", "2026-06-15T12:30:15Z", "2026-06-15T14:30:15.000001+02:00", "0001-01-01", "2026-06-15T12:30"]
 _NUMBERS: list[Any] = [5, Decimal("-0.5"), "5", "1e3", Decimal("1E-30"), "9007199254740993", "1e400"]
+MAX_EXPIRES_IN = 86_400
+"""Seconds: the default of TAILRACE_URL_TTL_SECONDS."""
+_SENDINGS = (
+    Sending(),
+    Sending("url"),
+    Sending("url", " "),
+    *(Sending("commas", each) for each in ("", " ", "\t", " \n ")),
+)
 _ODD: tuple[Any, ...] = (None, True, "", "soon", "2026-02-30", "NaN", [], [None], ["a", []], {}, 0, -1, Decimal("1.5"))
+CHANGE = "_change"
+_OF_CHANGES: list[Entry] = [
+    *({"operator": name, "value": "removed"} for name in ("EQUALS", "NOT_EQUALS", "STARTS_WITH", "NOT_CONTAINS")),
+    *({"operator": name, "value": ["added", "changed"]} for name in ("IN", "NOT_IN")),
+    *({"operator": name} for name in ("IS_NULL", "IS_NOT_EMPTY")),
+]
+_ODD_LIVES = (59, -60, MAX_EXPIRES_IN + 1, 10**30, Decimal("60.5"), "soon", "\u0666\u0660")
 
 
 @dataclass(frozen=True)
@@ -45,32 +60,43 @@ class GeneratedRequest:
     flatten: bool = False
     compression: str = "none"
     csv: CsvOptions = field(default_factory=CsvOptions)
+    expires_in: Any = None
+    since_run: str | None = None
+    sending: Sending = field(default_factory=Sending)
+
+    def parameters(self, run: str) -> dict[str, Any]:
+        """What is sent: the names of web/API.md, section 1, without those that have their default."""
+        usual = GeneratedRequest()
+        sent = {
+            "filters": list(self.filters),
+            "sortBy": self.sort_by,
+            "order": "desc" if self.descending else None,
+            "rowIds": None if self.row_ids is None else list(self.row_ids),
+            "includeRowIds": self.include_row_ids,
+            "fields": None if self.fields is None else list(self.fields),
+            "flatten": self.flatten,
+            "compression": None if self.compression == usual.compression else self.compression,
+            "bom": self.csv.bom,
+            "delimiter": None if self.csv.delimiter == usual.csv.delimiter else self.csv.delimiter,
+            "formulaGuard": self.csv.formula_guard,
+            "expiresIn": self.expires_in,
+            "sinceRunId": self.since_run,
+        }
+        # An empty list of row ids is not the default.
+        return {"format": self.format, "runId": run} | {
+            name: value for name, value in sent.items() if value or (name == "rowIds" and value is not None)
+        }
 
     def request(self, run: str) -> ExportRequest:
-        """The request for the engine; filters are parsed from JSON text, as in the service."""
-        return ExportRequest(
-            workflow=WORKFLOW,
-            run=run,
-            format=FORMATS[self.format],
-            filters=read_filters(loads(f"[{','.join(map(_spell, self.filters))}]")),
-            sort_by=self.sort_by,
-            descending=self.descending,
-            row_ids=None if self.row_ids is None else read_row_ids(self.row_ids),
-            include_row_ids=self.include_row_ids,
-            fields=None if self.fields is None else read_fields(self.fields),
-            flatten=self.flatten,
-            compression=COMPRESSIONS[self.compression],
-            csv=self.csv,
-        )
-
-
-def _spell(value: Any) -> str:
-    """Write JSON with exact numbers."""
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{json.dumps(name)}:{_spell(inner)}" for name, inner in value.items()) + "}"
-    if isinstance(value, list):
-        return f"[{','.join(map(_spell, value))}]"
-    return str(value) if isinstance(value, Decimal) else json.dumps(value)
+        """The request for the engine, read by the service from the URL or the body. Raises InvalidRequest."""
+        parameters = self.parameters(run)
+        if self.sending.form == "body":
+            values = read_body(spell(parameters).encode())
+        else:
+            values = read_query(self.sending.query(parameters))
+        life = read_url_ttl(values, MAX_EXPIRES_IN)
+        assert life == timedelta(seconds=self.expires_in or MAX_EXPIRES_IN)
+        return make_request(WORKFLOW, values)
 
 
 def _suited(shape: Shape) -> list[str]:
@@ -160,6 +186,8 @@ def value_for(chance: Random, operator: str, shape: Shape, pool: list[Any]) -> A
 
 def entry_for(chance: Random, data: Dataset, *, odd: bool = True) -> Entry:
     """A random filter; one in twelve may be invalid."""
+    if data.of_changes and chance.random() < 0.2:
+        return {"field": CHANGE, **chance.choice(_OF_CHANGES)}
     column = chance.choice(list(data.columns))
     inside = [place for place in data.places.values() if place.names[0] == column]
     place = chance.choice(inside)
@@ -170,7 +198,7 @@ def entry_for(chance: Random, data: Dataset, *, odd: bool = True) -> Entry:
     value = chance.choice(_ODD) if strange and chance.random() < 0.5 else meant
     path = place.path
     if odd and chance.random() < 0.02:
-        path = chance.choice(["nothing", "_row_id", f"{path}.x", path.upper() + "?", "%"])
+        path = chance.choice(["nothing", "_row_id", "_hash_low", f"{path}.x", path.upper() + "?", "%"])
     return {"field": path, "operator": operator} | ({} if value is None else {"value": value})
 
 
@@ -191,19 +219,26 @@ def request_for(chance: Random, data: Dataset, format_name: str, *, odd: bool = 
         asked = replace(asked, sort_by=chance.choice(sortable), descending=chance.random() < 0.5)
     if chance.random() < 0.15:
         known = [*data.row_ids, "unknown", "' OR 1=1 --", "%", "é"]
-        asked = replace(asked, row_ids=tuple(chance.choice(known) for _ in range(chance.randint(1, 30))))
+        ids = [chance.choice(known) for _ in range(chance.randint(1, 30))]
+        if odd and chance.random() < 0.05:
+            ids = chance.choice([[], ["", *ids]])
+        asked = replace(asked, row_ids=tuple(ids))
     if chance.random() < 0.25:
         paths = chance.sample(list(data.places), chance.randint(1, min(4, len(data.places))))
         if odd and chance.random() < 0.05:
-            paths.append(chance.choice(["nothing", "_row_id", f"{paths[0]}.x", "%"]))
+            paths.append(chance.choice(["nothing", "_row_id", "_change", f"{paths[0]}.x", "%", paths[0]]))
         asked = replace(asked, fields=tuple(paths))
     asked = replace(asked, flatten=chance.random() < 0.2)
-    if not FORMATS[format_name].compressed and chance.random() < 0.3:
+    strange = odd and chance.random() < 0.01
+    if (strange or not FORMATS[format_name].compressed) and chance.random() < 0.3:
         asked = replace(asked, compression=chance.choice(["gzip", "zstd"]))
-    if format_name == "csv" and chance.random() < 0.5:
+    if (strange or format_name == "csv") and chance.random() < 0.5:
         delimiter = chance.choice(["comma", "semicolon", "tab"])
         asked = replace(asked, csv=CsvOptions(chance.random() < 0.5, delimiter, chance.random() < 0.5))
-    return asked
+    if chance.random() < 0.2:
+        lives = [60, 61, 3600, MAX_EXPIRES_IN]
+        asked = replace(asked, expires_in=chance.choice(lives if not odd or chance.random() < 0.9 else _ODD_LIVES))
+    return replace(asked, sending=chance.choice(_SENDINGS))
 
 
 def is_sortable(shape: Shape) -> bool:

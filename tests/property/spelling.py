@@ -133,8 +133,8 @@ def in_parquet(shape: Shape, value: Any, found: Any) -> bool:
             )
         case shapes.MAP:
             (_, key), (_, inner) = shape.children
-            pairs = zip(value, found, strict=True)
-            return all(
+            pairs = zip(value, found, strict=False)
+            return len(value) == len(found) and all(
                 in_parquet(key, mine[0], theirs[0]) and in_parquet(inner, mine[1], theirs[1]) for mine, theirs in pairs
             )
         case _:

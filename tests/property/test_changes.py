@@ -3,22 +3,28 @@
 import io
 import itertools
 import json
+import uuid
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
 from engine.catalog.manifest import run_key
 from engine.publishing import publisher, spooling
+from engine.request.formats import FORMATS
+from engine.stores import open_store
+from tests.helpers.azurite import Azurite
 from tests.helpers.engine import WORKFLOW, Engine
 from tests.property.cases import Cases
-from tests.property.cells import cell, shape_of
-from tests.property.datasets import Dataset, dataset
+from tests.property.checks import check
+from tests.property.datasets import Dataset
+from tests.property.pairs import changed_rows, pair_of_runs
+from tests.property.requests import request_for
 
 _Cells = dict[str, str]
 _Rows = dict[str, _Cells]
@@ -37,10 +43,7 @@ def test_changes_turn_the_older_run_into_the_newer_one(engine: Engine, monkeypat
     numbers, kinds = itertools.count(), Counter[str]()
 
     def property_(chance: Random) -> int:
-        old = dataset(chance)
-        while old.row_id is None:
-            old = dataset(chance)
-        new, number = _changed(chance, old), next(numbers)
+        (old, new), number = pair_of_runs(chance), next(numbers)
         names = [f"r{number}-old", f"r{number}-new"]
         for data, name in zip((old, new), names, strict=True):
             if chance.random() < 0.7:
@@ -71,30 +74,32 @@ def test_changes_turn_the_older_run_into_the_newer_one(engine: Engine, monkeypat
     assert kinds.keys() == {"added", "changed", "removed"}
 
 
-def _changed(chance: Random, old: Dataset) -> Dataset:
-    """Rows and columns come and go, cells change, and rows and columns may have another order."""
-    key = str(old.row_id)
-    columns, rows = dict(old.columns), [dict(row) for row in old.rows if chance.random() < 0.8]
-    values = {name: [None] if shape.arrow == pa.null() else [*old.pools[name], None] for name, shape in columns.items()}
-    for row in rows:
-        if chance.random() < 0.3:
-            name = chance.choice([*columns])
-            row[name] = row[name] if name == key else chance.choice(values[name])
-    keys = old.pools[key][len(old.rows) :]
-    rows += [{name: chance.choice(values[name]) for name in columns} | {key: new} for new in keys]
-    gone = [name for name in columns if name != key and chance.random() < 0.05]
-    if chance.random() < 0.3:
-        columns["A column that came"] = shape = shape_of(chance)
-        for row in rows:
-            row["A column that came"] = (
-                None if shape.arrow == pa.null() or chance.random() < 0.5 else cell(chance, shape)
-            )
-    for name in gone:
-        del columns[name]
-    if chance.random() < 0.5:
-        columns = dict(chance.sample([*columns.items()], len(columns)))
-        chance.shuffle(rows)
-    return replace(old, columns=columns, rows=rows)
+def _requests(engine: Engine) -> Callable[[Random], int]:
+    """One request in each format for what changed between two runs."""
+    numbers = itertools.count()
+
+    def property_(chance: Random) -> int:
+        (old, new), number = pair_of_runs(chance), next(numbers)
+        since, run = f"r{number}-old", f"r{number}-new"
+        old.publish(engine, since)
+        new.publish(engine, run)
+        changes = changed_rows(old, new)
+        for format_name in FORMATS:
+            check(engine, run, changes, replace(request_for(chance, changes, format_name), since_run=since))
+        return len(FORMATS)
+
+    return property_
+
+
+def test_an_export_of_changes_has_the_rows_of_the_oracle(engine: Engine) -> None:
+    Cases("requests for changes", 0.04).explore(_requests(engine), per_example=len(FORMATS))
+
+
+@pytest.mark.azurite
+def test_an_export_of_changes_on_azure_has_the_rows_of_the_oracle(azurite: Azurite, tmp_path: Path) -> None:
+    store = open_store(f"az://oracle-{uuid.uuid4().hex}/x", connection_string=azurite.connection_string)
+    property_ = _requests(Engine(tmp_path, store))
+    Cases("requests for changes, azure", 0.01).explore(property_, per_example=len(FORMATS))
 
 
 def _publish_without_hashes(engine: Engine, data: Dataset, run: str, monkeypatch: pytest.MonkeyPatch) -> None:
