@@ -11,7 +11,8 @@ RUNS: dict[str, list[dict[str, Any]]] = {
 """The runs of the workflow ``shop``, whose row ids are ``sku``."""
 
 FINISHED, UNWANTED = "the exportId of all rows as CSV", "the exportId of the rows that are deleted"
-"""They stand for the ids of two exports of the latest run."""
+RUNNING = "the exportId of a sheet that the store does not take"
+"""They stand for the ids of three exports of the latest run."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,7 @@ CALLS = (
     ),
     Call("headExportByName", "", _NAMED, header={"If-None-Match": "*"}, status=304),
     Call("getExportStatus", _EXPORT, _FILE),
+    Call("cancelExport", {"format": "xlsx", "phase": "running"}, {**_SHOP, "exportId": RUNNING}, status=202),
     Call("cancelExport", {"error": True, "code": "conflict"}, _FILE, status=409),
     Call("listExports", {"workflowId": "shop", "exports": ..., "pagination": {"limit": 2}}, _SHOP, {"limit": 2}),
     Call("deleteExport", "", {**_SHOP, "exportId": UNWANTED}, status=204),

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,13 +15,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.generated.calls import CALLS, FINISHED, RUNS, UNWANTED, Call
+from tests.generated.calls import CALLS, FINISHED, RUNNING, RUNS, UNWANTED, Call
+from tests.helpers.azurite import Azurite
+from tests.helpers.fault_proxy import Fault, FaultProxy
 from tests.helpers.server import PUBLISH_KEY, Server
 
 HERE = Path(__file__).parent
 PYTHON = HERE.parents[1] / ".venv-generated/bin/python"
 NODE_MODULES = HERE / "node_modules"
 Json = dict[str, Any]
+
+
+pytestmark = pytest.mark.azurite
 
 
 @dataclass(frozen=True)
@@ -39,10 +45,21 @@ class Service:
     def calls(self) -> list[Call]:
         """The calls with the ids of new exports in their paths."""
         finished, unwanted = self.server.export("shop"), self.server.export("shop", sortBy="price")
-        ids = {FINISHED: finished.json()["exportId"], UNWANTED: unwanted.json()["exportId"]}
+        ids = {
+            FINISHED: finished.json()["exportId"],
+            UNWANTED: unwanted.json()["exportId"],
+            RUNNING: self._running_export(),
+        }
         return [
             replace(call, path={name: ids.get(value, value) for name, value in call.path.items()}) for call in CALLS
         ]
+
+    def _running_export(self) -> str:
+        """The id of a new export that runs until it is cancelled."""
+        query, headers = f"format=xlsx&rowIds={uuid.uuid4()}", {"x-api-key": PUBLISH_KEY, "prefer": "respond-async"}
+        started = self.server.request(f"/v4/workflows/shop/data/export?{query}", headers=headers)
+        assert started.status == 202, started.body
+        return str(started.json()["exportId"])
 
     def operations(self) -> dict[str, tuple[str, str]]:
         """The method and path of each operation of the document."""
@@ -54,16 +71,30 @@ class Service:
         }
 
 
+def _writes_a_sheet(line: str) -> bool:
+    return line.startswith("PUT") and ".xlsx" in line
+
+
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service(azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The service on a store that never answers to the upload of a sheet."""
     folder = tmp_path_factory.mktemp("generated")
-    with Server((str(folder / "store"), {}), folder) as server:
+    with (
+        FaultProxy(azurite.port) as proxy,
+        Server(
+            (f"az://generated-{uuid.uuid4().hex}/x", {"AZURE_STORAGE_CONNECTION_STRING": proxy.connection_string}),
+            folder,
+            TAILRACE_SHUTDOWN_GRACE_SECONDS="1",
+        ) as server,
+    ):
+        proxy.inject(Fault(_writes_a_sheet, "hole"))
         for run, rows in RUNS.items():
             pq.write_table(pa.Table.from_pylist(rows), folder / f"{run}.parquet")
             server.publish("--workflow", "shop", "--run", run, "--row-id", "sku", str(folder / f"{run}.parquet"))
         answer = server.request("/openapi.json")
         (folder / "openapi.json").write_bytes(answer.body)
         yield Service(server, answer.json(), folder)
+        proxy.inject(None)
 
 
 def run(*command: object, folder: Path, sent: str = "") -> str:
@@ -104,7 +135,7 @@ def check_all(calls: list[Call], answers: list[Json]) -> None:
 
 
 def test_every_operation_is_called(service: Service) -> None:
-    assert sorted(service.operations()) == sorted(call.operation for call in CALLS)
+    assert sorted(service.operations()) == sorted({call.operation for call in CALLS})
 
 
 @pytest.mark.skipif(not PYTHON.exists(), reason="openapi-python-client is missing: make .venv-generated/installed")

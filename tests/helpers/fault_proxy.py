@@ -23,8 +23,8 @@ class Fault:
 
     hits: Callable[[str], bool]
     action: str
-    """``reset``, ``cut`` (after half of the body), ``hole`` (no response), ``slow``, ``lost`` (the response is
-    lost), or a status and an Azure error code such as ``503 ServerBusy``."""
+    """``reset``, ``cut`` (after half of the body), ``hole`` (no response for 30 s, or until the fault is replaced),
+    ``slow``, ``lost`` (the response is lost), or a status and an Azure error code such as ``503 ServerBusy``."""
     first: int = 0
     times: int = 10**9
 
@@ -48,6 +48,7 @@ class FaultProxy:
         self.hit = 0
         self._seen = 0
         self._lock = threading.Lock()
+        self._replaced = threading.Event()
         threading.Thread(target=self._accept, daemon=True, name=THREAD).start()
 
     @property
@@ -59,6 +60,8 @@ class FaultProxy:
         """Replace the fault; None for no fault."""
         with self._lock:
             self.fault, self.hit, self._seen = fault, 0, 0
+            self._replaced.set()
+            self._replaced = threading.Event()
 
     def __enter__(self) -> Self:
         return self
@@ -94,7 +97,7 @@ class FaultProxy:
         length = next((int(h.split(":")[1]) for h in headers if h.lower().startswith("content-length:")), 0)
         action = self._action(line)
         if action == "hole":
-            time.sleep(30)
+            self._replaced.wait(30)
             return
         if action == "reset":
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
