@@ -1,4 +1,4 @@
-"""A seeded sample run: products of a made-up shop, with every field type a publisher can declare."""
+"""Seeded sample runs: products of a made-up shop with every field type a publisher can declare, and a month before."""
 
 import json
 import random
@@ -38,13 +38,31 @@ _FIRST_DAY = date(2025, 1, 1)
 
 def write_sample(folder: Path, rows: int = ROWS, seed: int = SEED) -> tuple[Path, Path]:
     """Write the sample's rows and schema into a folder; the same bytes for the same seed. Returns both paths."""
+    return _write(folder, "products", _rows(rows, random.Random(seed)))  # noqa: S311  # a sample, not a secret
+
+
+def write_earlier_sample(folder: Path, rows: int = ROWS, seed: int = SEED) -> tuple[Path, Path]:
+    """The same for the run before: 1 % of the products are added after it, 5 % get another price, and 0.5 % go."""
+    return _write(folder, "products-earlier", _earlier(_rows(rows, random.Random(seed))))  # noqa: S311  # as above
+
+
+def _write(folder: Path, name: str, rows: Iterator[dict[str, object]]) -> tuple[Path, Path]:
     folder.mkdir(parents=True, exist_ok=True)
-    data, schema = folder / "products.ndjson", folder / "products.schema.json"
+    data, schema = folder / f"{name}.ndjson", folder / "products.schema.json"
     with data.open("w", encoding="utf-8") as file:
-        for row in _rows(rows, random.Random(seed)):  # noqa: S311  # a sample, not a secret
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     schema.write_text(json.dumps(SCHEMA, indent=2) + "\n", "utf-8")
     return data, schema
+
+
+def _earlier(rows: Iterator[dict[str, object]]) -> Iterator[dict[str, object]]:
+    for number, row in enumerate(rows):
+        if number % 20 == 3:
+            row["price"] = {"amount": 100 + number, "currencyCode": "EUR"}
+        if number % 100 != 7:
+            yield row
+        if number % 200 == 11:
+            yield {**row, "sku": f"{row['sku']}-B"}
 
 
 def _rows(count: int, chance: random.Random) -> Iterator[dict[str, object]]:

@@ -178,6 +178,11 @@ def test_rows_alone_have_the_bytes_of_an_export(shop: Server, name: str) -> None
     assert first.body == {"csv": b'"sku"\nb\n', "jsonl": b'{"sku":"b"}\n'}[name]
 
 
+def test_rows_with_times_are_cut_at_the_limit(shop: Server) -> None:
+    answer = ask(shop, sql="SELECT sku, TIMESTAMPTZ '2026-01-01 00:00:00+00' AS t FROM data", limit=1).json()
+    assert (answer["rows"], answer["limitReached"]) == ([{"sku": "b", "t": "2026-01-01T00:00:00Z"}], True)
+
+
 def test_columns_have_the_types_of_duckdb(shop: Server) -> None:
     sql = "SELECT sum(stock) AS s, 'a'::ENUM('a') AS e, price, [TIMESTAMP '2026-01-01'] AS t, $n AS n FROM data"
     sql += " GROUP BY ALL"

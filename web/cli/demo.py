@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 from collections.abc import Mapping, MutableMapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -11,7 +12,7 @@ import click
 from engine.bootstrap import open_results
 from engine.common.private_files import FILE_MODE, make_folders, restrict_umask
 from engine.publishing.publisher import Publication, Publisher
-from engine.publishing.sample import ROWS, write_sample
+from engine.publishing.sample import ROWS, write_earlier_sample, write_sample
 from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
 from web.app import create_app_with
 from web.auth.api_keys import new_key
@@ -33,6 +34,7 @@ from web.telemetry.logs import set_up
 
 WORKFLOW = "sample-products"
 RUN = "2026-11-01"
+EARLIER_RUN = "2026-10-01"
 TEAM = "demo"
 _SECRETS = Path(".tailrace/demo.json")
 _ENV_FILE = Path(DEFAULT)
@@ -53,11 +55,8 @@ def demo() -> None:
     initialise_new(storage)
     results = open_results(storage)
     if results.run(WORKFLOW, RUN) is None:
-        click.echo(f"Publishing a sample run of {counted(ROWS, 'row')}: a few seconds.")
-        data, schema = write_sample(_SECRETS.parent / "sample")
-        Publisher(results, duckdb).publish(
-            Publication(WORKFLOW, RUN, (data,), team=TEAM, name="Sample products", schema=schema, row_id="sku")
-        )
+        click.echo(f"Publishing two sample runs of about {counted(ROWS, 'row')}: some seconds.")
+        publish_sample(Publisher(results, duckdb), _SECRETS.parent / "sample")
     services = make_services(
         storage,
         duckdb,
@@ -78,6 +77,19 @@ def demo() -> None:
         ConnectionSettings(),
         greeting=_instructions(server.public_url, secret["apiKey"]),
     )
+
+
+def publish_sample(publisher: Publisher, folder: Path, rows: int = ROWS) -> None:
+    """Publish the sample run and the one before it, by way of files in a folder."""
+    for run, write in ((EARLIER_RUN, write_earlier_sample), (RUN, write_sample)):
+        data, schema = write(folder, rows)
+        executed_at = datetime.fromisoformat(run).replace(tzinfo=UTC)
+        publisher.publish(
+            Publication(
+                WORKFLOW, run, (data,), team=TEAM, name="Sample products", schema=schema, row_id="sku",
+                executed_at=executed_at,
+            )
+        )  # fmt: skip
 
 
 def _load_secrets(path: Path) -> dict[str, str]:

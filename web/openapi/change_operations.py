@@ -3,7 +3,7 @@
 from engine.common.ids import ID
 from web.api.changes import CHANGES_PARAMETERS
 from web.api.parameters import DEFAULT_LIMIT, MAX_LIMIT
-from web.openapi.parameters import REQUEST_ID, path_parameter
+from web.openapi.parameters import REQUEST_ID, SAMPLE, SAMPLE_RUN, path_parameter
 from web.openapi.responses import answer, errors
 from web.openapi.schemas import KEY_OR_TOKEN, Json, ref
 
@@ -28,8 +28,17 @@ _PARAMETERS: dict[str, tuple[Json, str]] = {
         "Members to leave out of each change: `data`, `differences`, `differencesCounts`, `summary`",
     ),
 }
+_EXAMPLES: Json = {
+    "workflowIds": SAMPLE,
+    "startDate": "2026-10-15T00:00:00Z",
+    "endDate": "2026-12-01T00:00:00Z",
+    "exclude": "data,differences",
+}
 _CHANGE_ID = path_parameter(
-    "changeId", "The `id` of the change, `{workflowId}:{runId}`", f"^{ID.pattern}:{ID.pattern}$"
+    "changeId",
+    "The `id` of the change, `{workflowId}:{runId}`",
+    f"^{ID.pattern}:{ID.pattern}$",
+    f"{SAMPLE}:{SAMPLE_RUN}",
 )
 
 
@@ -53,6 +62,7 @@ def _list(version: str) -> Json:
         "parameters": [
             *(
                 {"name": name, "in": "query", "required": False, "description": text, "schema": schema}
+                | ({"example": _EXAMPLES[name]} if name in _EXAMPLES else {})
                 for name, (schema, text) in ((name, _PARAMETERS[name]) for name in CHANGES_PARAMETERS)
             ),
             REQUEST_ID,

@@ -3,7 +3,7 @@
 from web.delta_sharing.capabilities import FILE_ID_HEADER, HEADER
 from web.delta_sharing.parameters import MAX_INT32
 from web.delta_sharing.routes import PREFIX
-from web.openapi.parameters import REQUEST_ID, path_parameter
+from web.openapi.parameters import REQUEST_ID, SAMPLE, SAMPLE_TEAM, path_parameter
 from web.openapi.responses import answer, errors_as
 from web.openapi.schemas import KEY_OR_TOKEN, Json, ref
 
@@ -16,12 +16,13 @@ _MOMENT: Json = {"type": "string", "format": "date-time"}
 _ERRORS = (400, 401, 404, 405, 414, 500, 503)
 
 _NAME = "[A-Za-z0-9_~-]+"
-_IN_PATH: dict[str, tuple[str, str]] = {
-    "share": (_NAME, "The share: the id of the team, escaped"),
-    "schema": (_NAME, "`default`"),
+_IN_PATH: dict[str, tuple[str, str, str]] = {
+    "share": (_NAME, "The share: the id of the team, escaped", SAMPLE_TEAM),
+    "schema": (_NAME, "`default`", "default"),
     "table": (
         f"{_NAME}(@{_NAME})?",
         "The id of the workflow, escaped: `~a` for `A` and `~0` for a dot; `{workflow}@{run}` is the run with that id",
+        SAMPLE,
     ),
 }
 _LINES = {"type": "string", "description": "One JSON object a line: `protocol`, `metaData`, `file`"}
@@ -160,7 +161,8 @@ def _get(name: str, summary: str, found: Json, statuses: tuple[int, ...], *param
 
 
 def _names(*names: str) -> list[Json]:
-    return [path_parameter(name, _IN_PATH[name][1], f"^{_IN_PATH[name][0]}$") for name in names]
+    rows = ((name, *_IN_PATH[name]) for name in names)
+    return [path_parameter(name, text, f"^{pattern}$", example) for name, pattern, text, example in rows]
 
 
 def _json(description: str, model: str) -> Json:

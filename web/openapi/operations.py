@@ -24,6 +24,12 @@ EXPORT_PATH = "/v4/workflows/{workflowId}/data/export"
 _FILES_PATH = "/v4/workflows/{workflowId}/data/exports"
 _FILE_PATH = f"{_FILES_PATH}/{{exportId}}"
 _FILE_ERRORS = (400, 401, 404, 405, 500, 503)
+_REQUEST = {
+    "filters": [{"field": "rating", "operator": "GREATER_THAN", "value": 4.5}],
+    "sortBy": "price.amount",
+    "order": "desc",
+    "format": "json",
+}
 _STATE = {
     "type": "object",
     "properties": {"clock": {"type": "string", "description": "Only if the clock is wrong: by how much"}},
@@ -92,7 +98,10 @@ def _export_by_body() -> Json:
         "description": "Takes the parameters of the GET as members of a JSON object; none may be in the URL.",
         "security": KEY_OR_TOKEN,
         "parameters": [PREFER, REQUEST_ID],
-        "requestBody": {"required": False, "content": {"application/json": {"schema": ref("ExportRequest")}}},
+        "requestBody": {
+            "required": False,
+            "content": {"application/json": {"schema": ref("ExportRequest"), "example": _REQUEST}},
+        },
         "responses": export_answers() | errors(400, 401, 404, 405, 413, 414, 429, 500, 503),
     }
 

@@ -126,8 +126,18 @@ _IN_QUERY: dict[str, tuple[Json, str]] = {
         "The columns of the file in this order, as `a,b.c` or as a JSON array of strings; by default, all",
     ),
 }
+SAMPLE, SAMPLE_RUN, EARLIER_SAMPLE_RUN, SAMPLE_TEAM = "sample-products", "2026-11-01", "2026-10-01", "demo"
+"""What `make run` publishes, and for whom; every example can be sent there."""
+
 _EXAMPLES: dict[str, object] = {
-    "filters": '[{"field":"price.amount","operator":"GREATER_THAN","value":100}]',
+    "runId": SAMPLE_RUN,
+    "sinceRunId": EARLIER_SAMPLE_RUN,
+    "filters": '[{"field":"price.amount","operator":"GREATER_THAN","value":400000}]',
+    "sortBy": "rating",
+    "rowIds": "SKU-000007,SKU-000011",
+    "fields": "sku,title,price.amount",
+    "expiresIn": 3600,
+    "field": "rating",
     "page": 1,
     "limit": 10,
     "gzip": True,
@@ -141,7 +151,7 @@ _EXAMPLES: dict[str, object] = {
 }
 
 
-def path_parameter(name: str, description: str, pattern: str) -> Json:
+def path_parameter(name: str, description: str, pattern: str, example: str | None = None) -> Json:
     """A parameter in the path: a text that the pattern matches."""
     return {
         "name": name,
@@ -149,17 +159,19 @@ def path_parameter(name: str, description: str, pattern: str) -> Json:
         "required": True,
         "description": description,
         "schema": {"type": "string", "pattern": pattern},
+        **({} if example is None else {"example": example}),
     }
 
 
-WORKFLOW_ID = path_parameter("workflowId", "The workflow; an invalid id is a 404", f"^{ID.pattern}$")
+WORKFLOW_ID = path_parameter("workflowId", "The workflow; an invalid id is a 404", f"^{ID.pattern}$", SAMPLE)
 EXPORT_ID_IN_PATH = path_parameter("exportId", "The `exportId` of the export", f"^{EXPORT_ID.pattern}$")
 FILE_NAME_IN_PATH = path_parameter(
     "fileName",
     "Any name with the extension of the file, such as `orders.csv`; it is not part of the signature",
     r"^[^/]+\.[a-z]+$",
+    "products.csv",
 )
-RUN_ID_IN_PATH = path_parameter("runId", "The run; an invalid id is a 404", f"^{ID.pattern}$")
+RUN_ID_IN_PATH = path_parameter("runId", "The run; an invalid id is a 404", f"^{ID.pattern}$", SAMPLE_RUN)
 SIGNED: list[Json] = [
     {
         "name": "format",

@@ -33,14 +33,22 @@ _PARAMETERS: dict[str, tuple[Json, str]] = {
     ),
     "jsonPath": (_TEXT, "JSON: the dotted path of the list of rows"),
 }
+_NEW_WORKFLOW = {**WORKFLOW_ID, "example": "my-products"}
+_EXAMPLES: Json = {"runId": "1", "name": "My products", "executedAt": "2026-11-23T10:00:00Z", "rowId": "sku"}
+_BODIES = {
+    "text/csv": "sku,price\na-1,19.90\na-2,5\n",
+    "application/json": '[{"sku":"a-1","price":19.9},{"sku":"a-2","price":5}]',
+    "application/x-ndjson": '{"sku":"a-1","price":19.9}\n{"sku":"a-2","price":5}\n',
+}
+"""Of the content types that are text."""
 
 
 def publish_paths() -> Json:
     """Describe their paths, except that of a workflow."""
     return {
-        _RUNS: {"parameters": [WORKFLOW_ID], "post": _publish()},
+        _RUNS: {"parameters": [_NEW_WORKFLOW], "post": _publish()},
         f"{_RUNS}/{{runId}}": {
-            "parameters": [WORKFLOW_ID, RUN_ID_IN_PATH],
+            "parameters": [_NEW_WORKFLOW, {**RUN_ID_IN_PATH, "example": _EXAMPLES["runId"]}],
             "delete": _delete("deleteRun", "Delete a run and its exports", "The newest other run becomes the latest"),
         },
     }
@@ -52,7 +60,9 @@ def delete_workflow() -> Json:
 
 
 def _publish() -> Json:
-    body = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in CONTENT_TYPES}
+    body: Json = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in CONTENT_TYPES}
+    for kind, example in _BODIES.items():
+        body[kind]["example"] = example
     done = ref("RunAnswer")
     return {
         "operationId": "publishRun",
@@ -81,7 +91,8 @@ def _publish() -> Json:
 
 def _parameter(name: str) -> Json:
     schema, text = _PARAMETERS[name]
-    return {"name": name, "in": "query", "required": False, "description": text, "schema": schema}
+    example = {"example": _EXAMPLES[name]} if name in _EXAMPLES else {}
+    return {"name": name, "in": "query", "required": False, "description": text, "schema": schema, **example}
 
 
 def _delete(name: str, summary: str, description: str) -> Json:

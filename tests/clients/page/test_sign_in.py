@@ -1,5 +1,6 @@
 """The key: how it comes in, where it stays, and that it is nowhere else."""
 
+import re
 from typing import Any
 
 from tests.clients.page.explorer import Explorer, expect
@@ -62,12 +63,27 @@ def test_the_documentation_is_searched_tried_with_the_key_of_the_tab_and_left(ex
     page.get_by_role("searchbox").fill("POST export")
     expect(section).to_be_visible()
     section.get_by_text("Try it").click()
+    # The examples are about the sample, which this service does not have.
+    expect(section.get_by_label("workflowId (path)")).to_have_value("sample-products")
+    expect(section.get_by_label("body", exact=True)).to_have_value(re.compile('"field": "rating"'))
     section.get_by_label("workflowId (path)").fill("shops")
     section.get_by_label("body", exact=True).fill('{"format": "json", "filters": []}')
     section.get_by_role("button", name="Send POST").click()
     output = section.locator("pre[aria-label]")
     expect(output).to_contain_text('"rowCount":1200')
     expect(output).to_contain_text("200")
+    # What is downloaded next is the export that was made.
+    page.get_by_role("searchbox").fill("")
+    download = page.locator('section[data-path$="/{exportId}/{fileName}"][data-method="get"]')
+    download.get_by_text("Try it").click()
+    expect(download.get_by_label("fileName (path)")).to_have_value("shops-r1.json")
+    download.get_by_label("workflowId (path)").fill("shops")
+    download.get_by_role("button", name="Send GET").click()
+    expect(download.locator("pre[aria-label]")).to_contain_text('"name":"<b>name</b> 0"')
+    # A workflow that is deleted has to be named.
+    expect(page.locator('section[data-path="/v4/workflows/{workflowId}"][data-method="delete"] input')).to_have_value(
+        ""
+    )
     section.get_by_label("body", exact=True).fill("{")
     section.get_by_role("button", name="Send POST").click()
     expect(output).to_contain_text("400")

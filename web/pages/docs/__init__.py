@@ -16,7 +16,7 @@ from web.container import Services
 from web.openapi.document import make_document
 from web.openapi.schemas import Json
 from web.pages.docs.examples import EXAMPLES
-from web.pages.docs.shapes import code, prose, resolved, shape
+from web.pages.docs.shapes import code, prose, resolved, shape, spelled
 
 
 async def docs(request: Request) -> Response:
@@ -75,7 +75,7 @@ def _page(base_url: str) -> tuple[bytes, str]:
 def _operation(name: str, operation: Json, shared: list[Json], components: Json) -> str:
     method, _, path = name.partition(" ")
     parameters = [
-        (code(row["name"]), escape(row["in"]), shape(row["schema"]), prose(row["description"]))
+        (code(row["name"]), escape(row["in"]), shape(row["schema"]), prose(row["description"]) + _example(row))
         for row in [*shared, *operation["parameters"]]
     ]
     answers = [
@@ -95,6 +95,10 @@ def _operation(name: str, operation: Json, shared: list[Json], components: Json)
         parts.append(f"<p>Body: {_body(operation['requestBody'])}, or none.</p>")
     parts.append(_table("Responses", ("status", "when", "body", "headers"), answers))
     return "\n".join([*parts, "</section>"])
+
+
+def _example(parameter: Json) -> str:
+    return f". Example: {code(spelled(parameter['example']))}" if "example" in parameter else ""
 
 
 def _security(choices: list[Json]) -> str:

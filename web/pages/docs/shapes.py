@@ -25,6 +25,11 @@ def resolved(node: Json, components: Json) -> Json:
     return found
 
 
+def spelled(value: object) -> str:
+    """Return a value as it is written in a URL."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def shape(schema: Json) -> str:
     """Describe a schema in a few words."""
     if "$ref" in schema:
@@ -45,7 +50,7 @@ def shape(schema: Json) -> str:
     types = schema.get("type", [])
     names = [types] if isinstance(types, str) else types
     if "const" in schema:
-        names = [_spelled(schema["const"])]
+        names = [spelled(schema["const"])]
     return escape(" or ".join(names) + _format(schema)) + _default(schema)
 
 
@@ -54,12 +59,8 @@ def _format(schema: Json) -> str:
 
 
 def _default(schema: Json) -> str:
-    return f", default {code(_spelled(schema['default']))}" if "default" in schema else ""
+    return f", default {code(spelled(schema['default']))}" if "default" in schema else ""
 
 
 def _limits(schema: Json) -> str:
     return f", at most {schema['maxItems']:,}" if "maxItems" in schema else ""
-
-
-def _spelled(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -32,11 +32,25 @@ for (const section of document.querySelectorAll("section[data-path]")) {
 }
 
 function form({ method, path }, operation, parameters) {
-  const inputs = parameters.filter(one => one.in !== "header" || one.name === "prefer")
-    .map(one => [one, make("input", { required: one.in === "path" })]);
+  const inputs = parameters.filter(one => one.in !== "header" || one.name === "Prefer")
+    .map(one => [one, input(one, method)]);
   const content = operation.requestBody?.content;
   const type = content && make("select", {}, ...Object.keys(content).map(name => make("option", {}, name)));
-  const body = content && make("textarea", { rows: 3, spellcheck: "false" });
+  const body = content && make("textarea", { rows: 4, spellcheck: "false" });
+  const bodies = content && make("select", {});
+  const choice = content && make("label", {}, "example", bodies);
+  if (content) {
+    const fillIn = () => body.value = JSON.parse(bodies.value || '""');
+    const offer = () => {
+      const texts = examples(content[type.value]);
+      bodies.replaceChildren(...texts.map(([title, text]) => make("option", { value: JSON.stringify(text) }, title)));
+      choice.hidden = texts.length < 2;
+      fillIn();
+    };
+    type.addEventListener("change", offer);
+    bodies.addEventListener("change", fillIn);
+    offer();
+  }
   const output = make("pre", { hidden: true, tabindex: 0, "aria-label": `Answer of ${method.toUpperCase()} ${path}` });
   const send = async event => {
     event.preventDefault();
@@ -48,9 +62,26 @@ function form({ method, path }, operation, parameters) {
     make("summary", {}, "Try it"),
     make("form", { onsubmit: send },
       ...inputs.map(([one, input]) => make("label", {}, `${one.name} (${one.in})`, input)),
-      ...(content ? [make("label", {}, "content type", type), make("label", {}, "body", body)] : []),
+      ...(content ? [make("label", {}, "content type", type), choice, make("label", {}, "body", body)] : []),
       make("button", { type: "submit" }, `Send ${method.toUpperCase()}`)),
     output);
+}
+
+// What the operation needs is filled in; but what is deleted has to be named.
+function input({ name, in: place, required, example, schema }, method) {
+  const needed = required || place === "path";
+  const values = example ?? schema.default ?? schema.enum?.join(", ") ?? "";
+  return make("input", {
+    required: needed, value: needed && method !== "delete" ? example ?? "" : "", placeholder: String(values),
+    "data-of": method !== "delete" && ["exportId", "fileName"].includes(name) && name,
+  });
+}
+
+// Pairs of a title and the text of a body.
+function examples({ example, examples = {} }) {
+  const texts = Object.values(examples).map(({ summary, value }) => [summary, value]);
+  if (example !== undefined) texts.push(["The example", example]);
+  return texts.map(([title, value]) => [title, typeof value === "string" ? value : JSON.stringify(value, null, 2)]);
 }
 
 // The status, the headers and the beginning of the body; or why there is no answer.
@@ -70,10 +101,19 @@ async function answered(method, path, inputs, type, body) {
       method: method.toUpperCase(), headers, body: body || undefined, cache: "no-store", credentials: "omit",
     });
     const text = await response.text();
+    rememberExport(text);
     const lines = [...response.headers].map(([name, value]) => `${name}: ${value}`).join("\n");
     const cut = text.length > SHOWN_CHARACTERS ? `\n… (${text.length - SHOWN_CHARACTERS} more characters)` : "";
     return `${response.status} ${response.statusText}\n${lines}\n\n${text.slice(0, SHOWN_CHARACTERS)}${cut}`;
   } catch {
     return "The service does not respond. Is it running?";
+  }
+}
+
+// The operations on an export are about the last one that was made here.
+function rememberExport(text) {
+  const [, exportId, fileName] = text.match(/"url":"[^"?]*\/exports\/([^"\/?]+)\/([^"\/?]+)\?/) || [];
+  for (const [name, value] of Object.entries({ exportId, fileName })) {
+    if (value) for (const one of document.querySelectorAll(`[data-of=${name}]`)) one.value = value;
   }
 }
