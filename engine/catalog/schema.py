@@ -16,6 +16,9 @@ ROW_ID = "_row_id"
 CHANGE = "_change"
 """The internal column of the rows that differ between two runs: ``added``, ``changed`` or ``removed``."""
 
+CHANGED = "_changed"
+"""The names of the columns in which a changed row differs, a list that filters may name and no file has."""
+
 DATA_TYPES: dict[str, ColumnType] = {
     "STRING": TEXT,
     "LINK": TEXT,
@@ -121,6 +124,11 @@ class Schema(BaseModel):
     def change(self) -> tuple[Reference, ...]:
         """The internal column `CHANGE`, or nothing if there is none."""
         return self._internal(CHANGE)
+
+    @property
+    def changed(self) -> tuple[Reference, ...]:
+        """The internal column `CHANGED`, or nothing if there is none."""
+        return self._internal(CHANGED)
 
     def _internal(self, name: str) -> tuple[Reference, ...]:
         return tuple(_reference(field) for field in self.fields if field.name == name)

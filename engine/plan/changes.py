@@ -8,7 +8,7 @@ else JSON or text. Names are equal if they differ only in the case of ASCII lett
 from collections.abc import Iterable
 
 from engine.catalog.manifest import Run
-from engine.catalog.schema import CHANGE, ROW_ID, Field, Schema, data_type_of
+from engine.catalog.schema import CHANGE, CHANGED, ROW_ID, Field, Schema, data_type_of
 from engine.catalog.types import BIGINT, DOUBLE, INTEGER_BITS, JSON, TEXT, ColumnType, Family
 from engine.errors import InvalidRequest, quoted_excerpt
 
@@ -44,11 +44,12 @@ def check_comparable(run: Run, since: Run | None, since_id: str) -> Run:
 
 
 def changes_table(run: Run, since: Run) -> Schema:
-    """The schema of the rows that changed: `CHANGE`, the row id, and the columns of both runs."""
+    """The schema of the rows that changed: `CHANGE`, the row id, `CHANGED`, and the columns of both runs."""
     older = {key(field): field for field in since.table.delivered}
     fields = [_merged(run, field, since, older.pop(key(field), None)) for field in run.table.delivered]
     internal = (Field(name=name, data_type="STRING", type=TEXT) for name in (CHANGE, ROW_ID))
-    return Schema.of(*internal, *fields, *older.values())
+    names = Field(name=CHANGED, data_type="ARRAY", type=ColumnType.list_of(TEXT))
+    return Schema.of(*internal, names, *fields, *older.values())
 
 
 def key(field: Field) -> bytes:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from functools import lru_cache
 
-from engine.catalog.schema import CHANGE, ROW_ID, Field, Reference, Schema
+from engine.catalog.schema import CHANGE, CHANGED, ROW_ID, Field, Reference, Schema
 from engine.errors import InvalidRequest, quoted_excerpt
 from engine.plan.delta_types import delta_column
 from engine.request.request import ExportRequest
@@ -61,8 +61,8 @@ def find_column(
 ) -> Reference:
     """The column, or the member at a dotted path. Raises ``error``, which names the nearest one."""
     column = table.find(path)
-    if column is None and path == CHANGE and parameter == "filters":
-        column = next(iter(table.change), None)
+    if column is None and parameter == "filters":
+        column = next((one for one in (*table.change, *table.changed) if one.path == path), None)
     if column is None:
         raise error(f"{entry}: {_unknown(table, path)}", parameter=parameter, entry=entry)
     return column
@@ -98,6 +98,8 @@ def _unknown(table: Schema, path: str) -> str:
         return f"there is no field {path!r}; rowIds selects rows by it, includeRowIds=true adds it as the first column."
     if path == CHANGE:
         return f"there is no field {path!r}; sinceRunId adds it as the first column, and filters may use it then."
+    if path == CHANGED:
+        return f"there is no field {path!r}; filters may use it with sinceRunId."
     names = ", ".join(field.name for field in table.delivered[:_MAX_LISTED])
     near = _nearest(path, [column.path for column in table.references[:_MAX_COMPARED]])
     return f"there is no field {quoted_excerpt(path)}. Fields: {names}." + (f" Did you mean {near}?" if near else "")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.catalog.manifest import ROW_HASH, Run
-from engine.catalog.schema import CHANGE, ROW_ID, Field, Schema
+from engine.catalog.schema import CHANGE, CHANGED, ROW_ID, Field, Schema
 from engine.catalog.types import ColumnType, Family
 from engine.common.quoting import identifier, literal
 from engine.common.table_functions import read_parquet
@@ -12,7 +12,7 @@ from engine.plan.changes import key
 from engine.sql.json_values import json_text, text_of
 from engine.sql.row_hash import comparable_cell, comparable_columns, select_with_hash
 
-_DIFFERING = "_differing"
+_DIFFERING, _NAMED = "_differing", "_named"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +54,11 @@ def differing_ids(newer: ComparedRun, older: ComparedRun, table: Schema) -> str:
     )
 
 
-def changed_rows(newer: ComparedRun, older: ComparedRun, table: Schema) -> str:
+def changed_rows(newer: ComparedRun, older: ComparedRun, table: Schema, *, with_names: bool) -> str:
     """SQL for the rows that differ, as rows of ``table``: those of the newer run in its order, then the removed ones.
 
-    ``file_index`` and ``file_row_number`` are their position in that order.
+    ``file_index`` and ``file_row_number`` are their position in that order. Only ``with_names`` do they have `CHANGED`,
+    for which all cells of the changed rows are compared.
     """
 
     def rows(one: ComparedRun, first_part: int, condition: str) -> str:
@@ -65,12 +66,26 @@ def changed_rows(newer: ComparedRun, older: ComparedRun, table: Schema) -> str:
             f"{ROW_ID}, {one.cells(table)}, CAST(file_index AS BIGINT) + {first_part} AS file_index, {number}"
         )
         # The order of the rows is preserved only while they are on the probe side (`engine.execute.session.FENCE`).
-        return f"SELECT {names} FROM ({found}) JOIN (FROM {_DIFFERING} WHERE {CHANGE} {condition}) USING ({ROW_ID})"  # noqa: S608  # quoted names
+        return f"SELECT {names} FROM ({found}) JOIN (FROM {differing} WHERE {CHANGE} {condition}) USING ({ROW_ID})"  # noqa: S608  # quoted names
 
     number = "CAST(file_row_number AS BIGINT) AS file_row_number"
-    names = ", ".join([*(identifier(field.name) for field in table), "file_index", "file_row_number"])
+    fields = [identifier(field.name) for field in table if with_names or field.name != CHANGED]
+    names = ", ".join([*fields, "file_index", "file_row_number"])
+    differing, named = _DIFFERING, ""
+    if with_names:
+        differs, cells = _changed_cells(newer, older, table)
+        listed = ", ".join(
+            f"CASE WHEN {one} THEN {literal(field.name)} END"
+            for field, one in zip(table.delivered, differs, strict=True)
+        )
+        differing = _NAMED
+        # Not joined to the rows themselves: a left join puts those without a match behind the others.
+        named = (
+            f", {_NAMED} AS MATERIALIZED (FROM {_DIFFERING} "  # noqa: S608  # quoted names
+            f"LEFT JOIN (SELECT {ROW_ID}, [{listed}] AS {CHANGED} FROM {cells}) USING ({ROW_ID}))"
+        )
     return (
-        f"WITH {_DIFFERING} AS MATERIALIZED ({differing_ids(newer, older, table)}) "
+        f"WITH {_DIFFERING} AS MATERIALIZED ({differing_ids(newer, older, table)}){named} "
         f"{rows(newer, 0, '<> ' + literal('removed'))} UNION ALL "
         f"{rows(older, len(newer.sources), '= ' + literal('removed'))}"
     )
@@ -82,20 +97,27 @@ def count_changes(newer: ComparedRun, older: ComparedRun, table: Schema) -> str:
     The columns are those that ``table`` delivers, in its order.
     """
     rows = ", ".join(f"count(*) FILTER ({CHANGE} = {literal(name)})" for name in ("added", "changed", "removed"))
-    cells, columns = [ROW_ID], []
+    differs, cells = _changed_cells(newer, older, table)
+    columns = ", ".join(f"count(*) FILTER ({one})" for one in differs)
+    return (
+        f"WITH {_DIFFERING} AS MATERIALIZED ({differing_ids(newer, older, table)}) "  # noqa: S608  # quoted names
+        f"SELECT * FROM (SELECT {rows} FROM {_DIFFERING}), (SELECT {columns} FROM {cells})"
+    )
+
+
+def _changed_cells(newer: ComparedRun, older: ComparedRun, table: Schema) -> tuple[list[str], str]:
+    """SQL for whether each column that ``table`` delivers differs, and what to put after FROM: the changed rows."""
+    cells, differs = [ROW_ID], []
     for number, field in enumerate(table.delivered):
         cells.append(f"{comparable_cell(identifier(field.name), field.type)} AS cell_{number}")
-        columns.append(f"count(*) FILTER (n.cell_{number} IS DISTINCT FROM o.cell_{number})")
+        differs.append(f"n.cell_{number} IS DISTINCT FROM o.cell_{number}")
     new, old = (
         f"SELECT {', '.join(cells)} FROM ({one.rows(f'{ROW_ID}, {one.cells(table)}')})"  # noqa: S608  # quoted names
         for one in (newer, older)
     )
     changed = f"SELECT {ROW_ID} FROM {_DIFFERING} WHERE {CHANGE} = 'changed'"  # noqa: S608  # our own SQL
-    return (
-        f"WITH {_DIFFERING} AS MATERIALIZED ({differing_ids(newer, older, table)}) "  # noqa: S608  # quoted names
-        f"SELECT * FROM (SELECT {rows} FROM {_DIFFERING}), (SELECT {', '.join(columns)} FROM ({new}) AS n "
-        f"JOIN (SELECT * FROM ({old}) SEMI JOIN ({changed}) USING ({ROW_ID})) AS o USING ({ROW_ID}))"
-    )
+    older_rows = f"(SELECT * FROM ({old}) SEMI JOIN ({changed}) USING ({ROW_ID}))"  # noqa: S608  # our own SQL
+    return differs, f"({new}) AS n JOIN {older_rows} AS o USING ({ROW_ID})"
 
 
 def _cell(field: Field, own: Field | None) -> str:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from engine.catalog.schema import ROW_ID, Reference
+from engine.catalog.schema import CHANGED, ROW_ID, Reference
 from engine.common.quoting import identifier, literal
 from engine.common.table_functions import read_parquet
 from engine.plan.planner import ExportPlan
@@ -254,7 +254,8 @@ def _source(plan: ExportPlan, sources: list[str], parameters: dict[str, object],
         newer = ComparedRun(plan.run, sources[:number], f"newer{suffix}")
         older = ComparedRun(plan.since, sources[number:], f"older{suffix}")
         parameters |= {one.name: one.sources for one in (newer, older) if one.sources}
-        return f"({changed_rows(newer, older, plan.table)})"
+        with_names = any(condition.column.path == CHANGED for condition in plan.conditions)
+        return f"({changed_rows(newer, older, plan.table, with_names=with_names)})"
     if sources:
         parameters[f"sources{suffix}"] = sources
         return read_parquet(f"$sources{suffix}")

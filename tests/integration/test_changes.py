@@ -94,6 +94,37 @@ def test_added_and_dropped_columns_are_in_the_file(engine: Engine) -> None:
     ]
 
 
+def test_a_filter_selects_the_rows_in_which_a_column_changed(engine: Engine) -> None:
+    publish(
+        engine,
+        pa.table(
+            {
+                "id": ["a", "b", "c", "d"],
+                "x": [1, 2, 3, 4],
+                "it's": [None, 1.0, 1.0, 1.0],
+                "gone": [[1], [2], None, None],
+            }
+        ),
+        pa.table({"id": ["e", "d", "c", "b"], "x": [1, 4, 5, 5], "it's": [1.0, 1.0, 1.0, 2.0]}),
+    )
+
+    def ids(operator: str, value: object = None, **options: Any) -> list[str]:
+        found = changed(engine, filters=[entry("_changed", operator, value)], **options)
+        return [row["_row_id"] for row in found]
+
+    assert ids("EQUALS", "x") == ["c", "b"]
+    assert ids("EQUALS", "it's") == ids("EQUALS", "gone") == ["b"]
+    assert ids("IN", ["gone", "x"], sort_by="id") == ["b", "c"]
+    assert ids("EQUALS", "id") == ids("EQUALS", "X") == []
+    assert ids("NOT_EQUALS", "it's") == ["e", "c", "a"]
+    assert ids("IS_NULL") == ["e", "a"]
+    assert "_changed" not in changed(engine, filters=[entry("_changed", "EQUALS", "x")])[0]
+    with pytest.raises(InvalidRequest, match="filters may use it with sinceRunId"):
+        engine.export("csv", filters=[entry("_changed", "EQUALS", "x")])
+    with pytest.raises(InvalidRequest, match="there is no field '_changed'"):
+        engine.export("csv", since_run="r0", fields=("_changed",))
+
+
 def test_the_columns_that_changed_are_counted_at_publishing(engine: Engine) -> None:
     # Arrow writes no intervals. DuckDB compares a month and 30 days as equal.
     runs = {

@@ -10,6 +10,8 @@ const EMPTY = { described: null, runId: null, fields: [], paths: [], matched: nu
 // state: loading, ready, failed (with an error), no-workflow, no-run.
 export const shown = { state: "loading", error: null, workflows: null, ...EMPTY };
 const listeners = new Set();
+// What the changes tab shows: other runs have others.
+const NO_CHANGES = { since: null, kind: null, changed: null };
 let abort;
 let timer;
 
@@ -90,7 +92,7 @@ async function schemaOf(runId, signal) {
 }
 
 export const chooseWorkflow = workflow =>
-  change({ workflow, run: null, filters: [], sort: null, order: "asc", columns: null, page: 1, row: null, since: null });
+  change({ workflow, run: null, filters: [], sort: null, order: "asc", columns: null, page: 1, ...NO_CHANGES, row: null });
 
 // Keeps the filters, the sort and the columns that the other run has, and drops the others.
 export async function chooseRun(run) {
@@ -106,7 +108,7 @@ export async function chooseRun(run) {
   const columns = view.columns?.filter(name => fields.some(field => field.name === name));
   const isSorted = fields.some(field => sortPath(field) === view.sort);
   change({
-    run, page: 1, row: null, since: null, columns: columns?.length ? columns : null,
+    run, page: 1, row: null, ...NO_CHANGES, columns: columns?.length ? columns : null,
     filters: view.filters.filter(filter => known.has(filter.field)),
     ...(!isSorted && { sort: null, order: "asc" }),
   });

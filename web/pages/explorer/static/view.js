@@ -1,7 +1,7 @@
 // What is shown, and its form in the address's fragment, which no server sees. The key is never part of it.
 
 const DEFAULTS = {
-  workflow: null, run: null, tab: "rows", filters: [], sort: null, order: "asc", columns: null, page: 1, size: 50, row: null, since: null,
+  workflow: null, run: null, tab: "rows", filters: [], sort: null, order: "asc", columns: null, page: 1, size: 50, row: null, since: null, kind: null, changed: null,
 };
 export const PAGE_SIZES = [25, 50, 100, 250, 1000];
 
@@ -14,7 +14,7 @@ export const onChange = listener => listeners.add(listener);
 // Values of filters are text, so that long numbers keep their digits: {field, operator, values: [text]}.
 function write() {
   const parameters = new URLSearchParams();
-  for (const name of ["workflow", "run", "tab", "sort", "order", "page", "size", "row", "since"]) {
+  for (const name of ["workflow", "run", "tab", "sort", "order", "page", "size", "row", "since", "kind", "changed"]) {
     if (view[name] !== DEFAULTS[name]) parameters.set(name, view[name]);
   }
   for (const { field, operator, values } of view.filters) parameters.append("filter", JSON.stringify([field, operator, ...values]));
@@ -42,7 +42,7 @@ function read(fragment) {
     size: PAGE_SIZES.includes(size) ? size : DEFAULTS.size,
     row: parameters.has("row") ? number("row", 1) : null,
     order: parameters.get("order") === "desc" ? "desc" : "asc",
-    ...Object.fromEntries(["workflow", "run", "sort", "since"].map(name => [name, parameters.get(name) || null])),
+    ...Object.fromEntries(["workflow", "run", "sort", "since", "kind", "changed"].map(name => [name, parameters.get(name) || null])),
     tab: parameters.get("tab") || DEFAULTS.tab,
   };
 }

@@ -16,6 +16,12 @@ const pairOf = run => pairs.find(pair => pair.runId === run);
 // The run before the one that is shown, if their rows can be compared.
 export const previousRun = () => pairOf(shown.runId)?.sinceRunId ?? null;
 
+// How many of the changed rows differ in which column, as [{name, rows}]: known of whole runs that follow one another.
+export const changedColumns = since => {
+  const pair = pairOf(shown.runId);
+  return pair?.sinceRunId === since && !view.filters.length ? pair.changedColumns ?? null : null;
+};
+
 // Finished runs that are older than the one that is shown; the newest first.
 export function olderRuns() {
   const runs = shown.described?.runs.filter(run => run.state === "FINISHED") ?? [];
@@ -57,4 +63,4 @@ function drawBadge() {
   find("tab-changes").append(make("span", { class: "number", title: counted(all, "row") }, count(all)));
 }
 
-find("delta").addEventListener("click", () => change({ tab: "changes", since: pairOf(shown.runId).sinceRunId, filters: [], row: null, page: 1 }));
+find("delta").addEventListener("click", () => change({ tab: "changes", since: pairOf(shown.runId).sinceRunId, kind: null, changed: null, filters: [], row: null, page: 1 }));
