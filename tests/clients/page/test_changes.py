@@ -43,6 +43,34 @@ def test_changed_cells_are_marked_with_what_they_were(explorer: Explorer) -> Non
     expect(rows).to_have_count(0)
 
 
+def test_columns_that_changed_narrow_the_list(explorer: Explorer) -> None:
+    explorer.sign_in("items")
+    explorer.tab.get_by_role("tab", name="Changes").click()
+    explorer.counts("20 changes")
+    columns = explorer.tab.get_by_role("group", name="Changed in").get_by_role("button")
+    expect(columns).to_have_text(["price2", "big1"])
+    ids = explorer.tab.locator("tr.change .id")
+    columns.first.click()
+    explorer.counts("2 changes")
+    expect(ids).to_have_text(["n5", "n30"])
+    expect(columns).to_have_text(["price2", "big1"])
+    expect(columns.first).to_have_attribute("aria-pressed", "true")
+    expect(columns.first).to_be_focused()
+    expect(explorer.tab.locator(".comparison label", has_text="Added 15")).to_be_visible()
+    rows = explorer.server.request(explorer.export()).body.splitlines()[1:]
+    assert [row.split(b",")[:2] for row in rows] == [[b"changed", b"n5"], [b"changed", b"n30"]]
+    columns.last.press("Enter")
+    expect(explorer.panel.locator(".stale")).to_contain_text("items, run i2, price changed since i1")
+    explorer.tab.reload()
+    expect(ids).to_have_text(["n39"])
+    columns.last.click()
+    explorer.counts("20 changes")
+    # Publishing counts whole runs, so with filters there are no numbers.
+    explorer.add_filter("price", "LESS_THAN", "10")
+    explorer.counts("18 changes")
+    expect(columns).to_have_text(["price"])
+
+
 def test_changes_are_exported_with_their_kind_and_filters(explorer: Explorer) -> None:
     explorer.sign_in("items")
     explorer.tab.get_by_role("tab", name="Changes").click()

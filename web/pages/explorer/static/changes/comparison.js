@@ -8,6 +8,7 @@ import { shown, visibleFields } from "../load.js";
 import { change, view } from "../view.js";
 import { count, counted, sentence } from "../words.js";
 import { differs } from "./earlier.js";
+import { changedIn } from "./columns.js";
 import { olderRuns, sinceRun } from "./pairs.js";
 
 const KINDS = [["changed", "Changed", "~"], ["added", "Added", "+"], ["removed", "Removed", "−"]];
@@ -15,8 +16,8 @@ const FEW = 10;
 const MANY = 100;
 const isNumeric = field => field.type === "NUMBER" || field.type === "MONEY";
 
-// What is compared, and the numbers of rows of each kind once they are known.
-const compared = { query: null, kind: null, counts: null };
+// What is compared, the numbers of rows of each kind and those that are shown, and the columns that differ in some row.
+const compared = { query: null, runs: null, counts: null, total: null, differing: new Set() };
 let abort;
 const listeners = new Set();
 
@@ -27,21 +28,24 @@ export const onCompared = listener => listeners.add(listener);
 
 // The rows that an export of the tab has.
 export function changedRows() {
-  const counts = compared.counts ?? {};
-  const total = compared.kind ? counts[compared.kind] : KINDS.reduce((sum, [name]) => sum + (counts[name] ?? 0), 0);
-  return { since: sinceRun(), kind: compared.kind, total: compared.counts ? total : null };
+  return { since: sinceRun(), total: compared.total };
 }
 
-const kindFilter = kind => ({ field: "_change", operator: "EQUALS", values: [kind] });
-export const changeFilters = kind => filtersJson([...view.filters, ...(kind ? [kindFilter(kind)] : [])], shown.paths);
+const only = (field, value) => value ? [{ field, operator: "EQUALS", values: [value] }] : [];
+
+// The filters of the changes that are shown; of one column, they are changed rows.
+export function changeFilters(kind = view.kind, column = view.changed) {
+  return filtersJson([...view.filters, ...only("_change", kind), ...only("_changed", column)], shown.paths);
+}
 
 export function drawChanges() {
   if (view.tab !== "changes" || shown.state !== "ready") return;
   const since = sinceRun();
-  const query = JSON.stringify([view.workflow, shown.runId, since, view.filters, view.columns, compared.kind]);
-  if (query === compared.query) return;
-  compared.query = query;
-  compared.counts = null;
+  const runs = JSON.stringify([view.workflow, shown.runId, since, view.filters]);
+  const query = JSON.stringify([runs, view.columns, view.kind, view.changed]);
+  if (query === compared.query) return drawTop(since);
+  if (runs !== compared.runs) Object.assign(compared, { runs, counts: null, differing: new Set() });
+  Object.assign(compared, { query, total: null });
   drawTop(since);
   if (since) compare(since);
   else content.replaceChildren(blank("No older run", "Changes are shown between two finished runs. This is the oldest that can be compared."));
@@ -50,14 +54,17 @@ export function drawChanges() {
 const blank = (title, text, ...actions) => make("div", { class: "blank" }, make("h2", {}, title), make("p", {}, text), make("div", { class: "actions" }, ...actions));
 
 function drawTop(since) {
-  const select = make("select", { class: "field", id: "since", onchange: () => change({ since: select.value }) },
+  const focused = top.contains(document.activeElement) ? document.activeElement.value : null;
+  const select = make("select", { class: "field", id: "since", onchange: () => change({ since: select.value, changed: null }) },
     ...olderRuns().map(run => make("option", { value: run.runId, selected: run.runId === since }, run.runId)));
   const kinds = make("fieldset", { class: "segments" }, make("legend", { class: "unseen" }, "Kind of change"),
     ...[[null, "All", ""], ...KINDS].map(([kind, label, sign]) => make("label", {},
-      make("input", { type: "radio", name: "kind", value: kind ?? "all", checked: compared.kind === kind, onchange: () => { compared.kind = kind; drawChanges(); } }),
+      make("input", { type: "radio", name: "kind", value: kind ?? "all", checked: view.kind === kind, onchange: () => change({ kind, changed: null }) }),
       make("span", {}, sign ? make("b", { class: kind, "aria-hidden": "true" }, `${sign} `) : "", label,
         compared.counts ? ` ${count(kind ? compared.counts[kind] : changedTotal())}` : ""))));
-  top.replaceChildren(make("label", { for: "since" }, "From"), select, make("span", {}, `to ${shown.runId}`), kinds);
+  top.replaceChildren(make("label", { for: "since" }, "From"), select, make("span", {}, `to ${shown.runId}`), kinds,
+    ...changedIn(since, compared.differing));
+  if (focused) top.querySelector(`[value="${CSS.escape(focused)}"]`)?.focus();
 }
 
 const changedTotal = () => KINDS.reduce((sum, [name]) => sum + compared.counts[name], 0);
@@ -68,13 +75,20 @@ async function compare(since) {
   const { signal } = abort;
   content.setAttribute("aria-busy", "true");
   try {
-    const groups = await Promise.all(KINDS.map(([kind]) => rowsOf(kind, since, compared.kind === kind ? MANY : compared.kind ? 1 : FEW, 1, signal)));
+    const kinds = KINDS.map(([kind]) => kind);
+    const wanted = kinds.filter(kind => !view.kind || kind === view.kind);
+    const [groups, counts] = await Promise.all([
+      Promise.all(wanted.map(kind => rowsOf(kind, since, view.kind ? MANY : FEW, 1, signal))),
+      compared.counts ?? countKinds(view.kind ? kinds : [], since, signal),
+    ]);
     signal.throwIfAborted();
-    compared.counts = Object.fromEntries(KINDS.map(([kind], at) => [kind, groups[at].total]));
-    const focused = top.contains(document.activeElement) ? document.activeElement.value : null;
+    compared.counts = { ...counts, ...(!view.changed && Object.fromEntries(groups.map(group => [group.kind, group.total]))) };
+    compared.total = groups.reduce((sum, group) => sum + group.total, 0);
+    for (const { row, old } of groups.flatMap(group => group.rows).filter(one => one.old)) {
+      for (const { name } of shown.fields) if (differs(row, old, name)) compared.differing.add(name);
+    }
     drawTop(since);
-    if (focused) top.querySelector(`[value="${CSS.escape(focused)}"]`)?.focus();
-    drawGroups(groups.filter(group => !compared.kind || group.kind === compared.kind), since);
+    drawGroups(groups, since);
   } catch (error) {
     if (error.name === "AbortError") return;
     content.replaceChildren(blank("These runs cannot be compared", sentence(error.message.replace(/^sinceRunId:? /, "")), button({ class: "button", onclick: () => { compared.query = null; drawChanges(); } }, "Try again")));
@@ -86,9 +100,14 @@ async function compare(since) {
   }
 }
 
+async function countKinds(kinds, since, signal) {
+  const found = await Promise.all(kinds.map(kind => rowsOf(kind, since, 1, 1, signal, null)));
+  return Object.fromEntries(found.map(({ kind, total }) => [kind, total]));
+}
+
 // Rows of a kind, each with its values in the older run if they were others.
-async function rowsOf(kind, since, limit, page, signal) {
-  const found = await api.rows(view.workflow, { runId: shown.runId, sinceRunId: since, filters: changeFilters(kind), limit, page }, signal);
+async function rowsOf(kind, since, limit, page, signal, column = view.changed) {
+  const found = await api.rows(view.workflow, { runId: shown.runId, sinceRunId: since, filters: changeFilters(kind, column), limit, page }, signal);
   const ids = kind === "changed" ? found.data.map(row => row._row_id) : [];
   const before = ids.length ? (await api.rows(view.workflow, { runId: since, rowIds: ids, includeRowIds: true, limit: ids.length }, signal)).data : [];
   const older = new Map(before.map(row => [row._row_id, row]));
@@ -98,7 +117,7 @@ async function rowsOf(kind, since, limit, page, signal) {
 function drawGroups(groups, since) {
   const fields = visibleFields();
   const some = groups.filter(group => group.total);
-  if (!some.length) return content.replaceChildren(blank("No changes", `No row ${view.filters.length ? "that the filters leave " : ""}was added, changed or removed since ${since}.`));
+  if (!some.length) return content.replaceChildren(blank("No changes", `No row ${view.filters.length ? "that the filters leave " : ""}was ${view.kind ?? "added, changed or removed"}${view.changed ? ` in ${view.changed}` : ""} since ${since}.`));
   const head = make("thead", {}, make("tr", {}, make("th", { class: "kind", scope: "col" }, make("span", { class: "unseen" }, "Change")), make("th", { scope: "col" }, "Row id"),
     ...fields.map(field => make("th", { scope: "col", class: isNumeric(field) ? "number" : null }, field.name))));
   return content.replaceChildren(make("table", { class: "changes" }, make("caption", { class: "unseen" }, `Changes since ${since}`), head,
@@ -108,14 +127,13 @@ function drawGroups(groups, since) {
 function body(group, fields, since) {
   const [, label, sign] = KINDS.find(([kind]) => kind === group.kind);
   const rows = group.rows.map(one => drawRow(one, group.kind, label, sign, fields));
-  const isWhole = compared.kind === group.kind;
+  const isWhole = view.kind === group.kind;
   let page = 1;
   const element = make("tbody", {});
   const rest = () => group.total - element.querySelectorAll("tr.change").length;
   const more = button({ class: "button small ghost", onclick: async () => {
     if (!isWhole) {
-      compared.kind = group.kind;
-      drawChanges();
+      change({ kind: group.kind });
       return;
     }
     try {

@@ -25,7 +25,7 @@ export const rowsToExport = () => view.tab === "changes" ? changedRows().total :
 // The request as it would be sent now. Two equal requests have equal bodies.
 export function request() {
   const changes = view.tab === "changes" ? changedRows() : null;
-  const { runId, filters } = changes ? { runId: view.run, filters: changeFilters(changes.kind) } : selection();
+  const { runId, filters } = changes ? { runId: view.run, filters: changeFilters() } : selection();
   const body = { runId, ...(changes && { sinceRunId: changes.since }), format: chosen.format };
   if (view.sort) Object.assign(body, { sortBy: view.sort, order: view.order });
   if (view.columns && chosen.columns === "shown") body.fields = visibleFields().map(field => field.name);
@@ -39,18 +39,18 @@ export function request() {
   return {
     workflow: view.workflow, matched: rowsToExport(), format: chosen.format, delimiter: chosen.delimiter, hasLife: Boolean(chosen.expiresIn),
     body: bodyOf({ ...body, filters }),
-    words: requestWords({ ...body, filters: view.filters, kind: changes?.kind }, { workflow: view.workflow }),
+    words: requestWords({ ...body, filters: view.filters, ...(changes && { kind: view.kind, changed: view.changed }) }, { workflow: view.workflow }),
   };
 }
 
 // A request as a person would say it, from the page's filters or those of a finished export.
-export function requestWords({ filters = [], sortBy, order, fields, rowIds, flatten, runId, sinceRunId, kind, sql }, { workflow } = {}) {
+export function requestWords({ filters = [], sortBy, order, fields, rowIds, flatten, runId, sinceRunId, kind, changed, sql }, { workflow } = {}) {
   if (sql) return `SQL: ${sql}`;
   const rows = filters.map(filter => filterWords(
     { field: filter.field, operator: filter.operator, values: filter.values ?? (filter.value === undefined ? [] : [filter.value].flat().map(String)) },
     fieldAt(filter.field)?.type)).join(", ");
   return [
-    workflow && `${workflow}, run ${runId}`, sinceRunId && `${kind ? `${kind} rows` : "changes"} since ${sinceRunId}`, rows || (sinceRunId ? null : "all rows"),
+    workflow && `${workflow}, run ${runId}`, sinceRunId && `${changed ? `${changed} changed` : kind ? `${kind} rows` : "changes"} since ${sinceRunId}`, rows || (sinceRunId ? null : "all rows"),
     rowIds && counted(rowIds, "row id"), sortBy && `sorted by ${sortBy}${order === "desc" ? ", descending" : ""}`,
     fields && counted(fields.length, "column"), flatten && "objects as columns",
   ].filter(Boolean).join(", ");
