@@ -48,10 +48,17 @@ def azurite() -> Iterator[Azurite]:
         yield emulator
 
 
-@pytest.fixture(params=STORES)
-def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, dict[str, str]]:
+@pytest.fixture(scope="module", params=STORES)
+def store_kind(request: pytest.FixtureRequest) -> str:
+    """Each kind of store in turn; only the directory for tests marked with `tests.helpers.stores.any_store`."""
+    kind: str = request.param
+    return kind
+
+
+@pytest.fixture
+def store_url(store_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, dict[str, str]]:
     """The location of a fresh store of each kind, and what a process needs in its environment to open it."""
-    return _store_url(request, tmp_path)
+    return _store_url(store_kind, request, tmp_path)
 
 
 @pytest.fixture
@@ -60,12 +67,12 @@ def store(store_url: tuple[str, dict[str, str]]) -> ObjectStore:
     return _open(store_url)
 
 
-@pytest.fixture(scope="module", params=STORES)
+@pytest.fixture(scope="module")
 def module_store_url(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    store_kind: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[str, dict[str, str]]:
     """`store_url` for all tests of a module."""
-    return _store_url(request, tmp_path_factory.mktemp("store"))
+    return _store_url(store_kind, request, tmp_path_factory.mktemp("store"))
 
 
 @pytest.fixture(scope="module")
@@ -79,8 +86,8 @@ def _open(store_url: tuple[str, dict[str, str]]) -> ObjectStore:
     return open_store(location, connection_string=environment.get("AZURE_STORAGE_CONNECTION_STRING"))
 
 
-def _store_url(request: pytest.FixtureRequest, folder: Path) -> tuple[str, dict[str, str]]:
-    if request.param == "directory":
+def _store_url(kind: str, request: pytest.FixtureRequest, folder: Path) -> tuple[str, dict[str, str]]:
+    if kind == "directory":
         return str(folder / "store"), {}
     emulator: Azurite = request.getfixturevalue("azurite")
     location = f"az://test-{uuid.uuid4().hex}/some/prefix"

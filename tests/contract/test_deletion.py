@@ -289,9 +289,9 @@ else:
 
 
 @pytest.mark.parametrize(
-    ("store_url", "what"),
+    ("store_kind", "what"),
     [("directory", "workflow"), pytest.param("azure", "run", marks=pytest.mark.azurite)],
-    indirect=["store_url"],
+    indirect=["store_kind"],
 )
 def test_a_sweep_completes_the_deletion_of_a_killed_process(
     tmp_path: Path, store_url: tuple[str, dict[str, str]], what: str

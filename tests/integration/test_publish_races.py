@@ -20,6 +20,7 @@ from engine.publishing.publisher import Publication, Publisher
 from engine.stores import ObjectStore, open_store
 from tests.helpers.engine import NOW, TEAM, WORKFLOW, Engine
 from tests.helpers.forks import Forked, start
+from tests.helpers.stores import any_store
 
 PUBLISH = """
 import os, sys
@@ -227,6 +228,7 @@ LEAVES_NOTHING = {
 }
 
 
+@any_store
 @pytest.mark.parametrize("name", LEAVES_NOTHING)
 def test_a_failed_publish_leaves_no_workflow(tmp_path: Path, store: ObjectStore, name: str) -> None:
     engine = Engine(tmp_path / "engine", store)

@@ -26,6 +26,7 @@ from engine.request.request import CsvOptions
 from engine.stores import ObjectStore
 from tests.helpers.engine import Engine
 from tests.helpers.statements import ENDLESS, children, rows, until
+from tests.helpers.stores import any_store
 
 ROWS = [{"n": n, "text": f"t{n % 3}"} for n in range(5000)]
 
@@ -110,6 +111,7 @@ REFUSED = (
 )
 
 
+@any_store
 @pytest.mark.parametrize("sql", REFUSED)
 def test_a_statement_that_does_more_than_read_the_run_is_refused(engine: Engine, run: Run, sql: str) -> None:
     with pytest.raises(InvalidStatement) as refused:
@@ -175,6 +177,7 @@ def test_a_cancelled_statement_is_killed(engine: Engine, run: Run) -> None:
     assert _no_child_is_left()
 
 
+@any_store
 def test_a_statement_has_a_lower_priority_than_the_service(engine: Engine, run: Run) -> None:
     cancel = CancelToken()
     seen: list[int] = []
@@ -395,6 +398,7 @@ for attempt in (os.fork, threading.Thread(target=print).start):
     assert done.stdout.split("\n") == ["(100,)", "BlockingIOError", "RuntimeError", ""], done.stdout
 
 
+@any_store
 def test_missing_confinement_is_named_and_refused(engine: Engine, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the setting `limited` runs statements without it."""
     script = """

@@ -17,6 +17,7 @@ from engine.request.formats import FORMATS
 from engine.stores import ObjectStore
 from tests.helpers.engine import TEAM, Engine
 from tests.helpers.files import Row
+from tests.helpers.stores import any_store
 
 OLD: list[dict[str, Any]] = [
     {"id": "a", "title": "Clerk", "salary": 100, "workflow": "mine", "run": 1},
@@ -82,6 +83,7 @@ def test_results(inspection: Inspection) -> None:
     assert ask(inspection, joined) == [{"id": "b"}, {"id": "a"}]
 
 
+@any_store
 def test_runs(inspection: Inspection, engine: Engine) -> None:
     found = {row["run"]: row for row in ask(inspection, "FROM runs")}
     assert list(found) == ["2026-11-24", "2026-11-23", "2026-11-22"]
@@ -99,6 +101,7 @@ def test_runs(inspection: Inspection, engine: Engine) -> None:
     assert found["2026-11-22"]["executed_at"] == "2026-11-22T08:00:00Z"
 
 
+@any_store
 def test_latest_runs(inspection: Inspection) -> None:
     found = ask(inspection, "SELECT workflow, name, team, run, rows FROM latest_runs")
     assert found == [{"workflow": "jobs", "name": "Jobs", "team": TEAM, "run": "2026-11-23", "rows": 4}]
@@ -117,6 +120,7 @@ def test_files(inspection: Inspection) -> None:
     assert found[1]["title"] == {"minimum": "", "maximum": 'O\'Neil "B"', "exact": True, "nulls": 1}
 
 
+@any_store
 def test_bounds_that_are_cut_are_not_exact(tmp_path: Path, store: ObjectStore) -> None:
     engine = Engine(tmp_path, store)
     long = "x" * 64
@@ -129,6 +133,7 @@ def test_bounds_that_are_cut_are_not_exact(tmp_path: Path, store: ObjectStore) -
     assert (bounds["n"]["exact"], bounds["none"]["exact"], bounds["none"]["minimum"]) == (True, False, None)
 
 
+@any_store
 def test_profile(inspection: Inspection) -> None:
     found = {row.pop("name"): row for row in ask(inspection, "FROM profile('jobs')")}
     assert list(found) == ["_row_id", "id", "title", "salary", "workflow", "run"]
@@ -147,6 +152,7 @@ def test_profile(inspection: Inspection) -> None:
     assert (found["salary"]["quarter"], found["salary"]["three_quarters"]) == ("2", "10")
 
 
+@any_store
 def test_run_diff(inspection: Inspection) -> None:
     found = {row["row_id"]: row for row in ask(inspection, "FROM run_diff('jobs', '2026-11-22', '2026-11-23')")}
     assert {name: row["change"] for name, row in found.items()} == {
@@ -162,6 +168,7 @@ def test_run_diff(inspection: Inspection) -> None:
     assert ask(inspection, "FROM run_diff('jobs', '2026-11-22', '2026-11-22')") == []
 
 
+@any_store
 def test_a_failed_run_is_read_only_if_asked_for(inspection: Inspection) -> None:
     assert ask(inspection, "SELECT sku FROM result('prices', '2026-11-24', failed := true)") == FAILED
     for call in ("result('prices', '2026-11-24')", "result('jobs', '2026-11-23', failed := true)"):
@@ -185,6 +192,7 @@ def test_exports(inspection: Inspection, engine: Engine) -> None:
     assert datetime.fromisoformat(found["kept_until"]) == export.retained_until
 
 
+@any_store
 def test_help_lists_every_view_and_macro(inspection: Inspection) -> None:
     listed = ask(inspection, "FROM help")
     assert {row["name"].partition("(")[0] for row in listed} == in_main(inspection)
@@ -193,6 +201,7 @@ def test_help_lists_every_view_and_macro(inspection: Inspection) -> None:
         assert ask(inspection, row["example"]) or row["name"] == "exports"
 
 
+@any_store
 def test_a_run_without_rows_has_its_columns(tmp_path: Path, store: ObjectStore) -> None:
     engine = Engine(tmp_path, store)
     schema = engine.write_schema(price="MONEY", when="DATETIME")
@@ -232,6 +241,7 @@ HOSTILE = [
 ]
 
 
+@any_store
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_workflow_or_run_id_is_not_found(inspection: Inspection, name: str) -> None:
     quoted = "'" + name.replace("'", "''") + "'"

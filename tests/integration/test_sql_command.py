@@ -14,6 +14,7 @@ from tests.helpers.azurite import KEY
 from tests.helpers.engine import Engine
 from tests.helpers.forks import run
 from tests.helpers.server import Server
+from tests.helpers.stores import any_store
 from tests.helpers.terminal import Terminal
 
 ROWS: list[dict[str, Any]] = [{"id": "a", "n": 9007199254740993}, {"id": "b", "n": None}]
@@ -57,6 +58,7 @@ def test_a_result_is_written_to_a_file(server: Server) -> None:
     assert [path.name for path in server.folder.glob("*jobs.parquet*")] == ["jobs.parquet"]
 
 
+@any_store
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
@@ -83,6 +85,7 @@ def test_exit_codes(server: Server, arguments: list[str], code: int) -> None:
         assert not place or (place[0] == f"LINE 1: {arguments[0]}" and place[1].strip() == "^")
 
 
+@any_store
 def test_statements_from_a_pipe(server: Server) -> None:
     typed = "SELECT\n  'a;b' AS\n  one\n;\nFROM nope;\nSELECT 2 AS two; -- said\nSELECT 3 AS three"
     done = _piped(server, typed)
@@ -98,6 +101,7 @@ def test_statements_from_a_pipe(server: Server) -> None:
         assert ("one" in left.stdout, "two" in left.stdout, left.returncode) == (True, False, 0), word
 
 
+@any_store
 def test_help_lists_the_tables_in_the_prompt(server: Server) -> None:
     listed = _piped(server, "FROM help;\n")
     assert "latest_runs" in listed.stdout
@@ -111,7 +115,7 @@ def _piped(server: Server, typed: str) -> "subprocess.CompletedProcess[str]":
     return run(["sql"], server.environment, server.folder, piped=typed)
 
 
-@pytest.mark.parametrize("module_store_url", ["directory"], indirect=True)
+@any_store
 def test_the_prompt_of_a_terminal_without_a_cursor(server: Server) -> None:
     with Terminal(server.environment, server.folder, "sql", term="dumb") as terminal:
         terminal.read_until("tailrace> ")
@@ -157,7 +161,7 @@ def test_a_views_file_opens_in_duckdb(server: Server, module_store_url: tuple[st
             assert connection.execute("SELECT nulls FROM profile('jobs') WHERE name = 'n'").fetchone() == (1,)
 
 
-@pytest.mark.parametrize("module_store_url", ["directory"], indirect=True)
+@any_store
 def test_an_attached_views_file(server: Server) -> None:
     """Nothing but the name of the database is needed to join its views and macros with tables of others."""
     assert server.command("sql", "--views", "results.duckdb").returncode == 0
@@ -184,7 +188,7 @@ def test_an_attached_views_file(server: Server) -> None:
             connection.execute("FROM v.result('jobs', 'r9')")
 
 
-@pytest.mark.parametrize("module_store_url", ["directory"], indirect=True)
+@any_store
 def test_another_file_is_not_replaced_by_views(server: Server) -> None:
     with duckdb.connect(str(server.folder / "mine.duckdb")) as connection:
         connection.execute("CREATE TABLE t AS SELECT 42 AS n")

@@ -17,6 +17,7 @@ from engine.query.inspect.statements import Kind, is_complete
 from engine.request.formats import FORMATS
 from engine.stores import ObjectStore
 from tests.helpers.engine import Engine
+from tests.helpers.stores import any_store
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +105,7 @@ def test_statements_beyond_reading_are_refused(
     assert engine.store.read(part.key, etag=part.etag) == before
 
 
+@any_store
 @pytest.mark.parametrize(
     "statement", ["", ";", "-- nothing", "SELECT 1; SELECT 2", "CREATE TABLE t (a INT)", "DROP VIEW runs", "SELEC 1"]
 )
@@ -112,6 +114,7 @@ def test_a_file_has_the_result_of_one_read_only_statement(inspection: Inspection
         inspection.write(statement, FORMATS["csv"], lambda _: None)
 
 
+@any_store
 @pytest.mark.parametrize(
     "statement",
     [
@@ -151,6 +154,7 @@ def csv(inspection: Inspection, query: str) -> str:
     return b"".join(chunks).decode()
 
 
+@any_store
 def test_values_are_exact(inspection: Inspection) -> None:
     query = (
         "SELECT 123456789012345678901234567890.12::DECIMAL(38,2) AS d, 9223372036854775807 AS i, sum(1) AS s, "
@@ -199,6 +203,7 @@ EXACT = {
 }
 
 
+@any_store
 def test_a_value_that_has_no_exact_form_is_refused_with_its_column(inspection: Inspection) -> None:
     for value in NOT_EXACT:
         for name in ("csv", "json", "parquet"):
@@ -208,6 +213,7 @@ def test_a_value_that_has_no_exact_form_is_refused_with_its_column(inspection: I
         assert csv(inspection, f"SELECT {value} AS x, 1 AS y").split("\n")[1:] == [f"{text},1", ""], value
 
 
+@any_store
 @pytest.mark.parametrize(
     ("query", "place"),
     [
@@ -225,11 +231,13 @@ def test_an_error_shows_its_place(inspection: Inspection, query: str, place: str
         assert refused.value.message.partition("\n")[2] == place
 
 
+@any_store
 def test_order_by_is_kept_for_large_results(inspection: Inspection) -> None:
     answer = csv(inspection, "SELECT range AS n FROM range(300000) ORDER BY n DESC")
     assert answer == "n\n" + "".join(f"{n}\n" for n in reversed(range(300_000)))
 
 
+@any_store
 def test_columns_that_cannot_be_exported_are_refused(inspection: Inspection) -> None:
     with pytest.raises(InvalidRequest, match=r"Duplicate column name 'x'; alias one with AS\."):
         csv(inspection, "SELECT 1 AS x, * FROM (SELECT 2 AS x)")
@@ -237,6 +245,7 @@ def test_columns_that_cannot_be_exported_are_refused(inspection: Inspection) -> 
         csv(inspection, "SELECT '101'::BIT AS b")
 
 
+@any_store
 def test_a_query_works_after_a_failed_one(inspection: Inspection) -> None:
     with pytest.raises(InvalidRequest, match="Conversion Error"):
         csv(inspection, "SELECT CAST(v AS INT) AS n FROM (VALUES ('1'), ('x')) t(v)")

@@ -31,6 +31,7 @@ from engine.runners import LocalRunner
 from engine.stores import ObjectStore
 from tests.helpers.engine import TEAM, WORKFLOW, Engine
 from tests.helpers.statements import ENDLESS, LIMITS, children, until
+from tests.helpers.stores import any_store
 from tests.integration.test_hostile_statements import OTHERS, TABLES
 from tests.integration.test_sandbox import BOMBS, REFUSED
 
@@ -114,6 +115,7 @@ def read(extension: str, data: bytes) -> object:
     return pa.input_stream(io.BytesIO(data), compression="zstd").read() if extension.endswith(".zst") else data
 
 
+@any_store
 @pytest.mark.parametrize("name", OPTIONS)
 @pytest.mark.parametrize("rows", ["all", "none"])
 def test_a_file_is_that_of_the_same_rows_without_a_statement(engine: Engine, run: Run, name: str, rows: str) -> None:
@@ -176,6 +178,7 @@ def test_an_export_is_listed_with_its_statement(engine: Engine, run: Run) -> Non
     }  # fmt: skip
 
 
+@any_store
 @pytest.mark.parametrize(("columns", "known"), [(100, True), (1_000, False)])
 def test_the_columns_are_known_unless_they_are_very_many(engine: Engine, run: Run, columns: int, known: bool) -> None:
     names = [sha256(bytes([number % 256, number // 256])).hexdigest()[:24] for number in range(columns)]
@@ -197,6 +200,7 @@ FAILING: dict[str, tuple[str, type[Exception], str]] = {
 }  # fmt: skip
 
 
+@any_store
 @pytest.mark.parametrize("name", FAILING)
 def test_nothing_is_visible_of_a_statement_that_fails(engine: Engine, run: Run, name: str) -> None:
     sql, error, message = FAILING[name]

@@ -4,12 +4,15 @@ import asyncio
 import gzip
 import json
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import httpx2
 import pytest
+from anyio.from_thread import start_blocking_portal
 from mcp import StdioServerParameters
 from mcp.client import Client
 from mcp.client.streamable_http import streamable_http_client
@@ -37,19 +40,16 @@ def over_http(server: Server, use: Use, key: str = KEY) -> Any:
     return asyncio.run(run())
 
 
-def over_stdio(server: Server, use: Use, key: str = KEY) -> Any:
-    """What comes of it over ``tailrace mcp``."""
+@contextmanager
+def stdio_client(server: Server, **settings: str) -> Iterator[Callable[[Use], Any]]:
+    """A client of ``tailrace mcp``, a process that stays for the block: what comes of a use."""
     command = StdioServerParameters(
         command=sys.executable,
         args=["-c", "from web.cli import main; main()", "mcp"],
-        env={**server.environment, "TAILRACE_URL": server.base, "TAILRACE_KEY": key},
+        env={**server.environment, "TAILRACE_URL": server.base, "TAILRACE_KEY": KEY, **settings},
     )
-
-    async def run() -> Any:
-        async with Client(command) as client:
-            return await use(client)
-
-    return asyncio.run(run())
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(Client(command)) as client:
+        yield lambda use: portal.call(use, client)
 
 
 def call(name: str, **arguments: object) -> Use:
@@ -64,12 +64,20 @@ def call(name: str, **arguments: object) -> Use:
     return use
 
 
-@pytest.fixture(params=[over_http, over_stdio])
+@pytest.fixture(scope="module")
+def at_stdio(people: Server) -> Iterator[Callable[[Use], Any]]:
+    """A client of ``tailrace mcp`` for all tests."""
+    with stdio_client(people) as use:
+        yield use
+
+
+@pytest.fixture(params=["over HTTP", "over stdio"])
 def ask(request: pytest.FixtureRequest, people: Server) -> Callable[..., Any]:
     """Call a tool; its JSON."""
+    use_at = request.getfixturevalue("at_stdio") if request.param == "over stdio" else partial(over_http, people)
 
     def asking(name: str, **arguments: object) -> Any:
-        text, failed = request.param(people, call(name, **arguments))
+        text, failed = use_at(call(name, **arguments))
         assert not failed, text
         return json.loads(text)
 
@@ -230,7 +238,8 @@ def test_a_wrong_key_is_a_401(people: Server) -> None:
     for headers in ({}, {"x-api-key": "wrong"}):
         answer = people.request("/mcp", "POST", {**headers, "content-type": "application/json"}, body)
         assert (answer.status, answer.json()["code"]) == (401, "unauthorized")
-    text, failed = over_stdio(people, call("list_workflows"), "wrong")
+    with stdio_client(people, TAILRACE_KEY="wrong") as use:
+        text, failed = use(call("list_workflows"))
     assert failed
     assert "Send a valid API key" in text
 
@@ -244,17 +253,8 @@ def test_numbers_keep_their_digits(tmp_path: Any) -> None:
 
 
 def test_a_service_that_is_not_there_is_told(people: Server) -> None:
-    gone = StdioServerParameters(
-        command=sys.executable,
-        args=["-c", "from web.cli import main; main()", "mcp"],
-        env={**people.environment, "TAILRACE_URL": "http://127.0.0.1:9", "TAILRACE_KEY": KEY},
-    )
-
-    async def run() -> Any:
-        async with Client(gone) as client:
-            return await call("list_workflows")(client)
-
-    text, failed = asyncio.run(run())
+    with stdio_client(people, TAILRACE_URL="http://127.0.0.1:9") as use:
+        text, failed = use(call("list_workflows"))
     assert failed
     assert "The service does not respond: is it running, and is the address right?" in text
 

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.helpers.server import KEY, OTHER_KEY, Answer, Server
+from tests.helpers.stores import any_store
 from tests.web.test_assistants import call, over_http
 from tests.web.test_openapi_answers import check
 from web.openapi.document import make_document
@@ -70,6 +71,7 @@ def test_a_page_has_the_rows_that_differ(shop: Server) -> None:
     assert [(row["_change"], row["_row_id"]) for row in page["data"]] == [("removed", "a"), ("changed", "c")]
 
 
+@any_store
 def test_what_cannot_be_compared_is_refused_with_the_remedy(shop: Server) -> None:
     cases = {
         ("shop", "r1", "r1"): "is the run itself",
@@ -102,6 +104,7 @@ def test_changes_are_listed_with_counts_and_a_link(shop: Server, version: str) -
     assert one.items() >= older.items()
 
 
+@any_store
 def test_changes_are_selected_by_workflow_time_and_page(shop: Server) -> None:
     assert [change["id"] for change in listed(shop, startDate="2026-11-03")["changes"]] == ["shop:r3"]
     assert [change["id"] for change in listed(shop, endDate="2026-11-02T00:00:00Z")["changes"]] == ["shop:r2"]
@@ -114,11 +117,13 @@ def test_changes_are_selected_by_workflow_time_and_page(shop: Server) -> None:
         assert (answer.status, answer.json()["details"]["parameter"]) == (400, name)
 
 
+@any_store
 def test_the_command_writes_the_same_file_as_the_service(shop: Server, tmp_path: Path) -> None:
     shop.command("export", "shop", "--run", "r2", "--since", "r1", "-o", str(tmp_path / "changes.csv"))
     assert (tmp_path / "changes.csv").read_bytes() == shop.download("shop", runId="r2", sinceRunId="r1")
 
 
+@any_store
 def test_an_assistant_finds_what_changed(shop: Server) -> None:
     listed_, failed = over_http(shop, call("list_changes", workflow_id="shop", page=1))
     assert not failed

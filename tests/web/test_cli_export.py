@@ -17,6 +17,7 @@ from engine.stores import ObjectStore, open_store
 from tests.helpers.engine import Engine
 from tests.helpers.forks import TAILRACE, Forked, run, run_bytes, start
 from tests.helpers.server import TEAM, Server
+from tests.helpers.stores import any_store
 from tests.web.conftest import publish_people
 
 ROWS = 600_000
@@ -51,6 +52,7 @@ def _start(server: Server, *arguments: str, stdout: int | None = None, stderr: i
     return start(["export", *arguments], environment, server.folder, stdout=stdout, stderr=stderr)
 
 
+@any_store
 @pytest.mark.parametrize(
     ("options", "parameters"),
     [
@@ -95,6 +97,7 @@ def test_a_pipe_gets_the_same_bytes(service: Server, format_name: str) -> None:
     assert (piped.returncode, piped.stdout, piped.stderr) == (0, whole, b"")
 
 
+@any_store
 @pytest.mark.parametrize(
     ("arguments", "format_name"),
     {
@@ -114,6 +117,7 @@ def test_the_name_of_the_file_decides_its_format(
     assert (done.returncode, target.read_bytes()) == (0, service.download("people", format=format_name))
 
 
+@any_store
 def test_a_format_that_contradicts_the_name_is_refused(service: Server, tmp_path: Path) -> None:
     for given in ("csv", "json"):
         done = _run(service, "people", "-o", str(tmp_path / "a.parquet"), "--format", given)
@@ -122,6 +126,7 @@ def test_a_format_that_contradicts_the_name_is_refused(service: Server, tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
+@any_store
 def test_the_summary(service: Server, tmp_path: Path) -> None:
     done = service.command("export", "people", "--format", "json", "-o", str(tmp_path / "a.json"))
     said = done.stderr
@@ -130,6 +135,7 @@ def test_the_summary(service: Server, tmp_path: Path) -> None:
     assert f"(export {made})." in said
 
 
+@any_store
 @pytest.mark.parametrize(
     ("name", "parameters"),
     [
@@ -148,6 +154,7 @@ def test_the_name_decides_format_and_compression(
     assert (tmp_path / name).read_bytes() == service.download("people", **parameters)
 
 
+@any_store
 def test_a_file_that_is_there_stays(service: Server, tmp_path: Path) -> None:
     target, link = tmp_path / "a.csv", tmp_path / "link.csv"
     target.write_text("mine")
@@ -163,6 +170,7 @@ def test_a_file_that_is_there_stays(service: Server, tmp_path: Path) -> None:
     assert (link.is_symlink(), target.stat().st_mode & 0o777) == (True, 0o600)
 
 
+@any_store
 @pytest.mark.parametrize(
     ("arguments", "code", "reason"),
     [
@@ -210,6 +218,7 @@ def test_refusals(service: Server, arguments: list[str], code: int, reason: str)
         assert said.startswith("tailrace: ")
 
 
+@any_store
 def test_a_missing_store_is_one_line(service: Server) -> None:
     (service.folder / "occupied").write_text("")
     environment = {**service.environment, "TAILRACE_EXPORTS": str(service.folder / "occupied")}
@@ -228,9 +237,8 @@ def test_a_full_disk_leaves_nothing(service: Server, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@any_store
 def test_changed_bytes_are_told(service: Server, tmp_path: Path) -> None:
-    if "://" in service.environment["TAILRACE_EXPORTS"]:
-        pytest.skip("only files can be changed behind the store's back")
     made = service.export("people", sortBy="name").json()
     path = Path(service.environment["TAILRACE_EXPORTS"]) / "people" / f"{made['exportId']}.csv"
     path.write_bytes(path.read_bytes()[::-1])
@@ -255,6 +263,7 @@ def test_ctrl_c_leaves_nothing(service: Server, tmp_path: Path, number: signal.S
         assert list((Path(service.environment["TAILRACE_EXPORTS"]) / ".staging").iterdir()) == []
 
 
+@any_store
 def test_ctrl_c_while_nobody_reads(service: Server) -> None:
     service.download("large")
     with _start(service, "large", stdout=subprocess.PIPE) as process:
@@ -263,6 +272,7 @@ def test_ctrl_c_while_nobody_reads(service: Server) -> None:
         assert process.wait(30) == 130
 
 
+@any_store
 def test_a_reader_that_leaves(service: Server) -> None:
     with _start(service, "large", stdout=subprocess.PIPE) as process:
         process.stdout.close()
@@ -295,6 +305,7 @@ def _at_terminal(server: Server, *arguments: str) -> tuple[int, str]:
     return process.wait(30), seen.decode()
 
 
+@any_store
 def test_a_progress_bar_at_a_terminal(service: Server, tmp_path: Path) -> None:
     code, seen = _at_terminal(service, "large", "--include-row-ids", "-o", str(tmp_path / "large.csv"))
     assert code == 0
@@ -310,6 +321,7 @@ def test_a_progress_bar_at_a_terminal(service: Server, tmp_path: Path) -> None:
     assert _at_terminal(service, "people", "--quiet") == (0, "")
 
 
+@any_store
 def test_parquet_is_not_for_a_terminal(service: Server) -> None:
     outer, inner = pty.openpty()
     try:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.server import Server
+from tests.helpers.stores import any_store
 from tests.web.conftest import publish_people
 
 
@@ -38,6 +39,7 @@ def test_sign(service: Server) -> None:
     assert (expired.returncode, "The URL expired at 2" in expired.stderr) == (1, True)
 
 
+@any_store
 def test_check_names_the_clocks_for_a_url_of_the_future(service: Server, tmp_path: Path) -> None:
     names = ("TAILRACE_RESULTS", "TAILRACE_EXPORTS", "TAILRACE_SIGNING_KEYS", "AZURE_STORAGE_CONNECTION_STRING")
     same = {name: service.environment[name] for name in names if name in service.environment}
@@ -48,6 +50,7 @@ def test_check_names_the_clocks_for_a_url_of_the_future(service: Server, tmp_pat
     assert "expires later than TAILRACE_URL_MAX_TTL_SECONDS from now: the clock of this machine" in future.stderr
 
 
+@any_store
 @pytest.mark.parametrize(
     ("arguments", "code", "reason"),
     [

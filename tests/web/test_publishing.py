@@ -19,6 +19,7 @@ import pytest
 
 from tests.helpers.running import wait_for
 from tests.helpers.server import KEY, OTHER_PUBLISH_KEY, PUBLISH_KEY, Answer, Server
+from tests.helpers.stores import any_store
 from tests.web.test_openapi_answers import check
 from web.openapi.document import make_document
 
@@ -126,6 +127,7 @@ def test_a_published_run_is_exported_before_anyone_asks(
         assert server.request(path, headers=headers).json()["pagination"]["totalCount"] == 2
 
 
+@any_store
 def test_a_run_without_an_id_gets_a_generated_one(server: Server, workflow: str) -> None:
     answers = [send(server, workflow, b'[{"a": 1}]') for _ in range(2)]
     assert [answer.status for answer in answers] == [201, 201]
@@ -156,6 +158,7 @@ def test_simultaneous_equal_requests_publish_one_run(server: Server, workflow: s
     assert len({answer.body for answer in answers}) == 1
 
 
+@any_store
 def test_only_publishers_learn_that_another_team_has_the_workflow(server: Server, workflow: str) -> None:
     assert send(server, workflow, b'[{"a": 1}]', runId="r").status == 201
     theirs = send(server, workflow, b'[{"a": 1}]', key=OTHER_PUBLISH_KEY, runId="r2")
@@ -197,6 +200,7 @@ REFUSED: dict[str, tuple[bytes, str, dict[str, Any], int, str]] = {
 }
 
 
+@any_store
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_refused_publication_says_why_and_leaves_nothing(server: Server, workflow: str, name: str) -> None:
     body, content_type, parameters, status, said = REFUSED[name]
@@ -207,6 +211,7 @@ def test_a_refused_publication_says_why_and_leaves_nothing(server: Server, workf
     assert spilled(server) == []
 
 
+@any_store
 @pytest.mark.parametrize("extra", [b"", gzip.compress(b" " * 10)], ids=["one member", "two members"])
 def test_the_limit_applies_to_decompressed_bodies(server: Server, workflow: str, extra: bytes) -> None:
     bomb = gzip.compress(b" " * (LIMIT * 20)) + extra
@@ -217,6 +222,7 @@ def test_the_limit_applies_to_decompressed_bodies(server: Server, workflow: str,
     assert send(server, workflow, two, headers={"content-encoding": "gzip"}).status == 201
 
 
+@any_store
 @pytest.mark.parametrize("broken", ["cut", "not gzip", "checksum"])
 def test_broken_gzip_is_refused(server: Server, workflow: str, broken: str) -> None:
     whole = gzip.compress(json.dumps(ROWS * 1000).encode())
@@ -228,6 +234,7 @@ def test_broken_gzip_is_refused(server: Server, workflow: str, broken: str) -> N
     assert send(server, workflow, b"[]", headers={"content-encoding": "br"}).status == 415
 
 
+@any_store
 def test_a_content_length_above_the_limit_is_refused_at_once(server: Server, workflow: str) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
     connection.putrequest("POST", f"/v4/workflows/{workflow}/runs")
@@ -248,6 +255,7 @@ def test_a_client_that_disconnects_leaves_nothing(server: Server, workflow: str)
     assert server.request(f"/v4/workflows/{workflow}", headers={"x-api-key": KEY}).status == 404
 
 
+@any_store
 def test_the_service_responds_while_bodies_arrive(server: Server, workflow: str) -> None:
     """Each of them occupies a slot, and one team cannot occupy the last of several."""
     connections = []

@@ -10,6 +10,7 @@ import pytest
 
 from tests.helpers.server import KEY, OTHER_KEY, Answer, Server
 from tests.helpers.statements import ENDLESS, children, until
+from tests.helpers.stores import any_store
 from web.openapi.document import make_document
 
 Json = dict[str, Any]
@@ -79,6 +80,7 @@ BOUND: dict[str, tuple[str, Json, object]] = {
 }
 
 
+@any_store
 @pytest.mark.parametrize("name", BOUND)
 def test_parameters_are_bound_as_their_json_values(shop: Server, name: str) -> None:
     condition, params, kept = BOUND[name]
@@ -86,6 +88,7 @@ def test_parameters_are_bound_as_their_json_values(shop: Server, name: str) -> N
     assert rows(ask(shop, sql=sql, params=params)) == skus(kept)
 
 
+@any_store
 def test_parameters_are_allowed_wherever_duckdb_takes_them(shop: Server) -> None:
     sql = "WITH a AS (SELECT sku, price * $by AS p FROM data) SELECT * FROM a ORDER BY p LIMIT $n"
     found = rows(ask(shop, sql=sql, params={"by": 10, "n": 2}))
@@ -136,6 +139,7 @@ WRONG: dict[str, tuple[Json, Json, str]] = {
 }  # fmt: skip
 
 
+@any_store
 @pytest.mark.parametrize("name", WRONG)
 def test_an_error_names_what_is_wrong(shop: Server, name: str) -> None:
     members, details, reason = WRONG[name]
@@ -159,6 +163,7 @@ def test_the_previous_run_is_a_table(shop: Server) -> None:
     assert ask(shop, sql="FROM data", previous=False).json()["previousRunId"] is None
 
 
+@any_store
 @pytest.mark.parametrize("run", ["r2", "r9", "../r1", ""])
 def test_a_run_that_is_not_finished_or_not_there_cannot_be_previous(shop: Server, run: str) -> None:
     answer = ask(shop, sql="FROM previous", previous=run)
@@ -178,11 +183,13 @@ def test_rows_alone_have_the_bytes_of_an_export(shop: Server, name: str) -> None
     assert first.body == {"csv": b'"sku"\nb\n', "jsonl": b'{"sku":"b"}\n'}[name]
 
 
+@any_store
 def test_rows_with_times_are_cut_at_the_limit(shop: Server) -> None:
     answer = ask(shop, sql="SELECT sku, TIMESTAMPTZ '2026-01-01 00:00:00+00' AS t FROM data", limit=1).json()
     assert (answer["rows"], answer["limitReached"]) == ([{"sku": "b", "t": "2026-01-01T00:00:00Z"}], True)
 
 
+@any_store
 def test_columns_have_the_types_of_duckdb(shop: Server) -> None:
     sql = "SELECT sum(stock) AS s, 'a'::ENUM('a') AS e, price, [TIMESTAMP '2026-01-01'] AS t, $n AS n FROM data"
     sql += " GROUP BY ALL"
@@ -268,6 +275,7 @@ WRONG_EXPORTS: dict[str, tuple[Json, Json, str]] = {
 }  # fmt: skip
 
 
+@any_store
 @pytest.mark.parametrize("name", WRONG_EXPORTS)
 def test_an_error_of_an_export_names_what_is_wrong(shop: Server, name: str) -> None:
     members, details, reason = WRONG_EXPORTS[name]
@@ -276,6 +284,7 @@ def test_an_error_of_an_export_names_what_is_wrong(shop: Server, name: str) -> N
     assert reason in answer.json()["message"]
 
 
+@any_store
 @pytest.mark.parametrize("ask_for", [ask, export])
 def test_nobody_reads_the_runs_of_another_team(shop: Server, ask_for: Callable[..., Answer]) -> None:
     members = {"sql": "FROM data", "previous": "r1"}
@@ -286,6 +295,7 @@ def test_nobody_reads_the_runs_of_another_team(shop: Server, ask_for: Callable[.
     assert shop.request(path, "POST", {}, json.dumps(members).encode()).status == 401
 
 
+@any_store
 def test_the_examples_of_the_documentation_run(shop: Server) -> None:
     paths = make_document(shop.base)["paths"]
     for path, send in (("query", ask), ("query/export", export)):
