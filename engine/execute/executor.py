@@ -20,6 +20,7 @@ from engine.execute.file_assembler import FileAssembler
 from engine.execute.filesystems import PartFileSystem, StageFileSystem
 from engine.execute.instance_pool import InstancePool
 from engine.execute.ordered_sink import OrderedSink
+from engine.execute.row_group_copy import RowGroupCopy, copy_of
 from engine.execute.run_files import RunFiles, target_of
 from engine.execute.session import open_session
 from engine.execute.warm_instances import WarmInstances
@@ -54,10 +55,13 @@ class ExecutionContext:
 
 @dataclass(frozen=True, slots=True)
 class Copies:
-    """``count`` COPY statements, each made just before it runs; the n-th writes to ``target_of(n)``."""
+    """``count`` COPY statements, each made just before it runs; the n-th writes to ``target_of(n)``.
+
+    In place of a statement may be a copy of row groups.
+    """
 
     count: int
-    statement: Callable[[int], Statement]
+    statement: Callable[[int], Statement | RowGroupCopy]
 
 
 def run_ranges(plan: ExportPlan, files: RunFiles, forward: Callable[[Chunk], None], context: ExecutionContext) -> int:
@@ -75,8 +79,10 @@ def run_ranges(plan: ExportPlan, files: RunFiles, forward: Callable[[Chunk], Non
     # Several threads write a batch at once, during which a Python file system would hold the interpreter lock.
     with open_pipe(context.settings.spill_directory) if threads > 1 else nullcontext() as pipe:
 
-        def copy(ordinal: int) -> Statement:
+        def copy(ordinal: int) -> Statement | RowGroupCopy:
             range_ = plan.ranges[ordinal]
+            if range_.copied is not None:
+                return copy_of(plan, range_)
             return compile_copy(plan, range_, files.names(range_.parts), _target(ordinal, pipe))
 
         copies = Copies(len(plan.ranges), copy)
@@ -199,18 +205,23 @@ class _CopyQueue:
     def _run(self, connection: duckdb.DuckDBPyConnection) -> int:
         rows = 0
         while (ordinal := self._next()) is not None:
-            statement = self._copies.statement(ordinal)
-            with nullcontext() if self._pipe is None else self._pipe.draining(partial(self._write, ordinal)):
-                written = connection.execute(statement.sql, statement.parameters).fetchone()
+            written = self._execute(connection, ordinal)
             self._context.cancel.raise_if_cancelled()
             if self._sink.failure is not None:
                 # DuckDB may have written its last bytes before the reading end of the pipe was closed.
                 raise self._sink.failure
-            if written:
-                rows += written[0]
-                self._context.progress.add_rows(written[0])
+            rows += written
+            self._context.progress.add_rows(written)
             self._sink.end(ordinal)
         return rows
+
+    def _execute(self, connection: duckdb.DuckDBPyConnection, ordinal: int) -> int:
+        statement, write = self._copies.statement(ordinal), partial(self._write, ordinal)
+        if isinstance(statement, RowGroupCopy):
+            return statement.write(self._files.store, write, self._context.cancel)
+        with nullcontext() if self._pipe is None else self._pipe.draining(write):
+            written = connection.execute(statement.sql, statement.parameters).fetchone()
+        return written[0] if written else 0
 
     def _write(self, ordinal: int, data: bytes) -> None:
         try:

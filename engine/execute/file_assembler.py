@@ -127,7 +127,7 @@ class ParquetAssembler(FileAssembler):
 
     def feed(self, data: Chunk) -> Iterable[Chunk]:
         """Buffer the bytes: the footer at the end of a file locates its row groups."""
-        self._pending.append(data)
+        self._pending.append(memoryview(data))
         return ()
 
     def end_range(self) -> Iterable[Chunk]:

@@ -19,6 +19,7 @@ from engine.errors import (
     ObjectMissing,
     SourceDamaged,
 )
+from engine.execute.row_group_copy import with_possible_copies
 from engine.exports.deletion import is_exportable
 from engine.exports.export import Export, ExportFile, export_key, export_of, file_of, metadata_of
 from engine.exports.leases import Leases
@@ -210,7 +211,7 @@ class Exporter:
             self._quota.check(plan.run.workflow_id)
         try:
             self.results.check_parts(*plan.runs)
-            plan = self.prune_by_bloom(plan, cancel)
+            plan = with_possible_copies(self.prune_by_bloom(plan, cancel), self.results.store)
             with self._runner.stage(plan, key, cancel, progress) as staged:
                 info = self._commit(plan, key, staged, cancel)
         except (ObjectMissing, ObjectChanged, SourceDamaged) as error:

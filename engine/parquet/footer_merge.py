@@ -1,11 +1,11 @@
 """Merges the footers of Parquet files whose row groups are copied unchanged into one file.
 
-The row groups of a run are already what an export without filters and without a sort contains: typed, zstd, in run
-order. Only the offsets in their metadata change, and the chunks of excluded columns are left out.
+The row groups of a run are already what an export without a sort contains, if a filter keeps all of their rows: typed,
+zstd, in run order. Only the offsets in their metadata change, and the chunks of excluded columns are left out.
 Source: the Parquet format's Thrift definition (parquet.thrift); the constants below are its field numbers.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from engine.parquet.thrift_compact import LIST, STRUCT, List, Struct, decode, encode
@@ -14,9 +14,9 @@ MAGIC = b"PAR1"
 TAIL_BYTES = 8
 """The end of a file: the length of the footer in 4 bytes, and the magic."""
 
-_SCHEMA, _NUM_ROWS, _ROW_GROUPS, _COLUMN_ORDERS = 2, 3, 4, 7
+_SCHEMA, _NUM_ROWS, _ROW_GROUPS, _CREATED_BY, _COLUMN_ORDERS = 2, 3, 4, 6, 7
 _NAME, _NUM_CHILDREN = 4, 5
-_COLUMNS, _BYTES, _FILE_OFFSET, _COMPRESSED, _ORDINAL = 1, 2, 5, 6, 7
+_COLUMNS, _BYTES, _GROUP_ROWS, _FILE_OFFSET, _COMPRESSED, _ORDINAL = 1, 2, 3, 5, 6, 7
 _CHUNK_OFFSET, _META = 2, 3
 _PAGE_INDEXES = (4, 5, 6, 7)
 _UNCOMPRESSED_SIZE, _COMPRESSED_SIZE, _DATA_PAGE, _INDEX_PAGE, _DICTIONARY_PAGE = 6, 7, 9, 10, 11
@@ -32,6 +32,12 @@ class ByteRange:
     length: int
 
 
+def writer_of(footer: bytes) -> str:
+    """The name and version of the software that wrote a file. Raises ValueError if it is not a footer."""
+    created_by: bytes = decode(footer).get(_CREATED_BY, b"")
+    return created_by.decode()
+
+
 class FooterMerger:
     """Takes footers in the order of their files, and drops the top-level columns ``excluded``."""
 
@@ -41,20 +47,21 @@ class FooterMerger:
         self._schema = b""
         self._groups: list[bytes] = []
         self.rows = 0
-        """Total number of rows according to the footers so far."""
+        """Total number of rows of the row groups so far."""
         self._position = len(MAGIC)
 
-    def add(self, footer: bytes) -> Iterator[ByteRange]:
-        """Take the footer of a file; yields the byte ranges to copy from it, in order.
+    def add(self, footer: bytes, groups: Collection[int] | None = None) -> Iterator[ByteRange]:
+        """Take these row groups of the footer of a file, by default all; yields the byte ranges to copy, in order.
 
         Raises ValueError if it is not a footer, or if its schema differs from that of the others.
         """
         metadata = decode(footer)
         dropped = [self._drop_column(metadata, name) for name in self._excluded]
         self._check_schema(metadata)
-        self.rows += metadata[_NUM_ROWS]
-        for group in metadata[_ROW_GROUPS].items:
-            yield from self._add_group(group, dropped)
+        for number, group in enumerate(metadata[_ROW_GROUPS].items):
+            if groups is None or number in groups:
+                self.rows += group[_GROUP_ROWS]
+                yield from self._add_group(group, dropped)
 
     def footer(self) -> bytes:
         """The end of the merged file, after its last row group. Raises ValueError if no footer was added."""

@@ -29,11 +29,11 @@ from engine.request.operators import OperatorKind
 from engine.request.request import ExportRequest
 from engine.request.statement import StatementRequest
 
-OUTPUT_VERSION = 10
+OUTPUT_VERSION = 11
 """Increase this with every change to the bytes of an export, so that exports of an older version are not reused."""
 
 PARQUET_RANGE_BYTES = 32 * 1024 * 1024
-"""Compressed bytes per range of a filtered Parquet export; the matching rows of each become one or more row groups."""
+"""Compressed bytes per range of a Parquet export; the matching rows of each become one or more row groups."""
 
 COMPRESSED_RANGE_BYTES = TARGET_BYTES
 """Compressed bytes of the run per range of a compressed export, whatever the caller of `make_plan` wants."""
@@ -104,15 +104,15 @@ class ExportPlan:
         return chosen or self.since is not None
 
     @property
+    def can_copy(self) -> bool:
+        """Whether the file can have row groups of the run unchanged, without their internal columns."""
+        selects = self.sort is not None or self.request.row_ids is not None
+        return self.request.format.name == "parquet" and not selects and not self.chooses_columns
+
+    @property
     def copies_row_groups(self) -> bool:
-        """Whether the file can be made by copying all row groups of the run unchanged."""
-        return (
-            self.is_full_run
-            and self.sort is None
-            and not self.chooses_columns
-            and self.request.format.name == "parquet"
-            and bool(self.run.parts)
-        )
+        """Whether the file is made of row groups of the run that are copied unchanged, and of nothing else."""
+        return bool(self.ranges) and all(range_.copied is not None for range_ in self.ranges)
 
     @property
     def needs_one_process(self) -> bool:
@@ -243,7 +243,7 @@ def check_columns(format_: Format, names: Sequence[str]) -> None:
 
 def with_row_groups(plan: ExportPlan, mask: RowGroupMask, *, range_bytes: int = TARGET_BYTES) -> ExportPlan:
     """Return a plan of the same file that reads only the row groups of the mask; no other may have a matching row."""
-    scan_ranges = _scan_ranges(plan.request, plan.run, mask, range_bytes)
+    scan_ranges = _scan_ranges(plan, mask, range_bytes)
     if plan.sort is None:
         return replace(plan, row_group_mask=mask, scan_ranges=scan_ranges, ranges=scan_ranges)
     # Every sub-range repeats the conditions and binds their values again.
@@ -252,7 +252,8 @@ def with_row_groups(plan: ExportPlan, mask: RowGroupMask, *, range_bytes: int = 
     return replace(plan, row_group_mask=mask, scan_ranges=scan_ranges, ranges=ranges)
 
 
-def _scan_ranges(request: ExportRequest, run: Run, mask: RowGroupMask, range_bytes: int) -> tuple[Range, ...]:
+def _scan_ranges(plan: ExportPlan, mask: RowGroupMask, range_bytes: int) -> tuple[Range, ...]:
+    request, run = plan.request, plan.run
     ordered = request.sort_by is not None
     rows = None if request.row_ids is None or ordered else row_numbers_by_part(run, request.row_ids)
     # A row group ends where a range does, so the bytes of a Parquet file depend on its ranges.
@@ -264,8 +265,17 @@ def _scan_ranges(request: ExportRequest, run: Run, mask: RowGroupMask, range_byt
         range_bytes = COMPRESSED_RANGE_BYTES if has_blocks else range_bytes
         range_bytes *= 1 if rows is None else PICKED_ROWS_FACTOR
     if rows is None:
-        return split_into_ranges(run.parts, range_bytes, mask)
+        return split_into_ranges(run.parts, range_bytes, mask, _copied(plan) if plan.can_copy else None)
     return ranges_for_rows(run.parts, rows, range_bytes, mask)
+
+
+def _copied(plan: ExportPlan) -> RowGroupMask:
+    """The row groups of which every row matches."""
+    bounds = [bounds_for(condition) for condition in plan.conditions]
+    return [
+        [all(one is not None and one.certain_in(group) for one in bounds) for group in part.row_groups]
+        for part in plan.run.parts
+    ]
 
 
 def _value_count(value: object) -> int:

@@ -1,7 +1,7 @@
-"""Skip row groups that cannot have a matching row, by the column statistics in the run's manifest.
+"""Find row groups that cannot have a matching row, or have no other, by the column statistics in the run's manifest.
 
 Where the statistics cannot decide, the row group is read and the predicate filters its rows: pruning may read too much,
-but it never loses a row.
+but it never loses a row, and takes no other for a match.
 """
 
 from bisect import bisect_left
@@ -51,6 +51,27 @@ class ValueBounds:
             return False
         return (self.low is None or maximum >= self.low) and (self.high is None or minimum <= self.high)
 
+    def certain_in(self, group: RowGroup) -> bool:
+        """Whether all cells of the row group are known to match."""
+        statistics = group.statistics.get(self.path)
+        if statistics is None or statistics.nulls != 0:
+            return False
+        if self.points is self.low is self.high is None:
+            return True
+        if statistics.minimum is None or statistics.maximum is None:
+            return False
+        convert = _CONVERTERS[self.type.family]
+        minimum, maximum = convert(statistics.minimum), convert(statistics.maximum)
+        if self.points is not None:
+            # Bounds may be rounded, but cells between two equal ones are known.
+            return bool(minimum == maximum) and self.possible_in(group)
+        if self.open and (minimum == self.low or maximum == self.high):
+            return False
+        # With NaN as a bound, the second comparison is false.
+        return bool((self.low is None or minimum >= self.low) and minimum <= maximum) and (
+            self.high is None or bool(maximum <= self.high)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class NullBounds:
@@ -66,6 +87,11 @@ class NullBounds:
             return True
         return statistics.nulls > 0 if self.null else statistics.nulls < group.rows
 
+    def certain_in(self, group: RowGroup) -> bool:
+        """Whether all cells of the row group are known to match."""
+        statistics = group.statistics.get(self.path)
+        return statistics is not None and statistics.nulls == (group.rows if self.null else 0)
+
 
 Bounds = ValueBounds | NullBounds
 
@@ -76,7 +102,10 @@ def prune(groups: Sequence[RowGroup], bounds: Sequence[Bounds]) -> tuple[bool, .
 
 
 def bounds_for(condition: Condition) -> Bounds | None:
-    """The bounds of cells that match a condition, or None if column statistics cannot decide it."""
+    """The bounds of cells that match a condition, and of no others; None if column statistics cannot decide it.
+
+    NaN is within no bounds of a condition, though it is greater than every number.
+    """
     column, kind = condition.column, condition.operator.kind
     if kind is OperatorKind.NULL_CHECK and column.type.family not in (Family.LIST, Family.OBJECT, Family.MAP):
         return NullBounds(column.path, null=not condition.negated)
@@ -114,7 +143,7 @@ def _comparison(condition: Condition, convert: Callable[[Any], Any]) -> ValueBou
         value = value.text
     elif isinstance(value, float) and not isfinite(value):
         # Beyond the type's range: infinite cells are compared with it (`engine.plan.predicate`).
-        inclusive = True
+        inclusive = above == (value > 0)
     end = convert(value)
     low, high = (end, None) if above else (None, end)
     return ValueBounds(column.path, column.type, low=low, high=high, open=not inclusive)

@@ -4,6 +4,7 @@ import sys
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from engine.catalog.manifest import Part
 
@@ -23,6 +24,7 @@ class Range:
 
     The rows of entire ``parts``; or rows ``first <= n < end`` of a single part, of which ``rows`` lists the requested
     ones if only some are. With ``subranges``, only their rows are read: each has entire parts, or rows of a single one.
+    With ``copied``, the rows are all of those row groups of the part, which are copied unchanged.
     """
 
     ordinal: int
@@ -31,6 +33,7 @@ class Range:
     end: int | None = None
     rows: tuple[int, ...] | None = None
     subranges: tuple["Range", ...] = ()
+    copied: range | None = None
 
     @property
     def max_rows(self) -> int:
@@ -62,18 +65,22 @@ class Range:
 
 
 RowGroupMask = Sequence[Sequence[bool]]
-"""For each part, for each of its row groups: whether it is read."""
+"""For each part, for each of its row groups: whether it is read, or whether it is copied."""
 
 
 def split_into_ranges(
-    parts: Sequence[Part], target_bytes: int = TARGET_BYTES, mask: RowGroupMask | None = None
+    parts: Sequence[Part],
+    target_bytes: int = TARGET_BYTES,
+    mask: RowGroupMask | None = None,
+    copied: RowGroupMask | None = None,
 ) -> tuple[Range, ...]:
     """Split the row groups of the mask (default: all) into ranges in run order of about ``target_bytes`` each.
 
-    Every row is in exactly one range, and no range ends within a row group. Returns one empty range if nothing is read.
+    Every row is in exactly one range, and no range ends within a row group. A range has row groups that are ``copied``
+    (default: none), or others. Returns one empty range if nothing is read.
     """
-    slices = list(_split(parts, target_bytes, mask or _all(parts))) or [((), None, None)]
-    return tuple(Range(ordinal, *found) for ordinal, found in enumerate(slices))
+    found = list(_split(parts, target_bytes, mask or _all(parts), copied)) or [Range(0, ())]
+    return tuple(replace(range_, ordinal=ordinal) for ordinal, range_ in enumerate(found))
 
 
 def ranges_for_rows(
@@ -99,7 +106,7 @@ def single_range(
     If that takes more than ``max_subranges``, the range reads every part that has a row group in the mask entirely.
     """
     mask = mask or _all(parts)
-    subranges = tuple(Range(number, *found) for number, found in enumerate(_split(parts, sys.maxsize, mask)))
+    subranges = split_into_ranges(parts, sys.maxsize, mask)
     if len(subranges) == 1:
         return subranges
     read = tuple(part for part, flags in zip(parts, mask, strict=True) if any(flags))
@@ -110,43 +117,49 @@ def _all(parts: Sequence[Part]) -> RowGroupMask:
     return [[True] * len(part.row_groups) for part in parts]
 
 
-_Slice = tuple[tuple[Part, ...], int | None, int | None]
+def _none(parts: Sequence[Part]) -> RowGroupMask:
+    return [[False] * len(part.row_groups) for part in parts]
 
 
-def _split(parts: Sequence[Part], target_bytes: int, mask: RowGroupMask) -> Iterator[_Slice]:
+def _split(
+    parts: Sequence[Part], target_bytes: int, mask: RowGroupMask, copied: RowGroupMask | None
+) -> Iterator[Range]:
     small: list[Part] = []
     size = 0
-    for part, flags in zip(parts, mask, strict=True):
+    for part, flags, copies in zip(parts, mask, copied or _none(parts), strict=True):
         if not any(flags):
             continue
-        fits = all(flags) and part.bytes <= target_bytes
+        fits = all(flags) and not any(copies) and part.bytes <= target_bytes
         if small and not (fits and size + part.bytes <= target_bytes):
-            yield tuple(small), None, None
+            yield Range(0, tuple(small))
             small, size = [], 0
         if fits:
             small.append(part)
             size += part.bytes
         else:
-            yield from _split_part(part, target_bytes, flags)
+            yield from _split_part(part, target_bytes, flags, copies)
     if small:
-        yield tuple(small), None, None
+        yield Range(0, tuple(small))
 
 
-def _split_part(part: Part, target_bytes: int, flags: Sequence[bool]) -> Iterator[_Slice]:
-    first = end = size = 0
-    for group, is_read in zip(part.row_groups, flags, strict=True):
-        if size and (not is_read or size + group.bytes > target_bytes):
-            yield (part,), first, end
-            size = 0
-        if not size:
-            first = end
-        end += group.rows
+def _split_part(part: Part, target_bytes: int, flags: Sequence[bool], copies: Sequence[bool]) -> Iterator[Range]:
+    rows = list(accumulate((group.rows for group in part.row_groups), initial=0))
+
+    def range_of(groups: Sequence[int]) -> Range:
+        first, end = groups[0], groups[-1] + 1
+        return Range(0, (part,), rows[first], rows[end], copied=range(first, end) if copies[first] else None)
+
+    groups: list[int] = []
+    size = 0
+    for number, (group, is_read) in enumerate(zip(part.row_groups, flags, strict=True)):
+        if groups and (not is_read or size + group.bytes > target_bytes or copies[number] != copies[groups[0]]):
+            yield range_of(groups)
+            groups, size = [], 0
         if is_read:
+            groups.append(number)
             size += group.bytes
-        else:
-            first = end
-    if size:
-        yield (part,), first, end
+    if groups:
+        yield range_of(groups)
 
 
 def _batches(part: Part, rows: Sequence[int], target_bytes: int, flags: Sequence[bool]) -> Iterator[list[int]]:

@@ -1,6 +1,7 @@
 """Runs of many row groups and parts from few rows."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -19,12 +20,13 @@ _COPY_OPTIONS = (
 )
 
 
-def publish_small_parts(engine: Engine, rows: Sequence[Mapping[str, Any]], **options: Any) -> Run:
-    """Publish rows as parts of four row groups, each of 2,048 rows."""
+def publish_small_parts(engine: Engine, rows: Sequence[Mapping[str, Any]] | Path, **options: Any) -> Run:
+    """Publish rows, or a Parquet file, as parts of four row groups, each of 2,048 rows."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(publisher, "_COPY_OPTIONS", _COPY_OPTIONS)
-        run = engine.publish(engine.write_parquet(pa.Table.from_pylist(list(rows))), **options)
-    assert sum(len(part.row_groups) for part in run.parts) == -(-len(rows) // GROUP_ROWS)
+        file = rows if isinstance(rows, Path) else engine.write_parquet(pa.Table.from_pylist(list(rows)))
+        run = engine.publish(file, **options)
+    assert sum(len(part.row_groups) for part in run.parts) == -(-run.rows // GROUP_ROWS)
     return run
 
 

@@ -137,7 +137,7 @@ def test_row_groups_skipped_by_a_bloom_filter_are_named(engine: Engine) -> None:
 
 def test_a_parquet_export_of_a_full_run_has_no_sql() -> None:
     said = explain("jobs", "format=parquet", "--sql")
-    assert "SQL: none; the row groups of the run are copied unchanged." in said
+    assert "SQL of range 0: none; its row groups are copied unchanged." in said
 
 
 def test_a_run_without_rows() -> None:

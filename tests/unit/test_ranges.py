@@ -1,5 +1,7 @@
 """Splitting a run into ranges."""
 
+from random import Random
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,6 +71,25 @@ def test_only_a_single_row_group_exceeds_the_target_size(parts: tuple[Part, ...]
         groups = part.row_groups[first:end]
         assert groups, "no range is empty"
         assert len(groups) == 1 or sum(group.bytes for group in groups) <= target
+
+
+@given(RUNS, st.integers(1, 500), st.randoms(use_true_random=False))
+def test_copied_row_groups_are_in_ranges_of_their_own_in_run_order(
+    parts: tuple[Part, ...], target: int, chance: Random
+) -> None:
+    uses = [[chance.choice(["skipped", "read", "copied"]) for _ in part.row_groups] for part in parts]
+    mask = [[use != "skipped" for use in of_part] for of_part in uses]
+    ranges = split_into_ranges(parts, target, mask, [[use == "copied" for use in of_part] for of_part in uses])
+    numbers = {part.key: [n for n, group in enumerate(part.row_groups) for _ in range(group.rows)] for part in parts}
+    use_of = {part.key: of_part for part, of_part in zip(parts, uses, strict=True)}
+    rows = [(part.key, row) for part in parts for row in range(part.rows)]
+    wanted = [(key, row) for key, row in rows if use_of[key][numbers[key][row]] != "skipped"]
+    assert [row for range_ in ranges for row in _rows(range_)] == wanted
+    for range_ in ranges:
+        groups = {(key, numbers[key][row]) for key, row in _rows(range_)}
+        assert len({use_of[key][number] for key, number in groups}) <= 1
+        copied = {(range_.parts[0].key, number) for number in range_.copied or ()}
+        assert copied == {(key, number) for key, number in groups if use_of[key][number] == "copied"}
 
 
 @given(PICKS, st.integers(1, 500))

@@ -81,12 +81,13 @@ def _rows(range_: Range) -> str:
     names = ", ".join(_name(part.key) for part in range_.parts) or "no file"
     rows = "" if range_.first is None else f", rows {range_.first:,} to {range_.end or 0:,}"
     picked = "" if range_.rows is None else f", {len(range_.rows):,} of them"
-    return f"{names}{rows}{picked}"
+    copied = "" if range_.copied is None else ", copied"
+    return f"{names}{rows}{picked}{copied}"
 
 
 def _sql(plan: ExportPlan, range_: Range) -> Iterator[str]:
-    if plan.copies_row_groups:
-        yield "SQL: none; the row groups of the run are copied unchanged."
+    if range_.copied is not None:
+        yield f"SQL of range {range_.ordinal}: none; its row groups are copied unchanged."
         return
     statement = compile_copy(plan, range_, [part.key for part in range_.parts], f"stage://{range_.ordinal}")
     yield f"SQL of range {range_.ordinal}:"

@@ -8,6 +8,7 @@ from engine.catalog.manifest import Part
 from engine.common.progress import Progress
 from engine.execute.assemblers import assembler_for
 from engine.execute.executor import Copies, ExecutionContext, run_copies
+from engine.execute.row_group_copy import RowGroupCopy
 from engine.execute.run_files import RunFiles
 from engine.runners.ray.messages import Job, Segment
 from engine.runners.ray.staged_blocks import SegmentWriter
@@ -17,23 +18,26 @@ from engine.sql.statements import Statement
 
 @dataclass(frozen=True, slots=True)
 class RangesTask:
-    """Consecutive ranges: the n-th COPY writes to ``target_of(n)``. ``first`` if the file begins with them."""
+    """Consecutive ranges: the n-th is written to ``target_of(n)``. ``first`` if the file begins with them."""
 
     returns: ClassVar[int] = 1
 
     first: bool
     parts: tuple[Part, ...]
-    statements: tuple[Statement, ...]
+    statements: tuple[Statement | RowGroupCopy, ...]
 
     def run(self, job: Job, _: Sequence[object]) -> Segment:
         """Encode and stage. Raises LimitExceeded, SourceDamaged, Cancelled or StoreError."""
         files = RunFiles(results_of(job), self.parts, job.published_at)
-        statements = [Statement(one.sql, {**job.parameters, **one.parameters}) for one in self.statements]
+        statements = [
+            one if isinstance(one, RowGroupCopy) else Statement(one.sql, {**job.parameters, **one.parameters})
+            for one in self.statements
+        ]
         return encode(job, statements, files, first=self.first)
 
 
-def encode(job: Job, statements: Sequence[Statement], files: RunFiles, *, first: bool) -> Segment:
-    """Run COPYs, the n-th into ``target_of(n)``, and stage what they write as a segment of the file.
+def encode(job: Job, statements: Sequence[Statement | RowGroupCopy], files: RunFiles, *, first: bool) -> Segment:
+    """Run COPYs and copies, the n-th into ``target_of(n)``, and stage what they write as a segment of the file.
 
     Raises LimitExceeded, SourceDamaged, Cancelled or StoreError.
     """

@@ -12,6 +12,7 @@ from engine.common.cancellation import CancelToken
 from engine.common.progress import Progress
 from engine.errors import LimitExceeded
 from engine.execute.assemblers import assembler_for
+from engine.execute.row_group_copy import RowGroupCopy, copy_of
 from engine.execute.run_files import RunFiles, target_of
 from engine.plan.planner import ExportPlan
 from engine.plan.ranges import Range
@@ -102,7 +103,11 @@ class ClusterRunner:
             statements = tuple(self._statement(plan, range_, target, shared) for target, range_ in enumerate(ranges))
             yield RangesTask(number == 0, parts_of(ranges), statements), ()
 
-    def _statement(self, plan: ExportPlan, range_: Range, target: int, shared: Collection[str]) -> Statement:
+    def _statement(
+        self, plan: ExportPlan, range_: Range, target: int, shared: Collection[str]
+    ) -> Statement | RowGroupCopy:
+        if range_.copied is not None:
+            return copy_of(plan, range_)
         statement = compile_copy(plan, range_, self._run_files(plan).names(range_.parts), target_of(target))
         # The job carries the shared parameters once for all tasks.
         parameters = {name: value for name, value in statement.parameters.items() if name not in shared}
