@@ -2,5 +2,4 @@
 -- the one row group of a run has a dictionary of them; FROM profile('W') counts all.
 CREATE VIEW columns AS
 SELECT workflow, run, state, name, type, data_type, nulls, bytes, distinct_values
-FROM _inside.columns
-ORDER BY workflow, run, ordinal;
+FROM _inside.columns;

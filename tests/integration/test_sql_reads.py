@@ -168,3 +168,19 @@ def test_the_index_is_in_the_folder_for_caches(tmp_path: Path, monkeypatch: pyte
     assert at_home.parent == tmp_path / "home" / ".cache" / "tailrace"
     monkeypatch.delenv("HOME")
     assert index_path("/data/results") is None
+
+
+def test_views_have_all_rows_ordered_by_workflow_and_run(engine: Engine) -> None:
+    # More rows than DuckDB parses at once, and ids whose keys have another order: "jobs-0/" is before "jobs/".
+    names = [f"c{number:03}" for number in range(100)]
+    engine.publish_rows([dict.fromkeys(names, "x" * 100)], "wide", workflow="jobs-0")
+    expected = [("jobs", "r1", "id"), ("jobs", "r1", "n"), ("jobs", "r2", "id"), ("jobs", "r2", "n")]
+    expected += [("jobs-0", "wide", name) for name in names]
+    expected += [(workflow, "r1", name) for workflow in ("prices", "teams") for name in ("id", "n")]
+    with open_inspection(engine.results, None, engine.settings(2)) as session:
+        rows = ask(session, "SELECT * FROM columns WHERE name <> '_row_id'")
+        assert [(row["workflow"], row["run"], row["name"]) for row in rows] == expected
+        runs = [("jobs", "r1"), ("jobs", "r2"), ("jobs-0", "wide"), ("prices", "r1"), ("teams", "r1")]
+        assert [(row["workflow"], row["run"]) for row in ask(session, "FROM files")] == runs
+        [wide] = [row for row in ask(session, "FROM files") if row["workflow"] == "jobs-0"]
+        assert {name: wide["bounds"][name]["nulls"] for name in names} == dict.fromkeys(names, 0)

@@ -14,7 +14,7 @@ from engine.common.concurrency import read_all
 from engine.common.private_files import FILE_MODE, make_folders
 from engine.stores.port import ObjectInfo
 
-_VERSION = 3
+_VERSION = 4
 """Counted up when rows of views change, so that rows of an older version are not used."""
 
 _TIMEOUT_SECONDS = 2
@@ -22,7 +22,7 @@ _BATCH = 500
 _TABLES = """
 CREATE TABLE IF NOT EXISTS documents (key TEXT PRIMARY KEY, etag TEXT NOT NULL, damage TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS rows (
-    kind TEXT NOT NULL, key TEXT NOT NULL, lines TEXT NOT NULL, PRIMARY KEY (kind, key)
+    kind TEXT NOT NULL, place TEXT NOT NULL, lines TEXT NOT NULL, PRIMARY KEY (kind, place)
 ) WITHOUT ROWID;
 """
 
@@ -79,8 +79,8 @@ class DocumentIndex:
             return self._refresh(listed, read)
 
     def lines(self, kind: str) -> Iterator[str]:
-        """The rows of a kind, each a JSON object, in the order of the documents' keys."""
-        for (lines,) in self._database.execute("SELECT lines FROM rows WHERE kind = ? ORDER BY key", (kind,)):
+        """The rows of a kind, each a JSON object, ordered by the folders of their documents."""
+        for (lines,) in self._database.execute("SELECT lines FROM rows WHERE kind = ? ORDER BY place", (kind,)):
             yield from lines.splitlines()
 
     def _refresh(self, listed: Sequence[ObjectInfo], read: Callable[[ObjectInfo], Entry | None]) -> list[str]:
@@ -97,10 +97,14 @@ class DocumentIndex:
             return None if entry is None else (info, entry)
 
         if gone:
+            # By the whole primary key: for each place alone, it would read all rows.
+            kinds = self._database.execute("SELECT DISTINCT kind FROM rows").fetchall()
             with self._database:
-                for table in ("documents", "rows"):
-                    statement = f"DELETE FROM {table} WHERE key = ?"  # noqa: S608  # one of two names
-                    self._database.executemany(statement, [(key,) for key in gone])
+                self._database.executemany("DELETE FROM documents WHERE key = ?", [(key,) for key in gone])
+                self._database.executemany(
+                    "DELETE FROM rows WHERE kind = ? AND place = ?",
+                    [(kind, _place(key)) for (kind,) in kinds for key in gone],
+                )
         for start in range(0, len(changed), _BATCH):
             with self._database:
                 for info, entry in read_all(entry_of, changed[start : start + _BATCH]):
@@ -113,8 +117,13 @@ class DocumentIndex:
         self._database.execute("INSERT OR REPLACE INTO documents VALUES (?, ?, ?)", (info.key, info.etag, entry.damage))
         self._database.executemany(
             "INSERT OR REPLACE INTO rows VALUES (?, ?, ?)",
-            [(kind, info.key, "\n".join(json.dumps(row) for row in rows)) for kind, rows in entry.rows.items()],
+            [(kind, _place(info.key), "\n".join(json.dumps(row) for row in rows)) for kind, rows in entry.rows.items()],
         )
+
+
+def _place(key: str) -> str:
+    """What orders documents by their folders: by keys, those of ``a-b`` would come before those of ``a``."""
+    return key.replace("/", "\x01")
 
 
 def index_path(location: str) -> Path | None:

@@ -81,7 +81,7 @@ def _run_row(run: Run) -> dict[str, object]:
 
 
 def _column_rows(run: Run) -> Iterator[dict[str, object]]:
-    for ordinal, field in enumerate(run.table):
+    for field in run.table:
         statistics = [group.statistics.get(field.name) for part in run.parts for group in part.row_groups]
         nulls = [None if one is None else one.nulls for one in statistics]
         stored = [part.columns.get(field.name) for part in run.parts]
@@ -89,7 +89,6 @@ def _column_rows(run: Run) -> Iterator[dict[str, object]]:
             "workflow": run.workflow_id,
             "run": run.run_id,
             "state": run.state,
-            "ordinal": ordinal,
             "name": field.name,
             "type": field.type.sql(),
             "data_type": field.data_type,

@@ -39,7 +39,7 @@ class Snapshot:
         """What has been reported to ``warn``."""
 
     def lines(self, kind: str) -> Iterator[str]:
-        """The rows of a kind as JSON objects (`manifest_rows`), in the order of the documents' keys."""
+        """The rows of a kind as JSON objects (`manifest_rows`), ordered by workflow and run."""
         store = EXPORTS if kind == EXPORTS else "results"
         if store not in self._indexes:
             self._indexes[store] = self._indexed(store)

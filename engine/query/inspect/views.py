@@ -1,20 +1,21 @@
 """Create the views and macros of ``sql/`` over a snapshot, in a session or in a database file without any tables.
 
-Their text has ``$kind`` for the rows of a kind, and ``$name(workflow, run, failed)`` for what is looked up of a run
-(`sources`). A session reads both when a statement asks for them. A file has them as literals, within each macro: a
-macro of an attached database finds no others of that database.
+Their text has ``$kind({...})`` for the rows of a kind with these columns, by name and type, and
+``$name(workflow, run, failed)`` for what is looked up of a run (`sources`). A session reads both when a statement asks
+for them. A file has them as literals, within each macro: a macro of an attached database finds no others of that
+database.
 """
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
 
 import duckdb
 
-from engine.common.quoting import literal
+from engine.common.quoting import identifier, literal
 from engine.common.table_functions import exact_path
 from engine.errors import InvalidInput
 from engine.query.inspect.catalog_files import CATALOG
@@ -37,14 +38,21 @@ AZURE_NOTE = (
     "CREATE SECRET (TYPE azure, CONNECTION_STRING '...');"
 )
 
-_PLACEHOLDER = re.compile(r"\$([a-z]+)(?:\((\w+), (\w+), (\w+)\))?")
+_PLACEHOLDER = re.compile(r"\$([a-z]+)\((?:(\{[^}]*\})|(\w+), (\w+), (\w+))\)")
+
+_TableOf = Callable[[str, str], str]
+"""SQL for a table with the rows of a kind, whose columns are a JSON object of their types by name."""
 
 
 def create_session_views(connection: duckdb.DuckDBPyConnection) -> None:
     """Create everything in ``sql/`` in a session with a `CatalogFileSystem` and `NamedRuns`."""
-    tables = {kind: f"read_json_objects('{CATALOG}://{kind}', format = 'newline_delimited')" for kind in KINDS}
+
+    def table_of(kind: str, columns: str) -> str:
+        types = ", ".join(f"{identifier(name)}: {literal(type_)}" for name, type_ in json.loads(columns).items())
+        return f"read_json('{CATALOG}://{kind}', format = 'newline_delimited', columns = {{{types}}})"
+
     entries = {name: f"coalesce(getvariable('{VARIABLE}{name}'), '{{}}')" for name in no_values()}
-    _create(connection, tables, entries)
+    _create(connection, table_of, entries)
 
 
 def write_views(target: Path, snapshot: Snapshot, path_of: PathOf, *, note: str | None = None) -> None:
@@ -54,14 +62,19 @@ def write_views(target: Path, snapshot: Snapshot, path_of: PathOf, *, note: str 
     """
     if target.exists() and not _has_only_views(target):
         raise InvalidInput(f"{target.name} exists and is not a file of views; choose another name.")
-    tables = {kind: _rows_of(snapshot, kind) for kind in KINDS}
+
+    def table_of(kind: str, columns: str) -> str:
+        rows = literal(f"[{','.join(snapshot.lines(kind))}]")
+        objects = f"""(SELECT unnest(from_json_strict({rows}, '["JSON"]')) AS json)"""
+        return f"(SELECT unnest(from_json_strict(json, {literal(columns)})) FROM {objects})"  # noqa: S608  # quoted
+
     entries = _entries_of(snapshot, path_of)
     temporary = target.with_name(f".{target.name}.new")
     temporary.unlink(missing_ok=True)
     try:
         # Creating a view opens none of its files, so they need not be reachable.
         with duckdb.connect(str(temporary), config={"autoload_known_extensions": False}) as connection:
-            _create(connection, tables, entries)
+            _create(connection, table_of, entries)
             if note is not None:
                 connection.execute(f"COMMENT ON MACRO TABLE result IS {literal(note)}")
         temporary.replace(target)
@@ -83,18 +96,13 @@ def path_in(store: ObjectStore, location: str) -> PathOf:
     return path_of
 
 
-def _create(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, str], entries: Mapping[str, str]) -> None:
+def _create(connection: duckdb.DuckDBPyConnection, table_of: _TableOf, entries: Mapping[str, str]) -> None:
     def value(found: re.Match[str]) -> str:
-        name, workflow, run, failed = found.groups()
-        return tables[name] if workflow is None else lookup(name, entries[name], workflow, run, failed)
+        name, columns, workflow, run, failed = found.groups()
+        return lookup(name, entries[name], workflow, run, failed) if columns is None else table_of(name, columns)
 
     for name in SQL_FILES:
         connection.execute(_PLACEHOLDER.sub(value, _sql(name)))
-
-
-def _rows_of(snapshot: Snapshot, kind: str) -> str:
-    rows = literal(f"[{','.join(snapshot.lines(kind))}]")
-    return f"""(SELECT unnest(from_json_strict({rows}, '["JSON"]')) AS json)"""
 
 
 def _entries_of(snapshot: Snapshot, path_of: PathOf) -> dict[str, str]:

@@ -23,6 +23,8 @@ from engine.stores.object_stream import ObjectStream
 from engine.stores.port import ObjectInfo, ReadUrls, Staging, Upload
 from engine.stores.validation import checked_key, checked_metadata, checked_prefix, checked_range
 
+_NOT_READ = Sidecar()
+
 
 class DirectoryStore:
     """Objects as files below ``root``; with ``create``, the first write creates a missing root."""
@@ -81,7 +83,7 @@ class DirectoryStore:
         checked_prefix(prefix)
         with raising_store_errors():
             for key, status in self._tree.walk(prefix):
-                yield info_of(key, status, Sidecar())
+                yield info_of(key, status, _NOT_READ)
 
     def local_path(self, key: str) -> Path | None:
         """The path of the object's file."""
