@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from tests.clients.page.conftest import SHOPS
 from tests.clients.page.explorer import Explorer, expect
 from tests.clients.test_spreadsheets import EXCEL
+from tests.helpers.running import wait_for
 from tests.helpers.server import KEY, Server
 
 
@@ -107,6 +109,72 @@ def test_rows_that_do_not_fit_a_sheet_are_named_before_the_export_starts(explore
     expect(start).to_be_disabled()
     explorer.choose("CSV")
     expect(start).to_be_enabled()
+
+
+_SIZES = [
+    ("CSV", None),
+    ("CSV", "gzip"),
+    ("CSV", "zstd"),
+    ("JSON", None),
+    ("JSONL", "gzip"),
+    ("XLSX", None),
+    ("Parquet", None),
+]
+
+
+def test_the_size_is_estimated_before_the_export(explorer: Explorer) -> None:
+    explorer.sign_in("shops")
+    explorer.add_filter("price", "GREATER_THAN_OR_EQUAL", "50")
+    explorer.counts("1,000 of 1,200 rows")
+    explorer.button("Export").click()
+    size = explorer.panel.locator(".estimate span").last
+    for format_name, compression in _SIZES:
+        explorer.choose(format_name)
+        if compression or format_name in ("CSV", "JSON", "JSONL"):
+            explorer.choose(compression or "None")
+        expect(size).to_have_text(re.compile("1,000 rows, (at most )?about [0-9.]+ (k|M)B"))
+        expect(explorer.panel.locator(".estimate [aria-busy]")).to_have_count(0)
+        words = size.inner_text().split()
+        estimated = float(words[-2]) * {"kB": 1e3, "MB": 1e6}[words[-1]]
+        again = explorer.panel.get_by_role("button", name="Export again")
+        if again.count():
+            again.click()
+            expect(again).to_have_count(0)
+            url = explorer.panel.get_by_role("link", name="Download", exact=True).get_attribute("href")
+        else:
+            url = explorer.export()
+        actual = len(explorer.server.request(str(url)).body)
+        if format_name == "Parquet":
+            assert actual <= 1.1 * estimated
+        else:
+            assert 0.65 * actual < estimated < 1.5 * actual, (format_name, compression, estimated, actual)
+
+
+@pytest.mark.parametrize("leave", ["another page", "signing out", "lost connection"])
+def test_a_deletion_goes_on_when_the_page_is_left(explorer: Explorer, leave: str) -> None:
+    explorer.tab.clock.install()
+    explorer.sign_in("wares", "w2")
+    explorer.add_filter("product", "EQUALS", f"p{len(leave)}")
+    explorer.counts("1 of 50 rows")
+    url = explorer.export()
+    entry = explorer.panel.locator(".recent li", has_text=f"product is p{len(leave)}")
+    entry.get_by_role("button", name="Delete").click()
+    expect(entry).to_be_hidden()
+    assert explorer.server.request(url).status == 200
+    if leave == "another page":
+        explorer.tab.goto("about:blank")
+    elif leave == "signing out":
+        explorer.button("Sign out").click()
+        expect(explorer.tab.get_by_label("API key")).to_be_visible()
+        assert explorer.tab.evaluate("sessionStorage.length") == 0
+    else:
+        explorer.tab.context.set_offline(True)
+        explorer.tab.clock.fast_forward(7_000)
+        expect(explorer.tab.locator("#notices")).to_contain_text("as soon as this page is opened again")
+        assert explorer.server.request(url).status == 200
+        explorer.tab.context.set_offline(False)
+        explorer.tab.reload()
+    wait_for(lambda: explorer.server.request(url).status == 404)
 
 
 def test_the_link_and_the_file_have_the_chosen_options(explorer: Explorer) -> None:

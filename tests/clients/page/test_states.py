@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.clients.page.explorer import Explorer, expect
-from tests.helpers.server import SIGNING_SECRET
+from tests.helpers.server import OTHER_KEY, SIGNING_SECRET
 from web.auth.signed_urls import SigningKey, UrlSigner
 
 
@@ -90,3 +90,18 @@ def test_an_expired_link_is_a_page_that_says_what_to_do(explorer: Explorer) -> N
     explorer.tab.get_by_role("link", name="Sign in").click()
     explorer.type_key()
     explorer.counts("1,200 rows")
+
+
+def test_what_a_key_does_not_open_is_said_in_words(explorer: Explorer) -> None:
+    explorer.sign_in("shops", key=OTHER_KEY)
+    blank = explorer.tab.locator(".blank")
+    expect(blank).to_contain_text("Your key does not open this")
+    expect(explorer.button("Export")).to_be_disabled()
+    blank.get_by_role("button", name="Use another key").click()
+    explorer.type_key()
+    explorer.counts("1,200 rows")
+    explorer.open("#workflow=shops&run=gone")
+    expect(blank).to_contain_text("Your key does not open this")
+    blank.get_by_role("button", name="Choose a workflow").click()
+    explorer.tab.get_by_role("option", name="wares").click()
+    explorer.counts("1 row")

@@ -1,10 +1,14 @@
 """The tabs beside the rows: statistics of columns, and SQL."""
 
+import gzip
 import json
+from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
+from tests.clients.page.conftest import GOODS, GOODS_SCHEMA
 from tests.clients.page.explorer import Explorer, expect
+from tests.helpers.server import Server
 
 
 def test_columns_show_statistics_and_plots_that_filter(explorer: Explorer) -> None:
@@ -52,7 +56,7 @@ def test_a_statement_runs_over_the_run(explorer: Explorer) -> None:
     assert statement.input_value().startswith("SELECT city, count(*)")
     statement.press("Control+Enter")
     expect(note).to_have_text("3 rows")
-    expect(explorer.tab.locator(".answer tbody tr").nth(1)).to_have_text("Rome400")
+    expect(explorer.tab.locator(".answer tbody tr").nth(1).locator("td")).to_have_text(["Rome", "400"])
     statement.fill("SELECT nme FROM data")
     explorer.button("Run").click()
     expect(note).to_contain_text("nme")
@@ -121,7 +125,7 @@ def test_a_statement_may_begin_with_with(explorer: Explorer) -> None:
         "with few as (from matching limit 7) select count(*) from few"
     )
     explorer.button("Run").click()
-    expect(explorer.tab.locator(".answer tbody tr")).to_have_text("7")
+    expect(explorer.tab.locator(".answer tbody td")).to_have_text("7")
 
 
 def test_the_result_is_downloaded_and_statements_are_remembered_in_this_tab(explorer: Explorer) -> None:
@@ -133,15 +137,90 @@ def test_the_result_is_downloaded_and_statements_are_remembered_in_this_tab(expl
     statement.fill("SELECT name FROM matching ORDER BY price LIMIT 2")
     explorer.button("Run").click()
     expect(explorer.tab.locator(".answer-note")).to_have_text("2 rows")
-    explorer.tab.get_by_label("Format of the result").select_option("jsonl")
-    explorer.button("Download the result").click()
-    link = explorer.tab.get_by_role("link", name="JSONL, 2 rows")
-    expect(link).to_be_visible()
-    body = explorer.server.request(str(link.get_attribute("href"))).body
-    assert [json.loads(line)["name"] for line in body.splitlines()] == ["<b>name</b> 0", "<b>name</b> 3"]
+    explorer.button("Export").click()
+    formats = explorer.panel.get_by_role("group", name="Format").get_by_role("radio")
+    assert formats.evaluate_all("all => all.map(one => one.value)") == ["csv", "json", "jsonl", "parquet"]
+    explorer.choose("JSONL")
+    explorer.choose("gzip")
+    expect(explorer.panel.locator(".estimate")).to_contain_text("2 rows, about ")
+    url = explorer.export()
+    assert urlsplit(url).path.endswith("/shops-r1-query.jsonl.gz")
+    rows = gzip.decompress(explorer.server.request(url).body).splitlines()
+    assert [json.loads(line)["name"] for line in rows] == ["<b>name</b> 0", "<b>name</b> 3"]
+    statement.fill("SELECT 1 AS one")
+    statement.press("Control+Enter")
+    expect(explorer.panel.locator(".stale")).to_contain_text("SQL: WITH matching AS")
+    expect(explorer.panel.locator(".recent li").first).to_contain_text("SQL: WITH matching AS")
     explorer.tab.reload()
     expect(statement).to_have_value("SELECT count(*) AS rows FROM matching")
-    explorer.tab.get_by_label("Earlier statements").select_option(index=1)
+    explorer.tab.get_by_label("Earlier statements").select_option(index=2)
     expect(statement).to_have_value("SELECT name FROM matching ORDER BY price LIMIT 2")
     explorer.button("Sign out").click()
     assert explorer.tab.evaluate("sessionStorage.length") == 0
+
+
+def test_a_result_is_a_grid_like_that_of_the_rows(explorer: Explorer) -> None:
+    explorer.tab.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    explorer.sign_in("goods")
+    explorer.counts("3 rows")
+    explorer.tab.get_by_role("tab", name="SQL").click()
+    expect(explorer.button("Export")).to_be_disabled()
+    explorer.tab.get_by_label("Statement", exact=True).fill(
+        "SELECT sku, listedOn, price, tags, page, 12345678901234567 AS big FROM data ORDER BY sku"
+    )
+    explorer.button("Run").click()
+    answer, press = explorer.tab.locator(".answer"), explorer.tab.keyboard.press
+    cells = answer.locator("tbody tr").first.locator("td")
+    expect(cells).to_have_text(
+        ["A-1", "2026-10-29", "3,056.48EUR", "steeloutdoor, large+2", "…/paella-pan", "12345678901234567"]
+    )
+    expect(answer.locator("thead .sign")).to_have_count(6)
+    assert answer.locator("[tabindex='0']").count() == 1
+    assert answer.locator("th button").count() == 0
+    assert cells.nth(2).evaluate("one => getComputedStyle(one).textAlign") == "right"
+    cells.nth(4).focus()
+    press("ArrowRight")
+    press("Control+c")
+    expect(explorer.tab.locator("#notices")).to_contain_text("Cell copied.")
+    assert explorer.tab.evaluate("navigator.clipboard.readText()") == "12345678901234567"
+    press("Enter")
+    detail = explorer.tab.get_by_label("Row details")
+    expect(detail).to_contain_text("Row 1of 3")
+    expect(detail).to_contain_text("outdoor, large")
+    press("j")
+    expect(detail).to_contain_text("A-2")
+    press("Escape")
+    expect(detail).to_be_hidden()
+    expect(cells.last).to_be_focused()
+    explorer.tab.get_by_role("tab", name="Rows").click()
+    expect(explorer.cell(0, 0)).to_have_text(str(GOODS[0]["sku"]))
+
+
+def test_an_export_of_a_result_has_more_rows_than_the_grid(explorer: Explorer) -> None:
+    explorer.sign_in("shops")
+    explorer.counts("1,200 rows")
+    explorer.tab.get_by_role("tab", name="SQL").click()
+    explorer.tab.get_by_label("Statement", exact=True).fill("SELECT name FROM data")
+    explorer.button("Run").click()
+    expect(explorer.tab.locator(".answer-note")).to_have_text("The first 1,000 rows. Export makes a file of all.")
+    assert len(explorer.server.request(explorer.export()).body.splitlines()) == 1201
+    expect(explorer.panel.locator(".facts")).to_contain_text("1,200 rows")
+
+
+def test_a_service_without_sql_has_no_tab_for_it(browser: Any, tmp_path: Path) -> None:
+    source, schema = tmp_path / "rows.json", tmp_path / "schema.json"
+    source.write_text(json.dumps(GOODS))
+    schema.write_text(json.dumps(GOODS_SCHEMA))
+    with (
+        Server((str(tmp_path / "store"), {}), tmp_path, TAILRACE_USER_SQL="off") as server,
+        browser.new_context() as context,
+    ):
+        server.publish("--workflow", "goods", "--run", "g1", "--schema", str(schema), str(source))
+        explorer = Explorer(context.new_page(), server)
+        explorer.sign_in("goods", "g1&tab=sql&row=1")
+        explorer.counts("3 rows")
+        expect(explorer.tab.get_by_role("tab")).to_have_text(["Rows", "Columns", "Changes"])
+        expect(explorer.tab.get_by_role("tab", name="Rows")).to_have_attribute("aria-selected", "true")
+        explorer.tab.keyboard.press("Escape")
+        explorer.tab.keyboard.press("4")
+        expect(explorer.tab.get_by_role("tab", name="Rows")).to_have_attribute("aria-selected", "true")

@@ -19,6 +19,7 @@ from starlette.responses import Response
 
 from engine.request.formats import COMPRESSIONS, DELIMITERS, FORMATS
 from engine.request.operators import OPERATORS
+from engine.request.statement import FORMATS_OF_RESULTS
 from web.container import Services
 
 _TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
@@ -40,7 +41,12 @@ async def explorer(request: Request) -> Response:
     """Return the page."""
     services: Services = request.app.state.services
     headers = _THUMBNAIL_HEADERS if "thumbnails" in request.query_params else _HEADERS
-    return _answer(request, _page(services.signing.url_ttl_seconds), "text/html; charset=utf-8", headers)
+    return _answer(
+        request,
+        _page(services.signing.url_ttl_seconds, has_sql=services.queries.sql != "off"),
+        "text/html; charset=utf-8",
+        headers,
+    )
 
 
 async def asset(request: Request) -> Response:
@@ -61,14 +67,22 @@ def _answer(request: Request, content: bytes, content_type: str, headers: dict[s
 
 
 @cache
-def _page(url_ttl_seconds: int) -> bytes:
+def _page(url_ttl_seconds: int, *, has_sql: bool) -> bytes:
     """Return the page with the operators, formats and options of the service as data, and its modules preloaded."""
     service = {
         "operators": {row.name: row.value.name.lower() for row in OPERATORS.values()},
-        "formats": {row.name: {"compressed": row.compressed, "maxRows": row.max_rows} for row in FORMATS.values()},
+        "formats": {
+            row.name: {
+                "compressed": row.compressed,
+                "maxRows": row.max_rows,
+                "ofResults": row.name in FORMATS_OF_RESULTS,
+            }
+            for row in FORMATS.values()
+        },
         "compressions": [*COMPRESSIONS],
         "delimiters": [*DELIMITERS],
         "urlSeconds": url_ttl_seconds,
+        "sql": has_sql,
     }
     names = _assets()
     text = Template(_static().joinpath("page.html").read_text("utf-8"))

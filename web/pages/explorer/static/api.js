@@ -93,10 +93,11 @@ export const sql = (id, body, signal) => post(`${workflow(id)}/data/query`, body
 
 export const changes = async id => (await send("v5/changes", { query: { workflowIds: id, limit: 100 } })).body.changes;
 const later = { prefer: "respond-async" };
-export const startExport = (id, body) => send(`${workflow(id)}/data/export`, { method: "POST", body, headers: later });
+const exportsOf = ({ workflow: id, isStatement }) => `${workflow(id)}/data/${isStatement ? "query/" : ""}export`;
+// request: {workflow, body, isStatement}.
+export const startExport = request => send(exportsOf(request), { method: "POST", body: request.body, headers: later });
 // Of a finished export: its file, with a link for the time that the request wants.
-export const repeatExport = (id, body) => send(`${workflow(id)}/data/export`, { method: "POST", body });
-export const startSqlExport = (id, body) => send(`${workflow(id)}/data/query/export`, { method: "POST", body, headers: later });
+export const repeatExport = request => send(exportsOf(request), { method: "POST", body: request.body });
 const exportPath = (id, exportId) => `${workflow(id)}/data/exports/${exportId}`;
 export const exportStatus = async (id, exportId) => (await send(`${exportPath(id, exportId)}/status`)).body;
 export const cancelExport = (id, exportId) => send(`${exportPath(id, exportId)}/status`, { method: "DELETE" });

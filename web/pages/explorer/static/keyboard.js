@@ -4,9 +4,9 @@ import { find, make } from "./dom.js";
 import { closeExport, isExportOpen, openExport } from "./export/panel.js";
 import { closeDetail, moveRow } from "./grid/detail.js";
 import { isOpen, open } from "./popover.js";
-import { showTab, TABS } from "./tabs.js";
+import { showTab } from "./tabs.js";
 import { newFilter } from "./toolbar/chips.js";
-import { view } from "./view.js";
+import { TAB_NAMES, view } from "./view.js";
 
 const KEYS = {
   "/": ["Add a filter", () => newFilter()],
@@ -26,7 +26,7 @@ const IN_GRID = [
 const pressed = ([key, words]) => [make("dt", {}, make("kbd", {}, key)), make("dd", {}, words)];
 
 function help() {
-  const rows = [...Object.entries(KEYS).map(([key, [words]]) => [key, words]), [`1–${TABS.length}`, "Tabs"], ["Esc", "Close the topmost"]];
+  const rows = [...Object.entries(KEYS).map(([key, [words]]) => [key, words]), [`1–${TAB_NAMES.length}`, "Tabs"], ["Esc", "Close the topmost"]];
   return make("div", { class: "help" }, make("h2", {}, "Keyboard"), make("dl", {}, ...rows.flatMap(pressed)),
     make("h2", {}, "In the grid"), make("dl", {}, ...IN_GRID.flatMap(pressed)));
 }
@@ -43,9 +43,9 @@ document.addEventListener("keydown", event => {
     return;
   }
   if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
-  const tab = TABS[Number(event.key) - 1];
+  const tab = TAB_NAMES[Number(event.key) - 1];
   if (!tab && !KEYS[event.key]) return;
   event.preventDefault();
-  if (tab) showTab(tab[0]);
+  if (tab) showTab(tab);
   else KEYS[event.key][1]();
 });

@@ -6,19 +6,20 @@ import { changedRows, drawChanges, onCompared } from "./changes/comparison.js";
 import { loadPairs, onPairs } from "./changes/pairs.js";
 import { drawCards } from "./columns/cards.js";
 import { button, find, icon, make } from "./dom.js";
+import { deleteNoted } from "./export/deletions.js";
 import { updateExport } from "./export/panel.js";
 import { blankOf } from "./grid/blank.js";
 import { drawDetail } from "./grid/detail.js";
-import { drawGrid, drawLoading, forgetGrid } from "./grid/grid.js";
+import { drawGrid, forgetGrid, rowsTable } from "./grid/grid.js";
 import { drawPager } from "./grid/pager.js";
 import "./keyboard.js";
 import { load, onLoad, runShown, shown } from "./load.js";
 import { copy } from "./notices.js";
 import { followConnection } from "./offline.js";
 import { close, open } from "./popover.js";
+import { askForKey } from "./session.js";
 import { drawSql } from "./sql/editor.js";
-import { forgetStatements } from "./sql/history.js";
-import { drawTabs, tabShown } from "./tabs.js";
+import { drawTabs } from "./tabs.js";
 import { nextTheme, themeWords } from "./theme.js";
 import { drawChips } from "./toolbar/chips.js";
 import { drawColumnsButton } from "./toolbar/columns_menu.js";
@@ -35,6 +36,7 @@ function signedIn() {
   find("explorer").hidden = false;
   drawTabs();
   load();
+  deleteNoted();
 }
 
 function showSignIn(message) {
@@ -42,17 +44,6 @@ function showSignIn(message) {
   find("sign-in-error").textContent = message;
   find("sign-in-error").hidden = !message;
   find("key").focus();
-}
-
-// Asks for a key. The view stays in the address, so that signing in again shows it; a new page has nothing else of what
-// the key before could see.
-function askForKey(message = "") {
-  // Deletions that could still be undone need the key.
-  dispatchEvent(new Event("pagehide"));
-  api.key.forget();
-  forgetStatements();
-  history.replaceState({ message }, "");
-  location.reload();
 }
 
 function signOut() {
@@ -77,7 +68,7 @@ function drawAll() {
   clearTimeout(loading);
   if (shown.state === "failed" && shown.error.status === 401) return askForKey(shown.error.message);
   if (shown.state === "loading") {
-    loading = setTimeout(drawLoading, LOADING_PAUSE_MILLISECONDS);
+    loading = setTimeout(() => rowsTable.drawLoading(), LOADING_PAUSE_MILLISECONDS);
     drawChips();
     return updateExport();
   }
@@ -126,7 +117,7 @@ onChange(changed => {
     }
   }
   drawTabs();
-  find("view").dataset.tab = tabShown();
+  find("view").dataset.tab = view.tab;
   updateExport();
 });
 
@@ -147,6 +138,6 @@ followConnection();
 const message = history.state?.message ?? "";
 const given = start();
 if (given) api.key.set(given);
-find("view").dataset.tab = tabShown();
+find("view").dataset.tab = view.tab;
 if (api.key.get()) signedIn();
 else showSignIn(message);

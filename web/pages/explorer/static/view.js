@@ -1,8 +1,12 @@
 // What is shown, and its form in the address's fragment, which no server sees. The key is never part of it.
 
+import { service } from "./api.js";
+
 const DEFAULTS = {
   workflow: null, run: null, tab: "rows", filters: [], sort: null, order: "asc", columns: null, page: 1, size: 50, row: null, since: null, kind: null, changed: null,
 };
+// What is off on the service has no tab.
+export const TAB_NAMES = ["rows", "columns", "changes", ...(service.sql ? ["sql"] : [])];
 export const PAGE_SIZES = [25, 50, 100, 250, 1000];
 
 export const view = { ...DEFAULTS };
@@ -43,7 +47,7 @@ function read(fragment) {
     row: parameters.has("row") ? number("row", 1) : null,
     order: parameters.get("order") === "desc" ? "desc" : "asc",
     ...Object.fromEntries(["workflow", "run", "sort", "since", "kind", "changed"].map(name => [name, parameters.get(name) || null])),
-    tab: parameters.get("tab") || DEFAULTS.tab,
+    tab: TAB_NAMES.includes(parameters.get("tab")) ? parameters.get("tab") : DEFAULTS.tab,
   };
 }
 

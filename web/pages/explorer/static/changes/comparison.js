@@ -4,6 +4,7 @@ import * as api from "../api.js";
 import { button, make } from "../dom.js";
 import { filtersJson } from "../fields.js";
 import { cell } from "../grid/cells.js";
+import { isNumeric } from "../grid/table.js";
 import { shown, visibleFields } from "../load.js";
 import { change, view } from "../view.js";
 import { count, counted, sentence } from "../words.js";
@@ -14,10 +15,9 @@ import { olderRuns, sinceRun } from "./pairs.js";
 const KINDS = [["changed", "Changed", "~"], ["added", "Added", "+"], ["removed", "Removed", "−"]];
 const FEW = 10;
 const MANY = 100;
-const isNumeric = field => field.type === "NUMBER" || field.type === "MONEY";
 
 // What is compared, the numbers of rows of each kind and those that are shown, and the columns that differ in some row.
-const compared = { query: null, runs: null, counts: null, total: null, differing: new Set() };
+const compared = { query: null, runs: null, counts: null, total: null, rows: [], differing: new Set() };
 let abort;
 const listeners = new Set();
 
@@ -28,7 +28,7 @@ export const onCompared = listener => listeners.add(listener);
 
 // The rows that an export of the tab has.
 export function changedRows() {
-  return { since: sinceRun(), total: compared.total };
+  return { since: sinceRun(), total: compared.total, rows: compared.rows };
 }
 
 const only = (field, value) => value ? [{ field, operator: "EQUALS", values: [value] }] : [];
@@ -84,7 +84,9 @@ async function compare(since) {
     signal.throwIfAborted();
     compared.counts = { ...counts, ...(!view.changed && Object.fromEntries(groups.map(group => [group.kind, group.total]))) };
     compared.total = groups.reduce((sum, group) => sum + group.total, 0);
-    for (const { row, old } of groups.flatMap(group => group.rows).filter(one => one.old)) {
+    const pairs = groups.flatMap(group => group.rows);
+    compared.rows = pairs.map(({ row }) => row);
+    for (const { row, old } of pairs.filter(one => one.old)) {
       for (const { name } of shown.fields) if (differs(row, old, name)) compared.differing.add(name);
     }
     drawTop(since);

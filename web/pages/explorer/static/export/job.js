@@ -26,7 +26,7 @@ export function isStale() {
 }
 
 // Follows an export to its end and returns its file; onStatus gets each status, and returns whether to go on.
-export async function follow(workflow, answer, onStatus) {
+async function follow(workflow, answer, onStatus) {
   let status = answer;
   while (!status.url) {
     if (!onStatus(status)) return null;
@@ -41,7 +41,7 @@ export async function start(asked = request()) {
   const run = asked;
   become("running", { request: run, status: { phase: "starting", rows: 0, bytes: 0 } });
   try {
-    const { body } = await api.startExport(run.workflow, run.body);
+    const { body } = await api.startExport(run);
     run.exportId = body.exportId;
     let file = await follow(run.workflow, body, status => {
       if (job.request !== run) return false;
@@ -49,7 +49,7 @@ export async function start(asked = request()) {
       return true;
     });
     // A status has a link for the longest time; asked again, an equal request has one for the wanted time.
-    if (file && file !== body && run.hasLife) ({ body: file } = await api.repeatExport(run.workflow, run.body));
+    if (file && file !== body && run.hasLife) ({ body: file } = await api.repeatExport(run));
     if (file && job.request === run) become("finished", { file });
   } catch (error) {
     if (job.request === run) become("failed", { message: error.message });

@@ -5,10 +5,12 @@ import { sinceRun } from "../changes/pairs.js";
 import { button, find, icon, iconButton, make, roving } from "../dom.js";
 import { shown } from "../load.js";
 import { copy } from "../notices.js";
+import { onResult } from "../sql/result.js";
 import { view } from "../view.js";
 import { count, counted, left, size } from "../words.js";
+import { estimate } from "./estimate.js";
 import { cancel, isStale, job, onJob, start } from "./job.js";
-import { formatWords, optionsForm, rowsToExport, tooMany } from "./options.js";
+import { formatWords, optionsForm, sample, toExport, tooMany } from "./options.js";
 import { drawRecent, recentExports } from "./recent.js";
 import { snippets } from "./snippets.js";
 
@@ -17,7 +19,8 @@ const subtitle = make("span", { class: "muted push" });
 const form = make("form", { class: "options-form", onsubmit: event => { event.preventDefault(); start(); } });
 const card = make("div", { class: "card", hidden: true });
 const announcement = make("p", { class: "unseen", role: "status" });
-let drawn = {};
+const drawn = {};
+let sizes = 0;
 let tool = "pandas";
 
 find("export").append(
@@ -25,7 +28,7 @@ find("export").append(
   make("div", { class: "body" }, form, card, announcement, recentExports));
 
 export const isExportOpen = () => !find("export").hidden;
-const canExport = () => rowsToExport() !== null && shown.state !== "failed" && shown.state !== "no-run" && navigator.onLine;
+const canExport = () => toExport().isReady && shown.state !== "failed" && shown.state !== "no-run" && navigator.onLine;
 
 export function openExport() {
   find("export").hidden = false;
@@ -45,24 +48,42 @@ export function closeExport() {
 // To be called after every change of the view: marks a finished export that no longer matches it.
 export function updateExport() {
   find("open-export").disabled = !canExport() && !isExportOpen();
+  find("open-export").title = view.tab === "sql" && !toExport().isReady ? "Run a statement first" : "";
   if (!isExportOpen()) return;
-  const sort = view.sort ? `, sorted by ${view.sort}` : "";
-  const rows = rowsToExport();
-  const what = view.tab === "changes" ? ` changed since ${sinceRun()}` : "";
-  subtitle.textContent = rows === null ? "" : `${counted(rows, "row")}${what}${sort}`;
+  const sort = view.sort && view.tab !== "sql" ? `, sorted by ${view.sort}` : "";
+  const what = { changes: ` changed since ${sinceRun()}`, sql: " of the statement" }[view.tab] ?? "";
+  subtitle.textContent = toExport().isReady ? `${rowsWords()}${what}${sort}` : "";
   drawForm();
   drawCard();
+}
+
+function rowsWords() {
+  const { rows } = toExport();
+  return rows === null ? "all rows" : counted(rows, "row");
+}
+
+// The size is known a moment after what it depends on; until then, the one before stays.
+async function drawSize(element) {
+  element.textContent = drawn.size ?? "";
+  element.setAttribute("aria-busy", "true");
+  const number = ++sizes;
+  const found = toExport().isReady ? await estimate(sample()) : null;
+  if (number !== sizes) return;
+  drawn.size = [rowsWords(), found && `${found.isMost ? "at most " : ""}about ${size(Number(found.bytes.toPrecision(2)))}`].filter(Boolean).join(", ");
+  element.textContent = drawn.size;
+  element.removeAttribute("aria-busy");
 }
 
 function drawForm() {
   const focused = form.contains(document.activeElement) && document.activeElement;
   const content = optionsForm(updateExport).filter(Boolean);
   const key = focused && [focused.name, focused.value, focused.closest("label")?.textContent];
-  const rows = rowsToExport();
-  const label = rows === null ? "Export" : `Export ${counted(rows, "row")}`;
+  const label = toExport().isReady ? `Export ${rowsWords()}` : "Export";
+  const estimated = make("span", {});
   const hasLead = job.state === "idle" || job.state === "failed";
   const reason = tooMany();
-  form.replaceChildren(...content, reason ? make("p", { class: "message", role: "status" }, reason) : "", make("div", { class: "actions" },
+  drawSize(estimated);
+  form.replaceChildren(...content, make("p", { class: "estimate" }, make("span", { class: "muted" }, "File"), estimated), reason ? make("p", { class: "message", role: "status" }, reason) : "", make("div", { class: "actions" },
     make("button", { type: "submit", class: "button primary", hidden: !hasLead, disabled: !canExport() || reason !== null }, label)));
   if (!key) return;
   const same = [...form.querySelectorAll("input, select, summary, button")].find(one =>
@@ -76,7 +97,7 @@ function drawCard() {
   if (next === drawn.card) return;
   const hadFocus = card.contains(document.activeElement);
   const before = drawn.state;
-  drawn = { card: next, state: job.state };
+  Object.assign(drawn, { card: next, state: job.state });
   card.hidden = job.state === "idle";
   card.replaceChildren(...({ idle: () => [], running, finished: () => finished(stale), failed })[job.state]());
   if (job.state !== before) announcement.textContent = { idle: "", running: "The export has started.", finished: "The export is finished.", failed: job.message }[job.state];
@@ -134,6 +155,7 @@ function snippetTabs(file, name) {
 }
 
 onCompared(updateExport);
+onResult(updateExport);
 onJob(() => {
   if (job.state === "finished") drawRecent();
   updateExport();

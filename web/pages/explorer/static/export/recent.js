@@ -4,15 +4,14 @@ import * as api from "../api.js";
 import { button, iconButton, make } from "../dom.js";
 import { copy, notice } from "../notices.js";
 import { view } from "../view.js";
-import { age, count, counted, left, size } from "../words.js";
+import { age, counted, left, size } from "../words.js";
+import { deleteNow, isLeaving, noteDeletion, undoDeletion } from "./deletions.js";
 import { formatWords, requestWords } from "./options.js";
 
 const list = make("ul", { class: "recent" });
 const more = make("p", {});
 let page = 1;
 let asked = 0;
-// Deleted, as far as anyone sees; the service deletes them once nobody can undo it.
-const leaving = new Set();
 
 export const recentExports = make("section", { "aria-label": "Recent exports" }, make("h3", {}, "Recent exports"), list, more);
 
@@ -24,7 +23,7 @@ export async function drawRecent(wanted = 1) {
   try {
     const found = await api.exports(workflow, page);
     if (number !== asked) return;
-    const rows = found.exports.filter(one => !leaving.has(one.exportId)).map(one => entry(workflow, one));
+    const rows = found.exports.filter(one => !isLeaving(one.exportId)).map(one => entry(workflow, one));
     if (page === 1) list.replaceChildren(...rows);
     else list.append(...rows);
     const { totalPages } = found.pagination;
@@ -59,18 +58,17 @@ function entry(workflow, one) {
 }
 
 function remove(workflow, one, item) {
-  leaving.add(one.exportId);
+  noteDeletion(workflow, one.exportId);
   (item.nextElementSibling ?? item.previousElementSibling)?.querySelector("button").focus();
   item.hidden = true;
-  notice(`Deleted the export of ${count(one.rowCount)} rows.`, {
-    undo: () => { leaving.delete(one.exportId); item.hidden = false; },
+  notice(`Deleted the export of ${counted(one.rowCount, "row")}.`, {
+    undo: () => { undoDeletion(one.exportId); item.hidden = false; },
     over: async () => {
       try {
-        await api.deleteExport(workflow, one.exportId);
+        await deleteNow(workflow, one.exportId);
       } catch (error) {
-        if (error.status !== 404) notice(`The export could not be deleted: ${error.message}`);
+        notice(error.status ? `The export could not be deleted: ${error.message}` : "The export is deleted as soon as this page is opened again with a connection.");
       }
-      leaving.delete(one.exportId);
       drawRecent();
     },
   });

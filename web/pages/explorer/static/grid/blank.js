@@ -1,8 +1,9 @@
 // What is in place of rows that are not there: no matches, an error, no run, no workflow.
 
 import * as api from "../api.js";
-import { button, make } from "../dom.js";
+import { button, find, make } from "../dom.js";
 import { fieldAt, load, runShown, selection, shown } from "../load.js";
+import { askForKey } from "../session.js";
 import { editFilter, setFilters } from "../toolbar/chips.js";
 import { plain } from "../toolbar/filter_form.js";
 import { view } from "../view.js";
@@ -18,6 +19,10 @@ export function blankOf() {
     const refused = Number(/^filters\[(\d+)\]/.exec(failure.details?.entry ?? "")?.[1] ?? -1);
     if (refused >= 0) {
       return blank("A filter does not fit its column", plain(failure.message), button({ class: "button primary", onclick: () => editFilter(refused) }, "Edit the filter"));
+    }
+    if (failure.status === 404) {
+      return blank("Your key does not open this", "The workflow or run does not exist, or belongs to another team. Choose one that your key opens, or sign in with a key of that team.",
+        button({ class: "button primary", onclick: () => find("workflow").click() }, "Choose a workflow"), button({ class: "button", onclick: () => askForKey() }, "Use another key"));
     }
     const request = failure.requestId ? ` Request ${failure.requestId}.` : "";
     return blank("These rows could not be read", `${plain(failure.message)} Nothing was changed.${request}`, button({ class: "button", onclick: load }, "Try again"));

@@ -5,36 +5,44 @@ import { previousRun } from "../changes/pairs.js";
 import { button, find, icon, iconButton, make } from "../dom.js";
 import { typeName, typeSign } from "../fields.js";
 import { shown, visibleFields } from "../load.js";
+import { result, resultTable } from "../sql/result.js";
 import { copy } from "../notices.js";
 import { change, view } from "../view.js";
 import { count } from "../words.js";
 import { cell } from "./cells.js";
-import { drawSelected, focusRow } from "./grid.js";
+import { rowsTable } from "./grid.js";
+
+// The rows of the tab: their grid and columns, how many there are, and the one that is open if it is loaded.
+function source() {
+  if (view.tab === "sql") return { table: resultTable, visible: result.columns, fields: result.columns, total: result.rows.length, row: result.rows[view.row - 1] };
+  const row = view.tab === "rows" ? shown.rows?.[view.row - 1 - (view.page - 1) * view.size] : undefined;
+  return { table: rowsTable, visible: visibleFields(), fields: shown.fields, total: shown.matched, row };
+}
 
 export function drawDetail() {
   const panel = find("row");
-  const row = view.row === null || view.tab !== "rows" ? undefined : shown.rows?.[view.row - 1 - (view.page - 1) * view.size];
+  const { table, visible, fields, total, row } = source();
   const hadFocus = panel.contains(document.activeElement);
   const focused = hadFocus ? document.activeElement.getAttribute("aria-label") : null;
-  drawSelected();
+  table.select(view.row);
   panel.hidden = !row;
   if (!row) return;
-  const visible = new Set(visibleFields().map(field => field.name));
-  const hidden = shown.fields.filter(field => !visible.has(field.name)).map(field => field.name);
-  const ordered = [...visibleFields(), ...shown.fields.filter(field => !visible.has(field.name))];
+  const rest = fields.filter(field => !visible.includes(field));
+  const hidden = rest.map(field => field.name);
+  const hasEarlier = view.tab === "rows" && previousRun() !== null;
   panel.replaceChildren(
-    make("header", {}, make("h2", {}, `Row ${count(view.row)}`), make("span", { class: "muted push" }, `of ${count(shown.matched)}`),
+    make("header", {}, make("h2", {}, `Row ${count(view.row)}`), make("span", { class: "muted push" }, `of ${count(total)}`),
       iconButton("up", "Previous row", () => moveRow(-1), { disabled: view.row <= 1, "aria-keyshortcuts": "k" }),
-      iconButton("down", "Next row", () => moveRow(1), { disabled: view.row >= shown.matched, "aria-keyshortcuts": "j" }),
+      iconButton("down", "Next row", () => moveRow(1), { disabled: view.row >= total, "aria-keyshortcuts": "j" }),
       button({ class: "button small", onclick: () => copy(JSON.stringify(row, null, 2), "Row") }, icon("copy"), "Copy JSON"),
       iconButton("close", "Close", closeDetail, { title: "Close (Esc)" })),
     make("div", { class: "body", tabindex: 0, role: "region", "aria-label": "Values of the row" },
-      make("p", { class: "since muted", hidden: previousRun() === null }, "\u00a0"), make("dl", { class: "values" }, ...ordered.flatMap(field => [
+      make("p", { class: "since muted", hidden: !hasEarlier }, "\u00a0"), make("dl", { class: "values" }, ...[...visible, ...rest].flatMap(field => [
         make("dt", { title: typeName(field.type) }, typeSign(field.type), make("span", { class: "choice" }, field.name)),
         make("dd", { "data-name": field.name }, ...tabbable(cell(field, row[field.name], { isFull: true }))),
       ])),
       hidden.length ? make("p", { class: "muted" }, `${hidden.join(", ")} ${hidden.length === 1 ? "is" : "are"} hidden in the grid.`) : null));
-  drawEarlier(row, panel);
+  if (hasEarlier) drawEarlier(row, panel);
   if (hadFocus) (panel.querySelector(`[aria-label="${CSS.escape(focused ?? "")}"]:not(:disabled)`) ?? panel.querySelector(".body")).focus();
 }
 
@@ -61,13 +69,13 @@ function tabbable(nodes) {
 // The row before or after, on another page if need be.
 export function moveRow(step) {
   if (view.row === null) return;
-  const row = Math.max(1, Math.min(view.row + step, shown.matched));
-  change({ row, page: Math.ceil(row / view.size) }, { replace: true });
+  const row = Math.max(1, Math.min(view.row + step, source().total));
+  change({ row, ...(view.tab === "rows" && { page: Math.ceil(row / view.size) }) }, { replace: true });
 }
 
 export function closeDetail() {
   const { row } = view;
   const hadFocus = find("row").contains(document.activeElement);
   change({ row: null }, { replace: true });
-  if (hadFocus) focusRow(row);
+  if (hadFocus) source().table.focusRow(row);
 }

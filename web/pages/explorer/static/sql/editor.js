@@ -1,17 +1,14 @@
 // The SQL tab: a statement over the run, its columns at hand, and the result.
 
 import * as api from "../api.js";
-import { button, icon, make } from "../dom.js";
-import { follow } from "../export/job.js";
-import { formatWords } from "../export/options.js";
+import { button, make } from "../dom.js";
 import { typeSign } from "../fields.js";
-import { cell } from "../grid/cells.js";
 import { shown } from "../load.js";
-import { copy } from "../notices.js";
 import { view } from "../view.js";
-import { counted, size } from "../words.js";
+import { counted } from "../words.js";
 import { remember, statements } from "./history.js";
 import { identifier, withMatching } from "./matching.js";
+import { forgetResult, resultTable, showResult } from "./result.js";
 
 const MAX_ROWS = 1000;
 let abort;
@@ -27,18 +24,14 @@ const earlier = make("select", { class: "field", "aria-label": "Earlier statemen
   earlier.value = "";
   statement.focus();
 } });
-const format = make("select", { class: "field", "aria-label": "Format of the result" },
-  ...Object.keys(api.service.formats).filter(name => name !== "xlsx").map(name => make("option", { value: name }, formatWords(name))));
-const download = button({ class: "button", onclick: () => exportResult() }, icon("download"), "Download the result");
-const file = make("p", { class: "actions", role: "status" });
 const note = make("p", { class: "answer-note", role: "status" });
-const answer = make("div", { class: "answer", tabindex: 0, role: "region", "aria-label": "Result", hidden: true });
+const answer = make("div", { class: "answer", role: "region", "aria-label": "Result", hidden: true }, resultTable.element);
 
 export const sqlElement = make("section", { class: "sql", "aria-label": "SQL" },
   make("form", { onsubmit: event => { event.preventDefault(); ask(); } },
     make("p", { id: "sql-note", class: "muted" }, "One statement that reads. The table ", make("code", {}, "data"), " has the rows of the run, and ", make("code", {}, "matching"), " those that the filters leave. Ctrl+Enter runs it."),
-    statement, names, make("div", { class: "actions" }, run, stop, earlier, make("span", { class: "push" }), format, download)),
-  file, note, answer);
+    statement, names, make("div", { class: "actions" }, run, stop, earlier)),
+  note, answer);
 
 statement.addEventListener("keydown", event => {
   if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
@@ -60,6 +53,7 @@ export function drawSql() {
   abort?.abort();
   note.textContent = "";
   answer.hidden = true;
+  forgetResult();
   names.replaceChildren(...shown.fields.map(field => button({ class: "pill", title: field.storedAs, onclick: () => insert(identifier(field.name)) }, typeSign(field.type), field.name)));
 }
 
@@ -70,28 +64,6 @@ function drawHistory() {
     ...found.map(one => make("option", { value: one }, one.replace(/\s+/g, " ").slice(0, 80))));
 }
 
-const request = () => ({ sql: withMatching(statement.value), ...(view.run && { runId: view.run }) });
-
-// All rows of the result as a file; the answer above has the first thousand.
-async function exportResult() {
-  const { workflow } = view;
-  download.disabled = true;
-  file.replaceChildren("Starting …");
-  try {
-    const { body } = await api.startSqlExport(workflow, { ...request(), format: format.value });
-    const done = await follow(workflow, body, status => {
-      file.replaceChildren(`${counted(status.rows, "row")}, ${size(status.bytes)} so far.`);
-      return true;
-    });
-    file.replaceChildren(make("a", { class: "button primary", href: done.url, download: true }, icon("download"), `${formatWords(done.format)}, ${counted(done.rowCount, "row")}, ${size(done.sizeBytes)}`),
-      button({ class: "button", onclick: () => copy(done.url, "Link") }, icon("link"), "Copy link of the result"));
-  } catch (error) {
-    file.replaceChildren(error.message);
-  } finally {
-    download.disabled = false;
-  }
-}
-
 async function ask() {
   abort?.abort();
   abort = new AbortController();
@@ -99,13 +71,14 @@ async function ask() {
   run.disabled = true;
   answer.hidden = true;
   note.textContent = "Running …";
-  file.replaceChildren();
+  forgetResult();
   remember(statement.value);
   drawHistory();
   try {
-    const found = await api.sql(view.workflow, { ...request(), limit: MAX_ROWS }, abort.signal);
-    note.textContent = `${counted(found.rowCount, "row")}${found.limitReached ? ", the maximum shown here" : ""}`;
-    answer.replaceChildren(resultTable(found));
+    const request = { sql: withMatching(statement.value), runId: shown.runId };
+    const found = await api.sql(view.workflow, { ...request, limit: MAX_ROWS }, abort.signal);
+    note.textContent = found.limitReached ? `The first ${counted(found.rowCount, "row")}. Export makes a file of all.` : counted(found.rowCount, "row");
+    showResult(request, found);
     answer.hidden = false;
   } catch (error) {
     note.textContent = error.name === "AbortError" ? "Stopped." : error.message;
@@ -113,12 +86,4 @@ async function ask() {
     stop.hidden = true;
     run.disabled = false;
   }
-}
-
-function resultTable({ columns, rows }) {
-  const tone = column => column.type === "NUMBER" || column.type === "MONEY" ? "number" : null;
-  return make("table", { class: "grid result" }, make("caption", { class: "unseen" }, "Result"),
-    make("thead", {}, make("tr", {}, ...columns.map(column => make("th", { scope: "col", class: tone(column) },
-      make("div", { class: "head", title: column.storedAs }, typeSign(column.type), make("span", { class: "name" }, column.name)))))),
-    make("tbody", {}, ...rows.map(row => make("tr", {}, ...columns.map(column => make("td", { class: tone(column) }, ...cell(column, row[column.name])))))));
 }
