@@ -20,6 +20,7 @@ from tests.bench.goals import (
     growth,
     line,
     lists,
+    page,
     publish,
     selected,
     sheets,
@@ -51,6 +52,7 @@ _WORK: tuple[ModuleType, ...] = (
     sql,
     sheets,
     changes,
+    page,
 )
 
 

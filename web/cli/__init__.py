@@ -7,7 +7,7 @@ import gc
 import sys
 from collections.abc import Sequence
 
-from web.cli.terminal.interrupts import INTERRUPTED, MESSAGE, ending_at_once, ignore_from_now_on
+from web.cli.terminal.interrupts import INTERRUPTED, MESSAGE, ending_at_once, ignore_from_now_on, interruptible
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -18,7 +18,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with ending_at_once():
             from web.cli.terminal.command_group import run
         try:
-            run(arguments)
+            with interruptible():
+                run(arguments)
         finally:
             ignore_from_now_on()
     except KeyboardInterrupt:

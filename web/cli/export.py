@@ -18,6 +18,7 @@ from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
 from web.api.parameters import make_request, read_body, split_list
 from web.cli.local.runner import Finished, export_here
 from web.cli.terminal.filters import Filters, read_filters
+from web.cli.terminal.interrupts import interrupt
 from web.cli.terminal.output import STANDARD_OUTPUT, check_output, compression_of, format_of, open_output
 from web.cli.terminal.progress_bar import ProgressBar, counted
 
@@ -85,7 +86,7 @@ def export(
     """
     # Clean up after SIGTERM and SIGHUP as after Ctrl-C.
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(number, interrupt)
     format_name = format_of(output, requested)
     if options["desc"] and not options["sort_by"]:
         raise click.UsageError("--desc needs --sort-by.")

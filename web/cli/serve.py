@@ -5,6 +5,7 @@ import errno
 import gc
 import os
 import signal
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ from starlette.applications import Starlette
 
 from engine.common.private_files import restrict_umask
 from web.app import create_app
+from web.cli.terminal.interrupts import INTERRUPTED
 from web.container import Services
 from web.environment import deprecated_variables, unknown_variables
 from web.http.acceptor import Acceptor, listen
@@ -32,6 +34,8 @@ _RESPONSE_SECONDS = 5
 _MARGIN_SECONDS = 1
 """Connections are closed this long before uvicorn would cancel their tasks and log a traceback for each."""
 _TICK_SECONDS = 0.1
+_SLOW_SECONDS = 1
+"""A stop that takes longer is logged, with the grace period."""
 _CLOSE_HEADER = (b"connection", b"close")
 
 
@@ -47,7 +51,7 @@ def serve(env_file: tuple[Path, list[str]] | None) -> None:
     \b
     Example: TAILRACE_API_KEYS=KEY=acme TAILRACE_SIGNING_KEYS=k1=SECRET tailrace serve
 
-    Exit codes: 0 stopped by Ctrl-C, 1 a setting is missing or the port is taken, 2 usage error.
+    Exit codes: 1 a setting is missing or the port is taken, 2 usage error, 130 stopped by Ctrl-C, 143 by SIGTERM.
     """
     set_up(ServerSettings().log)
     if env_file is not None:
@@ -103,6 +107,9 @@ class _Server(uvicorn.Server):
         if self.should_exit and not self._drain_ended:
             self._drain_ended = True
             return
+        if sig == signal.SIGINT and sys.stderr.isatty():
+            # The terminal has echoed ^C.
+            os.write(2, b"\n")
         # A person who presses Ctrl-C has no load balancer to wait for.
         self._drain_ended = sig != signal.SIGTERM or not self._drain_seconds
         super().handle_exit(sig, frame)
@@ -127,17 +134,19 @@ class _Server(uvicorn.Server):
         await self._acceptor.close()
         closing = asyncio.ensure_future(self._services.close())
         self._connections.begin_shutdown(self._grace_seconds)
-        deadline = asyncio.get_running_loop().call_later(
-            self._grace_seconds + _RESPONSE_SECONDS - _MARGIN_SECONDS, self._connections.end_all
-        )
+        loop = asyncio.get_running_loop()
+        slow = loop.call_later(_SLOW_SECONDS, log_event, "stopping", {"seconds": self._grace_seconds})
+        deadline = loop.call_later(self._grace_seconds + _RESPONSE_SECONDS - _MARGIN_SECONDS, self._connections.end_all)
         await super().shutdown(sockets)
         deadline.cancel()
+        slow.cancel()
         if self._checks is not None:
             self._checks.cancel()
             with suppress(asyncio.CancelledError):
                 await self._checks
         await closing
         await asyncio.to_thread(tracing.flush)
+        log_event("stopped", {})
 
     def _protocol(self) -> HttpProtocol:
         return HttpProtocol(self.config, self.server_state, self.lifespan.state, self._connections)
@@ -203,7 +212,7 @@ def run_server(
         serving.run(sockets=[])
     except KeyboardInterrupt:
         # The shutdown is complete.
-        return
+        sys.exit(INTERRUPTED)
     except SystemExit as error:
         # uvicorn has logged the reason, and uses its own exit codes.
         if error.code:

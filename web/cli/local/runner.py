@@ -19,6 +19,7 @@ from engine.plan.planner import ExportPlan
 from engine.request.formats import FORMATS
 from engine.request.request import ExportRequest
 from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
+from web.cli.terminal.interrupts import interrupt
 from web.cli.terminal.progress_bar import ProgressBar, counted
 from web.settings import SigningSettings
 
@@ -65,7 +66,7 @@ def prepare_exports(run: Run, formats: Sequence[str], bar: ProgressBar) -> None:
         return
     # Ctrl-C was ignored when the run was published.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(number, interrupt)
     # Retained as the service retains the exports that it makes.
     retention = SigningSettings().url_ttl * 1.25
     exporter = open_exporter(StorageSettings(), DuckDBSettings(), RunnerSettings(), retention=retention)
@@ -101,7 +102,6 @@ def _export(exporter: Exporter, plan: ExportPlan, bar: ProgressBar) -> Export:
                 bar.show(progress.phase, progress.rows, progress.bytes, share=share)
             return running.result()
         except KeyboardInterrupt:
-            # The pool waits until the engine has cleaned up; a second Ctrl-C ends the process at once.
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            # The pool waits until the engine has cleaned up.
             cancel.cancel()
             raise

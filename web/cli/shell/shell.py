@@ -11,6 +11,7 @@ from web.cli.shell.commands import Leave, run_command
 from web.cli.shell.session import ShellSession
 from web.cli.shell.typed import Pipe, Reader, is_command, read_typed
 from web.cli.terminal.exit_codes import READER_GONE, Interrupted
+from web.cli.terminal.interrupts import settle
 
 _GREETING = (
     "Read-only access to the results of all teams. "
@@ -50,6 +51,7 @@ class Shell:
         except (Cancelled, KeyboardInterrupt) as error:
             if not self._terminal:
                 raise Interrupted from error
+            settle()
             self._report("The query was cancelled.")
         except (EngineError, click.ClickException) as error:
             self._report(error.message)

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from engine.query.inspect.statements import is_complete
 from web.cli.terminal.exit_codes import Interrupted
+from web.cli.terminal.interrupts import settle
 
 PROMPT, CONTINUED = "tailrace> ", "     ...> "
 
@@ -55,6 +56,7 @@ def read_typed(reader: Reader) -> Iterator[str]:
                 yield typed
             return
         except KeyboardInterrupt:
+            settle()
             typed = ""
             continue
         if not typed and is_command(line):

@@ -14,7 +14,7 @@ from engine.common.malloc import tune_malloc
 from engine.errors import EngineError
 from web.cli.local.env_file import read_env_file
 from web.cli.terminal.exit_codes import Failed, Interrupted
-from web.cli.terminal.interrupts import ending_at_once
+from web.cli.terminal.interrupts import ending_at_once, interrupted
 from web.cli.terminal.progress_bar import counted
 from web.settings import MissingSetting
 
@@ -78,10 +78,15 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             raise Interrupted from None
-        except (Interrupted, click.UsageError):
+        except Interrupted:
             raise
-        except click.ClickException as error:
-            raise Failed(error.message) from error
+        except Exception as error:
+            if interrupted():
+                # A library has made another error of the interrupt.
+                raise Interrupted from error
+            if isinstance(error, click.ClickException) and not isinstance(error, click.UsageError):
+                raise Failed(error.message) from error
+            raise
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

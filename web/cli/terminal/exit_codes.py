@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from web.cli.terminal.interrupts import INTERRUPTED, MESSAGE
+from web.cli.terminal.interrupts import INTERRUPTED, MESSAGE, settle
 
 READER_GONE = 141
 """The exit code that shells show for a program whose output was closed (SIGPIPE)."""
@@ -20,6 +20,7 @@ class Interrupted(click.ClickException):
 
     def show(self, file: Any = None) -> None:
         """Print one line on standard error."""
+        settle()
         click.echo(MESSAGE, file=file, err=file is None)
 
 

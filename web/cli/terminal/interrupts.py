@@ -16,10 +16,15 @@ INTERRUPTED = 130
 
 # Starts on a new line, since the terminal has echoed ^C.
 MESSAGE = "\ntailrace: interrupted."
+_SLOW = "\ntailrace: cancelling; press Ctrl-C again to end at once."
 
-_PRESSED_TWICE_SECONDS = 1
+_SLOW_SECONDS = 1
+"""After this long a command says that it is cancelling, and Ctrl-C ends it; before, a key that bounces could."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+_first: float | None = None
+"""When the first signal came of those that have not been settled."""
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:
@@ -37,16 +42,61 @@ def ending_at_once() -> Iterator[None]:
         yield
 
 
+def _is_first(number: int, frame: FrameType | None) -> bool:
+    """Whether this is the first signal; ends the process if it has taken too long to follow it.
+
+    From the first one on, a timer waits to say that the command is cancelling. A thread could not do that: the signal
+    may have come while its lock was held.
+    """
+    global _first
+    now = time.monotonic()
+    if _first is None:
+        _first = now
+        signal.signal(signal.SIGALRM, _say_cancelling)
+        signal.setitimer(signal.ITIMER_REAL, _SLOW_SECONDS)
+        return True
+    if now - _first >= _SLOW_SECONDS:
+        _end(number, frame)
+    return False
+
+
+def _say_cancelling(_number: int, _frame: FrameType | None) -> None:
+    os.write(2, _SLOW.encode())
+
+
+def interrupted() -> bool:
+    """Whether a signal came that has not been settled."""
+    return _first is not None
+
+
+def settle() -> None:
+    """What was interrupted has ended: the next signal is a first one again."""
+    global _first
+    if _first is not None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        _first = None
+
+
+def interrupt(number: int, frame: FrameType | None) -> None:
+    """The handler of signals for commands that clean up: the first one raises KeyboardInterrupt."""
+    if _is_first(number, frame):
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """While the block runs, Ctrl-C is handled by `interrupt`."""
+    with _handling(interrupt, (signal.SIGINT,)):
+        yield
+
+
 @contextmanager
 def cancelling(cancel: Callable[[], object]) -> Iterator[None]:
-    """While the block runs, SIGINT, SIGTERM and SIGHUP call ``cancel``; a second signal ends the process."""
-    received: list[int] = []
+    """While the block runs, the first of SIGINT, SIGTERM and SIGHUP calls ``cancel``."""
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if received:
-            _end(number, frame)
-        received.append(number)
-        cancel()
+        if _is_first(number, frame):
+            cancel()
 
     with _handling(handle, _SIGNALS):
         yield
@@ -59,12 +109,12 @@ class Interrupts:
     """
 
     def __init__(self) -> None:
-        self._first: float | None = None
+        self._pressed = False
         self._raising = False
 
     def check(self) -> None:
         """Raise KeyboardInterrupt if Ctrl-C was pressed."""
-        if self._first is not None:
+        if self._pressed:
             raise KeyboardInterrupt
 
     @contextmanager
@@ -78,21 +128,22 @@ class Interrupts:
             self._raising = False
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        """The handler of the signal. A second one more than a second later ends the process."""
-        if self._first is None:
-            self._first = time.monotonic()
+        """The handler of the signal."""
+        if _is_first(number, frame):
+            self._pressed = True
             if self._raising:
                 raise KeyboardInterrupt
-        elif time.monotonic() - self._first > _PRESSED_TWICE_SECONDS:
-            _end(number, frame)
 
 
 @contextmanager
 def watching_interrupts() -> Iterator[Interrupts]:
     """While the block runs, Ctrl-C is noticed, by what this yields. Afterwards it raises, if the block has not."""
     interrupts = Interrupts()
-    with _handling(interrupts.handle, (signal.SIGINT,)):
-        yield interrupts
+    try:
+        with _handling(interrupts.handle, (signal.SIGINT,)):
+            yield interrupts
+    finally:
+        settle()
     interrupts.check()
 
 

@@ -47,15 +47,19 @@ function duckdb(url, format, compression) {
 }
 
 function r(url, file, format, compression, separator) {
+  // Plain readers would take the text NA for a null, change names and digits, and make the byte order mark a part of a name.
+  const options = `${separator ? `sep = "${separator}", ` : ""}na.strings = "", check.names = FALSE, numerals = "no.loss", fileEncoding = "UTF-8-BOM"`;
+  const [reader, needed] = {
+    csv: [`read.csv(file, ${options})`],
+    json: ["jsonlite::fromJSON(gzfile(file), bigint_as_char = TRUE)", "jsonlite"],
+    jsonl: [`jsonlite::fromJSON(sprintf("[%s]", paste(readLines(file, encoding = "UTF-8"), collapse = ",")), bigint_as_char = TRUE)`, "jsonlite"],
+    parquet: ["arrow::read_parquet(file)", "arrow"], xlsx: ["readxl::read_excel(file)", "readxl"],
+  }[format];
+  // R itself reads gzip, and from version 4.5 on zstd.
   const zstd = compression === "zstd";
-  const readers = {
-    csv: zstd ? "arrow::read_csv_arrow(file)" : `read.csv(file${separator ? `, sep = "${separator}"` : ""})`,
-    json: "jsonlite::fromJSON(file)", jsonl: "jsonlite::stream_in(gzfile(file))",
-    parquet: "arrow::read_parquet(file)", xlsx: "readxl::read_excel(file)",
-  };
-  const unpacked = format !== "csv" && compression ? file.replace(/\.\w+$/, "") : file;
-  const unpack = unpacked === file || (format === "jsonl" && !zstd) ? "" : `system2("${zstd ? "zstd" : "gzip"}", c("-d", shQuote(file))); file <- "${unpacked}"\n`;
-  return `link <- "${url}"\nfile <- "${file}"\ndownload.file(link, file, mode = "wb")\n${unpack}data <- ${readers[format]}`;
+  const unpack = zstd ? `system2("zstd", c("-d", "-f", shQuote(file))); file <- "${file.replace(/\.zst$/, "")}"\n` : "";
+  const needs = [needed && `the package ${needed}`, zstd && "the program zstd"].filter(Boolean).join(" and ");
+  return `${needs && `# needs ${needs}\n`}link <- "${url}"\nfile <- "${file}"\ndownload.file(link, file, mode = "wb")\n${unpack}data <- ${reader}`;
 }
 
 function powerQuery(url, format, compression, separator) {
