@@ -62,8 +62,8 @@ tests/%/node_modules/.package-lock.json: tests/%/package-lock.json
 	@touch $@
 
 test: install azurite-install .venv-delta/installed .venv-kadoa/installed .venv-generated/installed ## Run the suite (a quarter of an hour on two cores)
-	@echo "Running all tests; the reasons for skips are listed at the end."
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
+	@echo "Running all tests but those of make test-browser and make test-cluster; the reasons for skips are listed at the end."
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal $(addprefix --ignore=,$(BROWSER) tests/cluster)
 
 test-fast: install ## Run the tests that start no service, emulator or browser (see tests/README.md)
 	@echo "Running the tests that start no service, emulator or browser."

@@ -37,26 +37,25 @@ def test_metadata_is_returned_unchanged(store: ObjectStore) -> None:
     assert info.metadata == metadata
 
 
-@pytest.mark.parametrize(
-    "metadata",
-    [
-        {"no-hyphen": "x"},
-        {"1st": "x"},
-        {"": "x"},
-        {"a": ""},
-        {"a": " x"},
-        {"a": "é"},
-        {"a": "x\r\ny: z"},
-        {"a": "1", "A": "2"},
-        {"attempt": "1"},
-        {"a": "x" * 9000},
-    ],
-    ids=str,
-)
-def test_metadata_that_a_store_could_change_is_refused(store: ObjectStore, metadata: dict[str, str]) -> None:
-    with pytest.raises(ValueError, match="metadata"):
-        store.create("k", b"", content_type=CSV, metadata=metadata)
-    assert store.head("k") is None
+CHANGEABLE = [
+    {"no-hyphen": "x"},
+    {"1st": "x"},
+    {"": "x"},
+    {"a": ""},
+    {"a": " x"},
+    {"a": "é"},
+    {"a": "x\r\ny: z"},
+    {"a": "1", "A": "2"},
+    {"attempt": "1"},
+    {"a": "x" * 9000},
+]
+
+
+def test_metadata_that_a_store_could_change_is_refused(store: ObjectStore) -> None:
+    for metadata in CHANGEABLE:
+        with pytest.raises(ValueError, match="metadata"):
+            store.create("k", b"", content_type=CSV, metadata=metadata)
+        assert store.head("k") is None, metadata
 
 
 def test_create_of_a_taken_key_raises_and_does_not_change_the_object(store: ObjectStore) -> None:
@@ -135,97 +134,94 @@ def test_concurrent_replacements_lose_no_increment(store: ObjectStore) -> None:
                 continue
             return
 
-    with ThreadPoolExecutor(8) as threads:
-        list(threads.map(increment, range(40)))
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(increment, range(20)))
 
-    assert store.read("counter") == b"40"
+    assert store.read("counter") == b"20"
 
 
-@pytest.mark.parametrize(
-    ("start", "length", "expected"),
-    [
-        (0, None, b"0123456789"),
-        (0, 4, b"0123"),
-        (3, 4, b"3456"),
-        (3, None, b"3456789"),
-        (8, 100, b"89"),
-        (9, 1, b"9"),
-        (10, None, b""),
-        (10, 1, b""),
-        (99, 5, b""),
-        (0, 0, b""),
-        (5, 0, b""),
-    ],
-)
-def test_read_returns_the_range(store: ObjectStore, start: int, length: int | None, expected: bytes) -> None:
+RANGES: list[tuple[int, int | None, bytes]] = [
+    (0, None, b"0123456789"),
+    (0, 4, b"0123"),
+    (3, 4, b"3456"),
+    (3, None, b"3456789"),
+    (8, 100, b"89"),
+    (9, 1, b"9"),
+    (10, None, b""),
+    (10, 1, b""),
+    (99, 5, b""),
+    (0, 0, b""),
+    (5, 0, b""),
+]
+
+
+def test_read_returns_the_range(store: ObjectStore) -> None:
     etag = put(store, "k", b"0123456789").etag
+    for start, length, expected in RANGES:
+        assert store.read("k", start=start, length=length) == expected, (start, length)
+        assert store.read("k", start=start, length=length, etag=etag) == expected, (start, length)
 
-    assert store.read("k", start=start, length=length) == expected
-    assert store.read("k", start=start, length=length, etag=etag) == expected
 
-
-@pytest.mark.parametrize(("start", "length"), [(-1, None), (0, -1)])
-def test_negative_ranges_are_refused(store: ObjectStore, start: int, length: int | None) -> None:
+def test_negative_ranges_are_refused(store: ObjectStore) -> None:
     put(store, "k", b"x")
     with pytest.raises(ValueError, match="range"):
-        store.read("k", start=start, length=length)
+        store.read("k", start=-1)
+    with pytest.raises(ValueError, match="range"):
+        store.read("k", length=-1)
 
 
-@pytest.mark.parametrize(("start", "length"), [(0, None), (0, 0), (1, 1), (50, None)])
-def test_read_with_an_old_etag_raises_object_changed(store: ObjectStore, start: int, length: int | None) -> None:
+def test_read_with_an_old_etag_raises_object_changed(store: ObjectStore) -> None:
     first = put(store, "k", b"first")
     store.replace("k", b"other", etag=first.etag)
-
-    with pytest.raises(ObjectChanged):
-        store.read("k", start=start, length=length, etag=first.etag)
-
-
-READS: dict[str, Callable[[ObjectStore], object]] = {
-    "whole": lambda store: store.read("gone"),
-    "nothing": lambda store: store.read("gone", length=0),
-    "beyond": lambda store: store.read("gone", start=7),
-    "pinned": lambda store: store.read("gone", etag="0x0"),
-    "stream": lambda store: list(store.stream("gone", start=0, length=1, etag="0x0")),
-    "empty stream": lambda store: list(store.stream("gone", start=0, length=0, etag="0x0")),
-}
+    for start, length in ((0, None), (0, 0), (1, 1), (50, None)):
+        with pytest.raises(ObjectChanged):
+            store.read("k", start=start, length=length, etag=first.etag)
 
 
-@pytest.mark.parametrize("read", READS.values(), ids=READS)
-@pytest.mark.parametrize("others", [False, True], ids=["empty store", "other objects"])
-def test_reading_a_missing_object_raises_object_missing(
-    store: ObjectStore, others: bool, read: Callable[[ObjectStore], object]
-) -> None:
-    if others:
-        put(store, "other", b"x")
-    with pytest.raises(ObjectMissing):
-        read(store)
+READS: list[Callable[[ObjectStore], object]] = [
+    lambda store: store.read("gone"),
+    lambda store: store.read("gone", length=0),
+    lambda store: store.read("gone", start=7),
+    lambda store: store.read("gone", etag="0x0"),
+    lambda store: list(store.stream("gone", start=0, length=1, etag="0x0")),
+    lambda store: list(store.stream("gone", start=0, length=0, etag="0x0")),
+]
 
 
-@pytest.mark.parametrize(
-    ("start", "length"), [(0, len(BIG)), (1, len(BIG) - 1), (4_194_303, 2), (5_000_000, 4_194_304), (17, 0)]
-)
-def test_stream_yields_exactly_the_range_in_chunks_of_a_few_mib(store: ObjectStore, start: int, length: int) -> None:
+def test_reading_a_missing_object_raises_object_missing(store: ObjectStore) -> None:
+    """In an empty store, and in one with another object."""
+
+    def check() -> None:
+        for read in READS:
+            with pytest.raises(ObjectMissing):
+                read(store)
+
+    check()
+    put(store, "other", b"x")
+    check()
+
+
+def test_stream_yields_exactly_the_range_in_chunks_of_a_few_mib(store: ObjectStore) -> None:
     etag = put(store, "big", BIG).etag
+    for start, length in ((0, len(BIG)), (1, len(BIG) - 1), (4_194_303, 2), (5_000_000, 4_194_304), (17, 0)):
+        chunks = list(store.stream("big", start=start, length=length, etag=etag))
+        assert b"".join(chunks) == BIG[start : start + length], (start, length)
+        assert all(0 < len(chunk) <= 8 * 1024 * 1024 for chunk in chunks), (start, length)
 
-    chunks = list(store.stream("big", start=start, length=length, etag=etag))
 
-    assert b"".join(chunks) == BIG[start : start + length]
-    assert all(0 < len(chunk) <= 8 * 1024 * 1024 for chunk in chunks)
-
-
-@pytest.mark.parametrize(("start", "length"), [(0, 11), (5, 6), (10, 1), (11, 1)])
-def test_stream_raises_rather_than_end_early(store: ObjectStore, start: int, length: int) -> None:
+def test_stream_raises_rather_than_end_early(store: ObjectStore) -> None:
     etag = put(store, "k", b"0123456789").etag
-    with pytest.raises(StoreError):
-        list(store.stream("k", start=start, length=length, etag=etag))
+    for start, length in ((0, 11), (5, 6), (10, 1), (11, 1)):
+        with pytest.raises(StoreError):
+            list(store.stream("k", start=start, length=length, etag=etag))
 
 
-@pytest.mark.parametrize("length", [0, 3])
-def test_stream_with_an_old_etag_raises_object_changed(store: ObjectStore, length: int) -> None:
+def test_stream_with_an_old_etag_raises_object_changed(store: ObjectStore) -> None:
     first = put(store, "k", b"first")
     store.replace("k", b"other", etag=first.etag)
-    with pytest.raises(ObjectChanged):
-        list(store.stream("k", start=0, length=length, etag=first.etag))
+    for length in (0, 3):
+        with pytest.raises(ObjectChanged):
+            list(store.stream("k", start=0, length=length, etag=first.etag))
 
 
 def test_stream_never_mixes_versions(store: ObjectStore) -> None:

@@ -58,18 +58,18 @@ CALLS: dict[str, Callable[[ObjectStore, str], object]] = {
 }
 
 
-@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-def test_hostile_keys_are_refused_everywhere(store: ObjectStore, call: Callable[[ObjectStore, str], object]) -> None:
-    for key in HOSTILE:
-        with pytest.raises(ValueError, match="not a storage key"):
-            call(store, key)
+def test_hostile_keys_are_refused_everywhere(store: ObjectStore) -> None:
+    for call in CALLS.values():
+        for key in HOSTILE:
+            with pytest.raises(ValueError, match="not a storage key"):
+                call(store, key)
     assert list(store.list("")) == []
 
 
-@pytest.mark.parametrize("prefix", ["/", "..", "../", "a/../", ".meta", ".meta/", "a/.", "a\\", "a\0", "//", "a//"])
-def test_hostile_prefixes_are_refused(store: ObjectStore, prefix: str) -> None:
-    with pytest.raises(ValueError, match="not a prefix"):
-        list(store.list(prefix))
+def test_hostile_prefixes_are_refused(store: ObjectStore) -> None:
+    for prefix in ("/", "..", "../", "a/../", ".meta", ".meta/", "a/.", "a\\", "a\0", "//", "a//"):
+        with pytest.raises(ValueError, match="not a prefix"):
+            list(store.list(prefix))
 
 
 def test_keys_made_of_ids_are_accepted(store: ObjectStore) -> None:

@@ -41,6 +41,12 @@ def run(engine: Engine) -> Run:
     return engine.publish_rows(ROWS)
 
 
+@pytest.fixture(scope="module")
+def _confined() -> None:
+    if check_confinement().missing:
+        pytest.skip("the kernel cannot confine")
+
+
 def test_a_statement_sees_the_run(engine: Engine, run: Run) -> None:
     found = rows(engine, run, "SELECT text, count(*) AS c, sum(n) AS s FROM data GROUP BY text ORDER BY text;")
     assert found == [
@@ -274,7 +280,7 @@ print(list(missing), reached, len(attempts), os.geteuid() == 0, capabilities)
 """
 
 
-@pytest.mark.skipif(check_confinement().missing != (), reason="the kernel cannot confine")
+@pytest.mark.usefixtures("_confined")
 @pytest.mark.parametrize("user", ["its own", "another"])
 def test_a_confined_process_reaches_nothing(tmp_path: Path, user: str) -> None:
     """Confinement by the kernel alone, without DuckDB: native code in a child can do no more than this."""
@@ -297,7 +303,7 @@ def test_a_confined_process_reaches_nothing(tmp_path: Path, user: str) -> None:
     assert list(tmp_path.iterdir()) == [secret]
 
 
-@pytest.mark.skipif(check_confinement().missing != (), reason="the kernel cannot confine")
+@pytest.mark.usefixtures("_confined")
 @pytest.mark.parametrize(
     "attempt", ['os.execv("/bin/true", ["true"])', "ctypes.CDLL(None).ptrace(16, os.getppid(), 0, 0)"]
 )

@@ -111,8 +111,7 @@ def expected(engine: Engine, in_order: pa.Table, tmp_path_factory: pytest.TempPa
     return {"csv": csv.encode(), "parquet": parquet}
 
 
-@by_threads
-@pytest.mark.parametrize("format_name", ["csv", "parquet"])
+@pytest.mark.parametrize(("format_name", "threads"), [("csv", 1), ("csv", 2), ("parquet", 2)])
 def test_a_sort_that_spills_is_the_sort_in_memory(
     engine: Engine, expected: dict[str, bytes], tmp_path: Path, format_name: str, threads: int
 ) -> None:
@@ -141,8 +140,7 @@ def test_a_sort_beyond_its_limits_is_refused(engine: Engine, tmp_path: Path, thr
     assert roomy.count(b"\n") == ROWS + 1
 
 
-@by_threads
-@pytest.mark.parametrize("others", [False, True], ids=["it alone", "others fill it meanwhile"])
+@pytest.mark.parametrize(("others", "threads"), [(False, 1), (True, 2)], ids=["it alone", "others fill it meanwhile"])
 def test_a_sort_whose_disk_is_full_is_refused(engine: Engine, tmp_path: Path, others: bool, threads: int) -> None:
     filled = threading.Event()
 

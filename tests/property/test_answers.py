@@ -47,7 +47,7 @@ def engine(server: Server, module_store_url: tuple[str, dict[str, str]], tmp_pat
     return Engine(tmp_path, store)
 
 
-def test_answers_and_files_are_right(server: Server, engine: Engine, request: pytest.FixtureRequest) -> None:
+def test_answers_and_files_are_right(server: Server, engine: Engine, store_kind: str) -> None:
     numbers = itertools.count()
 
     def property_(chance: Random) -> int:
@@ -63,7 +63,7 @@ def test_answers_and_files_are_right(server: Server, engine: Engine, request: py
             _holds(server, f"r{number}", data, replace(asked, filters=tuple(filters)))
         return len(FORMATS)
 
-    name = f"answers, {request.node.callspec.params['module_store_url']}"
+    name = f"answers, {store_kind}"
     Cases(name, 0.03).explore(property_, per_example=len(FORMATS))
 
 

@@ -112,7 +112,7 @@ def test_the_bytes_do_not_depend_on_threads_ranges_or_blocks(
         assert len(contents) == 1
         return len(CUTS)
 
-    Cases("cuts", 0.06).explore(_published(engine, property_), per_example=len(CUTS))
+    Cases("cuts", 0.15).explore(_published(engine, property_), per_example=len(CUTS))
     assert min(ranges.values()) > 1
 
 

@@ -84,17 +84,17 @@ def test_the_file_is_the_one_that_a_single_process_writes(spread: Spread, name: 
     assert staged(Path(spread.exporter._runner._large._exports.location)) == []  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("format_name", FORMATS)
 @pytest.mark.parametrize("name", SORTED)
 def test_the_file_is_the_same_if_there_are_too_many_buckets_for_one_pass(
-    spread: Spread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, format_name: str
+    spread: Spread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
+    """What becomes of the buckets, and so the format, is the same as in one pass."""
     monkeypatch.setattr("engine.runners.ray.sort.shuffle._MAX_BUCKET_COLUMNS", 0)
     monkeypatch.delattr("engine.runners.ray.sort.shuffle_tasks._write_in_one_pass")
     # A separate store, so that no export exists yet.
     pool = ThreadPool()
     other = spread_over(pool, spread.engine, tmp_path / "exports")
-    other.check(spread.engine.plan(other.exporter, format_name, **REQUESTS[name]))
+    other.check(spread.engine.plan(other.exporter, "csv", **REQUESTS[name]))
     pool.threads.shutdown()
     assert pool.submitted > 0
 
@@ -185,6 +185,6 @@ def test_generated_requests_on_generated_runs_give_the_same_bytes(
                 spread.check(plan)
         return 4
 
-    Cases(f"cluster-{format_name}", 0.01).explore(property_, per_example=4)
+    Cases(f"cluster-{format_name}", 0.025).explore(property_, per_example=4)
     pool.threads.shutdown()
     assert pool.submitted > 0

@@ -105,9 +105,13 @@ def withholding() -> list[Withholding]:
     return []
 
 
-@pytest.mark.parametrize(("sort_by", "kind"), PHASES)
 @pytest.mark.parametrize(
-    "error", [StoreUnavailable("gone"), LimitExceeded("full"), SourceDamaged("bad"), ClusterUnavailable("lost")]
+    ("sort_by", "kind", "error"),
+    [
+        *((None, RangesTask, error) for error in (LimitExceeded("full"), SourceDamaged("bad"))),
+        *((*phase, ClusterUnavailable("lost")) for phase in PHASES),
+        ("n", MergeTask, StoreUnavailable("gone")),
+    ],
 )
 def test_the_error_of_a_task_is_raised_and_nothing_is_visible(
     spread: Spread,
@@ -147,8 +151,10 @@ def test_an_export_can_be_cancelled_in_every_phase(
     assert staged(tmp_path / "exports") == []
 
 
-@pytest.mark.parametrize("hung", [(0,), (0, 1, 2), (3, 4)])
-@pytest.mark.parametrize(("sort_by", "kind"), PHASES)
+@pytest.mark.parametrize(
+    ("sort_by", "kind", "hung"),
+    [*((*phase, (0, 1, 2)) for phase in PHASES), (None, RangesTask, (0,)), ("n", MergeTask, (3, 4))],
+)
 def test_stragglers_are_retried_and_what_they_write_later_is_ignored(
     spread: Spread,
     interfering: list[Interfering],

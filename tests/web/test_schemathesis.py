@@ -29,7 +29,7 @@ from schemathesis.specs.openapi.checks import (
 from engine.request.operators import OPERATORS, ValueShape
 from tests.helpers.server import KEY, Server
 
-CASES = int(os.environ.get("TAILRACE_CASES_SCHEMATHESIS") or 300)
+CASES = int(os.environ.get("TAILRACE_CASES_SCHEMATHESIS") or 150)
 SEED = os.environ.get("TAILRACE_SEED")
 CHECKS = [
     not_a_server_error,
@@ -52,7 +52,7 @@ VALUES: dict[ValueShape, list[object]] = {
 SHARES = {
     "GET /v4/workflows/{workflowId}/data/export": 0.35,
     "POST /v4/workflows/{workflowId}/data/export": 0.3,
-    "GET /v4/workflows/{workflowId}/data/exports/{exportId}": 0.15,
+    "GET /v4/workflows/{workflowId}/data/exports/{exportId}": 0.3,
     "GET /v4/workflows/{workflowId}/data/exports/{exportId}/{fileName}": 0.07,
     "HEAD /v4/workflows/{workflowId}/data/exports/{exportId}/{fileName}": 0.05,
     "HEAD /v4/workflows/{workflowId}/data/exports/{exportId}": 0.03,
@@ -195,7 +195,7 @@ def test_every_answer_is_documented(
         (documents[1], GenerationMode.NEGATIVE, 0.2),
     ):
         cases = load(document)[path][method].as_strategy(generation_mode=mode)
-        generate(cases, round(CASES * SHARES[label] * share), people.base, session, answers)
+        generate(cases, max(1, round(CASES * SHARES[label] * share)), people.base, session, answers)
     record_property("answers", dict(answers))
     assert set(answers) >= SEEN[label], answers
 
