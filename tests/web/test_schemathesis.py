@@ -27,7 +27,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from engine.request.operators import OPERATORS, ValueShape
-from tests.helpers.server import KEY, Server
+from tests.helpers.server import PUBLISH_KEY, Server
 
 CASES = int(os.environ.get("TAILRACE_CASES_SCHEMATHESIS") or 150)
 SEED = os.environ.get("TAILRACE_SEED")
@@ -75,6 +75,18 @@ SHARES = {
     "GET /delta-sharing/shares/{share}/schemas/{schema}/tables/{table}/metadata": 0.05,
     "POST /delta-sharing/shares/{share}/schemas/{schema}/tables/{table}/query": 0.1,
     "GET /delta-sharing/shares/{share}/schemas/{schema}/tables/{table}/changes": 0.03,
+    "GET /v5/changes": 0.05,
+    "GET /v5/changes/{changeId}": 0.03,
+    "GET /v4/changes": 0.03,
+    "GET /v4/changes/{changeId}": 0.03,
+    "POST /v4/workflows/{workflowId}/data": 0.05,
+    "GET /v4/workflows/{workflowId}/data/column": 0.05,
+    "POST /v4/workflows/{workflowId}/data/column": 0.05,
+    "POST /v4/workflows/{workflowId}/data/query": 0.05,
+    "POST /v4/workflows/{workflowId}/data/query/export": 0.05,
+    "POST /v4/workflows/{workflowId}/runs": 0.08,
+    "DELETE /v4/workflows/{workflowId}/runs/{runId}": 0.05,
+    "DELETE /v4/workflows/{workflowId}": 0.05,
     # Last, since it deletes the export that the others know.
     "DELETE /v4/workflows/{workflowId}/data/exports/{exportId}": 0.05,
 }
@@ -96,6 +108,18 @@ SEEN = {
     "GET /v4/workflows/{workflowId}/jobs/{runId}": {200, 404},
     "GET /v4/workflows/{workflowId}/data": {200, 400, 404},
     "GET /v4/workflows/{workflowId}/data/parquet": {200, 404},
+    "GET /v5/changes": {200, 400},
+    "GET /v5/changes/{changeId}": {200, 404},
+    "GET /v4/changes": {200, 400},
+    "GET /v4/changes/{changeId}": {200, 404},
+    "POST /v4/workflows/{workflowId}/data": {200, 400, 404},
+    "GET /v4/workflows/{workflowId}/data/column": {200, 400, 404},
+    "POST /v4/workflows/{workflowId}/data/column": {200, 400, 404},
+    "POST /v4/workflows/{workflowId}/data/query": {200, 400, 404},
+    "POST /v4/workflows/{workflowId}/data/query/export": {200, 400, 404},
+    "POST /v4/workflows/{workflowId}/runs": {201, 400},
+    "DELETE /v4/workflows/{workflowId}/runs/{runId}": {204, 404},
+    "DELETE /v4/workflows/{workflowId}": {204, 404},
     "DELETE /v4/workflows/{workflowId}/data/exports/{exportId}": {204, 404},
     "GET /delta-sharing/shares": {200, 400},
     "GET /delta-sharing/shares/{share}": {200, 404},
@@ -110,6 +134,15 @@ SEEN = {
 }
 """What has to be among the answers, or the requests were not worth making."""
 
+BODIES = ("ExportRequest", "RowsRequest", "ColumnRequest", "QueryRequest", "StatementExportRequest")
+STATEMENTS = ["FROM data", "SELECT count(*) AS n FROM data", "FROM data WHERE age > $least", "FROM nothing", "FROM"]
+CHANGING = (
+    "POST /v4/workflows/{workflowId}/runs",
+    "DELETE /v4/workflows/{workflowId}/runs/{runId}",
+    "DELETE /v4/workflows/{workflowId}",
+)
+"""They publish and delete."""
+FILES = {"text/csv": "a,b\n1,x\n2,y\n", "application/x-ndjson": '{"a": 1}\n{"a": 2, "b": "y"}\n'}
 PROBES = [f"{method} {path}" for path in ("/healthz", "/readyz", "/metrics") for method in ("GET", "HEAD")]
 
 
@@ -130,13 +163,19 @@ def known_words(document: dict[str, Any], export_id: str, etag: str) -> dict[str
         "fields": ["name,age", "home.zip", '["city"]', "name,nope"],
         "expiresIn": ["60", "3600", "86401"],
         "share": ["acme", "ACME"],
-        "schema": ["default"],
         "table": ["people", "people@r1", "people@r2"],
         "version": ["1", "2"],
         "pageToken": ["YWZ0ZXI6", "x"],
         "delta-sharing-capabilities": ["responseformat=delta", "responseformat=delta,parquet", "responseformat=x"],
         "fileidhash": ["parquet", "delta", "x"],
         "startingTimestamp": ["2020-01-01T00:00:00Z", "2999-01-01T00:00:00Z"],
+        "workflowIds": ["people", "paired", "people,paired"],
+        "changeId": ["paired:r2", "paired:r1", "x"],
+        "startDate": ["2020-01-01T00:00:00Z", "2999-01-01"],
+        "field": FIELDS,
+        "rowId": ["a", "b"],
+        "schema": ["default", '{"fields": [{"name": "a", "dataType": "NUMBER"}]}'],
+        "Content-Encoding": ["gzip", "identity"],
         "fileName": ["people-r1.csv", "x.csv", "people-r1.json"],
         "rowIds": ["000000000001", "000000000000,000000000002", '["000000000001"]'],
         "Prefer": ["respond-async", "wait=5", "respond-async, wait=0"],
@@ -157,12 +196,23 @@ def known_words(document: dict[str, Any], export_id: str, etag: str) -> dict[str
     for alternative in found["components"]["schemas"]["Filter"]["oneOf"]:
         alternative["properties"]["field"]["enum"] = FIELDS
     known = {"runId": words["runId"], "sortBy": FIELDS, "field": FIELDS, "expiresIn": [60, 3600, 86_401]}
-    for name in ("ExportRequest", "RowsRequest", "ColumnRequest"):
+    known["sql"] = STATEMENTS
+    for name in BODIES:
         body = found["components"]["schemas"][name]["properties"]
         for member in known.keys() & body.keys():
             body[member]["enum"] = known[member]
         if "fields" in body:
             body["fields"]["items"]["enum"] = FIELDS
+    publishing = found["paths"]["/v4/workflows/{workflowId}/runs"]["post"]
+    publishing["requestBody"]["content"] = {
+        kind: {"schema": {"type": "string", "enum": [text, "a"]}} for kind, text in FILES.items()
+    }
+    for label in CHANGING:
+        # What is published and deleted is what no other request reads. An operation's parameters are before its path's.
+        method, path = label.split()
+        item = found["paths"][path]
+        own = next(parameter for parameter in item["parameters"] if parameter["name"] == "workflowId")
+        item[method.lower()]["parameters"].append({**own, "schema": {"type": "string", "enum": ["made"]}})
     return found
 
 
@@ -171,6 +221,10 @@ def documents(people: Server) -> list[dict[str, Any]]:
     """The document as it is served, and with the words of this server."""
     document = people.request("/openapi.json").json()
     made = people.export("people").json()
+    source = people.folder / "paired.json"
+    for run in ("r1", "r2"):
+        source.write_text(json.dumps([{"id": "a", "run": run}]))
+        people.publish("--workflow", "paired", "--run", run, "--row-id", "id", str(source))
     return [document, known_words(document, made["exportId"], f'"{made["sha256"]}"')]
 
 
@@ -178,6 +232,15 @@ def load(document: dict[str, Any]) -> Any:
     """The document as schemathesis reads it; credentials come from the test."""
     config = SchemathesisConfig.from_dict({"generation": {"with-security-parameters": False}})
     return schemathesis.openapi.from_dict(json.loads(json.dumps(document)), config=config)
+
+
+def test_every_operation_is_asked(documents: list[dict[str, Any]]) -> None:
+    operations = {
+        f"{method.upper()} {path}"
+        for path, item in documents[0]["paths"].items()
+        for method in item.keys() - {"parameters"}
+    }
+    assert operations == {*SHARES, *PROBES}
 
 
 @pytest.mark.parametrize("label", SHARES)
@@ -222,7 +285,7 @@ def generate(
     )
     @given(cases)
     def ask(case: Any) -> None:
-        answer = case.call(base_url=base, session=session, headers={"x-api-key": KEY}, timeout=60)
+        answer = case.call(base_url=base, session=session, headers={"x-api-key": PUBLISH_KEY}, timeout=60)
         answers[answer.status_code] += 1
         case.validate_response(answer, checks=CHECKS)
 
