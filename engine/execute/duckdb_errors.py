@@ -15,6 +15,9 @@ from engine.sql.xlsx_cells import CELL_TOO_LONG
 
 _MAX_LENGTH = 500
 _PLACE = re.compile(r"\n\nLINE (\d+): (.*)\n( *\^)")
+_CLASS = re.compile(r"^(?:[A-Z]\w* )+Error: ")
+_PATH = re.compile(r"""(["'])/(?:(?!\1).)*?([^/"']*)\1""")
+_OUR_NAME = re.compile(r" when casting from source column c\d+")
 _DISK_FULL = os.strerror(errno.ENOSPC)
 
 _UNREADABLE = (
@@ -53,6 +56,12 @@ def in_one_line(error: duckdb.Error) -> str:
     lines = str(error).split("\n\nLINE ")[0].split("\n\nAt:")[0].splitlines()
     text = " ".join(line.strip() for line in lines if line.strip())
     return text.removeprefix("Invalid Input Error: ")[:_MAX_LENGTH]
+
+
+def reason_of(error: Exception) -> str:
+    """The first line of an error of DuckDB or Arrow, for a publisher: files by their names, without their folders."""
+    text = _CLASS.sub("", str(error).splitlines()[0])
+    return _OUR_NAME.sub("", _PATH.sub(r"\1\2\1", text))[:_MAX_LENGTH].rstrip(".")
 
 
 def place_of(

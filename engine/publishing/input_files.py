@@ -5,6 +5,7 @@ A name is the name of one file or folder; only `matching` takes patterns.
 
 import glob
 import gzip
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,6 +21,10 @@ from engine.settings import megabytes
 _PIECE_BYTES = 1024 * 1024
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 """Compressions by the first bytes of a file."""
+_SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18", re.DOTALL)
+"""A frame of Zstandard without content, as parallel compressors write first (RFC 8878, 3.1.2)."""
+_FOREIGN = re.compile(rb"(?P<bzip2>BZh[1-9]\x31\x41\x59\x26\x53\x59)|(?P<xz>\xfd7zXZ\0)|(?P<LZ4>\x04\x22\x4d\x18)")
+"""Compressions that are not read."""
 _SUFFIXES = (".gz", ".gzip", ".zst", ".zstd")
 
 
@@ -51,9 +56,7 @@ def matching(patterns: Sequence[str]) -> list[Path]:
 
 def unpacked(path: Path, folder: Path, limit_bytes: int) -> Path:
     """The file, or a copy in ``folder`` that is not compressed, under the name without its last suffix."""
-    with _opened(path) as file:
-        start = file.read(4)
-    compression = next((name for first, name in _COMPRESSED.items() if start.startswith(first)), None)
+    compression = _compression_of(path)
     if compression is None:
         return path
     folder.mkdir(parents=True)
@@ -67,7 +70,21 @@ def unpacked(path: Path, folder: Path, limit_bytes: int) -> Path:
                 spool(plain, target, path.name, limit_bytes)
     except (EOFError, OSError, zlib.error, pa.ArrowException) as error:
         raise InvalidInput(f"The file {path.name} cannot be decompressed as {compression}: {error}.") from error
+    if _compression_of(target) is not None:
+        raise InvalidInput(f"The file {path.name} is compressed twice: decompress it once.")
     return target
+
+
+def _compression_of(path: Path) -> str | None:
+    """The compression of a file; None if it is not compressed. Raises InvalidInput for one that is not read."""
+    with _opened(path) as file:
+        start = file.read(16)
+    foreign = _FOREIGN.match(start)
+    if foreign is not None:
+        raise InvalidInput(f"{path.name} is compressed by {foreign.lastgroup}: decompress it, or use gzip or zstd.")
+    if _SKIPPABLE.match(start):
+        return "zstd"
+    return next((name for first, name in _COMPRESSED.items() if start.startswith(first)), None)
 
 
 def spool(source: _Readable, target: Path, name: str, limit_bytes: int) -> None:

@@ -26,6 +26,7 @@ from engine.common.ids import checked_id
 from engine.common.table_functions import exact_path, read_parquet
 from engine.common.temp_folders import spill_folder
 from engine.errors import AlreadyPublished, Conflict, EngineError, InvalidInput
+from engine.execute.duckdb_errors import reason_of
 from engine.execute.session import open_session
 from engine.plan.bloom_filters import build_filters
 from engine.publishing.changes import with_changes
@@ -33,7 +34,7 @@ from engine.publishing.misfit import MAX_SEARCH_BYTES, row_that_does_not_fit
 from engine.publishing.options import ReadOptions
 from engine.publishing.progress import PublishPhase, PublishProgress
 from engine.publishing.schema_file import read_schema_file
-from engine.publishing.sources import Source, first_line, open_source
+from engine.publishing.sources import Source, open_source
 from engine.publishing.spooling import USUAL_ROWS, copy_options, write_parts
 from engine.settings import DuckDBSettings
 from engine.stores.block_stream import BlockStream
@@ -206,7 +207,7 @@ class Publisher:
                 try:
                     _check_row_ids(connection, spool, publication.row_id)
                 except duckdb.Error as error:
-                    raise InvalidInput(f"The row ids cannot be checked: {first_line(error)}.") from error
+                    raise InvalidInput(f"The row ids cannot be checked: {reason_of(error)}.") from error
             row_groups = {path: read_row_groups(path) for path in spool}
             parts = {path: groups for path, groups in row_groups.items() if any(group.rows for group in groups)}
             # A single row group is read anyway.
@@ -275,7 +276,7 @@ class Publisher:
         try:
             filters = b"".join(build_filters(spooled.connection, path, spooled.parts[path]))
         except duckdb.Error as error:
-            raise InvalidInput(f"The filters of the row ids cannot be made: {first_line(error)}") from error
+            raise InvalidInput(f"The filters of the row ids cannot be made: {reason_of(error)}") from error
         digest = hashlib.sha256(filters).hexdigest()
         keys.append(key)
         info = self._results.store.create(
@@ -305,6 +306,10 @@ def _size_of(files: Sequence[Path]) -> int:
     return sum(path.stat().st_size for path in found if path.is_file())
 
 
+_UNFIT = (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.OutOfRangeException)
+"""What DuckDB raises for a value of one row."""
+
+
 def _misfit(
     connection: duckdb.DuckDBPyConnection,
     files: Sequence[Path],
@@ -316,13 +321,13 @@ def _misfit(
     cancel.raise_if_cancelled()
     if isinstance(error, duckdb.OutOfMemoryException):
         return InvalidInput(
-            f"The files need more memory than publishing may use: raise TAILRACE_MEMORY_LIMIT ({first_line(error)})."
+            f"The files need more memory than publishing may use: raise TAILRACE_MEMORY_LIMIT ({reason_of(error)})."
         )
     row = 0
-    if isinstance(error, duckdb.InvalidInputException) and _size_of(files) <= MAX_SEARCH_BYTES:
+    if isinstance(error, _UNFIT) and _size_of(files) <= MAX_SEARCH_BYTES:
         row = row_that_does_not_fit(connection, source, cancel.raise_if_cancelled)
     where = f", in row {row:,}" if row else ""
-    return InvalidInput(f"A value does not fit its field{where}: {first_line(error)}")
+    return InvalidInput(f"A value does not fit its field{where}: {reason_of(error)}")
 
 
 def _check_row_ids(connection: duckdb.DuckDBPyConnection, spool: list[Path], row_id: str | None) -> None:

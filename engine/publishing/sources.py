@@ -12,6 +12,7 @@ from engine.catalog.field_names import check_names
 from engine.catalog.schema import Field, Schema, data_type_of
 from engine.catalog.types import MAX_DEPTH, MAX_LISTS, ColumnType, Family
 from engine.errors import InvalidInput
+from engine.execute.duckdb_errors import reason_of
 from engine.publishing.csv.files import CsvFiles
 from engine.publishing.file_kinds import kind_of
 from engine.publishing.input_files import files_of, spill_folder_of, unpacked
@@ -90,7 +91,7 @@ def open_source(
     try:
         files = KINDS[name](connection, plain, options)
     except duckdb.Error as error:
-        raise InvalidInput(f"The {name} files cannot be read: {first_line(error)}.") from error
+        raise InvalidInput(f"The {name} files cannot be read: {reason_of(error)}.") from error
     known = {field.name: field for field in before or ()}
     if isinstance(files, CsvFiles):
         if declared is None and options.types == "auto":
@@ -124,11 +125,6 @@ def _fields(files: Files, declared: tuple[Declared, ...] | None, known: Mapping[
     for field in fields:
         _check_type(field)
     return fields
-
-
-def first_line(error: Exception) -> str:
-    """An error's own sentence, without what DuckDB adds below it."""
-    return str(error).splitlines()[0][:300].rstrip(".")
 
 
 def _plain_files(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> list[Path]:

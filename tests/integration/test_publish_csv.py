@@ -48,6 +48,9 @@ EXACT: dict[str, tuple[str | bytes, list[list[str | None]]]] = {
     "CRLF in a cell of UTF-16 with LF": ('a\n"x\r\ny"\n'.encode("utf-16"), [["a"], ["x\r\ny"]]),
     "CRLF in a cell of CRLF": ('a\r\n"x\r\ny"\r\n', [["a"], ["x\r\ny"]]),
     "UTF-16": ("a,b\né,2\n".encode("utf-16"), [["a", "b"], ["é", "2"]]),
+    "a line that states the delimiter": ("sep=;\na;b\n1,5;2\n", [["a", "b"], ["1,5", "2"]]),
+    "that line in UTF-16 with CRLF": ("sep=,\r\na,b\r\n1,2\r\n".encode("utf-16"), [["a", "b"], ["1", "2"]]),
+    "a header that begins like it": ("sep=,b\n1,2\n", [["sep=", "b"], ["1", "2"]]),
 }
 
 
@@ -62,6 +65,18 @@ def test_a_file_is_published_as_it_is(engine: Engine, name: str) -> None:
 
 REFUSED: dict[str, tuple[str | bytes, dict[str, Any], str, dict[str, Any]]] = {
     "another encoding": ("a,b\n1,é\n".encode("latin-1"), {}, "line 2: .* --encoding cp1252", {"encoding": "cp1252"}),
+    "UTF-16 without its mark": (
+        "a,b\n1,2\n".encode("utf-16-le"),
+        {},
+        "line 1: .* NUL .* --encoding utf-16-le",
+        {"encoding": "utf-16-le"},
+    ),
+    "letters in UTF-16 without its mark": (
+        "a,b\n1,é\n".encode("utf-16-be"),
+        {"encoding": "utf-16"},
+        "--encoding utf-16-be can read it",
+        {"encoding": "utf-16-be"},
+    ),
     "a short row": (
         "a,b\n1\n",
         {},
@@ -83,7 +98,7 @@ def test_a_refusal_names_the_option_that_helps(engine: Engine, name: str) -> Non
     with pytest.raises(InvalidInput, match=message):
         engine.publish(file, options=ReadOptions(**options))
     assert engine.keys("workflow=w/run=") == []
-    assert engine.publish(file, options=ReadOptions(**options, **helping)).rows > 0
+    assert engine.publish(file, options=ReadOptions(**{**options, **helping})).rows > 0
 
 
 @pytest.mark.parametrize(
@@ -92,10 +107,12 @@ def test_a_refusal_names_the_option_that_helps(engine: Engine, name: str) -> Non
         ('a,b\n1,"x\n2,y\n', "rows.csv, line 2: a quote is opened and never closed"),
         ("a,b\n1,2,\n", "rows.csv, line 2: 3 cells where the header in line 1 has 2"),
         ("\n\n", "has no header"),
+        ("<!DOCTYPE html>\n<html>\n<p>x\n", "rows.csv is an HTML page"),
+        ("a,b\n1,é\n".encode("utf-16")[:-1], "line 2: the byte 0x0A is not utf-16. .* with --encoding.$"),
         ("a,b\n" + "x,y\n" * 70_000 + "1,2,3\n", "rows.csv, line 70,002: 3 cells"),
     ],
 )
-def test_what_is_wrong_is_named_with_its_line(engine: Engine, content: str, message: str) -> None:
+def test_what_is_wrong_is_named_with_its_line(engine: Engine, content: str | bytes, message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         engine.publish(engine.write("rows.csv", content))
 

@@ -1,8 +1,10 @@
 """Files as people have them: compressed, in folders, by pattern, from a pipe, under any name."""
 
+import bz2
 import gzip
 import io
 import json
+import lzma
 import os
 from pathlib import Path
 from typing import Any
@@ -51,6 +53,7 @@ FILES = {
     "rows.ndjson.gz": gzip.compress(LINES[:20].encode()) + gzip.compress(LINES[20:].encode()),
     "rows.jsonl.zst": zstd(LINES.encode()),
     "rows.zst": zstd(LINES.encode()),
+    "skippable.csv.zst": b"\x50\x2a\x4d\x18\x04\0\0\0abcd" + zstd(CSV.encode()),
     "rows.csv": gzip.compress(CSV.encode()),
     "lines.json": LINES.encode(),
     "list.ndjson": json.dumps(ROWS).encode(),
@@ -81,6 +84,9 @@ def test_a_format_can_be_named(engine: Engine, format_name: str) -> None:
 REFUSED = {
     "cut.csv.gz": (gzip.compress(CSV.encode())[:-9], "cut.csv.gz cannot be decompressed as gzip"),
     "cut.json.zst": (zstd(LINES.encode())[:-3], "cut.json.zst cannot be decompressed as zstd"),
+    "twice.csv.gz": (gzip.compress(gzip.compress(CSV.encode())), "twice.csv.gz is compressed twice"),
+    "rows.csv.bz2": (bz2.compress(CSV.encode()), "rows.csv.bz2 is compressed by bzip2: decompress it"),
+    "rows.csv": (lzma.compress(CSV.encode()), "rows.csv is compressed by xz: decompress it"),
     "sheet.xlsx": (b"PK\x03\x04", "save the sheet as CSV"),
     "sheet": (b"PK\x03\x04", "save its sheet as CSV"),
     "binary": (b"\x00\x01\n\x02", "no known kind.*--format"),

@@ -78,13 +78,15 @@ def _rows(chance: random.Random) -> list[dict[str, Any]]:
 def _maker(chance: random.Random, levels: int) -> Any:
     """Makes values of one place."""
     nested = ["object", "list"] * (levels > 0)
-    match chance.choice(["text", "whole", "fraction", "boolean", "mixed", "any", "null", *nested]):
+    match chance.choice(["text", "whole", "fraction", "number", "boolean", "mixed", "any", "null", *nested]):
         case "text":
             values: list[Any] = _TEXTS
         case "whole":
             values = _WHOLE
         case "fraction":
             values = _FRACTIONS
+        case "number":
+            values = [*chance.sample(_WHOLE, 2), *chance.sample(_FRACTIONS, 2)]
         case "boolean":
             values = [True, False]
         case "mixed":
@@ -115,13 +117,20 @@ def _file(chance: random.Random, rows: list[dict[str, Any]]) -> tuple[str, bytes
 
 
 def _flat(row: dict[str, Any], rows: list[dict[str, Any]]) -> Any:
-    """The row as Python has it; columns of scalars of several kinds are text, as they are written."""
+    """The row as Python has it; columns of scalars that no type holds are text, as they are written."""
     return _plain({name: _text(value) if _is_mixed(name, rows) else value for name, value in row.items()})
 
 
 def _is_mixed(name: str, rows: list[dict[str, Any]]) -> bool:
-    kinds = {_kind(row[name]) for row in rows if row.get(name) is not None}
-    return len(kinds) > 1 and kinds <= {"text", "number", "boolean"}
+    values = [row[name] for row in rows if row.get(name) is not None]
+    kinds = {_kind(value) for value in values}
+    return (len(kinds) > 1 and kinds <= {"text", "number", "boolean"}) or (kinds == {"number"} and _are_rounded(values))
+
+
+def _are_rounded(values: list[Any]) -> bool:
+    """Whether doubles, which fractions are, are written otherwise than the whole numbers beside them."""
+    whole = [value for value in values if isinstance(value, int)]
+    return len(whole) < len(values) and any(Decimal(repr(float(value))) != value for value in whole)
 
 
 def _kind(value: Any) -> str:

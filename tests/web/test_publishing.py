@@ -63,9 +63,10 @@ def spilled(server: Server) -> list[str]:
     return [path.name for path in (server.folder / "spill").glob("*")]
 
 
-def parquet(rows: list[dict[str, Any]], folder: Path) -> bytes:
-    pyarrow.parquet.write_table(pa.Table.from_pylist(rows), folder / "rows.parquet")
-    return (folder / "rows.parquet").read_bytes()
+def parquet(table: pa.Table) -> bytes:
+    file = pa.BufferOutputStream()
+    pyarrow.parquet.write_table(table, file)
+    return bytes(file.getvalue())
 
 
 KINDS = {
@@ -78,11 +79,9 @@ KINDS = {
 
 @pytest.mark.parametrize("compressed", [False, True], ids=["plain", "gzip"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_published_rows_are_exported_unchanged(
-    server: Server, workflow: str, tmp_path: Path, kind: str, compressed: bool
-) -> None:
+def test_published_rows_are_exported_unchanged(server: Server, workflow: str, kind: str, compressed: bool) -> None:
     content_type, body = KINDS[kind]
-    body = body or parquet(ROWS, tmp_path)
+    body = body or parquet(pa.Table.from_pylist(ROWS))
     if compressed:
         body = gzip.compress(body)
     types = {"id": "STRING", "n": "NUMBER", "t": "STRING"}
@@ -180,7 +179,21 @@ REFUSED: dict[str, tuple[bytes, str, dict[str, Any], int, str]] = {
         "text/csv",
         {"schema": '[{"name":"a","dataType":"NUMBER"},{"name":"b","dataType":"STRING"}]', "types": "text"},
         400,
-        "in row 2: Invalid Input Error: a is NUMBER",
+        "in row 2: a is NUMBER",
+    ),
+    "a text that is no UTF-8": (
+        parquet(pa.table({"a": pa.array([b"\xff"]).view(pa.string())})),
+        "application/vnd.apache.parquet",
+        {},
+        400,
+        'in row 1: Invalid string encoding found in Parquet file "body.parquet"',
+    ),
+    "a Parquet file without columns": (
+        parquet(pa.table({})),
+        "application/vnd.apache.parquet",
+        {},
+        400,
+        "'body.parquet': Need at least one",
     ),
     "an unknown row id": (b'[{"a": 1}]', "application/json", {"rowId": "b"}, 400, "'b'"),
     "an unknown parameter": (b'[{"a": 1}]', "application/json", {"runID": "b"}, 400, "runId"),

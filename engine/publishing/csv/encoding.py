@@ -21,6 +21,7 @@ _MARKS = (
 _OFTEN = ("utf-8", "cp1252")
 """What files are that are not in the encoding they should be in."""
 _READ_BYTES = 1 << 20
+_START_BYTES = 1 << 16
 
 
 def encoding_of(path: Path, stated: str | None) -> str:
@@ -34,9 +35,25 @@ def encoding_of(path: Path, stated: str | None) -> str:
                 f"Unknown encoding {stated!r}: use utf-8, utf-16, latin-1, cp1252, or another name of Python's codecs."
             ) from error
         return UTF8 if codec.name == "utf-8" else codec.name
+    return marked_encoding(path) or UTF8
+
+
+def marked_encoding(path: Path) -> str | None:
+    """The encoding that the byte order mark of a file names, other than UTF-8."""
     with path.open("rb") as file:
         start = file.read(4)
-    return next((name for mark, name in _MARKS if start.startswith(mark)), UTF8)
+    return next((name for mark, name in _MARKS if start.startswith(mark)), None)
+
+
+def unmarked_encoding(path: Path) -> str | None:
+    """UTF-16 without its byte order mark, by the NUL bytes that ASCII has in it; None for other files."""
+    with path.open("rb") as file:
+        start = file.read(_START_BYTES)
+    high, low = start[::2].count(0), start[1::2].count(0)
+    if high == low:
+        return None
+    name = "utf-16-be" if high > low else "utf-16-le"
+    return name if _decodes(path, name) else None
 
 
 def open_text(path: Path, encoding: str) -> TextIO:
@@ -49,12 +66,16 @@ def undecodable(path: Path, encoding: str) -> InvalidInput:
     line, problem = _first_problem(path, encoding)
     name = "UTF-8" if encoding == UTF8 else encoding
     others = (other for other in _OFTEN if other != encoding and _decodes(path, other))
-    # Every byte is a character of latin-1.
-    other = next(others, "latin-1")
+    # Every byte is a character of latin-1, but NUL is no letter.
+    other = unmarked_encoding(path) if _has_nul(path) else next(others, "latin-1")
+    advice = f"; --encoding {other} can read it: check that its letters are right" if other else ""
     return InvalidInput(
-        f"{path.name}, line {line:,}: {problem} is not {name}. State the encoding of the file with --encoding; "
-        f"--encoding {other} can read it: check that its letters are right."
+        f"{path.name}, line {line:,}: {problem} is not {name}. State the encoding of the file with --encoding{advice}."
     )
+
+
+def _has_nul(path: Path) -> bool:
+    return any(b"\0" in chunk for chunk in _chunks(path))
 
 
 def _decodes(path: Path, encoding: str) -> bool:

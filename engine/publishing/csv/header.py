@@ -1,18 +1,22 @@
 """The first record of a CSV file: which delimiter it is written with, and what its columns are called."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 from engine.errors import InvalidInput
-from engine.publishing.csv.encoding import UTF8, encoding_of
+from engine.publishing.csv.encoding import UTF8, encoding_of, open_text, unmarked_encoding
 from engine.publishing.csv.records import QUOTE, Dialect, Record, read_records
 from engine.publishing.options import ReadOptions
 
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 _SPELLED = {"\t": r"$'\t'"}
 _TAB_EXTENSIONS = (".tsv", ".tab")
+_DELIMITER_LINE = re.compile(r"sep=([^\r\n])[\r\n]")
+"""What Excel writes before the header."""
+_PAGE = re.compile(r"\s*<(!doctype html|html)\b", re.IGNORECASE)
 _SAMPLE_RECORDS = 1_000
 _SAMPLE_CELLS = 100_000
 
@@ -43,11 +47,22 @@ def read_header(path: Path, options: ReadOptions) -> Header:
             f"{path.name} has no header: the first line of a CSV file that is not blank names its columns."
         )
     line, header = records[0]
+    _check_header(path, line, header)
     names = tuple(cell or f"column_{number}" for number, cell in enumerate(header, 1))
     unnamed = [name for name, cell in zip(names, header, strict=True) if not cell]
     if unnamed:
         notes.append(f"{path.name}: columns without a name are called {_listed(unnamed)}.")
     return Header(dialect, names, line, tuple(cells for _, cells in records[1:]), tuple(notes))
+
+
+def _check_header(path: Path, line: int, header: Sequence[str | None]) -> None:
+    """Raise InvalidInput for what is no header of a CSV file."""
+    if _PAGE.match(header[0] or ""):
+        raise InvalidInput(f"{path.name} is an HTML page, not CSV: look at it in a browser, it may be an error page.")
+    if any("\0" in (cell or "") for cell in header):
+        wide = unmarked_encoding(path)
+        advice = f"; --encoding {wide} can read it" if wide else ""
+        raise InvalidInput(f"{path.name}, line {line:,}: the header has NUL characters{advice}.")
 
 
 def unique(names: Sequence[str]) -> tuple[tuple[str, ...], Mapping[str, str]]:
@@ -80,6 +95,10 @@ def _dialect(path: Path, options: ReadOptions) -> tuple[Dialect, list[str]]:
         raise InvalidInput("--delimiter and --escape are the same character.")
     usual = "\t" if path.suffix.lower() in _TAB_EXTENSIONS else ","
     dialect = Dialect(options.delimiter or usual, options.escape, encoding, options.skip_lines, options.null)
+    stated = None if options.skip_lines else _stated_delimiter(path, encoding)
+    if stated is not None:
+        notes.append(f"{path.name}: the first line, sep={stated}, states the delimiter and is no row.")
+        return replace(dialect, delimiter=options.delimiter or stated, skip_lines=1), notes
     if options.delimiter is None:
         found = _other_delimiter(path, dialect)
         if found is not None:
@@ -88,6 +107,16 @@ def _dialect(path: Path, options: ReadOptions) -> tuple[Dialect, list[str]]:
             )
             dialect = replace(dialect, delimiter=found)
     return dialect, notes
+
+
+def _stated_delimiter(path: Path, encoding: str) -> str | None:
+    try:
+        with open_text(path, encoding) as file:
+            found = _DELIMITER_LINE.match(file.read(len("sep=;\n")))
+    except UnicodeError:
+        # The error for that names the line.
+        return None
+    return None if found is None or found[1] == QUOTE else found[1]
 
 
 def _other_delimiter(path: Path, dialect: Dialect) -> str | None:

@@ -20,7 +20,6 @@ MAX_MEMBERS = 1_000
 
 _WHOLE = {Kind.WHOLE, Kind.LONG}
 _EXACT_WHOLE = {*_WHOLE, Kind.HUGE}
-_CHECKED_NUMBERS = {*_EXACT_WHOLE, Kind.FRACTION, Kind.OUT_OF_RANGE, Kind.NOT_A_NUMBER}
 FRACTIONS = frozenset({Kind.FRACTION, Kind.LONG_FRACTION, Kind.OUT_OF_RANGE, Kind.NOT_A_NUMBER})
 
 
@@ -80,11 +79,7 @@ def type_of_column(place: Place) -> ColumnType:
     """The stored type of a column."""
     if place.members is not None or place.item is not None:
         return _type(place, MAX_NESTED)
-    kinds = place.scalars
-    if kinds <= _CHECKED_NUMBERS:
-        # Each is checked when it is read: a number that a double changes is an error.
-        return _scalar(kinds) or DOUBLE
-    return _scalar(kinds) or TEXT
+    return _scalar(place.scalars) or TEXT
 
 
 def is_mixed(place: Place) -> bool:

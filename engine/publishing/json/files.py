@@ -16,6 +16,7 @@ from engine.catalog.schema import Field
 from engine.catalog.types import TEXT, ColumnType
 from engine.common.quoting import identifier, literal
 from engine.common.table_functions import exact_path, read_json, read_json_objects
+from engine.publishing.csv.encoding import marked_encoding
 from engine.publishing.input_files import spill_folder_of
 from engine.publishing.json.casts import conversion, reading_type
 from engine.publishing.json.columns import FRACTIONS, Place, is_mixed, type_of_column
@@ -145,15 +146,16 @@ def _groups(files: Sequence[RowFile]) -> list[tuple[RowFile, ...]]:
 
 def _plain_rows(path: Path, options: ReadOptions, kind: str, target: Path) -> tuple[Path, tuple[str, ...]]:
     """The file, or a copy of its rows that DuckDB can read; and the names of what the copy does not have."""
+    encoding = options.encoding or marked_encoding(path)
     if options.json_path is not None:
-        with JsonText(path, path.name, options.encoding) as text:
+        with JsonText(path, path.name, encoding) as text:
             copy_list(text, options.json_path, target)
         return target, ()
     if kind == "GeoJSON":
-        with JsonText(path, path.name, options.encoding) as text:
+        with JsonText(path, path.name, encoding) as text:
             return target, copy_features(text, target)
-    with JsonText(path, path.name, options.encoding) as text:
-        if not text.starts_with_mark and options.encoding is None:
+    with JsonText(path, path.name, encoding) as text:
+        if not text.starts_with_mark and encoding is None:
             return path, ()
         text.copy_rest(target)
     return target, ()
@@ -182,6 +184,9 @@ _WORDS = {
     Kind.BOOLEAN: "booleans",
     Kind.LONG_FRACTION: "numbers with more digits than a double keeps",
     Kind.BEYOND: "whole numbers of more than 38 digits",
+    Kind.LONG: "whole numbers that a double would round",
+    Kind.HUGE: "whole numbers that a double would round",
+    Kind.OUT_OF_RANGE: "numbers beyond the range of doubles",
 }
 
 

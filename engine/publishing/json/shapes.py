@@ -30,9 +30,9 @@ class Kind(Enum):
     NULL = auto()
     BOOLEAN = auto()
     WHOLE = auto()
-    """A BIGINT that a double holds exactly."""
+    """A BIGINT that a double holds exactly, and that the shortest text of the double is, too."""
     LONG = auto()
-    """A BIGINT that a double may round."""
+    """A BIGINT that a double, or its text, may round."""
     HUGE = auto()
     """A whole number of up to 38 digits."""
     BEYOND = auto()
@@ -157,7 +157,7 @@ def _whole(text: str) -> Kind:
     number = int(text)
     if not -(2**63) <= number < 2**63:
         return Kind.HUGE
-    return Kind.WHOLE if int(float(number)) == number else Kind.LONG
+    return Kind.WHOLE if Decimal(repr(float(number))) == number else Kind.LONG
 
 
 def _fraction(text: str) -> Kind:

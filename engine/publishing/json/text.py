@@ -33,6 +33,8 @@ class JsonText:
         self._buffer = ""
         self._at = 0
         self._lines_before = 0
+        self._characters_before = 0
+        """Of the line that the buffer begins in."""
         self._ended = False
         self.starts_with_mark = False
         """Whether the file begins with a byte order mark."""
@@ -187,7 +189,9 @@ class JsonText:
     def _not_json(self, error: JSONDecodeError) -> InvalidInput:
         line = self._lines_before + error.lineno
         at_end = error.pos >= len(self._buffer.rstrip())
-        what = "the file ends within a value" if at_end else f"not JSON at character {error.colno:,}: {error.msg}"
+        character = error.colno + (self._characters_before if error.lineno == 1 else 0)
+        reason = error.msg.removesuffix(" at")
+        what = "the file ends within a value" if at_end else f"not JSON at character {character:,}: {reason}"
         return InvalidInput(f"{self.name}, line {line:,}: {what}.")
 
     def _fill(self) -> bool:
@@ -195,6 +199,8 @@ class JsonText:
         if self._ended:
             return False
         self._lines_before += self._buffer.count("\n", 0, self._at)
+        line_start = self._buffer.rfind("\n", 0, self._at) + 1
+        self._characters_before = self._at - line_start + (0 if line_start else self._characters_before)
         rest = self._buffer[self._at :]
         checkpoint()
         data = self._file.read(max(_PIECE_BYTES, len(rest)))

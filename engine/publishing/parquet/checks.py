@@ -13,6 +13,7 @@ import pyarrow.parquet
 from engine.catalog.field_names import check_names
 from engine.common.cancellation import checkpoint
 from engine.errors import InvalidInput
+from engine.execute.duckdb_errors import reason_of
 from engine.publishing.renaming import renamed
 
 
@@ -25,7 +26,7 @@ def check_parquet(path: Path, new_names: Mapping[str, str]) -> frozenset[str]:
     try:
         opened = pyarrow.parquet.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
-        raise InvalidInput(f"The file {path.name} cannot be read as Parquet: {error}.") from error
+        raise InvalidInput(f"The file {path.name} cannot be read as Parquet: {reason_of(error)}.") from error
     with opened as file:
         schema = file.schema_arrow
         check_names(renamed(schema.names, new_names))
