@@ -220,7 +220,7 @@ class _CopyQueue:
         if isinstance(statement, RowGroupCopy):
             return statement.write(self._files.store, write, self._context.cancel)
         with nullcontext() if self._pipe is None else self._pipe.draining(write):
-            written = connection.execute(statement.sql, statement.parameters).fetchone()
+            written = statement.execute(connection).fetchone()
         return written[0] if written else 0
 
     def _write(self, ordinal: int, data: bytes) -> None:

@@ -12,7 +12,7 @@ from engine.common.table_functions import exact_path
 from engine.errors import EngineError
 from engine.execute.run_files import RunFiles
 from engine.plan.changes import changes_table
-from engine.sql.changes import ComparedRun, count_changes
+from engine.sql.changes import ComparedRun, count_changes, create_differing
 
 
 def with_changes(
@@ -54,6 +54,7 @@ def _count(
     older = ComparedRun(since, files.names(since.parts), "older")
     parameters = {one.name: one.sources for one in (newer, older) if one.sources}
     with cancel.watching(connection):
+        connection.execute(create_differing(newer, older, table), parameters)
         counts = connection.execute(count_changes(newer, older, table), parameters).fetchone()
     cancel.raise_if_cancelled()
     if counts is None:

@@ -43,12 +43,15 @@ class ComparedRun:
         return select_with_hash(ROW_ID, table.delivered, rows)
 
 
-def differing_ids(newer: ComparedRun, older: ComparedRun, table: Schema) -> str:
-    """SQL for the ids of the rows that differ, with their `CHANGE`."""
+def create_differing(newer: ComparedRun, older: ComparedRun, table: Schema) -> str:
+    """SQL that creates the table of the ids of the rows that differ, with their `CHANGE`, in a session without it.
+
+    As a statement of its own: within another one, the ids and hashes of all rows would be in memory until its end.
+    """
     high, low = ROW_HASH
     return (
-        f"SELECT {ROW_ID}, CASE WHEN o.{low} IS NULL THEN 'added' WHEN n.{low} IS NULL THEN 'removed' "  # noqa: S608  # quoted names
-        f"ELSE 'changed' END AS {CHANGE} "
+        f"CREATE TEMP TABLE IF NOT EXISTS {_DIFFERING} AS SELECT {ROW_ID}, CASE "  # noqa: S608  # quoted names
+        f"WHEN o.{low} IS NULL THEN 'added' WHEN n.{low} IS NULL THEN 'removed' ELSE 'changed' END AS {CHANGE} "
         f"FROM ({newer.hashes(table)}) AS n FULL JOIN ({older.hashes(table)}) AS o USING ({ROW_ID}) "
         f"WHERE n.{low} IS DISTINCT FROM o.{low} OR n.{high} IS DISTINCT FROM o.{high}"
     )
@@ -57,6 +60,7 @@ def differing_ids(newer: ComparedRun, older: ComparedRun, table: Schema) -> str:
 def changed_rows(newer: ComparedRun, older: ComparedRun, table: Schema, *, with_names: bool) -> str:
     """SQL for the rows that differ, as rows of ``table``: those of the newer run in its order, then the removed ones.
 
+    The session has the table of `create_differing`.
     ``file_index`` and ``file_row_number`` are their position in that order. Only ``with_names`` do they have `CHANGED`,
     for which all cells of the changed rows are compared.
     """
@@ -81,12 +85,11 @@ def changed_rows(newer: ComparedRun, older: ComparedRun, table: Schema, *, with_
         differing = _NAMED
         # Not joined to the rows themselves: a left join puts those without a match behind the others.
         named = (
-            f", {_NAMED} AS MATERIALIZED (FROM {_DIFFERING} "  # noqa: S608  # quoted names
-            f"LEFT JOIN (SELECT {ROW_ID}, [{listed}] AS {CHANGED} FROM {cells}) USING ({ROW_ID}))"
+            f"WITH {_NAMED} AS MATERIALIZED (FROM {_DIFFERING} "  # noqa: S608  # quoted names
+            f"LEFT JOIN (SELECT {ROW_ID}, [{listed}] AS {CHANGED} FROM {cells}) USING ({ROW_ID})) "
         )
     return (
-        f"WITH {_DIFFERING} AS MATERIALIZED ({differing_ids(newer, older, table)}){named} "
-        f"{rows(newer, 0, '<> ' + literal('removed'))} UNION ALL "
+        f"{named}{rows(newer, 0, '<> ' + literal('removed'))} UNION ALL "
         f"{rows(older, len(newer.sources), '= ' + literal('removed'))}"
     )
 
@@ -94,15 +97,12 @@ def changed_rows(newer: ComparedRun, older: ComparedRun, table: Schema, *, with_
 def count_changes(newer: ComparedRun, older: ComparedRun, table: Schema) -> str:
     """SQL for one row: the numbers of added, changed and removed rows, then by column those that changed in it.
 
-    The columns are those that ``table`` delivers, in its order.
+    The columns are those that ``table`` delivers, in its order. The session has the table of `create_differing`.
     """
     rows = ", ".join(f"count(*) FILTER ({CHANGE} = {literal(name)})" for name in ("added", "changed", "removed"))
     differs, cells = _changed_cells(newer, older, table)
     columns = ", ".join(f"count(*) FILTER ({one})" for one in differs)
-    return (
-        f"WITH {_DIFFERING} AS MATERIALIZED ({differing_ids(newer, older, table)}) "  # noqa: S608  # quoted names
-        f"SELECT * FROM (SELECT {rows} FROM {_DIFFERING}), (SELECT {columns} FROM {cells})"
-    )
+    return f"SELECT * FROM (SELECT {rows} FROM {_DIFFERING}), (SELECT {columns} FROM {cells})"  # noqa: S608  # quoted names
 
 
 def _changed_cells(newer: ComparedRun, older: ComparedRun, table: Schema) -> tuple[list[str], str]:

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+import duckdb
+
+from engine.catalog.manifest import Run
 from engine.catalog.schema import CHANGED, ROW_ID, Reference
 from engine.common.quoting import identifier, literal
 from engine.common.table_functions import read_parquet
@@ -9,7 +12,7 @@ from engine.plan.planner import ExportPlan
 from engine.plan.predicate import compile_predicate
 from engine.plan.ranges import Range
 from engine.request.formats import DELIMITERS
-from engine.sql.changes import ComparedRun, changed_rows
+from engine.sql.changes import ComparedRun, changed_rows, create_differing
 from engine.sql.projection import project
 from engine.sql.xlsx_cells import cell_content, is_too_long
 
@@ -22,10 +25,17 @@ SORT_KEY = "_sort"
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """SQL and the values that it binds, by name."""
+    """SQL and the values that it binds, by name. ``before`` makes what it reads, once in a session."""
 
     sql: str
     parameters: dict[str, object]
+    before: "Statement | None" = None
+
+    def execute(self, connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+        """Run ``before``, then the statement, whose result the connection then has. Raises duckdb.Error."""
+        if self.before is not None:
+            self.before.execute(connection)
+        return connection.execute(self.sql, self.parameters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +54,9 @@ def compile_copy(plan: ExportPlan, range_: Range, sources: list[str], target: st
     parameters["target"] = target
     # Without USE_TMP_FILE false, DuckDB writes to a temporary name and renames it.
     return Statement(
-        f"COPY ({select}) TO $target ({copy_options(plan, first=range_.ordinal == 0)}, USE_TMP_FILE false)", parameters
+        f"COPY ({select}) TO $target ({copy_options(plan, first=range_.ordinal == 0)}, USE_TMP_FILE false)",
+        parameters,
+        _before(plan, sources),
     )
 
 
@@ -71,7 +83,7 @@ def compile_page(plan: ExportPlan, page: PageSlice, sources: list[str], target: 
     select = _select(plan, page.range, sources, parameters, page)
     parameters["target"] = target
     options = copy_options(plan, first=page.range.ordinal == 0)
-    return Statement(f"COPY ({select}) TO $target ({options}, USE_TMP_FILE false)", parameters)
+    return Statement(f"COPY ({select}) TO $target ({options}, USE_TMP_FILE false)", parameters, _before(plan, sources))
 
 
 def compile_count(plan: ExportPlan, sources: list[str]) -> Statement:
@@ -79,7 +91,8 @@ def compile_count(plan: ExportPlan, sources: list[str]) -> Statement:
     parameters: dict[str, object] = {}
     source = _source(plan, sources, parameters)
     where = where_clause(plan, Range(0, ()), parameters)
-    return Statement(f"SELECT count(*) FROM {source}{where}", parameters)  # noqa: S608  # quoted names, bound values
+    sql = f"SELECT count(*) FROM {source}{where}"  # noqa: S608  # quoted names, bound values
+    return Statement(sql, parameters, _before(plan, sources))
 
 
 def compile_cells(plan: ExportPlan, column: Reference, sources: list[str]) -> Statement:
@@ -112,6 +125,7 @@ def compile_too_long(plan: ExportPlan, range_: Range, sources: list[str]) -> Sta
     return Statement(
         f"SELECT count(*), min(place) {where}, arg_min(field, place) {where} FROM ({numbered})",  # noqa: S608  # our own names
         parameters,
+        _before(plan, sources),
     )
 
 
@@ -250,10 +264,8 @@ def where_clause(plan: ExportPlan, range_: Range, parameters: dict[str, object],
 
 def _source(plan: ExportPlan, sources: list[str], parameters: dict[str, object], suffix: str = "") -> str:
     if sources and plan.since is not None:
-        number = len(plan.run.parts)
-        newer = ComparedRun(plan.run, sources[:number], f"newer{suffix}")
-        older = ComparedRun(plan.since, sources[number:], f"older{suffix}")
-        parameters |= {one.name: one.sources for one in (newer, older) if one.sources}
+        newer, older = _compared_runs(plan, plan.since, sources)
+        parameters |= _sources_of(newer, older)
         with_names = any(condition.column.path == CHANGED for condition in plan.conditions)
         return f"({changed_rows(newer, older, plan.table, with_names=with_names)})"
     if sources:
@@ -262,6 +274,22 @@ def _source(plan: ExportPlan, sources: list[str], parameters: dict[str, object],
     # A run without rows has no parts, but it has columns.
     nulls = ", ".join(f"CAST(NULL AS {field.type.sql()}) AS {identifier(field.name)}" for field in plan.table)
     return f"(SELECT {nulls}, 0 AS file_index, 0 AS file_row_number WHERE FALSE)"
+
+
+def _before(plan: ExportPlan, sources: list[str]) -> Statement | None:
+    if not sources or plan.since is None:
+        return None
+    newer, older = _compared_runs(plan, plan.since, sources)
+    return Statement(create_differing(newer, older, plan.table), _sources_of(newer, older))
+
+
+def _compared_runs(plan: ExportPlan, since: Run, sources: list[str]) -> tuple[ComparedRun, ComparedRun]:
+    number = len(plan.run.parts)
+    return ComparedRun(plan.run, sources[:number], "newer"), ComparedRun(since, sources[number:], "older")
+
+
+def _sources_of(*runs: ComparedRun) -> dict[str, object]:
+    return {one.name: one.sources for one in runs if one.sources}
 
 
 def select_of(plan: ExportPlan, source: str) -> str:

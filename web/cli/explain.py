@@ -91,6 +91,8 @@ def _sql(plan: ExportPlan, range_: Range) -> Iterator[str]:
         return
     statement = compile_copy(plan, range_, [part.key for part in range_.parts], f"stage://{range_.ordinal}")
     yield f"SQL of range {range_.ordinal}:"
+    if statement.before is not None:
+        yield f"  {statement.before.sql};"
     yield f"  {statement.sql}"
     yield "with"
     for name, value in statement.parameters.items():

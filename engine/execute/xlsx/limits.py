@@ -61,7 +61,7 @@ def _session(files: RunFiles, context: ExecutionContext, *, threads: int) -> Ite
 
 
 def _one_row(connection: duckdb.DuckDBPyConnection, statement: Statement) -> tuple[int, ...]:
-    row: tuple[int, ...] | None = connection.execute(statement.sql, statement.parameters).fetchone()
+    row: tuple[int, ...] | None = statement.execute(connection).fetchone()
     if row is None:
         raise AssertionError("an aggregate returns one row")
     return row

@@ -78,7 +78,7 @@ def read_page(
         page = _page_slice(plan, offset, min(limit, max(0, total - offset)), ordinal)
         sources = [source_of(store, part.key) for part in page.range.parts]
         statement = compile_page(plan, page, sources, target_of(0))
-        connection.execute(statement.sql, statement.parameters)
+        statement.execute(connection)
         sink.end(0)
     return Page(b"".join(chunks), total)
 
@@ -90,7 +90,7 @@ def _count(connection: duckdb.DuckDBPyConnection, plan: ExportPlan, store: Objec
     if not parts:
         return 0
     statement = compile_count(plan, [source_of(store, part.key) for part in parts])
-    row = connection.execute(statement.sql, statement.parameters).fetchone()
+    row = statement.execute(connection).fetchone()
     if row is None:
         raise AssertionError("a count returns one row")
     return int(row[0])
