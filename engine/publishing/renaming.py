@@ -20,6 +20,9 @@ class _Files(Protocol):
     @property
     def notes(self) -> tuple[str, ...]: ...
 
+    @property
+    def average_row(self) -> float: ...
+
     def select(self, fields: Sequence[Field]) -> str: ...
 
 
@@ -59,6 +62,11 @@ class RenamedFiles:
     def notes(self) -> tuple[str, ...]:
         """Those of the files."""
         return self._files.notes
+
+    @property
+    def average_row(self) -> float:
+        """That of the files."""
+        return self._files.average_row
 
     def select(self, fields: Sequence[Field]) -> str:
         """The fields by their new names."""

@@ -40,6 +40,10 @@ class Files(Protocol):
     def notes(self) -> tuple[str, ...]:
         """See `Source.notes`."""
 
+    @property
+    def average_row(self) -> float:
+        """See `Source.average_row`."""
+
     def select(self, fields: Sequence[Field]) -> str:
         """The fields in their stored types; a value that cannot be read so is an error when the run is written."""
 
@@ -58,7 +62,7 @@ class Source:
     row_count: int | None = None
     """How many rows there are, if that was counted before."""
     average_row: float = 0.0
-    """Bytes of a row, roughly; 0 if that is not known."""
+    """Bytes of a row, roughly."""
 
 
 _Look = Callable[[duckdb.DuckDBPyConnection, Sequence[Path], ReadOptions], Files]
@@ -100,8 +104,7 @@ def open_source(
     if options.rename and not isinstance(files, JsonFiles):
         files = RenamedFiles(files, options.rename)
     fields = _fields(files, declared, known)
-    average_row = files.average_row if isinstance(files, JsonFiles) else 0.0
-    return Source(fields, files.select(fields), files.parameters, files.notes, average_row=average_row)
+    return Source(fields, files.select(fields), files.parameters, files.notes, average_row=files.average_row)
 
 
 def _csv_source(

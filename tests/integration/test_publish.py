@@ -279,3 +279,10 @@ def test_a_value_that_does_not_fit_is_told_with_its_row(engine: Engine, row: int
     with pytest.raises(InvalidInput, match=rf"in row {row:,}: .*n is NUMBER"):
         engine.publish(file, schema=engine.write_schema(a="STRING", n="NUMBER"))
     assert engine.keys() == []
+
+
+def test_wide_rows_of_a_parquet_file_have_small_row_groups(engine: Engine) -> None:
+    """A page of a row group is in memory as a whole whenever it is read."""
+    table = pa.table({"text": [f"{number}{'x' * 12_000}" for number in range(2_100)]})
+    run = engine.publish(engine.write_parquet(table))
+    assert [group.rows for part in run.parts for group in part.row_groups] == [2_048, 52]

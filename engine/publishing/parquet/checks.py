@@ -40,6 +40,13 @@ def check_parquet(path: Path, new_names: Mapping[str, str]) -> frozenset[str]:
         return frozenset(field.name for field in schema if pa.types.is_null(field.type))
 
 
+def average_row_of(path: Path) -> float:
+    """Bytes of a row before compression; values that a dictionary has only once count once."""
+    metadata = pyarrow.parquet.read_metadata(path)
+    size = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
+    return float(size / max(metadata.num_rows, 1))
+
+
 def geo_metadata_of(path: Path) -> str | None:
     """What a GeoParquet file says of its geometries, as JSON; None of other files."""
     metadata = pyarrow.parquet.read_metadata(path).metadata or {}

@@ -17,7 +17,7 @@ from engine.catalog.types import TEXT, ColumnType
 from engine.common.quoting import identifier
 from engine.common.table_functions import exact_path, read_parquet
 from engine.publishing.options import ReadOptions
-from engine.publishing.parquet.checks import check_parquet, geo_metadata_of
+from engine.publishing.parquet.checks import average_row_of, check_parquet, geo_metadata_of
 from engine.publishing.types.lossless_casts import keeps_column
 from engine.publishing.types.selecting import checked, missing, stored
 from engine.publishing.types.unify_types import reconcile_all
@@ -41,6 +41,8 @@ class ParquetFiles:
     groups: tuple[tuple[_Layout, tuple[str, ...]], ...]
     geo_metadata: tuple[str, ...] = ()
     """Of GeoParquet files, each that differs."""
+    average_row: float = 0.0
+    """Bytes of a row, roughly: of the file with the longest rows."""
 
     @classmethod
     def look(cls, connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], options: ReadOptions) -> "ParquetFiles":
@@ -50,7 +52,11 @@ class ParquetFiles:
         layouts = [(_layout(connection, path, options), exact_path(path)) for path in paths]
         groups = groupby(layouts, key=lambda item: item[0])
         geo_metadata = dict.fromkeys(text for path in paths if (text := geo_metadata_of(path)) is not None)
-        return cls(tuple((layout, tuple(path for _, path in items)) for layout, items in groups), tuple(geo_metadata))
+        return cls(
+            tuple((layout, tuple(path for _, path in items)) for layout, items in groups),
+            tuple(geo_metadata),
+            max(map(average_row_of, paths), default=0.0),
+        )
 
     @property
     def found(self) -> dict[str, ColumnType | None]:
