@@ -120,6 +120,45 @@ def _changed_cells(newer: ComparedRun, older: ComparedRun, table: Schema) -> tup
     return differs, f"({new}) AS n JOIN {older_rows} AS o USING ({ROW_ID})"
 
 
+def first_differences(newer: ComparedRun, older: ComparedRun, table: Schema) -> str:
+    """SQL for the first ``$limit`` rows that differ, in the order of `changed_rows`, and at most ``$size`` characters.
+
+    A row has the id, its `CHANGE`, and a list of the cells that are not the same in both runs: the name of the column,
+    and the text of the cell in the newer run and in the older. The session has the table of `create_differing`.
+    """
+
+    def place(one: ComparedRun, number: int, condition: str) -> str:
+        found = one.rows(f"{ROW_ID}, file_index, file_row_number")
+        return (
+            f"SELECT {ROW_ID}, {CHANGE}, {number} AS run, file_index, file_row_number FROM ({found}) "  # noqa: S608  # our own SQL
+            f"JOIN (FROM {_DIFFERING} WHERE {CHANGE} {condition}) USING ({ROW_ID})"
+        )
+
+    columns, fields = [ROW_ID], []
+    for number, field in enumerate(table.delivered):
+        cell, key_, value = identifier(field.name), f"cell_{number}", f"text_{number}"
+        columns += [f"{comparable_cell(cell, field.type)} AS {key_}", f"{text_of(cell, field.type)} AS {value}"]
+        fields.append(
+            f"CASE WHEN n.{key_} IS DISTINCT FROM o.{key_} "
+            f"THEN {{'key': {literal(field.name)}, 'value': n.{value}, 'previous': o.{value}}} END"
+        )
+    new, old = (
+        f"SELECT {', '.join(columns)} "  # noqa: S608  # quoted names
+        f"FROM ({one.rows(f'{ROW_ID}, {one.cells(table)}')}) SEMI JOIN found USING ({ROW_ID})"
+        for one in (newer, older)
+    )
+    order = "ORDER BY run, file_index, file_row_number"
+    found = f"{place(newer, 0, '<> ' + literal('removed'))} UNION ALL {place(older, 1, '= ' + literal('removed'))}"
+    cells = f"list_filter([{', '.join(fields)}], lambda one: one IS NOT NULL)"
+    return (
+        f"WITH found AS MATERIALIZED (SELECT * FROM ({found}) {order} LIMIT $limit), "  # noqa: S608  # quoted names
+        f"compared AS (SELECT f.*, {cells} AS cells FROM found AS f "
+        f"LEFT JOIN ({new}) AS n USING ({ROW_ID}) LEFT JOIN ({old}) AS o USING ({ROW_ID})) "
+        f"SELECT {ROW_ID}, {CHANGE}, cells FROM compared "
+        f"QUALIFY sum(strlen(CAST(cells AS VARCHAR))) OVER ({order} ROWS UNBOUNDED PRECEDING) <= $size {order}"
+    )
+
+
 def _cell(field: Field, own: Field | None) -> str:
     name = identifier(field.name)
     if own is None:

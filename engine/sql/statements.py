@@ -12,7 +12,7 @@ from engine.plan.planner import ExportPlan
 from engine.plan.predicate import compile_predicate
 from engine.plan.ranges import Range
 from engine.request.formats import DELIMITERS
-from engine.sql.changes import ComparedRun, changed_rows, create_differing
+from engine.sql.changes import ComparedRun, changed_rows, create_differing, first_differences
 from engine.sql.projection import project
 from engine.sql.xlsx_cells import cell_content, is_too_long
 
@@ -101,6 +101,15 @@ def compile_cells(plan: ExportPlan, column: Reference, sources: list[str]) -> St
     source = _source(plan, sources, parameters)
     where = where_clause(plan, Range(0, ()), parameters)
     return Statement(f"SELECT {column.sql} AS x FROM {source}{where}", parameters)  # noqa: S608  # quoted names, bound values
+
+
+def compile_first_differences(plan: ExportPlan, sources: list[str], limit: int, size: int) -> Statement:
+    """Compile `first_differences` for a plan of changes of two runs that have parts."""
+    if plan.since is None:
+        raise ValueError("the plan has no changes")
+    newer, older = _compared_runs(plan, plan.since, sources)
+    parameters = {**_sources_of(newer, older), "limit": limit, "size": size}
+    return Statement(first_differences(newer, older, plan.table), parameters, _before(plan, sources))
 
 
 def compile_too_long(plan: ExportPlan, range_: Range, sources: list[str]) -> Statement:

@@ -18,7 +18,7 @@ from engine.common.cancellation import CancelToken
 from engine.errors import InvalidInput, InvalidRequest
 from engine.publishing import publisher
 from engine.query.inspect.session import open_inspection
-from engine.query.preview import read_page
+from engine.query.preview import MAX_DIFFERENCES, read_differences, read_page
 from engine.request.formats import FORMATS
 from tests.helpers.engine import Engine, entry
 
@@ -139,6 +139,41 @@ def test_the_columns_that_changed_are_counted_at_publishing(engine: Engine) -> N
     assert run is not None
     assert run.changes is not None
     assert run.changes.columns == {"t": 1, "came": 1, "gone": 2}
+
+
+def differences(
+    engine: Engine, since: str, run: str
+) -> list[tuple[str, str, list[tuple[str, str | None, str | None]]]]:
+    plan = engine.plan(engine.exporter(), "csv", run=run, since_run=since)
+    found = read_differences(plan, engine.results, settings=engine.settings(1), cancel=CancelToken())
+    return [(row.row_id, row.change, [(cell.column, cell.value, cell.previous) for cell in row.cells]) for row in found]
+
+
+def test_differences_name_the_cells_that_differ(engine: Engine) -> None:
+    publish(
+        engine,
+        pa.table({"id": ["a", "b", "c"], "x": [1, None, 3], "Gone'": ["", None, "é"]}),
+        pa.table({"id": ["d", "b", "a"], "new": [{"m": [1]}, None, None], "x": [None, 2.5, 1.0]}),
+        pa.table({"id": pa.array([], pa.string())}),
+    )
+    assert differences(engine, "r0", "r1") == [
+        ("d", "added", [("id", "d", None), ("new", '{"m":[1]}', None)]),
+        ("b", "changed", [("x", "2.5", None)]),
+        ("a", "changed", [("Gone'", None, "")]),
+        ("c", "removed", [("id", None, "c"), ("x", None, "3.0"), ("Gone'", None, "é")]),
+    ]
+    assert [change for _, change, _ in differences(engine, "r1", "r2")] == ["removed"] * 3
+
+
+def test_differences_are_bounded_by_rows_and_by_characters(engine: Engine) -> None:
+    rows = MAX_DIFFERENCES + 20
+    publish(engine, column([None] * rows, pa.string()), column(["x" * 50_000] * rows, pa.string()))
+    assert [row_id for row_id, _, _ in differences(engine, "r0", "r1")] == [str(number) for number in range(20)]
+    short = engine.write_parquet(column(["x"] * rows, pa.string()))
+    engine.publish(short, run="r2", row_id="id")
+    assert [row_id for row_id, _, _ in differences(engine, "r1", "r2")] == [str(n) for n in range(20)]
+    engine.publish(engine.write_parquet(column(["y"] * rows, pa.string())), run="r3", row_id="id")
+    assert len(differences(engine, "r2", "r3")) == MAX_DIFFERENCES
 
 
 def test_runs_without_rows_can_be_compared(engine: Engine) -> None:

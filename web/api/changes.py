@@ -1,9 +1,10 @@
 """``/v5/changes`` and ``/v4/changes``: what changed between consecutive runs of the team's workflows."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from typing import Literal
 from urllib.parse import urlencode
 
 from pydantic import BaseModel, Field
@@ -14,7 +15,10 @@ from engine.catalog.catalog import ResultStore
 from engine.catalog.manifest import RunChanges
 from engine.catalog.run_pairs import RunPair, newest_pairs
 from engine.errors import InvalidRequest, NotFound, quoted_excerpt
+from engine.query.preview import MAX_DIFFERENCES, RowDifference, read_differences
+from engine.request.formats import FORMATS
 from engine.request.literals import read_instant
+from engine.request.request import ExportRequest
 from web.api.models import Count, Moment
 from web.api.parameters import read_paging, split_list
 from web.api.reads.models import Absent, Body, absent
@@ -22,6 +26,7 @@ from web.api.request_reader import read_parameters, wait_for_disconnect
 from web.api.row_models import Pagination
 from web.container import Services
 
+CHANGE_PARAMETERS = ("exclude",)
 CHANGES_PARAMETERS = ("workflowIds", "startDate", "endDate", "skip", "limit", "exclude")
 _NO_STORE = {"cache-control": "no-store"}
 _NOT_FOUND = (
@@ -45,6 +50,38 @@ class ChangedColumn(BaseModel):
     rows: Count
 
 
+class FieldDifference(Body):
+    """A field that differs, as its text in a CSV file. A value that is null is left out."""
+
+    key: str = Field(description="The name of the column")
+    value: Absent[str] = absent("In this run; of a removed row, in the run before")
+    previous_value: Absent[str] = absent("In the run before, of a changed row")
+
+
+class Difference(Body):
+    """A row that differs."""
+
+    type: Literal["added", "changed", "removed"]
+    row_id: str
+    fields: list[FieldDifference] = Field(description="Those that differ; of added and removed rows, all but nulls")
+
+    @classmethod
+    def of(cls, row: RowDifference) -> "Difference":
+        """Describe a row."""
+        return cls.model_validate(
+            {
+                "type": row.change,
+                "rowId": row.row_id,
+                "fields": [
+                    {"key": cell.column, "value": cell.previous}
+                    if row.change == "removed"
+                    else {"key": cell.column, "value": cell.value, "previousValue": cell.previous}
+                    for cell in row.cells
+                ],
+            }
+        )
+
+
 class ChangeAnswer(Body):
     """What changed between a run and the one before it."""
 
@@ -61,6 +98,10 @@ class ChangeAnswer(Body):
         "published by an older version"
     )
     summary: Absent[str] = absent("The counts as a sentence")
+    differences: Absent[list[Difference]] = absent(
+        f"The first rows that differ, in the order of the export: at most {MAX_DIFFERENCES}, and about a million "
+        "characters. `differencesCounts` has the number of all, and `url` exports them. Left out of lists"
+    )
     url: str = Field(
         description="Exports the rows that differ; needs the team's credentials", json_schema_extra={"format": "uri"}
     )
@@ -136,14 +177,39 @@ async def changes(request: Request) -> Response:
 async def change(request: Request) -> Response:
     """Answer GET of one change."""
     services: Services = request.app.state.services
-    principal, _ = await read_parameters(request, ())
+    principal, values = await read_parameters(request, CHANGE_PARAMETERS)
+    excluded, gone = _excluded(values), partial(wait_for_disconnect, request)
     pair = await services.lists.run(
         principal.team,
-        partial(wait_for_disconnect, request),
+        gone,
         lambda _: _pair(services.exporter.results, principal.team, request.path_params["change_id"]),
     )
-    body = ChangeAnswer.of(pair, services.signer.base).encode()
+    answer = ChangeAnswer.of(pair, services.signer.base)
+    if "differences" not in excluded:
+        answer.differences = await _differences(services, principal.team, pair, gone)
+    body = answer.model_dump_json(by_alias=True, exclude=excluded)
     return Response(body, media_type="application/json", headers=_NO_STORE)
+
+
+async def _differences(
+    services: Services, team: str, pair: RunPair, gone: Callable[[], Awaitable[None]]
+) -> list[Difference]:
+    run, since = pair.run, pair.since
+    plan = await services.plan(
+        ExportRequest(workflow=run.workflow_id, run=run.run_id, since_run=since.run_id, format=FORMATS["csv"]), team
+    )
+    rows = await services.queries.run(
+        team,
+        gone,
+        lambda cancel: read_differences(
+            plan,
+            services.exporter.results,
+            settings=services.queries.duckdb,
+            cancel=cancel,
+            instances=services.instances,
+        ),
+    )
+    return [Difference.of(row) for row in rows]
 
 
 def _pairs(results: ResultStore, team: str, ids: Sequence[str] | None) -> list[RunPair]:

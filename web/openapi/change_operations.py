@@ -1,7 +1,9 @@
 """The operations that list what changed between runs."""
 
+from collections.abc import Sequence
+
 from engine.common.ids import ID
-from web.api.changes import CHANGES_PARAMETERS
+from web.api.changes import CHANGE_PARAMETERS, CHANGES_PARAMETERS
 from web.api.parameters import DEFAULT_LIMIT, MAX_LIMIT
 from web.openapi.parameters import REQUEST_ID, SAMPLE, SAMPLE_RUN, path_parameter
 from web.openapi.responses import answer, errors
@@ -60,11 +62,7 @@ def _list(version: str) -> Json:
         "`url` exports those rows.",
         "security": KEY_OR_TOKEN,
         "parameters": [
-            *(
-                {"name": name, "in": "query", "required": False, "description": text, "schema": schema}
-                | ({"example": _EXAMPLES[name]} if name in _EXAMPLES else {})
-                for name, (schema, text) in ((name, _PARAMETERS[name]) for name in CHANGES_PARAMETERS)
-            ),
+            *_query_parameters(CHANGES_PARAMETERS),
             REQUEST_ID,
         ],
         "responses": {"200": answer("A page of changes", schema=ref("ChangesAnswer"))}
@@ -76,8 +74,18 @@ def _one(version: str) -> Json:
     return {
         "operationId": f"getChange{version.upper()}",
         "summary": "Get what changed between a run and the one before it",
+        "description": "The numbers of rows that differ, and in `differences` the first of these rows with the fields "
+        "that differ. With `exclude=differences` the runs are not compared again.",
         "security": KEY_OR_TOKEN,
-        "parameters": [REQUEST_ID],
+        "parameters": [*_query_parameters(CHANGE_PARAMETERS), REQUEST_ID],
         "responses": {"200": answer("The change", schema=ref("ChangeAnswer"))}
         | errors(400, 401, 404, 405, 414, 500, 503),
     }
+
+
+def _query_parameters(names: Sequence[str]) -> list[Json]:
+    return [
+        {"name": name, "in": "query", "required": False, "description": text, "schema": schema}
+        | ({"example": _EXAMPLES[name]} if name in _EXAMPLES else {})
+        for name, (schema, text) in ((name, _PARAMETERS[name]) for name in names)
+    ]

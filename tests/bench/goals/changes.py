@@ -6,11 +6,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import duckdb
-
 from tests.bench.bench import Bench
 from tests.bench.contenders import DUCKDB_JOIN, OUR_CHANGES
-from tests.bench.job import COLUMNS
 from tests.bench.outcome import FAILED, Line, spread
 from tests.bench.process import environment
 from tests.bench.progress import cost_of
@@ -72,16 +69,9 @@ def run(bench: Bench) -> list[Line]:
 def _publish(bench: Bench) -> tuple[Path, Path]:
     """Publish two runs with row ids, and return the files that they were made of."""
     older, newer = _FOLDER / "older.parquet", _FOLDER / "newer.parquet"
-    columns, rows = ", ".join(COLUMNS), "read_parquet($parts, hive_partitioning = false)"
-    with duckdb.connect(config={"threads": 1}) as connection:
-        connection.execute("SET TimeZone='UTC'")
-        parts = {"parts": list(bench.data(COMPARED_ROWS).parts)}
-        connection.execute(f"COPY (SELECT {columns} FROM {rows}) TO '{older}' (FORMAT parquet)", parts)
-        changed = (
-            f"SELECT * REPLACE (if(id % 100 = 7, rating + 1, rating) AS rating) FROM '{older}' WHERE id % 100 <> 3"
-        )
-        added = f"SELECT * REPLACE (id + {COMPARED_ROWS} AS id) FROM '{older}' WHERE id % 100 = 3"
-        connection.execute(f"COPY ({changed} UNION ALL {added}) TO '{newer}' (FORMAT parquet)")
+    parts = bench.data(COMPARED_ROWS).parts
+    command = [sys.executable, "-m", "tests.bench.changed_rows", str(COMPARED_ROWS), str(older), str(newer), *parts]
+    subprocess.run(command, env=environment(), cwd=ROOT, check=True)
     for path in (older, newer):
         command = [sys.executable, "-c", "from web.cli import main; main()", "publish", "--team", TEAM]
         command += ["--workflow", "compared", "--run", path.stem, "--row-id", "id", str(path)]
