@@ -158,15 +158,19 @@ def test_the_settings_of_a_locked_session(workspace: Workspace, pooled: bool) ->
 
 
 @pytest.mark.parametrize("pooled", POOLED)
-@pytest.mark.parametrize("statement", REFUSED)
-def test_a_locked_session_refuses_everything_else(workspace: Workspace, pooled: bool, statement: str) -> None:
-    statement = statement.format(file=workspace.file, other=workspace.other, folder=workspace.folder)
+def test_a_locked_session_refuses_everything_else(
+    workspace: Workspace, pooled: bool, subtests: pytest.Subtests
+) -> None:
     before = sorted(path for path in workspace.folder.rglob("*") if "spill" not in path.parts)
-    with workspace.session(pooled) as connection, pytest.raises(duckdb.Error):
-        connection.execute(statement).fetchall()
-    assert sorted(path for path in workspace.folder.rglob("*") if "spill" not in path.parts) == before
-    assert workspace.other.read_text() == "other"
-    assert workspace.written == []
+    with workspace.session(pooled) as connection:
+        for statement in REFUSED:
+            asked = statement.format(file=workspace.file, other=workspace.other, folder=workspace.folder)
+            with subtests.test(statement):
+                with pytest.raises(duckdb.Error):
+                    connection.execute(asked).fetchall()
+                assert sorted(path for path in workspace.folder.rglob("*") if "spill" not in path.parts) == before
+                assert workspace.other.read_text() == "other"
+                assert workspace.written == []
 
 
 @pytest.mark.parametrize("pooled", POOLED)

@@ -24,7 +24,7 @@ from tests.load.clients import HEALTH, LARGE, LARGE_EXPORT, REQUEST_NAMES, SMALL
 from tests.load.memory import StatementsWatch, peak_mb
 
 CLIENTS = int(os.environ.get("TAILRACE_LOAD_CLIENTS", "30"))
-SECONDS = float(os.environ.get("TAILRACE_LOAD_SECONDS", "5"))
+SECONDS = float(os.environ.get("TAILRACE_LOAD_SECONDS", "2"))
 _TOLD = "TAILRACE_LOAD_CLIENTS" in os.environ
 SEED = int(os.environ.get("TAILRACE_SEED", "1"))
 THREADS = 2

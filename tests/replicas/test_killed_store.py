@@ -4,7 +4,7 @@ import hashlib
 import http.client
 import json
 from collections.abc import Iterator
-from functools import partial
+from functools import cache, partial
 from itertools import count
 
 import pytest
@@ -36,7 +36,7 @@ def emulator() -> Iterator[Azurite]:
 def replicas(emulator: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Replica, Replica]]:
     folder = tmp_path_factory.mktemp("killed")
     store = ("az://tailrace", {"AZURE_STORAGE_CONNECTION_STRING": emulator.connection_string})
-    (folder / "rows.csv").write_text("n,digest\n" + "".join(f"{n},{_text(n)}\n" for n in range(ROWS)))
+    (folder / "rows.csv").write_text("n,digest\n" + "".join(_lines()))
     first, second = Replica(store, folder / "first"), Replica(store, folder / "second")
     first.publish("--workflow", "w", "--run", "r", str(folder / "rows.csv"))
     with first, second:
@@ -45,8 +45,9 @@ def replicas(emulator: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Ite
             server.go_on()
 
 
-def _text(number: int) -> str:
-    return hashlib.sha256(str(number).encode()).hexdigest()
+@cache
+def _lines() -> list[str]:
+    return [f"{n},{hashlib.sha256(str(n).encode()).hexdigest()}\n" for n in range(ROWS)]
 
 
 def _path(number: int) -> str:
@@ -55,7 +56,7 @@ def _path(number: int) -> str:
 
 
 def _csv(number: int) -> bytes:
-    return ('n,"digest"\n' + "".join(f"{n},{_text(n)}\n" for n in range(number + 1, ROWS))).encode()
+    return ('n,"digest"\n' + "".join(_lines()[number + 1 :])).encode()
 
 
 def _kill_when_written(emulator: Azurite, replica: Replica) -> None:

@@ -197,15 +197,16 @@ TAMPERED: dict[str, tuple[bytes, bytes]] = {
 }
 
 
-@pytest.mark.parametrize(("path", "query"), TAMPERED.values(), ids=TAMPERED.keys())
-def test_tampered_urls_are_refused(path: bytes, query: bytes) -> None:
-    with pytest.raises(BadSignature) as caught:
-        signer().verify(path, query)
-    assert caught.value.message == BadSignature().message
-    assert caught.value.code == "unauthorized"
-    # An expired clock does not tell more: what is ill-signed is never told to have expired.
-    with pytest.raises(BadSignature):
-        signer(now=datetime(2286, 1, 1, tzinfo=UTC)).verify(path, query)
+def test_tampered_urls_are_refused(subtests: pytest.Subtests) -> None:
+    for name, (path, query) in TAMPERED.items():
+        with subtests.test(name):
+            with pytest.raises(BadSignature) as caught:
+                signer().verify(path, query)
+            assert caught.value.message == BadSignature().message
+            assert caught.value.code == "unauthorized"
+            # An expired clock does not tell more: what is ill-signed is never told to have expired.
+            with pytest.raises(BadSignature):
+                signer(now=datetime(2286, 1, 1, tzinfo=UTC)).verify(path, query)
 
 
 def test_a_signed_url_is_what_the_contract_says() -> None:
@@ -224,9 +225,9 @@ def test_the_string_to_sign_is_the_documented_one() -> None:
     assert base64.urlsafe_b64encode(hmac.digest(key, signed, hashlib.sha256)).rstrip(b"=") == SIG
 
 
-@pytest.mark.parametrize("order", list(permutations(QUERY.split(b"&"))))
-def test_any_order_of_parameters_is_accepted(order: tuple[bytes, ...]) -> None:
-    assert signer().verify(PATH, b"&".join(order)).export_id == EXPORT
+def test_any_order_of_parameters_is_accepted() -> None:
+    for order in permutations(QUERY.split(b"&")):
+        assert signer().verify(PATH, b"&".join(order)).export_id == EXPORT, order
 
 
 @pytest.mark.parametrize("before", [timedelta(seconds=1), timedelta(microseconds=1)])
