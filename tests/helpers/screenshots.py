@@ -55,11 +55,19 @@ def _states(browser: Any, server: Server) -> None:
         ("wide", "", {"viewport": {"width": 2560, "height": 1300}}),
         ("changes", "&run=2026-11-08&tab=changes", {}),
         ("columns", "&tab=columns", {}),
-        ("sql", "&tab=sql", {}),
+        ("sql", f"{shown}&tab=sql", {}),
+        ("offline", shown, {}),
         ("empty", shown + quote('&filter=["title","EQUALS","none"]', safe="&="), {}),
         ("error", shown + quote('&filter=["price.amount","GREATER_THAN","dear"]', safe="&="), {}),
     ):
         page = _open(browser, server, fragment, **options)
+        if name == "sql":
+            page.get_by_label("Statement", exact=True).fill("SELECT title, price, listedOn, tags FROM matching")
+            page.get_by_role("button", name="Run", exact=True).click()
+            expect(page.locator(".answer td").first).to_be_visible()
+        if name == "offline":
+            page.context.set_offline(True)
+            expect(page.locator(".strip")).to_be_visible()
         page.screenshot(path=_LOOKED_AT / f"{name}.png")
         page.context.close()
 

@@ -3,7 +3,7 @@
 import * as api from "../api.js";
 import { button, make } from "../dom.js";
 import { filtersJson } from "../fields.js";
-import { cell } from "../grid/cells.js";
+import { cell, textOf } from "../grid/cells.js";
 import { isNumeric } from "../grid/table.js";
 import { shown, visibleFields } from "../load.js";
 import { change, view } from "../view.js";
@@ -116,11 +116,17 @@ async function rowsOf(kind, since, limit, page, signal, column = view.changed) {
   return { kind, total: found.pagination.totalCount, rows: found.data.map(row => ({ row, old: older.get(row._row_id) })) };
 }
 
+const nothing = since => blank("No changes", `No row ${view.filters.length ? "that the filters leave " : ""}was ${view.kind ?? "added, changed or removed"}${view.changed ? ` in ${view.changed}` : ""} since ${since}.`);
+
 function drawGroups(groups, since) {
-  const fields = visibleFields();
   const some = groups.filter(group => group.total);
-  if (!some.length) return content.replaceChildren(blank("No changes", `No row ${view.filters.length ? "that the filters leave " : ""}was ${view.kind ?? "added, changed or removed"}${view.changed ? ` in ${view.changed}` : ""} since ${since}.`));
-  const head = make("thead", {}, make("tr", {}, make("th", { class: "kind", scope: "col" }, make("span", { class: "unseen" }, "Change")), make("th", { scope: "col" }, "Row id"),
+  if (!some.length) return content.replaceChildren(nothing(since));
+  const rows = groups.flatMap(group => group.rows);
+  // The column that the row ids are values of says what they are; what changed stands beside it.
+  const key = shown.fields.find(({ name }) => rows.every(({ row }) => textOf(row[name]) === row._row_id));
+  const others = visibleFields().filter(field => field !== key);
+  const fields = view.columns ? others : [...others.slice(0, 1), ...others.slice(1).sort((a, b) => compared.differing.has(b.name) - compared.differing.has(a.name))];
+  const head = make("thead", {}, make("tr", {}, make("th", { class: "kind", scope: "col" }, make("span", { class: "unseen" }, "Change")), make("th", { scope: "col" }, key?.name ?? "Row id"),
     ...fields.map(field => make("th", { scope: "col", class: isNumeric(field) ? "number" : null }, field.name))));
   return content.replaceChildren(make("table", { class: "changes" }, make("caption", { class: "unseen" }, `Changes since ${since}`), head,
     ...some.map(group => body(group, fields, since))));

@@ -2,6 +2,7 @@
 
 import * as api from "../api.js";
 import { button, iconButton, make } from "../dom.js";
+import { shown } from "../load.js";
 import { copy, notice } from "../notices.js";
 import { view } from "../view.js";
 import { age, counted, left, size } from "../words.js";
@@ -38,7 +39,7 @@ function entry(workflow, one) {
   const compression = one.request?.compression;
   const format = `${formatWords(one.format)}${compression ? `.${compression === "gzip" ? "gz" : "zst"}` : ""}`;
   const words = one.request ? requestWords(one.request) : "A long request";
-  const facts = [counted(one.rowCount, "row"), size(one.sizeBytes), `run ${one.runId}`, age(one.createdAt), left(one.retainedUntil)];
+  const facts = [counted(one.rowCount, "row"), size(one.sizeBytes), one.runId !== shown.runId && `run ${one.runId}`, age(one.createdAt), left(one.retainedUntil)].filter(Boolean);
   // A link is signed when it is asked for, so it is never an expired one.
   const withFile = async use => {
     try {

@@ -41,7 +41,7 @@ export function drawDetail() {
         make("dt", { title: typeName(field.type) }, typeSign(field.type), make("span", { class: "choice" }, field.name)),
         make("dd", { "data-name": field.name }, ...tabbable(cell(field, row[field.name], { isFull: true }))),
       ])),
-      hidden.length ? make("p", { class: "muted" }, `${hidden.join(", ")} ${hidden.length === 1 ? "is" : "are"} hidden in the grid.`) : null));
+      hidden.length ? make("p", { class: "muted" }, `${new Intl.ListFormat("en-GB").format(hidden)} ${hidden.length === 1 ? "is" : "are"} hidden in the grid.`) : null));
   if (hasEarlier) drawEarlier(row, panel);
   if (hadFocus) (panel.querySelector(`[aria-label="${CSS.escape(focused ?? "")}"]:not(:disabled)`) ?? panel.querySelector(".body")).focus();
 }

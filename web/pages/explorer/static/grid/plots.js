@@ -95,10 +95,13 @@ const latest = (text, type) => type === "DATE" ? text?.slice(0, 10) : text;
 
 function ends({ minimum, maximum }, isTime, currency) {
   const isLong = isTime && Date.parse(maximum) - Date.parse(minimum) > 90 * 86_400_000;
+  // Years have no commas.
+  const isLarge = [minimum, maximum].some(text => Math.abs(text) >= 10_000) && [minimum, maximum].every(text => Math.abs(text) < 1e15);
   const shown = text => {
     if (isTime) return text.slice(0, isLong ? 7 : 10);
     if (currency) return money(text, currency)[0];
-    return text.length > 10 ? String(Number(Number(text).toPrecision(6))) : text;
+    const number = text.length > 10 ? Number(Number(text).toPrecision(6)) : Number(text);
+    return isLarge ? count(number) : text.length > 10 ? String(number) : text;
   };
   return make("p", { class: "ends" }, make("span", {}, shown(minimum ?? "")), make("span", {}, shown(maximum ?? "")));
 }

@@ -8,12 +8,13 @@ import { cell, textOf } from "./cells.js";
 const WIDTHS = { STRING: 200, LINK: 200, IMAGE: 88, NUMBER: 112, BOOLEAN: 104, DATE: 124, DATETIME: 192, MONEY: 148, OBJECT: 208, ARRAY: 208 };
 const FIRST_WIDTH = 268;
 const NUMBER_WIDTH = 56;
-const LETTER_WIDTH = 8;
+const HEAD_WIDTH = 68;
+const LETTER_WIDTH = 7.5;
 const PAGE_ROWS = 10;
 
 export const isNumeric = field => field.type === "NUMBER" || field.type === "MONEY";
 export const headContent = field => [typeSign(field.type), make("span", { class: "name" }, field.name)];
-const widthOf = (field, number) => Math.max(number ? WIDTHS[field.type] ?? 200 : FIRST_WIDTH, Math.min(320, 76 + field.name.length * LETTER_WIDTH));
+const widthOf = (field, number) => Math.max(number ? WIDTHS[field.type] ?? 200 : FIRST_WIDTH, Math.min(320, HEAD_WIDTH + field.name.length * LETTER_WIDTH));
 
 export class Table {
   // headOf(field): what the head of a column has, the first of it with the class head. open(number): opens a row, by its
@@ -42,10 +43,11 @@ export class Table {
   drawHead(fields) {
     this.fields = fields;
     const widths = fields.map(widthOf);
+    this.element.style.setProperty("--columns", fields.length);
     this.element.style.setProperty("--width", `${NUMBER_WIDTH + widths.reduce((sum, one) => sum + one, 0)}px`);
     const cells = fields.map((field, number) => {
       const element = make("th", { scope: "col", class: number ? null : "first", "data-name": field.name }, ...this.headOf(field));
-      element.style.width = `${widths[number]}px`;
+      element.style.setProperty("--column", `${widths[number]}px`);
       return element;
     });
     this.head.replaceChildren(make("tr", {}, make("th", { scope: "col", class: "row-number" }, make("span", { class: "unseen" }, "Row")), ...cells));

@@ -17,7 +17,7 @@ export const replaceFilters = (field, operators, ...filters) =>
 // The number of the filter that the service refuses, or -1.
 const refused = () => Number(/^filters\[(\d+)\]/.exec(shown.error?.details?.entry ?? "")?.[1] ?? -1);
 
-const add = button({ id: "add-filter", class: "button ghost small", "aria-haspopup": "dialog", "aria-keyshortcuts": "/", onclick: () => newFilter() }, icon("add"), "Filter");
+const add = button({ id: "add-filter", class: "button ghost small", "aria-haspopup": "dialog", "aria-keyshortcuts": "/", onclick: () => newFilter() }, icon("add"), make("span", {}, "Filter"));
 let drawn;
 
 export function drawChips() {
