@@ -7,7 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from web.cli.terminal.command_group import NAMES, commands
+from web.cli.terminal.program import program
 from web.cli.terminal.progress_bar import counted
+from web.cli.terminal.tabbed import print_rows
 
 
 def test_version() -> None:
@@ -38,7 +40,45 @@ def test_every_command_has_help_with_its_exit_codes(name: str) -> None:
         command = commands.get_command(context, name)
     assert command is not None
     texts = [command.help, *(inner.help for inner in getattr(command, "commands", {}).values())]
-    assert name == "demo" or any("Exit codes: 0 " in (text or "") for text in texts)
+    # A service does not end by itself.
+    begin = "Exit codes: 1 " if name == "serve" else "Exit codes: 0 "
+    described = [" ".join(text.partition("Exit codes:")[1:]).split() for text in texts if text and begin in text]
+    assert name == "demo" or described
+    assert all("130" in words for words in described)
+
+
+def test_the_list_of_commands_is_not_cut() -> None:
+    done = CliRunner().invoke(commands, ["--help"])
+    listed = done.output.partition("Commands:")[2]
+    assert [line.split()[0] for line in listed.strip().splitlines()] == sorted(NAMES)
+    assert "..." not in listed
+
+
+def test_lists_are_aligned_at_a_terminal_and_tab_separated_in_a_pipe(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [("jobs", 12), ("急須", None)]
+    print_rows(("name", "rows"), rows)
+    assert capsys.readouterr().out == "name\trows\njobs\t12\n急須\t-\n"
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    print_rows(("workflow", "rows"), rows)
+    assert capsys.readouterr().out == "workflow  rows\njobs      12\n急須      -\n"
+
+
+@pytest.mark.parametrize(
+    ("started", "found", "shown"),
+    [
+        (".venv/bin/tailrace", None, ".venv/bin/tailrace"),
+        ("/usr/bin/tailrace", "/usr/bin/tailrace", "tailrace"),
+        ("-c", None, "tailrace"),
+    ],
+)
+def test_the_next_command_is_one_that_can_be_run(
+    monkeypatch: pytest.MonkeyPatch, started: str, found: str | None, shown: str
+) -> None:
+    monkeypatch.setattr("sys.argv", [started])
+    monkeypatch.setattr("shutil.which", lambda _: found)
+    assert program() == shown
 
 
 def test_counts_have_singulars() -> None:

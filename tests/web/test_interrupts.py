@@ -1,5 +1,6 @@
 """Ctrl-C in every command, when it starts and while it works: one line and exit code 130, also if it takes long."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.server import Server
-from tests.helpers.terminal import CTRL_C, Terminal
+from tests.helpers.terminal import CTRL_C, ENTER, Terminal
 from tests.web.test_cli_publish import AT_IMPORT, INTERRUPTED
 
 COMMANDS = {
@@ -104,6 +105,17 @@ def test_what_takes_longer_to_cancel_says_so_and_ends_at_once_if_asked_again(
 ) -> None:
     done = run(server, AT_STORE.format(meanwhile=meanwhile), COMMANDS["verify"])
     assert (done.returncode, done.stderr, done.stdout) == (130, SLOW + end, "")
+
+
+def test_ctrl_c_ends_the_tools_that_wait_for_an_assistant(server: Server) -> None:
+    params = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
+    hello = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params}
+    with Terminal(server.environment, server.folder, "mcp", "--key", "k") as terminal:
+        terminal.type(json.dumps(hello) + ENTER)
+        terminal.read_until("serverInfo")
+        terminal.type(CTRL_C)
+        assert "Traceback" not in terminal.read_until("tailrace: interrupted.")
+        assert terminal.wait() == 130
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

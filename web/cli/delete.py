@@ -9,7 +9,7 @@ from engine.settings import DuckDBSettings, StorageSettings
 from web.cli.terminal.progress_bar import counted
 
 
-@click.command()
+@click.command(short_help="Delete a run or a workflow, with its exports.")
 @click.argument("workflow")
 @click.argument("run", required=False)
 @click.option("--yes", is_flag=True, help="Delete. Without it, the command only says what would be deleted.")

@@ -40,7 +40,7 @@ _SECRETS = Path(".tailrace/demo.json")
 _ENV_FILE = Path(DEFAULT)
 
 
-@click.command()
+@click.command(short_help="Publish a sample if it is missing, and serve it.")
 def demo() -> None:
     """Publish a sample run if it is missing, and serve it with keys that are made for this checkout.
 

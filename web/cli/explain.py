@@ -21,7 +21,7 @@ from web.cli.terminal.progress_bar import counted
 _MAX_VALUES = 20
 
 
-@click.command()
+@click.command(short_help="Show what an export would read, and why.")
 @click.argument("workflow")
 @click.argument("request", default="")
 @click.option("--team", help="Team that requests the export.  [default: the owner of WORKFLOW]")
@@ -39,7 +39,7 @@ def explain(workflow: str, request: str, team: str | None, ordinal: int | None, 
     \b
     Example: tailrace explain jobs 'format=csv&filters=[{"field":"salary","operator":"GREATER_THAN","value":100000}]'
 
-    Exit codes: 0 success, 1 the request is invalid, 2 usage error.
+    Exit codes: 0 success, 1 the request is invalid, 2 usage error, 130 interrupted.
     """
     wanted = make_request(workflow, read_query(_encoded(request)))
     exporter = open_exporter(StorageSettings(), DuckDBSettings())

@@ -23,7 +23,7 @@ from web.cli.terminal.output import STANDARD_OUTPUT, check_output, compression_o
 from web.cli.terminal.progress_bar import ProgressBar, counted
 
 
-@click.command()
+@click.command(short_help="Export rows of a workflow to one file.")
 @click.argument("workflow")
 @click.option(
     "--format", "requested", type=click.Choice([*FORMATS]),

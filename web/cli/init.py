@@ -6,7 +6,7 @@ from engine.bootstrap import initialise, initialise_if_new
 from engine.settings import StorageSettings
 
 
-@click.command()
+@click.command(short_help="Create and mark the stores of results and exports.")
 @click.option(
     "--replace", is_flag=True,
     help="Pair these two stores even if one belongs to another store, or its counterpart no longer exists.",

@@ -11,7 +11,7 @@ from web.api.models import rfc3339
 from web.auth.api_keys import new_key
 from web.auth.key_file import StoredKey, append_key, read_key_file
 from web.cli.local.team import only_team
-from web.cli.terminal.tabbed import print_cells
+from web.cli.terminal.tabbed import print_rows
 from web.delta_sharing.profile import encode_profile, write_profile
 from web.settings import AuthSettings, ServerSettings, SigningSettings
 
@@ -112,19 +112,27 @@ def signing() -> None:
 @keys.command("list")
 @_file
 def list_keys(given: Path | None) -> None:
-    """List the keys of a file with team, state, times and permissions: tab-separated, with a header.
+    """List the keys of a file with team, state, times and permissions: a table, tab-separated in a pipe.
 
     \b
     Example: tailrace keys list | grep -v revoked
 
     Exit codes: 0 success, 1 failure, 2 usage error, 130 interrupted.
     """
-    now, found = datetime.now(UTC), _read(_path(given))
-    print_cells("id", "team", "state", "createdAt", "expiresAt", "revokedAt", "may")
-    for key in found.values():
-        times = (key.created_at, key.expires_at, key.revoked_at)
-        shown = (None if at is None else rfc3339(at) for at in times)
-        print_cells(key.id, key.team, key.state(now), *shown, "publish" if key.publish else "read")
+    now = datetime.now(UTC)
+    print_rows(
+        ("id", "team", "state", "createdAt", "expiresAt", "revokedAt", "may"),
+        [
+            (
+                key.id,
+                key.team,
+                key.state(now),
+                *(None if at is None else rfc3339(at) for at in (key.created_at, key.expires_at, key.revoked_at)),
+                "publish" if key.publish else "read",
+            )
+            for key in _read(_path(given)).values()
+        ],
+    )
 
 
 @keys.command()

@@ -2,12 +2,13 @@
 
 import click
 
+from web.cli.terminal.interrupts import ending_at_once
 from web.settings import ServerSettings
 
 _MISSING_EXTRA = "`tailrace mcp` needs the extra mcp: pip install 'tailrace[mcp]'."
 
 
-@click.command()
+@click.command(short_help="Serve the tools for assistants over standard input.")
 @click.option(
     "--url",
     envvar="TAILRACE_URL",
@@ -39,4 +40,6 @@ def mcp(url: str | None, key: str) -> None:
     server = make_server(
         lambda _: httpx2.AsyncClient(base_url=base.rstrip("/"), headers={"x-api-key": key}, timeout=3600)
     )
-    server.run("stdio")
+    # A thread waits for standard input, so the process would not end before that does.
+    with ending_at_once():
+        server.run("stdio")

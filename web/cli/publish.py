@@ -81,7 +81,7 @@ def _reading(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@click.command()
+@click.command(short_help="Publish files as one run of a workflow.")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--workflow", required=True, help="Id of the workflow; created if it is new.")
 @click.option("--run", required=True, help="Id of the run; must be new, since runs never change.")

@@ -39,7 +39,7 @@ _SLOW_SECONDS = 1
 _CLOSE_HEADER = (b"connection", b"close")
 
 
-@click.command()
+@click.command(short_help="Serve exports over HTTP.")
 @click.pass_obj
 def serve(env_file: tuple[Path, list[str]] | None) -> None:
     """Serve exports over HTTP, configured by the TAILRACE_ environment variables, or a file .env.

@@ -16,7 +16,7 @@ from web.cli.terminal.progress_bar import counted
 from web.settings import MissingSetting, ServerSettings, SigningSettings
 
 
-@click.command()
+@click.command(short_help="Print a new signed URL of a finished export.")
 @click.argument("workflow", required=False)
 @click.argument("export_id", required=False)
 @click.option("--format", "format_name", type=click.Choice([*FORMATS]), help="Fail unless the export has this format.")

@@ -31,7 +31,7 @@ from web.cli.terminal.output import STANDARD_OUTPUT, check_output, open_output
 _ADVICE = "--format line shows every column, -o FILE takes every row."
 
 
-@click.command()
+@click.command(short_help="Run SQL on the published results, or open a prompt.")
 @click.argument("query", required=False)
 @click.option("-c", "--command", "commands", multiple=True, metavar="SQL", help="Statements to run; may be repeated.")
 @click.option(

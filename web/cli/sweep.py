@@ -9,7 +9,7 @@ from engine.settings import DuckDBSettings, StorageSettings
 from web.cli.terminal.progress_bar import counted
 
 
-@click.command()
+@click.command(short_help="Remove expired exports and what killed processes left.")
 @click.option("--dry-run", is_flag=True, help="Only print what would be removed.")
 def sweep(dry_run: bool) -> None:
     """Remove expired exports, old status documents, and files that killed processes left behind.

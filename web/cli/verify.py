@@ -14,7 +14,7 @@ from engine.settings import DuckDBSettings, StorageSettings
 from web.cli.terminal.progress_bar import counted
 
 
-@click.command()
+@click.command(short_help="Read all data and compare it with the manifests.")
 @click.argument("workflow", required=False)
 @click.option("--run", "run_id", metavar="ID", help="Verify only this run of WORKFLOW.")
 @click.option("--exports", is_flag=True, help="Verify finished exports instead of published runs.")

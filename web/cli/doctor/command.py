@@ -26,7 +26,7 @@ from web.settings import (
 )
 
 
-@click.command()
+@click.command(short_help="Check settings, stores and this machine.")
 @click.option(
     "--write/--no-write", default=True, show_default=True,
     help="Write, read and delete a small object in each store and the spill directory.",

@@ -19,6 +19,7 @@ from web.cli.init import initialise_new
 from web.cli.local.team import publishing_team
 from web.cli.terminal.exit_codes import Interrupted
 from web.cli.terminal.interrupts import cancelling, ignore_from_now_on
+from web.cli.terminal.program import program
 from web.cli.terminal.progress_bar import ProgressBar, counted
 
 _ResultT = TypeVar("_ResultT")
@@ -109,6 +110,6 @@ def described(run: Run) -> Iterator[str]:
         yield f"  and {counted(len(fields) - len(shown), 'more column')}"
     yield from (f"Note: {note}" for note in run.notes)
     if run.state is State.FINISHED:
-        yield f"Next: tailrace export {run.workflow_id} --run {run.run_id} -o {run.workflow_id}.csv"
+        yield f"Next: {program()} export {run.workflow_id} --run {run.run_id} -o {run.workflow_id}.csv"
     else:
-        yield f"Next: tailrace runs {run.workflow_id} (only finished runs can be exported)"
+        yield f"Next: {program()} runs {run.workflow_id} (only finished runs can be exported)"

@@ -7,6 +7,7 @@ from itertools import chain
 
 from engine.query.inspect.text_rows import Row, TextRows
 from web.cli.terminal.progress_bar import counted
+from web.cli.terminal.tabbed import width_of
 
 NULL = "NULL"
 
@@ -217,16 +218,6 @@ def _type(name: str) -> str:
 
 def _is_number(type_: str) -> bool:
     return type_ in _NUMBERS or type_.startswith("DECIMAL")
-
-
-def width_of(text: str) -> int:
-    """The number of cells that a terminal shows of a line."""
-    if text.isascii():
-        return len(text)
-    # Imported here: its tables take 10 ms, and most text is ASCII.
-    from wcwidth import wcswidth
-
-    return max(wcswidth(text), 0)
 
 
 def _padded(text: str, width: int, *, right: bool) -> str:

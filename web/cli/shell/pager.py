@@ -13,7 +13,7 @@ import click
 
 from engine.common.chunk import Chunk
 from engine.stores.local.durable_files import write_all
-from web.cli.shell.drawing import width_of
+from web.cli.terminal.tabbed import width_of
 
 DEFAULT = "less"
 

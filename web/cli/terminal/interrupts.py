@@ -34,7 +34,7 @@ def _end(_number: int, _frame: FrameType | None) -> None:
 
 @contextmanager
 def ending_at_once() -> Iterator[None]:
-    """While the block runs, Ctrl-C exits without an exception. For imports, which have nothing to clean up.
+    """While the block runs, Ctrl-C exits without an exception. For what has nothing to clean up.
 
     An exception raised during an import can be replaced by another one, or be lost.
     """
