@@ -4,7 +4,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio.to_thread
 
@@ -32,6 +32,7 @@ from web.jobs.export_jobs import ExportJobs
 from web.jobs.publish_jobs import PublishJobs
 from web.jobs.query_jobs import QueryJobs
 from web.jobs.replicas import Announcement
+from web.jobs.shared_calls import SharedCalls
 from web.jobs.sweeping import Sweeping
 from web.settings import (
     AdmissionSettings,
@@ -62,6 +63,8 @@ class Services:
     signer: UrlSigner
     signing: SigningSettings
     jobs: ExportJobs
+    lookups: SharedCalls[Any]
+    """Of finished exports."""
     statuses: ExportStatusStore
     store_clock: StoreClock
     """The time of the exports store."""
@@ -151,6 +154,7 @@ def make_services(
         signer=signer,
         signing=signing,
         jobs=ExportJobs(exporter, statuses, slots, admission),
+        lookups=SharedCalls(),
         statuses=statuses,
         store_clock=store_clock,
         queries=QueryJobs(query, duckdb),

@@ -26,18 +26,33 @@ async def export(request: Request) -> Response:
     principal, values = await read_parameters(request, PARAMETERS)
     url_ttl = read_url_ttl(values, services.signing.url_ttl_seconds)
     export_request = make_request(request.path_params["workflow_id"], values)
-    return await answer_export(request, principal.team, export_request, url_ttl)
+    # The bytes, since values of the request such as 1 and true are equal in Python.
+    same = (request.scope["path"], request.scope["query_string"]) if request.method == "GET" else None
+    return await answer_export(request, principal.team, export_request, url_ttl, same)
 
 
-async def answer_export(request: Request, team: str, export_request: ExportRequest, url_ttl: timedelta) -> Response:
-    """Answer 200 with the finished export of a team's request, or 202 if it continues without the caller."""
+async def answer_export(
+    request: Request,
+    team: str,
+    export_request: ExportRequest,
+    url_ttl: timedelta,
+    same: tuple[str, bytes] | None = None,
+) -> Response:
+    """Answer 200 with the finished export of a team's request, or 202 if it continues without the caller.
+
+    Requests of a team with an equal ``same``, other than None, are equal.
+    """
     services: Services = request.app.state.services
     preference = parse_prefer(request.headers.getlist("prefer"))
     gone = partial(wait_for_disconnect, request)
     look = partial(_look, services, export_request, team, url_ttl, synchronous=preference.wait is None)
     while True:
         # One thread for all of a request whose file exists: handing over costs more than the work.
-        found = await anyio.to_thread.run_sync(look)
+        found: _Found
+        if same is None:
+            found = await anyio.to_thread.run_sync(look)
+        else:
+            found = await services.lookups.run((team, *same, preference.wait is None), look)
         plan, result, answer = found.plan, found.result, found.answer
         add_log_fields(request.scope, run=plan.run.run_id, export_id=plan.export_id, format=plan.request.format.name)
         if result is None:
