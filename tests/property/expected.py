@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from random import Random
 from typing import Any
 
 import pyarrow as pa
@@ -14,7 +15,7 @@ from tests.property import shapes
 from tests.property.datasets import Dataset, Row
 from tests.property.meaning import matcher
 from tests.property.reading import Refused
-from tests.property.requests import CHANGE, MAX_EXPIRES_IN, GeneratedRequest, is_sortable
+from tests.property.requests import CHANGE, MAX_EXPIRES_IN, GeneratedRequest, is_sortable, request_for
 from tests.property.shapes import Place, Shape, flattened
 
 _TEXT = Shape(shapes.TEXT, pa.string(), pa.string())
@@ -29,6 +30,14 @@ class Expected:
     rows: list[Row]
     numbers: list[int]
     """The numbers of these rows in the run."""
+
+
+def accepted_request(chance: Random, data: Dataset, format_name: str) -> GeneratedRequest:
+    """A random request that the contract does not refuse: no two of its columns have the same name."""
+    while True:
+        asked = request_for(chance, data, format_name, odd=False)
+        if not expected(data, asked).refused:
+            return asked
 
 
 def expected(data: Dataset, asked: GeneratedRequest) -> Expected:
