@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.helpers.server import KEY, Answer, Server
+from tests.helpers.stores import any_store
 from tests.web.conftest import EXECUTED_AT, ROWS
 
 Json = dict[str, Any]
@@ -35,6 +36,7 @@ ASKED: dict[str, Json] = {
 }
 
 
+@any_store
 @pytest.mark.parametrize("limit", [1, 2, 25])
 @pytest.mark.parametrize("name", ASKED)
 def test_pages_together_are_the_export(people_on: Server, name: str, limit: int) -> None:
