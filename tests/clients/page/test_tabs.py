@@ -126,6 +126,10 @@ def test_a_statement_may_begin_with_with(explorer: Explorer) -> None:
     )
     explorer.button("Run").click()
     expect(explorer.tab.locator(".answer tbody td")).to_have_text("7")
+    explorer.button("Remove filter: city is Rome").click()
+    expect(explorer.tab.locator(".answer-note")).to_contain_text("these rows are of the earlier ones")
+    explorer.button("Run").click()
+    expect(explorer.tab.locator(".answer-note")).to_have_text("1 row")
 
 
 def test_the_result_is_downloaded_and_statements_are_remembered_in_this_tab(explorer: Explorer) -> None:

@@ -8,8 +8,8 @@ import { isNumeric } from "../grid/table.js";
 import { shown, visibleFields } from "../load.js";
 import { change, view } from "../view.js";
 import { count, counted, sentence } from "../words.js";
-import { differs } from "./earlier.js";
 import { changedIn } from "./columns.js";
+import { differs } from "./earlier.js";
 import { olderRuns, sinceRun } from "./pairs.js";
 
 const KINDS = [["changed", "Changed", "~"], ["added", "Added", "+"], ["removed", "Removed", "−"]];
@@ -79,7 +79,7 @@ async function compare(since) {
     const wanted = kinds.filter(kind => !view.kind || kind === view.kind);
     const [groups, counts] = await Promise.all([
       Promise.all(wanted.map(kind => rowsOf(kind, since, view.kind ? MANY : FEW, 1, signal))),
-      compared.counts ?? countKinds(view.kind ? kinds : [], since, signal),
+      compared.counts ?? countKinds(view.kind || view.changed ? kinds : [], since, signal),
     ]);
     signal.throwIfAborted();
     compared.counts = { ...counts, ...(!view.changed && Object.fromEntries(groups.map(group => [group.kind, group.total]))) };

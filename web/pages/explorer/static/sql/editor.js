@@ -8,11 +8,13 @@ import { view } from "../view.js";
 import { counted } from "../words.js";
 import { remember, statements } from "./history.js";
 import { identifier, withMatching } from "./matching.js";
-import { forgetResult, resultTable, showResult } from "./result.js";
+import { forgetResult, result, resultTable, showResult } from "./result.js";
 
 const MAX_ROWS = 1000;
 let abort;
 let drawn;
+// The statement that was run last, as it was typed.
+let asked;
 
 const statement = make("textarea", { class: "field", rows: 6, spellcheck: "false", "aria-label": "Statement", "aria-describedby": "sql-note", "data-focus": "" });
 statement.value = "SELECT count(*) AS rows FROM matching";
@@ -48,7 +50,10 @@ function insert(text) {
 export function drawSql() {
   drawHistory();
   const next = JSON.stringify([view.workflow, shown.runId, shown.fields]);
-  if (next === drawn) return;
+  if (next === drawn) {
+    if (result.request && withMatching(asked) !== result.request.sql) note.textContent = "The filters are others now: these rows are of the earlier ones. Run the statement again.";
+    return;
+  }
   drawn = next;
   abort?.abort();
   note.textContent = "";
@@ -75,7 +80,8 @@ async function ask() {
   remember(statement.value);
   drawHistory();
   try {
-    const request = { sql: withMatching(statement.value), runId: shown.runId };
+    asked = statement.value;
+    const request = { sql: withMatching(asked), runId: shown.runId };
     const found = await api.sql(view.workflow, { ...request, limit: MAX_ROWS }, abort.signal);
     note.textContent = found.limitReached ? `The first ${counted(found.rowCount, "row")}. Export makes a file of all.` : counted(found.rowCount, "row");
     showResult(request, found);
