@@ -267,6 +267,22 @@ def test_another_encoding_is_refused_with_the_option(engine: Engine) -> None:
         engine.publish(engine.write("rows.json", b'[{"a": "x"},\n{"a": "\xe9"}]'))
 
 
+@pytest.mark.parametrize("encoding", ["base64", "no-such-encoding"])
+def test_an_encoding_that_is_none_of_text_is_refused(engine: Engine, encoding: str) -> None:
+    with pytest.raises(InvalidInput, match=f"Unknown encoding '{encoding}': use utf-8"):
+        engine.publish(engine.write_json([{"a": 1}]), options=ReadOptions(encoding=encoding))
+
+
+@pytest.mark.parametrize("content", ['{"a": 1}', '{"é": 1}'])
+def test_utf_16_without_its_mark_is_named(engine: Engine, content: str) -> None:
+    file = engine.write("rows.ndjson", content.encode("utf-16-be"))
+    with pytest.raises(InvalidInput, match=r"rows.ndjson, line 1: .*--encoding"):
+        engine.publish(file)
+    with pytest.raises(InvalidInput, match=r"rows.ndjson, line 1: not UTF-16 text"):
+        engine.publish(file, options=ReadOptions(encoding="utf-16"))
+    assert engine.publish(file, options=ReadOptions(encoding="utf-16-be")).rows == 1
+
+
 def test_rows_within_a_document(engine: Engine) -> None:
     rows: list[dict[str, object]] = [{"a": 1, "b": {"c": 1.5}}, {"a": 2, "b": None}]
     document = {"took": 3, "data": {"items": rows, "ids": [1, 2]}, "next": None}

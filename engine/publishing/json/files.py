@@ -16,7 +16,7 @@ from engine.catalog.schema import Field
 from engine.catalog.types import TEXT, ColumnType
 from engine.common.quoting import identifier, literal
 from engine.common.table_functions import exact_path, read_json, read_json_objects
-from engine.publishing.csv.encoding import marked_encoding
+from engine.publishing.csv.encoding import encoding_of, marked_encoding
 from engine.publishing.input_files import spill_folder_of
 from engine.publishing.json.casts import conversion, reading_type
 from engine.publishing.json.columns import FRACTIONS, Place, is_mixed, type_of_column
@@ -146,7 +146,7 @@ def _groups(files: Sequence[RowFile]) -> list[tuple[RowFile, ...]]:
 
 def _plain_rows(path: Path, options: ReadOptions, kind: str, target: Path) -> tuple[Path, tuple[str, ...]]:
     """The file, or a copy of its rows that DuckDB can read; and the names of what the copy does not have."""
-    encoding = options.encoding or marked_encoding(path)
+    encoding = marked_encoding(path) if options.encoding is None else encoding_of(path, options.encoding)
     if options.json_path is not None:
         with JsonText(path, path.name, encoding) as text:
             copy_list(text, options.json_path, target)

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from engine.common.cancellation import checkpoint
 from engine.errors import InvalidInput, quoted_excerpt
+from engine.publishing.csv.encoding import unmarked_encoding
 from engine.publishing.json.shapes import TOO_DEEP
 
 MAX_VALUE_CHARACTERS = 64 * 1024 * 1024
@@ -26,10 +27,7 @@ class JsonText:
     def __init__(self, path: Path, name: str, encoding: str | None = None) -> None:
         self.name = name
         self._encoding = encoding or "utf-8"
-        try:
-            self._decoder = codecs.getincrementaldecoder(self._encoding)("strict")
-        except LookupError:
-            raise InvalidInput(f"There is no encoding {self._encoding!r}: use one such as utf-16 or cp1252.") from None
+        self._decoder = codecs.getincrementaldecoder(self._encoding)("strict")
         self._buffer = ""
         self._at = 0
         self._lines_before = 0
@@ -40,11 +38,16 @@ class JsonText:
         """Whether the file begins with a byte order mark."""
         self.line_break = False
         """Whether a line ended since the last value."""
+        self._path = path
         self._file = path.open("rb")
 
     def __enter__(self) -> Self:
         try:
             self._fill()
+            if "\0" in self._buffer[:4]:
+                wide = unmarked_encoding(self._path)
+                advice = f"; --encoding {wide} can read it" if wide else ""
+                raise self.malformed(f"not JSON: there are NUL characters{advice}")
         except BaseException:
             self._file.close()
             raise
@@ -206,8 +209,10 @@ class JsonText:
         data = self._file.read(max(_PIECE_BYTES, len(rest)))
         try:
             more = self._decoder.decode(data, final=not data)
-        except UnicodeDecodeError as error:
-            line = self._lines_before + rest.count("\n") + data[: error.start].count(b"\n") + 1
+        except UnicodeError as error:
+            # UTF-16 without its mark has no position.
+            before = data[: error.start] if isinstance(error, UnicodeDecodeError) else b""
+            line = self._lines_before + rest.count("\n") + before.count(b"\n") + 1
             raise InvalidInput(
                 f"{self.name}, line {line:,}: not {self._encoding.upper()} text; name its encoding with --encoding."
             ) from None
