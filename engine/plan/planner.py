@@ -237,7 +237,8 @@ def check_columns(format_: Format, names: Sequence[str]) -> None:
             parameter="format",
         )
     for name in names if format_.name == "xlsx" else ():
-        if len(name.encode("utf-16-le")) > 2 * MAX_CELL_UNITS:
+        # UTF-16 units without Python's codec, which the process of a statement may not import.
+        if len(name) + sum(character > "\uffff" for character in name) > MAX_CELL_UNITS:
             raise cell_too_long(name, 1)
 
 

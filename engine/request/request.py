@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from engine.errors import InvalidFilter, InvalidRequest, quoted_excerpt
 from engine.request.formats import COMPRESSIONS, DELIMITERS, FORMATS, Compression, Format, content_type_of
 from engine.request.operators import OPERATORS, Operator, ValueShape
-from engine.request.statement import FORMATS_OF_RESULTS, StatementRequest
+from engine.request.statement import StatementRequest
 
 MAX_FILTERS = 100
 MAX_VALUES = 10_000
@@ -78,12 +78,6 @@ class ExportRequest:
                 f"compression={self.compression.name} is for {names}: {self.format.name} is compressed already; "
                 "omit compression.",
                 parameter="compression",
-            )
-        if self.statement is not None and self.format.name not in FORMATS_OF_RESULTS:
-            raise InvalidRequest(
-                f"The result of a statement cannot be exported as {self.format.name}; "
-                f"format must be one of {', '.join(FORMATS_OF_RESULTS)}.",
-                parameter="format",
             )
         if self.csv.delimiter not in DELIMITERS:
             raise InvalidRequest(f"delimiter must be one of {', '.join(DELIMITERS)}.", parameter="delimiter")

@@ -11,9 +11,6 @@ from pydantic import BaseModel, ConfigDict
 from engine.errors import InvalidStatement, quoted_excerpt
 
 MAX_SQL_BYTES = 64 * 1024
-FORMATS_OF_RESULTS = ("csv", "json", "jsonl", "parquet")
-"""The formats of an export of a statement's result: sheets need pyarrow, which is too large for a confined process."""
-
 MAX_PARAMS = 100
 MAX_PARAM_VALUES = 100_000
 """Maximum values of all parameters together."""

@@ -103,6 +103,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "jsonl": {"format": FORMATS["jsonl"]},
     "jsonl.zst": {"format": FORMATS["jsonl"], "compression": COMPRESSIONS["zstd"]},
     "parquet": {"format": FORMATS["parquet"]},
+    "xlsx": {"format": FORMATS["xlsx"]},
 }
 
 

@@ -263,7 +263,12 @@ WRONG_EXPORTS: dict[str, tuple[Json, Json, str]] = {
     "null": ({"sql": None}, {"parameter": "sql"}, "must not be null"),
     "a limit": ({"sql": "FROM data", "limit": 1}, {"parameter": "limit"}, "Unknown parameter 'limit'"),
     "filters": ({"sql": "FROM data", "filters": []}, {"parameter": "filters"}, "Unknown parameter"),
-    "a sheet": ({"sql": "FROM data", "format": "xlsx"}, {"parameter": "format"}, "cannot be exported as xlsx"),
+    "more rows than a sheet has": (
+        {"sql": "SELECT i FROM range(1048576) t(i)", "format": "xlsx"}, {"parameter": "format"}, "at most 1,048,575",
+    ),
+    "a cell that is too long": (
+        {"sql": "SELECT 1 AS n, repeat('x', 32768) AS t", "format": "xlsx"}, {"parameter": "sql"}, "its column is t",
+    ),
     "a format": ({"sql": "FROM data", "format": "xml"}, {"parameter": "format"}, "one of csv"),
     "a compressed Parquet file": (
         {"sql": "FROM data", "format": "parquet", "compression": "gzip"}, {"parameter": "compression"}, "already",

@@ -14,7 +14,6 @@ from pydantic import Field
 
 from engine.request.formats import COMPRESSIONS, FORMATS
 from engine.request.operators import OPERATORS
-from engine.request.statement import FORMATS_OF_RESULTS
 
 MAX_PAGE_ROWS = 100
 """Small, since rows take up an assistant's context; files are for more."""
@@ -225,9 +224,7 @@ def _add_sql_tools(server: MCPServer[Any], send: Callable[..., Awaitable[str]]) 
         params: Params = None,
         run_id: RunId = None,
         previous: Previous = None,
-        format: Annotated[  # noqa: A002  # the name that callers know
-            str, Field(description="The format of the file", json_schema_extra={"enum": [*FORMATS_OF_RESULTS]})
-        ] = "csv",
+        format: FormatName = "csv",  # noqa: A002  # the name that callers know
         compression: CompressionName = "none",
         expires_in: ExpiresIn = None,
     ) -> str:

@@ -6,7 +6,6 @@ from engine.common.ids import EXPORT_ID, ID
 from engine.request.formats import COMPRESSIONS, DELIMITERS, FORMATS
 from engine.request.operators import OPERATORS
 from engine.request.request import MAX_FIELDS, MAX_ROW_IDS, ExportRequest
-from engine.request.statement import FORMATS_OF_RESULTS
 from web.api.parameters import (
     COLUMN_PARAMETERS,
     DEFAULT_LIMIT,
@@ -230,13 +229,11 @@ def list_parameters(names: Sequence[str]) -> list[Json]:
 
 def request_bodies() -> dict[str, Json]:
     """Return the bodies of the POSTs that read rows and make exports, by the names of their schemas, without models."""
-    statement = _body([name for name in STATEMENT_PARAMETERS if name in _MEMBERS], {})
-    statement["properties"]["format"] = {**statement["properties"]["format"], "enum": [*FORMATS_OF_RESULTS]}
     return {
         "ExportRequest": _body(PARAMETERS, {}),
         "RowsRequest": _body(PAGE_PARAMETERS, _ROW_PARAMETERS),
         "ColumnRequest": {**_body(COLUMN_PARAMETERS, _ROW_PARAMETERS), "required": ["field"]},
-        "StatementExportRequest": statement,
+        "StatementExportRequest": _body([name for name in STATEMENT_PARAMETERS if name in _MEMBERS], {}),
     }
 
 

@@ -204,7 +204,9 @@ def serve(answers: IO[bytes], requests: IO[bytes]) -> None:
     except LimitExceeded as error:
         send(requests, FrameType.LIMIT_EXCEEDED, error.message.encode())
     except EngineError as error:
-        details = error.details if isinstance(error, InvalidStatement) else {}
+        # Otherwise the parameter is that of an operator's query.
+        named = isinstance(error, InvalidStatement) or error.details.get("parameter") == "format"
+        details = error.details if named else {}
         send(requests, FrameType.REFUSED, Refusal(message=error.message, **details).model_dump_json().encode())
     except MemoryError:
         send(requests, FrameType.LIMIT_EXCEEDED, _OUT_OF_MEMORY.encode())
