@@ -93,8 +93,8 @@ def publish(rows: int, seed: int) -> Dataset:
     return made
 
 
-def publish_into(results: str, rows: int, seed: int, connection_string: str = "") -> None:
-    """Make the rows and publish them into a directory or store."""
+def publish_into(results: str, rows: int, seed: int, connection_string: str = "", exports: str = "") -> None:
+    """Make the rows and publish them into a directory or store, which has these exports or the usual ones."""
     source = FOLDER / f"source-{rows}"
     shutil.rmtree(source, ignore_errors=True)
     source.mkdir(parents=True)
@@ -108,6 +108,7 @@ def publish_into(results: str, rows: int, seed: int, connection_string: str = ""
             "AZURE_STORAGE_CONNECTION_STRING": connection_string,
             "TAILRACE_SPILL_DIRECTORY": str(FOLDER / "spill"),
         }
+        settings |= {"TAILRACE_EXPORTS": exports} if exports else {}
         subprocess.run(command, env=environment() | settings, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     finally:
         shutil.rmtree(source, ignore_errors=True)
