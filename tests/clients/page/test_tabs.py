@@ -143,7 +143,7 @@ def test_the_result_is_downloaded_and_statements_are_remembered_in_this_tab(expl
     expect(explorer.tab.locator(".answer-note")).to_have_text("2 rows")
     explorer.button("Export").click()
     formats = explorer.panel.get_by_role("group", name="Format").get_by_role("radio")
-    assert formats.evaluate_all("all => all.map(one => one.value)") == ["csv", "json", "jsonl", "parquet"]
+    assert formats.evaluate_all("all => all.map(one => one.value)") == ["csv", "json", "jsonl", "xlsx", "parquet"]
     explorer.choose("JSONL")
     explorer.choose("gzip")
     expect(explorer.panel.locator(".estimate")).to_contain_text("2 rows, about ")

@@ -19,7 +19,6 @@ from starlette.responses import Response
 
 from engine.request.formats import COMPRESSIONS, DELIMITERS, FORMATS
 from engine.request.operators import OPERATORS
-from engine.request.statement import FORMATS_OF_RESULTS
 from web.container import Services
 
 _TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
@@ -71,14 +70,7 @@ def _page(url_ttl_seconds: int, *, has_sql: bool) -> bytes:
     """Return the page with the operators, formats and options of the service as data, and its modules preloaded."""
     service = {
         "operators": {row.name: row.value.name.lower() for row in OPERATORS.values()},
-        "formats": {
-            row.name: {
-                "compressed": row.compressed,
-                "maxRows": row.max_rows,
-                "ofResults": row.name in FORMATS_OF_RESULTS,
-            }
-            for row in FORMATS.values()
-        },
+        "formats": {row.name: {"compressed": row.compressed, "maxRows": row.max_rows} for row in FORMATS.values()},
         "compressions": [*COMPRESSIONS],
         "delimiters": [*DELIMITERS],
         "urlSeconds": url_ttl_seconds,

@@ -19,10 +19,7 @@ const chosen = {
 };
 
 const isSql = () => view.tab === "sql";
-const formats = () => Object.keys(service.formats).filter(name => !isSql() || service.formats[name].ofResults);
-// A result may not have the format that rows were exported in.
-const format = () => formats().includes(chosen.format) ? chosen.format : formats()[0];
-const isText = () => !service.formats[format()].compressed;
+const isText = () => !service.formats[chosen.format].compressed;
 export const formatWords = name => name === "parquet" ? "Parquet" : name.toUpperCase();
 
 // What there is to export: whether it is loaded, and how many rows, if that is known.
@@ -38,7 +35,7 @@ export function sample() {
   const isChanges = view.tab === "changes";
   const added = isChanges ? [{ name: "_change" }, { name: "_row_id" }] : [];
   return {
-    format: format(), compression: isText() ? chosen.compression : "none", count: toExport().rows,
+    format: chosen.format, compression: isText() ? chosen.compression : "none", count: toExport().rows,
     ...(isSql() ? { fields: result.columns, allFields: result.columns, rows: result.rows, run: null }
       : { fields: [...added, ...fields], allFields: [...added, ...shown.fields], rows: isChanges ? changedRows().rows : shown.rows ?? [], run: runShown() }),
   };
@@ -64,13 +61,13 @@ export function request() {
 }
 
 const described = () => ({
-  workflow: view.workflow, matched: toExport().rows, format: format(), delimiter: chosen.delimiter, hasLife: Boolean(chosen.expiresIn),
+  workflow: view.workflow, matched: toExport().rows, format: chosen.format, delimiter: chosen.delimiter, hasLife: Boolean(chosen.expiresIn),
 });
 
 function fileOptions() {
-  const options = { format: format() };
+  const options = { format: chosen.format };
   if (isText() && chosen.compression !== "none") options.compression = chosen.compression;
-  if (format() === "csv") {
+  if (chosen.format === "csv") {
     options.delimiter = chosen.delimiter;
     for (const [name] of FLAGS) if (chosen[name]) options[name] = true;
   }
@@ -92,9 +89,9 @@ export function requestWords({ filters = [], sortBy, order, fields, rowIds, flat
 }
 
 // Choices side by side, of which one is chosen; native radio buttons, so the arrow keys work.
-function segments(name, label, options, changed, current = chosen[name]) {
+function segments(name, label, options, changed) {
   return make("fieldset", { class: "segments" }, make("legend", {}, label), ...options.map(([value, text]) => make("label", {},
-    make("input", { type: "radio", name: `export-${name}`, value, checked: current === value, onchange: () => { chosen[name] = value; changed(); } }),
+    make("input", { type: "radio", name: `export-${name}`, value, checked: chosen[name] === value, onchange: () => { chosen[name] = value; changed(); } }),
     make("span", {}, text))));
 }
 
@@ -109,8 +106,8 @@ const check = (name, label, changed) => make("label", { class: "check" },
 
 // Why the rows do not fit into a file of the format, or null.
 export function tooMany() {
-  const most = service.formats[format()].maxRows;
-  return most && toExport().rows > most ? `${formatWords(format())} has room for ${counted(most, "row")}. Filter them, or choose another format.` : null;
+  const most = service.formats[chosen.format].maxRows;
+  return most && toExport().rows > most ? `${formatWords(chosen.format)} has room for ${counted(most, "row")}. Filter them, or choose another format.` : null;
 }
 
 let isUnfolded = false;
@@ -119,13 +116,13 @@ let isUnfolded = false;
 export function optionsForm(changed) {
   const all = shown.fields.length;
   const visible = visibleFields().length;
-  const isCsv = format() === "csv";
+  const isCsv = chosen.format === "csv";
   const lives = LIVES.filter(([seconds]) => seconds < service.urlSeconds);
   const longest = service.urlSeconds % DAY ? `${count(Math.round(service.urlSeconds / 3600))} hours` : counted(service.urlSeconds / DAY, "day");
   const summary = [isCsv && `${DELIMITER_WORDS[chosen.delimiter]}, UTF-8`, ...(isSql() ? [] : [chosen.includeRowIds && "row ids", chosen.flatten && "objects as columns"])]
     .filter(Boolean).join(", ");
   return [
-    segments("format", "Format", formats().map(name => [name, formatWords(name)]), changed, format()),
+    segments("format", "Format", Object.keys(service.formats).map(name => [name, formatWords(name)]), changed),
     isText() ? segments("compression", "Compression", service.compressions.map(name => [name, name === "none" ? "None" : name]), changed) : null,
     view.columns && !isSql() ? segments("columns", "Columns", [["shown", `${count(visible)} shown`], ["all", `All ${count(all)}`]], changed) : null,
     make("details", { open: isUnfolded }, make("summary", { onclick: event => { isUnfolded = !event.currentTarget.parentElement.open; } }, "Options", make("span", { class: "muted" }, summary)),
