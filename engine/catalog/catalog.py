@@ -23,6 +23,9 @@ from engine.stores.port import ObjectInfo, ObjectStore
 MAX_RUN_BYTES = 512 * 1024 * 1024
 """About the size of the statistics of a run with 10,000 row groups and 300 columns."""
 
+_PARSED_BYTES = 2 * 1024 * 1024
+"""Of manifests that are not parsed again: that of 10 M rows has 100 KB, and their objects take seven times as much."""
+
 NOT_FOUND = "There is no such workflow or finished run: check the ids, and that the key belongs to the owning team."
 
 PART_SUFFIX, ROW_ID_FILTERS_SUFFIX = ".parquet", ".bloom"
@@ -39,7 +42,7 @@ class ResultStore:
     def __init__(self, store: ObjectStore) -> None:
         self.store = store
         self.workflow_documents = Documents(store, Workflow)
-        self.run_documents = Documents(store, Run, max_bytes=MAX_RUN_BYTES)
+        self.run_documents = Documents(store, Run, max_bytes=MAX_RUN_BYTES, parsed_bytes=_PARSED_BYTES)
         self.index = WorkflowIndex(store, self.workflow_ids, self.stored_workflow)
 
     def stored_workflow(self, workflow_id: str) -> Workflow | None:

@@ -9,8 +9,10 @@ import json
 import logging
 import random
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from threading import Lock
 from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -69,9 +71,39 @@ class ConcurrentChanges(StoreUnavailable):
     """Other processes changed the same document at every attempt."""
 
 
+class _Parsed(Generic[DocumentT]):
+    """The documents that were parsed last, by key and text; their texts together have at most ``max_bytes``."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._documents: OrderedDict[str, tuple[bytes, DocumentT]] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key: str, text: bytes) -> DocumentT | None:
+        """The document that was parsed from this text, or None."""
+        with self._lock:
+            found = self._documents.get(key)
+            if found is None or found[0] != text:
+                return None
+            self._documents.move_to_end(key)
+            return found[1]
+
+    def put(self, key: str, text: bytes, document: DocumentT) -> None:
+        """Add a document, in place of others."""
+        if len(text) > self._max_bytes:
+            return
+        with self._lock:
+            self._bytes += len(text) - len(self._documents.pop(key, (b"",))[0])
+            self._documents[key] = (text, document)
+            while self._bytes > self._max_bytes:
+                self._bytes -= len(self._documents.popitem(last=False)[1][0])
+
+
 class Documents(Generic[DocumentT]):
     """The documents of one kind in a store.
 
+    Texts of up to ``parsed_bytes`` in all are not parsed again while they are the same; they are read every time.
     ``substitute`` makes the document that `find` and `update` use in place of a damaged one; None means that there is
     none. Without ``substitute`` they raise DocumentDamaged. All methods raise StoreError.
     """
@@ -82,11 +114,13 @@ class Documents(Generic[DocumentT]):
         kind: type[DocumentT],
         *,
         max_bytes: int = MAX_SMALL_BYTES,
+        parsed_bytes: int = 0,
         substitute: Callable[[ObjectInfo], DocumentT | None] | None = None,
     ) -> None:
         self._store = store
         self._kind = kind
         self._max_bytes = max_bytes
+        self._parsed = _Parsed[DocumentT](parsed_bytes)
         self._substitute = substitute
 
     def load(self, key: str) -> DocumentT | None:
@@ -163,12 +197,16 @@ class Documents(Generic[DocumentT]):
             raise DocumentDamaged(key, error.message.rstrip(".")) from error
         if len(content) > self._max_bytes:
             raise DocumentDamaged(key, f"it is longer than {self._max_bytes:,} bytes")
+        parsed = self._parsed.get(key, content)
+        if parsed is not None:
+            return parsed
         try:
             document = self._kind.model_validate_json(content)
         except (ValidationError, RecursionError) as error:
             raise DocumentDamaged(key, _reason(content, error)) from error
         if not document.belongs_at(key):
             raise DocumentDamaged(key, "its content belongs to another key")
+        self._parsed.put(key, content, document)
         return document
 
 
