@@ -1,4 +1,4 @@
-"""Concurrent small reads."""
+"""Work that is done ahead in other threads."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -27,3 +27,12 @@ def read_all(read: Callable[[_ItemT], _ResultT | None], items: Iterable[_ItemT])
             result = ahead.popleft().result()
             if result is not None:
                 yield result
+
+
+def one_ahead(items: Iterator[_ItemT]) -> Iterator[_ItemT]:
+    """The same items, each made in a thread while the one before is used. Raises what ``items`` raises."""
+    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as thread:
+        following = thread.submit(next, items, None)
+        while (item := following.result()) is not None:
+            following = thread.submit(next, items, None)
+            yield item

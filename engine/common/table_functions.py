@@ -37,11 +37,6 @@ def read_parquet(paths: str) -> str:
     return f"read_parquet({paths}, {_FILE_COLUMNS_ONLY})"
 
 
-def read_csv(paths: str, options: str) -> str:
-    """SQL for a table of CSV files."""
-    return f"read_csv({paths}, {options}, {_FILE_COLUMNS_ONLY})"
-
-
 def read_json(paths: str, options: str) -> str:
     """SQL for a table of JSON files, with the columns that the options name."""
     return f"read_json({paths}, {options}, {_FILE_COLUMNS_ONLY})"

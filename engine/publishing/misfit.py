@@ -25,6 +25,7 @@ def row_that_does_not_fit(connection: duckdb.DuckDBPyConnection, source: Source,
         part = f"SELECT * FROM ({source.sql}) LIMIT {rows} OFFSET {offset}"  # noqa: S608  # numbers
         sql = f"SELECT max(hash(found)) FROM ({part}) AS found"  # noqa: S608  # as above
         try:
+            source.begin(connection)
             connection.execute(sql, source.parameters)
         except duckdb.Error:
             return False

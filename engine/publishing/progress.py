@@ -1,6 +1,6 @@
 """How far a publication is: written by the publisher, read by whoever draws it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 
@@ -22,16 +22,16 @@ class PublishProgress:
         self.total = 0
         """Bytes of the whole phase."""
         self._bytes = 0
-        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._share: Callable[[], float] | None = None
 
     @property
     def bytes(self) -> int:
-        """Bytes of the phase so far; of files, DuckDB's own estimate, from any thread."""
-        connection = self._connection
-        if connection is None:
+        """Bytes of the phase so far, from any thread."""
+        share = self._share
+        if share is None:
             return self._bytes
         try:
-            return round(self.total * min(max(connection.query_progress(), 0.0), 100.0) / 100)
+            return round(self.total * min(max(share(), 0.0), 1.0))
         except duckdb.Error:
             # The statement or the connection has just ended.
             return self._bytes
@@ -45,12 +45,14 @@ class PublishProgress:
         self._bytes += size
 
     @contextmanager
-    def watching(self, connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-        """The phase is one statement of that connection."""
+    def watching(
+        self, connection: duckdb.DuckDBPyConnection, share: Callable[[], float] | None = None
+    ) -> Iterator[None]:
+        """The phase is one statement of that connection; ``share`` tells how far it is, or else DuckDB's estimate."""
         connection.execute("SET enable_progress_bar=true; SET enable_progress_bar_print=false")
-        self._connection = connection
+        self._share = share or (lambda: connection.query_progress() / 100)
         try:
             yield
             self._bytes = self.total
         finally:
-            self._connection = None
+            self._share = None

@@ -194,7 +194,7 @@ class Publisher:
             self._check_row_id(source, publication.row_id)
             target = folder / "parts"
             with _interruptible(connection, cancel):
-                with progress.watching(connection):
+                with progress.watching(connection, source.share_read):
                     source = write_parts(
                         connection,
                         source,

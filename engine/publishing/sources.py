@@ -59,10 +59,12 @@ class Source:
     """What was decided without being asked for, one sentence each, for the publisher to read."""
     revise: Callable[[duckdb.Error], "Source | None"] = lambda _: None
     """What to read instead after DuckDB failed on ``sql``; None if nothing else helps. May raise InvalidInput."""
-    row_count: int | None = None
-    """How many rows there are, if that was counted before."""
     average_row: float = 0.0
     """Bytes of a row, roughly."""
+    begin: Callable[[duckdb.DuckDBPyConnection], None] = lambda _: None
+    """To be called before each statement over ``sql``."""
+    share_read: Callable[[], float] | None = None
+    """How much of the files that statement has read, from 0 to 1; None if DuckDB itself can tell."""
 
 
 _Look = Callable[[duckdb.DuckDBPyConnection, Sequence[Path], ReadOptions], Files]
@@ -119,7 +121,14 @@ def _csv_source(
 
     fields = _fields(files, declared, known)
     return Source(
-        fields, files.select(fields), files.parameters, files.notes, revise, files.row_count, files.average_row
+        fields,
+        files.select(fields),
+        files.parameters,
+        files.notes,
+        revise,
+        files.average_row,
+        files.begin,
+        lambda: files.reading.share,
     )
 
 

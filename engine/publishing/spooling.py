@@ -46,12 +46,11 @@ def write_parts(
         rows = row_group_rows(len(source.fields), source.average_row)
         options = usual_options if rows == USUAL_ROWS else copy_options(rows)
         try:
-            written = connection.execute(
+            source.begin(connection)
+            connection.execute(
                 f"COPY ({_rows(source, row_id)}) TO $target ({options})",
                 {**source.parameters, "target": str(folder)},
-            ).fetchone()
-            if source.row_count is not None and written != (source.row_count,):
-                raise duckdb.InvalidInputException(f"{written} rows were read, and there are {source.row_count}")
+            )
         except duckdb.Error as error:
             shutil.rmtree(folder, ignore_errors=True)
             revised = source.revise(error)

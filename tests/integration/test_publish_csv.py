@@ -1,6 +1,7 @@
 """CSV files: what is read without a word, what is said, what is refused with the option that helps, and the types."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,6 @@ import pytest
 
 from engine.catalog.manifest import Run
 from engine.errors import InvalidInput
-from engine.publishing.csv.scan import copy_rows
 from engine.publishing.options import ReadOptions
 from engine.publishing.publisher import Publication
 from engine.publishing.schema_file import schema_document
@@ -233,20 +233,38 @@ def test_a_quoted_empty_cell_of_a_declared_scalar_is_null(engine: Engine) -> Non
     ]
 
 
-def test_a_large_file_with_line_ends_in_cells_is_read_in_pieces(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
+def test_rows_are_whole_wherever_a_chunk_ends(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, end: str, size: int
 ) -> None:
-    monkeypatch.setattr("engine.publishing.csv.scan._CHUNK_BYTES", 100)
-    monkeypatch.setattr("engine.publishing.csv.files._PIECE_BYTES", 300)
-    cells = [f'line "{number}"\n\n,{"x" * (number % 50)}' for number in range(500)]
-    lines = (f'{number},"{cell.replace(chr(34), chr(34) * 2)}",' for number, cell in enumerate(cells))
-    pieces: list[Path] = []
+    monkeypatch.setattr("engine.publishing.csv.rows._MOST_BYTES", size)
+    monkeypatch.setattr("engine.publishing.csv.files.rewrite", None)
+    cells = [f'\ufeffline "{number}"{end}{end},\n{"x" * (number % 50)}' for number in range(60)]
+    lines = [f'"{cell.replace(chr(34), chr(34) * 2)}",{number},' for number, cell in enumerate(cells)]
+    lines[20:20] = [""]
+    engine.publish(engine.write("rows.csv", ("a,b,c\n" + end.join(lines)).encode()))
+    assert formats_of(engine)["json"] == [["a", "b", "c"], *([cell, str(n), None] for n, cell in enumerate(cells))]
 
-    def copy(*args: Any, **named: Any) -> list[Path]:
-        pieces.extend(copy_rows(*args, **named))
-        return pieces
 
-    monkeypatch.setattr("engine.publishing.csv.files.copy_rows", copy)
-    engine.publish(engine.write("rows.csv", "a,b,c\n" + "\n".join(lines)))
-    assert len(pieces) > 10
-    assert formats_of(engine)["json"] == [["a", "b", "c"], *([str(n), cell, None] for n, cell in enumerate(cells))]
+@pytest.mark.parametrize("row", ['2,"x"y', '2,"x" ', '"x"y,2', '2,"x""y"z', '2,""x', '2,"x\n"y', '2,12",",a"b', '2,"x'])
+def test_text_after_a_quoted_cell_is_refused_wherever_a_chunk_ends(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, row: str
+) -> None:
+    for size in (1, 4, 100):
+        monkeypatch.setattr("engine.publishing.csv.rows._MOST_BYTES", size)
+        with pytest.raises(InvalidInput, match=r"rows.csv, line [34]: "):
+            engine.publish(engine.write("rows.csv", f"a,b\n1,x\n{row}\n"))
+
+
+@pytest.mark.parametrize("failure", [KeyboardInterrupt, OSError])
+def test_what_ends_the_reading_is_not_taken_for_a_fault_of_the_file(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, failure: type[BaseException]
+) -> None:
+    def batches(*_: object) -> Iterator[Any]:
+        raise failure
+        yield
+
+    monkeypatch.setattr("engine.publishing.csv.files.batches", batches)
+    with pytest.raises(failure):
+        engine.publish(engine.write("rows.csv", "a,b\n1,2\n"))

@@ -1,25 +1,28 @@
 """CSV files of a publisher: cells of text, read in the types of the fields.
 
-The header and all decisions are ours (`engine.publishing.csv`); the rows are read by DuckDB with nothing left to guess.
+The header and all decisions are ours (`engine.publishing.csv`); the rows are parsed by Arrow, and typed by DuckDB.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from engine.catalog.field_names import check_names
 from engine.catalog.schema import Field
 from engine.catalog.types import TEXT, ColumnType, Family
-from engine.common.quoting import identifier, literal
-from engine.common.table_functions import exact_path, read_csv
+from engine.common.concurrency import one_ahead
+from engine.common.quoting import identifier
 from engine.errors import InvalidInput
 from engine.publishing.csv.header import Header, read_header, unique
+from engine.publishing.csv.records import Dialect
 from engine.publishing.csv.rewriting import rewrite
-from engine.publishing.csv.scan import Form, copy_rows, scan
+from engine.publishing.csv.rows import Layout, Misread, average_row, batches, is_simple, schema
 from engine.publishing.csv.types import (
     DOES_NOT_FIT,
     Candidates,
@@ -34,12 +37,8 @@ from engine.publishing.renaming import check_all_found, renamed
 from engine.publishing.types.lossless_casts import keeps_json, keeps_text
 from engine.publishing.types.selecting import checked, from_text, missing, stored
 
-_LINE_BYTES = 2_000_000
-"""The longest line of a file that is read in its place; one with a longer line is written anew first."""
-_BUFFER_BYTES = 4_000_000
-_SPACE_BYTES = 1_000
-_PIECE_BYTES = 32_000_000
-"""DuckDB keeps the buffers of a file in memory to its end if it reads it with ``parallel=false``."""
+_MISREAD = (Misread, UnicodeError, pa.ArrowInvalid)
+"""The file has to be read record by record."""
 _FAMILIES = {
     Family.TEXT,
     Family.INTEGER,
@@ -53,42 +52,43 @@ _FAMILIES = {
 
 @dataclass(frozen=True, slots=True)
 class _CsvFile:
-    """One file: where its rows are, and how DuckDB reads them."""
+    """One file, and how its rows are read."""
 
     source: Path
     header: Header
     columns: tuple[str, ...]
     """Their names in the run."""
-    rows: tuple[Path, ...]
-    """The files in which DuckDB finds its rows, in order."""
-    skip: int
-    delimiter: str
-    null: str | None
-    longest_row: int = 0
+    rows: Path
+    """Where they are."""
+    layout: Layout
     is_rewritten: bool = False
-    average_row: float = 0.0
-    """Bytes, roughly."""
-    row_count: int = 0
-    sequential: bool = False
-    """Whether DuckDB reads it from its beginning to its end (``parallel=false``)."""
 
     @property
-    def width(self) -> int:
-        """Columns that DuckDB reads."""
-        return max(len(self.columns), 2 if self.is_rewritten else 1)
-
-    @property
-    def layout(self) -> tuple[object, ...]:
+    def kind(self) -> tuple[object, ...]:
         """What files that are read together have in common."""
-        return (
-            self.columns,
-            self.width,
-            self.skip,
-            self.delimiter,
-            self.null,
-            self.longest_row,
-            self.sequential,
-        )
+        return self.columns, self.layout.width
+
+
+class _Reading:
+    """How much of the files was read; one object for all forms in which they are read."""
+
+    def __init__(self) -> None:
+        self.bytes = self.total = 0
+        self.failure: BaseException | None = None
+        """What ended it, if that was not the files' fault: DuckDB makes an error of its own of any."""
+
+    def begin(self, total: int) -> None:
+        """They are read from the beginning."""
+        self.bytes, self.total = 0, total
+
+    def add(self, size: int) -> None:
+        """More bytes were read."""
+        self.bytes += size
+
+    @property
+    def share(self) -> float:
+        """From 0 to 1."""
+        return self.bytes / max(self.total, 1)
 
 
 @dataclass(frozen=True)
@@ -106,18 +106,18 @@ class CsvFiles:
     """Whether all rows were read for that."""
     before: Mapping[str, ColumnType] = field(default_factory=dict)
     """Types of the run before."""
+    reading: _Reading = field(default_factory=_Reading)
 
     @classmethod
     def look(cls, connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], options: ReadOptions) -> "CsvFiles":
-        """Read the headers, and look at the bytes of all rows. Raises InvalidInput."""
-        folder, spill_limit = spill_folder_of(connection)
-        folder, notes, files = folder.absolute(), [], []
+        """Read the headers. Raises InvalidInput."""
+        folder, notes, files = spill_folder_of(connection)[0].absolute(), [], []
         for number, path in enumerate(paths):
             header = read_header(path, options)
             columns, renaming_notes = _names(path, header, options)
             notes += [*header.notes, *renaming_notes]
             target = folder / f"rows-{number}.csv"
-            files.append(_prepared(path, header, columns, target, spill_limit, pad=options.pad_short_rows))
+            files.append(_prepared(path, header, columns, target, pad=options.pad_short_rows))
         check_all_found((name for file in files for name in file.header.names), options.rename)
         return cls(tuple(files), folder, options, tuple(notes))
 
@@ -142,11 +142,32 @@ class CsvFiles:
 
     @property
     def parameters(self) -> dict[str, object]:
-        """What `select` binds."""
-        return {
-            f"paths{index}": [exact_path(path) for file in group for path in file.rows]
-            for index, group in enumerate(self._groups)
-        }
+        """What `select` binds: nothing."""
+        return {}
+
+    def begin(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Have the files read from their beginnings by the next statement over `select`: streams can be read once."""
+        self.reading.begin(sum(file.rows.stat().st_size for file in self.files))
+        for index, group in enumerate(self._groups):
+            stream = pa.RecordBatchReader.from_batches(
+                schema(group[0].layout.width),
+                self._told_apart(one_ahead(chain.from_iterable(map(self._batches, group)))),
+            )
+            # DuckDB would read ahead without a limit in a reader of Arrow's, and does not in its C interface.
+            connection.register(_view(index), stream.__arrow_c_stream__())
+
+    def _told_apart(self, found: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        try:
+            yield from found
+        except (GeneratorExit, *_MISREAD):
+            raise
+        except BaseException as error:
+            # KeyboardInterrupt, for example: DuckDB waits for these rows in the thread of its caller.
+            self.reading.failure = error
+            raise
+
+    def _batches(self, file: _CsvFile) -> Iterator[pa.RecordBatch]:
+        return batches(file.rows, file.layout, self.reading.add)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -160,14 +181,9 @@ class CsvFiles:
         return (*self.header_notes, *changed)
 
     @property
-    def row_count(self) -> int:
-        """Rows as we count them."""
-        return sum(file.row_count for file in self.files)
-
-    @property
     def average_row(self) -> float:
         """Bytes of a row, roughly: of the file with the longest rows."""
-        return max((file.average_row for file in self.files), default=0.0)
+        return max((file.layout.average_row for file in self.files), default=0.0)
 
     def select(self, fields: Sequence[Field]) -> str:
         """The fields in their stored types, row by row in the order of the files."""
@@ -183,16 +199,24 @@ class CsvFiles:
 
         Raises InvalidInput with the line that is wrong, if one is.
         """
+        if self.reading.failure is not None:
+            raise self.reading.failure
         if isinstance(error, duckdb.OutOfMemoryException | duckdb.InterruptException):
             return None
         if DOES_NOT_FIT in str(error):
             return None if self.proven else self._with_proof(connection)
-        if all(file.is_rewritten and file.sequential for file in self.files):
-            return None
-        if all(file.is_rewritten for file in self.files):
-            # Some files are right, and DuckDB asks for that.
-            return replace(self, files=tuple(replace(file, sequential=True) for file in self.files))
-        return replace(self, files=tuple(map(self._rewritten, self.files, range(len(self.files)))))
+        files = tuple(
+            file if file.is_rewritten or self._is_readable(file) else self._rewritten(file, number)
+            for number, file in enumerate(self.files)
+        )
+        return None if files == self.files else replace(self, files=files)
+
+    def _is_readable(self, file: _CsvFile) -> bool:
+        try:
+            deque(self._batches(file), maxlen=0)
+        except _MISREAD:
+            return False
+        return True
 
     def _with_proof(self, connection: duckdb.DuckDBPyConnection) -> "CsvFiles":
         """All rows are read to find the types."""
@@ -205,7 +229,7 @@ class CsvFiles:
         )
         asked = [(f"c{number}", self.possible[name]) for number, name in enumerate(names)]
         try:
-            found = evidence(connection, rows, self.parameters, asked)
+            found = evidence(connection, rows, self.begin, asked)
         except duckdb.Error as error:
             revised = self.revised(connection, error)
             if revised is None:
@@ -214,8 +238,6 @@ class CsvFiles:
         return replace(self, possible={**self.possible, **dict(zip(names, found, strict=True))}, proven=True)
 
     def _rewritten(self, file: _CsvFile, number: int) -> _CsvFile:
-        if file.is_rewritten:
-            return file
         return _written_anew(file, self.folder / f"rewritten-{number}.csv", pad=self.options.pad_short_rows)
 
     def _type(self, name: str) -> ColumnType:
@@ -228,12 +250,12 @@ class CsvFiles:
 
     @cached_property
     def _groups(self) -> list[list[_CsvFile]]:
-        return [list(group) for _, group in groupby(self.files, key=lambda file: file.layout)]
+        return [list(group) for _, group in groupby(self.files, key=lambda file: file.kind)]
 
     def _rows(self, columns_of: "_Columns", scalars: frozenset[str] = frozenset()) -> str:
         """SQL for all rows; of the columns in ``scalars``, a quoted empty cell is null as well."""
         return " UNION ALL ".join(
-            f"SELECT {', '.join(columns_of(group[0]))} FROM {_table(group[0], f'$paths{index}', scalars)}"  # noqa: S608  # quoted names
+            f"SELECT {', '.join(columns_of(group[0]))} FROM {_table(group[0], _view(index), scalars)}"  # noqa: S608  # quoted names
             for index, group in enumerate(self._groups)
         )
 
@@ -252,50 +274,18 @@ class CsvFiles:
 _Columns = Callable[[_CsvFile], list[str]]
 
 
-def _prepared(
-    path: Path, header: Header, columns: tuple[str, ...], target: Path, spill_limit: int, *, pad: bool
-) -> _CsvFile:
-    """The file as DuckDB can read it: in its place, if that is exact."""
-    found = scan(path, header)
-    file = _CsvFile(
-        source=path,
-        header=header,
-        columns=columns,
-        rows=(path.absolute(),),
-        skip=1,
-        delimiter=header.dialect.delimiter,
-        null=header.dialect.null,
-        average_row=found.bytes / max(found.rows, 1),
-        row_count=found.rows,
-        sequential=found.has_multiline_cells,
-    )
-    # A copy in pieces takes as much of the spill folder as the file itself.
-    in_pieces = found.has_multiline_cells and _PIECE_BYTES < found.bytes < spill_limit // 2
-    match found.form:
-        case Form.AS_IT_IS if not in_pieces:
-            return file
-        case Form.AS_IT_IS | Form.COPY:
-            max_bytes = _PIECE_BYTES if in_pieces else None
-            rows = copy_rows(path, header, target, crlf=found.crlf, max_bytes=max_bytes)
-            return replace(file, rows=tuple(rows), skip=0)
-        case Form.REWRITE:
-            return _written_anew(file, target, pad=pad)
+def _prepared(path: Path, header: Header, columns: tuple[str, ...], target: Path, *, pad: bool) -> _CsvFile:
+    """The file, or its rows written anew if they cannot be read in their place."""
+    layout = Layout(header.dialect, header.line, len(columns), average_row(path))
+    file = _CsvFile(path, header, columns, path.absolute(), layout)
+    return file if is_simple(header.dialect, header.names) else _written_anew(file, target, pad=pad)
 
 
 def _written_anew(file: _CsvFile, target: Path, *, pad: bool) -> _CsvFile:
     new = rewrite(file.source, file.header, target, pad_short_rows=pad)
-    return replace(
-        file,
-        rows=(target,),
-        skip=0,
-        delimiter=",",
-        null=None,
-        longest_row=new.longest_row if new.longest_row > _LINE_BYTES else 0,
-        is_rewritten=True,
-        average_row=target.stat().st_size / max(new.rows, 1),
-        row_count=new.rows,
-        sequential=new.has_multiline_cells,
-    )
+    # No line is blank: those of one column have two cells.
+    layout = Layout(Dialect(), 0, max(len(file.columns), 2), target.stat().st_size / max(new.rows, 1), new.longest_row)
+    return replace(file, rows=target, layout=layout, is_rewritten=True)
 
 
 def _names(path: Path, header: Header, options: ReadOptions) -> tuple[tuple[str, ...], list[str]]:
@@ -333,27 +323,17 @@ def _is_text_or_nested(type_: ColumnType) -> bool:
     return bool(type_ == TEXT or type_.children or type_.family is Family.JSON)
 
 
-def _table(file: _CsvFile, paths: str, scalars: frozenset[str]) -> str:
+def _view(index: int) -> str:
+    """What DuckDB calls the rows of a group of files."""
+    return f"csv_rows_{index}"
+
+
+def _table(file: _CsvFile, rows: str, scalars: frozenset[str]) -> str:
     if scalars.isdisjoint(file.columns):
-        return _reader(file, paths)
+        return rows
     # Once for each column, not wherever its check has the cell: each place costs the memory of a vector, 32 KB.
     cells = ", ".join(
         f"nullif(c{index}, '') AS c{index}" if name in scalars else f"c{index}"
         for index, name in enumerate(file.columns)
     )
-    return f"(SELECT {cells} FROM {_reader(file, paths)})"  # noqa: S608  # our own names
-
-
-def _reader(file: _CsvFile, paths: str) -> str:
-    """Everything is stated; `engine.publishing.csv.scan` says why it is stated so."""
-    columns = ", ".join(f"c{index}: 'VARCHAR'" for index in range(file.width))
-    nulls = ", ".join(map(literal, ["", *([] if file.null is None else [file.null])]))
-    line = max(_LINE_BYTES, file.longest_row + _SPACE_BYTES)
-    return read_csv(
-        paths,
-        f"auto_detect=false, columns={{{columns}}}, header=false, skip={file.skip}, delim={literal(file.delimiter)}, "
-        f"parallel={str(not file.sequential).lower()}, "
-        "quote='\"', escape='\"', comment='', new_line='\\n', strict_mode=true, null_padding=false, "
-        f"nullstr=[{nulls}], allow_quoted_nulls=false, "
-        f"max_line_size={line}, buffer_size={max(_BUFFER_BYTES, line)}",
-    )
+    return f"(SELECT {cells} FROM {rows})"  # noqa: S608  # our own names

@@ -1,8 +1,7 @@
-"""A CSV file written anew in the one form that DuckDB reads exactly, or refused with what is wrong in it.
+"""A CSV file written anew in a form that `engine.publishing.csv.rows` reads, or refused with what is wrong in it.
 
 UTF-8 and LF, no header, each cell in quotes but nulls, and a second, empty cell where there is one column, so that no
-line is blank. It is written line by line into the session's spill folder, for
-files that `engine.publishing.csv.scan` finds or that DuckDB refuses.
+line is blank. It is written line by line into the session's spill folder, for files that cannot be read in their place.
 """
 
 from collections import Counter
@@ -26,12 +25,11 @@ class Rewritten:
     longest_row: int
     """Bytes."""
     rows: int
-    has_multiline_cells: bool
 
 
 def rewrite(path: Path, header: Header, target: Path, *, pad_short_rows: bool) -> Rewritten:
     """Write the rows of a file. Raises InvalidInput, which names the lines and the option that helps."""
-    width, longest, rows, multiline = len(header.names), 0, 0, False
+    width, longest, rows = len(header.names), 0, 0
     bad: list[Record] = []
     with target.open("wb") as file:
         for line, cells in read_records(path, header.dialect):
@@ -48,11 +46,10 @@ def rewrite(path: Path, header: Header, target: Path, *, pad_short_rows: bool) -
             written = ["" if cell is None else f'"{cell.replace(_QUOTE, _DOUBLED)}"' for cell in cells]
             row = (",".join(written if width > 1 else [*written, ""]) + "\n").encode()
             file.write(row)
-            multiline = multiline or row.count(b"\n") > 1
             longest, rows = max(longest, len(row)), rows + 1
     if bad:
         raise InvalidInput(_ragged(path, header, bad))
-    return Rewritten(target, longest, rows, multiline)
+    return Rewritten(target, longest, rows)
 
 
 _QUOTE, _DOUBLED = '"', '""'

@@ -11,7 +11,7 @@ So the outcome depends on all rows, however many the first ones are.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -155,15 +155,19 @@ def comes_back(cell: str, type_: ColumnType) -> str:
 def evidence(
     connection: duckdb.DuckDBPyConnection,
     rows: str,
-    parameters: dict[str, object],
+    begin: Callable[[duckdb.DuckDBPyConnection], None],
     asked: Sequence[tuple[str, Candidates]],
 ) -> list[Candidates]:
-    """What all cells of columns may be: ``rows`` is SQL for all rows, ``asked`` the cells and what is known of them."""
+    """What all cells of columns may be: ``rows`` is SQL for all rows, ``asked`` the cells and what is known of them.
+
+    Calls ``begin`` before each statement over the rows.
+    """
     result: list[Candidates] = []
     for start in range(0, len(asked), _IN_ONE_QUERY):
         some = asked[start : start + _IN_ONE_QUERY]
         columns = [column for cell, known in some for column in _measures(cell, known)]
-        found = connection.execute(f"SELECT {', '.join(columns)} FROM ({rows})", parameters).fetchone()  # noqa: S608  # ours
+        begin(connection)
+        found = connection.execute(f"SELECT {', '.join(columns)} FROM ({rows})").fetchone()  # noqa: S608  # ours
         values = iter(found or ())
         for _, known in some:
             count, least, most, digits = next(values), next(values), next(values), next(values)
