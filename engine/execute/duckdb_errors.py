@@ -16,7 +16,7 @@ from engine.sql.xlsx_cells import CELL_TOO_LONG
 _MAX_LENGTH = 500
 _PLACE = re.compile(r"\n\nLINE (\d+): (.*)\n( *\^)")
 _CLASS = re.compile(r"^(?:[A-Z]\w* )+Error: ")
-_PATH = re.compile(r"""(["'])/(?:(?!\1).)*?([^/"']*)\1""")
+_PATH = re.compile(r"""(?<=file )(["'])/(?:(?!\1).)*?([^/"']*)\1""")
 _OUR_NAME = re.compile(r" when casting from source column c\d+")
 _DISK_FULL = os.strerror(errno.ENOSPC)
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from engine.common.redaction import redacted_traceback
 from engine.errors import SourceDamaged
+from engine.execute.duckdb_errors import reason_of
 from web.telemetry.logs import JsonLines
 
 CELL = "bob@example.com"
@@ -61,3 +62,10 @@ def test_cyclic_causes_are_logged_once() -> None:
     first, second = OSError("first"), OSError("second")
     first.__cause__, second.__cause__ = second, first
     assert redacted_traceback(first) == "builtins.OSError: second\nbuiltins.OSError: first"
+
+
+def test_a_publisher_is_told_the_name_of_a_file_but_not_its_folder() -> None:
+    error = duckdb.InvalidInputException(
+        'Invalid Input Error: No text in file "/spill/x y/b.parquet": value "/a/b".\nAt'
+    )
+    assert reason_of(error) == 'No text in file "b.parquet": value "/a/b"'
