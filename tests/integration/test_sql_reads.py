@@ -171,7 +171,7 @@ def test_the_index_is_in_the_folder_for_caches(tmp_path: Path, monkeypatch: pyte
 
 
 def test_views_have_all_rows_ordered_by_workflow_and_run(engine: Engine) -> None:
-    # More rows than DuckDB parses at once, and ids whose keys have another order: "jobs-0/" is before "jobs/".
+    # More rows than a view has files, and ids whose keys have another order: "jobs-0/" is before "jobs/".
     names = [f"c{number:03}" for number in range(100)]
     engine.publish_rows([dict.fromkeys(names, "x" * 100)], "wide", workflow="jobs-0")
     expected = [("jobs", "r1", "id"), ("jobs", "r1", "n"), ("jobs", "r2", "id"), ("jobs", "r2", "n")]
