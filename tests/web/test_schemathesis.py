@@ -52,7 +52,7 @@ VALUES: dict[ValueShape, list[object]] = {
 SHARES = {
     "GET /v4/workflows/{workflowId}/data/export": 0.35,
     "POST /v4/workflows/{workflowId}/data/export": 0.3,
-    "GET /v4/workflows/{workflowId}/data/exports/{exportId}": 0.3,
+    "GET /v4/workflows/{workflowId}/data/exports/{exportId}": 0.9,
     "GET /v4/workflows/{workflowId}/data/exports/{exportId}/{fileName}": 0.07,
     "HEAD /v4/workflows/{workflowId}/data/exports/{exportId}/{fileName}": 0.05,
     "HEAD /v4/workflows/{workflowId}/data/exports/{exportId}": 0.03,
@@ -71,7 +71,7 @@ SHARES = {
     "GET /delta-sharing/shares/{share}/all-tables": 0.03,
     "GET /delta-sharing/shares/{share}/schemas/{schema}/tables": 0.03,
     "HEAD /delta-sharing/shares/{share}/schemas/{schema}/tables/{table}": 0.03,
-    "GET /delta-sharing/shares/{share}/schemas/{schema}/tables/{table}/version": 0.05,
+    "GET /delta-sharing/shares/{share}/schemas/{schema}/tables/{table}/version": 0.1,
     "GET /delta-sharing/shares/{share}/schemas/{schema}/tables/{table}/metadata": 0.05,
     "POST /delta-sharing/shares/{share}/schemas/{schema}/tables/{table}/query": 0.1,
     "GET /delta-sharing/shares/{share}/schemas/{schema}/tables/{table}/changes": 0.03,
@@ -174,7 +174,7 @@ def known_words(document: dict[str, Any], export_id: str, etag: str) -> dict[str
         "startDate": ["2020-01-01T00:00:00Z", "2999-01-01"],
         "field": FIELDS,
         "rowId": ["a", "b"],
-        "schema": ["default", '{"fields": [{"name": "a", "dataType": "NUMBER"}]}'],
+        "schema": ["default"],
         "Content-Encoding": ["gzip", "identity"],
         "fileName": ["people-r1.csv", "x.csv", "people-r1.json"],
         "rowIds": ["000000000001", "000000000000,000000000002", '["000000000001"]'],
@@ -224,7 +224,8 @@ def documents(people: Server) -> list[dict[str, Any]]:
     source = people.folder / "paired.json"
     for run in ("r1", "r2"):
         source.write_text(json.dumps([{"id": "a", "run": run}]))
-        people.publish("--workflow", "paired", "--run", run, "--row-id", "id", str(source))
+        for workflow in ("paired", "made"):
+            people.publish("--workflow", workflow, "--run", run, "--row-id", "id", str(source))
     return [document, known_words(document, made["exportId"], f'"{made["sha256"]}"')]
 
 
