@@ -10,7 +10,7 @@ from hypothesis import Phase, given, seed, settings
 from hypothesis import strategies as st
 
 _ASKED = os.environ.get("TAILRACE_CASES")
-CASES = int(_ASKED or 800)
+CASES = int(_ASKED or 2_000)
 """Cases of all properties together. A case is one request on a generated run; the long mode has 50,000."""
 LONG = _ASKED is not None
 _RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or str(time.time_ns())
