@@ -167,6 +167,26 @@ def test_a_fork_server_that_fails_to_start_is_reported(monkeypatch: pytest.Monke
     forks.close()
 
 
+def test_ctrl_c_does_not_reach_a_starting_server() -> None:
+    command = (
+        "import os, signal; signal.signal(signal.SIGINT, lambda *_: None); "
+        "from engine.query.sandbox import prepare; prepare(); "
+        # The interpreter gives the signal its default action before it ends.
+        "os._exit(0)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", command],
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as parent:
+        assert parent.stderr is not None
+        assert until(lambda: bool(started_by(parent.pid, "fork_server import main")))
+        while parent.poll() is None:
+            os.killpg(parent.pid, signal.SIGINT)
+            time.sleep(0.02)
+        assert (parent.returncode, parent.stderr.read()) == (0, b"")
+
+
 def test_killing_a_child_does_not_wait_for_a_starting_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The caller may be an event loop."""
     slow = tmp_path / "python"

@@ -198,6 +198,8 @@ def _start_process() -> tuple[subprocess.Popen[bytes], socket.socket]:
                 # Not the environment of the service: it has credentials.
                 env={"PYTHONPATH": str(Path(__file__).parents[3]), "LC_ALL": "C.UTF-8"},
                 cwd="/",
+                # Ctrl-C is for its parent, which ends it; while it imports, it would print a traceback.
+                process_group=0,
             )
         try:
             ours.settimeout(_START_TIMEOUT_SECONDS)
