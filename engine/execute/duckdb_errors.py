@@ -35,6 +35,11 @@ class CellTooLong(Exception):
     """A cell of a sheet is too long; the message is the name of its column."""
 
 
+def is_disk_full(error: duckdb.Error) -> bool:
+    """Whether DuckDB could not write a file for lack of space."""
+    return _DISK_FULL in str(error)
+
+
 def export_error(error: duckdb.Error, parts: PartFileSystem, cancel: CancelToken) -> BaseException:
     """The engine's error for an error of DuckDB, or that error itself if it has no cause outside the engine."""
     if parts.failure is not None:
@@ -42,7 +47,7 @@ def export_error(error: duckdb.Error, parts: PartFileSystem, cancel: CancelToken
     if cancel.cancelled:
         return Cancelled("The export was cancelled.")
     # DuckDB writes to disk only when it spills.
-    if isinstance(error, duckdb.OutOfMemoryException) or _DISK_FULL in str(error):
+    if isinstance(error, duckdb.OutOfMemoryException) or is_disk_full(error):
         return LimitExceeded(OUT_OF_MEMORY)
     if isinstance(error, duckdb.InvalidInputException) and CELL_TOO_LONG in str(error):
         return CellTooLong(str(error).partition(CELL_TOO_LONG)[2])

@@ -26,7 +26,7 @@ from engine.common.ids import checked_id
 from engine.common.table_functions import exact_path, read_parquet
 from engine.common.temp_folders import spill_folder
 from engine.errors import AlreadyPublished, Conflict, EngineError, InvalidInput
-from engine.execute.duckdb_errors import reason_of
+from engine.execute.duckdb_errors import is_disk_full, reason_of
 from engine.execute.session import open_session
 from engine.plan.bloom_filters import build_filters
 from engine.publishing.changes import with_changes
@@ -322,6 +322,11 @@ def _misfit(
     if isinstance(error, duckdb.OutOfMemoryException):
         return InvalidInput(
             f"The files need more memory than publishing may use: raise TAILRACE_MEMORY_LIMIT ({reason_of(error)})."
+        )
+    if is_disk_full(error):
+        return InvalidInput(
+            "The disk of the spill folder is full: free some space, or set TAILRACE_SPILL_DIRECTORY to a folder on a "
+            "larger one."
         )
     row = 0
     if isinstance(error, _UNFIT) and _size_of(files) <= MAX_SEARCH_BYTES:

@@ -89,7 +89,7 @@ def _temporary(tmp_path: Path, numbers: Path, disk: Path) -> None:
     publish = ("publish", "--team", "acme", "--workflow", "numbers", "--run", "r", str(numbers))
     done = server.command(*publish)
     assert done.returncode == 1
-    assert "full" in done.stderr
+    assert "The disk of the spill folder is full" in done.stderr
     assert "Traceback" not in done.stderr
     assert list((tmp_path / "store").rglob("run=*")) == []
     assert files_below(disk) == [full]

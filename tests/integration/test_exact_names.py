@@ -67,7 +67,10 @@ def test_the_named_file_is_published(tmp_path: Path, kind: str) -> None:
 def test_a_name_that_duckdb_cannot_be_given_is_refused(tmp_path: Path) -> None:
     engine = Engine(tmp_path / "engine")
     with pytest.raises(InvalidInput, match="rename"):
-        engine.publish(write(tmp_path / "a\\[1].csv", "right"))
+        engine.publish(write(tmp_path / "a\\[1].parquet", "right"))
+    # Others are not opened by DuckDB.
+    engine.publish(write(tmp_path / "a\\[1].csv", "right"))
+    assert engine.export_rows() == [{"a": "right", "b": "x"}]
 
 
 @pytest.mark.parametrize(("name", "decoy"), NAMES)

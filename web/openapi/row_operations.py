@@ -60,7 +60,7 @@ def reading_paths() -> Json:
                 "getWorkflowDataByBody",
                 "Get rows, with parameters in the body",
                 "RowsRequest",
-                {"required": False},
+                {"filters": [{"field": "rating", "operator": "GREATER_THAN", "value": 4}], "limit": 10},
                 page,
                 *(400, 401, 404, 405, 413, 414, 429),
             ),
@@ -99,7 +99,7 @@ def reading_paths() -> Json:
                 "getColumnFactsByBody",
                 "Get statistics of one column, with parameters in the body",
                 "ColumnRequest",
-                {"required": True},
+                {"field": "rating", "filters": [{"field": "inStock", "operator": "EQUALS", "value": True}]},
                 facts,
                 *(400, 401, 404, 405, 413, 414),
             ),
@@ -147,7 +147,7 @@ def _get(name: str, summary: str, parameters: list[Json], found: Json, *statuses
     }
 
 
-def _post(name: str, summary: str, body: str, required: Json, found: Json, *statuses: int) -> Json:
+def _post(name: str, summary: str, body: str, example: Json, found: Json, *statuses: int) -> Json:
     return {
         "operationId": name,
         "summary": summary,
@@ -155,7 +155,10 @@ def _post(name: str, summary: str, body: str, required: Json, found: Json, *stat
         "of filters; none may be in the URL.",
         "security": KEY_OR_TOKEN,
         "parameters": [REQUEST_ID],
-        "requestBody": {**required, "content": {"application/json": {"schema": ref(body)}}},
+        "requestBody": {
+            "required": body == "ColumnRequest",
+            "content": {"application/json": {"schema": ref(body), "example": example}},
+        },
         "responses": {"200": found} | errors(*statuses, 500, 503),
     }
 
