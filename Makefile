@@ -61,7 +61,7 @@ tests/%/node_modules/.package-lock.json: tests/%/package-lock.json
 	@.venv-generated/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
-test: install azurite-install .venv-delta/installed .venv-kadoa/installed .venv-generated/installed ## Run the suite (a quarter of an hour on two cores)
+test: install azurite-install .venv-delta/installed .venv-kadoa/installed .venv-generated/installed ## Run the suite (ten minutes on two cores)
 	@echo "Running all tests but those of make test-browser and make test-cluster; the reasons for skips are listed at the end."
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal $(addprefix --ignore=,$(BROWSER) tests/cluster)
 

@@ -268,3 +268,10 @@ def test_what_ends_the_reading_is_not_taken_for_a_fault_of_the_file(
     monkeypatch.setattr("engine.publishing.csv.files.batches", batches)
     with pytest.raises(failure):
         engine.publish(engine.write("rows.csv", "a,b\n1,2\n"))
+
+
+def test_a_row_of_another_width_is_refused_after_a_cell_of_another_type(engine: Engine) -> None:
+    """Both are beyond the first rows, from which types are expected, and the row is in another chunk than the cell."""
+    content = "n,m\n" + "1,2\n" * 2_000 + "x,2\n" + "1,2\n" * 100_000 + "1\n"
+    with pytest.raises(InvalidInput, match="line 102,003: 1 cell where the header"):
+        engine.publish(engine.write("rows.csv", content))

@@ -13,6 +13,7 @@ import pytest
 
 from tests.helpers.deployed import DeployedProxy, available
 from tests.helpers.server import KEY, PUBLISH_KEY, Server
+from tests.helpers.statements import until
 
 _KEY = {"x-api-key": KEY}
 ROWS = 3000
@@ -129,8 +130,14 @@ def test_the_service_logs_the_address_of_the_client_whatever_it_says(site: Site)
     with site.client("127.0.0.2") as client:
         headers = {**_KEY, "x-request-id": "who-asks", "x-forwarded-for": "203.0.113.9"}
         assert client.get(path, headers=headers).status_code == 200
-    lines = [line for replica in site.replicas for line in replica.logged() if line.get("requestId") == "who-asks"]
-    assert [line["client"] for line in lines] == ["127.0.0.2"]
+
+    def clients() -> list[str]:
+        logged = (line for replica in site.replicas for line in replica.logged())
+        return [line["client"] for line in logged if line.get("requestId") == "who-asks"]
+
+    # The line is written after the answer.
+    assert until(lambda: bool(clients()))
+    assert clients() == ["127.0.0.2"]
 
 
 def test_a_killed_replica_costs_no_request(site: Site) -> None:

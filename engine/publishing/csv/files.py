@@ -76,10 +76,12 @@ class _Reading:
         self.bytes = self.total = 0
         self.failure: BaseException | None = None
         """What ended it, if that was not the files' fault: DuckDB makes an error of its own of any."""
+        self.is_misread = False
+        """Whether a file ended it that has to be read record by record."""
 
     def begin(self, total: int) -> None:
         """They are read from the beginning."""
-        self.bytes, self.total = 0, total
+        self.bytes, self.total, self.is_misread = 0, total, False
 
     def add(self, size: int) -> None:
         """More bytes were read."""
@@ -159,7 +161,10 @@ class CsvFiles:
     def _told_apart(self, found: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         try:
             yield from found
-        except (GeneratorExit, *_MISREAD):
+        except GeneratorExit:
+            raise
+        except _MISREAD:
+            self.reading.is_misread = True
             raise
         except BaseException as error:
             # KeyboardInterrupt, for example: DuckDB waits for these rows in the thread of its caller.
@@ -203,7 +208,8 @@ class CsvFiles:
             raise self.reading.failure
         if isinstance(error, duckdb.OutOfMemoryException | duckdb.InterruptException):
             return None
-        if DOES_NOT_FIT in str(error):
+        # The text of an error from our stream has those that were handled before it.
+        if DOES_NOT_FIT in str(error) and not self.reading.is_misread:
             return None if self.proven else self._with_proof(connection)
         files = tuple(
             file if file.is_rewritten or self._is_readable(file) else self._rewritten(file, number)
