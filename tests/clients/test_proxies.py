@@ -118,7 +118,7 @@ def test_the_documents_name_the_public_address(site: Site) -> None:
         url = document["servers"][0]["url"] + "/v4/workflows/{workflowId}/data/export".format(workflowId="w")
         assert site.server.request(url, headers=_KEY).status == 200
     page = site.server.request(f"{site.proxy.base}/docs").body.decode()
-    assert f"{site.proxy.base}/v4/workflows/$WORKFLOW/data/export" in page
+    assert f"{site.proxy.base}/v4/workflows/sample-products/data/export" in page
     assert 'href="/' not in page
 
 
