@@ -1,5 +1,6 @@
 """Runs of many row groups and parts from few rows."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,3 +41,13 @@ def groups_read(plan: ExportPlan) -> int:
                 read += sorted({(part.key, row // GROUP_ROWS) for row in rows})
     assert len(set(read)) == len(read)
     return len(read)
+
+
+def break_footer(part: Path) -> None:
+    """Overwrite the footer of a Parquet file with zeros; its length and modification time stay."""
+    data = bytearray(part.read_bytes())
+    length = int.from_bytes(data[-8:-4], "little")
+    data[-8 - length : -8] = bytes(length)
+    status = part.stat()
+    part.write_bytes(data)
+    os.utime(part, ns=(status.st_atime_ns, status.st_mtime_ns))

@@ -1,7 +1,6 @@
 """Parquet exports: row groups taken over or made anew, one footer for all, and no reader that minds."""
 
 import io
-import os
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from engine.plan import planner
 from engine.publishing import publisher
 from engine.stores import block_stream
 from tests.helpers.engine import Engine, entry
+from tests.helpers.small_parts import break_footer
 
 ROWS = 20_000
 TABLE = pa.table(
@@ -133,13 +133,7 @@ def test_row_groups_of_no_rows_are_left_out(engine: Engine, monkeypatch: pytest.
 def test_a_part_whose_footer_is_broken_is_told(tmp_path: Path) -> None:
     engine = Engine(tmp_path)
     run = engine.publish(engine.write_parquet(TABLE))
-    part = engine.folder / "store" / run.parts[0].key
-    data = bytearray(part.read_bytes())
-    length = int.from_bytes(data[-8:-4], "little")
-    data[-8 - length : -8] = bytes(length)
-    status = part.stat()
-    part.write_bytes(data)
-    os.utime(part, ns=(status.st_atime_ns, status.st_mtime_ns))
+    break_footer(engine.folder / "store" / run.parts[0].key)
     with pytest.raises(SourceDamaged):
         engine.export("parquet")
     assert engine.keys("w/") == []

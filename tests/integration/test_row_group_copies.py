@@ -1,7 +1,6 @@
 """Row groups that a filter keeps whole are copied into a Parquet export; the rows are those of plain Python."""
 
 import json
-import os
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -27,7 +26,7 @@ from engine.plan.pruning import bounds_for
 from engine.request.request import read_filters
 from tests.helpers.engine import NOW, Engine, entry
 from tests.helpers.operator_oracle import matching_rows
-from tests.helpers.small_parts import GROUP_ROWS, publish_small_parts
+from tests.helpers.small_parts import GROUP_ROWS, break_footer, publish_small_parts
 from tests.integration.test_types import EXAMPLES
 
 NAN, INFINITY = float("nan"), float("inf")
@@ -301,13 +300,7 @@ def test_columns_of_every_type_are_described_alike_where_they_are_copied_and_enc
 def test_a_part_whose_footer_is_broken_is_reported(tmp_path: Path) -> None:
     engine = Engine(tmp_path)
     run = publish_small_parts(engine, [{"n": n} for n in range(3 * GROUP_ROWS)])
-    part = engine.folder / "store" / run.parts[0].key
-    data = bytearray(part.read_bytes())
-    length = int.from_bytes(data[-8:-4], "little")
-    data[-8 - length : -8] = bytes(length)
-    status = part.stat()
-    part.write_bytes(data)
-    os.utime(part, ns=(status.st_atime_ns, status.st_mtime_ns))
+    break_footer(engine.folder / "store" / run.parts[0].key)
     with pytest.raises(SourceDamaged):
         engine.export("parquet", filters=[entry("n", "GREATER_THAN", 5)])
     assert engine.keys("w/") == []
