@@ -11,6 +11,8 @@ from tests.bench.service import Client, Service, export_path
 from tests.bench.settings import SMALL_ROWS, Settings
 
 GOALS = (8,)
+_MOST_ROWS = 1_000_000
+"""So that the files of all rounds fit in memory; with fewer rows the goal is harder."""
 _LEAST = 100.0
 _MOST_SECONDS = 0.020
 _TIMES = 20
@@ -31,7 +33,9 @@ def run(bench: Bench) -> list[Line]:
 
 def _by_one(bench: Bench) -> Iterator[Line]:
     """In each round the first request makes the file, and twenty more find it."""
-    data = bench.data(bench.settings.rows)
+    # The store keeps the files, since the service opens one before it answers with it.
+    data = bench.data(min(bench.settings.rows, _MOST_ROWS))
+    bench.store.keep(on=True)
     firsts, seconds_again, later = [], [], []
     service = Service(bench.store.connection_string)
     service.start()
@@ -50,6 +54,7 @@ def _by_one(bench: Bench) -> Iterator[Line]:
     finally:
         service.stop(signal.SIGTERM)
         bench.store.empty()
+        bench.store.keep(on=False)
     second = statistics.median(seconds_again)
     ratio = statistics.median(firsts) / second
     yield Line(
