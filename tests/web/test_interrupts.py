@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,24 @@ main()
 """
 """The command, which is interrupted at its first use of a store."""
 
+BEFORE_A_CALL = """
+import ctypes, operator, os, signal
+from functools import partial
+from types import SimpleNamespace
+
+kill = ctypes.CDLL(None).kill
+
+def press_and_write(descriptor, data):
+    # Between the two calls the interpreter, which would call the handler, does not come to run.
+    return list(map(operator.call, [partial(kill, os.getpid(), signal.SIGINT), partial(os.write, descriptor, data)]))[1]
+
+from engine.stores.local import durable_files
+durable_files.os = SimpleNamespace(**vars(os) | {"write": press_and_write})
+from web.cli import main
+main()
+"""
+"""The command, which is interrupted just before it waits for the reader of its output."""
+
 SLOW = "\ntailrace: cancelling; press Ctrl-C again to end at once."
 
 
@@ -93,6 +112,27 @@ def test_ctrl_c_while_a_command_uses_a_store(server: Server, name: str) -> None:
     # A key that bounces is pressed once.
     done = run(server, AT_STORE.format(meanwhile="press()"), COMMANDS[name])
     assert (done.returncode, done.stderr, done.stdout) == (130, INTERRUPTED, "")
+
+
+@pytest.mark.parametrize("command", ["sql", "export"])
+def test_ctrl_c_just_before_the_output_has_to_wait(server: Server, command: str) -> None:
+    arguments = ["sql", "FROM range(1000)"] if command == "sql" else ["export", "w", "-q", "--format", "csv"]
+    reading, writing = os.pipe()
+    try:
+        os.set_blocking(writing, False)
+        with suppress(BlockingIOError):
+            while True:
+                os.write(writing, bytes(65_536))
+        os.set_blocking(writing, True)
+        done = subprocess.run(
+            [sys.executable, "-c", BEFORE_A_CALL, *arguments],
+            cwd=server.folder, env=server.environment, stdin=subprocess.DEVNULL, stdout=writing,
+            stderr=subprocess.PIPE, text=True, timeout=60, start_new_session=True,
+        )  # fmt: skip
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (130, INTERRUPTED)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,9 @@ _SLOW = "\ntailrace: cancelling; press Ctrl-C again to end at once."
 _SLOW_SECONDS = 1
 """After this long a command says that it is cancelling, and Ctrl-C ends it; before, a key that bounces could."""
 
+_WAKING_SECONDS = (0.05, 0.2, 1)
+"""The main thread is woken so long after a signal, and again so long after that: see `_waking`."""
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _first: float | None = None
@@ -85,9 +88,42 @@ def interrupt(number: int, frame: FrameType | None) -> None:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """While the block runs, Ctrl-C is handled by `interrupt`."""
-    with _handling(interrupt, (signal.SIGINT,)):
+    """While the block runs, Ctrl-C is handled by `interrupt`, also if the main thread waits in a system call."""
+    with _waking(), _handling(interrupt, (signal.SIGINT,)):
         yield
+
+
+@contextmanager
+def _waking() -> Iterator[None]:
+    """While the block runs, wake the main thread after each signal.
+
+    Python calls a handler before its next instruction. A signal that comes after the last instruction before a system
+    call does not interrupt that call, so the handler would wait with it, maybe for ever: for a reader of a pipe.
+    """
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    ended = threading.Event()
+
+    def wake() -> None:
+        while numbers := os.read(reading, 512):
+            for seconds in _WAKING_SECONDS if set(numbers) & set(_SIGNALS) else ():
+                if not ended.wait(seconds):
+                    signal.pthread_kill(main, signal.SIGURG)
+
+    main = threading.get_ident()
+    before = signal.signal(signal.SIGURG, lambda _number, _frame: None)
+    watcher = threading.Thread(target=wake, name="interrupts", daemon=True)
+    watcher.start()
+    signal.set_wakeup_fd(writing)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(-1)
+        ended.set()
+        os.close(writing)
+        watcher.join()
+        os.close(reading)
+        signal.signal(signal.SIGURG, before)
 
 
 @contextmanager
