@@ -89,10 +89,11 @@ class Forked:
             os.kill(self.pid, number)
 
 
-class _Forking:
-    """The process that forks, started with the first fork."""
+class Forking:
+    """A process that forks, started with the first fork; its interpreter has ``environment`` besides ours."""
 
-    def __init__(self) -> None:
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        self._environment = environment or {}
         self._lock = threading.Lock()
         self._orders: socket.socket | None = None
 
@@ -112,7 +113,7 @@ class _Forking:
                 [sys.executable, "-c", "from tests.helpers.forks import serve; serve()"],
                 stdin=theirs.fileno(),
                 # Numeric libraries that start threads of their own could not be forked.
-                env={**os.environ, "PYTHONPATH": str(_ROOT), "OPENBLAS_NUM_THREADS": "1"},
+                env={**os.environ, "PYTHONPATH": str(_ROOT), "OPENBLAS_NUM_THREADS": "1", **self._environment},
                 cwd=_ROOT,
             )
         atexit.register(process.wait)
@@ -120,7 +121,7 @@ class _Forking:
         return ours
 
 
-_FORKING = _Forking()
+FORKING = Forking()
 
 
 def start(
@@ -132,6 +133,7 @@ def start(
     stdin: IO[bytes] | int | None = None,
     stdout: IO[bytes] | int | None = None,
     stderr: IO[bytes] | int | None = None,
+    forking: Forking = FORKING,
 ) -> Forked:
     """Start ``tailrace`` with these arguments.
 
@@ -154,7 +156,7 @@ def start(
             else:
                 theirs = stream if isinstance(stream, int) else stream.fileno()
             streams.append(theirs)
-        return _FORKING.start([program, list(arguments), dict(environment), str(folder)], streams, pipes)
+        return forking.start([program, list(arguments), dict(environment), str(folder)], streams, pipes)
 
 
 def run_bytes(
@@ -164,12 +166,20 @@ def run_bytes(
     *,
     program: str = TAILRACE,
     piped: bytes = b"",
+    forking: Forking = FORKING,
 ) -> "subprocess.CompletedProcess[bytes]":
     """What ``tailrace`` writes with these arguments, what it reads being ``piped``, and how it ends."""
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         with (
             start(
-                arguments, environment, folder, program=program, stdin=subprocess.PIPE, stdout=output, stderr=errors
+                arguments,
+                environment,
+                folder,
+                program=program,
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=errors,
+                forking=forking,
             ) as process,
             suppress(BrokenPipeError),
         ):
@@ -182,10 +192,16 @@ def run_bytes(
 
 
 def run(
-    arguments: Sequence[str], environment: Mapping[str, str], folder: Path, *, program: str = TAILRACE, piped: str = ""
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    folder: Path,
+    *,
+    program: str = TAILRACE,
+    piped: str = "",
+    forking: Forking = FORKING,
 ) -> "subprocess.CompletedProcess[str]":
     """`run_bytes` of text."""
-    done = run_bytes(arguments, environment, folder, program=program, piped=piped.encode())
+    done = run_bytes(arguments, environment, folder, program=program, piped=piped.encode(), forking=forking)
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 

@@ -18,7 +18,7 @@ from typing import IO, Any, Self
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.helpers.azurite import free_port
-from tests.helpers.forks import TAILRACE, Forked, run, start
+from tests.helpers.forks import FORKING, TAILRACE, Forked, run, start
 
 KEY = "test-key-of-acme"
 OTHER_KEY = "test-key-of-rival"
@@ -50,6 +50,8 @@ class Server:
 
     program = TAILRACE
     """What runs as ``tailrace``."""
+    forking = FORKING
+    """What starts it."""
 
     def __init__(self, store_url: tuple[str, dict[str, str]], folder: Path, **settings: str) -> None:
         location, extra = store_url
@@ -111,7 +113,7 @@ class Server:
 
     def launch(self, log: IO[bytes]) -> "Forked | subprocess.Popen[bytes]":
         """Start the process, whose log goes to that file."""
-        return start(["serve"], self.environment, self.folder, program=self.program, stderr=log)
+        return start(["serve"], self.environment, self.folder, program=self.program, stderr=log, forking=self.forking)
 
     def initialise(self) -> None:
         """Write the markers of new stores, once."""
@@ -130,7 +132,7 @@ class Server:
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a ``tailrace`` command with the server's settings, in another process; new stores are marked before."""
         self.initialise()
-        return run(arguments, self.environment, self.folder, program=self.program)
+        return run(arguments, self.environment, self.folder, program=self.program, forking=self.forking)
 
     def publish(self, *arguments: str, team: str = TEAM) -> None:
         """Publish with ``tailrace publish``, for the team of `KEY` unless told otherwise."""
