@@ -57,15 +57,20 @@ def refused(answer: Answer, sent: str, *statuses: int) -> None:
 
 
 def count(server: Server, field: str, operators: Sequence[str], text: str) -> int:
-    """The number of rows that filters with one text find together, which is checked against the oracle."""
+    """The number of rows that filters with one text find together, which is checked against the oracle.
+
+    One operator filters an export, which is made more quickly than a page; several filter a page.
+    """
     values: dict[str, Any] = {name: [text] if name in ("IN", "NOT_IN") else text for name in operators}
     entries = [{"field": field, "operator": name, "value": value} for name, value in values.items()]
-    answer = server.request(
-        f"{DATA}?{urlencode({'filters': json.dumps(entries), 'limit': 0})}", headers={"x-api-key": KEY}
-    )
+    if len(entries) == 1:
+        answer = server.export("people", filters=entries)
+    else:
+        query = urlencode({"filters": json.dumps(entries), "limit": 0})
+        answer = server.request(f"{DATA}?{query}", headers={"x-api-key": KEY})
     assert answer.status == 200, (text, answer.body)
     cells: list[Any] = [[cell, "x"] for cell in TEXTS] if field == "list" else list(TEXTS)
-    found = answer.json()["pagination"]["totalCount"]
+    found = answer.json()["rowCount"] if len(entries) == 1 else answer.json()["pagination"]["totalCount"]
     assert found == sum(all(matches(name, cell, value, NOW) for name, value in values.items()) for cell in cells), text
     return int(found)
 
