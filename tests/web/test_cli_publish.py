@@ -172,6 +172,21 @@ def test_a_run_is_exported_as_soon_as_it_is_published(tmp_path: Path, asked: str
     assert len([*files[".csv"].parent.iterdir()]) == 2
 
 
+def test_publishing_again_prepares_what_is_missing(tmp_path: Path) -> None:
+    """A command that was killed after its run was published, and before all of its exports were made, is repeated."""
+    server = Server((str(tmp_path / "store"), {}), tmp_path)
+    (tmp_path / "rows.json").write_text('[{"id": "a"}, {"id": "b"}]')
+    publish = ("publish", "--workflow", "w", "--run", "r", "--team", TEAM, "rows.json", "--prepare")
+    assert server.command(*publish, "csv").returncode == 0
+    again = server.command(*publish, "csv,json")
+    assert again.stdout.splitlines() == ["Prepared csv before: 9 bytes.", "Prepared json: 28 bytes."]
+    # The files of this command are not what was published, for all it knows.
+    assert again.returncode == 1
+    assert "The run r is published already" in again.stderr
+    files = {path.suffix: path.read_text() for path in (tmp_path / "store" / "exports" / "w").iterdir()}
+    assert files == {".csv": '"id"\na\nb\n', ".json": '[\n\t{"id":"a"},\n\t{"id":"b"}\n]'}
+
+
 def test_an_export_that_cannot_be_prepared_is_reported(tmp_path: Path) -> None:
     server = Server((str(tmp_path / "store"), {}), tmp_path)
     (tmp_path / "rows.json").write_text('[{"id": "a"}]')

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from engine.catalog.manifest import State
 from engine.catalog.schema import Field
 from engine.common.temp_folders import spill_folder
-from engine.errors import InvalidInput
+from engine.errors import AlreadyPublished, InvalidInput
 from engine.publishing.file_kinds import FORMATS
 from engine.publishing.input_files import matching, spill_limit_bytes, spool
 from engine.publishing.options import ReadOptions
@@ -101,8 +101,9 @@ def _reading(command: Callable[..., None]) -> Callable[..., None]:
     help="Only finished runs can be exported.",
 )  # fmt: skip
 @click.option(
-    "--prepare", metavar="FORMATS", help="Then export the run as csv,json,...  [default: TAILRACE_PREPARE_FORMATS]"
-)
+    "--prepare", metavar="FORMATS",
+    help="Then, or if the run is there already, export it as csv,json,...  [default: TAILRACE_PREPARE_FORMATS]",
+)  # fmt: skip
 @click.option("-q", "--quiet", is_flag=True, help="Print the result and errors only: no progress.")
 def publish(
     files: tuple[Path, ...],
@@ -165,12 +166,23 @@ def publish(
             _write_schema(write_schema, trial.fields)
             _show_trial(trial)
             return
-        published = publisher.publish(publication)
-        _write_schema(write_schema, published.table.delivered)
-        for line in described(published):
-            click.echo(line)
+        refused = None
+        try:
+            published = publisher.publish(publication)
+        except AlreadyPublished as error:
+            existing = publisher.existing(publication)
+            if existing is None:
+                raise
+            # It may have been this command, killed before it had made all exports.
+            published, refused = existing, error
+        else:
+            _write_schema(write_schema, published.table.delivered)
+            for line in described(published):
+                click.echo(line)
     if published.state is State.FINISHED:
         prepare_exports(published, prepared, bar)
+    if refused is not None:
+        raise refused
 
 
 def _prepared(formats: str | None) -> tuple[str, ...]:

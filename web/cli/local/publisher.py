@@ -46,6 +46,10 @@ class LocalPublisher:
         ignore_from_now_on()
         return published
 
+    def existing(self, publication: Publication) -> Run | None:
+        """The run that was in the way of this one, if it is still there."""
+        return _results().run(publication.workflow, publication.run)
+
     def try_out(self, publication: Publication) -> Trial:
         """Read and check everything that `publish` would. Raises Interrupted or EngineError."""
         return self._run(lambda publisher, progress: publisher.try_out(publication, self._cancel, progress))

@@ -61,7 +61,10 @@ def export_here(exporter: Exporter, wanted: ExportRequest, team: str | None, bar
 
 
 def prepare_exports(run: Run, formats: Sequence[str], bar: ProgressBar) -> None:
-    """Export a published run in each format, and say so. Raises ClickException if one fails; Ctrl-C cancels."""
+    """Export a published run in each format, and say so, or that it was exported before. Ctrl-C cancels.
+
+    Raises ClickException if one fails.
+    """
     if not formats:
         return
     # Ctrl-C was ignored when the run was published.
@@ -73,12 +76,13 @@ def prepare_exports(run: Run, formats: Sequence[str], bar: ProgressBar) -> None:
     for name in formats:
         request = ExportRequest(run.workflow_id, run=run.run_id, format=FORMATS[name])
         try:
+            before = exporter.finished(exporter.plan(request, run.team or owner_of(exporter, run.workflow_id)))
             made = export_here(exporter, request, run.team, bar)
         except EngineError as error:
             raise click.ClickException(f"The run is published, but not exported as {name}: {error.message}") from error
         finally:
             bar.clear()
-        click.echo(f"Prepared {name}: {counted(made.size, 'byte')}.")
+        click.echo(f"Prepared {name}{' before' if before else ''}: {counted(made.size, 'byte')}.")
 
 
 def owner_of(exporter: Exporter, workflow_id: str) -> str:
