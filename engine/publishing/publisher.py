@@ -339,6 +339,14 @@ def _check_row_ids(connection: duckdb.DuckDBPyConnection, spool: list[Path], row
     if row_id is None:
         return
     paths = {"paths": [exact_path(path) for path in spool]}
+    # Hashes first: a table of the ids takes more memory and time.
+    repeated_hashes_and_missing = connection.execute(
+        f"SELECT count(*) - count(DISTINCT hash({ROW_ID})), count(*) - count(nullif({ROW_ID}, '')) "  # noqa: S608  # a constant name
+        f"FROM {read_parquet('$paths')}",
+        paths,
+    ).fetchone()
+    if repeated_hashes_and_missing == (0, 0):
+        return
     repeated = connection.execute(
         f"SELECT {ROW_ID} FROM {read_parquet('$paths')} GROUP BY {ROW_ID} "  # noqa: S608  # a constant name
         f"HAVING count(*) > 1 OR {ROW_ID} IS NULL OR {ROW_ID} = '' LIMIT 1",

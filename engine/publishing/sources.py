@@ -120,6 +120,7 @@ def _csv_source(
         return None if revised is None else _csv_source(connection, revised, declared, known)
 
     fields = _fields(files, declared, known)
+    files = files.casting(fields)
     return Source(
         fields,
         files.select(fields),

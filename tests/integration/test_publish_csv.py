@@ -233,6 +233,31 @@ def test_a_quoted_empty_cell_of_a_declared_scalar_is_null(engine: Engine) -> Non
     ]
 
 
+@pytest.mark.parametrize(
+    ("declared", "usual", "cell", "value"),
+    [
+        ("NUMBER", "1.5", "1e5", 1e5),
+        ("NUMBER", "1.5", '""', None),
+        ("NUMBER", "1.5", "9007199254740993", "a is NUMBER"),
+        ("DATE", "2026-01-31", '""', None),
+        ("DATE", "2026-01-31", "2026-02-30", "a is DATE|date field value out of range"),
+        ("DATETIME", "2026-01-31T10:04:05Z", "2026-01-31", "2026-01-31T00:00:00Z"),
+    ],
+)
+def test_a_declared_cell_of_another_form_after_the_first_rows_is_read_or_refused(
+    engine: Engine, declared: str, usual: str, cell: str, value: object
+) -> None:
+    file = engine.write("rows.csv", f"a,b\n{f'{usual},1{chr(10)}' * 9_000}{cell},2\n")
+    schema = engine.write_schema(a=declared, b="STRING")
+    if isinstance(value, str) and "is" in value:
+        with pytest.raises(InvalidInput, match=value) as refused:
+            engine.publish(file, schema=schema)
+        assert "in row 9,001" in refused.value.message
+        return
+    engine.publish(file, schema=schema)
+    assert engine.export_rows()[-1] == {"a": value, "b": "2"}
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
 def test_rows_are_whole_wherever_a_chunk_ends(

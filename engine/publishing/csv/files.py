@@ -19,6 +19,7 @@ from engine.catalog.types import TEXT, ColumnType, Family
 from engine.common.concurrency import one_ahead
 from engine.common.quoting import identifier
 from engine.errors import InvalidInput
+from engine.publishing.csv.arrow_casts import Unusual, arrow_type, can_cast, cast
 from engine.publishing.csv.header import Header, read_header, unique
 from engine.publishing.csv.records import Dialect
 from engine.publishing.csv.rewriting import rewrite
@@ -78,10 +79,12 @@ class _Reading:
         """What ended it, if that was not the files' fault: DuckDB makes an error of its own of any."""
         self.is_misread = False
         """Whether a file ended it that has to be read record by record."""
+        self.is_unusual = False
+        """Whether a cell ended it that Arrow does not cast."""
 
     def begin(self, total: int) -> None:
         """They are read from the beginning."""
-        self.bytes, self.total, self.is_misread = 0, total, False
+        self.bytes, self.total, self.is_misread, self.is_unusual = 0, total, False, False
 
     def add(self, size: int) -> None:
         """More bytes were read."""
@@ -108,6 +111,10 @@ class CsvFiles:
     """Whether all rows were read for that."""
     before: Mapping[str, ColumnType] = field(default_factory=dict)
     """Types of the run before."""
+    casts: Mapping[str, ColumnType] = field(default_factory=dict)
+    """Columns that Arrow casts."""
+    are_usual: bool = True
+    """Whether no cell was found that Arrow does not cast."""
     reading: _Reading = field(default_factory=_Reading)
 
     @classmethod
@@ -125,16 +132,32 @@ class CsvFiles:
 
     def typed(self, before: Mapping[str, ColumnType]) -> "CsvFiles":
         """With types that keep every cell; those of the run before where they do."""
+        possible = {name: candidates(known) for name, known in self._sample.items()}
+        # What text can be checked to come back from; a nested column of the run before is decided anew.
+        usable = {name: type_ for name, type_ in before.items() if name in possible and type_.family in _FAMILIES}
+        return replace(self, possible=possible, before=usable)
+
+    def casting(self, fields: Sequence[Field]) -> "CsvFiles":
+        """With Arrow's casts for those of the fields that are declared, and whose first cells are usual."""
+        casts = {
+            field_.name: field_.type
+            for field_ in fields
+            if self.are_usual
+            and field_.name not in self.possible
+            and can_cast(self._sample.get(field_.name, ()), field_.type)
+        }
+        return replace(self, casts=casts)
+
+    @cached_property
+    def _sample(self) -> dict[str, list[str]]:
+        """The first cells of each column that are not null."""
         cells: dict[str, list[str]] = {}
         for file in self.files:
             for index, name in enumerate(file.columns):
                 # Rows of another width are an error when they are read.
                 found = (row[index] for row in file.header.sample if index < len(row))
                 cells.setdefault(name, []).extend(cell for cell in found if cell is not None)
-        possible = {name: candidates(known) for name, known in cells.items()}
-        # What text can be checked to come back from; a nested column of the run before is decided anew.
-        usable = {name: type_ for name, type_ in before.items() if name in cells and type_.family in _FAMILIES}
-        return replace(self, possible=possible, before=usable)
+        return cells
 
     @cached_property
     def found(self) -> dict[str, ColumnType | None]:
@@ -152,8 +175,8 @@ class CsvFiles:
         self.reading.begin(sum(file.rows.stat().st_size for file in self.files))
         for index, group in enumerate(self._groups):
             stream = pa.RecordBatchReader.from_batches(
-                schema(group[0].layout.width),
-                self._told_apart(one_ahead(chain.from_iterable(map(self._batches, group)))),
+                self._schema(group[0]),
+                self._told_apart(one_ahead(chain.from_iterable(map(self._cast, group)))),
             )
             # DuckDB would read ahead without a limit in a reader of Arrow's, and does not in its C interface.
             connection.register(_view(index), stream.__arrow_c_stream__())
@@ -166,6 +189,9 @@ class CsvFiles:
         except _MISREAD:
             self.reading.is_misread = True
             raise
+        except Unusual:
+            self.reading.is_unusual = True
+            raise
         except BaseException as error:
             # KeyboardInterrupt, for example: DuckDB waits for these rows in the thread of its caller.
             self.reading.failure = error
@@ -173,6 +199,22 @@ class CsvFiles:
 
     def _batches(self, file: _CsvFile) -> Iterator[pa.RecordBatch]:
         return batches(file.rows, file.layout, self.reading.add)
+
+    def _cast(self, file: _CsvFile) -> Iterator[pa.RecordBatch]:
+        types = self._schema(file)
+        casts = [(index, self.casts[name]) for index, name in enumerate(file.columns) if name in self.casts]
+        for batch in self._batches(file):
+            cells = batch.columns
+            for index, type_ in casts:
+                cells[index] = cast(cells[index], type_)
+            yield pa.RecordBatch.from_arrays(cells, schema=types)
+
+    def _schema(self, file: _CsvFile) -> pa.Schema:
+        columns = schema(file.layout.width)
+        for index, name in enumerate(file.columns):
+            if name in self.casts:
+                columns = columns.set(index, pa.field(columns.names[index], arrow_type(self.casts[name])))
+        return columns
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -193,7 +235,11 @@ class CsvFiles:
     def select(self, fields: Sequence[Field]) -> str:
         """The fields in their stored types, row by row in the order of the files."""
         scalars = frozenset(
-            field_.name for field_ in fields if field_.name not in self.possible and not _is_text_or_nested(field_.type)
+            field_.name
+            for field_ in fields
+            if field_.name not in self.possible
+            and field_.name not in self.casts
+            and not _is_text_or_nested(field_.type)
         )
         return self._rows(
             lambda file: [f"{self._value(file, field_)} AS {identifier(field_.name)}" for field_ in fields], scalars
@@ -208,6 +254,8 @@ class CsvFiles:
             raise self.reading.failure
         if isinstance(error, duckdb.OutOfMemoryException | duckdb.InterruptException):
             return None
+        if self.reading.is_unusual:
+            return replace(self, are_usual=False)
         # The text of an error from our stream has those that were handled before it.
         if DOES_NOT_FIT in str(error) and not self.reading.is_misread:
             return None if self.proven else self._with_proof(connection)
@@ -269,6 +317,8 @@ class CsvFiles:
         if field_.name not in file.columns:
             return missing(field_)
         cell = _cell(file, field_.name)
+        if field_.name in self.casts:
+            return cell
         known = self.possible.get(field_.name)
         if known is None:
             return _declared_value(cell, field_)
