@@ -1,9 +1,10 @@
-"""Which row has the value that does not fit: DuckDB's error names the column alone."""
+"""Where the value is that does not fit: DuckDB's error may name neither its row nor its column."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import duckdb
 
+from engine.common.quoting import identifier
 from engine.publishing.sources import Source
 
 MAX_SEARCH_BYTES = 100_000_000
@@ -13,17 +14,20 @@ _EXACT_ROWS = 8_000
 """Below 8,192, DuckDB applies a limit before it casts (its optimizer ``limit_pushdown``): no row too many is cast."""
 
 
-def row_that_does_not_fit(connection: duckdb.DuckDBPyConnection, source: Source, check: Callable[[], None]) -> int:
-    """The number, from 1, of the first row that cannot be read; 0 if none is found. ``check`` may raise, at each step.
+def value_that_does_not_fit(
+    connection: duckdb.DuckDBPyConnection, source: Source, check: Callable[[], None]
+) -> tuple[int, str] | None:
+    """The number, from 1, of the first row that cannot be read, and the column; None if none is found.
 
-    By bisection: a prefix of the rows can be read, or it cannot.
+    ``check`` may raise, at each step. By bisection: a prefix of the rows can be read, or it cannot.
     """
+    every = [field.name for field in source.fields]
 
-    def readable(rows: int, offset: int = 0) -> bool:
+    def readable(rows: int, offset: int = 0, columns: Sequence[str] = every) -> bool:
         check()
-        # The hash takes every column, so that none is left out as unused.
         part = f"SELECT * FROM ({source.sql}) LIMIT {rows} OFFSET {offset}"  # noqa: S608  # numbers
-        sql = f"SELECT max(hash(found)) FROM ({part}) AS found"  # noqa: S608  # as above
+        # The hash takes these columns, so that none is left out as unused, and no other is read.
+        sql = f"SELECT max(hash({', '.join(map(identifier, columns))})) FROM ({part})"  # noqa: S608  # quoted names
         try:
             source.begin(connection)
             connection.execute(sql, source.parameters)
@@ -35,15 +39,19 @@ def row_that_does_not_fit(connection: duckdb.DuckDBPyConnection, source: Source,
     while readable(bad):
         good, bad = bad, 2 * bad
         if bad > 2**40:
-            return 0
+            return None
     while bad - good > _BLOCK_ROWS:
         middle = (good + bad) // 2
         good, bad = (middle, bad) if readable(middle) else (good, middle)
     # A longer prefix may have failed by a row just behind it, since whole vectors are cast.
     low, high = 0, _EXACT_ROWS
     if readable(high, good):
-        return 0
+        return None
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if readable(middle, good) else (low, middle)
-    return good + high
+    columns = every
+    while len(columns) > 1:
+        half = columns[: len(columns) // 2]
+        columns = columns[len(half) :] if readable(1, good + low, half) else half
+    return good + high, columns[0]

@@ -30,7 +30,7 @@ from engine.execute.duckdb_errors import is_disk_full, reason_of
 from engine.execute.session import open_session
 from engine.plan.bloom_filters import build_filters
 from engine.publishing.changes import with_changes
-from engine.publishing.misfit import MAX_SEARCH_BYTES, row_that_does_not_fit
+from engine.publishing.misfit import MAX_SEARCH_BYTES, value_that_does_not_fit
 from engine.publishing.options import ReadOptions
 from engine.publishing.progress import PublishPhase, PublishProgress
 from engine.publishing.schema_file import read_schema_file
@@ -317,7 +317,7 @@ def _misfit(
     error: duckdb.Error,
     cancel: CancelToken,
 ) -> InvalidInput:
-    """The error of a value that does not fit its field, with its row if that is found in reasonable time."""
+    """The error of a value that does not fit its field, with its place if that is found in reasonable time."""
     cancel.raise_if_cancelled()
     if isinstance(error, duckdb.OutOfMemoryException):
         return InvalidInput(
@@ -328,10 +328,10 @@ def _misfit(
             "The disk of the spill folder is full: free some space, or set TAILRACE_SPILL_DIRECTORY to a folder on a "
             "larger one."
         )
-    row = 0
+    place = None
     if isinstance(error, _UNFIT) and _size_of(files) <= MAX_SEARCH_BYTES:
-        row = row_that_does_not_fit(connection, source, cancel.raise_if_cancelled)
-    where = f", in row {row:,}" if row else ""
+        place = value_that_does_not_fit(connection, source, cancel.raise_if_cancelled)
+    where = f", in row {place[0]:,} and column {place[1]!r}" if place else ""
     return InvalidInput(f"A value does not fit its field{where}: {reason_of(error)}")
 
 
@@ -353,5 +353,15 @@ def _check_row_ids(connection: duckdb.DuckDBPyConnection, spool: list[Path], row
         paths,
     ).fetchone()
     if repeated is not None:
-        what = "is missing in a row" if not repeated[0] else f"is not unique: {repeated[0]!r} stands in several rows"
+        numbered = f"SELECT {ROW_ID} AS id, row_number() OVER () AS row FROM {read_parquet('$paths')}"  # noqa: S608  # a constant
+        found = connection.execute(
+            f"SELECT row FROM ({numbered}) WHERE id IS NOT DISTINCT FROM $id ORDER BY row LIMIT 2",  # noqa: S608  # as above
+            {**paths, "id": repeated[0]},
+        ).fetchall()
+        first, *others = (f"{row:,}" for (row,) in found)
+        what = (
+            f"is not unique: {repeated[0]!r} stands in the rows {first} and {others[0]}"
+            if repeated[0]
+            else f"is missing in row {first}"
+        )
         raise InvalidInput(f"The row id field {row_id} {what}: name another, or none to have row ids made.")

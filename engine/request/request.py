@@ -114,7 +114,8 @@ def _read_filter(label: str, entry: object) -> Filter:
     if not isinstance(field, str) or not field:
         raise _invalid(label, "field must be the name of a column, a non-empty string")
     if not isinstance(name, str) or name not in OPERATORS:
-        raise _invalid(label, f"unknown operator {quoted_excerpt(name)}; use one of {', '.join(OPERATORS)}")
+        what = "operator is missing" if name is None else f"unknown operator {quoted_excerpt(name)}"
+        raise _invalid(label, f"{what}; use one of {', '.join(OPERATORS)}")
     operator, value = OPERATORS[name], entry.get("value")
     if operator.value is ValueShape.NONE:
         if value is not None:

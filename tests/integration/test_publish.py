@@ -216,9 +216,16 @@ def test_a_csv_line_of_another_shape_is_refused_wherever_it_stands(engine: Engin
     assert engine.keys("workflow=w/run=") == []
 
 
-@pytest.mark.parametrize("ids", [["a", "a"], ["a", None], ["a", ""]])
-def test_row_ids_are_unique_and_there_in_every_row(engine: Engine, ids: list[str | None]) -> None:
-    with pytest.raises(InvalidInput, match="row id field"):
+@pytest.mark.parametrize(
+    ("ids", "where"),
+    [
+        (["b", "a", "a", "a"], "'a' stands in the rows 2 and 3"),
+        (["a", None, None], "is missing in row 2"),
+        (["a", ""], "is missing in row 2"),
+    ],
+)
+def test_row_ids_are_unique_and_there_in_every_row(engine: Engine, ids: list[str | None], where: str) -> None:
+    with pytest.raises(InvalidInput, match=f"row id field id .*{where}"):
         engine.publish_rows([{"id": value} for value in ids], row_id="id")
     assert engine.keys("workflow=w/run=") == []
 
@@ -276,9 +283,21 @@ def test_a_value_that_does_not_fit_is_told_with_its_row(engine: Engine, row: int
     cells = [["x", str(number)] for number in range(20_000)]
     cells[row - 1][1] = "nine"
     file = engine.write_csv(["a", "n"], cells)
-    with pytest.raises(InvalidInput, match=rf"in row {row:,}: .*n is NUMBER"):
+    with pytest.raises(InvalidInput, match=rf"in row {row:,} and column 'n': .*n is NUMBER"):
         engine.publish(file, schema=engine.write_schema(a="STRING", n="NUMBER"))
     assert engine.keys() == []
+
+
+@pytest.mark.parametrize("column", [0, 1, 2, 3, 4])
+def test_a_value_that_does_not_fit_is_told_with_its_column(engine: Engine, column: int) -> None:
+    """DuckDB names neither row nor column of a date that does not exist."""
+    names = ["a", "b c", 'd"e', "f", "g"]
+    cells = [["2024-01-02"] * 5 for _ in range(3)]
+    cells[1][column] = "2024-02-30"
+    schema = engine.write_schema(**dict.fromkeys(names, "DATE"))
+    with pytest.raises(InvalidInput) as refused:
+        engine.publish(engine.write_csv(names, cells), schema=schema)
+    assert f"in row 2 and column {names[column]!r}: " in refused.value.message
 
 
 def test_wide_rows_of_a_parquet_file_have_small_row_groups(engine: Engine) -> None:

@@ -212,6 +212,7 @@ FILTERS: dict[str, tuple[str, str]] = {
     "no field": ('[{"operator": "IS_NULL"}]', "field must be the name of a column"),
     "empty field": ('[{"field": "", "operator": "IS_NULL"}]', "field must be the name of a column"),
     "unknown operator": ('[{"field": "a", "operator": "equals", "value": 1}]', "unknown operator 'equals'"),
+    "no operator": ('[{"field": "a", "value": 1}]', r"filters\[0\]: operator is missing; use one of EQUALS"),
     "operator is a list": ('[{"field": "a", "operator": ["EQUALS"], "value": 1}]', "unknown operator"),
     "value missing": ('[{"field": "a", "operator": "EQUALS"}]', "needs a value"),
     "value not expected": ('[{"field": "a", "operator": "IS_NULL", "value": 1}]', "takes no value"),

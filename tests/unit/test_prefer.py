@@ -16,6 +16,8 @@ from web.http.prefer import Preference, parse_prefer
         (['wait="7"'], 7),
         (["wait=0"], 0),
         (["handling=lenient, respond-async"], 0),
+        (["respond-async; wait=9; x, handling=lenient"], 0),
+        (["wait=10;x=y"], 10),
         (["wait=-1"], None),
         (["wait=1.5"], None),
         (["wait=\u0661"], None),

@@ -38,6 +38,24 @@ class StrictAnswer(BaseModel):
     schema_: Annotated[list[dict[str, str]], Field(alias="schema")]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "message"),
+    [
+        ("DELETE", f"/v4/workflows/people/data/exports/{UUID(int=1)}?x=1", {}, "A DELETE takes no parameters."),
+        ("POST", f"{EXPORT}?x=1", {}, "A POST takes its parameters in the JSON body, none in the URL."),
+        ("POST", EXPORT, {"content-encoding": "gzip"}, "A compressed JSON body is not read here: send it plain, "),
+        ("GET", "/v4/workflows/people?x=1", {}, "Unknown parameter 'x'; this request takes none."),
+    ],
+)
+def test_a_request_of_another_form_is_told_the_right_one(
+    people: Server, method: str, path: str, headers: dict[str, str], message: str
+) -> None:
+    body = b"{}" if method == "POST" else None
+    answer = people.request(path, method, {"x-api-key": KEY, **headers}, body)
+    assert (answer.status, answer.json()["error"]) == (400, True)
+    assert answer.json()["message"].startswith(message)
+
+
 @pytest.mark.parametrize("format_name", [None, "csv", "json", "jsonl", "xlsx", "parquet"])
 def test_a_strict_client_accepts_the_answer(people: Server, format_name: str | None) -> None:
     before = datetime.now(UTC).replace(microsecond=0)

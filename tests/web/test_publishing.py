@@ -150,6 +150,35 @@ def test_a_retry_gets_the_same_run(server: Server, workflow: str) -> None:
     assert server.download(workflow) == b"a\n1\n"
 
 
+@pytest.mark.parametrize("kind", ["text/csv; charset=ISO-8859-1", 'text/csv; header=present; charset="latin1"'])
+def test_the_charset_of_the_content_type_is_the_encoding(server: Server, workflow: str, kind: str) -> None:
+    body = "a\n\u00c3\u00a9\n".encode("latin-1")  # valid UTF-8, but of another text
+    assert send(server, workflow, body, kind, runId="r").status == 201
+    assert server.download(workflow) == '"a"\n\u00c3\u00a9\n'.encode()
+    assert send(server, workflow, body, kind, runId="r").status == 200
+    assert send(server, workflow, body, "text/csv; charset=utf-8", runId="r").status == 409
+
+
+def test_the_parameter_wins_over_the_charset(server: Server, workflow: str) -> None:
+    assert send(server, workflow, b"a\n\xc3\xa9\n", "text/csv; charset=latin1", encoding="utf-8").status == 201
+    assert server.download(workflow) == '"a"\n\u00e9\n'.encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "option", "parameter"),
+    [
+        (b"a,b\n1\n", "--pad-short-rows", "padShortRows"),
+        (b"_a\n1\n", "--rename _a=NEW", "rename"),
+        (b"a,a\n1,2\n", "--rename-duplicates", "renameDuplicates"),
+        (b"a\n\xff\n", "--encoding", "encoding"),
+    ],
+)
+def test_advice_names_the_parameter(server: Server, workflow: str, body: bytes, option: str, parameter: str) -> None:
+    message = send(server, workflow, body, "text/csv").json()["message"]
+    assert option in message
+    assert message.endswith(f"Over HTTP, {option.split()[0]} is the parameter {parameter}.")
+
+
 def test_simultaneous_equal_requests_publish_one_run(server: Server, workflow: str) -> None:
     with ThreadPoolExecutor(4) as pool:
         answers = [*pool.map(lambda _: send(server, workflow, b'[{"a": 1}]', runId="r"), range(4))]
@@ -179,14 +208,14 @@ REFUSED: dict[str, tuple[bytes, str, dict[str, Any], int, str]] = {
         "text/csv",
         {"schema": '[{"name":"a","dataType":"NUMBER"},{"name":"b","dataType":"STRING"}]', "types": "text"},
         400,
-        "in row 2: a is NUMBER",
+        "in row 2 and column 'a': a is NUMBER",
     ),
     "a text that is no UTF-8": (
         parquet(pa.table({"a": pa.array([b"\xff"]).view(pa.string())})),
         "application/vnd.apache.parquet",
         {},
         400,
-        'in row 1: Invalid string encoding found in Parquet file "body.parquet"',
+        "in row 1 and column 'a': Invalid string encoding found in Parquet file \"body.parquet\"",
     ),
     "a Parquet file without columns": (
         parquet(pa.table({})),

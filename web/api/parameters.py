@@ -177,7 +177,8 @@ def check_name(name: str, known: Sequence[str]) -> None:
     if name not in known:
         # The time and memory of a search for similar names grow with the length of the name.
         near = get_close_matches(name, known, 1) if len(name) <= _MAX_SUGGESTION_LENGTH else []
-        hint = f"did you mean {near[0]}?" if near else f"the parameters are {', '.join(known)}."
+        others = f"the parameters are {', '.join(known)}." if known else "this request takes none."
+        hint = f"did you mean {near[0]}?" if near else others
         raise InvalidRequest(f"Unknown parameter {quoted_excerpt(name)}; {hint}", parameter=name[:100])
 
 

@@ -71,7 +71,11 @@ async def _read(
     request: Request, principal: Principal, parse: Callable[[bytes], dict[str, object]]
 ) -> dict[str, object]:
     if request.scope["query_string"]:
-        raise HTTPException(400, "A POST takes its parameters in the JSON body, none in the URL")
+        in_body = request.method == "POST"
+        takes = "its parameters in the JSON body, none in the URL" if in_body else "no parameters"
+        raise HTTPException(400, f"A {request.method} takes {takes}")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise HTTPException(400, "A compressed JSON body is not read here: send it plain, without Content-Encoding")
     async with received_body(request, principal.team) as body:
         not_found_delay.mark_start(request.scope)
         if len(body) > _MAX_INLINE_BYTES:

@@ -20,7 +20,8 @@ class Preference:
 
 def parse_prefer(values: list[str]) -> Preference:
     """Parse the headers of a request; unknown and malformed preferences are ignored, as the RFC requires."""
-    preferences = [part.strip() for value in values for part in value.split(",")]
+    # What follows a semicolon are parameters of a preference; none is known.
+    preferences = [part.partition(";")[0].strip() for value in values for part in value.split(",")]
     waits = [int(found[1]) for part in preferences if (found := _WAIT.fullmatch(part))]
     if waits:
         return Preference(waits[0])

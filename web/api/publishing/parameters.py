@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.message import Message
 from typing import TypeVar
 
 from starlette.datastructures import Headers
@@ -47,6 +48,9 @@ PUBLISH_PARAMETERS = (
 """The options of `tailrace publish`, as URL parameters."""
 
 _ChoiceT = TypeVar("_ChoiceT")
+_OPTION = re.compile("--([a-z-]+)")
+_PARAMETERS = {re.sub("[A-Z]", lambda capital: f"-{capital[0].lower()}", name): name for name in PUBLISH_PARAMETERS}
+"""The parameters by the options of `tailrace publish`, without their dashes."""
 _STATES = {str(state): state for state in State}
 _BOOLEANS = {"true": True, "false": False}
 
@@ -75,7 +79,7 @@ class PublishRequest:
 def make_publish_request(headers: Headers, values: Mapping[str, object]) -> PublishRequest:
     """Read the headers and the parameters of the URL. Raises InvalidRequest, or HTTPException 415."""
     extension = _extension(headers)
-    texts = {name: str(value) for name, value in values.items()}
+    texts = _charset(headers) | {name: str(value) for name, value in values.items()}
     for name, text in texts.items():
         if not text and name != "null":
             raise InvalidRequest(f"{name} is empty: leave it out, or send a value.", parameter=name)
@@ -91,6 +95,21 @@ def make_publish_request(headers: Headers, values: Mapping[str, object]) -> Publ
         options=_options(texts),
         canonical=json.dumps([extension, {**texts, "runId": None}], sort_keys=True),
     )
+
+
+def name_parameters(message: str) -> str:
+    """Say which parameters the options of `tailrace publish` are that a message advises."""
+    named = dict.fromkeys(found[1] for found in _OPTION.finditer(message))
+    known = [f"--{option} is the parameter {_PARAMETERS[option]}" for option in named if option in _PARAMETERS]
+    return f"{message} Over HTTP, {', '.join(known)}." if known else message
+
+
+def _charset(headers: Headers) -> dict[str, str]:
+    """The encoding that the Content-Type states, as the parameter; without UTF-8, which is the default."""
+    header = Message()
+    header["content-type"] = headers.get("content-type", "")
+    charset = header.get_content_charset("utf-8")
+    return {} if charset in ("utf-8", "utf8") else {"encoding": charset}
 
 
 def _extension(headers: Headers) -> str:

@@ -21,7 +21,7 @@ from engine.request.formats import FORMATS
 from engine.request.request import ExportRequest
 from web.api.models import AnswerField, Count, Moment
 from web.api.parameters import read_query
-from web.api.publishing.parameters import PUBLISH_PARAMETERS, PublishRequest, make_publish_request
+from web.api.publishing.parameters import PUBLISH_PARAMETERS, PublishRequest, make_publish_request, name_parameters
 from web.api.request_reader import authenticate_publisher
 from web.container import Services
 from web.http.limits import MAX_QUERY_BYTES
@@ -91,7 +91,8 @@ async def publish(request: Request) -> Response:
                 # A repeated request, whose first response was lost.
                 run, status = existing, 200
             except InvalidInput as error:
-                raise InvalidInput(error.message.replace(f"{folder.absolute()}/", ""), **error.details) from error
+                message = error.message.replace(f"{folder.absolute()}/", "")
+                raise InvalidInput(name_parameters(message), **error.details) from error
     if status == 201:
         await _prepare(services, run, principal.team)
     add_log_fields(request.scope, rows=run.rows, bytes=received.size)
