@@ -103,6 +103,15 @@ class Part(RunObject):
     """See `engine.plan.bloom_filters`."""
 
 
+class WholeFile(Document):
+    """The Parquet file of a run, with all rows and columns, which an export makes of bytes of its parts."""
+
+    sha256: str
+    """Of the file; computed at publishing, so that an export need not read the bytes."""
+    recipe: str
+    """Which bytes those are, and what is written after them: an export that merges otherwise has another hash."""
+
+
 class RunChanges(Document):
     """The rows that differ between a run and another one of the workflow, by row id."""
 
@@ -140,6 +149,8 @@ class Run(Document):
     """Decisions that the publisher did not ask for, one sentence each (`engine.publishing.sources.Source.notes`)."""
     row_hashes: bool = False
     """Whether the parts have the columns `ROW_HASH`, which no schema has. Only runs with a row-id field do."""
+    whole_file: WholeFile | None = None
+    """None in older manifests, and of a run without rows."""
     changes: RunChanges | None = None
     """Since the latest finished run at the time of publishing; None if the two cannot be compared by row id."""
 

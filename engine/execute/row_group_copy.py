@@ -1,16 +1,19 @@
 """Copies row groups of a run unchanged into a Parquet file; nothing is decoded."""
 
+import hashlib
+import json
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import duckdb
 
-from engine.catalog.manifest import ROW_HASH, RunObject
+from engine.catalog.manifest import ROW_HASH, Run, RunObject
 from engine.catalog.schema import ROW_ID
 from engine.common.cancellation import CancelToken
+from engine.common.concurrency import read_all
 from engine.common.progress import Progress
 from engine.errors import SourceDamaged
 from engine.parquet.footer_merge import MAGIC, TAIL_BYTES, ByteRange, FooterMerger, writer_of
@@ -22,12 +25,17 @@ _READ_BYTES = 8 * 1024 * 1024
 _READ_AHEAD = 4
 """Reads in flight while earlier bytes are written: 32 MiB in memory."""
 
+_END_BYTES = 64 * 1024
+"""What is read of a part to find its footer: more than most footers have."""
+
 _FOOTER_ERRORS = (ValueError, LookupError, TypeError, AttributeError)
 """Raised for bytes that are not a footer: fields are missing, have another type, or point beyond the end."""
 
-
 _WRITER = f"DuckDB version v{duckdb.__version__} "
 """What footers of files begin the name of their writer with, if it is the version that encodes here."""
+
+Read = Callable[[RunObject, ByteRange], bytes]
+"""Returns bytes of a part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +52,65 @@ class RowGroupCopy:
 
         Raises SourceDamaged, Cancelled, StoreError, or whatever ``forward`` raised; bytes may have been forwarded then.
         """
-        return _write([self], store, forward, cancel, Progress())
+        read = reader_of(store)
+        return merge([self], read).write(read, forward, cancel, Progress())
+
+
+@dataclass(frozen=True, slots=True)
+class MergedFile:
+    """One Parquet file of several copies: `MAGIC`, then the byte ranges of each part, then the footer."""
+
+    copies: tuple[tuple[RowGroupCopy, tuple[ByteRange, ...]], ...]
+    footer: bytes
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return sum(copy.rows for copy, _ in self.copies)
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return len(MAGIC) + sum(one.length for _, ranges in self.copies for one in ranges) + len(self.footer)
+
+    @property
+    def recipe(self) -> str:
+        """A hash, in hexadecimal, of what determines the bytes: the ranges of the parts, and the footer."""
+        ranges = [[copy.part.key, one.start, one.length] for copy, ranges in self.copies for one in ranges]
+        return hashlib.sha256(json.dumps(ranges).encode() + self.footer).hexdigest()
+
+    def write(self, read: Read, forward: Callable[[bytes], None], cancel: CancelToken, progress: Progress) -> int:
+        """Write the file through ``forward`` and return the number of its rows.
+
+        Raises Cancelled, or what ``read`` or ``forward`` raised; bytes may have been forwarded then.
+        """
+        forward(MAGIC)
+        with ThreadPoolExecutor(_READ_AHEAD, thread_name_prefix="copy") as pool:
+            ahead: deque[Future[bytes]] = deque()
+            try:
+                for copy, ranges in self.copies:
+                    for piece in cut(ranges, _READ_BYTES):
+                        cancel.raise_if_cancelled()
+                        ahead.append(pool.submit(read, copy.part, piece))
+                        if len(ahead) == _READ_AHEAD:
+                            forward(ahead.popleft().result())
+                    progress.add_rows(copy.rows)
+                while ahead:
+                    forward(ahead.popleft().result())
+            finally:
+                for future in ahead:
+                    future.cancel()
+        forward(self.footer)
+        return self.rows
+
+
+def cut(ranges: Iterable[ByteRange], most: int) -> list[ByteRange]:
+    """The same bytes in ranges of at most that many."""
+    return [
+        ByteRange(start, min(most, one.start + one.length - start))
+        for one in ranges
+        for start in range(one.start, one.start + one.length, most)
+    ]
 
 
 def copy_of(plan: ExportPlan, range_: Range) -> RowGroupCopy:
@@ -56,25 +122,23 @@ def copy_of(plan: ExportPlan, range_: Range) -> RowGroupCopy:
     return RowGroupCopy(source, range_.copied, range_.max_rows, _excluded(plan))
 
 
-def copy_row_groups(
-    plan: ExportPlan,
-    store: ObjectStore,
-    forward: Callable[[bytes], None],
-    *,
-    cancel: CancelToken,
-    progress: Progress,
-) -> int:
-    """Write the file of a plan that copies all it reads through ``forward`` and return the number of its rows.
-
-    Raises SourceDamaged, Cancelled, StoreError, or whatever ``forward`` raised; bytes may have been forwarded then.
-    """
+def merge_plan(plan: ExportPlan, store: ObjectStore) -> MergedFile:
+    """The file of a plan that copies all it reads. Raises SourceDamaged or StoreError."""
     copies = []
     for part, flags in zip(plan.run.parts, plan.row_group_mask, strict=True):
         groups = [number for number, flag in enumerate(flags) if flag]
         if groups:
             rows = sum(part.row_groups[number].rows for number in groups)
             copies.append(RowGroupCopy(part, groups, rows, _excluded(plan)))
-    return _write(copies, store, forward, cancel, progress)
+    return merge(copies, reader_of(store))
+
+
+def merge_run(run: Run, read: Read) -> MergedFile:
+    """The file of a run that has all of its rows and columns, but those that are internal. Raises SourceDamaged."""
+    copies = [
+        RowGroupCopy(part, range(len(part.row_groups)), part.rows, (ROW_ID, *_row_hash(run))) for part in run.parts
+    ]
+    return merge(copies, read)
 
 
 def with_possible_copies(plan: ExportPlan, store: ObjectStore) -> ExportPlan:
@@ -87,44 +151,34 @@ def with_possible_copies(plan: ExportPlan, store: ObjectStore) -> ExportPlan:
     if copied is None or plan.copies_row_groups:
         return plan
     with raising_source_damaged():
-        writer = writer_of(_footer(store, copied.parts[0]))
+        writer = writer_of(_footer(reader_of(store), copied.parts[0]))
     if writer.startswith(_WRITER):
         return plan
     ranges = tuple(replace(range_, copied=None) for range_ in plan.ranges)
     return replace(plan, ranges=ranges, scan_ranges=ranges)
 
 
-def _excluded(plan: ExportPlan) -> tuple[str, ...]:
-    row_id = () if plan.request.include_row_ids else (ROW_ID,)
-    return (*row_id, *(ROW_HASH if plan.run.row_hashes else ()))
-
-
-def _write(
-    copies: Sequence[RowGroupCopy],
-    store: ObjectStore,
-    forward: Callable[[bytes], None],
-    cancel: CancelToken,
-    progress: Progress,
-) -> int:
+def merge(copies: Sequence[RowGroupCopy], read: Read) -> MergedFile:
+    """The file of several copies, which leave out the same columns. Raises SourceDamaged, or what ``read`` raised."""
     merger = FooterMerger(copies[0].excluded)
-    forward(MAGIC)
-    with ThreadPoolExecutor(_READ_AHEAD, thread_name_prefix="copy") as pool:
-        ahead: deque[Future[bytes]] = deque()
-        try:
-            for part, byte_range in _byte_ranges(copies, store, merger, progress):
-                cancel.raise_if_cancelled()
-                ahead.append(pool.submit(_read, store, part, byte_range))
-                if len(ahead) == _READ_AHEAD:
-                    forward(ahead.popleft().result())
-            while ahead:
-                forward(ahead.popleft().result())
-        finally:
-            for future in ahead:
-                future.cancel()
+    merged, rows = [], 0
     with raising_source_damaged():
-        footer = merger.footer()
-    forward(footer)
-    return merger.rows
+        for copy, footer in zip(copies, read_all(lambda one: _footer(read, one.part), copies), strict=True):
+            ranges = tuple(merger.add(footer, copy.groups))
+            if any(one.start < 0 or not 0 < one.length <= copy.part.bytes - one.start for one in ranges):
+                raise ValueError("a row group ends beyond the file")
+            rows += copy.rows
+            if merger.rows != rows:
+                raise ValueError("the number of rows differs from the manifest")
+            merged.append((copy, ranges))
+        return MergedFile(tuple(merged), merger.footer())
+
+
+def reader_of(store: ObjectStore) -> Read:
+    """Reads bytes of parts from a store."""
+    return lambda part, byte_range: store.read(
+        part.key, start=byte_range.start, length=byte_range.length, etag=part.etag
+    )
 
 
 @contextmanager
@@ -136,31 +190,20 @@ def raising_source_damaged() -> Iterator[None]:
         raise SourceDamaged("A part of the run cannot be read.") from error
 
 
-def _byte_ranges(
-    copies: Sequence[RowGroupCopy], store: ObjectStore, merger: FooterMerger, progress: Progress
-) -> Iterator[tuple[RunObject, ByteRange]]:
-    rows = 0
-    for copy in copies:
-        part = copy.part
-        with raising_source_damaged():
-            for byte_range in merger.add(_footer(store, part), copy.groups):
-                if byte_range.start < 0 or not 0 < byte_range.length <= part.bytes - byte_range.start:
-                    raise ValueError("a row group ends beyond the file")
-                for start in range(0, byte_range.length, _READ_BYTES):
-                    yield part, ByteRange(byte_range.start + start, min(_READ_BYTES, byte_range.length - start))
-            if merger.rows != rows + copy.rows:
-                raise ValueError("the number of rows differs from the manifest")
-        rows += copy.rows
-        progress.add_rows(copy.rows)
+def _excluded(plan: ExportPlan) -> tuple[str, ...]:
+    row_id = () if plan.request.include_row_ids else (ROW_ID,)
+    return (*row_id, *_row_hash(plan.run))
 
 
-def _footer(store: ObjectStore, part: RunObject) -> bytes:
-    tail = _read(store, part, ByteRange(part.bytes - TAIL_BYTES, TAIL_BYTES))
-    length = int.from_bytes(tail[:4], "little")
-    if tail[4:] != MAGIC or length > part.bytes - TAIL_BYTES - len(MAGIC):
+def _row_hash(run: Run) -> tuple[str, ...]:
+    return ROW_HASH if run.row_hashes else ()
+
+
+def _footer(read: Read, part: RunObject) -> bytes:
+    end = read(part, ByteRange(max(0, part.bytes - _END_BYTES), min(part.bytes, _END_BYTES)))
+    length = int.from_bytes(end[-TAIL_BYTES : -len(MAGIC)], "little")
+    if end[-len(MAGIC) :] != MAGIC or length > part.bytes - TAIL_BYTES - len(MAGIC):
         raise ValueError("the file does not end with a footer")
-    return _read(store, part, ByteRange(part.bytes - TAIL_BYTES - length, length))
-
-
-def _read(store: ObjectStore, part: RunObject, byte_range: ByteRange) -> bytes:
-    return store.read(part.key, start=byte_range.start, length=byte_range.length, etag=part.etag)
+    if length + TAIL_BYTES > len(end):
+        end = read(part, ByteRange(part.bytes - TAIL_BYTES - length, length + TAIL_BYTES))
+    return end[-TAIL_BYTES - length : -TAIL_BYTES]

@@ -16,18 +16,21 @@ import duckdb
 
 from engine.catalog.catalog import PART_SUFFIX, ROW_ID_FILTERS_SUFFIX, ResultStore
 from engine.catalog.commits import Commits, already_published
-from engine.catalog.manifest import Part, RowGroup, Run, RunObject, State, run_key, run_prefix
+from engine.catalog.manifest import Part, RowGroup, Run, RunObject, State, WholeFile, run_key, run_prefix
 from engine.catalog.removal import Removal
 from engine.catalog.row_group_stats import read_columns, read_row_groups
 from engine.catalog.schema import ROW_ID, Field, Schema
 from engine.catalog.types import TEXT
 from engine.common.cancellation import CancelToken, cancelled_by
 from engine.common.ids import checked_id
+from engine.common.progress import Progress
 from engine.common.table_functions import exact_path, read_parquet
 from engine.common.temp_folders import spill_folder
 from engine.errors import AlreadyPublished, Conflict, EngineError, InvalidInput
 from engine.execute.duckdb_errors import is_disk_full, reason_of
+from engine.execute.row_group_copy import merge_run
 from engine.execute.session import open_session
+from engine.parquet.footer_merge import ByteRange
 from engine.plan.bloom_filters import build_filters
 from engine.publishing.changes import with_changes
 from engine.publishing.misfit import MAX_SEARCH_BYTES, value_that_does_not_fit
@@ -136,6 +139,7 @@ class Publisher:
                 notes=spooled.source.notes,
                 row_hashes=publication.row_id is not None,
             )
+            run = _with_whole_file(run, spooled, cancel)
             if run.state is State.FINISHED and before is not None and before.at <= run.at:
                 run = with_changes(run, before, spooled.connection, list(spooled.parts), self._results, cancel)
             cancel.raise_if_cancelled()
@@ -287,6 +291,22 @@ class Publisher:
     def _check_row_id(self, source: Source, row_id: str | None) -> None:
         if row_id is not None and row_id not in {field.name for field in source.fields}:
             raise InvalidInput(f"There is no field {row_id!r} to take row ids from: --row-id names a column.")
+
+
+def _with_whole_file(run: Run, spooled: _Spooled, cancel: CancelToken) -> Run:
+    """The run with the hash of its Parquet file."""
+    if not run.parts:
+        return run
+    paths = {part.key: path for part, path in zip(run.parts, spooled.parts, strict=True)}
+
+    def read(part: RunObject, byte_range: ByteRange) -> bytes:
+        with paths[part.key].open("rb") as file:
+            file.seek(byte_range.start)
+            return file.read(byte_range.length)
+
+    digest, file = hashlib.sha256(), merge_run(run, read)
+    file.write(read, digest.update, cancel, Progress())
+    return run.model_copy(update={"whole_file": WholeFile(sha256=digest.hexdigest(), recipe=file.recipe)})
 
 
 @contextmanager

@@ -1,23 +1,28 @@
 """Runs exports in this process."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
+from engine.catalog.manifest import RunObject
 from engine.common.cancellation import CancelToken
 from engine.common.chunk import Chunk
 from engine.common.progress import Progress
+from engine.errors import StoreError
 from engine.execute.duckdb_errors import CellTooLong
 from engine.execute.executor import ExecutionContext, run_ranges
 from engine.execute.instance_pool import InstancePool
-from engine.execute.row_group_copy import copy_row_groups
+from engine.execute.row_group_copy import MergedFile, cut, merge_plan, reader_of
 from engine.execute.run_files import RunFiles
 from engine.execute.warm_instances import WarmInstances
 from engine.execute.xlsx.limits import check_rows, find_long_cell
+from engine.parquet.footer_merge import MAGIC
 from engine.plan.planner import ExportPlan
 from engine.runners.port import Staged
 from engine.settings import DuckDBSettings
 from engine.stores.block_stream import COPYING_IN_FLIGHT, ENCODING_IN_FLIGHT, BlockStream
-from engine.stores.port import ObjectStore
+from engine.stores.composition import MAX_COPY_BYTES, Composition, is_worthwhile
+from engine.stores.documents import LOG
+from engine.stores.port import CopySource, ObjectStore
 
 
 class LocalRunner:
@@ -39,21 +44,79 @@ class LocalRunner:
     @contextmanager
     def stage(self, plan: ExportPlan, key: str, cancel: CancelToken, progress: Progress) -> Iterator[Staged]:
         """Implements `Runner.stage`."""
-        max_in_flight = COPYING_IN_FLIGHT if plan.copies_row_groups else ENCODING_IN_FLIGHT
-        content_type = plan.request.content_type
-        with BlockStream(self._exports, key, content_type=content_type, max_in_flight=max_in_flight) as stream:
-            rows = self._write(plan, stream, cancel, progress)
-            # Staging the last blocks may take long, and the export can still be cancelled meanwhile.
-            stream.flush()
-            yield Staged(rows, stream.size, stream.sha256, stream.commit)
+        merged = merge_plan(plan, self._results) if plan.copies_row_groups else None
+        with ExitStack() as stack:
+            staged = None if merged is None else self._composed(plan, merged, key, stack, cancel, progress)
+            if staged is None:
+                max_in_flight = ENCODING_IN_FLIGHT if merged is None else COPYING_IN_FLIGHT
+                stream = stack.enter_context(
+                    BlockStream(self._exports, key, content_type=plan.request.content_type, max_in_flight=max_in_flight)
+                )
+                rows = self._write(plan, merged, stream, cancel, progress)
+                # Staging the last blocks may take long, and the export can still be cancelled meanwhile.
+                stream.flush()
+                staged = Staged(rows, stream.size, stream.sha256, stream.commit)
+            yield staged
 
-    def _write(self, plan: ExportPlan, stream: BlockStream, cancel: CancelToken, progress: Progress) -> int:
+    def _composed(
+        self,
+        plan: ExportPlan,
+        merged: MergedFile,
+        key: str,
+        stack: ExitStack,
+        cancel: CancelToken,
+        progress: Progress,
+    ) -> Staged | None:
+        """The file, which the store has made of the parts itself; None if it cannot, or if the hash is unknown.
+
+        If it fails, that is logged: reading the parts tells whether they are there.
+        """
+        whole = plan.run.whole_file
+        if whole is None or merged.recipe != whole.recipe:
+            return None
+        copies = [(copy, cut(ranges, MAX_COPY_BYTES)) for copy, ranges in merged.copies]
+        if not is_worthwhile(merged.size, sum(len(pieces) for _, pieces in copies)):
+            return None
+        try:
+            sources = self._sources([copy.part for copy, _ in copies])
+            if not sources:
+                return None
+            with ExitStack() as attempt:
+                composition = attempt.enter_context(
+                    Composition(self._exports, key, content_type=plan.request.content_type)
+                )
+                composition.append(MAGIC)
+                for (copy, pieces), source in zip(copies, sources, strict=True):
+                    for piece in pieces:
+                        cancel.raise_if_cancelled()
+                        composition.copy(source, piece.start, piece.length)
+                        progress.add_bytes(piece.length)
+                    progress.add_rows(copy.rows)
+                composition.append(merged.footer)
+                composition.flush()
+                progress.add_bytes(merged.size - progress.bytes)
+                stack.enter_context(attempt.pop_all())
+        except StoreError as error:
+            LOG.warning("The store cannot copy the parts of a run, so the service does: %s", error.message)
+            progress.add_rows(-progress.rows)
+            progress.add_bytes(-progress.bytes)
+            return None
+        return Staged(merged.rows, merged.size, whole.sha256, composition.commit)
+
+    def _sources(self, parts: Sequence[RunObject]) -> list[CopySource]:
+        """The parts, for the store of exports; none if it cannot copy them."""
+        sources = [self._results.copy_source(part.key, etag=part.etag) for part in parts]
+        return [source for source in sources if source is not None and self._exports.can_copy(source)]
+
+    def _write(
+        self, plan: ExportPlan, merged: MergedFile | None, stream: BlockStream, cancel: CancelToken, progress: Progress
+    ) -> int:
         def forward(data: Chunk) -> None:
             stream.append(data)
             progress.add_bytes(len(data))
 
-        if plan.copies_row_groups:
-            return copy_row_groups(plan, self._results, forward, cancel=cancel, progress=progress)
+        if merged is not None:
+            return merged.write(reader_of(self._results), forward, cancel, progress)
         files = RunFiles(self._results, plan.parts, plan.run.published_at)
         context = ExecutionContext(self._settings, cancel, progress, self._instances, self._warm)
         check_rows(plan, files, context)

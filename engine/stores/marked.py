@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from engine.stores.object_stream import ObjectStream
-from engine.stores.port import ObjectInfo, ObjectStore, ReadUrls, Staging, Upload
+from engine.stores.port import CopySource, ObjectInfo, ObjectStore, ReadUrls, Staging, Upload
 
 CHECK_INTERVAL_SECONDS = 2.0
 """How long reads rely on a successful check. After a failed check, the next call checks again."""
@@ -67,6 +67,14 @@ class MarkedStore:
     def read_urls(self) -> ReadUrls | None:
         """See the port."""
         return self._unchecked.read_urls()
+
+    def copy_source(self, key: str, *, etag: str) -> CopySource | None:
+        """See the port."""
+        return self._unchecked.copy_source(key, etag=etag)
+
+    def can_copy(self, source: CopySource) -> bool:
+        """See the port."""
+        return self._unchecked.can_copy(source)
 
     def remove_leftovers(self, before: datetime, *, dry_run: bool = False) -> tuple[int, int]:
         """See the port."""

@@ -35,6 +35,15 @@ class ReadHeaders:
     cache_control: str
 
 
+@dataclass(frozen=True, slots=True)
+class CopySource:
+    """A version of an object, for a store that copies from it: its path, or a URL that can be read for an hour."""
+
+    location: Path | str = field(repr=False)
+    """A URL is a secret."""
+    etag: str
+
+
 class ReadUrls(Protocol):
     """Makes URLs with which anyone can read an object directly from the store, for a short time."""
 
@@ -71,6 +80,13 @@ class Upload(Staging, Protocol):
         """The bytes of a block of that length that another process has staged, before it is adopted.
 
         Raises StoreError if there is no such block, or if the store is not ``readable``.
+        """
+
+    def stage_copy(self, ordinal: int, source: CopySource, *, start: int, length: int) -> str:
+        """As `stage`, for bytes of a source that the store `can_copy`; they do not pass through this process.
+
+        Raises StoreError if the store cannot copy them, or if that version is not there; `ObjectStore.read` of the
+        source says which.
         """
 
     def adopt(self, block_id: str, length: int) -> None:
@@ -133,6 +149,15 @@ class ObjectStore(Protocol):
 
     def read_urls(self) -> ReadUrls | None:
         """The maker of read URLs, or None if the store has none or its credential cannot sign them."""
+
+    def copy_source(self, key: str, *, etag: str) -> CopySource | None:
+        """That version as a source for `Upload.stage_copy`, or None if it cannot be one; it need not exist.
+
+        Raises StoreUnavailable if signing its URL needs a request to the store and it fails.
+        """
+
+    def can_copy(self, source: CopySource) -> bool:
+        """Whether the source is in a store of the same kind, and if that is Azure, in the same account."""
 
     def remove_leftovers(self, before: datetime, *, dry_run: bool = False) -> tuple[int, int]:
         """Remove the staged data of uploads that were last written before then; returns their number and bytes.

@@ -22,6 +22,8 @@ BATCHES = 1_000
 _ROWS_PER_FILE = 1_000_000
 _LAYOUT = (
     "publishing/publisher.py",
+    "execute/row_group_copy.py",
+    "parquet/footer_merge.py",
     "catalog/row_group_stats.py",
     "catalog/manifest.py",
     "publishing/sources.py",

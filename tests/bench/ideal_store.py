@@ -215,6 +215,8 @@ class IdealStore:
         blob = self._blobs.get((named.container, named.name))
         if blob is None:
             raise Refused(404, "CannotVerifyCopySource")
+        if request.headers.get("x-ms-source-if-match", blob.etag).strip('"') != blob.etag:
+            raise Refused(412, "SourceConditionNotMet")
         first, _, last = request.headers.get("x-ms-source-range", "bytes=0-").removeprefix("bytes=").partition("-")
         start, end = int(first), min(int(last) + 1, blob.size) if last else blob.size
         body = bytearray(b"".join(blob.pieces(start, end))) if self.keeping else None

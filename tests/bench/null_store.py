@@ -7,7 +7,7 @@ from threading import Lock
 
 from engine.errors import ObjectMissing, StoreError
 from engine.stores.object_stream import ObjectStream
-from engine.stores.port import ObjectInfo, ReadUrls, Staging, Upload
+from engine.stores.port import CopySource, ObjectInfo, ReadUrls, Staging, Upload
 
 _GONE = "Nothing is kept here."
 
@@ -30,6 +30,10 @@ class NullUpload:
         with self._mutex:
             self._size += len(data)
         return str(ordinal)
+
+    def stage_copy(self, ordinal: int, source: CopySource, *, start: int, length: int) -> str:
+        """Raise StoreError: nothing is kept."""
+        raise StoreError(_GONE)
 
     def block(self, block_id: str, length: int) -> memoryview:
         """Raise StoreError: nothing is kept."""
@@ -94,6 +98,14 @@ class NullStore:
     def read_urls(self) -> ReadUrls | None:
         """None: nothing can be read."""
         return None
+
+    def copy_source(self, key: str, *, etag: str) -> CopySource | None:
+        """None: nothing is kept."""
+        return None
+
+    def can_copy(self, source: CopySource) -> bool:
+        """False, so that the bytes come here."""
+        return False
 
     def remove_leftovers(self, before: datetime, *, dry_run: bool = False) -> tuple[int, int]:
         """None: nothing is kept."""

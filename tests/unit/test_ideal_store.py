@@ -51,6 +51,8 @@ def test_a_block_may_come_from_another_blob(store: Ideal, container: ContainerCl
     assert target.download_blob().readall() == b"0123456789234"
     with pytest.raises(ResourceNotFoundError):
         target.stage_block_from_url("c", container.get_blob_client("missing").url)
+    with pytest.raises(HttpResponseError, match="SourceConditionNotMet"):
+        target.stage_block_from_url("c", source.url, headers={"x-ms-source-if-match": '"0x2"'})
     # Without keeping bodies, the length is right all the same.
     store.keep(on=False)
     target.stage_block_from_url("d", source.url)

@@ -37,6 +37,11 @@ _READ_BYTES = 64 * 1024
 _MAX_SINGLE_READ_BYTES = 2**50
 """More than any blob: by default the SDK makes one request for every 32 MiB."""
 _CONFLICTS = ("BlobAlreadyExists", "ConditionNotMet", "TargetConditionNotMet", "BlobOverwritten")
+_REFUSED = {
+    "InvalidBlockList": "A block of the upload is missing.",
+    "CannotVerifyCopySource": "Azure cannot read the object that is to be copied.",
+    "SourceConditionNotMet": "The object that is to be copied has changed.",
+}
 _ARCHIVED = ("BlobArchived", "BlobBeingRehydrated")
 _SECRETS = re.compile(r"\?[^\s'\"<>()]+|(?<=AccountKey=)[^;\s]+|(?<=sig=)[^&\s]+", re.IGNORECASE)
 
@@ -103,12 +108,12 @@ def _translate(error: AzureError, creating: bool) -> StoreError:
         return ObjectChanged("The object has changed.")
     if status == 404 and not creating:
         return ObjectMissing("The object does not exist.")
-    if status == 404:
+    if status == 404 and code not in _REFUSED:
         return StoreUnavailable("The Azure container is missing: create it, or run `tailrace init`.")
     if code in _ARCHIVED:
         return ObjectArchived("The object is in the store's archive tier and cannot be read.")
-    if code == "InvalidBlockList":
-        return StoreError("A block of the upload is missing.")
+    if code in _REFUSED:
+        return StoreError(_REFUSED[code])
     if status in (401, 403) or isinstance(error, ClientAuthenticationError):
         return StoreUnavailable(f"Azure refused the credential ({code or 'no usable credential was found'}).")
     if status is None:

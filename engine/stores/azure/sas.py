@@ -5,6 +5,7 @@ account URL. An account URL that is itself a SAS cannot sign.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from azure.storage.blob import BlobClient, BlobSasPermissions, BlobServiceClient, UserDelegationKey, generate_blob_sas
 
 from engine.stores.azure.client import raising_store_errors
-from engine.stores.port import ReadHeaders, ReadUrls
+from engine.stores.port import ReadHeaders
 
 DELEGATION_KEY_LIFETIME = timedelta(hours=1)
 """Azure allows seven days; a shorter lifetime limits how long a revoked permission still works."""
@@ -24,7 +25,7 @@ SigningKey = Callable[[datetime], Mapping[str, Any]]
 """Returns the SDK's option with a key that is valid beyond the given expiry."""
 
 
-def azure_read_urls(service: BlobServiceClient, blob_of: Callable[[str], BlobClient]) -> ReadUrls | None:
+def azure_read_urls(service: BlobServiceClient, blob_of: Callable[[str], BlobClient]) -> "AzureReadUrls | None":
     """The maker of URLs for that client's credential, or None if it cannot sign; makes no request."""
     account, credential = service.account_name, service.credential
     if not account:
@@ -45,8 +46,11 @@ class AzureReadUrls:
         self._blob_of = blob_of
         self._signing_key = signing_key
 
-    def read_url(self, key: str, *, expires: datetime, headers: ReadHeaders) -> str:
-        """The blob's URL with a signature. It allows only https, unless the account uses http, as the emulator does."""
+    def read_url(self, key: str, *, expires: datetime, headers: ReadHeaders | None = None) -> str:
+        """The blob's URL with a signature, without ``headers`` for the stored ones.
+
+        It allows only https, unless the account uses http, as the emulator does.
+        """
         blob = self._blob_of(key)
         signature = generate_blob_sas(
             self._account,
@@ -55,9 +59,7 @@ class AzureReadUrls:
             permission=BlobSasPermissions(read=True),
             expiry=expires.astimezone(UTC),
             protocol="https" if blob.scheme == "https" else "https,http",
-            content_type=headers.content_type,
-            content_disposition=headers.content_disposition,
-            cache_control=headers.cache_control,
+            **({} if headers is None else asdict(headers)),
             **self._signing_key(expires),
         )
         return f"{blob.url}?{signature}"

@@ -7,12 +7,13 @@ write has a nonce in its metadata, which identifies an existing blob as the one 
 import re
 import secrets
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
+from urllib.parse import urlsplit
 
 from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
@@ -24,10 +25,13 @@ from engine.stores.azure.download import BlobChunks
 from engine.stores.azure.sas import azure_read_urls
 from engine.stores.azure.upload import AzureUpload
 from engine.stores.object_stream import ObjectStream
-from engine.stores.port import ObjectInfo, ReadUrls, Staging, Upload
+from engine.stores.port import CopySource, ObjectInfo, ReadUrls, Staging, Upload
 from engine.stores.validation import RESERVED_METADATA, checked_key, checked_metadata, checked_prefix, checked_range
 
 _CONTAINER = re.compile(r"(?=.{3,63}$)[a-z0-9](-?[a-z0-9])*")
+
+COPY_LIFETIME = timedelta(hours=1)
+"""Of the signature with which the service reads the source of a copy."""
 
 
 def azure_store(
@@ -148,6 +152,17 @@ class AzureStore:
     def read_urls(self) -> ReadUrls | None:
         """The maker of shared access signatures, or None if the credential is one itself."""
         return self._read_urls
+
+    def copy_source(self, key: str, *, etag: str) -> CopySource | None:
+        """The blob's URL with a shared access signature: the account URL's if it has one."""
+        if self._read_urls is not None:
+            return CopySource(self._read_urls.read_url(key, expires=datetime.now(UTC) + COPY_LIFETIME), etag)
+        url = self._blob(key).url
+        return CopySource(url, etag) if "?" in url else None
+
+    def can_copy(self, source: CopySource) -> bool:
+        """Whether the source is a blob of the same account."""
+        return urlsplit(str(source.location)).netloc == urlsplit(self._container.url).netloc
 
     def remove_leftovers(self, before: datetime, *, dry_run: bool = False) -> tuple[int, int]:  # noqa: ARG002  # the port
         """(0, 0): Azure removes uncommitted blocks after 7 days."""

@@ -3,24 +3,22 @@
 Several processes of one machine may use it. The file system must have hard links and flock, as local disks do.
 """
 
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from stat import S_ISREG
 from typing import BinaryIO
 
-from engine.errors import ObjectChanged, ObjectMissing, ObjectUnreadable
+from engine.errors import ObjectMissing
 from engine.stores.local.durable_files import raising_store_errors, write_new
 from engine.stores.local.file_chunks import FileChunks
 from engine.stores.local.joined_upload import DirectoryStaging
 from engine.stores.local.sidecar import Sidecar
-from engine.stores.local.tree import Tree, info_of, version_of
+from engine.stores.local.tree import Tree, info_of, open_version
 from engine.stores.local.upload import DirectoryUpload
 from engine.stores.object_stream import ObjectStream
-from engine.stores.port import ObjectInfo, ReadUrls, Staging, Upload
+from engine.stores.port import CopySource, ObjectInfo, ReadUrls, Staging, Upload
 from engine.stores.validation import checked_key, checked_metadata, checked_prefix, checked_range
 
 _NOT_READ = Sidecar()
@@ -93,6 +91,14 @@ class DirectoryStore:
         """None: files have no URLs."""
         return None
 
+    def copy_source(self, key: str, *, etag: str) -> CopySource:
+        """The path of the object's file."""
+        return CopySource(self._tree.path(checked_key(key)), etag)
+
+    def can_copy(self, source: CopySource) -> bool:
+        """Whether the source is a file."""
+        return isinstance(source.location, Path)
+
     def remove_leftovers(self, before: datetime, *, dry_run: bool = False) -> tuple[int, int]:
         """Remove the staging directories that were last written before then."""
         with raising_store_errors():
@@ -111,18 +117,7 @@ class DirectoryStore:
         """The open file of the current version; a replacement or removal does not affect it."""
         if self._tree.status(checked_key(key)) is None:
             raise ObjectMissing("The object does not exist.")
-        try:
-            file = self._tree.path(key).open("rb", buffering)
-        except FileNotFoundError:
-            raise ObjectMissing("The object does not exist.") from None
-        except PermissionError as error:
-            raise ObjectUnreadable("The object refuses access: let the service's user read it.") from error
-        with file:
-            status = os.fstat(file.fileno())
-            if not S_ISREG(status.st_mode):
-                raise ObjectMissing("The object does not exist.")
-            if etag is not None and version_of(status) != etag:
-                raise ObjectChanged("The object has changed.")
+        with open_version(self._tree.path(key), etag, buffering) as file:
             yield file
 
     @contextmanager

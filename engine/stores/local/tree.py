@@ -22,9 +22,10 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from stat import S_ISREG
+from typing import BinaryIO
 
 from engine.common.private_files import FILE_MODE, FOLDER_MODE
-from engine.errors import ObjectChanged, ObjectExists, ObjectMissing, StoreError
+from engine.errors import ObjectChanged, ObjectExists, ObjectMissing, ObjectUnreadable, StoreError
 from engine.stores.local.durable_files import make_directory, make_newer, sync_directory
 from engine.stores.local.sidecar import Sidecar
 from engine.stores.port import ObjectInfo
@@ -49,6 +50,29 @@ def info_of(key: str, status: os.stat_result, sidecar: Sidecar) -> ObjectInfo:
         content_type=sidecar.content_type,
         metadata=sidecar.metadata,
     )
+
+
+def open_version(path: Path, etag: str | None, buffering: int = -1) -> BinaryIO:
+    """Open the data file at a path, whose later replacement or removal does not affect the open file.
+
+    Raises ObjectMissing, ObjectUnreadable, or ObjectChanged if ``etag`` is given and is not that of the file.
+    """
+    try:
+        file: BinaryIO = path.open("rb", buffering)
+    except FileNotFoundError:
+        raise ObjectMissing("The object does not exist.") from None
+    except PermissionError as error:
+        raise ObjectUnreadable("The object refuses access: let the service's user read it.") from error
+    try:
+        status = os.fstat(file.fileno())
+        if not S_ISREG(status.st_mode):
+            raise ObjectMissing("The object does not exist.")
+        if etag is not None and version_of(status) != etag:
+            raise ObjectChanged("The object has changed.")
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 class Tree:

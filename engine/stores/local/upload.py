@@ -13,8 +13,8 @@ from engine.common.private_files import FILE_MODE, open_private
 from engine.errors import StoreError
 from engine.stores.local.durable_files import copy_range, raising_store_errors, seal
 from engine.stores.local.joined_upload import block_path
-from engine.stores.local.tree import Tree
-from engine.stores.port import ObjectInfo
+from engine.stores.local.tree import Tree, open_version
+from engine.stores.port import CopySource, ObjectInfo
 from engine.stores.validation import checked_metadata, checked_ordinal
 
 _MAX_REMOVE_ATTEMPTS = 64
@@ -52,6 +52,15 @@ class DirectoryUpload:
             self._end += len(data)
         return block_id
 
+    def stage_copy(self, ordinal: int, source: CopySource, *, start: int, length: int) -> str:
+        """Append bytes of another file, in the kernel if both are in one file system."""
+        block_id = f"{self._nonce}{checked_ordinal(ordinal):05d}"
+        with self._mutex, raising_store_errors():
+            self._require_open()
+            with open_version(Path(source.location), source.etag, 0) as file:
+                self._append(file.fileno(), start, block_id, length)
+        return block_id
+
     def block(self, block_id: str, length: int) -> memoryview:
         """A memory map of another process's block."""
         with raising_store_errors(), self._staged(block_id, length).open("rb") as file:
@@ -61,12 +70,9 @@ class DirectoryUpload:
         """Move the bytes of another process's block to the end of the staging file."""
         with self._mutex, raising_store_errors():
             path = self._staged(block_id, length)
-            with path.open("rb", buffering=0) as source, self._file.open("r+b", buffering=0) as target:
-                target.seek(self._end)
-                copy_range(source.fileno(), target.fileno(), 0, length)
+            with path.open("rb", buffering=0) as source:
+                self._append(source.fileno(), 0, block_id, length)
             path.unlink()
-            self._blocks[block_id] = (self._end, length)
-            self._end += length
 
     def commit(self, block_ids: Sequence[str], *, metadata: Mapping[str, str]) -> ObjectInfo:
         """Make the object visible with one hard link. Raises ObjectExists if the key is taken."""
@@ -98,6 +104,14 @@ class DirectoryUpload:
                 # Path.exists may raise OSError; abort never raises.
                 if not os.path.lexists(folder):
                     break
+
+    def _append(self, source: int, start: int, block_id: str, length: int) -> None:
+        """Append bytes of an open file to the staging file as a block."""
+        with self._file.open("r+b", buffering=0) as target:
+            target.seek(self._end)
+            copy_range(source, target.fileno(), start, length)
+        self._blocks[block_id] = (self._end, length)
+        self._end += length
 
     def _staged(self, block_id: str, length: int) -> Path:
         self._require_open()
