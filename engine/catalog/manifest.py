@@ -110,6 +110,8 @@ class WholeFile(Document):
     """Of the file; computed at publishing, so that an export need not read the bytes."""
     recipe: str
     """Which bytes those are, and what is written after them: an export that merges otherwise has another hash."""
+    md5: tuple[str, ...]
+    """Of each piece of them that a store copies, in Base64."""
 
 
 class RunChanges(Document):

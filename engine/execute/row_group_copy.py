@@ -19,6 +19,7 @@ from engine.errors import SourceDamaged
 from engine.parquet.footer_merge import MAGIC, TAIL_BYTES, ByteRange, FooterMerger, writer_of
 from engine.plan.planner import ExportPlan
 from engine.plan.ranges import Range
+from engine.stores.composition import MAX_COPY_BYTES
 from engine.stores.port import ObjectStore
 
 _READ_BYTES = 8 * 1024 * 1024
@@ -74,10 +75,15 @@ class MergedFile:
         return len(MAGIC) + sum(one.length for _, ranges in self.copies for one in ranges) + len(self.footer)
 
     @property
+    def pieces(self) -> list[tuple[RunObject, ByteRange]]:
+        """What a store copies to make the file: the ranges, each of at most `MAX_COPY_BYTES`."""
+        return [(copy.part, piece) for copy, ranges in self.copies for piece in cut(ranges, MAX_COPY_BYTES)]
+
+    @property
     def recipe(self) -> str:
-        """A hash, in hexadecimal, of what determines the bytes: the ranges of the parts, and the footer."""
-        ranges = [[copy.part.key, one.start, one.length] for copy, ranges in self.copies for one in ranges]
-        return hashlib.sha256(json.dumps(ranges).encode() + self.footer).hexdigest()
+        """A hash, in hexadecimal, of what determines the bytes: the pieces, and the footer."""
+        pieces = [[part.key, piece.start, piece.length] for part, piece in self.pieces]
+        return hashlib.sha256(json.dumps(pieces).encode() + self.footer).hexdigest()
 
     def write(self, read: Read, forward: Callable[[bytes], None], cancel: CancelToken, progress: Progress) -> int:
         """Write the file through ``forward`` and return the number of its rows.

@@ -4,6 +4,7 @@ Nothing is visible to a reader before ``run.json`` is, and nothing of a new work
 a publication that died are files that no document names, and their names are never used again.
 """
 
+import base64
 import hashlib
 import secrets
 from collections.abc import Iterator, Sequence
@@ -23,14 +24,13 @@ from engine.catalog.schema import ROW_ID, Field, Schema
 from engine.catalog.types import TEXT
 from engine.common.cancellation import CancelToken, cancelled_by
 from engine.common.ids import checked_id
-from engine.common.progress import Progress
 from engine.common.table_functions import exact_path, read_parquet
 from engine.common.temp_folders import spill_folder
 from engine.errors import AlreadyPublished, Conflict, EngineError, InvalidInput
 from engine.execute.duckdb_errors import is_disk_full, reason_of
 from engine.execute.row_group_copy import merge_run
 from engine.execute.session import open_session
-from engine.parquet.footer_merge import ByteRange
+from engine.parquet.footer_merge import MAGIC, ByteRange
 from engine.plan.bloom_filters import build_filters
 from engine.publishing.changes import with_changes
 from engine.publishing.misfit import MAX_SEARCH_BYTES, value_that_does_not_fit
@@ -294,7 +294,7 @@ class Publisher:
 
 
 def _with_whole_file(run: Run, spooled: _Spooled, cancel: CancelToken) -> Run:
-    """The run with the hash of its Parquet file."""
+    """The run with the hashes of its Parquet file."""
     if not run.parts:
         return run
     paths = {part.key: path for part, path in zip(run.parts, spooled.parts, strict=True)}
@@ -304,9 +304,16 @@ def _with_whole_file(run: Run, spooled: _Spooled, cancel: CancelToken) -> Run:
             file.seek(byte_range.start)
             return file.read(byte_range.length)
 
-    digest, file = hashlib.sha256(), merge_run(run, read)
-    file.write(read, digest.update, cancel, Progress())
-    return run.model_copy(update={"whole_file": WholeFile(sha256=digest.hexdigest(), recipe=file.recipe)})
+    file = merge_run(run, read)
+    digest, md5 = hashlib.sha256(MAGIC), []
+    for part, piece in file.pieces:
+        cancel.raise_if_cancelled()
+        data = read(part, piece)
+        digest.update(data)
+        md5.append(base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode())
+    digest.update(file.footer)
+    whole = WholeFile(sha256=digest.hexdigest(), recipe=file.recipe, md5=tuple(md5))
+    return run.model_copy(update={"whole_file": whole})
 
 
 @contextmanager

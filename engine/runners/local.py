@@ -1,5 +1,6 @@
 """Runs exports in this process."""
 
+import base64
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
@@ -11,7 +12,7 @@ from engine.errors import StoreError
 from engine.execute.duckdb_errors import CellTooLong
 from engine.execute.executor import ExecutionContext, run_ranges
 from engine.execute.instance_pool import InstancePool
-from engine.execute.row_group_copy import MergedFile, cut, merge_plan, reader_of
+from engine.execute.row_group_copy import MergedFile, merge_plan, reader_of
 from engine.execute.run_files import RunFiles
 from engine.execute.warm_instances import WarmInstances
 from engine.execute.xlsx.limits import check_rows, find_long_cell
@@ -20,7 +21,7 @@ from engine.plan.planner import ExportPlan
 from engine.runners.port import Staged
 from engine.settings import DuckDBSettings
 from engine.stores.block_stream import COPYING_IN_FLIGHT, ENCODING_IN_FLIGHT, BlockStream
-from engine.stores.composition import MAX_COPY_BYTES, Composition, is_worthwhile
+from engine.stores.composition import Composition, is_worthwhile
 from engine.stores.documents import LOG
 from engine.stores.port import CopySource, ObjectStore
 
@@ -72,13 +73,11 @@ class LocalRunner:
         If it fails, that is logged: reading the parts tells whether they are there.
         """
         whole = plan.run.whole_file
-        if whole is None or merged.recipe != whole.recipe:
-            return None
-        copies = [(copy, cut(ranges, MAX_COPY_BYTES)) for copy, ranges in merged.copies]
-        if not is_worthwhile(merged.size, sum(len(pieces) for _, pieces in copies)):
+        pieces = merged.pieces
+        if whole is None or merged.recipe != whole.recipe or not is_worthwhile(merged.size, len(pieces)):
             return None
         try:
-            sources = self._sources([copy.part for copy, _ in copies])
+            sources = self._sources(plan.run.parts)
             if not sources:
                 return None
             with ExitStack() as attempt:
@@ -86,27 +85,25 @@ class LocalRunner:
                     Composition(self._exports, key, content_type=plan.request.content_type)
                 )
                 composition.append(MAGIC)
-                for (copy, pieces), source in zip(copies, sources, strict=True):
-                    for piece in pieces:
-                        cancel.raise_if_cancelled()
-                        composition.copy(source, piece.start, piece.length)
-                        progress.add_bytes(piece.length)
-                    progress.add_rows(copy.rows)
+                for (part, piece), md5 in zip(pieces, whole.md5, strict=True):
+                    cancel.raise_if_cancelled()
+                    composition.copy(sources[part.key], piece.start, piece.length, base64.b64decode(md5))
+                    progress.add_bytes(piece.length)
                 composition.append(merged.footer)
                 composition.flush()
                 progress.add_bytes(merged.size - progress.bytes)
+                progress.add_rows(merged.rows)
                 stack.enter_context(attempt.pop_all())
         except StoreError as error:
             LOG.warning("The store cannot copy the parts of a run, so the service does: %s", error.message)
-            progress.add_rows(-progress.rows)
             progress.add_bytes(-progress.bytes)
             return None
         return Staged(merged.rows, merged.size, whole.sha256, composition.commit)
 
-    def _sources(self, parts: Sequence[RunObject]) -> list[CopySource]:
-        """The parts, for the store of exports; none if it cannot copy them."""
-        sources = [self._results.copy_source(part.key, etag=part.etag) for part in parts]
-        return [source for source in sources if source is not None and self._exports.can_copy(source)]
+    def _sources(self, parts: Sequence[RunObject]) -> dict[str, CopySource]:
+        """The parts by key, for the store of exports; none if it cannot copy them."""
+        sources = ((part.key, self._results.copy_source(part.key, etag=part.etag)) for part in parts)
+        return {key: source for key, source in sources if source is not None and self._exports.can_copy(source)}
 
     def _write(
         self, plan: ExportPlan, merged: MergedFile | None, stream: BlockStream, cancel: CancelToken, progress: Progress

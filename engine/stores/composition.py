@@ -1,6 +1,6 @@
 """An object that a store makes of bytes that it has already."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -37,12 +37,13 @@ class Composition:
 
     def append(self, data: bytes) -> None:
         """Add bytes as one block. Raises the error of an earlier block."""
-        self._submit(partial(self._upload.stage, len(self._blocks), data), len(data))
+        self._blocks.submit(partial(self._upload.stage, len(self._blocks), data), len(data))
 
-    def copy(self, source: CopySource, start: int, length: int) -> None:
+    def copy(self, source: CopySource, start: int, length: int, md5: bytes) -> None:
         """Add bytes of a source as one block. Raises the error of an earlier block."""
+        stage = partial(self._upload.stage_copy, len(self._blocks), source, start=start, length=length, md5=md5)
         # They are not in memory here, so their number does not count.
-        self._submit(partial(self._upload.stage_copy, len(self._blocks), source, start=start, length=length), 1)
+        self._blocks.submit(stage, 1)
 
     def flush(self) -> None:
         """Wait until every block is there. Raises what `Upload.stage` or `Upload.stage_copy` raised."""
@@ -60,6 +61,3 @@ class Composition:
     ) -> None:
         self._blocks.close()
         self._upload.abort()
-
-    def _submit(self, stage: Callable[[], str], size: int) -> None:
-        self._blocks.submit(stage, size)

@@ -82,11 +82,11 @@ class Upload(Staging, Protocol):
         Raises StoreError if there is no such block, or if the store is not ``readable``.
         """
 
-    def stage_copy(self, ordinal: int, source: CopySource, *, start: int, length: int) -> str:
+    def stage_copy(self, ordinal: int, source: CopySource, *, start: int, length: int, md5: bytes) -> str:
         """As `stage`, for bytes of a source that the store `can_copy`; they do not pass through this process.
 
-        Raises StoreError if the store cannot copy them, or if that version is not there; `ObjectStore.read` of the
-        source says which.
+        Azure compares them with their ``md5``, a directory does not. Raises StoreError if the store cannot copy them,
+        or if that version is not there; `ObjectStore.read` of the source says which.
         """
 
     def adopt(self, block_id: str, length: int) -> None:

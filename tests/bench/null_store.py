@@ -31,7 +31,7 @@ class NullUpload:
             self._size += len(data)
         return str(ordinal)
 
-    def stage_copy(self, ordinal: int, source: CopySource, *, start: int, length: int) -> str:
+    def stage_copy(self, ordinal: int, source: CopySource, *, start: int, length: int, md5: bytes) -> str:
         """Raise StoreError: nothing is kept."""
         raise StoreError(_GONE)
 

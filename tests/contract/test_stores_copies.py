@@ -1,6 +1,7 @@
 """The contract of every object store for copies: it puts bytes of one object into another by itself."""
 
 import errno
+import hashlib
 import os
 import uuid
 from collections.abc import Callable
@@ -12,13 +13,14 @@ import pytest
 from azure.storage.blob import BlobServiceClient, ContainerSasPermissions, generate_container_sas
 
 from engine.errors import StoreError, StoreUnavailable
-from engine.stores import DirectoryStore, ObjectStore, open_store
+from engine.stores import DirectoryStore, ObjectStore, Upload, open_store
 from engine.stores.azure.store import AzureStore
 from engine.stores.marked import MarkedStore
 from engine.stores.port import CopySource
 from tests.contract.test_azure_delegation import Identity, KeyService
 from tests.contract.test_azure_read_urls import asked
 from tests.helpers.azurite import ACCOUNT, KEY, Azurite, connection_string
+from tests.helpers.stores import on_azure
 
 CONTENT = bytes(range(256)) * 40_000
 TYPE = "application/vnd.apache.parquet"
@@ -32,14 +34,19 @@ def source_in(store: ObjectStore, key: str = "parts/a", content: bytes = CONTENT
     return source
 
 
+def copied(upload: Upload, ordinal: int, source: CopySource, start: int, length: int, content: bytes = CONTENT) -> str:
+    md5 = hashlib.md5(content[start : start + length], usedforsecurity=False).digest()
+    return upload.stage_copy(ordinal, source, start=start, length=length, md5=md5)
+
+
 def test_an_object_may_consist_of_ranges_of_others_and_of_bytes(store: ObjectStore) -> None:
     first, second = source_in(store), source_in(store, "parts/b", b"0123456789")
     upload = store.begin("exports/a", content_type=TYPE)
     ids = [
         upload.stage(0, b"head"),
-        upload.stage_copy(1, first, start=3, length=2_000_001),
-        upload.stage_copy(2, second, start=0, length=10),
-        upload.stage_copy(3, first, start=len(CONTENT) - 1, length=1),
+        copied(upload, 1, first, 3, 2_000_001),
+        copied(upload, 2, second, 0, 10, b"0123456789"),
+        copied(upload, 3, first, len(CONTENT) - 1, 1),
         upload.stage(4, b"tail"),
     ]
     info = upload.commit(ids, metadata={"rows": "1"})
@@ -55,7 +62,7 @@ def test_copies_may_be_staged_from_many_threads_in_any_order(store: ObjectStore)
     source = source_in(store)
     upload = store.begin("k", content_type=TYPE)
     with ThreadPoolExecutor(8) as threads:
-        ids = list(threads.map(lambda n: upload.stage_copy(n, source, start=n * 1000, length=1000), range(20)))
+        ids = list(threads.map(lambda n: copied(upload, n, source, n * 1000, 1000), range(20)))
     upload.commit(ids[::-1], metadata={})
     assert store.read("k") == b"".join(CONTENT[n * 1000 : (n + 1) * 1000] for n in reversed(range(20)))
 
@@ -74,14 +81,21 @@ def _replace(store: ObjectStore) -> None:
 def test_a_copy_of_another_version_raises(store: ObjectStore, change: Callable[[ObjectStore], None]) -> None:
     source = source_in(store)
     upload = store.begin("k", content_type=TYPE)
-    block = upload.stage_copy(0, source, start=0, length=10)
+    block = copied(upload, 0, source, 0, 10)
     change(store)
     with pytest.raises(StoreError) as raised:
-        upload.stage_copy(1, source, start=10, length=10)
+        copied(upload, 1, source, 10, 10)
     assert not isinstance(raised.value, StoreUnavailable)
     # What was copied before is there, and what follows can still be written otherwise.
     upload.commit([block, upload.stage(1, b"x")], metadata={})
     assert store.read("k") == CONTENT[:10] + b"x"
+
+
+@on_azure
+def test_azure_refuses_to_copy_other_bytes_than_those_of_the_md5(store: ObjectStore) -> None:
+    upload = store.begin("k", content_type=TYPE)
+    with pytest.raises(StoreError, match="Md5Mismatch"):
+        copied(upload, 0, source_in(store), 0, 10, b"0123456789")
 
 
 def test_an_upload_that_has_ended_copies_nothing(store: ObjectStore) -> None:
@@ -89,7 +103,7 @@ def test_an_upload_that_has_ended_copies_nothing(store: ObjectStore) -> None:
     upload = store.begin("k", content_type=TYPE)
     upload.abort()
     with pytest.raises(StoreError):
-        upload.stage_copy(0, source, start=0, length=10)
+        copied(upload, 0, source, 0, 10)
     assert store.head("k") is None
 
 
@@ -115,7 +129,7 @@ def test_a_directory_copies_in_python_if_the_kernel_refuses(tmp_path: Path, monk
     monkeypatch.setattr(os, "copy_file_range", refuse, raising=False)
     store = DirectoryStore(tmp_path)
     upload = store.begin("k", content_type=TYPE)
-    upload.commit([upload.stage_copy(0, source_in(store), start=5, length=3_000_000)], metadata={})
+    upload.commit([copied(upload, 0, source_in(store), 5, 3_000_000)], metadata={})
     assert store.read("k") == CONTENT[5:3_000_005]
 
 
@@ -160,5 +174,5 @@ def test_an_account_url_with_a_signature_copies_with_that(azurite: Azurite) -> N
     store = open_store(f"az://{container}/p", account_url=url, create=False)
     assert store.read_urls() is None
     upload = store.begin("k", content_type=TYPE)
-    upload.commit([upload.stage_copy(0, source_in(store), start=1, length=1000)], metadata={})
+    upload.commit([copied(upload, 0, source_in(store), 1, 1000)], metadata={})
     assert store.read("k") == CONTENT[1:1001]

@@ -8,7 +8,7 @@ from tests.attack.tampered import REQUESTS, TAMPERED, TIMES
 from tests.attack.test_raw_requests import BODIES, CASES
 from tests.faults import test_clocks, test_disks, test_ends, test_kills, test_sources, test_sweeps
 from tests.faults.fault_table import NEXT, WHOLE, Outcome, table_rows
-from tests.faults.test_store_faults import FAILED, READING, RECOVERED, WRITING
+from tests.faults.test_store_faults import COPYING, FAILED, INSTEAD, READING, RECOVERED, WRITING
 from tests.integration.test_sort_limits import BEYOND
 from tests.load.clients import REQUEST_NAMES
 
@@ -200,8 +200,8 @@ _TEST = re.compile(r"^def (test_\w+)", re.MULTILINE)
 
 def store_rows() -> list[str]:
     """The rows of the table of stores that fail."""
-    left = {RECOVERED: WHOLE, FAILED: NEXT}
-    cases = [(name, outcome) for table in (WRITING, READING) for name, (_, outcome) in table.items()]
+    left = {RECOVERED: WHOLE, INSTEAD: WHOLE, FAILED: NEXT}
+    cases = [(name, outcome) for table in (WRITING, READING, COPYING) for name, (_, outcome) in table.items()]
     return [f"| {name} | {outcome} | {left[outcome]} |" for name, outcome in cases]
 
 

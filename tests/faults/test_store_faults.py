@@ -2,11 +2,13 @@
 
 import gc
 import hashlib
+import io
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from engine.catalog.catalog import ResultStore
@@ -17,13 +19,13 @@ from engine.exports.export import export_key
 from engine.exports.exporter import Exporter
 from engine.plan.planner import ExportPlan
 from engine.publishing import publisher
-from engine.stores import ObjectStore, block_stream, open_store
+from engine.stores import ObjectStore, block_stream, composition, open_store
 from engine.stores.azure import client as azure_client
 from engine.stores.azure import upload as azure_upload
 from tests.faults.test_sources import check_nothing
 from tests.helpers.azurite import Azurite
 from tests.helpers.engine import Engine
-from tests.helpers.fault_proxy import ANY, BLOCK, COMMIT, HEAD, READ, READ_PART, Fault, FaultProxy
+from tests.helpers.fault_proxy import ANY, BLOCK, COMMIT, COPY, HEAD, READ, READ_PART, Fault, FaultProxy
 
 pytestmark = [
     pytest.mark.azurite,
@@ -36,6 +38,8 @@ _BLOCK_BYTES = 400_000
 _FOUR_PARTS = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 8192, ROW_GROUPS_PER_FILE 1, FILENAME_PATTERN '{i}'"
 _ONCE = 1
 RECOVERED, FAILED = "the answer, after retries", "a clear error"
+INSTEAD = "the answer; the bytes pass through the service, which logs it"
+COPY_FAILED = "so the service does"
 
 WRITING: dict[str, tuple[Fault, str]] = {
     "a block is reset once": (Fault(BLOCK, "reset", times=_ONCE), RECOVERED),
@@ -70,6 +74,8 @@ def _small_and_hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several parts and blocks of a small run; the usual number of attempts, with short delays and timeouts."""
     monkeypatch.setattr(publisher, "_COPY_OPTIONS", _FOUR_PARTS)
     monkeypatch.setattr(block_stream, "BLOCK_TIERS", ((50_000, _BLOCK_BYTES),))
+    monkeypatch.setattr(composition, "_FEWEST_BYTES", 0)
+    monkeypatch.setattr(composition, "_FEWEST_BLOCK_BYTES", 0)
     monkeypatch.setattr(azure_upload, "BULK_READ_SECONDS", 3)
     monkeypatch.setitem(azure_client._RETRIES, "initial_backoff", 0.02)
     monkeypatch.setitem(azure_client._RETRIES, "increment_base", 0)
@@ -210,6 +216,66 @@ def test_a_run_that_cannot_be_read_yields_no_file(
     assert exporter.export(plan, CancelToken()).rows == ROWS
     check_nothing(here, sorted([OLDER, key]), threads)
     assert here.store.read(OLDER) == b"older"
+
+
+COPYING: dict[str, tuple[Fault, str]] = {
+    "a copy of a block within the account is reset once": (Fault(COPY, "reset", times=_ONCE), RECOVERED),
+    "the answer to a copy is lost": (Fault(COPY, "lost", times=_ONCE), RECOVERED),
+    "a copy gets a 503": (Fault(COPY, "503 ServerBusy", times=_ONCE), RECOVERED),
+    "a copy is never answered": (Fault(COPY, "hole", times=_ONCE), RECOVERED),
+    "a copy gets a 403": (Fault(COPY, "403 CannotVerifyCopySource", times=_ONCE), INSTEAD),
+    "a copy gets a 404": (Fault(COPY, "404 CannotVerifyCopySource", times=_ONCE), INSTEAD),
+    "a copy gets a 409": (Fault(COPY, "409 PublicAccessNotPermitted", times=_ONCE), INSTEAD),
+    "a copy gets a 412": (Fault(COPY, "412 SourceConditionNotMet", times=_ONCE), INSTEAD),
+    "every copy gets a 500": (Fault(COPY, "500 CannotVerifyCopySource"), INSTEAD),
+    "every copy after the second is reset": (Fault(COPY, "reset", first=2), INSTEAD),
+    "every copy and every block is reset": (Fault(lambda line: COPY(line) or BLOCK(line), "reset"), FAILED),
+}
+"""What goes wrong while Azure copies the parts of a run to a file, and what the caller sees."""
+
+
+@pytest.mark.parametrize("name", COPYING)
+def test_a_run_that_azure_cannot_copy_yields_the_correct_file_or_none(
+    azurite: Azurite,
+    direct: ObjectStore,
+    exporter: Exporter,
+    engine: Engine,
+    proxy: FaultProxy,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+) -> None:
+    fault, outcome = COPYING[name]
+    location = f"az://copies-{abs(hash(str(tmp_path))):x}/r"
+    far = Engine(tmp_path / "far", open_store(location, connection_string=azurite.connection_string))
+    far.publish(engine.folder / "rows.parquet")
+    through = ResultStore(open_store(location, connection_string=proxy.connection_string))
+    within = Exporter(through, exporter.exports, far.settings(2))
+    plan = far.plan(within, "parquet")
+    threads = set(threading.enumerate())
+    proxy.inject(fault)
+    if outcome == FAILED:
+        with pytest.raises(StoreError):
+            within.export(plan, CancelToken())
+        assert visible(direct) == []
+    else:
+        within.export(plan, CancelToken())
+        check_copied(engine, direct)
+    assert proxy.hit > 0
+    assert any(COPY_FAILED in record.getMessage() for record in caplog.records) == (outcome != RECOVERED)
+    proxy.inject(None)
+    within.export(plan, CancelToken())
+    check_copied(engine, direct)
+    check_nothing(engine, engine.keys("w/"), threads)
+
+
+def check_copied(engine: Engine, store: ObjectStore) -> None:
+    """Check that there is one object, with the rows of the run and their hash."""
+    (key,) = visible(store)
+    content, info = store.read(key), store.head(key)
+    assert info is not None
+    assert info.metadata["sha256"] == hashlib.sha256(content).hexdigest()
+    assert pq.read_table(io.BytesIO(content)).equals(pq.read_table(engine.folder / "rows.parquet"))
 
 
 def test_two_replicas_make_the_same_export(engine: Engine, exporter: Exporter, direct: ObjectStore) -> None:

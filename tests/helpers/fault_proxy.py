@@ -19,7 +19,10 @@ _RESET = struct.pack("ii", 1, 0)
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault of ``times`` requests whose first line satisfies ``hits``, after ``first`` of them."""
+    """A fault of ``times`` requests whose first line satisfies ``hits``, after ``first`` of them.
+
+    That line begins with COPY instead of PUT if the service is to copy a block from another blob.
+    """
 
     hits: Callable[[str], bool]
     action: str
@@ -30,6 +33,7 @@ class Fault:
 
 
 BLOCK: Callable[[str], bool] = lambda line: line.startswith("PUT") and "comp=block&" in line  # noqa: E731
+COPY: Callable[[str], bool] = lambda line: line.startswith("COPY")  # noqa: E731
 COMMIT: Callable[[str], bool] = lambda line: line.startswith("PUT") and "comp=blocklist" in line  # noqa: E731
 HEAD: Callable[[str], bool] = lambda line: line.startswith("HEAD")  # noqa: E731
 READ: Callable[[str], bool] = lambda line: line.startswith("GET") and "comp=" not in line  # noqa: E731
@@ -95,7 +99,8 @@ class FaultProxy:
         head, _, rest = head.partition(b"\r\n\r\n")
         line, *headers = head.decode("latin-1").split("\r\n")
         length = next((int(h.split(":")[1]) for h in headers if h.lower().startswith("content-length:")), 0)
-        action = self._action(line)
+        copies = any(h.lower().startswith("x-ms-copy-source:") for h in headers)
+        action = self._action(line.replace("PUT", "COPY", 1) if copies else line)
         if action == "hole":
             self._replaced.wait(30)
             return

@@ -15,6 +15,7 @@ from engine.catalog.manifest import Run, run_key
 from engine.common.cancellation import CancelToken
 from engine.common.progress import Progress
 from engine.errors import Cancelled, NotFound, SourceDamaged, StoreError
+from engine.execute import row_group_copy
 from engine.exports.deletion import Deletion
 from engine.parquet.footer_merge import FooterMerger
 from engine.runners import local
@@ -60,9 +61,9 @@ def copies(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     for upload in UPLOADS:
         original = upload.stage_copy
 
-        def stage_copy(self: Any, ordinal: int, source: Any, *, start: int, length: int, _of: Any = original) -> str:
-            lengths.append(length)
-            block: str = _of(self, ordinal, source, start=start, length=length)
+        def stage_copy(self: Any, ordinal: int, source: Any, *, _of: Any = original, **range_: Any) -> str:
+            lengths.append(range_["length"])
+            block: str = _of(self, ordinal, source, **range_)
             return block
 
         monkeypatch.setattr(upload, "stage_copy", stage_copy)
@@ -125,7 +126,7 @@ def test_the_store_makes_the_file_of_a_whole_run(
 def test_row_groups_beyond_the_size_of_a_copy_are_cut(
     engine: Engine, copies: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "MAX_COPY_BYTES", 10_000)
+    monkeypatch.setattr(row_group_copy, "MAX_COPY_BYTES", 10_000)
     publish(engine)
     export = engine.export("parquet")
     assert max(copies) == 10_000
@@ -222,10 +223,10 @@ def _before_the_third_copy(monkeypatch: pytest.MonkeyPatch, action: Any) -> None
     for upload in UPLOADS:
         original = upload.stage_copy
 
-        def stage_copy(self: Any, ordinal: int, source: Any, *, start: int, length: int, _of: Any = original) -> str:
+        def stage_copy(self: Any, ordinal: int, source: Any, *, _of: Any = original, **range_: Any) -> str:
             if ordinal == 3:
                 action()
-            block: str = _of(self, ordinal, source, start=start, length=length)
+            block: str = _of(self, ordinal, source, **range_)
             return block
 
         monkeypatch.setattr(upload, "stage_copy", stage_copy)
@@ -268,10 +269,10 @@ def test_what_the_store_cannot_copy_passes_through_the_service(
     for upload in UPLOADS:
         original = upload.stage_copy
 
-        def stage_copy(self: Any, ordinal: int, source: Any, *, start: int, length: int, _of: Any = original) -> str:
+        def stage_copy(self: Any, ordinal: int, source: Any, *, _of: Any = original, **range_: Any) -> str:
             if ordinal > after:
                 raise StoreError("It is refused here.")
-            block: str = _of(self, ordinal, source, start=start, length=length)
+            block: str = _of(self, ordinal, source, **range_)
             return block
 
         monkeypatch.setattr(upload, "stage_copy", stage_copy)
