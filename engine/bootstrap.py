@@ -109,6 +109,7 @@ def open_unmarked(storage: StorageSettings, role: Role, *, create: bool = False)
         absolute_location(storage.results if role == "results" else storage.exports),
         connection_string=storage.azure_connection_string,
         account_url=storage.azure_account_url,
+        checksum=storage.azure_checksum,
         create=create,
     )
 

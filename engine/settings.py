@@ -7,6 +7,8 @@ from typing import Literal
 from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+AzureChecksum = Literal["auto", "crc64", "md5"]
+
 
 def renamed(name: str, *deprecated: str) -> AliasChoices:
     """Name the environment variable of a setting, and old names for it that work for one more release.
@@ -32,6 +34,11 @@ class StorageSettings(BaseSettings):
         None,
         validation_alias="AZURE_STORAGE_ACCOUNT_URL",
         description="Instead of a connection string: the account's URL, with DefaultAzureCredential (extra `azure`)",
+    )
+    azure_checksum: AzureChecksum = Field(
+        "auto",
+        description="What Azure checks each block by: `crc64` (extra `azure`) or `md5`; "
+        "`auto` is `crc64`, and `md5` for the emulator and without the extra",
     )
 
 

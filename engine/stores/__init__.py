@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from engine.errors import InvalidInput
+from engine.settings import AzureChecksum
 from engine.stores.local.store import DirectoryStore
 from engine.stores.port import ObjectInfo, ObjectStore, Upload
 
@@ -16,12 +17,18 @@ def absolute_location(location: str) -> str:
 
 
 def open_store(
-    location: str, *, connection_string: str | None = None, account_url: str | None = None, create: bool = True
+    location: str,
+    *,
+    connection_string: str | None = None,
+    account_url: str | None = None,
+    checksum: AzureChecksum = "auto",
+    create: bool = True,
 ) -> ObjectStore:
     """The store at a directory path or ``az://container/prefix``; opening it makes no request.
 
     With ``create``, the first write creates the directory or container if it is missing; without, it fails. Raises
     InvalidInput for other schemes, and for Azure unless exactly one of connection string and account URL is given.
+    ``checksum`` is what Azure checks blocks by.
     """
     scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", location)
     if not location or "\0" in location or (scheme and scheme[0] != "az://"):
@@ -37,5 +44,6 @@ def open_store(
         prefix.rstrip("/"),
         connection_string=connection_string,
         account_url=account_url,
+        checksum=checksum,
         create=create,
     )

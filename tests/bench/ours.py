@@ -32,7 +32,9 @@ def prepare(job: Job) -> Callable[[], None]:
     atexit.register(running.__exit__, None, None, None)
     while instances.ready < instances.size:
         time.sleep(0.001)
-    return export_into(open_store(job.exports, connection_string=job.connection_string), job, instances)
+    # By itself the store would take the ideal store for the emulator, whose account it has.
+    exports = open_store(job.exports, connection_string=job.connection_string, checksum="crc64")
+    return export_into(exports, job, instances)
 
 
 def export_into(exports: ObjectStore, job: Job, instances: InstancePool | None = None) -> Callable[[], None]:

@@ -18,11 +18,14 @@ from azure.storage.blob import (
     generate_account_sas,
 )
 
+from engine.bootstrap import open_unmarked
 from engine.errors import InvalidInput, ObjectMissing, StoreError, StoreUnavailable
+from engine.settings import AzureChecksum, StorageSettings
 from engine.stores import open_store
 from engine.stores.azure import client
 from engine.stores.azure.store import AzureStore
 from tests.helpers.azurite import ACCOUNT, KEY, Azurite, connection_string
+from tests.helpers.fault_proxy import BLOCK, Fault, FaultProxy
 from tests.helpers.slow_server import SlowServer
 
 ROOT = Path(__file__).parents[2]
@@ -94,16 +97,25 @@ def test_replacing_an_object_that_is_removed_meanwhile_raises_object_missing(
 
 
 @pytest.mark.azurite
-def test_a_block_that_is_damaged_in_transit_is_refused(azure: AzureStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = BlobClient.stage_block
-
-    def changed(self: BlobClient, block_id: str, data: Iterable[bytes], length: int, **options: Any) -> Any:
-        return original(self, block_id, b"x" + b"".join(data)[1:], length=length, **options)
-
-    upload = azure.begin("k", content_type=CSV)
-    monkeypatch.setattr(BlobClient, "stage_block", changed)
-    with pytest.raises(StoreError, match="Md5Mismatch"):
-        upload.stage(0, b"abc")
+@pytest.mark.parametrize(
+    ("checksum", "refusal"), [("md5", "Md5Mismatch"), ("crc64", "Crc64Mismatch"), ("auto", "Md5Mismatch")]
+)
+def test_a_block_that_is_changed_on_the_way_is_refused(
+    azurite: Azurite, container: str, checksum: AzureChecksum, refusal: str
+) -> None:
+    block = b"abc" * 100_000
+    with FaultProxy(azurite.port) as proxy:
+        settings = StorageSettings(
+            results=f"az://{container}/p", azure_connection_string=proxy.connection_string, azure_checksum=checksum
+        )
+        store = open_unmarked(settings, "results")
+        upload = store.begin("k", content_type=CSV)
+        proxy.inject(Fault(BLOCK, "changed", times=1))
+        with pytest.raises(StoreError, match=refusal):
+            upload.stage(0, block)
+        assert proxy.hit == 1
+        upload.commit([upload.stage(0, memoryview(block)[1:])], metadata={})
+        assert store.read("k") == block[1:]
 
 
 @pytest.mark.azurite

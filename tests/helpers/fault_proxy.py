@@ -26,8 +26,9 @@ class Fault:
 
     hits: Callable[[str], bool]
     action: str
-    """``reset``, ``cut`` (after half of the body), ``hole`` (no response for 30 s, or until the fault is replaced),
-    ``slow``, ``lost`` (the response is lost), or a status and an Azure error code such as ``503 ServerBusy``."""
+    """``reset``, ``cut`` (after half of the body), ``changed`` (one bit of the body), ``hole`` (no response for 30 s,
+    or until the fault is replaced), ``slow``, ``lost`` (the response is lost), or a status and an Azure error code such
+    as ``503 ServerBusy``."""
     first: int = 0
     times: int = 10**9
 
@@ -118,6 +119,9 @@ class FaultProxy:
             ]
             client.sendall("\r\n".join([*answer, "", ""]).encode())
             return
+        if action == "changed":
+            rest = rest or client.recv(_CHUNK)
+            rest = bytes([rest[0] ^ 1]) + rest[1:]
         passed = [h for h in headers if not h.lower().startswith("connection:")]
         with socket.create_connection(("127.0.0.1", self._upstream)) as upstream:
             upstream.sendall("\r\n".join([line, *passed, "Connection: close", "", ""]).encode("latin-1") + rest)

@@ -33,6 +33,7 @@ from engine.runners.ray.sort.shuffle_tasks import MergeTask, SplitTask
 from engine.stores import open_store
 from tests.helpers.azurite import KEY, Azurite
 from tests.helpers.engine import Engine, entry
+from tests.helpers.fault_proxy import BLOCK, Fault, FaultProxy
 from tests.helpers.folders import files_below
 from tests.helpers.running import wait_for
 from tests.helpers.spread import SMALL, Spread, spread_over, staged
@@ -420,3 +421,23 @@ def test_jobs_and_tasks_contain_no_credentials(
     pieces = [piece.encode() for piece in re.split("[=;]", azurite.connection_string) if len(piece) > 20]
     assert KEY.encode() in azurite.connection_string.encode()
     assert not any(piece in one for piece in [KEY.encode(), *pieces] for one in sent)
+
+
+@pytest.mark.parametrize(("checksum", "refusal"), [("md5", "Md5Mismatch"), ("crc64", "Crc64Mismatch")])
+def test_a_block_of_a_task_that_is_changed_on_the_way_is_refused(
+    engine: Engine, azurite: Azurite, monkeypatch: pytest.MonkeyPatch, checksum: str, refusal: str
+) -> None:
+    location, pool = f"az://runners-{uuid.uuid4().hex}/x", ThreadPool(2, worker.run_task)
+    with FaultProxy(azurite.port) as proxy:
+        monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", proxy.connection_string)
+        monkeypatch.setenv("TAILRACE_AZURE_CHECKSUM", checksum)
+        exports = open_store(location, connection_string=azurite.connection_string)
+        results = LocatedStore(str(engine.folder / "store"), engine.store)
+        runner = ClusterRunner(results, LocatedStore(location, exports), engine.settings(2), pool, min_task_bytes=1)
+        spread = Spread(engine, exports, runner)
+        proxy.inject(Fault(BLOCK, "changed", times=1))
+        with pytest.raises(StoreError, match=refusal):
+            spread.exporter.export(engine.plan(spread.exporter, "csv"), CancelToken())
+        assert proxy.hit == 1
+    pool.threads.shutdown()
+    assert spread.visible() == []

@@ -59,7 +59,9 @@ class Service:
         self.plan = self.engine.plan(self.engine.exporter(), "csv", filters=filters, sort_by="n")
         self.key = export_key("w", self.plan.export_id, self.plan.request.format)
         self.cancel, self.progress = CancelToken(), Progress()
-        storage = StorageSettings(results=str(folder / "engine" / "store"), exports=str(folder / "exports"))
+        storage = StorageSettings(
+            results=str(folder / "engine" / "store"), exports=str(folder / "exports"), azure_checksum="md5"
+        )
         driver = cast("Driver", ScriptedDriver(script))
         self._runner = RayClientRunner(driver, self.exports, storage, self.engine.settings(1), max_tasks=3)
 
@@ -150,6 +152,7 @@ def test_a_request_has_the_limits_and_ranges_of_its_export_but_no_column_statist
     assert service.run() == 3
     (found,) = orders
     assert (found.key, found.max_tasks, found.settings) == (service.key, 3, service.engine.settings(1))
+    assert found.checksum == "md5"
     assert [one.bytes for one in found.plan.scan_ranges] == [one.bytes for one in service.plan.scan_ranges]
     assert found.plan.export_id == service.plan.export_id
     assert found.plan.row_group_mask == ()

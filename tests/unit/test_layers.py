@@ -52,6 +52,7 @@ LIBRARIES = {
     "duckdb": ("engine/",),
     "pyarrow": ("engine/",),
     "isal": ("engine/execute/",),
+    "awscrt": ("engine/stores/azure/",),
     "fsspec": ("engine/execute/", "engine/runners/"),
     "ray": ("engine/runners/ray/",),
 }

@@ -73,6 +73,7 @@ class RayClientRunner:
             exports=absolute_location(storage.exports),
             connection_string=storage.azure_connection_string,
             account_url=storage.azure_account_url,
+            checksum=storage.azure_checksum,
             settings=self._settings,
             min_task_bytes=self._min_task_bytes,
             max_tasks=self._max_tasks,

@@ -25,7 +25,7 @@ from engine.runners.ray.messages import Failure
 from engine.runners.ray.pool_port import TaskPool
 from engine.runners.ray.runner import ClusterRunner, LocatedStore
 from engine.runners.ray.worker import failure_of
-from engine.settings import DuckDBSettings
+from engine.settings import AzureChecksum, DuckDBSettings
 from engine.stores import open_store
 from engine.stores.port import ObjectInfo
 
@@ -45,6 +45,7 @@ class DriverRequest:
     exports: str
     connection_string: str | None
     account_url: str | None
+    checksum: AzureChecksum
     settings: DuckDBSettings
     min_task_bytes: int | None
     max_tasks: int | None
@@ -128,8 +129,14 @@ def _run(
     request: DriverRequest, pool: TaskPool, connection: Connection, cancel: CancelToken, commits: CommitRequests
 ) -> ObjectInfo:
     def open_located(location: str) -> LocatedStore:
-        access = {"connection_string": request.connection_string, "account_url": request.account_url}
-        return LocatedStore(location, open_store(location, **access, create=False))
+        store = open_store(
+            location,
+            connection_string=request.connection_string,
+            account_url=request.account_url,
+            checksum=request.checksum,
+            create=False,
+        )
+        return LocatedStore(location, store)
 
     runner = ClusterRunner(
         open_located(request.results),

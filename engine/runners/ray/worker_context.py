@@ -40,5 +40,6 @@ def _open(location: str) -> ObjectStore:
         location,
         connection_string=storage.azure_connection_string,
         account_url=storage.azure_account_url,
+        checksum=storage.azure_checksum,
         create=False,
     )

@@ -1,7 +1,5 @@
 """A request body that is sent in chunks, without a copy, each within the socket's timeout."""
 
-import base64
-import hashlib
 from collections.abc import Iterator
 
 _SEND_BYTES = 256 * 1024
@@ -25,7 +23,3 @@ class ChunkedBody:
         """Chunks of at most 256 KiB."""
         for start in range(0, len(self._data), _SEND_BYTES):
             yield self._data[start : start + _SEND_BYTES]
-
-    def md5(self) -> str:
-        """The value of a Content-MD5 header."""
-        return base64.b64encode(hashlib.md5(self._data, usedforsecurity=False).digest()).decode("ascii")

@@ -20,6 +20,8 @@ from azure.core.exceptions import HttpResponseError, ResourceExistsError, Resour
 from azure.storage.blob import BlobClient, BlobProperties, BlobServiceClient, ContentSettings
 
 from engine.errors import InvalidInput, ObjectChanged, ObjectExists, ObjectMissing, StoreError, StoreUnavailable
+from engine.settings import AzureChecksum
+from engine.stores.azure.checksum import block_headers
 from engine.stores.azure.client import BULK_READ_SECONDS, error_code, open_service, raising_store_errors
 from engine.stores.azure.download import BlobChunks
 from engine.stores.azure.sas import azure_read_urls
@@ -35,12 +37,18 @@ COPY_LIFETIME = timedelta(hours=1)
 
 
 def azure_store(
-    container: str, prefix: str, *, connection_string: str | None, account_url: str | None, create: bool = True
+    container: str,
+    prefix: str,
+    *,
+    connection_string: str | None,
+    account_url: str | None,
+    checksum: AzureChecksum = "auto",
+    create: bool = True,
 ) -> "AzureStore":
     """A store in that container; an account URL without a SAS uses DefaultAzureCredential. Makes no request.
 
-    Raises InvalidInput for an invalid container or prefix, and unless exactly one of connection string and account URL
-    is given.
+    Raises InvalidInput for an invalid container or prefix, for a checksum that needs a missing package, and unless
+    exactly one of connection string and account URL is given.
     """
     if not _CONTAINER.fullmatch(container):
         raise InvalidInput(
@@ -49,7 +57,7 @@ def azure_store(
         )
     service = open_service(connection_string, account_url)
     try:
-        return AzureStore(service, container, prefix, create=create)
+        return AzureStore(service, container, prefix, checksum=checksum, create=create)
     except ValueError as error:
         raise InvalidInput(
             "Invalid prefix of a storage location.", remedy="Use az://container/folder/folder."
@@ -59,12 +67,21 @@ def azure_store(
 class AzureStore:
     """The blobs of one container below ``prefix/``; with ``create``, the first write creates a missing container."""
 
-    def __init__(self, service: BlobServiceClient, container: str, prefix: str, *, create: bool = True) -> None:
+    def __init__(
+        self,
+        service: BlobServiceClient,
+        container: str,
+        prefix: str,
+        *,
+        checksum: AzureChecksum = "auto",
+        create: bool = True,
+    ) -> None:
         self._prefix = f"{checked_key(prefix)}/" if prefix else ""
         self._container = service.get_container_client(container)
         self._container_exists = not create
         self._mutex = Lock()
         self._read_urls = azure_read_urls(service, self._blob)
+        self._block_headers = block_headers(checksum, service.account_name or "", service.url)
 
     def head(self, key: str) -> ObjectInfo | None:
         """The object, or None; uncommitted blocks are not an object."""
@@ -115,13 +132,13 @@ class AzureStore:
         """Begin an upload of blocks."""
         blob = self._blob(key)
         self._create_container()
-        return AzureUpload(blob, secrets.token_hex(6), content_type, lambda: self._find(key, blob))
+        return self._upload(key, blob, content_type)
 
     def join(self, key: str, handle: str) -> Staging:
         """Join an upload. Azure needs only the name of the blob; the handle is empty."""
         del handle
         blob = self._blob(key)
-        return AzureUpload(blob, secrets.token_hex(6), "", lambda: self._find(key, blob))
+        return self._upload(key, blob, "")
 
     def delete(self, key: str, *, etag: str | None = None) -> bool:
         """Remove the object, or only that version of it; False if there was none."""
@@ -185,6 +202,9 @@ class AzureStore:
 
     def _blob(self, key: str) -> BlobClient:
         return self._container.get_blob_client(self._prefix + checked_key(key))
+
+    def _upload(self, key: str, blob: BlobClient, content_type: str) -> AzureUpload:
+        return AzureUpload(blob, secrets.token_hex(6), content_type, lambda: self._find(key, blob), self._block_headers)
 
     def _create_container(self) -> None:
         """Create the container, once, before the first write; a store that only reads needs no permission for it."""

@@ -8,6 +8,7 @@ from azure.core import MatchConditions
 from azure.storage.blob import BlobBlock, BlobClient, ContentSettings
 
 from engine.errors import ObjectExists, StoreError, StoreUnavailable
+from engine.stores.azure.checksum import BlockHeaders
 from engine.stores.azure.client import BULK_READ_SECONDS, raising_store_errors
 from engine.stores.azure.request_body import ChunkedBody
 from engine.stores.port import CopySource, ObjectInfo
@@ -24,11 +25,14 @@ class AzureUpload:
     readable = False
     handle = ""
 
-    def __init__(self, blob: BlobClient, nonce: str, content_type: str, head: "Head") -> None:
+    def __init__(
+        self, blob: BlobClient, nonce: str, content_type: str, head: "Head", block_headers: BlockHeaders
+    ) -> None:
         self._blob = blob
         self._nonce = nonce
         self._content_type = content_type
         self._head = head
+        self._block_headers = block_headers
         self._lengths: dict[str, int] = {}
         self._open = True
         self._mutex = Lock()
@@ -40,9 +44,9 @@ class AzureUpload:
         body: Any = ChunkedBody(data)
         # The service refuses empty blocks; the commit omits them.
         if body:
-            # The service compares the MD5 and refuses a damaged block. Without one, the emulator computes its own at
-            # 80 MB/s. The SDK would compute it only for a body of bytes.
-            headers = {"Content-MD5": body.md5()}
+            # The service compares the checksum and refuses a damaged block. The SDK would compute one only for a body
+            # of bytes.
+            headers = self._block_headers(data)
             with raising_store_errors(creating=True):
                 self._blob.stage_block(
                     block_id, body, length=len(body), headers=headers, read_timeout=BULK_READ_SECONDS

@@ -36,7 +36,7 @@ def run(bench: Bench) -> list[Line]:
 
 def _measured(bench: Bench, emulator: Emulator) -> list[Line]:
     data = bench.data(bench.settings.rows)
-    service = Service(emulator.connection_string)
+    service = Service(emulator.connection_string, checksum="md5")
     service.start()
     try:
         _export(service, data.workflow)
