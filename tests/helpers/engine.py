@@ -17,6 +17,8 @@ from engine.catalog.manifest import Run
 from engine.common.cancellation import CancelToken
 from engine.common.strict_json import loads
 from engine.execute.instance_pool import InstancePool
+from engine.execute.session import open_instance
+from engine.execute.warm_instances import WarmInstances
 from engine.exports.export import Export, export_key
 from engine.exports.exporter import Exporter
 from engine.plan.planner import ExportPlan
@@ -36,12 +38,32 @@ NOW = datetime(2026, 6, 15, 12, 30, 15, tzinfo=UTC)
 TEAM = "acme"
 WORKFLOW = "w"
 
+_LIMITS = DuckDBSettings(memory_limit="500MB", spill_limit="1GB")
+
+
+class _Kept(InstancePool):
+    """Instances that stay open until the process ends, without a thread that opens others in advance."""
+
+    is_running = True
+
+
+_KEPT = WarmInstances(_Kept(open_instance), _LIMITS)
+"""Opening an instance takes longer than the rest of a small export; all engines of a process have these limits."""
+
+
+class _RunnerOfKept(LocalRunner):
+    """Small exports run on instances that outlive the runner."""
+
+    def __init__(self, results: ObjectStore, exports: ObjectStore, settings: DuckDBSettings) -> None:
+        super().__init__(results, exports, settings)
+        self._warm = _KEPT
+
 
 class Engine:
     """Publishes into and exports from one store; the clock is stopped at `NOW`.
 
-    With a ``pool``, exports of several ranges run as its tasks. With ``instances``, small exports share instances of
-    DuckDB that stay open, as those of a service do.
+    With a ``pool``, exports of several ranges run as its tasks. Small exports of the `usual_exporter` share instances
+    of DuckDB that stay open, as those of a service do; other exporters open instances of their own.
     """
 
     def __init__(
@@ -49,11 +71,9 @@ class Engine:
         folder: Path,
         store: ObjectStore | None = None,
         pool: ThreadPool | None = None,
-        instances: InstancePool | None = None,
     ) -> None:
         self.folder = folder
         self.pool = pool
-        self.instances = instances
         folder.mkdir(parents=True, exist_ok=True)
         self.store = store or DirectoryStore(folder / "store")
         self.results = ResultStore(self.store)
@@ -61,9 +81,7 @@ class Engine:
 
     def settings(self, threads: int) -> DuckDBSettings:
         """Limits that do not depend on the machine."""
-        return DuckDBSettings(
-            threads=threads, memory_limit="500MB", spill_directory=self.folder / "spill", spill_limit="1GB"
-        )
+        return _LIMITS.model_copy(update={"threads": threads, "spill_directory": self.folder / "spill"})
 
     def publish(self, *files: Path, run: str = "r", workflow: str = WORKFLOW, team: str = TEAM, **options: Any) -> Run:
         """Publish files as a run."""
@@ -106,10 +124,11 @@ class Engine:
         range_bytes: int = TARGET_BYTES,
         exports: ObjectStore | None = None,
         clock: Callable[[], datetime] = lambda: NOW,
+        runs: Callable[[ObjectStore, ObjectStore, DuckDBSettings], Runner] = LocalRunner,
     ) -> Exporter:
         """An exporter of the store's runs into ``exports``, or into the same store."""
         exports, settings = exports or self.store, self.settings(threads)
-        runner: Runner = LocalRunner(self.store, exports, settings, self.instances)
+        runner = runs(self.store, exports, settings)
         if self.pool is not None:
             runner = SizeRouter(runner, tasks_of(self.pool, self.store, exports, settings), 0)
         return Exporter(self.results, exports, settings, clock=clock, range_bytes=range_bytes, runner=runner)
@@ -117,7 +136,7 @@ class Engine:
     @cached_property
     def usual_exporter(self) -> Exporter:
         """The exporter that has no options, made once."""
-        return self.exporter()
+        return self.exporter(runs=_RunnerOfKept)
 
     def plan(self, exporter: Exporter, format_name: str = "json", **options: Any) -> ExportPlan:
         """Plan a `request`."""
@@ -125,7 +144,7 @@ class Engine:
 
     def export(self, format_name: str = "json", exporter: Exporter | None = None, **options: Any) -> Export:
         """Run one export."""
-        exporter = exporter or self.exporter()
+        exporter = exporter or self.usual_exporter
         return exporter.export(self.plan(exporter, format_name, **options), CancelToken())
 
     def content(self, export: Export) -> bytes:

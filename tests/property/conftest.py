@@ -4,19 +4,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from engine.execute.instance_pool import InstancePool
-from engine.execute.session import open_instance
 from tests.property import cases
 
 _PROPERTY = "cases"
-
-
-@pytest.fixture(scope="module")
-def instances() -> Iterator[InstancePool]:
-    """Instances of DuckDB that stay open, as in a service."""
-    pool = InstancePool(open_instance, size=1)
-    with pool.running():
-        yield pool
 
 
 @pytest.fixture(autouse=True)

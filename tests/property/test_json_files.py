@@ -15,7 +15,6 @@ import pytest
 
 from engine.catalog.schema import Field
 from engine.catalog.types import Family
-from engine.execute.instance_pool import InstancePool
 from tests.helpers.engine import Engine
 from tests.property.cases import Cases
 
@@ -41,12 +40,12 @@ _FRACTIONS = [0.1, -2.5, 1e300, 5e-324, 19.99, 100.0, 1 / 3]
 
 
 @pytest.fixture
-def engine(tmp_path: Path, instances: InstancePool) -> Engine:
-    return Engine(tmp_path / "engine", instances=instances)
+def engine(tmp_path: Path) -> Engine:
+    return Engine(tmp_path / "engine")
 
 
 def test_a_published_json_file_comes_back_in_each_format(engine: Engine) -> None:
-    runs, usual = iter(range(10**9)), engine.usual_exporter
+    runs = iter(range(10**9))
 
     def property_(chance: random.Random) -> int:
         rows = _rows(chance)
@@ -56,9 +55,9 @@ def test_a_published_json_file_comes_back_in_each_format(engine: Engine) -> None
         fields = list(published.table.delivered)
         wanted = [_flat(row, rows) for row in rows]
         asked: Any = {"workflow": f"w-{run}"}
-        assert [_plain(row) for row in json.loads(engine.export_bytes("json", usual, **asked))] == wanted
-        assert _csv_rows(engine.export_bytes("csv", usual, **asked), fields) == [_without_empty(row) for row in wanted]
-        assert _parquet_rows(engine.export_bytes("parquet", usual, **asked), fields) == wanted
+        assert [_plain(row) for row in json.loads(engine.export_bytes("json", **asked))] == wanted
+        assert _csv_rows(engine.export_bytes("csv", **asked), fields) == [_without_empty(row) for row in wanted]
+        assert _parquet_rows(engine.export_bytes("parquet", **asked), fields) == wanted
         return 1
 
     Cases("json files", 0.1).explore(property_, per_example=1)

@@ -10,7 +10,6 @@ import pytest
 
 from engine.common.cancellation import CancelToken
 from engine.execute import compression
-from engine.execute.instance_pool import InstancePool
 from engine.plan import planner
 from engine.publishing import publisher
 from engine.stores import block_stream
@@ -34,12 +33,6 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
     return Engine(tmp_path)
 
 
-@pytest.fixture
-def warm(engine: Engine, instances: InstancePool) -> Engine:
-    """The same, whose exports share instances that stay open."""
-    return Engine(engine.folder, instances=instances)
-
-
 def _published(engine: Engine, property_: Callable[[Random, str, Dataset], int]) -> Callable[[Random], int]:
     """A property of runs that are published, each under its name."""
     runs = itertools.count()
@@ -58,30 +51,30 @@ def _kept(engine: Engine, run: str, *filters: Entry) -> list[str]:
     return [row["_row_id"] for row in rows]
 
 
-def test_an_operator_and_its_complement_split_the_run(warm: Engine) -> None:
+def test_an_operator_and_its_complement_split_the_run(engine: Engine) -> None:
     def property_(chance: Random, run: str, data: Dataset) -> int:
         count = 0
         for entry in (entry_for(chance, data, odd=False) for _ in range(8)):
             if entry["operator"] in _PAIRED:
-                ours, others = set(_kept(warm, run, entry)), set(_kept(warm, run, twin(entry)))
+                ours, others = set(_kept(engine, run, entry)), set(_kept(engine, run, twin(entry)))
                 assert not ours & others
                 assert ours | others == set(data.row_ids)
                 count += 2
         return count
 
-    Cases("complements", 0.08).explore(_published(warm, property_), per_example=7)
+    Cases("complements", 0.08).explore(_published(engine, property_), per_example=7)
 
 
-def test_two_filters_match_the_intersection(warm: Engine) -> None:
+def test_two_filters_match_the_intersection(engine: Engine) -> None:
     def property_(chance: Random, run: str, data: Dataset) -> int:
         filters = [entry_for(chance, data, odd=False) for _ in range(3)]
-        each = [_kept(warm, run, entry) for entry in filters]
+        each = [_kept(engine, run, entry) for entry in filters]
         together = [row for row in data.row_ids if all(row in kept for kept in each)]
-        assert _kept(warm, run, *filters) == together
-        assert _kept(warm, run, *reversed(filters)) == together
+        assert _kept(engine, run, *filters) == together
+        assert _kept(engine, run, *reversed(filters)) == together
         return len(filters) + 2
 
-    Cases("intersections", 0.06).explore(_published(warm, property_), per_example=5)
+    Cases("intersections", 0.06).explore(_published(engine, property_), per_example=5)
 
 
 _FORMATS = ("csv", "csv", "json", "jsonl", "xlsx", "parquet")
@@ -119,16 +112,16 @@ def test_the_bytes_do_not_depend_on_threads_ranges_or_blocks(
     assert min(ranges.values()) > 1
 
 
-def test_delivered_row_ids_return_the_same_rows(warm: Engine) -> None:
+def test_delivered_row_ids_return_the_same_rows(engine: Engine) -> None:
     def property_(chance: Random, run: str, data: Dataset) -> int:
         asked = replace(accepted_request(chance, data, "json"), include_row_ids=True, compression="none")
-        rows = loads_exactly(export(warm, run, asked))
+        rows = loads_exactly(export(engine, run, asked))
         ids = tuple(row["_row_id"] for row in rows)
         assert ids == tuple(data.row_ids[number] for number in expected(data, asked).numbers)
         if not ids:
             return 1
         again = replace(asked, filters=(), row_ids=(*reversed(ids), "unknown", *ids))
-        assert loads_exactly(export(warm, run, again)) == rows
+        assert loads_exactly(export(engine, run, again)) == rows
         return 2
 
-    Cases("row ids", 0.02).explore(_published(warm, property_), per_example=1)
+    Cases("row ids", 0.02).explore(_published(engine, property_), per_example=1)

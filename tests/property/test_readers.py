@@ -14,7 +14,6 @@ import pandas as pd  # type: ignore[import-untyped]
 import polars as pl
 import pyarrow.parquet
 
-from engine.execute.instance_pool import InstancePool
 from tests.helpers.engine import Engine
 from tests.helpers.format_oracle import loads_exactly, scan_csv
 from tests.property import shapes
@@ -27,8 +26,8 @@ from tests.property.spelling import in_csv, in_json, in_parquet
 Lines = list[tuple[str | None, ...]]
 
 
-def test_all_formats_have_equal_rows(tmp_path: Path, instances: InstancePool) -> None:
-    runs, engine = itertools.count(), Engine(tmp_path, instances=instances)
+def test_all_formats_have_equal_rows(tmp_path: Path) -> None:
+    runs, engine = itertools.count(), Engine(tmp_path)
 
     def property_(chance: Random) -> int:
         data, run = dataset(chance, most_rows=20), f"r{next(runs)}"

@@ -7,7 +7,6 @@ from random import Random
 
 import pytest
 
-from engine.execute.instance_pool import InstancePool
 from engine.publishing import publisher
 from engine.request.formats import FORMATS
 from engine.stores import open_store
@@ -26,11 +25,11 @@ SMALL = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 7, ROW_GROUPS_PER_FILE
 
 @pytest.mark.parametrize("format_name", FORMATS)
 def test_an_export_has_the_rows_of_the_oracle(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, instances: InstancePool, format_name: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format_name: str
 ) -> None:
     """Every third run has small row groups and parts, each of which becomes a range; the others share instances."""
     runs, engine = itertools.count(), Engine(tmp_path)
-    usual = (publisher._COPY_OPTIONS, Engine(tmp_path, instances=instances).exporter())
+    usual = (publisher._COPY_OPTIONS, engine.usual_exporter)
     cuts = itertools.cycle([usual, (SMALL, engine.exporter(range_bytes=1)), usual])
 
     def property_(chance: Random) -> int:
