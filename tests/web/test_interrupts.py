@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.forks import run
 from tests.helpers.server import Server
 from tests.helpers.terminal import CTRL_C, ENTER, Terminal
 from tests.web.test_cli_publish import AT_IMPORT, INTERRUPTED
@@ -90,27 +91,23 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Server:
     return server
 
 
-def run(server: Server, program: str, arguments: list[str]) -> "subprocess.CompletedProcess[str]":
-    """A new interpreter, in a process group of its own."""
-    return subprocess.run(
-        [sys.executable, "-c", program, *arguments],
-        cwd=server.folder, env=server.environment, capture_output=True, text=True, timeout=120,
-        start_new_session=True, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
-
-
 @pytest.mark.parametrize("name", COMMANDS)
 def test_ctrl_c_while_a_command_is_imported(server: Server, name: str) -> None:
     # At another import for each.
     moment = str(20 + 25 * list(COMMANDS).index(name))
-    done = run(server, AT_IMPORT, [moment, *COMMANDS[name]])
+    done = subprocess.run(
+        [sys.executable, "-c", AT_IMPORT, moment, *COMMANDS[name]],
+        cwd=server.folder, env=server.environment, capture_output=True, text=True, timeout=120,
+        start_new_session=True, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
     assert (done.returncode, done.stderr, done.stdout) == (130, INTERRUPTED, "")
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS.keys() - {"keys", "mcp", "serve"}))
 def test_ctrl_c_while_a_command_uses_a_store(server: Server, name: str) -> None:
     # A key that bounces is pressed once.
-    done = run(server, AT_STORE.format(meanwhile="press()"), COMMANDS[name])
+    program = AT_STORE.format(meanwhile="press()")
+    done = run(COMMANDS[name], server.environment, server.folder, program=program)
     assert (done.returncode, done.stderr, done.stdout) == (130, INTERRUPTED, "")
 
 
@@ -143,7 +140,8 @@ def test_ctrl_c_just_before_the_output_has_to_wait(server: Server, command: str)
 def test_what_takes_longer_to_cancel_says_so_and_ends_at_once_if_asked_again(
     server: Server, meanwhile: str, end: str
 ) -> None:
-    done = run(server, AT_STORE.format(meanwhile=meanwhile), COMMANDS["verify"])
+    program = AT_STORE.format(meanwhile=meanwhile)
+    done = run(COMMANDS["verify"], server.environment, server.folder, program=program)
     assert (done.returncode, done.stderr, done.stdout) == (130, SLOW + end, "")
 
 
