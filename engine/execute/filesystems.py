@@ -1,6 +1,7 @@
 """File systems through which DuckDB reads the parts of a run and writes the ranges of an export.
 
-DuckDB accepts fsspec file systems, and calls a few of their methods: open, glob, size, modified, isfile.
+DuckDB accepts fsspec file systems, and calls a few of their methods: open, glob, size, modified, isfile, and isdir,
+which fsspec would answer by listing the folder.
 """
 
 import io
@@ -77,6 +78,10 @@ class StageFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is un
         """False: the file of a range does not exist before it is written."""
         return False
 
+    def isdir(self, _path: str) -> bool:
+        """False: a range is written to a file."""
+        return False
+
 
 class _ReadOnlyFile(io.RawIOBase):
     """A file in which every read is one ranged read; nothing is buffered."""
@@ -125,6 +130,10 @@ class ReadOnlyFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is
     def glob(self, path: str, **_: object) -> list[str]:
         """The path itself: names are not patterns."""
         return [path]
+
+    def isdir(self, _path: str) -> bool:
+        """False: there are only files."""
+        return False
 
     def modified(self, _path: str) -> datetime:
         """When the run was published."""

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import duckdb
 from fsspec import AbstractFileSystem
 
+from engine.common.duckdb_versions import READING_THREADS
 from engine.common.quoting import literal
 from engine.common.table_functions import literal_path
 from engine.common.temp_folders import spill_folder
@@ -40,6 +41,7 @@ def open_instance() -> duckdb.DuckDBPyConnection:
         config={
             # One thread until a session needs more; no spilling without the folder of a session.
             "threads": 1,
+            **READING_THREADS,
             "temp_directory": "",
             "preserve_insertion_order": True,
             "python_enable_replacements": False,

@@ -125,6 +125,10 @@ class _Current(AbstractFileSystem):  # type: ignore[misc]  # fsspec is untyped
         """Whether an allowed file exists."""
         return self._having(path).isfile(path)
 
+    def isdir(self, path: str) -> Any:
+        """Whether an allowed path is a folder."""
+        return self._having(path).isdir(path)
+
     def glob(self, path: str, **_: object) -> Any:
         """The allowed path itself: names are not patterns."""
         return self._having(path).glob(path)

@@ -331,7 +331,8 @@ def test_every_other_function_is_refused_by_name(connection: duckdb.DuckDBPyConn
     passed = [
         name
         for name in names
-        if f"'{name}' is not allowed: " not in (refusal(connection, f"SELECT {identifier(name)}(1)") or "")
+        # The parser may fold the name.
+        if f"'{name}' is not allowed: ".lower() not in (refusal(connection, f"SELECT {identifier(name)}(1)") or "").lower()
     ]
     assert passed == []
 

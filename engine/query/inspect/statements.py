@@ -111,7 +111,8 @@ def _words(text: str) -> list[str]:
 def _tokens(text: str) -> list[int]:
     """The offsets of the tokens, in bytes. Comments are not tokens, nor is a string that is not ended."""
     _encoded(text)
-    return [offset for offset, _ in duckdb.tokenize(text)]
+    # Only DuckDB 2 lists comments.
+    return [offset for offset, kind in duckdb.tokenize(text) if kind != duckdb.token_type.comment]
 
 
 def _encoded(text: str) -> bytes:

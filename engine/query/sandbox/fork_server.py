@@ -21,8 +21,7 @@ from pathlib import Path
 from threading import Lock
 from typing import IO, NoReturn
 
-import duckdb
-
+from engine.common.duckdb_versions import close_default_instance
 from engine.query.sandbox.protocol import FrameType, send
 from engine.query.sandbox.worker import serve
 
@@ -288,8 +287,8 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     # Statements get only the processor time that the service does not need.
     os.nice(_NICENESS)
-    # DuckDB opens an instance when it is imported; a fork would copy its locks but not the threads that hold them.
-    duckdb.default_connection().close()
+    # A fork would copy the locks of an instance but not the threads that hold them.
+    close_default_instance()
     # The collector would otherwise write to objects that children share, and so copy their pages.
     gc.freeze()
     # The parent may have ended already.

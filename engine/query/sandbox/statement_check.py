@@ -17,7 +17,7 @@ from engine.common.quoting import literal
 from engine.errors import InvalidStatement
 from engine.errors import quoted_excerpt as excerpt
 from engine.query.sandbox.allow_list import ALLOWED, REASONS, fold
-from engine.query.sandbox.statement_tree import DISCRIMINATORS, OPERATORS, PLAIN, SHAPES, SHOWN_TABLES, VALUE
+from engine.query.sandbox.statement_tree import DISCRIMINATORS, NAMES, OPERATORS, PLAIN, SHAPES, SHOWN_TABLES, VALUE
 
 STORAGE_VERSION = "latest"
 """The required ``storage_compatibility_version``: with an older one, the tree omits what that version did not have."""
@@ -84,10 +84,14 @@ def _match_params(used: list[str], params: Collection[str]) -> dict[str, str]:
 
 def _parsed(connection: duckdb.DuckDBPyConnection, sql: str) -> Mapping[str, Any]:
     try:
-        text = literal(sql)
-        row = connection.execute(_SERIALIZE.format(text)).fetchone()
+        sql.encode()
     except UnicodeEncodeError:
         raise InvalidStatement("The statement is not valid UTF-8.") from None
+    if "\0" in sql:
+        # DuckDB 1.5 ends a string there, 2.0 does not.
+        raise InvalidStatement(_BAD_CHARACTER)
+    try:
+        row = connection.execute(_SERIALIZE.format(literal(sql))).fetchone()
     except duckdb.ParserException as error:
         # A character that ends a string in DuckDB's parser but not in Python.
         raise InvalidStatement(_BAD_CHARACTER) from error
@@ -159,6 +163,10 @@ class _Check:
                 self._waiting.append((content_kind, content, _visible(shape, node, member, names)))
 
     def _judge(self, shape: str, node: Mapping[str, Any], names: Names, usage: str) -> None:
+        if shape in NAMES and "qualified_name" in node:
+            path = [part for part in node["qualified_name"].get("path", ()) if part]
+            if path != [node[member] for member in NAMES[shape] if node.get(member)]:
+                self._refuse_shape(f"qualified_name of {shape}")
         match shape:
             case "expression FUNCTION" | "expression WINDOW":
                 self._allow(usage, node["function_name"])

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from engine.catalog.manifest import Part
 from engine.catalog.schema import ROW_ID, Field, Schema
 from engine.common.chunk import Chunk
+from engine.common.duckdb_versions import READING_THREADS
 from engine.common.quoting import identifier, literal
 from engine.common.redaction import redacted_traceback
 from engine.common.table_functions import read_parquet
@@ -136,6 +137,7 @@ def run(job: StatementJob, requests: IO[bytes], answers: IO[bytes]) -> None:
     )
     config: dict[str, str | bool | int | float | list[str]] = {
         "threads": job.threads,
+        **READING_THREADS,
         "memory_limit": f"{job.memory_megabytes}MB",
         "temp_directory": "",
         "python_enable_replacements": False,
@@ -152,6 +154,8 @@ def run(job: StatementJob, requests: IO[bytes], answers: IO[bytes]) -> None:
         for statement in FENCE:
             connection.execute(statement)
         connection.execute("RESET disabled_optimizers")
+        # `x -> x + 1` is a lambda by default in DuckDB 1.5, but not in 2.0.
+        connection.execute("SET lambda_syntax='ENABLE_SINGLE_ARROW'")
         for table in job.tables:
             connection.execute(f"CREATE VIEW {table.name} AS {_select(table)}")
         for statement in fence([f"{STAGE}://0", *(f"{PART}://{part.key}" for part in job.parts)]):

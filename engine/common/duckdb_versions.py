@@ -1,0 +1,15 @@
+"""What the code does differently with DuckDB 1.5 and 2.0: the one place that asks for the version."""
+
+import duckdb
+
+_IS_1_5 = duckdb.__version__.startswith("1.")
+
+READING_THREADS: dict[str, int] = {} if _IS_1_5 else {"async_threads": 0}
+"""Configuration of every instance. DuckDB 2 has threads that only read, by default eight for each instance, with 512 MB
+of address space. Without them it reads as 1.5 does: in the threads of the session, whose number is limited."""
+
+
+def close_default_instance() -> None:
+    """Close the instance that DuckDB 1.5 opens when it is imported. DuckDB 2 opens it only when it is asked for."""
+    if _IS_1_5:
+        duckdb.default_connection().close()
