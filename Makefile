@@ -17,7 +17,7 @@ COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --gen
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-fast test-browser test-long tables lint format sql azurite azurite-install locks clean screenshots \
+.PHONY: help install run test test-fast test-browser test-duckdb2 test-long tables lint format sql azurite azurite-install locks clean screenshots \
 	bench bench-quick bench-lock bench-clean audit cluster test-cluster test-cluster-quick bench-cluster cluster-clean
 
 help: ## List the targets
@@ -71,6 +71,21 @@ test-fast: install ## Run the tests that start no service, emulator or browser (
 
 test-browser: install azurite-install ## Run the tests in Chromium and behind nginx; a skip is a failure
 	$(BIN)/python -m pytest -q -p tests.helpers.no_skips $(BROWSER)
+
+# What statements of callers, the fence, types and bytes of exports depend on.
+DUCKDB2 := tests/unit/test_function_list.py $(addprefix tests/integration/test_,csv_bytes.py everyday_statements.py \
+	export_fence.py hostile_statements.py publish_faithful.py row_group_copies.py types.py)
+
+.venv-duckdb2/installed: requirements-dev.lock tests/duckdb2.lock pyproject.toml
+	@test -x .venv-duckdb2/bin/python || { echo "Creating .venv-duckdb2/."; $(PYTHON) -m venv .venv-duckdb2; }
+	@echo "Installing the packages of requirements-dev.lock, but DuckDB of tests/duckdb2.lock, into .venv-duckdb2/."
+	@.venv-duckdb2/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@.venv-duckdb2/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r tests/duckdb2.lock
+	@.venv-duckdb2/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+test-duckdb2: .venv-duckdb2/installed ## Run tests that depend most on DuckDB with DuckDB 2 (TESTS= for others)
+	.venv-duckdb2/bin/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not azurite" $(or $(TESTS),$(DUCKDB2))
 
 test-long: install azurite-install ## Run the generated cases, the random run and the load in their long counts
 	TAILRACE_CASES=50000 TAILRACE_CASES_SCHEMATHESIS=5000 $(BIN)/python -m pytest -q -n $(WORKERS) \
@@ -164,6 +179,7 @@ locks: ## Write the hashed requirement locks anew (needs uv)
 	$(COMPILE) --group dev -o requirements-dev.lock
 	$(COMPILE) --extra ray --group dev -c requirements-dev.lock -o requirements-ray.lock
 	$(subst pyproject.toml,tests/delta_sharing/requirements.in,$(subst $(EXTRAS),,$(COMPILE))) -o tests/delta_sharing/requirements.lock
+	$(subst pyproject.toml,tests/duckdb2.in,$(subst $(EXTRAS),,$(COMPILE))) -o tests/duckdb2.lock
 	$(subst pyproject.toml,tests/generated/requirements.in,$(subst $(EXTRAS),,$(COMPILE))) -o tests/generated/requirements.lock
 	$(subst --python-version 3.11,--python-version 3.12,$(subst pyproject.toml,tests/kadoa/requirements.in,$(subst $(EXTRAS),,$(COMPILE)))) -o tests/kadoa/requirements.lock
 
@@ -176,4 +192,4 @@ audit: ## Look up known vulnerabilities of the locked packages (needs the networ
 	@.ci/audit
 
 clean: ## Remove everything that was installed or made
-	rm -rf .venv .venv-audit .venv-delta .venv-kadoa .venv-generated .tailrace tests/*/node_modules .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-audit .venv-delta .venv-duckdb2 .venv-kadoa .venv-generated .tailrace tests/*/node_modules .mypy_cache .ruff_cache .pytest_cache

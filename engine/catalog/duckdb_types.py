@@ -10,6 +10,10 @@ _STORED_AS = {
     "TIMESTAMP_S": TIMESTAMP,
     "TIMESTAMP_MS": TIMESTAMP,
     "TIMESTAMP_NS": TIMESTAMP,
+    "TIMESTAMPTZ_NS": TIMESTAMP,
+    "TIME_NS": ColumnType(name="TIME"),
+    # Of an untyped null, to which DuckDB 1.5 gives this type.
+    "NULL": ColumnType(name="INTEGER"),
     "HUGEINT": EXACT_INTEGER,
     "UHUGEINT": EXACT_INTEGER,
     "ENUM": TEXT,

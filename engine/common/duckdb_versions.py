@@ -8,6 +8,10 @@ READING_THREADS: dict[str, int] = {} if _IS_1_5 else {"async_threads": 0}
 """Configuration of every instance. DuckDB 2 has threads that only read, by default eight for each instance, with 512 MB
 of address space. Without them it reads as 1.5 does: in the threads of the session, whose number is limited."""
 
+WRITES_REQUIRED: tuple[str, ...] = () if _IS_1_5 else ("statistics_propagation",)
+"""Optimizers by which DuckDB 2 proves that a column has no nulls, and then writes it as ``required`` to Parquet. The
+ranges of an export, and the parts of a run, have to have one schema, whatever values they hold."""
+
 
 def close_default_instance() -> None:
     """Close the instance that DuckDB 1.5 opens when it is imported. DuckDB 2 opens it only when it is asked for."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import duckdb
 from fsspec import AbstractFileSystem
 
-from engine.common.duckdb_versions import READING_THREADS
+from engine.common.duckdb_versions import READING_THREADS, WRITES_REQUIRED
 from engine.common.quoting import literal
 from engine.common.table_functions import literal_path
 from engine.common.temp_folders import spill_folder
@@ -30,7 +30,7 @@ FENCE = (
     # Rows buffered by a COPY that writes a file for each value of a column; the default, four times as many, is slower.
     "SET partitioned_write_flush_threshold=122880",
     # A list of values is a join, and the order of rows is preserved only while the run is on the probe side.
-    "SET disabled_optimizers='join_order,build_side_probe_side'",
+    f"SET disabled_optimizers='{','.join(('join_order', 'build_side_probe_side', *WRITES_REQUIRED))}'",
 )
 """Settings of every instance."""
 

@@ -32,6 +32,12 @@ def _is_exact(cell: str, type_: Any, depth: int) -> str | None:
             # The cast of infinity fails.
             whole = f"CAST(TRY_CAST({cell} AS TIMESTAMP) AS TIMESTAMP_NS)"
             return f"({cell} IS NULL OR (isfinite({cell}) AND coalesce({whole} = {cell}, FALSE)))"
+        case "time_ns":
+            return f"CAST(CAST({cell} AS TIME) AS TIME_NS) = {cell}"
+        case "timestamptz_ns":
+            moment = f"TRY_CAST({cell} AS TIMESTAMPTZ)"
+            whole = f"isfinite({moment}) AND CAST({moment} AS TIMESTAMPTZ_NS) = {cell}"
+            return f"({cell} IS NULL OR coalesce({whole}, FALSE))"
         case name if name in _TIMES:
             zone = "TIMESTAMPTZ" if name.endswith("zone") else "TIMESTAMP"
             first, last = (f"{zone} '{moment}'" for moment in ("0001-01-01 00:00:00", "9999-12-31 23:59:59.999999"))

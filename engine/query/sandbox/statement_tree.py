@@ -235,7 +235,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "table BASE_TABLE": ("catalog_name", "schema_name", "table_name"),
     "table SHOW_REF": ("catalog_name", "schema_name", "table_name"),
 }
-"""The members that name the same as ``qualified_name``, except that a path of more than three parts loses some there."""
+"""The members that name the same as ``qualified_name``; of a path of more than three parts, they lose some."""
 
 DISCRIMINATORS: Mapping[str, str] = {
     "expression": "class",
