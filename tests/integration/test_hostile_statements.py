@@ -435,9 +435,10 @@ def test_a_statement_as_deep_as_the_parser_allows_is_checked(connection: duckdb.
 
 def forged() -> str:
     """A call whose arguments are addresses, which no SQL text can spell: the tree of one, with another type in it."""
-    (tree,) = duckdb.execute(
+    # All rows: DuckDB 2 refuses other work on a connection whose result is not finished.
+    [(tree,)] = duckdb.execute(
         "SELECT json_serialize_sql('FROM arrow_scan(286331153,1145324612,858993459)')"
-    ).fetchone() or ("",)
+    ).fetchall()
     assert '"INTEGER"' in tree
     return f"json_execute_serialized_sql('{tree.replace('INTEGER', 'POINTER')}')"
 
