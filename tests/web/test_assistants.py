@@ -106,6 +106,7 @@ def test_the_tools_say_what_they_are(people: Server) -> None:
         assert tool.annotations.read_only_hint is (tool.name != "delete_export")
         assert bool(tool.annotations.destructive_hint) is (tool.name == "delete_export")
         assert "context" not in tool.input_schema["properties"]
+    assert all(tool.input_schema["additionalProperties"] is False for tool in tools.values())
     assert "WITHIN_LAST_DAYS" in json.dumps(tools["read_rows"].input_schema)
     assert tools["read_rows"].input_schema["required"] == ["workflow_id"]
     assert tools["export_rows"].input_schema["properties"]["format"]["enum"] == [*FORMATS]
@@ -209,6 +210,11 @@ ERRORS: dict[str, tuple[str, dict[str, object], str]] = {
     ),
     "a path for an export": ("delete_export", {"workflow_id": "people", "export_id": "x/status"}, "list_exports"),
     "too many rows": ("read_rows", {"workflow_id": "people", "limit": 101}, "100"),
+    "a misspelt argument": (
+        "export_rows",
+        {"workflow_id": "people", "filter": [{"field": "name", "operator": "IS_NULL"}]},
+        "Unknown parameter 'filter'; did you mean filters?",
+    ),
     "another format": ("export_rows", {"workflow_id": "people", "format": "xls"}, "parquet"),
 }
 

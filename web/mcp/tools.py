@@ -9,11 +9,13 @@ from typing import Annotated, Any, Literal
 import httpx2
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
-from mcp_types import ToolAnnotations
+from mcp_types import CallToolResult, InputRequiredResult, Tool, ToolAnnotations
 from pydantic import Field
 
+from engine.errors import InvalidRequest
 from engine.request.formats import COMPRESSIONS, FORMATS
 from engine.request.operators import OPERATORS
+from web.api.parameters import check_name
 
 MAX_PAGE_ROWS = 100
 """Small, since rows take up an assistant's context; files are for more."""
@@ -94,11 +96,32 @@ def how_to_read(format_name: str, compression: str) -> str:
     return _READERS[format_name].format(options=options)
 
 
+class _Server(MCPServer[Any]):
+    """Refuses arguments that a tool does not have; the SDK ignores them, and a misspelt filter would select all."""
+
+    async def list_tools(self) -> list[Tool]:
+        """List the tools, with schemas that say so."""
+        tools = await super().list_tools()
+        for tool in tools:
+            tool.input_schema = {**tool.input_schema, "additionalProperties": False}
+        return tools
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        """Call a tool. Raises ToolError."""
+        for tool in await super().list_tools():
+            for argument in arguments if tool.name == name else ():
+                try:
+                    check_name(argument, list(tool.input_schema["properties"]))
+                except InvalidRequest as error:
+                    raise ToolError(error.message) from error
+        return await super().call_tool(name, arguments, context)
+
+
 def make_server(client_of: ClientOf) -> MCPServer[Any]:
     """Return a server whose tools use these clients."""
-    server: MCPServer[Any] = MCPServer(
-        "tailrace", instructions=_INSTRUCTIONS, version=version("tailrace"), log_level="ERROR"
-    )
+    server = _Server("tailrace", instructions=_INSTRUCTIONS, version=version("tailrace"), log_level="ERROR")
 
     async def send(
         context: Context[Any, Any], method: str, path: str, *, root: str = "/v4/workflows", **sent: Any
