@@ -18,9 +18,12 @@ _FILE_COLUMNS_ONLY = "hive_partitioning=false"
 def exact_path(path: Path) -> str:
     """The absolute path, escaped as a pattern that matches this file alone.
 
-    Raises InvalidInput for a path with a backslash and a pattern character, which DuckDB cannot escape.
+    Raises InvalidInput for a path that DuckDB cannot be told: one with a backslash and a pattern character, which it
+    cannot escape, and one that is not UTF-8.
     """
     name = str(path.absolute())
+    if any("\udc80" <= character <= "\udcff" for character in name):
+        raise InvalidInput(f"The path {name!a} is not UTF-8: rename the file or folder.")
     if "\\" in name and _PATTERN_CHARACTERS.search(name):
         # DuckDB also splits a pattern into folders at backslashes.
         raise InvalidInput(f"The path {name} has a backslash and one of * ? [ in it: rename the file or folder.")

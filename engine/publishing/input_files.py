@@ -5,7 +5,9 @@ A name is the name of one file or folder; only `matching` takes patterns.
 
 import glob
 import gzip
+import os
 import re
+import select
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,6 +21,7 @@ from engine.errors import InvalidInput
 from engine.settings import megabytes
 
 _PIECE_BYTES = 1024 * 1024
+_PIPE_WAIT_MILLISECONDS = 100
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 """Compressions by the first bytes of a file."""
 _SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18", re.DOTALL)
@@ -30,6 +33,24 @@ _SUFFIXES = (".gz", ".gzip", ".zst", ".zstd")
 
 class _Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
+
+
+class _Pipe:
+    """A named pipe, which is waited for: a plain read could not be cancelled. Its bytes can be read once."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        self._poll = select.poll()
+        self._poll.register(self._descriptor, select.POLLIN)
+
+    def read(self, size: int, /) -> bytes:
+        # Before its first writer, a pipe has no event; its end is one.
+        while not self._poll.poll(_PIPE_WAIT_MILLISECONDS):
+            checkpoint()
+        return os.read(self._descriptor, size)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
 
 
 def files_of(paths: Sequence[Path]) -> Iterator[Path]:
@@ -55,11 +76,18 @@ def matching(patterns: Sequence[str]) -> list[Path]:
 
 
 def unpacked(path: Path, folder: Path, limit_bytes: int) -> Path:
-    """The file, or a copy in ``folder`` that is not compressed, under the name without its last suffix."""
+    """The file, or a copy in ``folder`` that is not compressed, under the name without its last suffix.
+
+    A named pipe, such as ``/dev/stdin`` and ``<(command)``, is copied: it is read once. Raises InvalidInput.
+    """
+    if path.is_fifo():
+        path = _piped(path, folder / "pipe", limit_bytes)
+    elif not path.is_file() and path.exists():
+        raise InvalidInput(f"{path} is no file: it is a device or a socket.")
     compression = _compression_of(path)
     if compression is None:
         return path
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     target = folder / (path.stem if path.suffix.lower() in _SUFFIXES else path.name)
     try:
         if compression == "gzip":
@@ -73,6 +101,16 @@ def unpacked(path: Path, folder: Path, limit_bytes: int) -> Path:
     if _compression_of(target) is not None:
         raise InvalidInput(f"The file {path.name} is compressed twice: decompress it once.")
     return target
+
+
+def _piped(path: Path, folder: Path, limit_bytes: int) -> Path:
+    folder.mkdir(parents=True)
+    pipe = _Pipe(path)
+    try:
+        spool(pipe, folder / path.name, str(path), limit_bytes)
+    finally:
+        pipe.close()
+    return folder / path.name
 
 
 def _compression_of(path: Path) -> str | None:
@@ -131,6 +169,8 @@ def _files_in(folder: Path) -> list[Path]:
             continue
         if path.is_dir():
             raise InvalidInput(f"The folder {folder} has a folder {path.name} in it: name each folder, or use --glob.")
+        if path.is_fifo():
+            raise InvalidInput(f"The folder {folder} has a pipe {path.name} in it: name each file.")
         files.append(path)
     if not files:
         raise InvalidInput(f"The folder {folder} has no files.")

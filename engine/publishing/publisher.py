@@ -359,7 +359,8 @@ def _misfit(
     if isinstance(error, _UNFIT) and _size_of(files) <= MAX_SEARCH_BYTES:
         place = value_that_does_not_fit(connection, source, cancel.raise_if_cancelled)
     where = f", in row {place[0]:,} and column {place[1]!r}" if place else ""
-    return InvalidInput(f"A value does not fit its field{where}: {reason_of(error)}")
+    what = "A value does not fit its field" if isinstance(error, _UNFIT) else "The files cannot be read"
+    return InvalidInput(f"{what}{where}: {reason_of(error)}")
 
 
 def _check_row_ids(connection: duckdb.DuckDBPyConnection, spool: list[Path], row_id: str | None) -> None:

@@ -19,7 +19,6 @@ from engine.publishing.input_files import files_of, spill_folder_of, unpacked
 from engine.publishing.json.files import JsonFiles
 from engine.publishing.options import ReadOptions
 from engine.publishing.parquet.files import ParquetFiles
-from engine.publishing.renaming import RenamedFiles
 from engine.publishing.schema_file import Declared
 
 _WIDEST_DECIMAL = 38
@@ -103,8 +102,6 @@ def open_source(
         if declared is None and options.types == "auto":
             files = files.typed({name: field.type for name, field in known.items()})
         return _csv_source(connection, files, declared, known)
-    if options.rename and not isinstance(files, JsonFiles):
-        files = RenamedFiles(files, options.rename)
     fields = _fields(files, declared, known)
     return Source(fields, files.select(fields), files.parameters, files.notes, average_row=files.average_row)
 

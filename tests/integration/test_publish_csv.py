@@ -9,6 +9,7 @@ import pytest
 
 from engine.catalog.manifest import Run
 from engine.errors import InvalidInput
+from engine.publishing.csv.header import read_header
 from engine.publishing.options import ReadOptions
 from engine.publishing.publisher import Publication
 from engine.publishing.schema_file import schema_document
@@ -87,6 +88,30 @@ REFUSED: dict[str, tuple[str | bytes, dict[str, Any], str, dict[str, Any]]] = {
     "a preamble": ("made by x\n\na,b\n1,2\n3,4\n", {}, "line 3: .* --skip-lines 2", {"skip_lines": 2}),
     "escaped quotes": ('a,b\n1,"x\\"y"\n', {}, "line 2: .* --escape", {"escape": "\\"}),
     "one name twice": ("a,b,A\n1,2,3\n", {}, "--rename-duplicates", {"rename_duplicates": True}),
+    "tabs beside commas in cells": (
+        "name\tcity, state\tn\nx\tDenver, CO\t5\ny\tReno, NV\t6\n",
+        {},
+        r"each row has the tab as often .*--delimiter \$'\\t' or --delimiter ','",
+        {"delimiter": "\t"},
+    ),
+    "semicolons beside decimal commas": (
+        "name;price, EUR;n\nx;1,5;3\n",
+        {},
+        "each row has the semicolon as often .*--delimiter ';' or --delimiter ','",
+        {"delimiter": ";"},
+    ),
+    "a delimiter in a shell's spelling": (
+        "a\tb\n1\t2\n",
+        {"delimiter": "\\t"},
+        r"--delimiter is one character, .* \(a tab is \$'\\t'\)",
+        {"delimiter": "\t"},
+    ),
+    "an encoding with halves of surrogate pairs": (
+        b"a,b\n+2AA-,x\n",
+        {"encoding": "utf-7"},
+        "Unknown encoding 'utf-7': use utf-8",
+        {"encoding": "latin-1"},
+    ),
     "an internal name": ("_a,b\n1,2\n", {}, "--rename _a=NEW", {"rename": {"_a": "a"}}),
 }
 
@@ -99,6 +124,31 @@ def test_a_refusal_names_the_option_that_helps(engine: Engine, name: str) -> Non
         engine.publish(file, options=ReadOptions(**options))
     assert engine.keys("workflow=w/run=") == []
     assert engine.publish(file, options=ReadOptions(**{**options, **helping})).rows > 0
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "wanted"),
+    [
+        ("id,NA\n1,NA\n2,x\n", {"null": "NA"}, [["id", "NA"], ["1", None], ["2", "x"]]),
+        ("a\0b\n1\x002\n", {"delimiter": "\0"}, [["a", "b"], ["1", "2"]]),
+        ("a,b|c\nx,y|z\n", {"delimiter": ","}, [["a", "b|c"], ["x", "y|z"]]),
+    ],
+    ids=["a null text as a name", "a delimiter that is NUL", "another delimiter in cells"],
+)
+def test_a_file_is_published_as_it_is_with_options(
+    engine: Engine, content: str, options: dict[str, Any], wanted: list[list[str | None]]
+) -> None:
+    engine.publish(engine.write("rows.csv", content), options=ReadOptions(**options))
+    formats = formats_of(engine)
+    assert formats["json"] == wanted
+    assert formats["parquet"] == wanted
+
+
+def test_the_first_rows_that_are_held_in_memory_are_bounded_by_their_size(engine: Engine) -> None:
+    file = engine.write("rows.csv", "a,b\n" + f"1,{'x' * 1_000_000}\n" * 20)
+    sample = read_header(file, ReadOptions()).sample
+    assert 1 <= len(sample) <= 5
+    assert engine.publish(file).rows == 20
 
 
 @pytest.mark.parametrize(

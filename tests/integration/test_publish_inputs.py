@@ -7,6 +7,7 @@ import json
 import lzma
 import os
 from pathlib import Path
+from threading import Thread, Timer
 from typing import Any
 
 import pyarrow as pa
@@ -73,6 +74,12 @@ def test_a_file_is_read_by_its_name_or_its_content(engine: Engine, name: str) ->
     assert engine.export_rows() == ROWS
 
 
+@pytest.mark.parametrize("name", ["ORC", "ARROW1", "PAR1"])
+def test_a_column_may_be_called_as_a_kind_of_file(engine: Engine, name: str) -> None:
+    engine.publish(engine.write("rows.csv", f"{name}\nx\n"))
+    assert engine.export_rows() == [{name: "x"}]
+
+
 @pytest.mark.parametrize("format_name", ["tsv", "csv", "json", "ndjson", "parquet"])
 def test_a_format_can_be_named(engine: Engine, format_name: str) -> None:
     content = {"tsv": CSV.replace(",", "\t"), "csv": CSV, "json": json.dumps(ROWS), "ndjson": LINES}
@@ -89,6 +96,17 @@ REFUSED = {
     "rows.csv": (lzma.compress(CSV.encode()), "rows.csv is compressed by xz: decompress it"),
     "sheet.xlsx": (b"PK\x03\x04", "save the sheet as CSV"),
     "sheet": (b"PK\x03\x04", "save its sheet as CSV"),
+    "sheet.csv": (b"PK\x03\x04\n\0", "sheet.csv is a ZIP archive or a spreadsheet"),
+    "old.csv": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "old.csv is an old Excel file"),
+    "archive.csv": (bytes(257) + b"ustar", "archive.csv is a tar archive: unpack it"),
+    "archive.tgz": (gzip.compress(bytes(257) + b"ustar"), "archive.tgz is a tar archive: unpack it"),
+    "report.csv": (b"%PDF-1.4\n1 0 obj\n", "report.csv is a PDF document"),
+    "rows.xml": (b"<?xml version='1.0'?>\n<rows>\n</rows>\n", "rows.xml is XML: convert it"),
+    "rows.orc": (b"ORC\n\0", "rows.orc is ORC: convert it to Parquet"),
+    "pointer.csv": (b"version https://git-lfs.github.com/spec/v1\nsize 5\n", "pointer of Git LFS.*git lfs pull"),
+    "columns.csv": (parquet(), "columns.csv is Parquet, not CSV: use --format parquet"),
+    "list.csv": (json.dumps(ROWS).encode(), "list.csv is JSON, not CSV: use --format json"),
+    "lines.csv": (LINES.encode(), "lines.csv is JSON, not CSV: use --format json"),
     "binary": (b"\x00\x01\n\x02", "no known kind.*--format"),
     "word": (b"word", "no known kind.*--format"),
     "empty": (b"", "no known kind.*--format"),
@@ -101,6 +119,51 @@ def test_what_cannot_be_read_is_refused_with_what_to_do(engine: Engine, name: st
     with pytest.raises(InvalidInput, match=message):
         engine.publish(engine.write(name, content))
     assert list((engine.folder / "spill").iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [CSV, "a,n\n" + "x,1\n" * 50_000, LINES], ids=["short", "long", "json"])
+def test_a_named_pipe_is_read_once_and_whole(engine: Engine, tmp_path: Path, content: str) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = Thread(target=pipe.write_text, args=(content, "utf-8"), daemon=True)
+    writer.start()
+    format_name = "ndjson" if content == LINES else "csv"
+    run = engine.publish(pipe, options=ReadOptions(format=format_name))
+    assert run.rows == content.count("\n") - (format_name == "csv")
+
+
+def test_a_pipe_that_nobody_writes_to_does_not_outlast_a_cancel(engine: Engine, tmp_path: Path) -> None:
+    pipe = tmp_path / "rows.csv"
+    os.mkfifo(pipe)
+    cancel = CancelToken("Stopped.")
+    Timer(0.2, cancel.cancel).start()
+    with pytest.raises(Cancelled):
+        engine.publisher.publish(Publication(workflow="w", run="r", files=(pipe,)), cancel)
+
+
+def test_what_is_no_file_is_refused(engine: Engine, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    os.mkfifo(folder / "rows.csv")
+    for path, message in {Path("/dev/null"): "/dev/null is no file", folder: "has a pipe rows.csv in it"}.items():
+        with pytest.raises(InvalidInput, match=message):
+            engine.publish(path)
+
+
+@pytest.mark.parametrize("name", [b"rows\xff.json", b"rows\xff.parquet"])
+def test_a_path_that_is_not_utf_8_is_refused(engine: Engine, tmp_path: Path, name: bytes) -> None:
+    path = tmp_path / os.fsdecode(name)
+    path.write_bytes(parquet() if name.endswith(b"parquet") else LINES.encode())
+    with pytest.raises(InvalidInput, match="is not UTF-8: rename the file"):
+        engine.publish(path)
+
+
+@pytest.mark.parametrize(("old", "names"), [("A", ["a", "A"]), ("", ["a", ""])])
+def test_a_parquet_column_whose_name_is_refused_can_be_renamed(engine: Engine, old: str, names: list[str]) -> None:
+    file = engine.write("rows.parquet", "")
+    pyarrow.parquet.write_table(pa.table([pa.array([1]), pa.array(["x"])], names), file)
+    engine.publish(file, options=ReadOptions(rename={old: "b"}))
+    assert engine.export_rows() == [{"a": 1, "b": "x"}]
 
 
 def test_an_archive_that_expands_beyond_the_spill_limit_is_refused(engine: Engine, tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def test_what_the_declaration_does_not_hold_is_refused(engine: Engine, value: An
 
 
 def test_a_column_of_scalars_of_several_kinds_is_text_as_it_is_written(engine: Engine) -> None:
-    cells = ["19.99", '"N/A"', '"12.50"', "12.50", "1E5", "-0.0", "true", "null", "9007199254740993", "1e400"]
+    cells = ["19.99", '"N/A"', '"12.50"', "12.50", "1E5", "-0.0", "-0", "true", "null", "9007199254740993", "1e400"]
     text = ",".join(f'{{"price": {cell}, "n": 1.10}}' for cell in cells)
     notes = engine.publish(engine.write("rows.json", f"[{text}]")).notes
     wanted = [None if cell == "null" else cell.strip('"') for cell in cells]
@@ -116,6 +116,17 @@ def test_numbers_that_are_text_keep_their_digits(engine: Engine, declared: bool)
     options: Any = {"schema": engine.write_schema(p="STRING")} if declared else {}
     engine.publish(engine.write("rows.json", '[{"p": 1.10}, {"p": "x"}]'), **options)
     assert engine.export_rows() == [{"p": "1.10"}, {"p": "x"}]
+
+
+def test_a_whole_minus_zero_is_text_as_it_is_written(engine: Engine) -> None:
+    engine.publish(engine.write("rows.json", '[{"p": -0, "n": -0}, {"p": "x", "n": 1}]'))
+    assert engine.export_rows() == [{"p": "-0", "n": 0}, {"p": "x", "n": 1}]
+
+
+@pytest.mark.parametrize("zero", ["0e99999999999999999999", "0.0E-99999999999999999999"])
+def test_a_zero_may_have_any_exponent(engine: Engine, zero: str) -> None:
+    engine.publish(engine.write("rows.json", f'[{{"p": {zero}}}, {{"p": 1.5}}]'))
+    assert engine.export_rows() == [{"p": 0.0}, {"p": 1.5}]
 
 
 def test_numbers_are_exact(engine: Engine) -> None:
@@ -330,6 +341,30 @@ def test_the_features_of_geojson_are_rows(engine: Engine) -> None:
         {"name": None, "n": None, "id": None, "geometry": None},
     ]
     assert list(notes) == ["Not part of the rows, and left out: name."]
+
+
+_FEATURE = '{"type": "Feature", "properties": {"a": 1}, "geometry": null}'
+_TWICE = _FEATURE.replace("1", '1, "a": 2')
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        (f'"features": [{_FEATURE}], "features": []', "'features' twice"),
+        (f'"features": [{_FEATURE.replace("1}", "1, " + chr(34) + "a" + chr(34) + ": 2}")}]', "feature 1 .* 'a' twice"),
+        (f'"features": [{_FEATURE[:-1]}, "geometry": 2}}]', "feature 1 .* 'geometry' twice"),
+    ],
+)
+def test_a_member_of_geojson_that_is_there_twice_is_refused(engine: Engine, members: str, message: str) -> None:
+    file = engine.write("places.geojson", f'{{"type": "FeatureCollection", {members}}}')
+    with pytest.raises(InvalidInput, match=message):
+        engine.publish(file)
+
+
+def test_a_list_of_rows_that_is_there_twice_is_refused(engine: Engine) -> None:
+    file = engine.write("rows.json", '{"data": [{"a": 1}], "data": [{"a": 2}]}')
+    with pytest.raises(InvalidInput, match="'data' twice"):
+        engine.publish(file, options=ReadOptions(json_path="data"))
 
 
 def test_a_property_that_hides_a_member_of_its_feature_is_refused(engine: Engine) -> None:

@@ -20,6 +20,8 @@ _MARKS = (
 """Byte order marks that decide an encoding; the marks of UTF-32 begin with one of UTF-16, so they come first."""
 _OFTEN = ("utf-8", "cp1252")
 """What files are that are not in the encoding they should be in."""
+_NOT_TEXT = {"utf-7", "unicode-escape", "unicode_escape", "raw-unicode-escape", "raw_unicode_escape"}
+"""Codecs that make halves of surrogate pairs, which no export can hold."""
 _READ_BYTES = 1 << 20
 _START_BYTES = 1 << 16
 
@@ -30,6 +32,8 @@ def encoding_of(path: Path, stated: str | None) -> str:
         try:
             codec = codecs.lookup(stated)
             "".encode(codec.name)
+            if codec.name in _NOT_TEXT:
+                raise LookupError(codec.name)
         except (LookupError, ValueError) as error:
             raise InvalidInput(
                 f"Unknown encoding {stated!r}: use utf-8, utf-16, latin-1, cp1252, or another name of Python's codecs."

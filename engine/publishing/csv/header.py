@@ -19,6 +19,7 @@ _DELIMITER_LINE = re.compile(r"sep=([^\r\n])[\r\n]")
 _PAGE = re.compile(r"\s*<(!doctype html|html)\b", re.IGNORECASE)
 _SAMPLE_RECORDS = 1_000
 _SAMPLE_CELLS = 100_000
+_SAMPLE_CHARACTERS = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def read_header(path: Path, options: ReadOptions) -> Header:
         raise InvalidInput(
             f"{path.name} has no header: the first line of a CSV file that is not blank names its columns."
         )
-    line, header = records[0]
+    line, header = records[0][0], _header(path, replace(dialect, null=None))
     _check_header(path, line, header)
     names = tuple(cell or f"column_{number}" for number, cell in enumerate(header, 1))
     unnamed = [name for name, cell in zip(names, header, strict=True) if not cell]
@@ -90,7 +91,8 @@ def _dialect(path: Path, options: ReadOptions) -> tuple[Dialect, list[str]]:
         if character is not None and (
             len(character) != 1 or character in "\r\n" or (name, character) == ("--delimiter", QUOTE)
         ):
-            raise InvalidInput(f"{name} is one character, not {character!r}.")
+            advice = r" (a tab is $'\t')" if character == r"\t" else ""
+            raise InvalidInput(f"{name} is one character, not {character!r}{advice}.")
     if options.delimiter == options.escape:
         raise InvalidInput("--delimiter and --escape are the same character.")
     usual = "\t" if path.suffix.lower() in _TAB_EXTENSIONS else ","
@@ -122,16 +124,24 @@ def _stated_delimiter(path: Path, encoding: str) -> str | None:
 def _other_delimiter(path: Path, dialect: Dialect) -> str | None:
     """The delimiter of a file whose header has none of the usual ones, or None if that is one column.
 
-    Raises InvalidInput if the header has another delimiter, but not all rows have it alike.
+    Raises InvalidInput if the header has another delimiter, but not all rows have it alike; and if all rows have two
+    delimiters alike, as where the cells of a file with tabs have commas in them.
     """
-    if len(_header(path, dialect)) > 1:
-        return None
+    width = len(_header(path, dialect))
     possible = [
         delimiter
         for delimiter in _DELIMITERS
-        if delimiter != dialect.delimiter and len(_header(path, replace(dialect, delimiter=delimiter))) > 1
+        if delimiter != dialect.delimiter and len(_header(path, replace(dialect, delimiter=delimiter))) > width
     ]
     regular = [delimiter for delimiter in possible if _is_regular(path, replace(dialect, delimiter=delimiter))]
+    if width > 1 and regular:
+        raise InvalidInput(
+            f"{path.name}: each row has the {_DELIMITERS[regular[0]]} as often as the header, and the header has "
+            f"{_DELIMITERS[dialect.delimiter]}s, too: state which one separates cells, with "
+            f"--delimiter {_option(regular[0])} or --delimiter {_option(dialect.delimiter)}."
+        )
+    if width > 1:
+        return None
     if len(regular) == 1:
         return regular[0]
     if possible:
@@ -161,11 +171,12 @@ def _is_regular(path: Path, dialect: Dialect) -> bool:
 
 
 def _first_records(path: Path, dialect: Dialect) -> Iterator[Record]:
-    cells = 0
+    cells = characters = 0
     for record in islice(read_records(path, dialect), _SAMPLE_RECORDS):
         yield record
         cells += len(record[1])
-        if cells > _SAMPLE_CELLS:
+        characters += sum(len(cell or "") for cell in record[1])
+        if cells > _SAMPLE_CELLS or characters > _SAMPLE_CHARACTERS:
             return
 
 

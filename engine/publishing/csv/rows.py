@@ -57,7 +57,7 @@ def schema(width: int) -> pa.Schema:
 
 def is_simple(dialect: Dialect, names: tuple[str, ...]) -> bool:
     """Whether a file in that dialect can be read here."""
-    one_byte = len(dialect.delimiter.encode()) == 1
+    one_byte = len(dialect.delimiter.encode()) == 1 and dialect.delimiter != "\0"
     return dialect.escape == QUOTE and one_byte and not any(end in name for name in names for end in "\r\n")
 
 

@@ -17,9 +17,9 @@ from engine.publishing.types.selecting import checked, from_text
 
 _READ_AS_THEY_ARE = {
     BOOLEAN: {Kind.BOOLEAN},
-    BIGINT: {Kind.WHOLE, Kind.LONG},
-    EXACT_INTEGER: {Kind.WHOLE, Kind.LONG, Kind.HUGE},
-    DOUBLE: {Kind.WHOLE, Kind.FRACTION, Kind.LONG_FRACTION, Kind.NOT_A_NUMBER},
+    BIGINT: {Kind.WHOLE, Kind.LONG, Kind.MINUS_ZERO},
+    EXACT_INTEGER: {Kind.WHOLE, Kind.LONG, Kind.MINUS_ZERO, Kind.HUGE},
+    DOUBLE: {Kind.WHOLE, Kind.MINUS_ZERO, Kind.FRACTION, Kind.LONG_FRACTION, Kind.NOT_A_NUMBER},
 }
 """Kinds of values that DuckDB's reader brings to a type without a change."""
 

@@ -18,9 +18,12 @@ MAX_NESTED = 6
 MAX_MEMBERS = 1_000
 """Members of an object that is stored as one, rather than as JSON."""
 
-_WHOLE = {Kind.WHOLE, Kind.LONG}
+_WHOLE = {Kind.WHOLE, Kind.LONG, Kind.MINUS_ZERO}
 _EXACT_WHOLE = {*_WHOLE, Kind.HUGE}
-FRACTIONS = frozenset({Kind.FRACTION, Kind.LONG_FRACTION, Kind.OUT_OF_RANGE, Kind.NOT_A_NUMBER})
+SPELLED_OTHERWISE = frozenset(
+    {Kind.FRACTION, Kind.LONG_FRACTION, Kind.OUT_OF_RANGE, Kind.NOT_A_NUMBER, Kind.MINUS_ZERO}
+)
+"""Numbers of which DuckDB would make another text."""
 
 
 @dataclass(slots=True)
@@ -114,6 +117,6 @@ def _scalar(kinds: set[Kind]) -> ColumnType | None:
         return BIGINT
     if kinds <= _EXACT_WHOLE:
         return EXACT_INTEGER
-    if kinds <= {Kind.WHOLE, Kind.FRACTION, Kind.NOT_A_NUMBER}:
+    if kinds <= {Kind.WHOLE, Kind.MINUS_ZERO, Kind.FRACTION, Kind.NOT_A_NUMBER}:
         return DOUBLE
     return None

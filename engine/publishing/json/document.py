@@ -30,11 +30,13 @@ def copy_features(text: JsonText, target: Path) -> tuple[str, ...]:
         if text.peek() != "{":
             raise text.malformed("a GeoJSON file is an object")
         for name in text.members("the collection"):
-            if name == _FEATURES and text.peek() == "[":
+            if name == _FEATURES and not found and text.peek() == "[":
                 found = True
                 for number, _ in enumerate(text.items("the list of features"), 1):
                     _, feature = text.value()
                     writer.write(_row_of(feature, text, number))
+            elif name == _FEATURES and found:
+                raise _repeated(text, name)
             elif name == "type":
                 kind, _ = text.value()
             else:
@@ -67,7 +69,9 @@ def _descend(text: JsonText, path: list[str], passed: list[str], writer: RowsWri
         names.append(name)
         # A name may have a dot in it: the longest that fits.
         length = next((n for n in range(len(path), 0, -1) if name == ".".join(path[:n])), 0)
-        if length and not found:
+        if length and found:
+            raise _repeated(text, name)
+        if length:
             found = True
             _descend(text, path[length:], [*passed, name], writer)
         else:
@@ -79,6 +83,10 @@ def _descend(text: JsonText, path: list[str], passed: list[str], writer: RowsWri
         )
     if not passed:
         _end(text)
+
+
+def _repeated(text: JsonText, name: str) -> InvalidInput:
+    return text.malformed(f"an object has the member {quoted_excerpt(name)} twice")
 
 
 def _end(text: JsonText) -> None:
@@ -105,11 +113,12 @@ def _survey(text: JsonText, path: tuple[str, ...], levels: int) -> Iterator[str]
 
 
 def _row_of(feature: str, text: JsonText, number: int) -> str:
-    members = {name: value for name, value in members_of(feature) if name != "type"} if feature[0] == "{" else None
-    properties = "" if members is None else members.pop("properties", "null")
-    if members is None or properties[:1] not in ("{", "n"):
+    members = _distinct(feature, text, number) if feature[0] == "{" else {"properties": "[]"}
+    members.pop("type", None)
+    properties = members.pop("properties", "null")
+    if properties[:1] not in ("{", "n"):
         raise InvalidInput(f"{text.name}: feature {number:,} is no GeoJSON feature.")
-    row = dict(members_of(properties)) if properties[0] == "{" else {}
+    row = _distinct(properties, text, number) if properties[0] == "{" else {}
     for name, value in members.items():
         if row.setdefault(name, value) != value:
             raise InvalidInput(
@@ -117,3 +126,13 @@ def _row_of(feature: str, text: JsonText, number: int) -> str:
                 f"feature: publish the features as they are with --json-path {_FEATURES}."
             )
     return object_of(row.items())
+
+
+def _distinct(found: str, text: JsonText, number: int) -> dict[str, str]:
+    """The members of an object. Raises InvalidInput if one is there twice."""
+    members = members_of(found)
+    distinct = dict(members)
+    if len(distinct) < len(members):
+        repeated = next(name for index, (name, _) in enumerate(members) if name in dict(members[:index]))
+        raise InvalidInput(f"{text.name}: feature {number:,} has the member {quoted_excerpt(repeated)} twice.")
+    return distinct

@@ -19,7 +19,7 @@ from engine.common.table_functions import exact_path, read_json, read_json_objec
 from engine.publishing.csv.encoding import encoding_of, marked_encoding
 from engine.publishing.input_files import spill_folder_of
 from engine.publishing.json.casts import conversion, reading_type
-from engine.publishing.json.columns import FRACTIONS, Place, is_mixed, type_of_column
+from engine.publishing.json.columns import SPELLED_OTHERWISE, Place, is_mixed, type_of_column
 from engine.publishing.json.document import copy_features, copy_list
 from engine.publishing.json.rewriting import RowsWriter, written_anew
 from engine.publishing.json.rows import RowFile, scan
@@ -121,7 +121,7 @@ class JsonFiles:
         texts = {
             self.names[field.name]
             for field in fields
-            if field.type == TEXT and not FRACTIONS.isdisjoint(self.columns[field.name].kinds)
+            if field.type == TEXT and not SPELLED_OTHERWISE.isdisjoint(self.columns[field.name].kinds)
         }
         distinct = {name.lower() for name in self.names.values()}
         ambiguous = len(distinct) < len(self.names) or "" in distinct

@@ -33,6 +33,8 @@ class Kind(Enum):
     """A BIGINT that a double holds exactly, and that the shortest text of the double is, too."""
     LONG = auto()
     """A BIGINT that a double, or its text, may round."""
+    MINUS_ZERO = auto()
+    """The whole number ``-0``, whose text DuckDB would write as ``0``."""
     HUGE = auto()
     """A whole number of up to 38 digits."""
     BEYOND = auto()
@@ -150,7 +152,7 @@ def _checked(shape: Shape) -> Shape:
 
 def _whole(text: str) -> Kind:
     if len(text) < _EXACT_DIGITS:
-        return Kind.WHOLE
+        return Kind.MINUS_ZERO if text == "-0" else Kind.WHOLE
     digits = len(text.lstrip("-"))
     if digits > 38:
         return Kind.BEYOND
@@ -167,8 +169,9 @@ def _fraction(text: str) -> Kind:
     if number in (float("inf"), float("-inf")):
         return Kind.OUT_OF_RANGE
     # Python's exponents end far beyond those of doubles, but they do end.
-    if number == 0 and any(digit in "123456789" for digit in text.lower().partition("e")[0]):
-        return Kind.LONG_FRACTION
+    if number == 0:
+        is_small = any(digit in "123456789" for digit in text.lower().partition("e")[0])
+        return Kind.LONG_FRACTION if is_small else Kind.FRACTION
     if len(text) > 1_000 or Decimal(repr(number)) != Decimal(text):
         return Kind.LONG_FRACTION
     return Kind.FRACTION

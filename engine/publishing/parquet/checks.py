@@ -17,11 +17,10 @@ from engine.execute.duckdb_errors import reason_of
 from engine.publishing.renaming import renamed
 
 
-def check_parquet(path: Path, new_names: Mapping[str, str]) -> frozenset[str]:
+def check_parquet(path: Path, new_names: Mapping[str, str]) -> pa.Schema:
     """Raise InvalidInput, which names the column, if a value would not be read as it is.
 
-    ``new_names`` are those of columns that the publisher renames. Returns the columns of Arrow's type null,
-    which DuckDB takes for integers.
+    ``new_names`` are those of columns that the publisher renames. Returns Arrow's schema of the file.
     """
     try:
         opened = pyarrow.parquet.ParquetFile(path)
@@ -37,7 +36,7 @@ def check_parquet(path: Path, new_names: Mapping[str, str]) -> frozenset[str]:
             for batch in file.iter_batches(columns=fine):
                 checkpoint()
                 _check_nanoseconds(batch)
-        return frozenset(field.name for field in schema if pa.types.is_null(field.type))
+        return schema
 
 
 def average_row_of(path: Path) -> float:

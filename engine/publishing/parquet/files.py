@@ -10,6 +10,7 @@ from itertools import groupby
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from engine.catalog.duckdb_types import type_of_duckdb
 from engine.catalog.schema import Field
@@ -18,6 +19,7 @@ from engine.common.quoting import identifier
 from engine.common.table_functions import exact_path, read_parquet
 from engine.publishing.options import ReadOptions
 from engine.publishing.parquet.checks import average_row_of, check_parquet, geo_metadata_of
+from engine.publishing.renaming import check_all_found, renamed
 from engine.publishing.types.lossless_casts import keeps_column
 from engine.publishing.types.selecting import checked, missing, stored
 from engine.publishing.types.unify_types import reconcile_all
@@ -25,8 +27,12 @@ from engine.publishing.types.unify_types import reconcile_all
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """A column as one file has it: the type that DuckDB reads, and the one that would store it; None if all is null."""
+    """A column as one file has it: the type that DuckDB reads, and the one that would store it; None if all is null.
 
+    ``name`` is DuckDB's, which tells apart names that are alike.
+    """
+
+    name: str
     read_as: str
     type: ColumnType | None
 
@@ -49,7 +55,14 @@ class ParquetFiles:
         """Read the schemas. Raises InvalidInput for what cannot be exported exactly, or duckdb.Error."""
         # Geometries stay the bytes (WKB) that they are in the file.
         connection.execute("SET enable_geoparquet_conversion=false")
-        layouts = [(_layout(connection, path, options), exact_path(path)) for path in paths]
+        # Of all of them first: a path that cannot be read is refused before it is opened.
+        exact_paths = list(map(exact_path, paths))
+        schemas = [check_parquet(path, options.rename) for path in paths]
+        check_all_found((name for schema in schemas for name in schema.names), options.rename)
+        layouts = [
+            (_layout(connection, path, schema, options), path)
+            for path, schema in zip(exact_paths, schemas, strict=True)
+        ]
         groups = groupby(layouts, key=lambda item: item[0])
         geo_metadata = dict.fromkeys(text for path in paths if (text := geo_metadata_of(path)) is not None)
         return cls(
@@ -85,13 +98,16 @@ class ParquetFiles:
         )
 
 
-def _layout(connection: duckdb.DuckDBPyConnection, path: Path, options: ReadOptions) -> _Layout:
-    nulls = check_parquet(path, options.rename)
+def _layout(connection: duckdb.DuckDBPyConnection, path: str, schema: pa.Schema, options: ReadOptions) -> _Layout:
+    """The columns by their names in the run."""
     sql = f"SELECT * FROM {read_parquet('$path')} LIMIT 0"  # noqa: S608  # our own SQL
-    relation = connection.sql(sql, params={"path": exact_path(path)})
+    relation = connection.sql(sql, params={"path": path})
     return {
-        name: _Column(str(type_), None if name in nulls else type_of_duckdb(name, type_))
-        for name, type_ in zip(relation.columns, relation.types, strict=True)
+        # DuckDB takes columns of Arrow's type null for integers.
+        name: _Column(read_name, str(type_), None if pa.types.is_null(field.type) else type_of_duckdb(name, type_))
+        for name, field, read_name, type_ in zip(
+            renamed(schema.names, options.rename), schema, relation.columns, relation.types, strict=True
+        )
     }
 
 
@@ -102,6 +118,6 @@ def _columns(layout: _Layout, fields: Sequence[Field]) -> str:
 def _value(field: Field, column: _Column | None) -> str:
     if column is None or column.type is None:
         return missing(field)
-    cell = identifier(field.name)
+    cell = identifier(column.name)
     keeps = None if column.read_as == field.type.sql() else keeps_column(cell, column.read_as, field.type)
     return checked(field, keeps, stored(cell, field.type))
