@@ -20,7 +20,7 @@ from engine.publishing.input_files import matching, spool
 from engine.publishing.options import ReadOptions
 from engine.publishing.publisher import Publication
 from tests.helpers.engine import Engine
-from tests.helpers.forks import run_bytes
+from tests.helpers.forks import TAILRACE, run_bytes
 
 ROWS: list[dict[str, Any]] = [{"a": "x", "n": 1}, {"a": "é", "n": 2}]
 CSV = "a,n\nx,1\né,2\n"
@@ -224,6 +224,19 @@ def test_the_command_takes_pipes_patterns_and_folders(tmp_path: Path, arguments:
     assert done.returncode == 0, done.stderr.decode()
     assert Engine(tmp_path / "engine").export_rows() == ROWS
     assert list(spill.iterdir()) == []
+
+
+def test_a_closed_standard_input_is_refused(tmp_path: Path) -> None:
+    environment = {"TAILRACE_RESULTS": str(tmp_path / "results"), "TAILRACE_EXPORTS": str(tmp_path / "exports")}
+    # As Python has it in a process that was started without standard input.
+    program = f"import sys; sys.stdin = None; {TAILRACE}"
+    done = run_bytes(
+        ["publish", "--quiet", "--workflow", "w", "--run", "r", "--team", "acme", "-"],
+        environment,
+        tmp_path,
+        program=program,
+    )
+    assert (done.returncode, done.stderr.decode()) == (1, "tailrace: Standard input is closed.\n")
 
 
 def test_geometries_of_geoparquet_stay_bytes(engine: Engine) -> None:

@@ -212,6 +212,9 @@ def _input_files(files: tuple[Path, ...], settings: DuckDBSettings, *, glob: boo
         yield files
     elif files.count(_STDIN) > 1:
         raise InvalidInput("Standard input can be read only once: use - once.")
+    elif sys.stdin is None:
+        # Typed as always there, and None in a process that was started without it.
+        raise InvalidInput("Standard input is closed.")
     else:
         with spill_folder(settings.spill_directory) as folder:
             copy = folder / "stdin"
