@@ -63,12 +63,14 @@ def open_session(
     file_systems: Sequence[AbstractFileSystem] = (),
     locked: bool = True,
     instances: InstancePool | None = None,
+    flush_rows: int | None = None,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a session with ``threads`` threads and the share of memory and spill space of one of ``workers``.
 
     It may open exactly the paths in ``allowed``, for reading and for writing (DuckDB does not distinguish). Pass
     ``locked=False`` only where the caller chooses the files: the session may then open any file of this machine. The
-    instance is taken from ``instances``, or opened and closed here without a pool.
+    instance is taken from ``instances``, or opened and closed here without a pool. A COPY to several files buffers
+    ``flush_rows`` rows (default: 122,880).
     """
     with spill_folder(settings.spill_directory) as spill:
         connection = open_instance() if instances is None else instances.acquire()
@@ -79,6 +81,8 @@ def open_session(
                 *limits_of(settings, threads=threads, workers=workers),
                 f"SET temp_directory={literal(str(spill))}",
             ]
+            if flush_rows is not None:
+                statements.append(f"SET partitioned_write_flush_threshold={flush_rows}")
             if locked:
                 statements += fence(allowed)
             connection.execute("; ".join(statements))

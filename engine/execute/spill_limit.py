@@ -45,7 +45,7 @@ def limit_spill(connection: duckdb.DuckDBPyConnection, folder: Path, limit_bytes
 
 def _size(folder: Path) -> int:
     size = 0
-    for path in folder.iterdir():
+    for path in folder.rglob("*"):
         try:
             size += path.stat().st_size
         except FileNotFoundError:

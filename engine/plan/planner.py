@@ -70,6 +70,8 @@ class ExportPlan:
 
     A statement has no columns, conditions or ranges.
     """
+    bounds_memory: bool = False
+    """Whether a sort takes little memory whatever its limit, in more time; the file is the same."""
 
     @property
     def runs(self) -> tuple[Run, ...]:

@@ -18,6 +18,7 @@ from engine.execute.warm_instances import WarmInstances
 from engine.execute.xlsx.limits import check_rows, find_long_cell
 from engine.parquet.footer_merge import MAGIC
 from engine.plan.planner import ExportPlan
+from engine.runners.bucket_sort import can_sort_in_buckets, sort_in_buckets
 from engine.runners.port import Staged
 from engine.settings import DuckDBSettings
 from engine.stores.block_stream import COPYING_IN_FLIGHT, ENCODING_IN_FLIGHT, BlockStream
@@ -117,6 +118,8 @@ class LocalRunner:
         files = RunFiles(self._results, plan.parts, plan.run.published_at)
         context = ExecutionContext(self._settings, cancel, progress, self._instances, self._warm)
         check_rows(plan, files, context)
+        if plan.bounds_memory and can_sort_in_buckets(plan):
+            return sort_in_buckets(plan, files, forward, context)
         try:
             return run_ranges(plan, files, forward, context)
         except CellTooLong as error:

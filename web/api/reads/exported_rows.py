@@ -1,6 +1,6 @@
 """All rows of a request: made as an export, of which a body of rows, a Parquet file or a link are answered."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -33,7 +33,8 @@ async def exported(request: Request, services: Services, export_request: ExportR
     Raises what exports raise: NotFound, InvalidRequest, ServiceOverloaded, LimitExceeded, QuotaExceeded.
     """
     while True:
-        plan = await services.plan(export_request, team)
+        # All rows are promised in bounded memory, sorted as well; an export may take its memory limit.
+        plan = replace(await services.plan(export_request, team), bounds_memory=True)
         add_log_fields(request.scope, run=plan.run.run_id, export_id=plan.export_id, format=plan.request.format.name)
         made = await services.jobs.export(plan, team, partial(wait_for_disconnect, request))
         until = datetime.now(UTC).replace(microsecond=0) + services.signing.url_ttl

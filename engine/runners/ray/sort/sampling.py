@@ -10,10 +10,10 @@ from engine.plan.planner import ExportPlan
 from engine.plan.ranges import Range
 from engine.runners.ray.encode_task import RangesTask
 from engine.runners.ray.pool_port import TaskSession
-from engine.runners.ray.sort import keys_sql
 from engine.runners.ray.sort.key_tasks import KeySample, SampleTask
 from engine.runners.ray.task_sizes import group_by_size, parts_of
 from engine.runners.ray.task_window import TaskWindow
+from engine.sql import sort_keys
 from engine.sql.statements import Statement, compile_copy
 
 SORT_TASK_BYTES = 16 * 1024 * 1024
@@ -42,7 +42,7 @@ class SortScan:
         """A statement for the rows of some ranges with their keys."""
         sources = [self._files.names(one.parts) for one in ranges]
         positions = [[self._positions[part.key] for part in one.parts] for one in ranges]
-        return keys_sql.rows_by_key(self.plan, ranges, sources, positions)
+        return sort_keys.rows_by_key(self.plan, ranges, sources, positions)
 
     def empty_file(self) -> RangesTask:
         """A task for an export without rows. It copies a range in which no row matches, so the file has its header."""
@@ -55,7 +55,7 @@ class SortScan:
         keys_per_task = ceil(keys / len(self.groups))
         statements = (
             # A different seed for each task: at equal positions, a pattern that all of them share would be missed.
-            keys_sql.sample(self.rows(group), keys_per_task, seed=number)
+            sort_keys.sample(self.rows(group), keys_per_task, seed=number)
             for number, group in enumerate(self.groups)
         )
         tasks = (SampleTask(parts_of(group), one) for group, one in zip(self.groups, statements, strict=True))

@@ -5,16 +5,14 @@ from dataclasses import dataclass
 
 from engine.common.table_functions import read_parquet
 from engine.plan.planner import ExportPlan
-from engine.runners.ray.sort.keys_sql import bucket_of
 from engine.runners.ray.sort.shuffle_files import ALL_BUCKETS, BUCKET, SLICE_NAME
+from engine.sql.sort_keys import BUCKET_OPTIONS, bucket_of
 from engine.sql.statements import POSITION, Statement, copy_options, names_of, order_of, select_of
 
 _NUMBER = "_number"
 """Like `POSITION`, a name that no column of a run can have."""
 
 _TABLE = "shuffle"
-_SLICE = "FORMAT parquet, COMPRESSION snappy, WRITE_BLOOM_FILTER false, DICTIONARY_SIZE_LIMIT 0"
-"""Without dictionaries, since a dictionary does not distinguish 0.0 and -0.0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +34,7 @@ def split(plan: ExportPlan, rows: Statement, cuts: Sequence[bytes]) -> Statement
 def write_slices(rows: Statement) -> Statement:
     """Write a file for each bucket that has rows, in one pass."""
     sql = (
-        f"COPY ({rows.sql}) TO $target ({_SLICE}, PARTITION_BY ({BUCKET}), FILENAME_PATTERN '{SLICE_NAME}', "
+        f"COPY ({rows.sql}) TO $target ({BUCKET_OPTIONS}, PARTITION_BY ({BUCKET}), FILENAME_PATTERN '{SLICE_NAME}', "
         "OVERWRITE_OR_IGNORE)"
     )
     return Statement(sql, {**rows.parameters, "target": ALL_BUCKETS})
@@ -50,7 +48,7 @@ def create_bucket_table(rows: Statement) -> Statement:
 def write_slice(bucket: int, target: str) -> Statement:
     """Write the rows of one bucket of the table to a file."""
     select = f"SELECT * EXCLUDE {BUCKET} FROM {_TABLE} WHERE {BUCKET} = $bucket"
-    sql = f"COPY ({select}) TO $target ({_SLICE}, USE_TMP_FILE false)"
+    sql = f"COPY ({select}) TO $target ({BUCKET_OPTIONS}, USE_TMP_FILE false)"
     return Statement(sql, {"bucket": bucket, "target": target})
 
 

@@ -13,14 +13,21 @@ from engine.sql.statements import (
     POSITION,
     Statement,
     cells_of,
+    copy_options,
     direction_of,
+    names_of,
+    order_of,
     position_of,
+    select_of,
     shared_parameters,
     where_clause,
 )
 
 KEY = "_key"
 """Like `POSITION`, a name that no column of a run can have."""
+
+BUCKET_OPTIONS = "FORMAT parquet, COMPRESSION snappy, WRITE_BLOOM_FILTER false, DICTIONARY_SIZE_LIMIT 0"
+"""Of files of rows that are sorted later. Without dictionaries, which do not distinguish 0.0 and -0.0."""
 
 
 def rows_by_key(
@@ -67,3 +74,26 @@ def _binary_search(low: int, high: int) -> str:
     return (
         f"CASE WHEN {KEY} < $cut{middle} THEN {_binary_search(low, middle)} ELSE {_binary_search(middle + 1, high)} END"
     )
+
+
+def sample_keys(rows: Statement, keys: int) -> Statement:
+    """A random sample of up to ``keys`` keys, in their order."""
+    sql = f"SELECT k FROM (SELECT {KEY} AS k FROM ({rows.sql})) USING SAMPLE reservoir({keys} ROWS) REPEATABLE (0)"
+    return Statement(f"SELECT k FROM ({sql}) ORDER BY k", rows.parameters)
+
+
+def write_buckets(plan: ExportPlan, rows: Statement, cuts: Sequence[bytes], folder: str) -> Statement:
+    """Write the rows between two cuts to ``{folder}/_bucket={number}/rows0.parquet``; no file if there are none."""
+    bucket = bucket_of(cuts)
+    select = f"SELECT {names_of(plan)}, {POSITION}, {bucket.sql} AS _bucket FROM ({rows.sql})"
+    files = "PARTITION_BY (_bucket), FILENAME_PATTERN 'rows', OVERWRITE_OR_IGNORE"
+    # DuckDB holds a row group of each file in memory.
+    sql = f"COPY ({select}) TO $target ({BUCKET_OPTIONS}, ROW_GROUP_SIZE 2048, {files})"
+    return Statement(sql, {**rows.parameters, **bucket.parameters, "target": folder})
+
+
+def sorted_bucket(plan: ExportPlan, file: str, target: str, *, first: bool) -> Statement:
+    """Write the rows of a bucket as a range of the export's file."""
+    rows = f"(SELECT {names_of(plan)} FROM {read_parquet('$sources')} ORDER BY {order_of(plan)})"
+    sql = f"COPY ({select_of(plan, rows)}) TO $target ({copy_options(plan, first=first)}, USE_TMP_FILE false)"
+    return Statement(sql, {"sources": [file], "target": target})
