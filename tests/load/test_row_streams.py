@@ -48,7 +48,9 @@ def resident_bytes(pid: int, name: str) -> int:
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="measures memory in /proc")
-@pytest.mark.parametrize("query", ["limit=0", f"limit={ROWS - 1}", "limit=0&format=csv&gzip=true"])
+@pytest.mark.parametrize(
+    "query", ["limit=0", f"limit={ROWS - 1}", "limit=0&format=csv&gzip=true", "limit=0&sortBy=text"]
+)
 def test_memory_does_not_grow_with_the_rows(server: Server, query: str) -> None:
     Path(f"/proc/{server.pid}/clear_refs").write_text("5")
     before = resident_bytes(server.pid, "VmRSS")
