@@ -10,7 +10,7 @@ import pytest
 
 from engine.catalog.manifest import Run
 from engine.plan.planner import ExportPlan
-from engine.publishing import publisher
+from engine.publishing import publisher, spooling
 from tests.helpers.engine import Engine
 
 GROUP_ROWS = 2048
@@ -25,6 +25,8 @@ def publish_small_parts(engine: Engine, rows: Sequence[Mapping[str, Any]] | Path
     """Publish rows, or a Parquet file, as parts of four row groups, each of 2,048 rows."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(publisher, "_COPY_OPTIONS", _COPY_OPTIONS)
+        # Rows of many columns are not wide, either.
+        patch.setattr(spooling, "_ROW_GROUP_BYTES", 2**30)
         file = rows if isinstance(rows, Path) else engine.write_parquet(pa.Table.from_pylist(list(rows)))
         run = engine.publish(file, **options)
     assert sum(len(part.row_groups) for part in run.parts) == -(-run.rows // GROUP_ROWS)
