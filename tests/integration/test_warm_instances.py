@@ -195,14 +195,21 @@ def test_a_cancelled_export_stops_and_its_instance_is_discarded(engine: Engine, 
     assert len(write(engine, plan, warm)) > 1
 
 
+@contextmanager
+def _cancelled_soon(cancel: CancelToken) -> Iterator[None]:
+    # The time begins here, since opening an instance may take longer.
+    threading.Timer(0.2, cancel.cancel).start()
+    yield
+
+
 def test_a_statement_of_a_warm_instance_can_be_cancelled(engine: Engine, run: Run, warm: WarmInstances) -> None:
     cancel = CancelToken()
-    threading.Timer(0.2, cancel.cancel).start()
     endless = "SELECT count(*) FROM range(1_000_000_000_000) AS a(i) WHERE i % 7 = 8"
     with (
         pytest.raises(duckdb.InterruptException),
         serving(engine, run, warm) as connection,
         cancel.watching(connection),
+        _cancelled_soon(cancel),
     ):
         connection.execute(endless).fetchall()
     assert warm.idle == 0
