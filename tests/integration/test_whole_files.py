@@ -3,6 +3,7 @@
 import hashlib
 import io
 import logging
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -220,12 +221,17 @@ def test_what_is_worth_a_copy(size: int, pieces: int, is_worthwhile: bool) -> No
 
 
 def _before_the_third_copy(monkeypatch: pytest.MonkeyPatch, action: Any) -> None:
+    is_done = threading.Event()
     for upload in UPLOADS:
         original = upload.stage_copy
 
         def stage_copy(self: Any, ordinal: int, source: Any, *, _of: Any = original, **range_: Any) -> str:
             if ordinal == 3:
                 action()
+                is_done.set()
+            elif ordinal > 3:
+                # Copies run side by side.
+                assert is_done.wait(60)
             block: str = _of(self, ordinal, source, **range_)
             return block
 
