@@ -18,6 +18,7 @@ from typing import IO, Any, Self
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.helpers.azurite import free_port
+from tests.helpers.environment import SWITCHES
 from tests.helpers.forks import FORKING, TAILRACE, Forked, run, start
 
 KEY = "test-key-of-acme"
@@ -60,7 +61,7 @@ class Server:
         self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         self.environment = {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if name not in SWITCHES},
             "PYTHONPATH": str(Path(__file__).parents[2]),
             **extra,
             "TAILRACE_RESULTS": f"{location}/results",
