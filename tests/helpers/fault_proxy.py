@@ -33,13 +33,13 @@ class Fault:
     times: int = 10**9
 
 
-BLOCK: Callable[[str], bool] = lambda line: line.startswith("PUT") and "comp=block&" in line  # noqa: E731
-COPY: Callable[[str], bool] = lambda line: line.startswith("COPY")  # noqa: E731
-COMMIT: Callable[[str], bool] = lambda line: line.startswith("PUT") and "comp=blocklist" in line  # noqa: E731
-HEAD: Callable[[str], bool] = lambda line: line.startswith("HEAD")  # noqa: E731
-READ: Callable[[str], bool] = lambda line: line.startswith("GET") and "comp=" not in line  # noqa: E731
-READ_PART: Callable[[str], bool] = lambda line: READ(line) and ".parquet" in line  # noqa: E731
-ANY: Callable[[str], bool] = lambda line: True  # noqa: E731
+BLOCK: Callable[[str], bool] = lambda line: line.startswith("PUT") and "comp=block&" in line  # noqa: E731  # one of a table
+COPY: Callable[[str], bool] = lambda line: line.startswith("COPY")  # noqa: E731  # one of a table
+COMMIT: Callable[[str], bool] = lambda line: line.startswith("PUT") and "comp=blocklist" in line  # noqa: E731  # one of a table
+HEAD: Callable[[str], bool] = lambda line: line.startswith("HEAD")  # noqa: E731  # one of a table
+READ: Callable[[str], bool] = lambda line: line.startswith("GET") and "comp=" not in line  # noqa: E731  # one of a table
+READ_PART: Callable[[str], bool] = lambda line: READ(line) and ".parquet" in line  # noqa: E731  # one of a table
+ANY: Callable[[str], bool] = lambda line: True  # noqa: E731  # one of a table
 
 
 class FaultProxy:
