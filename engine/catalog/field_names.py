@@ -5,6 +5,8 @@ from shlex import quote
 
 from engine.errors import InvalidInput
 
+MAX_COLUMNS = 10_000
+"""Columns of a run, at most."""
 _RESERVED = {"file_row_number", "file_index"}
 """The virtual columns of DuckDB's `read_parquet`."""
 

@@ -24,6 +24,8 @@ _START_BYTES = 64 * 1024
 _FOREIGN = (
     (0, b"PK\x03\x04", "a ZIP archive or a spreadsheet: unpack it, or save its sheet as CSV"),
     (0, b"PK\x05\x06", "an empty ZIP archive"),
+    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive: unpack it"),
+    (0, b"Rar!\x1a\x07", "a RAR archive: unpack it"),
     (257, b"ustar", "a tar archive: unpack it"),
     (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel file: save its sheet as CSV (UTF-8)"),
     (0, b"%PDF-", "a PDF document: extract its tables to CSV"),
@@ -86,5 +88,5 @@ def _kind_by_content(path: Path, start: bytes) -> str:
     known = ", ".join(extension for extensions in EXTENSIONS.values() for extension in extensions)
     raise InvalidInput(
         f"The file {path.name} is of no known kind: its name should end in one of {known}, or say what it is with "
-        "--format."
+        "--format. If it is compressed, by something else than gzip or zstd, unpack it first."
     )

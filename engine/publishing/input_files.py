@@ -26,7 +26,10 @@ _COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 """Compressions by the first bytes of a file."""
 _SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18", re.DOTALL)
 """A frame of Zstandard without content, as parallel compressors write first (RFC 8878, 3.1.2)."""
-_FOREIGN = re.compile(rb"(?P<bzip2>BZh[1-9]\x31\x41\x59\x26\x53\x59)|(?P<xz>\xfd7zXZ\0)|(?P<LZ4>\x04\x22\x4d\x18)")
+_FOREIGN = re.compile(
+    rb"(?P<bzip2>BZh[1-9]\x31\x41\x59\x26\x53\x59)|(?P<xz>\xfd7zXZ\0)|(?P<lzma>\x5d\0\0)|(?P<LZ4>\x04\x22\x4d\x18)"
+    rb"|(?P<Snappy>\xff\x06\0\0sNaPpY)|(?P<lzop>\x89LZO\0)|(?P<compress>\x1f\x9d)"
+)
 """Compressions that are not read."""
 _SUFFIXES = (".gz", ".gzip", ".zst", ".zstd")
 

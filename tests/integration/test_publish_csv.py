@@ -36,6 +36,7 @@ EXACT: dict[str, tuple[str | bytes, list[list[str | None]]]] = {
     "number signs": ("id,n\n1,#N/A\n2,5\n#N/A,3\n", [["id", "n"], ["1", "#N/A"], ["2", "5"], ["#N/A", "3"]]),
     "a header that begins with a number sign": ("#id,n\n1,x\n", [["#id", "n"], ["1", "x"]]),
     "blank lines before the header": ("\n\na,b\n1,2\n", [["a", "b"], ["1", "2"]]),
+    "more blank lines than are held in memory": ("\r\n" * 1_100 + "a,b\r\n1,2\r\n", [["a", "b"], ["1", "2"]]),
     "names that differ by a blank": ('"a","a "\n1,2', [["a", "a "], ["1", "2"]]),
     "a byte order mark before a quote": (b'\xef\xbb\xbf"a,x",b\n1,2\n', [["a,x", "b"], ["1", "2"]]),
     "blanks beside quotes": ('a,b\n "x", "y"\n', [["a", "b"], [' "x"', ' "y"']]),
@@ -86,6 +87,12 @@ REFUSED: dict[str, tuple[str | bytes, dict[str, Any], str, dict[str, Any]]] = {
     ),
     "another delimiter": ("a;b\n1\n2;3;4\n", {}, "--delimiter ','", {"delimiter": ","}),
     "a preamble": ("made by x\n\na,b\n1,2\n3,4\n", {}, "line 3: .* --skip-lines 2", {"skip_lines": 2}),
+    "a separator that cannot be seen": (
+        "a\1b\n1\0012\n",
+        {},
+        r"line 1: the header has the control character '\\x01'.*--delimiter \$'\\x01'",
+        {"delimiter": "\1"},
+    ),
     "escaped quotes": ('a,b\n1,"x\\"y"\n', {}, "line 2: .* --escape", {"escape": "\\"}),
     "one name twice": ("a,b,A\n1,2,3\n", {}, "--rename-duplicates", {"rename_duplicates": True}),
     "tabs beside commas in cells": (
@@ -157,6 +164,12 @@ def test_the_first_rows_that_are_held_in_memory_are_bounded_by_their_size(engine
         ('a,b\n1,"x\n2,y\n', "rows.csv, line 2: a quote is opened and never closed"),
         ("a,b\n1,2,\n", "rows.csv, line 2: 3 cells where the header in line 1 has 2"),
         ("\n\n", "has no header"),
+        ('"x","y"\n"r1",1,2\n"r2",3,4\n', "line 2: 3 cells .* header in line 1 has 2 .*: name the first column"),
+        (
+            ",".join("n" * 10_001) + "," + "n" * 5_000_000 + "\n1\n",
+            "rows.csv, line 1: the row has more than 10,000 cells",
+        ),
+        ("a\n1\n" + '"x",' * 10_001, "rows.csv, line 3: the row has more than 10,000 cells"),
         ("<!DOCTYPE html>\n<html>\n<p>x\n", "rows.csv is an HTML page"),
         ("a,b\n1,é\n".encode("utf-16")[:-1], "line 2: the byte 0x0A is not utf-16. .* with --encoding.$"),
         ("a,b\n" + "x,y\n" * 70_000 + "1,2,3\n", "rows.csv, line 70,002: 3 cells"),

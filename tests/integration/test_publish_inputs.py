@@ -6,6 +6,7 @@ import io
 import json
 import lzma
 import os
+import random
 from pathlib import Path
 from threading import Thread, Timer
 from typing import Any
@@ -94,6 +95,18 @@ REFUSED = {
     "twice.csv.gz": (gzip.compress(gzip.compress(CSV.encode())), "twice.csv.gz is compressed twice"),
     "rows.csv.bz2": (bz2.compress(CSV.encode()), "rows.csv.bz2 is compressed by bzip2: decompress it"),
     "rows.csv": (lzma.compress(CSV.encode()), "rows.csv is compressed by xz: decompress it"),
+    "alone.csv": (lzma.compress(CSV.encode(), lzma.FORMAT_ALONE), "alone.csv is compressed by lzma: decompress it"),
+    "rows.csv.Z": (b"\x1f\x9d\x90xyz", "rows.csv.Z is compressed by compress: decompress it"),
+    "rows.sz": (b"\xff\x06\0\0sNaPpY\1", "rows.sz is compressed by Snappy: decompress it"),
+    "raw.csv": (pa.compress(b"a,n\nx,1\n", "snappy", asbytes=True), r"raw.csv, line 1: .* control character.*: unpack"),
+    "raw long.csv": (
+        pa.compress(random.Random(1).randbytes(500).hex().encode() + b",b\n1,2\n" * 3, "snappy", asbytes=True),
+        "raw long.csv, line 1: .* is not UTF-8, and there are control characters.*: unpack",
+    ),
+    "seven.csv": (b"7z\xbc\xaf\x27\x1c\0\4", "seven.csv is a 7z archive: unpack it"),
+    "roshal.csv": (b"Rar!\x1a\7\1\0", "roshal.csv is a RAR archive: unpack it"),
+    "rows.br": (pa.compress(CSV.encode(), "brotli", asbytes=True), "rows.br, line 1: .* control characters.*: unpack"),
+    "table.csv": (b"<table>\n<tr><td>1\n", "table.csv is an HTML page"),
     "sheet.xlsx": (b"PK\x03\x04", "save the sheet as CSV"),
     "sheet": (b"PK\x03\x04", "save its sheet as CSV"),
     "sheet.csv": (b"PK\x03\x04\n\0", "sheet.csv is a ZIP archive or a spreadsheet"),
@@ -108,7 +121,7 @@ REFUSED = {
     "list.csv": (json.dumps(ROWS).encode(), "list.csv is JSON, not CSV: use --format json"),
     "lines.csv": (LINES.encode(), "lines.csv is JSON, not CSV: use --format json"),
     "binary": (b"\x00\x01\n\x02", "no known kind.*--format"),
-    "word": (b"word", "no known kind.*--format"),
+    "word": (b"word", "no known kind.*--format. If it is compressed.* unpack it"),
     "empty": (b"", "no known kind.*--format"),
 }
 

@@ -20,8 +20,11 @@ _MARKS = (
 """Byte order marks that decide an encoding; the marks of UTF-32 begin with one of UTF-16, so they come first."""
 _OFTEN = ("utf-8", "cp1252")
 """What files are that are not in the encoding they should be in."""
+_WIDE = ("utf-16-le", "utf-16-be")
 _NOT_TEXT = {"utf-7", "unicode-escape", "unicode_escape", "raw-unicode-escape", "raw_unicode_escape"}
 """Codecs that make halves of surrogate pairs, which no export can hold."""
+_CONTROL = frozenset("\0\1\2\3\4\5\6\7\x08\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19")
+"""Characters that text does not have, and most compressed and binary files do."""
 _READ_BYTES = 1 << 20
 _START_BYTES = 1 << 16
 
@@ -51,13 +54,13 @@ def marked_encoding(path: Path) -> str | None:
 
 def unmarked_encoding(path: Path) -> str | None:
     """UTF-16 without its byte order mark, by the NUL bytes that ASCII has in it; None for other files."""
-    with path.open("rb") as file:
-        start = file.read(_START_BYTES)
+    start = _start(path)
     high, low = start[::2].count(0), start[1::2].count(0)
     if high == low:
         return None
     name = "utf-16-be" if high > low else "utf-16-le"
-    return name if _decodes(path, name) else None
+    is_text = _CONTROL.isdisjoint(start.decode(name, "ignore"))
+    return name if is_text and _decodes(path, name) else None
 
 
 def open_text(path: Path, encoding: str) -> TextIO:
@@ -72,10 +75,20 @@ def undecodable(path: Path, encoding: str) -> InvalidInput:
     others = (other for other in _OFTEN if other != encoding and _decodes(path, other))
     # Every byte is a character of latin-1, but NUL is no letter.
     other = unmarked_encoding(path) if _has_nul(path) else next(others, "latin-1")
+    if encoding == UTF8 and other not in _WIDE and not _CONTROL.isdisjoint(_start(path).decode("latin-1")):
+        return InvalidInput(
+            f"{path.name}, line {line:,}: {problem} is not {name}, and there are control characters, as compressed and "
+            "binary files have: unpack or convert the file first. If it is text, state its encoding with --encoding."
+        )
     advice = f"; --encoding {other} can read it: check that its letters are right" if other else ""
     return InvalidInput(
         f"{path.name}, line {line:,}: {problem} is not {name}. State the encoding of the file with --encoding{advice}."
     )
+
+
+def _start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_START_BYTES)
 
 
 def _has_nul(path: Path) -> bool:

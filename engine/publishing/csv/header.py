@@ -16,7 +16,9 @@ _SPELLED = {"\t": r"$'\t'"}
 _TAB_EXTENSIONS = (".tsv", ".tab")
 _DELIMITER_LINE = re.compile(r"sep=([^\r\n])[\r\n]")
 """What Excel writes before the header."""
-_PAGE = re.compile(r"\s*<(!doctype html|html)\b", re.IGNORECASE)
+_PAGE = re.compile(r"\s*<(!doctype html|html|table)\b", re.IGNORECASE)
+_CONTROL = re.compile(r"[\0-\x08\x0e-\x1f]")
+"""What no text has in its header: raw Snappy has no first bytes of its own, for example."""
 _SAMPLE_RECORDS = 1_000
 _SAMPLE_CELLS = 100_000
 _SAMPLE_CHARACTERS = 4_000_000
@@ -42,7 +44,7 @@ def read_header(path: Path, options: ReadOptions) -> Header:
     Nothing is guessed but what is beyond doubt, and ``notes`` says so. Raises InvalidInput with the option that helps.
     """
     dialect, notes = _dialect(path, options)
-    records = [record for record in _first_records(path, dialect) if record[1]]
+    records = list(_first_records(path, dialect))
     if not records:
         raise InvalidInput(
             f"{path.name} has no header: the first line of a CSV file that is not blank names its columns."
@@ -60,10 +62,17 @@ def _check_header(path: Path, line: int, header: Sequence[str | None]) -> None:
     """Raise InvalidInput for what is no header of a CSV file."""
     if _PAGE.match(header[0] or ""):
         raise InvalidInput(f"{path.name} is an HTML page, not CSV: look at it in a browser, it may be an error page.")
-    if any("\0" in (cell or "") for cell in header):
-        wide = unmarked_encoding(path)
-        advice = f"; --encoding {wide} can read it" if wide else ""
-        raise InvalidInput(f"{path.name}, line {line:,}: the header has NUL characters{advice}.")
+    found = next(filter(None, (_CONTROL.search(cell or "") for cell in header)), None)
+    if found is None:
+        return
+    wide, place = unmarked_encoding(path), f"{path.name}, line {line:,}"
+    if wide:
+        raise InvalidInput(f"{place}: the header has NUL characters; --encoding {wide} can read it.")
+    advice = "" if found[0] == "\0" else f", or use --delimiter {_option(found[0])} if it separates cells"
+    raise InvalidInput(
+        f"{place}: the header has the control character {found[0]!r}, as compressed and binary files have: unpack or "
+        f"convert the file first{advice}."
+    )
 
 
 def unique(names: Sequence[str]) -> tuple[tuple[str, ...], Mapping[str, str]]:
@@ -164,15 +173,17 @@ def _header(path: Path, dialect: Dialect) -> list[str | None]:
 def _is_regular(path: Path, dialect: Dialect) -> bool:
     """Whether there are rows, and all of the first ones are as wide as the header."""
     try:
-        widths = [len(cells) for _, cells in _first_records(path, dialect) if cells]
+        widths = [len(cells) for _, cells in _first_records(path, dialect)]
     except InvalidInput:
         return False
     return len(widths) > 1 and len(set(widths)) == 1
 
 
 def _first_records(path: Path, dialect: Dialect) -> Iterator[Record]:
+    """Those that are not blank, as many as may be held in memory."""
     cells = characters = 0
-    for record in islice(read_records(path, dialect), _SAMPLE_RECORDS):
+    records = (record for record in read_records(path, dialect) if record[1])
+    for record in islice(records, _SAMPLE_RECORDS):
         yield record
         cells += len(record[1])
         characters += sum(len(cell or "") for cell in record[1])
@@ -181,7 +192,7 @@ def _first_records(path: Path, dialect: Dialect) -> Iterator[Record]:
 
 
 def _option(delimiter: str) -> str:
-    return _SPELLED.get(delimiter, f"'{delimiter}'")
+    return f"'{delimiter}'" if delimiter.isprintable() else _SPELLED.get(delimiter, rf"$'\x{ord(delimiter):02x}'")
 
 
 def _listed(names: Sequence[str]) -> str:

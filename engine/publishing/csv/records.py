@@ -12,14 +12,18 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
+from engine.catalog.field_names import MAX_COLUMNS
 from engine.errors import InvalidInput
 from engine.publishing.csv.encoding import UTF8, open_text, undecodable
 
 MAX_RECORD_LENGTH = 64_000_000
 """Characters in one record, and so in one line."""
+_MOST_CELLS = MAX_COLUMNS + 1
+"""Cells that are read of one record: enough to tell that there are too many."""
 
 QUOTE = '"'
 _NEWLINES = "\r\n"
@@ -79,11 +83,21 @@ class _Reader:
             number = self._line
             text, ending = _split(line.removeprefix("\ufeff") if number == 1 else line)
             if not text:
-                yield number, []
+                cells = []
             elif QUOTE not in text:
-                yield number, [None if cell in ("", null) else cell for cell in text.split(delimiter)]
+                # The last piece is the rest of the line, which may be long.
+                pieces = text.split(delimiter, _MOST_CELLS)[:_MOST_CELLS]
+                cells = [None if cell in ("", null) else cell for cell in pieces]
             else:
-                yield number, list(self._cells(text, ending))
+                cells = list(islice(self._cells(text, ending), _MOST_CELLS))
+            yield number, cells
+            # Afterwards: who reads the header alone sees that it is too wide with this delimiter.
+            if len(cells) == _MOST_CELLS:
+                raise self._error(
+                    number,
+                    f"the row has more than {MAX_COLUMNS:,} cells, and a run has at most as many columns: bring fewer, "
+                    "such as one row for each name and value.",
+                )
 
     def _next(self) -> str | None:
         line = next(self._lines, None)

@@ -62,7 +62,13 @@ def _ragged(path: Path, header: Header, bad: list[Record]) -> str:
     found = (
         f"{path.name}, line {line:,}: {_cells(len(cells))} where the header in line {header.line:,} has {width}{also}."
     )
-    first = _first_line_of_table(path, header)
+    records = list(islice((record for record in read_records(path, header.dialect) if record[1]), _LOOKED_AT))
+    if _lacks_a_name(records):
+        return (
+            f"{found} So has each row: name the first column, which R's write.table does not, or remove the delimiter "
+            f"at the ends of lines. If the header is in the next line, use --skip-lines {header.line}."
+        )
+    first = _first_line_of_table(records, width)
     if first is not None:
         return f"{found} If the table begins in line {first:,}, use --skip-lines {first - 1}."
     if all(len(cells) < width for _, cells in bad):
@@ -73,17 +79,22 @@ def _ragged(path: Path, header: Header, bad: list[Record]) -> str:
     )
 
 
-def _first_line_of_table(path: Path, header: Header) -> int | None:
-    """The line after a preamble, if most rows are wider than what was read as the header."""
-    records = [record for record in islice(read_records(path, header.dialect), _LOOKED_AT) if record[1]]
+def _lacks_a_name(records: list[Record]) -> bool:
+    """Whether each row has one cell more than a header of several names."""
+    (_, names), *rows = records
+    return len(names) > 1 and all(names) and {len(cells) for _, cells in rows} == {len(names) + 1}
+
+
+def _first_line_of_table(records: list[Record], names: int) -> int | None:
+    """The line after a preamble, if most rows are wider than the ``names`` of what was read as the header."""
     widths = [len(cells) for _, cells in records]
     # All rows from one on, or most of them.
     last = widths[-1]
     tail = next((index + 1 for index in range(len(widths) - 1, -1, -1) if widths[index] != last), 0)
     width, count = Counter(widths).most_common(1)[0]
-    if last > len(header.names) and len(widths) - tail > 1:
+    if last > names and len(widths) - tail > 1:
         return records[tail][0]
-    if width > len(header.names) and 2 * count > len(widths):
+    if width > names and 2 * count > len(widths):
         return records[widths.index(width)][0]
     return None
 

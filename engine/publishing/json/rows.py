@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engine.catalog.field_names import MAX_COLUMNS
 from engine.errors import InvalidInput
 from engine.publishing.json.columns import Place
 from engine.publishing.json.document import lists_of_objects
 from engine.publishing.json.shapes import BadRow, Kind, Shape, ShapeDecoder, check_surrogates
 from engine.publishing.json.text import JsonText
 
-MAX_COLUMNS = 10_000
 _LONG_ROW = 4 * 1024 * 1024
 
 
