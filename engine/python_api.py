@@ -99,7 +99,7 @@ def publish(
     with ExitStack() as stack:
         if is_arrow_data(data):
             folder = stack.enter_context(spill_folder(duckdb.spill_directory))
-            files: tuple[Path, ...] = (write_arrow(data, folder / "data.parquet"),)
+            files: tuple[Path, ...] = (write_arrow(data, folder / "the table"),)
         else:
             files = _paths(data)
         publication = Publication(

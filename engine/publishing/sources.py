@@ -8,7 +8,7 @@ from typing import Protocol
 
 import duckdb
 
-from engine.catalog.field_names import check_names
+from engine.catalog.field_names import MAX_COLUMNS, check_names
 from engine.catalog.schema import Field, Schema, data_type_of
 from engine.catalog.types import MAX_DEPTH, MAX_LISTS, ColumnType, Family
 from engine.errors import InvalidInput
@@ -89,7 +89,8 @@ def open_source(
 
     Raises InvalidInput with the reason and the remedy.
     """
-    plain = _plain_files(connection, paths)
+    given = list(files_of(paths))
+    plain = _plain_files(connection, given)
     name = _kind_of(plain, options)
     if options.format == "tsv" and options.delimiter is None:
         options = replace(options, delimiter="\t")
@@ -98,12 +99,15 @@ def open_source(
     except duckdb.Error as error:
         raise InvalidInput(f"The {name} files cannot be read: {reason_of(error)}.") from error
     known = {field.name: field for field in before or ()}
+    left_out = _left_out(given, files)
     if isinstance(files, CsvFiles):
         if declared is None and options.types == "auto":
             files = files.typed({name: field.type for name, field in known.items()})
-        return _csv_source(connection, files, declared, known)
+        return _csv_source(connection, files, declared, known, left_out)
     fields = _fields(files, declared, known)
-    return Source(fields, files.select(fields), files.parameters, files.notes, average_row=files.average_row)
+    notes = (*files.notes, *left_out)
+    source = Source(fields, files.select(fields), files.parameters, notes, average_row=files.average_row)
+    return replace(source, revise=files.revised) if isinstance(files, ParquetFiles) else source
 
 
 def _csv_source(
@@ -111,10 +115,11 @@ def _csv_source(
     files: CsvFiles,
     declared: tuple[Declared, ...] | None,
     known: Mapping[str, Field],
+    left_out: tuple[str, ...],
 ) -> Source:
     def revise(error: duckdb.Error) -> Source | None:
         revised = files.revised(connection, error)
-        return None if revised is None else _csv_source(connection, revised, declared, known)
+        return None if revised is None else _csv_source(connection, revised, declared, known, left_out)
 
     fields = _fields(files, declared, known)
     files = files.casting(fields)
@@ -122,7 +127,7 @@ def _csv_source(
         fields,
         files.select(fields),
         files.parameters,
-        files.notes,
+        (*files.notes, *left_out),
         revise,
         files.average_row,
         files.begin,
@@ -132,6 +137,8 @@ def _csv_source(
 
 def _fields(files: Files, declared: tuple[Declared, ...] | None, known: Mapping[str, Field]) -> tuple[Field, ...]:
     fields = _inferred(files.found, known) if declared is None else _declared(files.found, declared)
+    if len(fields) > MAX_COLUMNS:
+        raise InvalidInput(f"The files have more than {MAX_COLUMNS:,} columns, the most that a run has: bring fewer.")
     for field in fields:
         _check_type(field)
     return fields
@@ -139,7 +146,20 @@ def _fields(files: Files, declared: tuple[Declared, ...] | None, known: Mapping[
 
 def _plain_files(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> list[Path]:
     folder, limit = spill_folder_of(connection)
-    return [unpacked(path, folder / f"input-{number}", limit) for number, path in enumerate(files_of(paths))]
+    return [unpacked(path, folder / f"input-{number}", limit) for number, path in enumerate(paths)]
+
+
+def _left_out(paths: Sequence[Path], files: Files) -> tuple[str, ...]:
+    """A note on what the names of folders say, in the manner of Hive, and the columns do not."""
+    folders = (folder.partition("=") for path in paths for folder in path.parent.parts)
+    keys = dict.fromkeys(key for key, sign, _ in folders if key and sign)
+    missing = [f"{key}=..." for key in keys if key not in files.found]
+    if not missing:
+        return ()
+    return (
+        f"The names of folders ({', '.join(missing)}) are not part of the rows: to keep them, add them as columns "
+        "before, for example by DuckDB's read_parquet with hive_partitioning=true.",
+    )
 
 
 def _kind_of(paths: Sequence[Path], options: ReadOptions) -> str:

@@ -100,7 +100,7 @@ def test_parquet_nanoseconds_are_taken_only_if_they_are_microseconds(
     path = tmp_path / "moments.parquet"
     pq.write_table(pa.table({"t": pa.array([nanoseconds, None], pa.timestamp("ns"))}), path)
     if nanoseconds % 1000:
-        with pytest.raises(InvalidInput, match="t holds nanoseconds"):
+        with pytest.raises(InvalidInput, match="row 1: the column t has nanoseconds"):
             engine.publish(path)
     else:
         engine.publish(path)

@@ -62,7 +62,7 @@ _READING = (
     click.option("--escape", metavar="CHAR", default='"', help="CSV: escape character of a quote.  [default: a quote]"),
     click.option("--pad-short-rows", is_flag=True, help="CSV: add nulls to rows that have too few cells."),
     click.option("--rename", type=Rename(), multiple=True, help="Rename a column; may be repeated."),
-    click.option("--rename-duplicates", is_flag=True, help="CSV: rename a second column NAME to NAME_2, and so on."),
+    click.option("--rename-duplicates", is_flag=True, help="CSV, Parquet: rename a second NAME to NAME_2, etc."),
     click.option("--json-path", metavar="PATH", help="JSON: path of the list of rows, such as data.items."),
     click.option("--format", type=click.Choice(FORMATS), help="Format of the files.  [default: by name or content]"),
     click.option("--null", metavar="TEXT", help="CSV: read unquoted cells with this text as null, like empty ones."),

@@ -13,14 +13,12 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from engine.catalog.field_names import check_names
 from engine.catalog.schema import Field
 from engine.catalog.types import TEXT, ColumnType, Family
 from engine.common.concurrency import one_ahead
 from engine.common.quoting import identifier
-from engine.errors import InvalidInput
 from engine.publishing.csv.arrow_casts import Unusual, arrow_type, can_cast, cast
-from engine.publishing.csv.header import Header, read_header, unique
+from engine.publishing.csv.header import Header, read_header
 from engine.publishing.csv.records import Dialect
 from engine.publishing.csv.rewriting import rewrite
 from engine.publishing.csv.rows import Layout, Misread, average_row, batches, is_simple, schema
@@ -34,7 +32,7 @@ from engine.publishing.csv.types import (
 )
 from engine.publishing.input_files import spill_folder_of
 from engine.publishing.options import ReadOptions
-from engine.publishing.renaming import check_all_found, renamed
+from engine.publishing.renaming import check_all_found, names_in_run
 from engine.publishing.types.lossless_casts import keeps_json, keeps_text
 from engine.publishing.types.selecting import checked, from_text, missing, stored
 
@@ -123,7 +121,7 @@ class CsvFiles:
         folder, notes, files = spill_folder_of(connection)[0].absolute(), [], []
         for number, path in enumerate(paths):
             header = read_header(path, options)
-            columns, renaming_notes = _names(path, header, options)
+            columns, renaming_notes = names_in_run(path.name, header.names, options)
             notes += [*header.notes, *renaming_notes]
             target = folder / f"rows-{number}.csv"
             files.append(_prepared(path, header, columns, target, pad=options.pad_short_rows))
@@ -342,22 +340,6 @@ def _written_anew(file: _CsvFile, target: Path, *, pad: bool) -> _CsvFile:
     # No line is blank: those of one column have two cells.
     layout = Layout(Dialect(), 0, max(len(file.columns), 2), target.stat().st_size / max(new.rows, 1), new.longest_row)
     return replace(file, rows=target, layout=layout, is_rewritten=True)
-
-
-def _names(path: Path, header: Header, options: ReadOptions) -> tuple[tuple[str, ...], list[str]]:
-    """What the columns of a file are called in the run, and what has to be said of it."""
-    names, notes = tuple(renamed(header.names, options.rename)), []
-    distinct, changed = unique(names)
-    if changed and not options.rename_duplicates:
-        new, name = next(iter(changed.items()))
-        raise InvalidInput(
-            f"{path.name}: more than one column is called {name!r} (letter case does not tell names apart). "
-            f"Use --rename-duplicates to call the next one {new!r}."
-        )
-    if changed:
-        notes.append(f"{path.name}: columns that repeat a name are called {', '.join(changed)}.")
-    check_names(distinct)
-    return distinct, notes
 
 
 def _cell(file: _CsvFile, name: str) -> str:

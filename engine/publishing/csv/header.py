@@ -1,7 +1,7 @@
 """The first record of a CSV file: which delimiter it is written with, and what its columns are called."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -73,22 +73,6 @@ def _check_header(path: Path, line: int, header: Sequence[str | None]) -> None:
         f"{place}: the header has the control character {found[0]!r}, as compressed and binary files have: unpack or "
         f"convert the file first{advice}."
     )
-
-
-def unique(names: Sequence[str]) -> tuple[tuple[str, ...], Mapping[str, str]]:
-    """The names with ``_2`` and so on behind repeated ones, letter case aside; and the new names by the old ones."""
-    taken, result, changed = {name.lower() for name in names}, [], {}
-    seen: set[str] = set()
-    for name in names:
-        new, number = name, 2
-        if name.lower() in seen:
-            while (new := f"{name}_{number}").lower() in taken:
-                number += 1
-            taken.add(new.lower())
-            changed[new] = name
-        seen.add(new.lower())
-        result.append(new)
-    return tuple(result), changed
 
 
 def _dialect(path: Path, options: ReadOptions) -> tuple[Dialect, list[str]]:

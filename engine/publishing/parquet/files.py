@@ -16,12 +16,12 @@ from engine.catalog.duckdb_types import type_of_duckdb
 from engine.catalog.schema import Field
 from engine.catalog.types import TEXT, ColumnType
 from engine.common.quoting import identifier
-from engine.common.table_functions import exact_path, read_parquet
+from engine.common.table_functions import exact_path, literal_path, read_parquet
 from engine.publishing.options import ReadOptions
-from engine.publishing.parquet.checks import average_row_of, check_parquet, geo_metadata_of
-from engine.publishing.renaming import check_all_found, renamed
+from engine.publishing.parquet.checks import average_row_of, check_parquet, check_readable, geo_metadata_of, notes_of
+from engine.publishing.renaming import check_all_found, names_in_run
 from engine.publishing.types.lossless_casts import keeps_column
-from engine.publishing.types.selecting import checked, missing, stored
+from engine.publishing.types.selecting import WOULD_CHANGE, checked, missing, stored
 from engine.publishing.types.unify_types import reconcile_all
 
 
@@ -45,8 +45,8 @@ class ParquetFiles:
     """Runs of files with one layout each, in the order of the publication."""
 
     groups: tuple[tuple[_Layout, tuple[str, ...]], ...]
-    geo_metadata: tuple[str, ...] = ()
-    """Of GeoParquet files, each that differs."""
+    notes: tuple[str, ...] = ()
+    """New names, types that Parquet does not have, and metadata of geometries, which are columns of bytes here."""
     average_row: float = 0.0
     """Bytes of a row, roughly: of the file with the longest rows."""
 
@@ -57,17 +57,21 @@ class ParquetFiles:
         connection.execute("SET enable_geoparquet_conversion=false")
         # Of all of them first: a path that cannot be read is refused before it is opened.
         exact_paths = list(map(exact_path, paths))
-        schemas = [check_parquet(path, options.rename) for path in paths]
+        schemas = [check_parquet(path) for path in paths]
         check_all_found((name for schema in schemas for name in schema.names), options.rename)
-        layouts = [
-            (_layout(connection, path, schema, options), path)
-            for path, schema in zip(exact_paths, schemas, strict=True)
-        ]
+        layouts, notes = [], []
+        for path, exact, schema in zip(paths, exact_paths, schemas, strict=True):
+            names, said = names_in_run(path.name, schema.names, options)
+            layouts.append((_layout(connection, exact, schema, names), exact))
+            notes += [*said, *notes_of(schema)]
         groups = groupby(layouts, key=lambda item: item[0])
         geo_metadata = dict.fromkeys(text for path in paths if (text := geo_metadata_of(path)) is not None)
         return cls(
             tuple((layout, tuple(path for _, path in items)) for layout, items in groups),
-            tuple(geo_metadata),
+            (
+                *dict.fromkeys(notes),
+                *(f"Geometries are WKB in BLOB columns. GeoParquet metadata: {text}" for text in geo_metadata),
+            ),
             max(map(average_row_of, paths), default=0.0),
         )
 
@@ -85,10 +89,13 @@ class ParquetFiles:
         """What `select` binds."""
         return {f"paths{index}": list(paths) for index, (_, paths) in enumerate(self.groups)}
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """The metadata of geometries, which are columns of bytes here."""
-        return tuple(f"Geometries are WKB in BLOB columns. GeoParquet metadata: {text}" for text in self.geo_metadata)
+    def revised(self, error: duckdb.Error) -> None:
+        """Nothing else helps. Raises InvalidInput, which names file, column and row, if a file cannot be read."""
+        if isinstance(error, duckdb.OutOfMemoryException | duckdb.InterruptException) or WOULD_CHANGE in str(error):
+            return
+        for _, paths in self.groups:
+            for path in paths:
+                check_readable(Path(literal_path(path)))
 
     def select(self, fields: Sequence[Field]) -> str:
         """The fields in their stored types, row by row in the order of the files."""
@@ -98,16 +105,14 @@ class ParquetFiles:
         )
 
 
-def _layout(connection: duckdb.DuckDBPyConnection, path: str, schema: pa.Schema, options: ReadOptions) -> _Layout:
+def _layout(connection: duckdb.DuckDBPyConnection, path: str, schema: pa.Schema, names: Sequence[str]) -> _Layout:
     """The columns by their names in the run."""
     sql = f"SELECT * FROM {read_parquet('$path')} LIMIT 0"  # noqa: S608  # our own SQL
     relation = connection.sql(sql, params={"path": path})
     return {
         # DuckDB takes columns of Arrow's type null for integers.
         name: _Column(read_name, str(type_), None if pa.types.is_null(field.type) else type_of_duckdb(name, type_))
-        for name, field, read_name, type_ in zip(
-            renamed(schema.names, options.rename), schema, relation.columns, relation.types, strict=True
-        )
+        for name, field, read_name, type_ in zip(names, schema, relation.columns, relation.types, strict=True)
     }
 
 

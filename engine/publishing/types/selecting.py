@@ -6,6 +6,9 @@ from engine.common.quoting import literal
 from engine.publishing.types.lossless_casts import within_calendar
 from engine.request.text_casts import with_seconds
 
+WOULD_CHANGE = "a value of it would be changed or cannot be read"
+"""Part of the error of `checked`."""
+
 
 def stored(cell: str, type_: ColumnType) -> str:
     """The cell in its stored type. JSON's own null is null, as it is in every format."""
@@ -15,10 +18,12 @@ def stored(cell: str, type_: ColumnType) -> str:
 
 def checked(field: Field, keeps: str | None, value: str) -> str:
     """The value, where ``keeps`` is not false and the calendar of the formats has its years."""
-    conditions = [condition for condition in (keeps, within_calendar(value, field.type)) if condition is not None]
+    in_calendar = within_calendar(value, field.type)
+    conditions = [condition for condition in (keeps, in_calendar) if condition is not None]
     if not conditions:
         return value
-    reason = literal(f"{field.name} is {field.data_type}, and a value of it would be changed or cannot be read")
+    years = "" if in_calendar is None else ", or is not of the years 1 to 9999"
+    reason = literal(f"{field.name} is {field.data_type}, and {WOULD_CHANGE}{years}")
     holds = " AND ".join(f"coalesce({condition}, TRUE)" for condition in conditions)
     return f"CASE WHEN {holds} THEN {value} ELSE error({reason}) END"
 
