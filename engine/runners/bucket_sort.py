@@ -44,7 +44,7 @@ _VECTOR_ROWS, _MAX_BUFFERED_ROWS = 2048, 30_720
 def can_sort_in_buckets(plan: ExportPlan) -> bool:
     """Whether the file can be written by `sort_in_buckets`: it is text whose bytes do not depend on its ranges."""
     is_text = plan.request.format.name in ("csv", "json") and plan.request.compression.name == "none"
-    return is_text and plan.sort is not None and plan.since is None
+    return is_text and plan.sort is not None
 
 
 def sort_in_buckets(
@@ -103,7 +103,7 @@ def _split(plan: ExportPlan, files: RunFiles, context: ExecutionContext, folder:
 def _rows(plan: ExportPlan, files: RunFiles) -> Statement:
     (range_,) = plan.ranges
     ranges = range_.subranges or (range_,)
-    places = {part.key: number for number, part in enumerate(plan.run.parts)}
+    places = {part.key: number for number, part in enumerate(plan.parts)}
     sources = [files.names(one.parts) for one in ranges]
     rows = rows_by_key(plan, ranges, sources, [[places[part.key] for part in one.parts] for one in ranges])
     return replace(rows, parameters={**shared_parameters(plan), **rows.parameters})

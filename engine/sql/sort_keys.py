@@ -5,6 +5,7 @@ values can be divided anywhere. DuckDB's ``create_sort_key`` encodes both as byt
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from engine.common.table_functions import read_parquet
 from engine.plan.planner import ExportPlan
@@ -13,11 +14,13 @@ from engine.sql.statements import (
     POSITION,
     Statement,
     cells_of,
+    comparison_before,
     copy_options,
     direction_of,
     names_of,
     order_of,
     position_of,
+    rows_of,
     select_of,
     shared_parameters,
     where_clause,
@@ -44,16 +47,17 @@ def rows_by_key(
     selects = []
     for number, (range_, files, numbers) in enumerate(zip(ranges, sources, places, strict=True)):
         suffix = str(number)
-        parameters |= {f"sources{suffix}": files, f"places{suffix}": numbers}
+        parameters[f"places{suffix}"] = numbers
         where = where_clause(plan, range_, parameters, suffix)
         place = position_of(f"list_extract(CAST($places{suffix} AS BIGINT[]), CAST(file_index AS BIGINT) + 1)")
         key = f"create_sort_key({plan.sort.sql}, '{direction_of(plan)} NULLS LAST', {place}, 'ASC NULLS LAST')"
-        source = f"{read_parquet(f'$sources{suffix}')}{where}"
+        source = f"{rows_of(plan, files, parameters, suffix)}{where}"
         selects.append(f"SELECT {cells_of(plan)}, {place} AS {POSITION}, {key} AS {KEY} FROM {source}")
     # The job carries the shared parameters once for all tasks.
     for name in shared_parameters(plan):
         parameters.pop(name, None)
-    return Statement(" UNION ALL ".join(selects), parameters)
+    every_file = [file for files in sources for file in files]
+    return Statement(" UNION ALL ".join(selects), parameters, comparison_before(plan, every_file))
 
 
 def sample(rows: Statement, keys: int, *, seed: int) -> Statement:
@@ -79,7 +83,7 @@ def _binary_search(low: int, high: int) -> str:
 def sample_keys(rows: Statement, keys: int) -> Statement:
     """A random sample of up to ``keys`` keys, in their order."""
     sql = f"SELECT k FROM (SELECT {KEY} AS k FROM ({rows.sql})) USING SAMPLE reservoir({keys} ROWS) REPEATABLE (0)"
-    return Statement(f"SELECT k FROM ({sql}) ORDER BY k", rows.parameters)
+    return replace(rows, sql=f"SELECT k FROM ({sql}) ORDER BY k")
 
 
 def write_buckets(plan: ExportPlan, rows: Statement, cuts: Sequence[bytes], folder: str) -> Statement:
@@ -89,7 +93,7 @@ def write_buckets(plan: ExportPlan, rows: Statement, cuts: Sequence[bytes], fold
     files = "PARTITION_BY (_bucket), FILENAME_PATTERN 'rows', OVERWRITE_OR_IGNORE"
     # DuckDB holds a row group of each file in memory.
     sql = f"COPY ({select}) TO $target ({BUCKET_OPTIONS}, ROW_GROUP_SIZE 2048, {files})"
-    return Statement(sql, {**rows.parameters, **bucket.parameters, "target": folder})
+    return replace(rows, sql=sql, parameters={**rows.parameters, **bucket.parameters, "target": folder})
 
 
 def sorted_bucket(plan: ExportPlan, file: str, target: str, *, first: bool) -> Statement:

@@ -56,7 +56,7 @@ def compile_copy(plan: ExportPlan, range_: Range, sources: list[str], target: st
     return Statement(
         f"COPY ({select}) TO $target ({copy_options(plan, first=range_.ordinal == 0)}, USE_TMP_FILE false)",
         parameters,
-        _before(plan, sources),
+        comparison_before(plan, sources),
     )
 
 
@@ -83,22 +83,24 @@ def compile_page(plan: ExportPlan, page: PageSlice, sources: list[str], target: 
     select = _select(plan, page.range, sources, parameters, page)
     parameters["target"] = target
     options = copy_options(plan, first=page.range.ordinal == 0)
-    return Statement(f"COPY ({select}) TO $target ({options}, USE_TMP_FILE false)", parameters, _before(plan, sources))
+    return Statement(
+        f"COPY ({select}) TO $target ({options}, USE_TMP_FILE false)", parameters, comparison_before(plan, sources)
+    )
 
 
 def compile_count(plan: ExportPlan, sources: list[str]) -> Statement:
     """Compile a count of the export's rows."""
     parameters: dict[str, object] = {}
-    source = _source(plan, sources, parameters)
+    source = rows_of(plan, sources, parameters)
     where = where_clause(plan, Range(0, ()), parameters)
     sql = f"SELECT count(*) FROM {source}{where}"  # noqa: S608  # quoted names, bound values
-    return Statement(sql, parameters, _before(plan, sources))
+    return Statement(sql, parameters, comparison_before(plan, sources))
 
 
 def compile_cells(plan: ExportPlan, column: Reference, sources: list[str]) -> Statement:
     """Compile a SELECT of one column, named ``x``, over the export's rows in any order."""
     parameters: dict[str, object] = {}
-    source = _source(plan, sources, parameters)
+    source = rows_of(plan, sources, parameters)
     where = where_clause(plan, Range(0, ()), parameters)
     return Statement(f"SELECT {column.sql} AS x FROM {source}{where}", parameters)  # noqa: S608  # quoted names, bound values
 
@@ -109,7 +111,7 @@ def compile_first_differences(plan: ExportPlan, sources: list[str], limit: int, 
         raise ValueError("the plan has no changes")
     newer, older = _compared_runs(plan, plan.since, sources)
     parameters = {**_sources_of(newer, older), "limit": limit, "size": size}
-    return Statement(first_differences(newer, older, plan.table), parameters, _before(plan, sources))
+    return Statement(first_differences(newer, older, plan.table), parameters, comparison_before(plan, sources))
 
 
 def compile_too_long(plan: ExportPlan, range_: Range, sources: list[str]) -> Statement:
@@ -134,7 +136,7 @@ def compile_too_long(plan: ExportPlan, range_: Range, sources: list[str]) -> Sta
     return Statement(
         f"SELECT count(*), min(place) {where}, arg_min(field, place) {where} FROM ({numbered})",  # noqa: S608  # our own names
         parameters,
-        _before(plan, sources),
+        comparison_before(plan, sources),
     )
 
 
@@ -150,7 +152,7 @@ def _rows(
     """The SQL after FROM for the rows of a range, in the order of the file."""
     cells, order = cells_of(plan), ""
     if plan.sort is None:
-        source = f"{_source(plan, sources, parameters)}{where_clause(plan, range_, parameters)}"
+        source = f"{rows_of(plan, sources, parameters)}{where_clause(plan, range_, parameters)}"
     else:
         # In a subquery of the projection: ORDER BY must compare the cells, not the text that the projection makes.
         rows = _rows_with_position(plan, range_, sources, parameters)
@@ -230,7 +232,7 @@ def _select_with_position(
     suffix: str = "",
 ) -> str:
     position = position_of(f"(CAST(file_index AS BIGINT) + {first_part})")
-    source = _source(plan, sources, parameters, suffix)
+    source = rows_of(plan, sources, parameters, suffix)
     where = where_clause(plan, range_, parameters, suffix)
     return f"SELECT {cells_of(plan)}, {position} AS {POSITION} FROM {source}{where}"  # noqa: S608  # quoted names, bound values
 
@@ -271,7 +273,8 @@ def where_clause(plan: ExportPlan, range_: Range, parameters: dict[str, object],
     return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
 
-def _source(plan: ExportPlan, sources: list[str], parameters: dict[str, object], suffix: str = "") -> str:
+def rows_of(plan: ExportPlan, sources: list[str], parameters: dict[str, object], suffix: str = "") -> str:
+    """The SQL after FROM for the rows of these files, or for those that changed; adds what it binds."""
     if sources and plan.since is not None:
         newer, older = _compared_runs(plan, plan.since, sources)
         parameters |= _sources_of(newer, older)
@@ -285,7 +288,8 @@ def _source(plan: ExportPlan, sources: list[str], parameters: dict[str, object],
     return f"(SELECT {nulls}, 0 AS file_index, 0 AS file_row_number WHERE FALSE)"
 
 
-def _before(plan: ExportPlan, sources: list[str]) -> Statement | None:
+def comparison_before(plan: ExportPlan, sources: list[str]) -> Statement | None:
+    """What a statement over `rows_of` these files needs in its session: the comparison of the two runs, if any."""
     if not sources or plan.since is None:
         return None
     newer, older = _compared_runs(plan, plan.since, sources)

@@ -32,8 +32,11 @@ ROWS: list[dict[str, Any]] = [
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    """Two runs: every row of the newer one, whose rows are `ROWS`, differs from the older, as has one other row."""
     engine = Engine(tmp_path_factory.mktemp("buckets"))
-    engine.publish(engine.write_parquet(pa.Table.from_pylist(ROWS)))
+    older = [{**row, "same": False} for row in [*ROWS[1:], {**ROWS[0], "n": COUNT}]]
+    for run, rows in (("old", older), ("r", ROWS)):
+        engine.publish(engine.write_parquet(pa.Table.from_pylist(rows)), run=run, row_id="n")
     return engine
 
 
@@ -72,7 +75,9 @@ def in_buckets(engine: Engine, format_name: str, **asked: Any) -> bytes:
         {"sort_by": "number"},
         {"sort_by": "inner.b", "fields": ("list", "n")},
         {"sort_by": "text", "include_row_ids": True, "filters": [entry("n", "IN", list(range(0, COUNT, 2)))]},
-        {"sort_by": "n", "row_ids": tuple(f"{n:012d}" for n in range(1, COUNT, 3))},
+        {"sort_by": "n", "row_ids": tuple(map(str, range(1, COUNT, 3)))},
+        {"sort_by": "text", "since_run": "old"},
+        {"sort_by": "n", "since_run": "old", "filters": [entry("_change", "NOT_EQUALS", "added")], "fields": ("list",)},
     ],
 )
 def test_the_bytes_are_those_of_an_export(

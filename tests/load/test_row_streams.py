@@ -1,7 +1,8 @@
 """Bodies of more rows than fit in memory: what the service holds while it sends them does not grow with them."""
 
 import http.client
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import polars as pl
@@ -49,7 +50,14 @@ def resident_bytes(pid: int, name: str) -> int:
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="measures memory in /proc")
 @pytest.mark.parametrize(
-    "query", ["limit=0", f"limit={ROWS - 1}", "limit=0&format=csv&gzip=true", "limit=0&sortBy=text"]
+    "query",
+    [
+        "limit=0",
+        f"limit={ROWS - 1}",
+        "limit=0&format=csv&gzip=true",
+        "limit=0&sortBy=text",
+        f"limit={ROWS - 1}&sortBy=text&order=desc",
+    ],
 )
 def test_memory_does_not_grow_with_the_rows(server: Server, query: str) -> None:
     Path(f"/proc/{server.pid}/clear_refs").write_text("5")
@@ -57,3 +65,31 @@ def test_memory_does_not_grow_with_the_rows(server: Server, query: str) -> None:
     size = read(server, query)
     assert "gzip" in query or size > BODY_BYTES
     assert resident_bytes(server.pid, "VmHWM") - before < MAX_GROWTH_BYTES
+
+
+def test_a_sort_beyond_the_spill_limit_is_refused(server: Server, tmp_path: Path) -> None:
+    with Server((str(server.folder / "store"), {}), tmp_path, TAILRACE_SPILL_LIMIT="20MB") as limited:
+        for query in ("limit=0&sortBy=text&order=desc&format=csv", f"limit={ROWS - 2}&sortBy=text&format=csv"):
+            answer = limited.request(f"/v4/workflows/wide/data?{query}", headers={"x-api-key": KEY})
+            assert (answer.status, answer.json()["code"]) == (400, "limit_exceeded")
+            assert "spill space" in answer.json()["message"]
+            assert list((tmp_path / "spill").iterdir()) == []
+        assert read(limited, "limit=10&sortBy=text") > 0
+
+
+def test_a_client_that_leaves_while_rows_are_split_leaves_no_files(server: Server) -> None:
+    spill = server.folder / "spill"
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    connection.request("GET", "/v4/workflows/wide/data?limit=0&sortBy=n&order=desc", headers={"x-api-key": KEY})
+    _wait_until(lambda: any(spill.rglob("_bucket=*/*.parquet")))
+    connection.close()
+    _wait_until(lambda: not any(spill.iterdir()))
+    _wait_until(lambda: any(line.get("outcome") == "cancelled" for line in server.logged()))
+    assert read(server, "limit=10&sortBy=n") > 0
+
+
+def _wait_until(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.002)

@@ -94,6 +94,36 @@ def test_all_rows_of_a_small_run_need_no_export(people: Server) -> None:
     assert get(people, "/people/data/exports").json()["exports"] == []
 
 
+def test_long_sorted_pages_are_cut_out_of_one_export(many: Server) -> None:
+    def exports() -> int:
+        return int(get(many, "/many/data/exports").json()["pagination"]["totalCount"])
+
+    def page(number: int, limit: int) -> list[Json]:
+        return list(get(many, "/many/data", sortBy="text", page=number, limit=limit).json()["data"])
+
+    wanted, before = sorted(MANY, key=lambda row: str(row["text"])), exports()
+    assert page(2, 2_500) == wanted[2_500:5_000]
+    assert exports() == before, "the first rows of a sort are found without the others"
+    assert [row for number in (3, 2, 1) for row in page(number, 5_001)] == wanted[10_002:] + wanted[5_001:10_002] + (
+        wanted[:5_001]
+    )
+    assert exports() == before + 1
+
+
+def test_long_pages_of_changes_are_cut_out_of_one_export(many: Server) -> None:
+    rows = [[{"n": str(n), "x": n + run} for n in range(1_500)] for run in (0, 1)]
+    for run, content in enumerate(rows):
+        source = many.folder / "pair.json"
+        source.write_text(json.dumps(content))
+        many.publish("--workflow", "pair", "--run", f"r{run}", "--row-id", "n", str(source))
+    found = [get(many, "/pair/data", sinceRunId="r0", limit=1_200, page=page).json()["data"] for page in (1, 2)]
+    assert [len(page) for page in found] == [1_200, 300]
+    assert found[0] + found[1] == [{"_change": "changed", "_row_id": row["n"], **row} for row in rows[1]]
+    assert get(many, "/pair/data/exports").json()["pagination"]["totalCount"] == 1
+    # Other tests list all workflows.
+    assert many.command("delete", "pair", "--yes").returncode == 0
+
+
 def test_rows_have_no_anomalies_to_include(many: Server) -> None:
     with_them, without = (get(many, "/people/data", includeAnomalies=flag).json() for flag in (True, False))
     assert with_them == without

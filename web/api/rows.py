@@ -1,7 +1,8 @@
 """``/v4/workflows/{workflowId}/data``: a page of rows of any length, all rows, or a link to them."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterable, Mapping
 from functools import partial
+from typing import cast
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,6 +24,7 @@ from web.api.reads.exported_rows import Exported, exported, file_stream
 from web.api.reads.models import LinkAnswer
 from web.api.reads.row_bodies import RowsBody
 from web.api.reads.row_reader import RowReader
+from web.api.reads.row_slice import cut_rows
 from web.api.request_reader import read_parameters, wait_for_disconnect
 from web.api.row_models import Pagination, RowsAnswer, around_rows, read_fields
 from web.container import Services
@@ -30,6 +32,8 @@ from web.telemetry.log_context import add_log_fields
 
 _FORMATS = ("json", "csv")
 _NO_STORE = {"cache-control": "no-store"}
+_MAX_TOP_ROWS = 5_000
+"""Up to the end of a sorted page: DuckDB finds as many without a sort of all rows."""
 
 
 async def rows(request: Request) -> Response:
@@ -51,11 +55,9 @@ async def rows(request: Request) -> Response:
             )
         return _link(await exported(request, services, export_request, principal.team))
     plan = await services.plan(export_request, principal.team)
-    most = sum(run.rows for run in plan.runs)
-    if most > MAX_LIMIT and paging.page == 1 and (not paging.limit or paging.limit >= most):
+    if _is_of_export(plan, paging):
         found = await exported(request, services, export_request, principal.team)
-        body = _body(found.plan, paging, found.export.rows, gzip=gzip)
-        return body.stream(await file_stream(services, found.file), found.file.info.size)
+        return await _of_export(found, services, paging, gzip=gzip)
     reader = RowReader(services, principal.team, plan)
     gone = partial(wait_for_disconnect, request)
     if 0 < paging.limit <= MAX_LIMIT:
@@ -66,6 +68,28 @@ async def rows(request: Request) -> Response:
     add_log_fields(request.scope, run=plan.run.run_id, format=export_request.format.name)
     parts = await reader.start(paging.offset, paging.limit or total, total)
     return _body(plan, paging, total, gzip=gzip).of_chunks(parts)
+
+
+def _is_of_export(plan: ExportPlan, paging: Paging) -> bool:
+    """Whether the page is sent from the export of all rows, because it has them all or each part would cost as much."""
+    most = sum(run.rows for run in plan.runs)
+    if most <= MAX_LIMIT or 0 < paging.limit <= MAX_LIMIT:
+        return False
+    if not paging.limit or (paging.page == 1 and paging.limit >= most):
+        return True
+    return plan.since is not None or (plan.sort is not None and paging.offset + paging.limit > _MAX_TOP_ROWS)
+
+
+async def _of_export(found: Exported, services: Services, paging: Paging, *, gzip: bool) -> Response:
+    total = found.export.rows
+    body = _body(found.plan, paging, total, gzip=gzip)
+    file = await file_stream(services, found.file)
+    start, end = min(total, paging.offset), min(total, paging.offset + paging.limit)
+    if not paging.limit or end - start == total:
+        return body.stream(file, found.file.info.size)
+    rows = cast("AsyncIterable[bytes]", file.body_iterator)
+    file.body_iterator = cut_rows(rows, found.plan.request.format.name, start, end)
+    return body.stream(file)
 
 
 def _read_paging(values: Mapping[str, object]) -> Paging:

@@ -119,7 +119,8 @@ def _rows(page: Json) -> Json:
     )
     description = (
         "More than 1,000 rows are streamed; if that fails, the connection is aborted before the body has ended. "
-        "`limit=0`, or a limit of at least the rows of the run, makes an export and sends its file."
+        "`limit=0`, a limit of at least the rows of the run, and a limit above 1,000 with `sinceRunId`, or with "
+        "`sortBy` beyond the first 5,000 rows, make an export of all rows and send its file, or a page out of it."
     )
     return {**get, "description": description}
 
