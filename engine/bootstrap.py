@@ -9,6 +9,7 @@ from engine.errors import StoreError, StoreNotInitialised
 from engine.exports.store_pair import StorePair
 from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
 from engine.stores import absolute_location, open_store
+from engine.stores.local.store import DirectoryStore
 from engine.stores.marked import MarkedStore
 from engine.stores.marker import Role
 from engine.stores.port import ObjectStore
@@ -116,4 +117,6 @@ def open_unmarked(storage: StorageSettings, role: Role, *, create: bool = False)
 
 def _marked(storage: StorageSettings, pair: StorePair, role: Role) -> ObjectStore:
     # Opened now, so that an invalid location is refused at the start.
-    return MarkedStore(open_unmarked(storage, role), partial(pair.require, role))
+    store = open_unmarked(storage, role)
+    # Only a directory can be the mount point of a volume that is not mounted.
+    return MarkedStore(store, partial(pair.require, role), each_write=isinstance(store, DirectoryStore))

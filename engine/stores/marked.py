@@ -15,13 +15,15 @@ CHECK_INTERVAL_SECONDS = 2.0
 class MarkedStore:
     """A store whose methods check its marker first, and raise StoreUnavailable if the check fails.
 
-    The check precedes every write, so that nothing is written into the mount point of a volume that is not mounted. It
-    precedes a read if the last successful check is older than `CHECK_INTERVAL_SECONDS`.
+    The check precedes every other call if the last successful one is older than `CHECK_INTERVAL_SECONDS`. With
+    ``each_write`` it precedes every write, so that nothing is written into the mount point of a volume that is not
+    mounted.
     """
 
-    def __init__(self, store: ObjectStore, require_marker: Callable[[], None]) -> None:
+    def __init__(self, store: ObjectStore, require_marker: Callable[[], None], *, each_write: bool = True) -> None:
         self._unchecked = store
         self._require_marker = require_marker
+        self._each_write = each_write
         self._checked_at = float("-inf")
 
     def head(self, key: str) -> ObjectInfo | None:
@@ -38,15 +40,15 @@ class MarkedStore:
 
     def create(self, key: str, data: bytes, *, content_type: str, metadata: Mapping[str, str]) -> ObjectInfo:
         """See the port."""
-        return self._checked().create(key, data, content_type=content_type, metadata=metadata)
+        return self._written.create(key, data, content_type=content_type, metadata=metadata)
 
     def replace(self, key: str, data: bytes, *, etag: str) -> ObjectInfo:
         """See the port."""
-        return self._checked().replace(key, data, etag=etag)
+        return self._written.replace(key, data, etag=etag)
 
     def begin(self, key: str, *, content_type: str) -> Upload:
         """See the port."""
-        return self._checked().begin(key, content_type=content_type)
+        return self._written.begin(key, content_type=content_type)
 
     def join(self, key: str, handle: str) -> Staging:
         """See the port."""
@@ -54,7 +56,7 @@ class MarkedStore:
 
     def delete(self, key: str, *, etag: str | None = None) -> bool:
         """See the port."""
-        return self._checked().delete(key, etag=etag)
+        return self._written.delete(key, etag=etag)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """See the port."""
@@ -78,7 +80,7 @@ class MarkedStore:
 
     def remove_leftovers(self, before: datetime, *, dry_run: bool = False) -> tuple[int, int]:
         """See the port."""
-        return self._checked().remove_leftovers(before, dry_run=dry_run)
+        return self._written.remove_leftovers(before, dry_run=dry_run)
 
     def check(self) -> datetime:
         """Check the marker, then the store."""
@@ -89,6 +91,10 @@ class MarkedStore:
         # No lock: at worst, several threads check at the same time.
         fresh = time.monotonic() - self._checked_at < CHECK_INTERVAL_SECONDS
         return self._unchecked if fresh else self._checked()
+
+    @property
+    def _written(self) -> ObjectStore:
+        return self._checked() if self._each_write else self._store
 
     def _checked(self) -> ObjectStore:
         self._require_marker()

@@ -1,13 +1,17 @@
-"""Connections to Azure: an error response returns its connection to the pool without garbage collection."""
+"""Connections to Azure: an error response returns its connection to the pool, and the environment is read once."""
 
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from azure.core.pipeline.transport import HttpRequest
 
-from engine.stores.azure.client import _transport
+from engine.errors import ObjectMissing, StoreError
+from engine.stores import open_store
+from engine.stores.azure.client import _read_environment, _transport
+from tests.helpers.azurite import Azurite
 
 _BODY = b"<Error>" + b"x" * 5000 + b"</Error>"
 
@@ -52,3 +56,30 @@ def test_a_download_is_not_read_before_it_is_consumed(address: str) -> None:
         assert answer.content == _BODY
         assert answer.raw.connection is None
         transport.session.close()
+
+
+def test_a_password_for_all_hosts_does_not_replace_the_credential(
+    azurite: Azurite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("default login someone password else\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    store = open_store("az://netrc", connection_string=azurite.connection_string)
+    store.create("a", b"x", content_type="text/plain", metadata={})
+    assert store.read("a") == b"x"
+
+
+def test_the_environment_names_the_proxy_and_the_certificates(
+    azurite: Azurite, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", address)
+    monkeypatch.setenv("no_proxy", "localhost")
+    with pytest.raises(StoreError, match="409"):
+        # The proxy answers with the last three characters of what it is asked for.
+        open_store("az://proxied", connection_string=azurite.connection_string).read("409")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with pytest.raises(ObjectMissing):
+        open_store("az://proxied", connection_string=azurite.connection_string).read("409")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/company.pem")
+    transport = _transport()
+    _read_environment(transport, "https://account.example")
+    assert transport.connection_config.verify == "/etc/company.pem"

@@ -349,3 +349,11 @@ def test_the_marker_is_read_at_most_once_in_two_seconds(store: ObjectStore, monk
     guarded.create("a", b"x", content_type="text/plain", metadata={})
     guarded.delete("a")
     assert checks == 6
+    # But not into a store that cannot be unmounted.
+    container = marked.MarkedStore(store, require, each_write=False)
+    container.create("a", b"x", content_type="text/plain", metadata={})
+    container.delete("a")
+    assert checks == 7
+    now += marked.CHECK_INTERVAL_SECONDS
+    container.create("a", b"x", content_type="text/plain", metadata={})
+    assert checks == 8

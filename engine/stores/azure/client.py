@@ -60,17 +60,17 @@ def open_service(connection_string: str | None, account_url: str | None) -> Blob
             "Azure storage needs a connection string or an account URL.",
             remedy="Set exactly one of AZURE_STORAGE_CONNECTION_STRING and AZURE_STORAGE_ACCOUNT_URL.",
         )
-    options: dict[str, Any] = {
-        **_RETRIES,
-        "transport": _transport(),
-        "max_single_get_size": _MAX_SINGLE_READ_BYTES,
-    }
+    transport = _transport()
+    options: dict[str, Any] = {**_RETRIES, "transport": transport, "max_single_get_size": _MAX_SINGLE_READ_BYTES}
+    url = account_url or ""
     try:
         if connection_string:
-            return BlobServiceClient.from_connection_string(connection_string, **options)
-        url = account_url or ""
-        # A URL with a query has a shared access signature, and the SDK refuses a second credential.
-        return BlobServiceClient(url, credential=None if "?" in url else _default_credential(), **options)
+            service = BlobServiceClient.from_connection_string(connection_string, **options)
+        else:
+            # A URL with a query has a shared access signature, and the SDK refuses a second credential.
+            service = BlobServiceClient(url, credential=None if "?" in url else _default_credential(), **options)
+        _read_environment(transport, service.url)
+        return service
     except ValueError as error:
         # From None: the SDK's message may quote the secret.
         raise InvalidInput(
@@ -155,6 +155,21 @@ def _transport() -> RequestsTransport:
         read_timeout=CONTROL_READ_SECONDS,
         connection_data_block_size=_READ_BYTES,
     )
+
+
+def _read_environment(transport: RequestsTransport, url: str) -> None:
+    """Take the proxies and the certificates that the environment names for a URL.
+
+    By itself the session reads all variables again for each request, which costs more the more there are. It would also
+    replace our signature by a password of ``.netrc`` that is for the host, or for all hosts.
+    """
+    session = transport.session
+    found = session.merge_environment_settings(url, {}, None, None, None)
+    session.trust_env = False
+    session.proxies.update(found["proxies"])
+    if found["verify"] is not None:
+        # Each request names the setting of the transport, which precedes that of its session.
+        transport.connection_config.verify = found["verify"]
 
 
 def _default_credential() -> Any:
