@@ -159,3 +159,8 @@ def decoded(sig: bytes) -> bytes:
 def full_width(digits: bytes) -> bytes:
     """Return percent-encoded full-width digits."""
     return "".join(f"%EF%BC%{0x90 + digit - 48:02X}" for digit in digits).encode()
+
+
+def arabic(digits: bytes) -> bytes:
+    """Return percent-encoded Arabic digits."""
+    return "".join(f"%D9%{0xA0 + digit - 48:02X}" for digit in digits).encode()

@@ -3,6 +3,7 @@
 401 is always the same body. 400 is for bytes that no request line may have: the server refuses them before routing.
 """
 
+import base64
 from datetime import timedelta
 
 from tests.attack.signed import (
@@ -13,6 +14,7 @@ from tests.attack.signed import (
     added,
     after_path,
     another,
+    arabic,
     decoded,
     export_id,
     full_width,
@@ -37,6 +39,7 @@ TAMPERED: dict[str, tuple[Alter, int]] = {
     "format in other case": (value(b"format", b"CSV"), 401),
     "format unknown": (value(b"format", b"xls"), 401),
     "format empty": (value(b"format", b""), 401),
+    "format without a value": (swap(b"format=csv", b"format"), 401),
     "format missing": (without(b"format"), 401),
     # The expiry.
     "expires + 1": (value(b"expires", lambda old: b"%d" % (int(old) + 1)), 401),
@@ -48,6 +51,8 @@ TAMPERED: dict[str, tuple[Alter, int]] = {
     "expires negative": (value(b"expires", lambda old: b"-" + old), 401),
     "expires with an underscore": (value(b"expires", lambda old: old[:1] + b"_" + old[1:]), 401),
     "expires full-width": (value(b"expires", full_width), 401),
+    "expires in Arabic digits": (value(b"expires", arabic), 401),
+    "expires of 9 digits": (value(b"expires", lambda old: old[:-1]), 401),
     "expires a float": (value(b"expires", lambda old: old + b".0"), 401),
     "expires with an exponent": (value(b"expires", lambda old: old + b"e0"), 401),
     "expires before a space": (value(b"expires", lambda old: old + b"%20"), 401),
@@ -68,6 +73,7 @@ TAMPERED: dict[str, tuple[Alter, int]] = {
     "sig with a plus of the standard alphabet": (value(b"sig", lambda old: b"+" + old[1:]), 401),
     "sig with a slash of the standard alphabet": (value(b"sig", lambda old: b"/" + old[1:]), 401),
     "sig in hex": (value(b"sig", lambda old: decoded(old).hex().encode()), 401),
+    "sig in the standard alphabet, padded": (value(b"sig", lambda old: base64.b64encode(decoded(old))), 401),
     "sig cut": (value(b"sig", lambda old: old[:-1]), 401),
     "sig longer": (value(b"sig", lambda old: old + b"A"), 401),
     "sig empty": (value(b"sig", b""), 401),
@@ -79,6 +85,7 @@ TAMPERED: dict[str, tuple[Alter, int]] = {
     "kid unknown": (value(b"kid", b"k9"), 401),
     "kid a path": (value(b"kid", b"../k2"), 401),
     "kid in other case": (value(b"kid", b"K2"), 401),
+    "kid too long": (value(b"kid", b"k" * 17), 401),
     "kid empty": (value(b"kid", b""), 401),
     "kid missing": (without(b"kid"), 401),
     "signed rightly by a retired key": (signed(RETIRED), 401),
@@ -100,10 +107,15 @@ TAMPERED: dict[str, tuple[Alter, int]] = {
         for name, other in ((b"format", b"json"), (b"expires", b"9999999999"), (b"kid", b"k1"), (b"sig", b"A" * 43))
     },
     "an extra parameter": (added(b"&x=1"), 401),
+    "an extra parameter without a name": (added(b"&=1"), 401),
+    "an escaped ampersand": (swap(b"&kid", b"&amp;kid"), 401),
+    "two equals signs": (swap(b"kid=", b"kid=="), 401),
+    "an ampersand in front": (swap(b"?", b"?&"), 401),
     "an override of the answer": (added(b"&response-content-type=text/html"), 401),
     "semicolons": (lambda url: url.target.replace(b"&", b";"), 401),
     "brackets": (swap(b"expires=", b"expires[]="), 401),
     "a name in other case": (swap(b"sig=", b"Sig="), 401),
+    "a name after a space": (swap(b"sig=", b"%20sig="), 401),
     "two ampersands": (swap(b"&kid", b"&&kid"), 401),
     "an ampersand at the end": (added(b"&"), 401),
     "a bare question mark": (lambda url: url.target.partition(b"?")[0] + b"?", 401),
@@ -138,6 +150,10 @@ TAMPERED: dict[str, tuple[Alter, int]] = {
     "a UUID in braces": (export_id(lambda old: b"{" + old + b"}"), 401),
     "a UUID in encoded braces": (export_id(lambda old: b"%7B" + old + b"%7D"), 401),
     "a UUID without hyphens": (export_id(lambda old: old.replace(b"-", b"")), 401),
+    "a UUID as a URN": (export_id(lambda old: b"urn:uuid:" + old), 401),
+    "a workflow that is too long": (swap(b"/people/", b"/" + b"p" * 129 + b"/"), 401),
+    "a workflow without a name": (swap(b"/people/", b"//"), 401),
+    "a workflow of dots": (swap(b"/people/", b"/%2e%2e/"), 401),
     "a homoglyph": (swap(b"/people/", b"/p%D0%B5ople/"), 401),
     "overlong UTF-8": (swap(b"/people/", b"/people%C0%AF"), 401),
     "a path in other case": (swap(b"/exports/", b"/Exports/"), 401),
