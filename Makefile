@@ -7,6 +7,12 @@ TYPESCRIPT := tests/generated/node_modules/.package-lock.json
 # The folders of tests that start no service; their tests on Azurite are deselected by the marker.
 FAST := tests/unit
 BROWSER := tests/clients/test_browser.py tests/clients/page tests/clients/test_proxies.py
+# What repeats the promises of make test by chance, under load, beside wrong clocks and dying stores, or by clients of others.
+DEEP := tests/delta_sharing/test_python_client.py tests/generated tests/kadoa tests/load tests/random tests/replicas \
+	tests/web/test_schemathesis.py
+GENERATED := tests/property tests/attack/test_injection.py
+# How many of the cases of these are in make test, of 2,000.
+BASIC_CASES := 400
 # Many tests wait: for a service to start, a clock, a store that does not answer.
 WORKERS ?= 4
 EXTRAS := --extra azure --extra mcp --extra otel
@@ -17,7 +23,7 @@ COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --gen
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-fast test-browser test-duckdb2 test-long tables lint format sql azurite azurite-install locks clean screenshots \
+.PHONY: help install run test test-deep test-fast test-browser test-duckdb2 test-long tables lint format sql azurite azurite-install locks clean screenshots \
 	bench bench-quick bench-lock bench-clean audit cluster test-cluster test-cluster-quick bench-cluster cluster-clean
 
 help: ## List the targets
@@ -61,9 +67,13 @@ tests/%/node_modules/.package-lock.json: tests/%/package-lock.json
 	@.venv-generated/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
-test: install azurite-install .venv-delta/installed .venv-kadoa/installed .venv-generated/installed ## Run the suite (ten minutes on two cores)
-	@echo "Running all tests but those of make test-browser and make test-cluster; the reasons for skips are listed at the end."
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal $(addprefix --ignore=,$(BROWSER) tests/cluster)
+test: install azurite-install ## Run every promise on both kinds of store (five minutes on two cores)
+	@echo "Running the tests of every promise; the reasons for skips are listed at the end. make help lists the other tests."
+	TAILRACE_CASES=$(BASIC_CASES) $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal \
+		$(addprefix --ignore=,$(BROWSER) $(DEEP) tests/cluster)
+
+test-deep: install azurite-install .venv-delta/installed .venv-kadoa/installed .venv-generated/installed ## Run what repeats them: generated cases, chance, load, wrong clocks, foreign clients
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal $(DEEP) $(GENERATED)
 
 test-fast: install ## Run the tests that start no service, emulator or browser (see tests/README.md)
 	@echo "Running the tests that start no service, emulator or browser."
@@ -88,7 +98,7 @@ test-duckdb2: .venv-duckdb2/installed ## Run tests that depend most on DuckDB wi
 	.venv-duckdb2/bin/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not azurite" $(or $(TESTS),$(DUCKDB2))
 
 test-long: install azurite-install ## Run the generated cases, the random run and the load in their long counts
-	TAILRACE_CASES=50000 TAILRACE_CASES_SCHEMATHESIS=5000 $(BIN)/python -m pytest -q -n $(WORKERS) \
+	TAILRACE_CASES=50000 TAILRACE_CASES_SCHEMATHESIS=5000 TAILRACE_SEED=$$(date +%s) $(BIN)/python -m pytest -q -n $(WORKERS) \
 		tests/property tests/web/test_schemathesis.py
 	TAILRACE_OPERATIONS=2500 $(BIN)/python -m pytest -q tests/random
 	TAILRACE_STALLED_READERS=1000 TAILRACE_STALLED_BODIES=150 \

@@ -1,6 +1,7 @@
 """SQL as data: as a filter value it finds the rows that have it; anywhere else it is refused or matches nothing."""
 
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from engine.request.operators import OPERATORS
-from tests.attack.payloads import SQL
+from tests.attack.payloads import SQL as ALL_SQL
 from tests.helpers.engine import NOW
 from tests.helpers.files import read_json, read_parquet
 from tests.helpers.operator_oracle import SUBSTRINGS, matches
@@ -20,6 +21,10 @@ from tests.helpers.server import KEY, Answer, Server
 from web.api.parameters import COLUMN_PARAMETERS, PAGE_PARAMETERS, PARAMETERS
 
 DATA = "/v4/workflows/people/data"
+
+_EVERY = max(1, 2_000 // int(os.environ.get("TAILRACE_CASES") or 2_000))
+SQL = [text for number, text in enumerate(ALL_SQL) if number % _EVERY == 0 or text in ("'", "%", "_", "1e999")]
+"""What is tried: all of them but in `make test`, which tries every fifth, and the four that mean something to SQL."""
 
 LEAKS = re.compile(r"SELECT |COPY |read_parquet|Traceback|\.parquet|root:|/etc/|duckdb\.|Error:")
 """Internals that no answer may contain."""
