@@ -66,7 +66,7 @@ OTHERS = [
     "EXPLAIN (ANALYZE) COPY (SELECT 1) TO '{out}'",
     "EXPLAIN ANALYZE (ANALYZE) COPY (SELECT 1) TO '{out}'",
     "SELECT 1; COPY (SELECT 1) TO '{out}'",
-    "CREATE TABLE t AS FROM read_text('/etc/passwd')",
+    "CREATE TABLE read AS FROM read_text('/etc/passwd')",
     "CREATE VIEW v AS FROM read_text('/etc/passwd')",
     "ATTACH ':memory:' AS m; ATTACH '{out}'",
     "COPY (SELECT 1) TO 'stage://0'; INSTALL azure",
@@ -84,58 +84,56 @@ OTHERS = [
 ]
 
 
-@pytest.mark.parametrize("statement", READS + OTHERS)
 def test_statements_beyond_reading_are_refused(
-    inspection: Inspection, part: Part, engine: Engine, tmp_path: Path, statement: str
+    inspection: Inspection, part: Part, engine: Engine, tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
     out, before = tmp_path / "out", engine.store.read(part.key)
     path = engine.store.local_path(part.key) or "az://container/part.parquet"
-    statement = statement.format(out=out, key=part.key, part=path)
-    with pytest.raises(InvalidRequest) as refused:
-        run(inspection, statement)
-    message, *place = refused.value.message.split("\n")
-    assert len(place) in (0, 2)
-    assert not place or place[0].startswith("LINE 1: ")
-    assert str(engine.folder) not in message.replace(statement, "").replace(str(path), "").replace(str(out), "")
-    # The same without our own check of statements: DuckDB's fence alone.
-    if not statement.startswith("PRAGMA"):
-        with pytest.raises((duckdb.Error, RuntimeError)):
-            inspection._connection.execute(statement).fetchall()
-    assert not out.exists()
-    assert engine.store.read(part.key, etag=part.etag) == before
+    for statement in (one.format(out=out, key=part.key, part=path) for one in READS + OTHERS):
+        with subtests.test(statement):
+            with pytest.raises(InvalidRequest) as refused:
+                run(inspection, statement)
+            message, *place = refused.value.message.split("\n")
+            assert len(place) in (0, 2)
+            assert not place or place[0].startswith("LINE 1: ")
+            assert str(engine.folder) not in message.replace(statement, "").replace(str(path), "").replace(str(out), "")
+            # The same without our own check of statements: DuckDB's fence alone.
+            if not statement.startswith("PRAGMA"):
+                with pytest.raises((duckdb.Error, RuntimeError)):
+                    inspection._connection.execute(statement).fetchall()
+            assert not out.exists()
+            assert engine.store.read(part.key, etag=part.etag) == before
 
 
 @any_store
-@pytest.mark.parametrize(
-    "statement", ["", ";", "-- nothing", "SELECT 1; SELECT 2", "CREATE TABLE t (a INT)", "DROP VIEW runs", "SELEC 1"]
+def test_a_file_has_the_result_of_one_read_only_statement(inspection: Inspection) -> None:
+    for statement in ("", ";", "-- no", "SELECT 1; SELECT 2", "CREATE TABLE t (a INT)", "DROP VIEW runs", "SELEC 1"):
+        with pytest.raises(InvalidRequest):
+            inspection.write(statement, FORMATS["csv"], lambda _: None)
+
+
+READ_ONLY = (
+    "SELECT 1 AS one -- said",
+    "WITH x AS (SELECT 1) FROM x;",
+    "VALUES (1)",
+    "DESCRIBE runs",
+    "SHOW TABLES",
+    "SUMMARIZE runs",
+    "PIVOT runs ON state IN ('FINISHED') USING count(*)",
+    "EXPLAIN FROM runs",
+    "EXPLAIN ANALYZE FROM runs;",
+    "EXPLAIN (FORMAT json) FROM runs",
+    "EXPLAIN (ANALYZE, FORMAT json) FROM runs",
+    "EXPLAIN (SELECT 1) UNION ALL SELECT 2",
+    "PIVOT runs ON state USING count(*)",
+    "SELECT 1 AS a, 2 AS a",
 )
-def test_a_file_has_the_result_of_one_read_only_statement(inspection: Inspection, statement: str) -> None:
-    with pytest.raises(InvalidRequest):
-        inspection.write(statement, FORMATS["csv"], lambda _: None)
 
 
 @any_store
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "SELECT 1 AS one -- said",
-        "WITH x AS (SELECT 1) FROM x;",
-        "VALUES (1)",
-        "DESCRIBE runs",
-        "SHOW TABLES",
-        "SUMMARIZE runs",
-        "PIVOT runs ON state IN ('FINISHED') USING count(*)",
-        "EXPLAIN FROM runs",
-        "EXPLAIN ANALYZE FROM runs;",
-        "EXPLAIN (FORMAT json) FROM runs",
-        "EXPLAIN (ANALYZE, FORMAT json) FROM runs",
-        "EXPLAIN (SELECT 1) UNION ALL SELECT 2",
-        "PIVOT runs ON state USING count(*)",
-        "SELECT 1 AS a, 2 AS a",
-    ],
-)
-def test_read_only_statements_are_accepted(inspection: Inspection, statement: str) -> None:
-    assert run(inspection, statement) != [[]]
+def test_read_only_statements_are_accepted(inspection: Inspection) -> None:
+    for statement in READ_ONLY:
+        assert run(inspection, statement) != [[]], statement
 
 
 def run(inspection: Inspection, script: str) -> list[Any]:
@@ -214,21 +212,18 @@ def test_a_value_that_has_no_exact_form_is_refused_with_its_column(inspection: I
 
 
 @any_store
-@pytest.mark.parametrize(
-    ("query", "place"),
-    [
+def test_an_error_shows_its_place(inspection: Inspection) -> None:
+    for query, place in (
         ("SELECT 1 AS n,\n       nope\nFROM runs", "LINE 2:        nope\n               ^"),
         ("SELEC 1", "LINE 1: SELEC 1\n        ^"),
         ("FROM result('nope')", "LINE 1: FROM result('nope')\n             ^"),
         ("SELECT 'ü', upper(1, 2)", "LINE 1: SELECT 'ü', upper(1, 2)\n                    ^"),
         ("\n" * 9 + "SELECT nope", "LINE 10: SELECT nope\n                ^"),
-    ],
-)
-def test_an_error_shows_its_place(inspection: Inspection, query: str, place: str) -> None:
-    for attempt in (lambda: run(inspection, query), lambda: csv(inspection, query)):
-        with pytest.raises(InvalidRequest) as refused:
-            attempt()
-        assert refused.value.message.partition("\n")[2] == place
+    ):
+        for attempt in (run, csv):
+            with pytest.raises(InvalidRequest) as refused:
+                attempt(inspection, query)
+            assert refused.value.message.partition("\n")[2] == place
 
 
 @any_store

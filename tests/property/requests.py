@@ -13,7 +13,7 @@ import numpy as np
 from engine.request.formats import FORMATS
 from engine.request.request import CsvOptions, ExportRequest
 from tests.helpers.engine import WORKFLOW
-from tests.helpers.operator_oracle import COMPARISONS, COMPLEMENTS, TEMPORAL
+from tests.helpers.operator_oracle import COMPARISONS, TEMPORAL
 from tests.property import shapes
 from tests.property.cells import WORDS
 from tests.property.cells import cell as cell_of
@@ -200,12 +200,6 @@ def entry_for(chance: Random, data: Dataset, *, odd: bool = True) -> Entry:
     if odd and chance.random() < 0.02:
         path = chance.choice(["nothing", "_row_id", "_hash_low", f"{path}.x", path.upper() + "?", "%"])
     return {"field": path, "operator": operator} | ({} if value is None else {"value": value})
-
-
-def twin(entry: Entry) -> Entry:
-    """The filter with the complementary operator."""
-    pairs = COMPLEMENTS | {positive: negative for negative, positive in COMPLEMENTS.items()}
-    return entry | {"operator": pairs[entry["operator"]]}
 
 
 def request_for(chance: Random, data: Dataset, format_name: str, *, odd: bool = True) -> GeneratedRequest:

@@ -40,8 +40,8 @@ URLS = {
     "Accept-Ranges": "web/test_downloads.py::test_the_file_has_the_promised_size_and_hash",
     "single ranges: 206, Content-Range": "web/test_downloads.py::test_a_single_range",
     "a range behind the end: 416": "web/test_downloads.py::test_a_range_after_the_end_is_416",
-    "If-Range": "web/test_downloads.py::test_if_range_of_another_version_gets_the_whole_file",
-    "If-None-Match: 304": "web/test_downloads.py::test_if_none_match_of_this_version_is_304",
+    "If-Range": "web/test_download_conditions.py::test_if_range_needs_the_strong_tag_of_this_version",
+    "If-None-Match: 304": "web/test_download_conditions.py::test_if_none_match_compares_weakly",
     "Access-Control-Allow-Origin, exposed headers": (
         "web/test_download_conditions.py::test_pages_of_any_origin_may_read_every_response"
     ),
