@@ -66,6 +66,7 @@ def _opened(store_url: StoreUrl) -> ObjectStore:
     return open_store(location, connection_string=extra.get("AZURE_STORAGE_CONNECTION_STRING"))
 
 
+@any_store
 def test_a_killed_publisher_leaves_nothing_visible_and_nothing_that_blocks_the_next(
     tmp_path: Path, store_url: StoreUrl
 ) -> None:
