@@ -43,6 +43,7 @@ from engine.settings import DuckDBSettings
 from engine.stores.block_stream import BlockStream
 
 _COPY_OPTIONS = copy_options(USUAL_ROWS)
+_MANY_COLUMNS = 1_000
 _READ_BYTES = 4 * 1024 * 1024
 
 
@@ -347,8 +348,10 @@ def _misfit(
     """The error of a value that does not fit its field, with its place if that is found in reasonable time."""
     cancel.raise_if_cancelled()
     if isinstance(error, duckdb.OutOfMemoryException):
+        advice = ", or bring fewer columns" if len(source.fields) > _MANY_COLUMNS else ""
         return InvalidInput(
-            f"The files need more memory than publishing may use: raise TAILRACE_MEMORY_LIMIT ({reason_of(error)})."
+            "The files need more memory than publishing may use: raise TAILRACE_MEMORY_LIMIT"
+            f"{advice} ({reason_of(error)})."
         )
     if is_disk_full(error):
         return InvalidInput(

@@ -16,7 +16,7 @@ from engine.sql.row_hash import select_with_hash
 ROW_GROUPS_PER_PART = 16
 USUAL_ROWS = 122_880
 """Rows of a row group, unless they are wide."""
-_FEWEST_ROWS = 2_048
+_VECTOR_ROWS = 2_048
 _WIDE = 50
 """Columns from which the planning of their checks costs more than it saves."""
 _ROW_GROUP_BYTES = 24 * 1024 * 1024
@@ -70,10 +70,13 @@ def plan_wide_rows(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def row_group_rows(columns: int, average_row: float) -> int:
-    """Rows of a row group, so that its cells fit into a bounded piece of memory."""
+    """Rows of a row group, so that its cells fit into a bounded piece of memory: a few of a megabyte each."""
     row_bytes = max(columns * _CELL_BYTES, average_row, 1)
-    rows = int(_ROW_GROUP_BYTES / row_bytes) // _FEWEST_ROWS * _FEWEST_ROWS
-    return max(_FEWEST_ROWS, min(USUAL_ROWS, rows))
+    rows = int(_ROW_GROUP_BYTES / row_bytes)
+    if rows < _VECTOR_ROWS:
+        # Of rows as long as these, readers bring fewer than a whole vector at a time.
+        return max(rows, 1)
+    return min(USUAL_ROWS, rows // _VECTOR_ROWS * _VECTOR_ROWS)
 
 
 def copy_options(rows: int) -> str:

@@ -305,3 +305,7 @@ def test_wide_rows_of_a_parquet_file_have_small_row_groups(engine: Engine) -> No
     table = pa.table({"text": [f"{number}{'x' * 12_000}" for number in range(2_100)]})
     run = engine.publish(engine.write_parquet(table))
     assert [group.rows for part in run.parts for group in part.row_groups] == [2_048, 52]
+    table = pa.table({"text": [f"{number}" * 10_000_000 for number in range(3)]})
+    pyarrow.parquet.write_table(table, engine.folder / "long.parquet", row_group_size=1)
+    run = engine.publish(engine.folder / "long.parquet", run="long")
+    assert [group.rows for part in run.parts for group in part.row_groups] == [2, 1]

@@ -1,6 +1,7 @@
 """CSV files: what is read without a word, what is said, what is refused with the option that helps, and the types."""
 
 import json
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,19 @@ def test_the_first_rows_that_are_held_in_memory_are_bounded_by_their_size(engine
     sample = read_header(file, ReadOptions()).sample
     assert 1 <= len(sample) <= 5
     assert engine.publish(file).rows == 20
+
+
+def test_a_quote_that_is_never_closed_takes_no_more_memory_than_the_text_after_it(engine: Engine) -> None:
+    text = 'a,b\n1,"x\n' + "2,y\n" * 200_000
+    file = engine.write("rows.csv", text)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidInput, match="line 2: a quote is opened and never closed"):
+            read_header(file, ReadOptions())
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 * len(text)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ MAX_RECORD_LENGTH = 64_000_000
 """Characters in one record, and so in one line."""
 _MOST_CELLS = MAX_COLUMNS + 1
 """Cells that are read of one record: enough to tell that there are too many."""
+_MOST_PIECES = 1_000
 
 QUOTE = '"'
 _NEWLINES = "\r\n"
@@ -128,12 +129,17 @@ class _Reader:
     def _quoted(self, text: str, ending: str, at: int) -> tuple[str, str, str, int]:
         """A quoted cell from after its quote: its text, the line in which it ends, and the place after its end."""
         opened, size, escape = self._line, 0, self._dialect.escape
+        joined: list[str] = []
         pieces: list[str] = []
         while True:
             found = self._special.search(text, at)
             if found is None:
                 pieces += [text[at:], ending]
                 size += len(text) - at
+                if len(pieces) > _MOST_PIECES:
+                    # Objects take more memory than the text of short lines.
+                    joined.append("".join(pieces))
+                    pieces.clear()
                 if size > MAX_RECORD_LENGTH:
                     raise self._error(
                         opened, f"a quoted cell has more than {MAX_RECORD_LENGTH:,} characters. {_UNCLOSED}"
@@ -150,7 +156,7 @@ class _Reader:
                 at = place + 2
             elif found.group() == QUOTE:
                 pieces.append(text[at:place])
-                return "".join(pieces), text, ending, place + 1
+                return "".join([*joined, *pieces]), text, ending, place + 1
             else:
                 # An escape before another character is plain text.
                 pieces.append(text[at : place + 1])

@@ -23,7 +23,7 @@ import pyarrow.csv
 
 from engine.errors import InvalidInput
 from engine.publishing.csv.encoding import UTF8, open_text
-from engine.publishing.csv.records import MAX_RECORD_LENGTH, QUOTE, Dialect
+from engine.publishing.csv.records import QUOTE, Dialect
 
 _CHUNK_ROWS = 3_900
 """Rows of a chunk, roughly: DuckDB splits them into vectors of 2,048, of which the last should not be nearly empty."""
@@ -46,8 +46,8 @@ class Layout:
     """Cells of a row."""
     average_row: float = 0.0
     """Bytes, roughly."""
-    longest_row: int = MAX_RECORD_LENGTH
-    """Bytes; a longer one is an error."""
+    longest_row: int = 8 * 1024 * 1024
+    """Bytes; a file with a longer one is read record by record: an open quote makes one row of all that follows."""
 
 
 def schema(width: int) -> pa.Schema:
