@@ -3,6 +3,8 @@
 So the types of a table are checked as those of files are. What Parquet would store as something else is refused here.
 """
 
+import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from engine.errors import InvalidInput
+from engine.execute.duckdb_errors import reason_of
 
 _ROW_GROUP_ROWS = 122_880
+_UNREADABLE = (pa.ArrowException, ValueError, TypeError, OverflowError)
+"""What libraries raise for types that Arrow does not have."""
 
 
 def is_arrow_data(data: object) -> bool:
@@ -30,7 +35,7 @@ def write_arrow(data: Any, path: Path) -> Path:
             for batch in reader:
                 writer.write_batch(batch, row_group_size=_ROW_GROUP_ROWS)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
-        raise InvalidInput(f"The table cannot be written as Parquet: {str(error).splitlines()[0]}.") from error
+        raise InvalidInput(f"The table cannot be written as Parquet: {reason_of(error)}.") from error
     return path
 
 
@@ -40,16 +45,32 @@ def _reader(data: Any) -> pa.RecordBatchReader:
     module = type(data).__module__.partition(".")[0]
     if module == "pandas":
         return _pandas(data).to_reader(_ROW_GROUP_ROWS)
-    return pa.RecordBatchReader.from_stream(data)
+    try:
+        return _polars(data) if module == "polars" else pa.RecordBatchReader.from_stream(data)
+    except _UNREADABLE as error:
+        raise InvalidInput(f"The table cannot be read: {reason_of(error)}.") from error
+
+
+def _polars(data: Any) -> pa.RecordBatchReader:
+    """The rows of a frame or a series, slice by slice; in its own stream, Arrow cannot read categories."""
+    frame = data.to_frame() if hasattr(data, "to_frame") else data
+    for name, type_ in frame.schema.items():
+        if str(type_) == "Object":
+            # Arrow would be given their addresses in memory.
+            raise InvalidInput(f"The column {name} has Python objects: convert them, to text for example.")
+    plain = partial(type(frame).to_arrow, compat_level=sys.modules["polars"].CompatLevel.oldest())
+    slices = (batch for piece in frame.iter_slices(_ROW_GROUP_ROWS) for batch in plain(piece).to_batches())
+    return pa.RecordBatchReader.from_batches(plain(frame.head(0)).schema, slices)
 
 
 def _pandas(frame: Any) -> pa.Table:
     """The columns of a frame, and of its index if that has names; by pandas' own stream the index would be a column."""
     try:
+        frame = frame.to_frame() if frame.ndim == 1 else frame
         named = all(name is not None for name in frame.index.names)
         table = pa.Table.from_pandas(frame.reset_index() if named else frame, preserve_index=False)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError, ValueError) as error:
-        raise InvalidInput(f"The data frame cannot be read: {str(error).splitlines()[0]}.") from error
+    except _UNREADABLE as error:
+        raise InvalidInput(f"The data frame cannot be read: {reason_of(error)}.") from error
     return table.replace_schema_metadata(None)
 
 

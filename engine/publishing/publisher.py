@@ -195,7 +195,7 @@ class Publisher:
             with _interruptible(connection, cancel):
                 source = open_source(connection, publication.files, declared, publication.options, before)
             if not source.fields:
-                raise InvalidInput("The files have no columns and no rows: declare the fields with --schema.")
+                raise InvalidInput("The files have no columns: declare the fields with --schema.")
             self._check_row_id(source, publication.row_id)
             target = folder / "parts"
             with _interruptible(connection, cancel):

@@ -110,6 +110,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     },
     "a file that is cut": (lambda: written(TEXTS)[:-20], "rows.parquet is cut.*copy"),
     "a file of another kind": (lambda: b"a,b\n1,2\n", "rows.parquet is not Parquet.*--format"),
+    "no columns": (lambda: written(pa.table({"a": [1]}).select([])), "rows.parquet has no columns"),
     "an empty file": (lambda: b"", "rows.parquet is not Parquet.*--format"),
     "an encrypted file": (lambda: b"PARE" + bytes(100) + b"PARE", "rows.parquet is encrypted"),
     "too many columns": (lambda: written(pa.table({f"c{n}": [1] for n in range(10_001)})), "more than 10,000 columns"),

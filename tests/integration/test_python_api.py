@@ -95,6 +95,18 @@ def test_a_pandas_frame_of_its_own_types(places: dict[str, Any]) -> None:
     assert read_back(places, run="r2").column_names == ["text", "kind", "n", "f", "at"]
 
 
+def test_categories_of_polars_are_text_and_a_series_is_a_column(places: dict[str, Any]) -> None:
+    kinds = pl.Series("kind", ["red", None, "blue"], dtype=pl.Categorical)
+    frame = pl.DataFrame(
+        {"kind": kinds, "kinds": [["red"], [], None]}, schema_overrides={"kinds": pl.List(pl.Enum(["red"]))}
+    )
+    publish(frame, workflow="w", run="r", **places)
+    assert read_back(places).to_pylist() == frame.to_dicts()
+    for number, series in enumerate((kinds, kinds.to_pandas())):
+        publish(series, workflow="w", run=f"r{number}", **places)
+        assert read_back(places, run=f"r{number}").to_pylist() == frame.select("kind").to_dicts()
+
+
 def test_paths_are_published_as_the_command_does(places: dict[str, Any]) -> None:
     for number in (1, 2):
         Path(f"{number}.json").write_text(json.dumps([{"n": number}]))
@@ -122,6 +134,10 @@ REFUSED: dict[str, Any] = {
     "a number": 7,
     "a lazy frame": pl.LazyFrame({"a": [1]}),
     "mixed objects": pd.DataFrame({"a": [1, "x"]}),
+    "a whole number of 70 bits in pandas": pd.DataFrame({"a": [2**70]}),
+    "a whole number of 100 bits in Polars": pl.DataFrame({"a": pl.Series([2**100], dtype=pl.Int128)}),
+    "a sparse column": pd.DataFrame({"a": pd.arrays.SparseArray([0, 1])}),
+    "Python objects": pl.DataFrame({"a": pl.Series([object()], dtype=pl.Object)}),
 }
 
 

@@ -27,8 +27,6 @@ def copy_features(text: JsonText, target: Path) -> tuple[str, ...]:
     """
     others, found, kind = [], False, None
     with RowsWriter(target) as writer:
-        if text.peek() != "{":
-            raise text.malformed("a GeoJSON file is an object")
         for name in text.members("the collection"):
             if name == _FEATURES and not found and text.peek() == "[":
                 found = True
@@ -42,9 +40,12 @@ def copy_features(text: JsonText, target: Path) -> tuple[str, ...]:
             else:
                 others.append(name)
                 text.skip("the collection")
+        if not found or kind != "FeatureCollection":
+            raise InvalidInput(
+                f"{text.name} is no GeoJSON FeatureCollection: it has the type {kind!r}. To publish features or other "
+                "objects that stand one after the other as they are, use --format ndjson."
+            )
         _end(text)
-    if not found or kind != "FeatureCollection":
-        raise InvalidInput(f"{text.name} is no GeoJSON FeatureCollection: it has the type {kind!r}.")
     return tuple(others)
 
 

@@ -17,6 +17,13 @@ MAX_VALUE_CHARACTERS = 64 * 1024 * 1024
 """The longest row, and the longest value beside the rows."""
 _PIECE_BYTES = 1024 * 1024
 _SPACE = re.compile(r"[ \t\r\n]*")
+_HINTS = {
+    "'": "text and names are in double quotes",
+    "#": "there are no comments in JSON: remove them",
+    "/": "there are no comments in JSON: remove them",
+    "\x1e": r"the file is a text sequence (RFC 7464): remove its record separators, with tr -d '\036' for example",
+}
+"""What to say of characters that other notations have, and JSON has not."""
 _PLAIN = JSONDecoder(parse_float=str, parse_int=str)
 """For values whose content is not looked at."""
 
@@ -178,7 +185,8 @@ class JsonText:
 
     def _next(self) -> str:
         character = self._buffer[self._at : self._at + 1]
-        return quoted_excerpt(character) if character else "the end of the file"
+        hint = f" ({_HINTS[character]})" if character in _HINTS else ""
+        return f"{quoted_excerpt(character)}{hint}" if character else "the end of the file"
 
     def _may_be_cut(self, error: JSONDecodeError) -> bool:
         """Whether the value is not JSON because the buffer ends within it."""
@@ -194,6 +202,12 @@ class JsonText:
         at_end = error.pos >= len(self._buffer.rstrip())
         character = error.colno + (self._characters_before if error.lineno == 1 else 0)
         reason = error.msg.removesuffix(" at")
+        hint = _HINTS.get(self._buffer[error.pos : error.pos + 1])
+        # The buffer may begin behind the comma.
+        after_comma = self._buffer[: error.pos].rstrip()[-1:] in (",", "")
+        if after_comma and self._buffer[error.pos : error.pos + 1] in ("]", "}"):
+            hint = "the comma before it is one too many"
+        reason = f"{reason} ({hint})" if hint else reason
         what = "the file ends within a value" if at_end else f"not JSON at character {character:,}: {reason}"
         return InvalidInput(f"{self.name}, line {line:,}: {what}.")
 

@@ -29,6 +29,8 @@ def check_parquet(path: Path) -> pa.Schema:
     except (pa.ArrowException, OSError) as error:
         raise InvalidInput(_why_unreadable(path, error)) from error
     with opened as file:
+        if not file.schema_arrow.names:
+            raise InvalidInput(f"{path.name} has no columns.")
         for field in file.schema_arrow:
             _check_type(path.name, field.name, field.type)
         names = [field.name for field in file.schema_arrow if _without_nanoseconds(field.type) != field.type]
