@@ -8,11 +8,8 @@ import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from random import Random
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from engine.errors import ObjectChanged, ObjectExists, StoreError, StoreUnavailable
 from engine.stores import DirectoryStore
@@ -288,30 +285,3 @@ def test_no_increment_is_lost_between_processes(directory: DirectoryStore, tmp_p
     writers = [start([store], os.environ, tmp_path, program=INCREMENT) for _ in range(4)]
     assert [writer.wait(timeout=60) for writer in writers] == [0] * 4
     assert directory.read("counter") == b"200"
-
-
-@settings(max_examples=60)
-@given(data=st.binary(max_size=200), start=st.integers(0, 250), length=st.none() | st.integers(0, 250))
-def test_a_range_read_is_a_slice(
-    tmp_path_factory: pytest.TempPathFactory, data: bytes, start: int, length: int | None
-) -> None:
-    store = DirectoryStore(tmp_path_factory.mktemp("store"))
-    etag = store.create("a", data, content_type=CSV, metadata={}).etag
-    expected = data[start:] if length is None else data[start : start + length]
-    assert store.read("a", start=start, length=length, etag=etag) == expected
-    assert b"".join(store.stream("a", start=start, length=len(expected), etag=etag)) == expected
-
-
-@settings(max_examples=60)
-@given(blocks=st.lists(st.binary(max_size=9), max_size=12), order=st.randoms(use_true_random=False))
-def test_a_commit_is_the_concatenation_of_its_blocks(
-    tmp_path_factory: pytest.TempPathFactory, blocks: list[bytes], order: Random
-) -> None:
-    store = DirectoryStore(tmp_path_factory.mktemp("store"))
-    upload = store.begin("a", content_type=CSV)
-    staged = {
-        ordinal: upload.stage(ordinal, blocks[ordinal]) for ordinal in order.sample(range(len(blocks)), len(blocks))
-    }
-    wanted = order.choices(range(len(blocks)), k=len(blocks)) if blocks and order.random() < 0.3 else range(len(blocks))
-    upload.commit([staged[ordinal] for ordinal in wanted], metadata={})
-    assert store.read("a") == b"".join(blocks[ordinal] for ordinal in wanted)
