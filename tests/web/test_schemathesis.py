@@ -49,90 +49,48 @@ VALUES: dict[ValueShape, list[object]] = {
     ValueShape.DAYS: [1, 10**6, 0],
     ValueShape.NONE: [None],
 }
-SHARES = {
-    "GET /v4/workflows/{workflowId}/data/export": 0.35,
-    "POST /v4/workflows/{workflowId}/data/export": 0.3,
-    "GET /v4/workflows/{workflowId}/data/exports/{exportId}": 0.9,
-    "GET /v4/workflows/{workflowId}/data/exports/{exportId}/{fileName}": 0.07,
-    "HEAD /v4/workflows/{workflowId}/data/exports/{exportId}/{fileName}": 0.05,
-    "HEAD /v4/workflows/{workflowId}/data/exports/{exportId}": 0.03,
-    "GET /v4/workflows/{workflowId}/data/exports/{exportId}/status": 0.05,
-    "DELETE /v4/workflows/{workflowId}/data/exports/{exportId}/status": 0.05,
-    "GET /v4/workflows/{workflowId}/data/exports": 0.05,
-    "GET /v4/workflows": 0.05,
-    "GET /v4/workflows/{workflowId}": 0.03,
-    "GET /v4/workflows/{workflowId}/history": 0.05,
-    "GET /v4/workflows/{workflowId}/jobs/{runId}": 0.03,
-    "GET /v4/workflows/{workflowId}/data": 0.1,
-    "GET /v4/workflows/{workflowId}/data/parquet": 0.05,
-    "GET /delta-sharing/shares": 0.04,
-    "GET /delta-sharing/shares/{share}": 0.03,
-    "GET /delta-sharing/shares/{share}/schemas": 0.03,
-    "GET /delta-sharing/shares/{share}/all-tables": 0.03,
-    "GET /delta-sharing/shares/{share}/schemas/{schema}/tables": 0.03,
-    "HEAD /delta-sharing/shares/{share}/schemas/{schema}/tables/{table}": 0.03,
-    "GET /delta-sharing/shares/{share}/schemas/{schema}/tables/{table}/version": 0.1,
-    "GET /delta-sharing/shares/{share}/schemas/{schema}/tables/{table}/metadata": 0.05,
-    "POST /delta-sharing/shares/{share}/schemas/{schema}/tables/{table}/query": 0.1,
-    "GET /delta-sharing/shares/{share}/schemas/{schema}/tables/{table}/changes": 0.03,
-    "GET /v5/changes": 0.05,
-    "GET /v5/changes/{changeId}": 0.03,
-    "GET /v4/changes": 0.03,
-    "GET /v4/changes/{changeId}": 0.03,
-    "POST /v4/workflows/{workflowId}/data": 0.05,
-    "GET /v4/workflows/{workflowId}/data/column": 0.05,
-    "POST /v4/workflows/{workflowId}/data/column": 0.05,
-    "POST /v4/workflows/{workflowId}/data/query": 0.05,
-    "POST /v4/workflows/{workflowId}/data/query/export": 0.05,
-    "POST /v4/workflows/{workflowId}/runs": 0.08,
-    "DELETE /v4/workflows/{workflowId}/runs/{runId}": 0.05,
-    "DELETE /v4/workflows/{workflowId}": 0.05,
+OPERATIONS = {
+    "GET /v4/workflows/{workflowId}/data/export": (0.35, {200, 202, 400, 404}),
+    "POST /v4/workflows/{workflowId}/data/export": (0.3, {200, 202, 400, 404}),
+    "GET /v4/workflows/{workflowId}/data/exports/{exportId}": (0.9, {200, 206, 401, 404}),
+    "GET /v4/workflows/{workflowId}/data/exports/{exportId}/{fileName}": (0.07, {200, 404}),
+    "HEAD /v4/workflows/{workflowId}/data/exports/{exportId}/{fileName}": (0.05, {200, 404}),
+    "HEAD /v4/workflows/{workflowId}/data/exports/{exportId}": (0.03, {200, 401, 404}),
+    "GET /v4/workflows/{workflowId}/data/exports/{exportId}/status": (0.05, {200, 404}),
+    "DELETE /v4/workflows/{workflowId}/data/exports/{exportId}/status": (0.05, {404, 409}),
+    "GET /v4/workflows/{workflowId}/data/exports": (0.05, {200, 400, 404}),
+    "GET /v4/workflows": (0.05, {200, 400}),
+    "GET /v4/workflows/{workflowId}": (0.03, {200, 404}),
+    "GET /v4/workflows/{workflowId}/history": (0.05, {200, 400, 404}),
+    "GET /v4/workflows/{workflowId}/jobs/{runId}": (0.03, {200, 404}),
+    "GET /v4/workflows/{workflowId}/data": (0.1, {200, 400, 404}),
+    "GET /v4/workflows/{workflowId}/data/parquet": (0.05, {200, 404}),
+    "GET /delta-sharing/shares": (0.04, {200, 400}),
+    "GET /delta-sharing/shares/{share}": (0.03, {200, 404}),
+    "GET /delta-sharing/shares/{share}/schemas": (0.03, {200, 404}),
+    "GET /delta-sharing/shares/{share}/all-tables": (0.03, {200, 404}),
+    "GET /delta-sharing/shares/{share}/schemas/{schema}/tables": (0.03, {200, 404}),
+    "HEAD /delta-sharing/shares/{share}/schemas/{schema}/tables/{table}": (0.03, {200, 404}),
+    "GET /delta-sharing/shares/{share}/schemas/{schema}/tables/{table}/version": (0.1, {200, 400, 404}),
+    "GET /delta-sharing/shares/{share}/schemas/{schema}/tables/{table}/metadata": (0.05, {200, 400, 404}),
+    "POST /delta-sharing/shares/{share}/schemas/{schema}/tables/{table}/query": (0.1, {200, 400, 404}),
+    "GET /delta-sharing/shares/{share}/schemas/{schema}/tables/{table}/changes": (0.03, {400, 404}),
+    "GET /v5/changes": (0.05, {200, 400}),
+    "GET /v5/changes/{changeId}": (0.03, {200, 404}),
+    "GET /v4/changes": (0.03, {200, 400}),
+    "GET /v4/changes/{changeId}": (0.03, {200, 404}),
+    "POST /v4/workflows/{workflowId}/data": (0.05, {200, 400, 404}),
+    "GET /v4/workflows/{workflowId}/data/column": (0.05, {200, 400, 404}),
+    "POST /v4/workflows/{workflowId}/data/column": (0.05, {200, 400, 404}),
+    "POST /v4/workflows/{workflowId}/data/query": (0.05, {200, 400, 404}),
+    "POST /v4/workflows/{workflowId}/data/query/export": (0.05, {200, 400, 404}),
+    "POST /v4/workflows/{workflowId}/runs": (0.08, {201, 400}),
+    "DELETE /v4/workflows/{workflowId}/runs/{runId}": (0.05, {204, 404}),
+    "DELETE /v4/workflows/{workflowId}": (0.05, {204, 404}),
     # Last, since it deletes the export that the others know.
-    "DELETE /v4/workflows/{workflowId}/data/exports/{exportId}": 0.05,
+    "DELETE /v4/workflows/{workflowId}/data/exports/{exportId}": (0.05, {204, 404}),
 }
-"""How much of all requests goes to an operation."""
-
-SEEN = {
-    "GET /v4/workflows/{workflowId}/data/export": {200, 202, 400, 404},
-    "POST /v4/workflows/{workflowId}/data/export": {200, 202, 400, 404},
-    "GET /v4/workflows/{workflowId}/data/exports/{exportId}": {200, 206, 401, 404},
-    "HEAD /v4/workflows/{workflowId}/data/exports/{exportId}": {200, 401, 404},
-    "GET /v4/workflows/{workflowId}/data/exports/{exportId}/{fileName}": {200, 404},
-    "HEAD /v4/workflows/{workflowId}/data/exports/{exportId}/{fileName}": {200, 404},
-    "GET /v4/workflows/{workflowId}/data/exports/{exportId}/status": {200, 404},
-    "DELETE /v4/workflows/{workflowId}/data/exports/{exportId}/status": {404, 409},
-    "GET /v4/workflows/{workflowId}/data/exports": {200, 400, 404},
-    "GET /v4/workflows": {200, 400},
-    "GET /v4/workflows/{workflowId}": {200, 404},
-    "GET /v4/workflows/{workflowId}/history": {200, 400, 404},
-    "GET /v4/workflows/{workflowId}/jobs/{runId}": {200, 404},
-    "GET /v4/workflows/{workflowId}/data": {200, 400, 404},
-    "GET /v4/workflows/{workflowId}/data/parquet": {200, 404},
-    "GET /v5/changes": {200, 400},
-    "GET /v5/changes/{changeId}": {200, 404},
-    "GET /v4/changes": {200, 400},
-    "GET /v4/changes/{changeId}": {200, 404},
-    "POST /v4/workflows/{workflowId}/data": {200, 400, 404},
-    "GET /v4/workflows/{workflowId}/data/column": {200, 400, 404},
-    "POST /v4/workflows/{workflowId}/data/column": {200, 400, 404},
-    "POST /v4/workflows/{workflowId}/data/query": {200, 400, 404},
-    "POST /v4/workflows/{workflowId}/data/query/export": {200, 400, 404},
-    "POST /v4/workflows/{workflowId}/runs": {201, 400},
-    "DELETE /v4/workflows/{workflowId}/runs/{runId}": {204, 404},
-    "DELETE /v4/workflows/{workflowId}": {204, 404},
-    "DELETE /v4/workflows/{workflowId}/data/exports/{exportId}": {204, 404},
-    "GET /delta-sharing/shares": {200, 400},
-    "GET /delta-sharing/shares/{share}": {200, 404},
-    "GET /delta-sharing/shares/{share}/schemas": {200, 404},
-    "GET /delta-sharing/shares/{share}/all-tables": {200, 404},
-    "GET /delta-sharing/shares/{share}/schemas/{schema}/tables": {200, 404},
-    "HEAD /delta-sharing/shares/{share}/schemas/{schema}/tables/{table}": {200, 404},
-    "GET /delta-sharing/shares/{share}/schemas/{schema}/tables/{table}/version": {200, 400, 404},
-    "GET /delta-sharing/shares/{share}/schemas/{schema}/tables/{table}/metadata": {200, 400, 404},
-    "POST /delta-sharing/shares/{share}/schemas/{schema}/tables/{table}/query": {200, 400, 404},
-    "GET /delta-sharing/shares/{share}/schemas/{schema}/tables/{table}/changes": {400, 404},
-}
-"""What has to be among the answers, or the requests were not worth making."""
+"""Each operation: its share of all requests, and the statuses without which these were not worth making."""
 
 BODIES = ("ExportRequest", "RowsRequest", "ColumnRequest", "QueryRequest", "StatementExportRequest")
 STATEMENTS = ["FROM data", "SELECT count(*) AS n FROM data", "FROM data WHERE age > $least", "FROM nothing", "FROM"]
@@ -241,14 +199,14 @@ def test_every_operation_is_asked(documents: list[dict[str, Any]]) -> None:
         for path, item in documents[0]["paths"].items()
         for method in item.keys() - {"parameters"}
     }
-    assert operations == {*SHARES, *PROBES}
+    assert operations == {*OPERATIONS, *PROBES}
 
 
-@pytest.mark.parametrize("label", SHARES)
+@pytest.mark.parametrize("label", OPERATIONS)
 def test_every_answer_is_documented(
     people: Server, documents: list[dict[str, Any]], label: str, record_property: Callable[[str, object], None]
 ) -> None:
-    method, path = label.split()
+    (method, path), (of_all, seen) = label.split(), OPERATIONS[label]
     answers: Counter[int] = Counter()
     session = requests.Session()
     session.trust_env = False
@@ -259,9 +217,9 @@ def test_every_answer_is_documented(
         (documents[1], GenerationMode.NEGATIVE, 0.2),
     ):
         cases = load(document)[path][method].as_strategy(generation_mode=mode)
-        generate(cases, max(1, round(CASES * SHARES[label] * share)), people.base, session, answers)
+        generate(cases, max(1, round(CASES * of_all * share)), people.base, session, answers)
     record_property("answers", dict(answers))
-    assert set(answers) >= SEEN[label], answers
+    assert set(answers) >= seen, answers
 
 
 @pytest.mark.parametrize("label", PROBES)
