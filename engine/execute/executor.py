@@ -74,6 +74,9 @@ def run_ranges(plan: ExportPlan, files: RunFiles, forward: Callable[[Chunk], Non
         files = replace(files, through_store=True, at_once=_parts_read_at_once(plan))
     else:
         context = replace(context, warm=None)
+    if plan.bounds_memory and plan.has_wide_rows:
+        # DuckDB writes 2,048 rows at a time, and each instance keeps the memory for the JSON of such rows.
+        context = replace(context, settings=context.settings.model_copy(update={"threads": 1}))
     # A single thread preserves the order of its range at no cost; a sort is one range that uses all threads.
     threads = context.settings.threads if plan.sort is not None else 1
     # Several threads write a batch at once, during which a Python file system would hold the interpreter lock.

@@ -41,6 +41,9 @@ COMPRESSED_RANGE_BYTES = TARGET_BYTES
 MAX_BOUND_VALUES = 100_000
 """Maximum values bound by all sub-ranges of a sort: 50,000 ids took 72 MB bound in each of eight, and 9 MB in one."""
 
+_MAX_WIDE_ROWS = 32_768
+"""Of a row group: publishing gives it 24 MiB, so they have 768 bytes or more, unless the run is small."""
+
 PICKED_ROWS_FACTOR = 8
 """Multiplies the range size when rows are requested by number: such a range returns few rows but opens its part."""
 
@@ -71,7 +74,7 @@ class ExportPlan:
     A statement has no columns, conditions or ranges.
     """
     bounds_memory: bool = False
-    """Whether a sort takes little memory whatever its limit, in more time; the file is the same."""
+    """Whether the export takes little memory whatever its limit, in more time; the file is the same."""
 
     @property
     def runs(self) -> tuple[Run, ...]:
@@ -93,6 +96,12 @@ class ExportPlan:
         """Whether the export has every row of the run."""
         selects = self.request.statement is not None or self.since is not None
         return not self.conditions and self.request.row_ids is None and not selects
+
+    @property
+    def has_wide_rows(self) -> bool:
+        """Whether the rows of the run are so long that its row groups have few of them."""
+        groups = (group.rows for part in self.run.parts for group in part.row_groups)
+        return max(groups, default=0) <= _MAX_WIDE_ROWS
 
     @property
     def fields(self) -> tuple[Field, ...]:

@@ -49,9 +49,11 @@ def create_differing(newer: ComparedRun, older: ComparedRun, table: Schema) -> s
     As a statement of its own: within another one, the ids and hashes of all rows would be in memory until its end.
     """
     high, low = ROW_HASH
+    kind = f"CASE WHEN o.{low} IS NULL THEN 'added' WHEN n.{low} IS NULL THEN 'removed' ELSE 'changed' END"
+    # A byte for each row, in this table and in the hash table of the join with it, where text takes 16 in both.
+    kind = f"CAST({kind} AS ENUM ('added', 'changed', 'removed'))"
     return (
-        f"CREATE TEMP TABLE IF NOT EXISTS {_DIFFERING} AS SELECT {ROW_ID}, CASE "  # noqa: S608  # quoted names
-        f"WHEN o.{low} IS NULL THEN 'added' WHEN n.{low} IS NULL THEN 'removed' ELSE 'changed' END AS {CHANGE} "
+        f"CREATE TEMP TABLE IF NOT EXISTS {_DIFFERING} AS SELECT {ROW_ID}, {kind} AS {CHANGE} "  # noqa: S608  # quoted names
         f"FROM ({newer.hashes(table)}) AS n FULL JOIN ({older.hashes(table)}) AS o USING ({ROW_ID}) "
         f"WHERE n.{low} IS DISTINCT FROM o.{low} OR n.{high} IS DISTINCT FROM o.{high}"
     )
@@ -73,7 +75,8 @@ def changed_rows(newer: ComparedRun, older: ComparedRun, table: Schema, *, with_
         return f"SELECT {names} FROM ({found}) JOIN (FROM {differing} WHERE {CHANGE} {condition}) USING ({ROW_ID})"  # noqa: S608  # quoted names
 
     number = "CAST(file_row_number AS BIGINT) AS file_row_number"
-    fields = [identifier(field.name) for field in table if with_names or field.name != CHANGED]
+    as_text = {CHANGE: f"CAST({CHANGE} AS VARCHAR) AS {CHANGE}"}
+    fields = [as_text.get(field.name, identifier(field.name)) for field in table if with_names or field.name != CHANGED]
     names = ", ".join([*fields, "file_index", "file_row_number"])
     differing, named = _DIFFERING, ""
     if with_names:
