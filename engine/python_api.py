@@ -58,7 +58,10 @@ class PublishedRun:
 
 @dataclass(frozen=True, slots=True)
 class ExportedFile:
-    """An exported file. ``bytes`` is its size; ``sha256`` is the hash of its content, in hexadecimal."""
+    """An exported file. ``bytes`` is its size; ``sha256`` is the hash of its content, in hexadecimal.
+
+    A large file that a cluster made has no ``sha256``, but its ``crc64nvme`` in base64 (TAILRACE_SHA256_LIMIT).
+    """
 
     path: Path
     workflow: str
@@ -66,8 +69,9 @@ class ExportedFile:
     format: str
     rows: int
     bytes: int
-    sha256: str
+    sha256: str | None
     columns: tuple[Column, ...]
+    crc64nvme: str | None = None
 
 
 def publish(
@@ -193,6 +197,7 @@ def export(
         bytes=made.size,
         sha256=made.sha256,
         columns=tuple(Column(field.name, field.data_type, field.type.sql()) for field in made.fields),
+        crc64nvme=made.crc64nvme,
     )
 
 

@@ -85,11 +85,21 @@ class RunnerSettings(BaseSettings):
         description="Tasks that one export runs at once on the cluster, each within the limits of a task. "
         "The number of CPUs if unset",
     )
+    sha256_limit: str = Field(
+        "10GB",
+        pattern=r"^[0-9]+(MB|GB)$",
+        description="Files of a cluster above it have a CRC-64 but no SHA-256, for which this host needs all bytes",
+    )
     ray_address: str | None = Field(
         None,
         validation_alias="RAY_ADDRESS",
         description="The cluster of `TAILRACE_RUNNER=ray`, as `host:port`; this host has to be one of its nodes",
     )
+
+    @property
+    def max_hashed_bytes(self) -> int:
+        """`sha256_limit` in bytes."""
+        return megabytes(self.sha256_limit) * 1_000_000
 
 
 def megabytes(size: str) -> int:

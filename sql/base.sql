@@ -30,5 +30,5 @@ FROM $columns({
 CREATE VIEW _inside.exports AS
 FROM $exports({
     "export_id": "VARCHAR", "workflow": "VARCHAR", "run": "VARCHAR", "format": "VARCHAR", "rows": "BIGINT",
-    "bytes": "BIGINT", "sha256": "VARCHAR", "made_at": "TIMESTAMP", "kept_until": "TIMESTAMP"
+    "bytes": "BIGINT", "sha256": "VARCHAR", "crc64nvme": "VARCHAR", "made_at": "TIMESTAMP", "kept_until": "TIMESTAMP"
 });

@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from engine.catalog.manifest import Run
 from engine.catalog.schema import Field as Column
@@ -27,6 +36,8 @@ from engine.request.formats import (
 from engine.request.summary import MAX_BYTES, summarise
 from engine.stores.port import ObjectInfo
 
+CRC64 = "^[A-Za-z0-9+/]{11}=$"
+"""The pattern of a CRC-64/NVME as text (`engine.stores.crc64.as_text`)."""
 _FIELDS = TypeAdapter(tuple[Column, ...])
 _MAX_FIELDS_BYTES = 4 * 1024 * 1024
 """Of the columns that are packed in the metadata of an object: some kilobytes can be those of many."""
@@ -36,6 +47,7 @@ _MAX_FIELDS_BYTES = 4 * 1024 * 1024
 class Export:
     """A finished export. ``size`` is in bytes, ``sha256`` in hexadecimal; ``etag`` is the version of the object.
 
+    ``crc64nvme`` is set if a cluster made the file, and always if there is no ``sha256``.
     ``retained_until`` is the date of the object's metadata; a lease may have a later one (`engine.exports.leases`).
     """
 
@@ -45,7 +57,8 @@ class Export:
     format: Format
     rows: int
     size: int
-    sha256: str
+    sha256: str | None
+    crc64nvme: str | None
     executed_at: datetime | None
     retained_until: datetime
     etag: str
@@ -69,13 +82,14 @@ class Export:
 
 @dataclass(frozen=True, slots=True)
 class ExportFile:
-    """A finished export as a download needs it, without the run."""
+    """A finished export as a download needs it, without the run. ``sha256`` and ``crc64nvme`` are as in `Export`."""
 
     info: ObjectInfo
     export_id: str
     run_id: str
     format: Format
-    sha256: str
+    sha256: str | None
+    crc64nvme: str | None
     compression: Compression
     content: str
     """As in `Export`."""
@@ -105,7 +119,9 @@ class ExportMetadata(BaseModel):
 
     formatversion: Literal["1"] = "1"
     rows: Annotated[str, Field(pattern=r"^[0-9]{1,18}$")]
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    crc64nvme: Annotated[str, Field(pattern=CRC64)] | None = Field(None, validate_default=True)
+    """Of a file that a cluster made. One of the two is there."""
     run: Annotated[str, Field(pattern=rf"^{ID.pattern}$")]
     format: Annotated[str, Field(pattern=rf"^({'|'.join(FORMATS)})$")]
     until: AwareDatetime | None = None
@@ -127,6 +143,13 @@ class ExportMetadata(BaseModel):
     unmatched: Annotated[str, Field(pattern=r"^[0-9]{1,18}$")] | None = None
     """Requested row ids without a row in the file."""
 
+    @field_validator("crc64nvme")
+    @classmethod
+    def _needs_one(cls, crc64nvme: str | None, others: ValidationInfo) -> str | None:
+        if crc64nvme is None and others.data.get("sha256") is None:
+            raise ValueError("it has no sha256 either")
+        return crc64nvme
+
 
 def export_key(workflow_id: str, export_id: str, format_: Format) -> str:
     """The key of an export's file, whether or not it is compressed. Both ids must be valid."""
@@ -141,14 +164,19 @@ def is_export(key: str) -> bool:
 
 
 def metadata_of(
-    plan: ExportPlan, *, rows: int, sha256: str, until: datetime, fields: tuple[Column, ...] | None = None
+    plan: ExportPlan,
+    *,
+    rows: int,
+    sha256: str | None,
+    until: datetime,
+    crc64nvme: str | None = None,
+    fields: tuple[Column, ...] | None = None,
 ) -> dict[str, str]:
     """The metadata to store with an export's object; ``fields`` are the columns of a statement's result."""
     summary = summarise(plan.request)
     metadata = {
         "formatversion": "1",
         "rows": str(rows),
-        "sha256": sha256,
         "run": plan.run.run_id,
         "version": plan.run.version,
         "format": plan.request.format.name,
@@ -159,6 +187,8 @@ def metadata_of(
         "compression": plan.request.compression.name,
         "filtered": str(rows < plan.run.rows and plan.request.statement is None and plan.since is None).lower(),
     }
+    hashes = {"sha256": sha256, "crc64nvme": crc64nvme}
+    metadata |= {name: value for name, value in hashes.items() if value is not None}
     if plan.request.statement is not None:
         metadata["statement"] = "true"
     if plan.previous is not None:
@@ -203,6 +233,7 @@ def export_of(export_id: str, run: Run, table: Schema, info: ObjectInfo) -> Expo
         rows=int(metadata.rows),
         size=info.size,
         sha256=metadata.sha256,
+        crc64nvme=metadata.crc64nvme,
         executed_at=run.executed_at,
         retained_until=metadata.until or info.modified,
         etag=info.etag,
@@ -279,6 +310,7 @@ def file_of(export_id: str, info: ObjectInfo) -> ExportFile:
         run_id=metadata.run,
         format=FORMATS[metadata.format],
         sha256=metadata.sha256,
+        crc64nvme=metadata.crc64nvme,
         compression=COMPRESSIONS[metadata.compression],
         content=_content(metadata),
         since_run_id=_since(metadata),

@@ -240,7 +240,14 @@ class Exporter:
             self._quota.check(plan.run.workflow_id, staged.size)
         cancel.raise_if_cancelled()
         until = self._clock() + self._retention
-        metadata = metadata_of(plan, rows=staged.rows, sha256=staged.sha256, until=until, fields=staged.fields)
+        metadata = metadata_of(
+            plan,
+            rows=staged.rows,
+            sha256=staged.sha256,
+            crc64nvme=staged.crc64nvme,
+            until=until,
+            fields=staged.fields,
+        )
         try:
             info = staged.commit(metadata)
         except ObjectExists:

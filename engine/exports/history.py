@@ -27,7 +27,8 @@ class PastExport:
     format: Format
     rows: int
     size: int
-    sha256: str
+    sha256: str | None
+    crc64nvme: str | None
     created_at: datetime
     retained_until: datetime
     request: Mapping[str, object] | None
@@ -71,6 +72,7 @@ class ExportHistory:
             rows=int(metadata.rows),
             size=info.size,
             sha256=metadata.sha256,
+            crc64nvme=metadata.crc64nvme,
             created_at=info.modified,
             retained_until=until,
             request=None if metadata.request is None else json.loads(metadata.request),

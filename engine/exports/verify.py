@@ -3,15 +3,15 @@
 An export only checks the version of each part; a bit that has flipped on the disk is found by the hash alone.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
 from engine.catalog.catalog import ResultStore
 from engine.catalog.manifest import Run, RunObject
-from engine.errors import DocumentDamaged, ObjectMissing, ObjectUnreadable, StoreError, StoreUnavailable
+from engine.errors import DocumentDamaged, InvalidInput, ObjectMissing, ObjectUnreadable, StoreError, StoreUnavailable
 from engine.exports.export import is_export, read_metadata
+from engine.exports.file_hash import FileHash
 from engine.exports.leases import SUFFIX as LEASE
 from engine.exports.leases import Lease
 from engine.exports.status import SUFFIX as STATUS
@@ -98,7 +98,7 @@ def _check_part(store: ObjectStore, part: RunObject) -> CheckedObject:
     elif info.size != part.bytes:
         problem = f"it has {info.size:,} bytes and was published with {part.bytes:,}"
     else:
-        problem = _hash_problem(store, info, part.sha256, "published")
+        problem = _hash_problem(store, info, FileHash(part.sha256), "published")
         if problem is None and info.etag != part.etag:
             problem = "its bytes are correct, but it was rewritten, so exports refuse it as another version"
     return CheckedObject(part.key, part.bytes, problem)
@@ -111,20 +111,23 @@ def _check_export(exports: ObjectStore, key: str) -> CheckedObject | None:
     elif key.endswith(STATUS):
         Documents(exports, ExportStatus).load(key)
     elif is_export(key) and (info := exports.head(key)) is not None:
-        return CheckedObject(key, info.size, _hash_problem(exports, info, read_metadata(info).sha256, "exported"))
+        metadata = read_metadata(info)
+        recorded = FileHash(metadata.sha256, metadata.crc64nvme)
+        return CheckedObject(key, info.size, _hash_problem(exports, info, recorded, "exported"))
     return None
 
 
-def _hash_problem(store: ObjectStore, info: ObjectInfo, sha256: str, how: str) -> str | None:
+def _hash_problem(store: ObjectStore, info: ObjectInfo, recorded: FileHash, how: str) -> str | None:
     """Why the bytes of a version do not have that hash, or None if they do. Raises StoreUnavailable."""
-    digest = hashlib.sha256()
     try:
         for chunk in store.stream(info.key, start=0, length=info.size, etag=info.etag):
-            digest.update(chunk)
+            recorded.update(chunk)
     except ObjectMissing:
         return "it was removed while it was being read"
     except StoreUnavailable:
         raise
     except StoreError as error:
         return f"it cannot be read to its end: {error.message.rstrip('.')}"
-    return None if digest.hexdigest() == sha256 else f"its bytes differ from those that were {how}"
+    except InvalidInput as error:
+        return f"it cannot be checked: {error.message.rstrip('.')} ({error.details['remedy']})"
+    return None if recorded.matches else f"its bytes differ from those that were {how}"

@@ -19,15 +19,18 @@ from engine.stores.port import ObjectInfo
 class Staged:
     """A file of ``size`` bytes that becomes visible when ``commit`` is called with its metadata.
 
-    ``sha256`` is the hash of its bytes, in hexadecimal. ``commit`` raises ObjectExists if the key is taken.
+    ``sha256`` is the hash of its bytes, in hexadecimal; None for a large file of a cluster. ``crc64nvme`` is their
+    checksum as `engine.stores.crc64.as_text` writes it, of every file of a cluster. ``commit`` raises ObjectExists if
+    the key is taken.
     """
 
     rows: int
     size: int
-    sha256: str
+    sha256: str | None
     commit: Callable[[Mapping[str, str]], ObjectInfo]
     fields: tuple[Field, ...] | None = None
     """The columns of a statement's result, which its plan does not have."""
+    crc64nvme: str | None = None
 
 
 class Runner(Protocol):

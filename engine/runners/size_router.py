@@ -29,8 +29,10 @@ def make_runner(
     local = LocalRunner(results, exports, duckdb, instances)
     if settings.runner == "local":
         return local
-    if find_spec("ray") is None:
-        raise InvalidInput("TAILRACE_RUNNER=ray needs the package ray.", remedy="pip install 'tailrace[ray]'")
+    if find_spec("ray") is None or find_spec("awscrt") is None:
+        raise InvalidInput(
+            "TAILRACE_RUNNER=ray needs the packages ray and awscrt.", remedy="pip install 'tailrace[ray]'"
+        )
     if not settings.ray_address:
         raise InvalidInput("TAILRACE_RUNNER=ray needs a cluster.", remedy="Set RAY_ADDRESS to host:port of its head.")
     # Imported here: most services need no driver, and it is a fifteenth of what they import.
@@ -43,6 +45,7 @@ def make_runner(
         storage,
         duckdb,
         max_tasks=settings.ray_max_tasks,
+        max_hashed_bytes=settings.max_hashed_bytes,
     )
     return SizeRouter(local, cluster, settings.runner_min_bytes)
 

@@ -60,7 +60,7 @@ class Side:
     exporter: Exporter
     store: DirectoryStore
 
-    def run(self, plan: ExportPlan) -> tuple[float, str, int]:
+    def run(self, plan: ExportPlan) -> tuple[float, str | None, int]:
         """Seconds, hash and bytes of one export, which is removed."""
         started = time.perf_counter()
         made = self.exporter.export(plan, CancelToken())

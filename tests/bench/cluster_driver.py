@@ -14,8 +14,6 @@ from pathlib import Path
 from pickle import PickleBuffer
 from typing import ClassVar
 
-from xxhash import xxh3_64_intdigest
-
 from engine.catalog.manifest import ColumnStatistics, Part, RowGroup, Run, State
 from engine.catalog.schema import Field, Schema
 from engine.catalog.types import TEXT
@@ -32,6 +30,7 @@ from engine.runners.ray.sort.key_tasks import KeySample, SampleTask
 from engine.runners.ray.sort.shuffle_tasks import SplitTask
 from engine.runners.ray.worker import run_task
 from engine.settings import DuckDBSettings
+from engine.stores.crc64 import crc64nvme
 from tests.bench.null_store import NullStore
 from tests.bench.settings import ROOT
 from tests.helpers.thread_pool import ThreadPool
@@ -161,7 +160,7 @@ def _answer(job: Job, task: Task, *inputs: object) -> object:
         return KeySample(tuple(os.urandom(16) for _ in range(100)), 1_000)
     if isinstance(task, SplitTask):
         return [[1] * task.buckets, *(PickleBuffer(block) for _ in range(task.buckets))]
-    staged = Block(f"{id(task):017x}"[-17:], len(block), xxh3_64_intdigest(block))
+    staged = Block(f"{id(task):017x}"[-17:], len(block), crc64nvme(block))
     return Segment((staged,) * 4, (PickleBuffer(block),) * 4, 1)
 
 

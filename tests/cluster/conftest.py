@@ -112,6 +112,7 @@ def spread_on(
         min_task_bytes: int = 100_000,
         results: str | None = None,
         memory_limit: str = "500MB",
+        **limits: int,
     ) -> Spread:
         for name, value in cluster.access.items():
             monkeypatch.setenv(name, value)
@@ -124,7 +125,7 @@ def spread_on(
         store = open_store(exports, connection_string=connection_string) if location else DirectoryStore(Path(exports))
         settings = engine.settings(2).model_copy(update={"memory_limit": memory_limit})
         driver = drivers.of(cluster)
-        runner = RayClientRunner(driver, store, storage, settings, min_task_bytes=min_task_bytes)
+        runner = RayClientRunner(driver, store, storage, settings, min_task_bytes=min_task_bytes, **limits)
         return Spread(engine, store, runner)
 
     return made

@@ -104,6 +104,17 @@ def test_tasks_that_stage_several_blocks_give_the_same_file(
     assert len(spread.check(plan)) > (tasks + 1) * 8 * 1024 * 1024, "no task staged more than one block"
 
 
+@pytest.mark.parametrize("place", ["directory", "azure"])
+def test_a_file_above_the_limit_is_the_same_and_has_a_checksum_instead_of_a_hash(
+    cluster: RayCluster, spread_on: Callable[..., Spread], azurite: Azurite, place: str
+) -> None:
+    where = (f"az://cluster-{uuid.uuid4().hex}/x", azurite.connection_string) if place == "azure" else (None, None)
+    spread = spread_on(cluster, *where, max_hashed_bytes=100_000)
+    for format_name, name in (("csv", "all"), ("json", "sorted"), ("parquet", "sorted")):
+        plan = spread.engine.plan(spread.exporter, format_name, **REQUESTS[name])
+        assert len(spread.check(plan, hashed=False)) > 100_000
+
+
 class Steps(Progress):
     """Progress that records its steps."""
 

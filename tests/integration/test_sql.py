@@ -187,6 +187,7 @@ def test_exports(inspection: Inspection, engine: Engine) -> None:
         "rows": 4,
         "bytes": export.size,
         "sha256": export.sha256,
+        "crc64nvme": None,
     }
     assert expected.items() <= found.items()
     assert datetime.fromisoformat(found["kept_until"]) == export.retained_until

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from engine.common.cancellation import CancelToken
 from engine.errors import InvalidRequest
 from engine.publishing import publisher
 from engine.request.formats import FORMATS as FORMATS_OF
@@ -20,6 +21,7 @@ from engine.runners.ray.encode_task import RangesTask
 from engine.runners.ray.messages import Job, Task
 from engine.runners.ray.sort.shuffle_tasks import MergeTask, SplitTask
 from engine.runners.ray.worker import run_task
+from tests.helpers.crc64_oracle import crc64_text
 from tests.helpers.engine import TEAM, Engine, entry
 from tests.helpers.spread import SMALL, Spread, spread_over, staged
 from tests.helpers.thread_pool import ThreadPool
@@ -82,6 +84,19 @@ SORTED = [name for name, request in REQUESTS.items() if "sort_by" in request]
 def test_the_file_is_the_one_that_a_single_process_writes(spread: Spread, name: str, format_name: str) -> None:
     spread.check(spread.engine.plan(spread.exporter, format_name, **REQUESTS[name]))
     assert staged(Path(spread.exporter._runner._large._exports.location)) == []  # type: ignore[attr-defined]
+
+
+def test_a_file_above_the_limit_is_the_same_and_has_a_checksum_instead_of_a_hash(
+    spread: Spread, tmp_path: Path
+) -> None:
+    pool = ThreadPool()
+    limited = spread_over(pool, spread.engine, tmp_path / "exports", max_hashed_bytes=100)
+    for format_name in FORMATS:
+        for name in ("rows far apart", "by a few values"):
+            plan = spread.engine.plan(limited.exporter, format_name, **REQUESTS[name])
+            content = limited.check(plan, hashed=False)
+            assert limited.exporter.export(plan, CancelToken()).crc64nvme == crc64_text(content)
+    pool.threads.shutdown()
 
 
 @pytest.mark.parametrize("name", SORTED)

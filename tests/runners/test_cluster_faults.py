@@ -275,6 +275,57 @@ def test_a_block_that_changed_after_it_was_staged_is_an_error(
     spread.check(plan)
 
 
+def test_a_block_that_changed_is_an_error_without_a_hash_as_well(
+    spread: Spread, withholding: list[Withholding], tmp_path: Path
+) -> None:
+    """One bit of a block in the middle of the file, whose bytes no hash needs."""
+    large = spread.exporter._runner._large  # type: ignore[attr-defined]  # of a SizeRouter, which this runner is
+    large._max_hashed_bytes = 0
+
+    def flip(number: int, _: Task, result: object) -> None:
+        if number == 3 and isinstance(result, Segment):
+            name = result.blocks[0].id
+            (path,) = (one / name for one in staged(tmp_path / "exports") if (one / name).exists())
+            content = bytearray(path.read_bytes())
+            content[-1] ^= 128
+            path.write_bytes(content)
+
+    withholding.append(flip)
+    plan = spread.engine.plan(spread.exporter, "csv")
+    with pytest.raises(StoreError, match="Checksum mismatch"):
+        spread.exporter.export(plan, CancelToken())
+    assert spread.visible() == []
+    withholding.clear()
+    spread.check(plan, hashed=False)
+
+
+@pytest.mark.azurite
+@pytest.mark.parametrize("sort_by", [None, "n"])
+def test_tasks_keep_their_bytes_only_until_the_file_is_above_the_limit(
+    engine: Engine, azurite: Azurite, monkeypatch: pytest.MonkeyPatch, sort_by: str | None
+) -> None:
+    segments: list[Segment] = []
+
+    def runs(job: Job, task: Task, *inputs: object) -> object:
+        result = worker.run_task(job, task, *inputs)
+        if isinstance(result, Segment):
+            segments.append(result)
+        return result
+
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", azurite.connection_string)
+    location, pool = f"az://runners-{uuid.uuid4().hex}/x", ThreadPool(1, runs)
+    exports = open_store(location, connection_string=azurite.connection_string)
+    places = LocatedStore(str(engine.folder / "store"), engine.store), LocatedStore(location, exports)
+    runner = ClusterRunner(*places, engine.settings(2), pool, min_task_bytes=1, max_tasks=1, max_hashed_bytes=9_000)
+    spread = Spread(engine, exports, runner)
+    assert len(spread.check(engine.plan(spread.exporter, "csv", sort_by=sort_by), hashed=False)) > 9_000
+    pool.threads.shutdown()
+    handed_over = [bool(segment.content) for segment in segments]
+    assert handed_over[0]
+    assert not handed_over[-1]
+    assert handed_over == sorted(handed_over, reverse=True)
+
+
 @pytest.mark.parametrize("sort_by", [None, "n"])
 @pytest.mark.parametrize("max_tasks", [1, 2, 3])
 def test_the_limit_of_tasks_is_reached_and_not_exceeded(

@@ -72,7 +72,7 @@ class Service:
             return staged.commit({"by": "us"}).size
 
 
-STAGED = DriverReply(staged=(1, 3, "hash"))
+STAGED = DriverReply(staged=(1, 3, "hash", "checksum"))
 
 
 def commit(service: Service) -> DriverReply:

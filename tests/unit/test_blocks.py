@@ -67,21 +67,21 @@ def test_the_object_is_the_concatenation(
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(chunks=CHUNKS, readable=st.booleans())
+@given(chunks=CHUNKS, readable=st.booleans(), hand_over=st.booleans())
 def test_the_blocks_of_a_task_are_the_concatenation(
-    tmp_path_factory: pytest.TempPathFactory, chunks: list[bytes], readable: bool
+    tmp_path_factory: pytest.TempPathFactory, chunks: list[bytes], readable: bool, hand_over: bool
 ) -> None:
     store = DirectoryStore(tmp_path_factory.mktemp("blocks"))
     upload = store.begin("a/b", content_type="text/plain")
     staging = store.join("a/b", upload.handle)
     staging.readable = readable
-    with SegmentWriter(staging, [(2, 4), (3, 16), (1, 4_000)]) as writer:
+    with SegmentWriter(staging, [(2, 4), (3, 16), (1, 4_000)], hand_over=hand_over) as writer:
         for chunk in chunks:
             writer.append(chunk)
         segment = writer.finish(0)
     content = b"".join(chunks)
     assert [block.length for block in segment.blocks[:-1]] == [4, 4, 16, 16, 16][: max(0, len(segment.blocks) - 1)]
-    assert b"".join(map(bytes, segment.content)) == (b"" if readable else content)
+    assert b"".join(map(bytes, segment.content)) == (content if hand_over and not readable else b"")
     for block in segment.blocks:
         upload.adopt(block.id, block.length)
     upload.commit([block.id for block in segment.blocks], metadata={})

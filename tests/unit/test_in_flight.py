@@ -55,7 +55,7 @@ def append(writer: SegmentWriter, times: int) -> None:
 
 def test_a_task_waits_for_a_store_that_is_slower_than_its_rows() -> None:
     staging: Staging = (slow := SlowStaging())
-    with SegmentWriter(staging, [(64, 2)]) as writer:
+    with SegmentWriter(staging, [(64, 2)], hand_over=True) as writer:
         thread = threading.Thread(target=append, args=(writer, 20))
         thread.start()
         wait_for(lambda: len(slow.started) == 2)
@@ -74,7 +74,7 @@ def test_a_task_waits_for_a_store_that_is_slower_than_its_rows() -> None:
 def test_a_task_fails_with_its_first_block_and_not_at_its_end() -> None:
     slow = SlowStaging(failing=0)
     slow.release.set()
-    with SegmentWriter(slow, [(64, 2)]) as writer, pytest.raises(StoreUnavailable):
+    with SegmentWriter(slow, [(64, 2)], hand_over=True) as writer, pytest.raises(StoreUnavailable):
         append(writer, 64)
     assert len(slow.started) < 64
 
@@ -82,7 +82,7 @@ def test_a_task_fails_with_its_first_block_and_not_at_its_end() -> None:
 def test_large_blocks_of_a_task_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(in_flight, "MAX_IN_FLIGHT_BYTES", 3)
     slow = SlowStaging()
-    with SegmentWriter(slow, [(8, 2)]) as writer:
+    with SegmentWriter(slow, [(8, 2)], hand_over=True) as writer:
         thread = threading.Thread(target=append, args=(writer, 3))
         thread.start()
         wait_for(lambda: bool(slow.started))
@@ -96,6 +96,6 @@ def test_large_blocks_of_a_task_are_bounded_in_bytes(monkeypatch: pytest.MonkeyP
 def test_bytes_beyond_the_blocks_of_a_task_are_refused(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path)
     upload = store.begin("a", content_type="text/plain")
-    with SegmentWriter(upload, [(1, 2)]) as writer, pytest.raises(LimitExceeded):
+    with SegmentWriter(upload, [(1, 2)], hand_over=True) as writer, pytest.raises(LimitExceeded):
         append(writer, 3)
     upload.abort()

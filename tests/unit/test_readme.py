@@ -36,7 +36,7 @@ def test_tables_are_the_code(table: Table) -> None:
 
 def test_the_example_settings_name_every_setting() -> None:
     example = (ROOT / ".env.example").read_text("utf-8")
-    assert re.findall(r"^#?([A-Z_]+)=", example, re.MULTILINE) == list(settings_rows())
+    assert re.findall(r"^#?([A-Z0-9_]+)=", example, re.MULTILINE) == list(settings_rows())
 
 
 def test_the_types_table_names_every_stored_type() -> None:
@@ -88,13 +88,13 @@ def test_files_that_documents_name_exist() -> None:
 def test_settings_that_documents_name_exist() -> None:
     """Names of the tests and of the tools count, too. The changelog may name what is gone."""
     code = [ROOT / "Makefile", *(path for room in ("engine", "web", "tests") for path in (ROOT / room).rglob("*.py"))]
-    known = set(re.findall(r"\bTAILRACE_[A-Z_]+", "\n".join(path.read_text("utf-8") for path in code)))
+    known = set(re.findall(r"\bTAILRACE_[A-Z0-9_]+", "\n".join(path.read_text("utf-8") for path in code)))
     known |= settings_rows().keys()
     unknown = [
         f"{document.relative_to(ROOT)}: {name}"
         for document in documents()
         if document.name != "CHANGELOG.md"
-        for name in re.findall(r"\bTAILRACE_[A-Z_]+\b(?!\*)", document.read_text("utf-8"))
+        for name in re.findall(r"\bTAILRACE_[A-Z0-9_]+\b(?!\*)", document.read_text("utf-8"))
         if name not in known
     ]
     assert unknown == []

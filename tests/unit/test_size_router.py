@@ -24,7 +24,7 @@ def test_ray_is_not_needed_for_the_local_runner(tmp_path: Path, monkeypatch: pyt
 
 def test_a_missing_package_is_an_error_with_a_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(size_router, "find_spec", lambda _: None)
-    with pytest.raises(InvalidInput, match="needs the package ray") as raised:
+    with pytest.raises(InvalidInput, match="needs the packages ray and awscrt") as raised:
         _made(tmp_path, RunnerSettings(runner="ray", ray_address="h:1"))
     assert raised.value.details["remedy"] == "pip install 'tailrace[ray]'"
 
@@ -38,12 +38,12 @@ def test_a_missing_address_is_an_error(tmp_path: Path, monkeypatch: pytest.Monke
     assert isinstance(made, SizeRouter)
 
 
-def test_the_limit_of_tasks_is_passed_to_the_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_limits_of_the_cluster_are_passed_to_the_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
     monkeypatch.setattr(size_router, "find_spec", lambda _: object())
     monkeypatch.setattr(client, "RayClientRunner", lambda *_, **options: found.append(options))
-    _made(tmp_path, RunnerSettings(runner="ray", ray_address="h:1", ray_max_tasks=7))
-    assert found == [{"max_tasks": 7}]
+    _made(tmp_path, RunnerSettings(runner="ray", ray_address="h:1", ray_max_tasks=7, sha256_limit="3GB"))
+    assert found == [{"max_tasks": 7, "max_hashed_bytes": 3_000_000_000}]
 
 
 def test_plans_below_the_limit_or_with_one_range_run_locally(tmp_path: Path) -> None:

@@ -10,6 +10,10 @@ from urllib.parse import urlencode
 
 import pytest
 
+from engine.exports.verify import verify_exports
+from engine.stores import open_store
+from tests.helpers.crc64_oracle import crc64_text
+from tests.helpers.damages import rewrite
 from tests.helpers.server import KEY, OTHER_KEY, Answer, Server
 from tests.web.test_openapi_answers import check
 from web.openapi.document import make_document
@@ -143,6 +147,45 @@ def test_a_request_that_is_too_long_to_be_kept_is_left_out_of_the_list(replicas:
     assert answer.status == 200
     found = {one["exportId"]: one for one in listed(server)["exports"]}
     assert "request" not in found[answer.json()["exportId"]]
+
+
+def test_a_file_with_a_checksum_instead_of_a_hash_is_answered_listed_downloaded_and_verified(
+    replicas: tuple[Server, Server],
+) -> None:
+    """As a cluster makes them above TAILRACE_SHA256_LIMIT. Its metadata is written here."""
+    server, _ = replicas
+    connection = server.environment.get("AZURE_STORAGE_CONNECTION_STRING")
+    exports = open_store(server.environment["TAILRACE_EXPORTS"], connection_string=connection)
+    made = server.export("numbers", sortBy="text").json()
+    key = f"numbers/{made['exportId']}.csv"
+    content = exports.read(key)
+    info = exports.head(key)
+    assert info is not None
+    metadata = {name: text for name, text in info.metadata.items() if name != "sha256"}
+    rewrite(exports, key, content, metadata | {"crc64nvme": crc64_text(content)})
+    again = server.export("numbers", sortBy="text")
+    check(DOCUMENT, "get", "/v4/workflows/{workflowId}/data/export", again)
+    (entry,) = (one for one in listed(server)["exports"] if one["exportId"] == made["exportId"])
+    status = server.request(f"{BELOW}/{made['exportId']}/status", headers={"x-api-key": KEY})
+    for body in (again.json(), entry, status.json()):
+        assert ("sha256" in body, body.get("crc64nvme")) == (False, crc64_text(content)), body
+    url, etag = at(server, again.json()["url"]), f'"{crc64_text(content)}"'
+    for method, headers, wanted in (
+        ("GET", {}, (200, content)),
+        ("HEAD", {}, (200, b"")),
+        ("GET", {"range": "bytes=0-3", "if-range": etag}, (206, content[:4])),
+        ("GET", {"range": "bytes=0-3", "if-range": '"other"'}, (200, content)),
+        ("GET", {"if-none-match": etag}, (304, b"")),
+    ):
+        answer = server.request(url, method, headers)
+        assert (answer.status, answer.body) == wanted
+        assert (answer.headers["etag"], "repr-digest" in answer.headers) == (etag, False)
+    found = {one.key: one.problem for one in verify_exports(exports)}
+    assert found[key] is None
+    rewrite(exports, key, content[:-2] + bytes([content[-2] ^ 1]) + content[-1:])
+    found = {one.key: one.problem for one in verify_exports(exports)}
+    assert found[key] == "its bytes differ from those that were exported"
+    exports.delete(key)
 
 
 def test_every_answer_about_the_file_has_its_digest(replicas: tuple[Server, Server]) -> None:

@@ -40,9 +40,10 @@ PARAMETERS: dict[str, tuple[str, list[str] | None, object]] = {
     "expiresIn": ("integer", None, None),
 }
 
-# web/API.md, section 2: the members of a 200; what is ours is always there too, but for the columns of some statements.
+# web/API.md, section 2: the members of a 200; what is ours is there too, but for the columns of some statements and
+# the hash of some files of a cluster.
 REQUIRED = {"workflowId", "runId", "format", "rowCount", "url", "expiresAt"}
-OURS = {"exportId", "sizeBytes", "sha256"}
+OURS = {"exportId", "sizeBytes"}
 MEMBERS: dict[str, Json] = {
     "workflowId": {"type": "string"},
     "runId": {"type": "string"},
@@ -51,6 +52,8 @@ MEMBERS: dict[str, Json] = {
     "url": {"type": "string", "format": "uri"},
     "expiresAt": {"type": "string", "format": "date-time"},
     "executedAt": {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]},
+    "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+    "crc64nvme": {"type": "string", "pattern": "^[A-Za-z0-9+/]{11}=$"},
     "schema": {"type": "array"},
     "sinceRunId": {"type": "string"},
     "unmatchedRowIds": {"type": "integer", "format": "int64"},

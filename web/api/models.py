@@ -10,7 +10,7 @@ from pydantic.json_schema import SkipJsonSchema
 from engine.catalog.schema import DATA_TYPES
 from engine.common.ids import EXPORT_ID
 from engine.common.progress import Phase
-from engine.exports.export import Export
+from engine.exports.export import CRC64, Export
 from engine.exports.status import ExportStatus
 from engine.request.formats import FORMATS
 
@@ -26,6 +26,8 @@ Moment = Annotated[AwareDatetime, PlainSerializer(rfc3339, return_type=str), Wit
 FormatName = Annotated[str, Field(description="The file's format", json_schema_extra={"enum": [*FORMATS]})]
 # Without the format, client generators use 32-bit integers.
 Count = Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Crc64 = Annotated[str, Field(pattern=CRC64)]
 ExportId = Annotated[
     str, Field(description="The same for equal requests on the same run", pattern=f"^{EXPORT_ID.pattern}$")
 ]
@@ -52,7 +54,16 @@ class ExportAnswer(BaseModel):
     executed_at: Moment | None = Field(None, description="When the run was executed, if its publisher said so")
     export_id: ExportId
     size_bytes: Count = Field(description="Bytes of the file")
-    sha256: str = Field(description="SHA-256 of the file's bytes", pattern="^[0-9a-f]{64}$")
+    sha256: Sha256 | SkipJsonSchema[None] = Field(
+        None,
+        description="SHA-256 of the file's bytes; left out for a large file that a cluster made, which has `crc64nvme`",
+    )
+    crc64nvme: Crc64 | SkipJsonSchema[None] = Field(
+        None,
+        alias="crc64nvme",
+        description="CRC-64/NVME of the file's bytes, as base64 of its 8 bytes, the highest first; only if a cluster "
+        "made the file",
+    )
     schema_: list[AnswerField] | SkipJsonSchema[None] = Field(
         None,
         alias="schema",
@@ -80,6 +91,7 @@ def encode_export(export: Export, *, url: str, expires_at: datetime) -> bytes:
             "exportId": export.export_id,
             "sizeBytes": export.size,
             "sha256": export.sha256,
+            "crc64nvme": export.crc64nvme,
             "schema": [{"name": field.name, "type": field.data_type} for field in export.fields] or None,
             "sinceRunId": export.since_run_id,
             "unmatchedRowIds": export.unmatched_row_ids,

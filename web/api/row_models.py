@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from pydantic import ConfigDict, Field
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import SkipJsonSchema
 
 from engine.catalog import schema
 from engine.catalog.manifest import Run, State, Workflow
@@ -13,7 +14,7 @@ from engine.exports.history import PastExport
 from engine.plan.planner import SORTABLE
 from engine.query.preview import ColumnProfile
 from engine.request.operators import OPERATORS, operators_for
-from web.api.models import AnswerField, Count, ExportId, FormatName, Moment
+from web.api.models import AnswerField, Count, Crc64, ExportId, FormatName, Moment, Sha256
 from web.api.parameters import Paging
 from web.api.reads.models import (
     Absent,
@@ -84,7 +85,10 @@ class ExportEntry(Body):
     format: FormatName
     row_count: Count
     size_bytes: Count
-    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    sha256: Sha256 | SkipJsonSchema[None] = Field(None, description="As in the answer of the export")
+    crc64nvme: Crc64 | SkipJsonSchema[None] = Field(
+        None, alias="crc64nvme", description="As in the answer of the export"
+    )
     created_at: Moment
     retained_until: Moment = Field(description="When the file may be removed; asking for it again gives it more time")
     request: dict[str, object] | None = Field(
@@ -103,6 +107,7 @@ class ExportEntry(Body):
             row_count=past.rows,
             size_bytes=past.size,
             sha256=past.sha256,
+            crc64nvme=past.crc64nvme,
             created_at=past.created_at,
             retained_until=past.retained_until,
             request=None if past.request is None else dict(past.request),

@@ -1,6 +1,5 @@
 """``tailrace export``."""
 
-import hashlib
 import json
 import signal
 import sys
@@ -12,6 +11,7 @@ import click
 
 from engine.bootstrap import open_exporter
 from engine.errors import InvalidRequest, SourceDamaged
+from engine.exports.file_hash import FileHash
 from engine.request.formats import COMPRESSIONS, DELIMITERS, FORMATS
 from engine.request.request import ExportRequest
 from engine.settings import DuckDBSettings, RunnerSettings, StorageSettings
@@ -158,7 +158,7 @@ def _checked(filters: Filters, workflow: str, body: bytes) -> ExportRequest:
 
 def _save(made: Finished, output: Path, bar: ProgressBar, *, force: bool) -> None:
     """Write the file and check its hash. Raises SourceDamaged if it differs."""
-    digest, size = hashlib.sha256(), 0
+    recorded, size = FileHash(made.sha256, made.crc64nvme), 0
     # A progress bar between lines of data would garble both.
     show_progress = output != STANDARD_OUTPUT or not sys.stdout.isatty()
     if not show_progress:
@@ -166,9 +166,9 @@ def _save(made: Finished, output: Path, bar: ProgressBar, *, force: bool) -> Non
     with open_output(output, force=force) as write:
         for chunk in made.chunks():
             write(chunk)
-            digest.update(chunk)
+            recorded.update(chunk)
             size += len(chunk)
             if show_progress:
                 bar.show("saving", made.rows, size, share=size / made.size)
-        if digest.hexdigest() != made.sha256:
+        if not recorded.matches:
             raise SourceDamaged("The downloaded bytes differ from the export: try again.")

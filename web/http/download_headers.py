@@ -27,7 +27,7 @@ SECURITY_HEADERS = {"x-content-type-options": "nosniff", "referrer-policy": "no-
 
 def own_etag(file: ExportFile) -> str:
     """Return the strong ETag of a file that the service sends: the hash of its bytes, the same in every store."""
-    return f'"{file.sha256}"'
+    return f'"{file.sha256 or file.crc64nvme}"'
 
 
 def store_etag(file: ExportFile) -> str:
@@ -48,10 +48,13 @@ def content_headers(file: ExportFile) -> dict[str, str]:
 
 def version_headers(file: ExportFile, etag: str) -> dict[str, str]:
     """Return the headers of every response about the file, with or without its bytes."""
+    digest = {}
+    if file.sha256 is not None:
+        # RFC 9530: of the whole file, also in an answer with a range of it. It has no name for CRC-64.
+        digest["repr-digest"] = f"sha-256=:{b64encode(bytes.fromhex(file.sha256)).decode()}:"
     return {
         "etag": etag,
-        # RFC 9530: of the whole file, also in an answer with a range of it.
-        "repr-digest": f"sha-256=:{b64encode(bytes.fromhex(file.sha256)).decode()}:",
+        **digest,
         "accept-ranges": "bytes",
         "cache-control": content_headers(file)["cache-control"],
         **CORS_HEADERS,

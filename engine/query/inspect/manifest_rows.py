@@ -46,6 +46,7 @@ def export_entry(info: ObjectInfo) -> Entry:
         "rows": int(metadata.rows),
         "bytes": info.size,
         "sha256": metadata.sha256,
+        "crc64nvme": metadata.crc64nvme,
         "made_at": _utc(info.modified),
         "kept_until": _utc(metadata.until or info.modified),
     }

@@ -1,5 +1,6 @@
 """The service's side of an export on a cluster: another process drives it, and may die without harm."""
 
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -36,6 +37,7 @@ class RayClientRunner:
         *,
         min_task_bytes: int | None = None,
         max_tasks: int | None = None,
+        max_hashed_bytes: int = sys.maxsize,
     ) -> None:
         self._driver = driver
         self._exports = exports
@@ -43,13 +45,14 @@ class RayClientRunner:
         self._settings = settings
         self._min_task_bytes = min_task_bytes
         self._max_tasks = max_tasks
+        self._max_hashed_bytes = max_hashed_bytes
 
     @contextmanager
     def stage(self, plan: ExportPlan, key: str, cancel: CancelToken, progress: Progress) -> Iterator[Staged]:
         """Implements `Runner.stage`."""
         with self._driver.connected() as connection, closing(DriverConnection(connection)) as driver:
             driver.send(self._request(plan, key))
-            rows, size, sha256 = driver.receive_staged(cancel, progress)
+            rows, size, sha256, crc64nvme = driver.receive_staged(cancel, progress)
 
             def commit(metadata: Mapping[str, str]) -> ObjectInfo:
                 driver.send(dict(metadata))
@@ -62,7 +65,7 @@ class RayClientRunner:
                         raise
                     return info
 
-            yield Staged(rows, size, sha256, commit)
+            yield Staged(rows, size, sha256, commit, crc64nvme=crc64nvme)
 
     def _request(self, plan: ExportPlan, key: str) -> DriverRequest:
         storage = self._storage
@@ -77,6 +80,7 @@ class RayClientRunner:
             settings=self._settings,
             min_task_bytes=self._min_task_bytes,
             max_tasks=self._max_tasks,
+            max_hashed_bytes=self._max_hashed_bytes,
         )
 
 
@@ -118,8 +122,8 @@ class DriverConnection:
         except OSError as error:
             raise ClusterUnavailable(DRIVER_DIED) from error
 
-    def receive_staged(self, cancel: CancelToken, progress: Progress) -> tuple[int, int, str]:
-        """Wait until the file is staged; returns its rows, its bytes and its hash. Raises Cancelled."""
+    def receive_staged(self, cancel: CancelToken, progress: Progress) -> tuple[int, int, str | None, str | None]:
+        """Wait until the file is staged; returns its rows, bytes, hash and checksum. Raises Cancelled."""
         while True:
             # Checked before each message: on a large cluster there is always another one.
             cancel.raise_if_cancelled()

@@ -49,18 +49,19 @@ class DriverRequest:
     settings: DuckDBSettings
     min_task_bytes: int | None
     max_tasks: int | None
+    max_hashed_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class DriverReply:
     """A message of the driver: progress so far, then ``staged``, and at the end ``committed`` or ``failure``.
 
-    ``staged`` is the number of rows, the number of bytes, and the hash.
+    ``staged`` is the number of rows, the number of bytes, the hash and the checksum, as in `Staged`.
     """
 
     rows: int = 0
     bytes: int = 0
-    staged: tuple[int, int, str] | None = None
+    staged: tuple[int, int, str | None, str | None] | None = None
     committed: ObjectInfo | None = None
     failure: Failure | None = None
 
@@ -145,9 +146,10 @@ def _run(
         pool,
         min_task_bytes=request.min_task_bytes,
         max_tasks=request.max_tasks,
+        max_hashed_bytes=request.max_hashed_bytes,
     )
     with runner.stage(request.plan, request.key, cancel, _ReportedProgress(connection)) as staged:
-        connection.send(DriverReply(staged=(staged.rows, staged.size, staged.sha256)))
+        connection.send(DriverReply(staged=(staged.rows, staged.size, staged.sha256, staged.crc64nvme)))
         metadata = commits.get()
         if metadata is None:
             raise Cancelled("The export was cancelled.")

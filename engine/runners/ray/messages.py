@@ -18,10 +18,10 @@ from engine.stores.block_writer import BlockTiers
 
 
 def versions() -> str:
-    """The versions that decide the bytes of a file, and so must be the same on every node."""
+    """The versions that decide the bytes of a file and their checksum, and so must be the same on every node."""
     python = ".".join(map(str, sys.version_info[:2]))
     return (
-        f"tailrace {version('tailrace')} (output {OUTPUT_VERSION}), duckdb {version('duckdb')}, "
+        f"tailrace {version('tailrace')} (output {OUTPUT_VERSION}, CRC-64), duckdb {version('duckdb')}, "
         f"pyarrow {version('pyarrow')}, isal {version('isal')}, Python {python}"
     )
 
@@ -51,20 +51,21 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A staged block: its id, its length in bytes, and their XXH3 checksum (64 bits)."""
+    """A staged block: its id, its length in bytes, and their CRC-64/NVME."""
 
     id: str
     length: int
-    xxh3: int
+    crc64: int
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
     """Consecutive bytes of the file, staged as blocks by one run of a task.
 
-    ``content`` has a buffer for each block, or none at all if the store can read staged blocks back. Ids and bytes
-    travel together, so that the bytes that are hashed are those that are committed, whichever run of the task they are
-    from. ``footers`` are the footers of the Parquet files that DuckDB wrote.
+    ``content`` has a buffer for each block, or none at all if the store can read staged blocks back, or if the driver
+    does not need the bytes. Ids and bytes travel together, so that the bytes that are hashed are those that are
+    committed, whichever run of the task they are from. ``footers`` are the footers of the Parquet files that DuckDB
+    wrote.
     """
 
     blocks: tuple[Block, ...]

@@ -1,12 +1,14 @@
 """The driver of a cluster's export: divides it into tasks, and joins the segments that they stage into one file.
 
 The SHA-256 of a file cannot be computed from hashes of its segments. So each segment also comes here through the
-cluster's memory, or is read back from the store, and is hashed in order while other tasks run.
+cluster's memory, or is read back from the store, and is hashed in order while other tasks run. Beyond the size up to
+which files get a SHA-256, tasks of a store that cannot read blocks back return only the checksums of what they staged.
 """
 
+import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.common.cancellation import CancelToken
 from engine.common.progress import Progress
@@ -19,10 +21,11 @@ from engine.plan.ranges import Range
 from engine.runners.port import Staged
 from engine.runners.ray.encode_task import RangesTask
 from engine.runners.ray.joined_file import SegmentJoiner
-from engine.runners.ray.messages import Job, Segment, Task, versions
+from engine.runners.ray.messages import Job, Segment, versions
 from engine.runners.ray.pool_port import ResultRef, TaskPool
 from engine.runners.ray.sort.sampling import SORT_TASK_BYTES, SortScan
 from engine.runners.ray.sort.shuffle import Shuffle
+from engine.runners.ray.sort.shuffle_tasks import MergeTask
 from engine.runners.ray.task_sizes import TASK_BYTES, group_by_size, parts_of, task_bytes
 from engine.runners.ray.task_window import TaskWindow
 from engine.settings import DuckDBSettings, megabytes
@@ -30,6 +33,8 @@ from engine.sql.statements import Statement, compile_copy, shared_parameters
 from engine.stores.block_writer import OBJECT_TOO_LARGE, shared_block_tiers
 from engine.stores.port import ObjectStore
 from engine.stores.validation import MAX_BLOCKS
+
+_SegmentTasks = Iterator[tuple[RangesTask | MergeTask, Sequence[ResultRef]]]
 
 _SORT_MEGABYTES = 125
 """Memory of one task, at least, where an export may use as much at all: what a sort needs."""
@@ -47,6 +52,7 @@ class ClusterRunner:
     """Tasks of a pool stage the blocks of one upload, which is committed here.
 
     Each task reads at least ``min_task_bytes`` of Parquet; at most ``max_tasks`` of an export run at the same time.
+    Files above ``max_hashed_bytes`` have no SHA-256.
     """
 
     def __init__(
@@ -58,12 +64,14 @@ class ClusterRunner:
         *,
         min_task_bytes: int | None = None,
         max_tasks: int | None = None,
+        max_hashed_bytes: int = sys.maxsize,
     ) -> None:
         self._results = results
         self._exports = exports
         self._settings = settings
         self._pool = pool
         self._max_tasks = max_tasks
+        self._max_hashed_bytes = max_hashed_bytes
         self._min_task_bytes = TASK_BYTES if min_task_bytes is None else min_task_bytes
         self._min_sort_task_bytes = SORT_TASK_BYTES if min_task_bytes is None else min_task_bytes
 
@@ -79,25 +87,30 @@ class ClusterRunner:
                 max_bytes = task_bytes(sum(range_.bytes for range_ in plan.scan_ranges), self._min_task_bytes)
                 groups = list(group_by_size(plan.ranges, lambda range_: range_.bytes, max_bytes))
                 session = self._pool.session(self._job(plan, key, upload.handle, limits, len(groups)))
-                tasks = self._tasks(plan, groups)
+                tasks: _SegmentTasks = self._tasks(plan, groups)
             else:
                 shuffle = Shuffle(SortScan(plan, self._run_files(plan), min_task_bytes=self._min_sort_task_bytes))
                 session = self._pool.session(self._job(plan, key, upload.handle, limits, shuffle.max_merges))
                 tasks = shuffle.merge_tasks(session, cancel)
-            file = SegmentJoiner(upload, assembler_for(plan.request.format.name, plan.request.compression))
-            with closing(TaskWindow(session, cancel).results(tasks)) as results:
+            assembler = assembler_for(plan.request.format.name, plan.request.compression)
+            file = SegmentJoiner(upload, assembler, self._max_hashed_bytes)
+            with closing(TaskWindow(session, cancel).results(_handing_over(tasks, file))) as results:
                 for segment, _ in results:
                     _add(file, segment, progress)
             file.finish()
             if len(file.block_ids) > MAX_BLOCKS:
                 raise LimitExceeded(OBJECT_TOO_LARGE)
             yield Staged(
-                file.rows, file.size, file.sha256, lambda metadata: upload.commit(file.block_ids, metadata=metadata)
+                rows=file.rows,
+                size=file.size,
+                sha256=file.sha256,
+                crc64nvme=file.crc64nvme,
+                commit=lambda metadata: upload.commit(file.block_ids, metadata=metadata),
             )
         finally:
             upload.abort()
 
-    def _tasks(self, plan: ExportPlan, groups: Sequence[Sequence[Range]]) -> Iterator[tuple[Task, Sequence[ResultRef]]]:
+    def _tasks(self, plan: ExportPlan, groups: Sequence[Sequence[Range]]) -> _SegmentTasks:
         shared = shared_parameters(plan).keys()
         for number, ranges in enumerate(groups):
             statements = tuple(self._statement(plan, range_, target, shared) for target, range_ in enumerate(ranges))
@@ -143,6 +156,12 @@ class ClusterRunner:
             block_tiers=shared_block_tiers(tasks),
             max_tasks=self._max_tasks,
         )
+
+
+def _handing_over(tasks: _SegmentTasks, file: SegmentJoiner) -> _SegmentTasks:
+    """The tasks, each of which hands its bytes over if the file needs them when the task is submitted."""
+    for task, inputs in tasks:
+        yield replace(task, hand_over=file.needs_bytes), inputs
 
 
 def _add(file: SegmentJoiner, segment: object, progress: Progress) -> None:

@@ -1,27 +1,30 @@
-"""The bytes that one task writes: staged as blocks, and retained if the store cannot read them back."""
+"""The bytes that one task writes: staged as blocks, and retained if the driver cannot have them from the store."""
 
 from collections.abc import Sequence
 from pickle import PickleBuffer
 from types import TracebackType
 from typing import Self
 
-from xxhash import xxh3_64_intdigest
-
 from engine.common.chunk import Chunk
 from engine.runners.ray.messages import Block, Segment
 from engine.stores.block_writer import BlockTiers, BlockWriter
+from engine.stores.crc64 import crc64nvme
 from engine.stores.port import Staging
 
 _MAX_IN_FLIGHT = 4
 
 
 class SegmentWriter:
-    """Takes the bytes of one task from one thread. Leaving the ``with`` waits for the blocks in flight."""
+    """Takes the bytes of one task from one thread. Leaving the ``with`` waits for the blocks in flight.
 
-    def __init__(self, staging: Staging, tiers: BlockTiers) -> None:
-        self._recorder = recorder = _Recorder(staging)
+    ``hand_over`` if the driver needs the bytes: then they are retained, unless the store can read staged blocks.
+    """
+
+    def __init__(self, staging: Staging, tiers: BlockTiers, *, hand_over: bool) -> None:
+        retain = hand_over and not staging.readable
+        self._recorder = recorder = _Recorder(staging, retain=retain)
         # Blocks that are retained cannot be filled again.
-        reuse_buffers = staging.readable
+        reuse_buffers = not retain
         self._writer = BlockWriter(lambda: recorder, tiers, max_in_flight=_MAX_IN_FLIGHT, reuse_buffers=reuse_buffers)
 
     def append(self, data: Chunk) -> None:
@@ -32,7 +35,7 @@ class SegmentWriter:
         """Stage the rest. Raises what staging a block raised."""
         ordinals = range(len(self._writer.finish()))
         blocks = tuple(self._recorder.blocks[ordinal] for ordinal in ordinals)
-        content = () if self._recorder.readable else tuple(self._recorder.content[ordinal] for ordinal in ordinals)
+        content = tuple(self._recorder.content[ordinal] for ordinal in ordinals) if self._recorder.retain else ()
         return Segment(blocks, content, rows, tuple(footers))
 
     def __enter__(self) -> Self:
@@ -45,20 +48,21 @@ class SegmentWriter:
 
 
 class _Recorder:
-    """Stages blocks, and records by ordinal what the driver needs to hash and to commit them."""
+    """Stages blocks, and records by ordinal what the driver needs to check and to commit them."""
 
-    def __init__(self, staging: Staging) -> None:
+    def __init__(self, staging: Staging, *, retain: bool) -> None:
         self._staging = staging
         self.parallel_blocks = staging.parallel_blocks
         self.readable = staging.readable
+        self.retain = retain
         self.blocks: dict[int, Block] = {}
         self.content: dict[int, PickleBuffer] = {}
 
     def stage(self, ordinal: int, data: bytes | memoryview) -> str:
         """Stage one block; called from several threads."""
-        checksum = xxh3_64_intdigest(data)
+        checksum = crc64nvme(data)
         block_id = self._staging.stage(ordinal, data)
         self.blocks[ordinal] = Block(block_id, len(data), checksum)
-        if not self.readable:
+        if self.retain:
             self.content[ordinal] = PickleBuffer(data)
         return block_id

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from engine.errors import InvalidInput
 from engine.settings import AzureChecksum
+from engine.stores import crc64
 
 _LOG = logging.getLogger("tailrace")
 _EMULATOR_ACCOUNT = "devstoreaccount1"
@@ -24,7 +25,7 @@ def block_headers(checksum: AzureChecksum, account: str, url: str) -> BlockHeade
     """
     if checksum == "md5" or (checksum == "auto" and _is_emulator(account, url)):
         return _md5_header
-    if checksum == "crc64" and _crc64nvme() is None:
+    if checksum == "crc64" and not crc64.is_available():
         raise InvalidInput(
             "TAILRACE_AZURE_CHECKSUM=crc64 needs the package awscrt.", remedy="pip install tailrace[azure]"
         )
@@ -41,22 +42,16 @@ def _md5_header(data: bytes | memoryview) -> dict[str, str]:
 
 
 def _crc64_header(data: bytes | memoryview) -> dict[str, str]:
-    crc64nvme = _crc64nvme()
-    if crc64nvme is None:
+    # awscrt takes 50 ms to load, so ``auto`` does it for the first block.
+    if not crc64.is_available():
+        _log_md5()
         return _md5_header(data)
-    return {"x-ms-content-crc64": _base64(crc64nvme(data).to_bytes(8, "little"))}
+    return {"x-ms-content-crc64": _base64(crc64.crc64nvme(data).to_bytes(8, "little"))}
 
 
 @cache
-def _crc64nvme() -> Callable[[bytes | memoryview], int] | None:
-    """The function, or None without awscrt. Loading it takes 50 ms, so ``auto`` does it for the first block."""
-    try:
-        from awscrt.checksums import crc64nvme
-    except ImportError as error:
-        _LOG.info("Blocks are sent to Azure with MD5, which takes more processor time than CRC-64: %s", error)
-        return None
-    function: Callable[[bytes | memoryview], int] = crc64nvme
-    return function
+def _log_md5() -> None:
+    _LOG.info("Blocks are sent to Azure with MD5, which takes more processor time than CRC-64: awscrt is missing.")
 
 
 def _base64(digest: bytes) -> str:

@@ -253,6 +253,24 @@ def test_the_snippets_and_the_link_open_the_file(
     assert len(httpfs.execute(query).fetchall()) == 1200
 
 
+def test_a_file_without_a_hash_shows_its_checksum(explorer: Explorer) -> None:
+    """As a large file of a cluster has it."""
+
+    def change(route: Any) -> None:
+        answer = route.fetch()
+        body = answer.json()
+        if body.pop("sha256", None):
+            body["crc64nvme"] = "rosUhgp5mIg="
+        route.fulfill(response=answer, json=body)
+
+    explorer.sign_in("shops")
+    explorer.tab.route(re.compile(r"/data/export(\?|$|s/[^/]+/status)"), change)
+    explorer.add_filter("city", "EQUALS", "Rome")
+    explorer.export()
+    expect(explorer.panel.get_by_title("Copy crc64nvme")).to_have_text("rosUhgp5mIg=")
+    expect(explorer.panel.get_by_title("Copy sha256")).to_have_count(0)
+
+
 def test_a_finished_export_is_marked_once_the_request_differs(explorer: Explorer) -> None:
     explorer.sign_in("wares", "w1")
     explorer.add_filter("product", "EQUALS", "p7")

@@ -37,7 +37,8 @@ class Finished:
     run_id: str
     rows: int
     size: int
-    sha256: str
+    sha256: str | None
+    crc64nvme: str | None
     chunks: Callable[[], Iterator[bytes]]
 
 
@@ -56,6 +57,7 @@ def export_here(exporter: Exporter, wanted: ExportRequest, team: str | None, bar
         rows=made.rows,
         size=made.size,
         sha256=made.sha256,
+        crc64nvme=made.crc64nvme,
         chunks=lambda: exporter.exports.stream(file.key, start=0, length=file.size, etag=file.etag),
     )
 

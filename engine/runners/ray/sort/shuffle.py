@@ -10,7 +10,7 @@ from engine.common.cancellation import CancelToken
 from engine.execute.run_files import target_of
 from engine.plan.ranges import Range
 from engine.request.formats import ROW_GROUP_ROWS
-from engine.runners.ray.messages import Task
+from engine.runners.ray.encode_task import RangesTask
 from engine.runners.ray.pool_port import ResultRef, TaskSession
 from engine.runners.ray.sort import shuffle_sql
 from engine.runners.ray.sort.sampling import SortScan
@@ -54,7 +54,9 @@ class Shuffle:
         self._one_pass = self._buckets <= _MAX_OPEN_FILES and self._buckets * columns <= _MAX_BUCKET_COLUMNS
         self._row_group_rows = ROW_GROUP_ROWS if parquet else None
 
-    def merge_tasks(self, session: TaskSession, cancel: CancelToken) -> Iterator[tuple[Task, Sequence[ResultRef]]]:
+    def merge_tasks(
+        self, session: TaskSession, cancel: CancelToken
+    ) -> Iterator[tuple[RangesTask | MergeTask, Sequence[ResultRef]]]:
         """Run the earlier phases, then yield the tasks that stage segments, with their inputs, in the file's order.
 
         Raises what a task of an earlier phase raised.

@@ -56,12 +56,16 @@ class SplitTask:
 
 @dataclass(frozen=True, slots=True)
 class MergeTask:
-    """Merges slices into one segment of the file. ``first`` if the file begins with it."""
+    """Merges slices into one segment of the file. ``first`` if the file begins with it.
+
+    ``hand_over`` if the driver needs its bytes.
+    """
 
     returns: ClassVar[int] = 1
 
     first: bool
     statement: Statement
+    hand_over: bool = True
 
     def run(self, job: Job, inputs: Sequence[object]) -> Segment:
         """Sort, encode and stage. Raises LimitExceeded, Cancelled or StoreError."""
@@ -72,7 +76,7 @@ class MergeTask:
             others=(SliceFileSystem(inputs, job.published_at),),
             other_names=slice_names(len(inputs)),
         )
-        return encode(job, [self.statement], files, first=self.first)
+        return encode(job, [self.statement], files, first=self.first, hand_over=self.hand_over)
 
 
 def _write_in_one_pass(

@@ -125,7 +125,7 @@ function finished(stale) {
   const name = decodeURIComponent(new URL(file.url).pathname.split("/").pop());
   const facts = [
     make("span", {}, counted(file.rowCount, "row")), make("span", {}, size(file.sizeBytes)),
-    file.sha256 ? make("span", {}, "sha256 ", button({ class: "mono", title: "Copy sha256", onclick: () => copy(file.sha256, "sha256") }, `${file.sha256.slice(0, 4)}…${file.sha256.slice(-4)}`)) : null,
+    hash(file),
     make("span", { title: `The link opens without a key until ${file.expiresAt}` }, `link: ${left(file.expiresAt)}`),
   ];
   return [
@@ -138,6 +138,12 @@ function finished(stale) {
         button({ class: "button", onclick: () => copy(file.url, "Link") }, icon("link"), "Copy link"))),
     snippetTabs(file, name),
   ].filter(Boolean);
+}
+
+// A large file that a cluster made has no sha256.
+function hash(file) {
+  const [name, value] = file.sha256 ? ["sha256", file.sha256] : ["crc64nvme", file.crc64nvme];
+  return make("span", {}, `${name} `, button({ class: "mono", title: `Copy ${name}`, onclick: () => copy(value, name) }, value.length > 16 ? `${value.slice(0, 4)}…${value.slice(-4)}` : value));
 }
 
 function snippetTabs(file, name) {
