@@ -8,8 +8,8 @@ TYPESCRIPT := tests/generated/node_modules/.package-lock.json
 FAST := tests/unit
 BROWSER := tests/clients/test_browser.py tests/clients/page tests/clients/test_proxies.py
 # What repeats the promises of make test by chance, under load, beside wrong clocks and dying stores, or by clients of others.
-DEEP := tests/delta_sharing/test_python_client.py tests/generated tests/kadoa tests/load tests/random tests/replicas \
-	tests/web/test_schemathesis.py
+DEEP := tests/clients/test_r.py tests/delta_sharing/test_python_client.py tests/generated tests/kadoa tests/load tests/random \
+	tests/replicas tests/runners/test_cluster_bytes.py tests/web/test_schemathesis.py
 GENERATED := tests/property tests/attack/test_injection.py
 # How many of the cases of these are in make test, of 2,000.
 BASIC_CASES := 400
