@@ -165,18 +165,21 @@ def test_the_parameter_wins_over_the_charset(server: Server, workflow: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("body", "option", "parameter"),
+    ("body", "option", "named"),
     [
-        (b"a,b\n1\n", "--pad-short-rows", "padShortRows"),
-        (b"_a\n1\n", "--rename _a=NEW", "rename"),
-        (b"a,a\n1,2\n", "--rename-duplicates", "renameDuplicates"),
-        (b"a\n\xff\n", "--encoding", "encoding"),
+        (b"a,b\n1\n", "--pad-short-rows", "the parameter padShortRows"),
+        (b"_a\n1\n", "--rename _a=NEW", "the parameter rename"),
+        (b"a,a\n1,2\n", "--rename-duplicates", "the parameter renameDuplicates"),
+        (b"a\n\xff\n", "--encoding", "the parameter encoding"),
+        (b'[{"a": 1}]', "--format json", "the Content-Type"),
     ],
 )
-def test_advice_names_the_parameter(server: Server, workflow: str, body: bytes, option: str, parameter: str) -> None:
+def test_advice_names_its_place_in_a_request(
+    server: Server, workflow: str, body: bytes, option: str, named: str
+) -> None:
     message = send(server, workflow, body, "text/csv").json()["message"]
     assert option in message
-    assert message.endswith(f"Over HTTP, {option.split()[0]} is the parameter {parameter}.")
+    assert message.endswith(f"Over HTTP, {option.split()[0]} is {named}.")
 
 
 def test_simultaneous_equal_requests_publish_one_run(server: Server, workflow: str) -> None:

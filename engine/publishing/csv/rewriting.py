@@ -65,8 +65,9 @@ def _ragged(path: Path, header: Header, bad: list[Record]) -> str:
     records = list(islice((record for record in read_records(path, header.dialect) if record[1]), _LOOKED_AT))
     if _lacks_a_name(records):
         return (
-            f"{found} So has each row: name the first column, which R's write.table does not, or remove the delimiter "
-            f"at the ends of lines. If the header is in the next line, use --skip-lines {header.line}."
+            f"{found} So has each row: name the first column, which R's write.table does not, remove the delimiter at "
+            "the ends of lines, or quote the cells that hold it. If the header is in the next line, use "
+            f"--skip-lines {header.line}."
         )
     first = _first_line_of_table(records, width)
     if first is not None:
@@ -80,9 +81,9 @@ def _ragged(path: Path, header: Header, bad: list[Record]) -> str:
 
 
 def _lacks_a_name(records: list[Record]) -> bool:
-    """Whether each row has one cell more than a header of several names."""
+    """Whether each of several rows has one cell more than a header of several names."""
     (_, names), *rows = records
-    return len(names) > 1 and all(names) and {len(cells) for _, cells in rows} == {len(names) + 1}
+    return len(names) > 1 and len(rows) > 1 and all(names) and {len(cells) for _, cells in rows} == {len(names) + 1}
 
 
 def _first_line_of_table(records: list[Record], names: int) -> int | None:

@@ -49,8 +49,11 @@ PUBLISH_PARAMETERS = (
 
 _ChoiceT = TypeVar("_ChoiceT")
 _OPTION = re.compile("--([a-z-]+)")
-_PARAMETERS = {re.sub("[A-Z]", lambda capital: f"-{capital[0].lower()}", name): name for name in PUBLISH_PARAMETERS}
-"""The parameters by the options of `tailrace publish`, without their dashes."""
+_IN_REQUESTS = {
+    re.sub("[A-Z]", lambda capital: f"-{capital[0].lower()}", name): f"the parameter {name}"
+    for name in PUBLISH_PARAMETERS
+} | {"format": "the Content-Type"}
+"""What says the same in a request, by the options of `tailrace publish` without their dashes."""
 _STATES = {str(state): state for state in State}
 _BOOLEANS = {"true": True, "false": False}
 
@@ -98,9 +101,9 @@ def make_publish_request(headers: Headers, values: Mapping[str, object]) -> Publ
 
 
 def name_parameters(message: str) -> str:
-    """Say which parameters the options of `tailrace publish` are that a message advises."""
+    """Say what in a request the options of `tailrace publish` are that a message advises."""
     named = dict.fromkeys(found[1] for found in _OPTION.finditer(message))
-    known = [f"--{option} is the parameter {_PARAMETERS[option]}" for option in named if option in _PARAMETERS]
+    known = [f"--{option} is {_IN_REQUESTS[option]}" for option in named if option in _IN_REQUESTS]
     return f"{message} Over HTTP, {', '.join(known)}." if known else message
 
 
