@@ -183,6 +183,7 @@ def test_a_quote_that_is_never_closed_takes_no_more_memory_than_the_text_after_i
             ",".join("n" * 10_001) + "," + "n" * 5_000_000 + "\n1\n",
             "rows.csv, line 1: the row has more than 10,000 cells",
         ),
+        ("a,b\n1,2,3\n", "line 2: 3 cells .* A cell that holds the delimiter has to be in quotes"),
         ("a\n1\n" + '"x",' * 10_001, "rows.csv, line 3: the row has more than 10,000 cells"),
         ("<!DOCTYPE html>\n<html>\n<p>x\n", "rows.csv is an HTML page"),
         ("a,b\n1,é\n".encode("utf-16")[:-1], "line 2: the byte 0x0A is not utf-16. .* with --encoding.$"),
