@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import duckdb
 
+from engine.common.duckdb_versions import SKIPS_FAILING_ROWS
 from engine.common.quoting import identifier
 from engine.publishing.sources import Source
 
@@ -19,8 +20,11 @@ def value_that_does_not_fit(
 ) -> tuple[int, str] | None:
     """The number, from 1, of the first row that cannot be read, and the column; None if none is found.
 
-    ``check`` may raise, at each step. By bisection: a prefix of the rows can be read, or it cannot.
+    ``check`` may raise, at each step. By bisection: a prefix of the rows can be read, or it cannot. Afterwards the
+    connection reads no other rows: its ``error()`` may be another.
     """
+    for statement in SKIPS_FAILING_ROWS:
+        connection.execute(statement)
     every = [field.name for field in source.fields]
 
     def readable(rows: int, offset: int = 0, columns: Sequence[str] = every) -> bool:
@@ -30,7 +34,8 @@ def value_that_does_not_fit(
         sql = f"SELECT max(hash({', '.join(map(identifier, columns))})) FROM ({part})"  # noqa: S608  # quoted names
         try:
             source.begin(connection)
-            connection.execute(sql, source.parameters)
+            # The result is fetched, since one that is not finished would hinder the next `begin` with DuckDB 2.
+            connection.execute(sql, source.parameters).fetchall()
         except duckdb.Error:
             return False
         return True

@@ -7,8 +7,9 @@ from pathlib import Path
 import duckdb
 
 from engine.catalog.schema import ROW_ID
+from engine.common.duckdb_versions import WRITES_BELOW_BACKSLASHES
 from engine.common.quoting import identifier
-from engine.errors import InvalidInput
+from engine.errors import InvalidInput, StoreUnavailable
 from engine.plan.row_ids import ROW_ID_DIGITS
 from engine.publishing.sources import Source
 from engine.sql.row_hash import select_with_hash
@@ -38,8 +39,12 @@ def write_parts(
     ``usual_options`` are those of COPY for rows that are not wide.
     ``misfit`` describes a value that does not fit its field.
     A source may find that it has to be read otherwise (`Source.revise`), and is then written again. Raises InvalidInput
-    for a value that does not fit its field.
+    for a value that does not fit its field, and StoreUnavailable if DuckDB cannot write into the folder.
     """
+    if "\\" in str(folder) and not WRITES_BELOW_BACKSLASHES:
+        raise StoreUnavailable(
+            "The spill directory cannot be used (its path has a backslash): set TAILRACE_SPILL_DIRECTORY to another."
+        )
     if len(source.fields) > _WIDE:
         plan_wide_rows(connection)
     while True:

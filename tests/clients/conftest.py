@@ -1,6 +1,5 @@
 """One run and its exports, for clients that are not ours: they get a URL and nothing else."""
 
-import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.helpers.chromium import ARGUMENTS, CHROMIUM, MISSING
+from tests.helpers.extensions import load_extension
 from tests.helpers.server import Server
 
 ROWS = 1_500
@@ -118,12 +118,8 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def httpfs() -> duckdb.DuckDBPyConnection:
-    """DuckDB with the signed extension from its wheel; nothing is downloaded."""
-    spec = importlib.util.find_spec("duckdb_extension_httpfs")
-    if spec is None or spec.origin is None:
-        pytest.skip("DuckDB's httpfs extension is missing: install duckdb-extension-httpfs")
-    (extension,) = Path(spec.origin).parent.glob("extensions/*/httpfs.duckdb_extension")
+    """DuckDB with its httpfs extension; skips where that is not to be had."""
     connection = duckdb.connect(config={"autoinstall_known_extensions": False})
-    connection.execute(f"LOAD '{extension}'")
+    load_extension(connection, "httpfs")
     connection.execute("SET TimeZone='UTC'")
     return connection

@@ -7,15 +7,14 @@ from decimal import Decimal
 from pathlib import Path
 
 import duckdb
-import duckdb_extension_excel  # type: ignore[import-not-found,import-untyped,unused-ignore]
 import pandas as pd  # type: ignore[import-untyped]
 import pytest
 
 from tests.clients.conftest import ROWS, Exports, row
+from tests.helpers.extensions import load_extension
 from tests.helpers.format_oracle import read_csv
 
 WANTED = [row(n) for n in range(ROWS)]
-EXCEL = next(Path(duckdb_extension_excel.__file__).parent.rglob("excel.duckdb_extension"))
 OFFICE = shutil.which("soffice")
 
 
@@ -34,7 +33,7 @@ def test_pandas_reads_the_sheet(exports: Exports) -> None:
 
 
 def test_duckdb_reads_the_sheet(exports: Exports, httpfs: duckdb.DuckDBPyConnection) -> None:
-    httpfs.execute(f"LOAD '{EXCEL}'")
+    load_extension(httpfs, "excel")
     # The first text is null: its cell tells that the column is text.
     cells = "n, big, text, CAST(price AS DECIMAL(12, 2)), ratio, flag, day, moment"
     found = httpfs.execute(f"SELECT {cells} FROM read_xlsx($url)", {"url": exports.url("xlsx")}).fetchall()

@@ -288,7 +288,7 @@ def test_a_trial_publishes_nothing_and_its_schema_gives_the_same_types(engine: E
 
 
 def test_hundreds_of_declared_numbers_are_published(engine: Engine) -> None:
-    names = [f"n{number}" for number in range(600)]
+    names = [f"n{number}" for number in range(501)]
     rows = [[f"{row}.5"] * len(names) for row in range(3)]
     schema = engine.write_schema(**dict.fromkeys(names, "NUMBER"))
     published = engine.publish(engine.write_csv(names, rows), schema=schema)
@@ -378,3 +378,11 @@ def test_a_row_of_another_width_is_refused_after_a_cell_of_another_type(engine: 
     content = "n,m\n" + "1,2\n" * 2_000 + "x,2\n" + "1,2\n" * 100_000 + "1\n"
     with pytest.raises(InvalidInput, match="line 102,003: 1 cell where the header"):
         engine.publish(engine.write("rows.csv", content))
+
+
+def test_a_late_text_among_five_hundred_columns_of_numbers_is_found(engine: Engine) -> None:
+    """Their types are decided by all rows, and by 500 columns in one statement."""
+    cells = [[str(row + column) for column in range(501)] for row in range(250)]
+    cells[-1][-1] = "x"
+    run = engine.publish(engine.write_csv([f"c{column}" for column in range(501)], cells))
+    assert [*types_of(run).values()] == ["BIGINT"] * 500 + ["VARCHAR"]

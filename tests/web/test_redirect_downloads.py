@@ -6,12 +6,10 @@ import urllib.request
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import duckdb
-import duckdb_extension_httpfs  # type: ignore[import-not-found,import-untyped,unused-ignore]
 import polars as pl
 import pytest
 
@@ -21,12 +19,11 @@ from tests.attack.tampered import TAMPERED
 from tests.helpers.altered import AlteredServer
 from tests.helpers.azurite import KEY as ACCOUNT_KEY
 from tests.helpers.azurite import Azurite
+from tests.helpers.extensions import load_extension
 from tests.helpers.server import KEY, OTHER_KEY, Answer, Server
 from tests.web.conftest import publish_people
 
 pytestmark = pytest.mark.azurite
-
-HTTPFS = Path(duckdb_extension_httpfs.__file__).parent
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):
@@ -173,7 +170,7 @@ def test_query_engines_read_the_file_in_place(server: Server) -> None:
     assert pl.read_parquet(url).shape == (3, 5)
     assert pl.read_csv(server.export("people").json()["url"]).shape == (3, 5)
     with duckdb.connect() as connection:
-        connection.execute(f"LOAD '{next(HTTPFS.rglob('*.duckdb_extension'))}'")
+        load_extension(connection, "httpfs")
         assert connection.execute("SELECT count(*) FROM read_parquet(?)", [url]).fetchone() == (3,)
 
 

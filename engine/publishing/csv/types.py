@@ -167,8 +167,9 @@ def evidence(
         some = asked[start : start + _IN_ONE_QUERY]
         columns = [column for cell, known in some for column in _measures(cell, known)]
         begin(connection)
-        found = connection.execute(f"SELECT {', '.join(columns)} FROM ({rows})").fetchone()  # noqa: S608  # ours
-        values = iter(found or ())
+        # All rows, of which there is one: a result that is not finished would hinder the next `begin` with DuckDB 2.
+        [found] = connection.execute(f"SELECT {', '.join(columns)} FROM ({rows})").fetchall()  # noqa: S608  # ours
+        values = iter(found)
         for _, known in some:
             count, least, most, digits = next(values), next(values), next(values), next(values)
             fits = [type_ for type_ in _possible(known) if next(values)]

@@ -15,7 +15,7 @@ import pytest
 
 from tests.clients.page.conftest import SHOPS
 from tests.clients.page.explorer import Explorer, expect
-from tests.clients.test_spreadsheets import EXCEL
+from tests.helpers.extensions import load_extension
 from tests.helpers.running import wait_for
 from tests.helpers.server import KEY, Server
 
@@ -249,7 +249,7 @@ def test_the_snippets_and_the_link_open_the_file(
     install, query = snippets["DuckDB"].split("\n")
     # Loaded from their packages, since installing them needs the internet.
     assert install == "INSTALL httpfs; LOAD httpfs;" + (" INSTALL excel; LOAD excel;" if format_name == "XLSX" else "")
-    httpfs.execute(f"LOAD '{EXCEL}'")
+    load_extension(httpfs, "excel")
     assert len(httpfs.execute(query).fetchall()) == 1200
 
 
