@@ -21,6 +21,9 @@ volatile function, such as ``error()``. This one, a cast that fails, is not; the
 WRITES_BELOW_BACKSLASHES: bool = _IS_1_5
 """Whether a COPY to several files finds a folder with a backslash in its path. DuckDB 2 takes it for a slash."""
 
+JSON_LEVELS = 200 if _IS_1_5 else 127
+"""Levels of objects and lists in a row of JSON that is published. DuckDB 2 reads no more from a file."""
+
 
 def close_default_instance() -> None:
     """Close the instance that DuckDB 1.5 opens when it is imported. DuckDB 2 opens it only when it is asked for."""

@@ -34,6 +34,9 @@ FENCE = (
 )
 """Settings of every instance."""
 
+QUERY_OPTIMIZERS = f"SET disabled_optimizers='{','.join(WRITES_REQUIRED)}'"
+"""For statements that somebody else wrote, after `FENCE`: only what is written has to be as in an export."""
+
 
 def open_instance() -> duckdb.DuckDBPyConnection:
     """An instance without the limits and the allow-list of a session; see `InstancePool`."""

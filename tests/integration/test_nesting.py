@@ -58,7 +58,7 @@ def test_a_json_row_within_the_limit_can_be_read_again(tmp_path: Path, text: str
 @pytest.mark.parametrize("make", [_objects, _lists], ids=["objects", "lists"])
 @pytest.mark.parametrize("depth", [JSON_DEPTH, 900, 1000, 30_000, 200_000])
 def test_a_json_row_beyond_the_limit_is_refused(tmp_path: Path, make: Callable[[int], str], depth: int) -> None:
-    with pytest.raises(InvalidInput, match=r"line 2\b.*objects and lists are nested deeper than 200 levels"):
+    with pytest.raises(InvalidInput, match=rf"line 2\b.*nested deeper than {JSON_DEPTH} levels"):
         _publish(tmp_path, "rows.ndjson", '{"a": null}\n' + make(depth))
 
 

@@ -11,9 +11,10 @@ from enum import Enum, auto
 from json import JSONDecoder
 from typing import Any
 
+from engine.common.duckdb_versions import JSON_LEVELS
 from engine.errors import quoted_excerpt
 
-MAX_DEPTH = 200
+MAX_DEPTH = JSON_LEVELS
 """Levels of objects and lists in a row, at most."""
 TOO_DEEP = f"objects and lists are nested deeper than {MAX_DEPTH} levels"
 """The reason for a refusal, whether this limit is met or the parser's, which depends on the interpreter's version."""

@@ -26,7 +26,7 @@ from engine.execute.duckdb_errors import in_one_line, place_of
 from engine.execute.file_assembler import ArrayAssembler, FileAssembler
 from engine.execute.filesystems import PART, STAGE, PartFileSystem, StageFileSystem
 from engine.execute.ordered_sink import OrderedSink
-from engine.execute.session import fence, open_session
+from engine.execute.session import QUERY_OPTIMIZERS, fence, open_session
 from engine.execute.xlsx.workbook import WorkbookAssembler
 from engine.plan.planner import check_columns, too_many_rows
 from engine.query.inspect.catalog_files import CATALOG, CatalogFileSystem
@@ -88,7 +88,7 @@ class Inspection:
         bound = _bound(statement, values)
         with self._translated_errors(text=statement.text, values=bound):
             relation = self._run(lambda: self._connection.sql(statement.text, params=bound))
-            return TextRows.of(relation, self._translated_errors)
+            return TextRows.of(relation if statement.has_rows else None, self._translated_errors)
 
     def plan(self, statement: Statement, values: Values = NO_VALUES) -> str:
         """Return the answer of an EXPLAIN. Raises as `rows` does."""
@@ -244,7 +244,7 @@ def open_inspection(
         file_systems = (part_files, catalog, unused, files)
         with open_session(settings, threads=settings.threads, file_systems=file_systems, locked=False) as connection:
             # Exports disable the optimizer's join order; queries need it.
-            connection.execute("RESET disabled_optimizers")
+            connection.execute(QUERY_OPTIMIZERS)
             create_session_views(connection)
             add_own_data(connection, own)
             allowed = [_TARGET, *(file.url for file in own.files)]

@@ -26,6 +26,11 @@ class Statement:
     kind: Kind
     parameters: frozenset[str]
 
+    @property
+    def has_rows(self) -> bool:
+        """Whether its result is rows. DuckDB 2 would give the number of rows for a change without RETURNING."""
+        return self.kind is not Kind.CHANGE or "RETURNING" in _words(self.text)
+
 
 _TYPES = duckdb.StatementType
 _KINDS = {
@@ -40,6 +45,9 @@ _KINDS = {
     _TYPES.MERGE_INTO: Kind.CHANGE,
 }
 """Everything else is refused; the fence of the session would stop it as well, with a less useful message."""
+
+_SELECTING = frozenset({"(", "DESCRIBE", "FROM", "PIVOT", "PIVOT_WIDER", "SELECT", "SUMMARIZE", "WITH"})
+"""First words of statements that only read."""
 
 _UNSUPPORTED = (
     "This statement is not supported here. Use SELECT, FROM, WITH, DESCRIBE, SHOW, SUMMARIZE, PIVOT, or EXPLAIN of "
@@ -74,9 +82,11 @@ def parse(connection: duckdb.DuckDBPyConnection, text: str) -> Statement:
     parsed = connection.extract_statements(text)
     if not parsed:
         raise InvalidRequest(_UNSUPPORTED, parameter="query")
-    # A PIVOT without IN is two statements, the first of which finds the values.
+    # A PIVOT without IN is two statements, the first of which finds the values; in DuckDB 2 it is one of both.
     statement = parsed[-1]
     kind = _KINDS.get(statement.type)
+    if statement.type == _TYPES.MULTI and _words(text)[0] in _SELECTING:
+        kind = Kind.ROWS
     if statement.type == _TYPES.SET and _words(text)[1:2] == ["VARIABLE"]:
         kind = Kind.CHANGE
     if kind is None or (kind is Kind.PLAN and not _explains_rows(connection, text)):

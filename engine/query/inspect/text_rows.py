@@ -4,7 +4,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain
 
 import duckdb
@@ -50,11 +49,11 @@ class TextRows:
         if relation is None:
             return cls((), (), iter(()), translated_errors)
         names, types = tuple(relation.columns), tuple(map(str, relation.types))
-        read = partial(relation.project(_AS_TEXT).fetchmany, _BATCH_ROWS)
+        batches = _batches(relation.project(_AS_TEXT))
         with _without_excerpts():
             # The first read begins to run it; the others go on, so rows are not collected.
-            first = read()
-        return cls(names, types, chain([first], iter(read, [])), translated_errors)
+            first = next(batches, [])
+        return cls(names, types, chain([first], batches), translated_errors)
 
     def pages(self) -> Iterator[list[Row]]:
         """Yield the rows in pieces of some thousands. Raises what ``translated_errors`` raises."""
@@ -72,6 +71,21 @@ class TextRows:
             head += rows[:missing]
             tail.extend(rows[missing:])
         return Ends(head, [*tail], count)
+
+
+def _batches(relation: duckdb.DuckDBPyRelation) -> Iterator[list[Row]]:
+    """Rows of texts, while the statement runs. Raises duckdb.Error.
+
+    By Arrow, since DuckDB 2 collects rows that it gives as values of Python.
+    """
+    try:
+        for batch in relation.to_arrow_reader(_BATCH_ROWS):
+            yield [*zip(*(column.to_pylist() for column in batch.columns), strict=True)]
+    except OSError as error:
+        # Arrow has only the text of the error.
+        name = str(error).partition(" Error: ")[0].replace(" ", "").lower() + "exception"
+        kinds = {kind.__name__.lower(): kind for kind in vars(duckdb).values() if isinstance(kind, type)}
+        raise kinds.get(name, duckdb.Error)(str(error)) from error
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from engine.errors import EngineError, InvalidRequest, InvalidStatement, LimitEx
 from engine.execute.file_assembler import FileAssembler
 from engine.execute.filesystems import PART, STAGE, PartFileSystem, StageFileSystem
 from engine.execute.ordered_sink import OrderedSink
-from engine.execute.session import FENCE, fence
+from engine.execute.session import FENCE, QUERY_OPTIMIZERS, fence
 from engine.query.inspect.session import Inspection, within
 from engine.query.inspect.statements import split
 from engine.query.sandbox.confinement import confine, forbid_new_processes
@@ -153,7 +153,7 @@ def run(job: StatementJob, requests: IO[bytes], answers: IO[bytes]) -> None:
         connection.register_filesystem(StageFileSystem(unused))
         for statement in FENCE:
             connection.execute(statement)
-        connection.execute("RESET disabled_optimizers")
+        connection.execute(QUERY_OPTIMIZERS)
         # `x -> x + 1` is a lambda by default in DuckDB 1.5, but not in 2.0.
         connection.execute("SET lambda_syntax='ENABLE_SINGLE_ARROW'")
         for table in job.tables:
