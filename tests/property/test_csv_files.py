@@ -73,7 +73,7 @@ def _read(connection: duckdb.DuckDBPyConnection, path: Path, case: CsvCase) -> t
     while True:
         source.begin(connection)
         try:
-            table = connection.execute(source.sql, source.parameters).to_arrow_table()
+            table = connection.sql(source.sql, params=source.parameters).to_arrow_table()
         except duckdb.Error as error:
             revised = source.revise(error)
             if revised is None:

@@ -48,7 +48,9 @@ def test_duckdb_finds_no_extension_of_the_developer() -> None:
 
 def test_a_hostile_shell_changes_nothing(tmp_path: Path) -> None:
     """The two tests above, started from a shell with such settings and a broken extension at home."""
-    version, platform = duckdb.sql("SELECT library_version, (FROM pragma_platform()) FROM pragma_version()").fetchone()  # type: ignore[misc]
+    [(version, platform)] = duckdb.sql(
+        "FROM pragma_version() SELECT library_version, (FROM pragma_platform())"
+    ).fetchall()
     extension = tmp_path / ".duckdb" / "extensions" / version / platform / "azure.duckdb_extension"
     extension.parent.mkdir(parents=True)
     extension.write_bytes(b"this is no extension")
