@@ -82,9 +82,11 @@ test-fast: install ## Run the tests that start no service, emulator or browser (
 test-browser: install azurite-install ## Run the tests in Chromium and behind nginx; a skip is a failure
 	$(BIN)/python -m pytest -q -p tests.helpers.no_skips $(BROWSER)
 
-# What statements of callers, the fence, types and bytes of exports depend on.
+# What statements, fences, types and bytes depend on, and what had to be mended for DuckDB 2.
 DUCKDB2 := tests/unit/test_function_list.py $(addprefix tests/integration/test_,csv_bytes.py everyday_statements.py \
-	export_fence.py hostile_statements.py publish_faithful.py row_group_copies.py types.py)
+	exact_names.py export_fence.py hostile_statements.py nesting.py publish.py publish_csv.py publish_faithful.py \
+	row_group_copies.py sandbox.py session.py sql_recipes.py sql_statements.py \
+	statement_exports.py::test_a_file_is_that_of_the_same_rows_without_a_statement types.py)
 
 .venv-duckdb2/installed: requirements-dev.lock tests/duckdb2.lock pyproject.toml
 	@test -x .venv-duckdb2/bin/python || { echo "Creating .venv-duckdb2/."; $(PYTHON) -m venv .venv-duckdb2; }
