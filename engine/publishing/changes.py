@@ -11,14 +11,16 @@ from engine.common.cancellation import CancelToken
 from engine.common.table_functions import exact_path
 from engine.errors import EngineError
 from engine.execute.run_files import RunFiles
+from engine.execute.session import open_session
 from engine.plan.changes import changes_table
+from engine.settings import DuckDBSettings
 from engine.sql.changes import ComparedRun, count_changes, create_differing
 
 
 def with_changes(
     run: Run,
     since: Run,
-    connection: duckdb.DuckDBPyConnection,
+    settings: DuckDBSettings,
     paths: Sequence[Path],
     results: ResultStore,
     cancel: CancelToken,
@@ -30,7 +32,9 @@ def with_changes(
     if not run.is_comparable(since):
         return run
     try:
-        counts = _count(run, since, connection, paths, results, cancel)
+        # One thread, as for the rows: a publisher has one.
+        with open_session(settings, threads=1, locked=False) as connection:
+            counts = _count(run, since, connection, paths, results, cancel)
     except (EngineError, duckdb.Error):
         cancel.raise_if_cancelled()
         note = f"The changes since the run {since.run_id} were not counted, since that run cannot be read or compared."

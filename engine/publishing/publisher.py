@@ -7,7 +7,7 @@ a publication that died are files that no document names, and their names are ne
 import base64
 import hashlib
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -76,12 +76,11 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class _Spooled:
-    """A run in local files, by file its row groups. ``filtered`` says whether they need filters of their row ids."""
+    """A run in local files: by file its row groups, and the Bloom filters of its row ids if it needs some."""
 
     source: Source
     parts: dict[Path, tuple[RowGroup, ...]]
-    filtered: bool
-    connection: duckdb.DuckDBPyConnection
+    filters: dict[Path, Path]
 
 
 class Publisher:
@@ -142,7 +141,7 @@ class Publisher:
             )
             run = _with_whole_file(run, spooled, cancel)
             if run.state is State.FINISHED and before is not None and before.at <= run.at:
-                run = with_changes(run, before, spooled.connection, list(spooled.parts), self._results, cancel)
+                run = with_changes(run, before, self._settings, list(spooled.parts), self._results, cancel)
             cancel.raise_if_cancelled()
             self._commit(run, name, keys)
         return run
@@ -183,41 +182,50 @@ class Publisher:
     @contextmanager
     def _spooled(
         self, publication: Publication, before: Schema | None, cancel: CancelToken, progress: PublishProgress
-    ) -> Iterator["_Spooled"]:
+    ) -> Iterator[_Spooled]:
         """The run as typed Parquet files in a local folder, in order; files without rows are left out."""
+        with spill_folder(self._settings.spill_directory) as folder:
+            source = self._write_parts(publication, before, folder / "parts", cancel, progress)
+            paths = sorted((folder / "parts").glob("*.parquet"), key=lambda path: int(path.stem))
+            row_groups = {path: read_row_groups(path) for path in paths}
+            parts = {path: groups for path, groups in row_groups.items() if any(group.rows for group in groups)}
+            filters: dict[Path, Path] = {}
+            if publication.row_id is not None:
+                with (
+                    open_session(self._settings, threads=1, locked=False) as connection,
+                    _interruptible(connection, cancel),
+                ):
+                    _check_row_ids(connection, paths, publication.row_id)
+                    filters = _write_filters(connection, parts)
+            yield _Spooled(source, parts, filters)
+
+    def _write_parts(
+        self,
+        publication: Publication,
+        before: Schema | None,
+        target: Path,
+        cancel: CancelToken,
+        progress: PublishProgress,
+    ) -> Source:
+        """In a session of its own: what DuckDB holds, some 80 MB, is free for what follows only if that is closed."""
         progress.begin(PublishPhase.READING, _size_of(publication.files))
         declared = None if publication.schema is None else read_schema_file(publication.schema)
-        with (
-            spill_folder(self._settings.spill_directory) as folder,
-            # One thread keeps the order of the rows for free.
-            open_session(self._settings, threads=1, locked=False) as connection,
-        ):
+        # One thread keeps the order of the rows for free.
+        with open_session(self._settings, threads=1, locked=False) as connection:
             with _interruptible(connection, cancel):
                 source = open_source(connection, publication.files, declared, publication.options, before)
             if not source.fields:
                 raise InvalidInput("The files have no columns: declare the fields with --schema.")
             self._check_row_id(source, publication.row_id)
-            target = folder / "parts"
-            with _interruptible(connection, cancel):
-                with progress.watching(connection, source.share_read):
-                    source = write_parts(
-                        connection,
-                        source,
-                        publication.row_id,
-                        target,
-                        _COPY_OPTIONS,
-                        lambda found, error: _misfit(connection, publication.files, found, error, cancel),
-                    )
-                spool = sorted(target.glob("*.parquet"), key=lambda path: int(path.stem))
-                try:
-                    _check_row_ids(connection, spool, publication.row_id)
-                except duckdb.Error as error:
-                    raise InvalidInput(f"The row ids cannot be checked: {reason_of(error)}.") from error
-            row_groups = {path: read_row_groups(path) for path in spool}
-            parts = {path: groups for path, groups in row_groups.items() if any(group.rows for group in groups)}
-            # A single row group is read anyway.
-            several = sum(map(len, parts.values())) > 1
-            yield _Spooled(source, parts, several and publication.row_id is not None, connection)
+            with _interruptible(connection, cancel), progress.watching(connection, source.share_read):
+                return write_parts(
+                    connection,
+                    source,
+                    publication.row_id,
+                    target,
+                    _COPY_OPTIONS,
+                    lambda found, error: _misfit(connection, publication.files, found, error, cancel),
+                )
 
     def try_out(
         self, publication: Publication, cancel: CancelToken | None = None, progress: PublishProgress | None = None
@@ -246,7 +254,7 @@ class Publisher:
 
     def _upload(
         self,
-        spooled: "_Spooled",
+        spooled: _Spooled,
         path: Path,
         name: str,
         keys: list[str],
@@ -275,13 +283,10 @@ class Publisher:
             row_id_filters=self._upload_filters(spooled, path, name + ROW_ID_FILTERS_SUFFIX, keys),
         )
 
-    def _upload_filters(self, spooled: "_Spooled", path: Path, key: str, keys: list[str]) -> RunObject | None:
-        if not spooled.filtered:
+    def _upload_filters(self, spooled: _Spooled, path: Path, key: str, keys: list[str]) -> RunObject | None:
+        if path not in spooled.filters:
             return None
-        try:
-            filters = b"".join(build_filters(spooled.connection, path, spooled.parts[path]))
-        except duckdb.Error as error:
-            raise InvalidInput(f"The filters of the row ids cannot be made: {reason_of(error)}") from error
+        filters = spooled.filters[path].read_bytes()
         digest = hashlib.sha256(filters).hexdigest()
         keys.append(key)
         info = self._results.store.create(
@@ -292,6 +297,26 @@ class Publisher:
     def _check_row_id(self, source: Source, row_id: str | None) -> None:
         if row_id is not None and row_id not in {field.name for field in source.fields}:
             raise InvalidInput(f"There is no field {row_id!r} to take row ids from: --row-id names a column.")
+
+
+def _write_filters(
+    connection: duckdb.DuckDBPyConnection, parts: Mapping[Path, tuple[RowGroup, ...]]
+) -> dict[Path, Path]:
+    """Write the Bloom filters of each part into a file beside it; none for a single row group, which is read anyway."""
+    written: dict[Path, Path] = {}
+    if sum(map(len, parts.values())) < 2:
+        return written
+    try:
+        for path, groups in parts.items():
+            written[path] = path.with_suffix(ROW_ID_FILTERS_SUFFIX)
+            written[path].write_bytes(b"".join(build_filters(connection, path, groups)))
+    except duckdb.Error as error:
+        raise InvalidInput(f"The filters of the row ids cannot be made: {reason_of(error)}") from error
+    except OSError as error:
+        raise InvalidInput(
+            f"The filters of the row ids cannot be written to the spill folder: {error.strerror}."
+        ) from error
+    return written
 
 
 def _with_whole_file(run: Run, spooled: _Spooled, cancel: CancelToken) -> Run:
@@ -366,9 +391,15 @@ def _misfit(
     return InvalidInput(f"{what}{where}: {reason_of(error)}")
 
 
-def _check_row_ids(connection: duckdb.DuckDBPyConnection, spool: list[Path], row_id: str | None) -> None:
-    if row_id is None:
-        return
+def _check_row_ids(connection: duckdb.DuckDBPyConnection, spool: list[Path], row_id: str) -> None:
+    try:
+        _find_repeated(connection, spool, row_id)
+    except duckdb.Error as error:
+        raise InvalidInput(f"The row ids cannot be checked: {reason_of(error)}.") from error
+
+
+def _find_repeated(connection: duckdb.DuckDBPyConnection, spool: list[Path], row_id: str) -> None:
+    """Raise InvalidInput, with the rows, for an id that is missing or there twice."""
     paths = {"paths": [exact_path(path) for path in spool]}
     # Hashes first: a table of the ids takes more memory and time.
     repeated_hashes_and_missing = connection.execute(

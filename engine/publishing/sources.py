@@ -1,7 +1,7 @@
 """The files that a publisher brings, as one SELECT per publication."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -64,6 +64,8 @@ class Source:
     """To be called before each statement over ``sql``."""
     share_read: Callable[[], float] | None = None
     """How much of the files that statement has read, from 0 to 1; None if DuckDB itself can tell."""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """By field, a further column of ``sql`` with the text of the value in a CSV export, where the files have it."""
 
 
 _Look = Callable[[duckdb.DuckDBPyConnection, Sequence[Path], ReadOptions], Files]
@@ -132,6 +134,7 @@ def _csv_source(
         files.average_row,
         files.begin,
         lambda: files.reading.share,
+        files.texts(fields),
     )
 
 
@@ -139,8 +142,8 @@ def _fields(files: Files, declared: tuple[Declared, ...] | None, known: Mapping[
     fields = _inferred(files.found, known) if declared is None else _declared(files.found, declared)
     if len(fields) > MAX_COLUMNS:
         raise InvalidInput(f"The files have more than {MAX_COLUMNS:,} columns, the most that a run has: bring fewer.")
-    for field in fields:
-        _check_type(field)
+    for one in fields:
+        _check_type(one)
     return fields
 
 

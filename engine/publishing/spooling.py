@@ -93,16 +93,17 @@ def copy_options(rows: int) -> str:
 
 
 def _rows(source: Source, row_id: str | None) -> str:
-    columns, rows = f"{_row_id(row_id)} AS {ROW_ID}, *", f"({source.sql})"
+    names = ", ".join(identifier(field.name) for field in source.fields)
+    columns, rows = f"{_row_id(source, row_id)} AS {ROW_ID}, {names}", f"({source.sql})"
     if row_id is None:
         return f"SELECT {columns} FROM {rows}"  # noqa: S608  # quoted names
     # Rows that are only numbered cannot be compared with those of another run.
-    return select_with_hash(columns, source.fields, rows)
+    return select_with_hash(columns, source.fields, rows, source.texts)
 
 
-def _row_id(field: str | None) -> str:
+def _row_id(source: Source, field: str | None) -> str:
     if field is None:
         # As text in the order of the rows, so that a part's bounds tell which ids it holds.
         # to_base takes half of the time of a number that is cut to its last digits, and a quarter of that of lpad.
         return f"to_base(row_number() OVER () - 1, 10, {ROW_ID_DIGITS})"
-    return f"CAST({identifier(field)} AS VARCHAR)"
+    return source.texts.get(field) or f"CAST({identifier(field)} AS VARCHAR)"

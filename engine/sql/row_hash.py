@@ -4,7 +4,7 @@ It depends on neither the version of DuckDB nor the order of the columns. Two ro
 same names of columns and equal cells in the same types; 0.0 equals -0.0, and NaN equals NaN.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from engine.catalog.manifest import ROW_HASH
 from engine.catalog.schema import Field, Schema
@@ -16,11 +16,15 @@ _NUMBER = "_hash"
 _LOW_BITS = 2**64 - 1
 
 
-def select_with_hash(columns: str, fields: Iterable[Field], source: str) -> str:
-    """SQL that selects ``columns``, and the hash of ``fields`` as the columns `ROW_HASH`; ``source`` follows FROM."""
+def select_with_hash(columns: str, fields: Iterable[Field], source: str, texts: Mapping[str, str] | None = None) -> str:
+    """SQL that selects ``columns``, and the hash of ``fields`` as the columns `ROW_HASH`; ``source`` follows FROM.
+
+    ``texts`` has, by field, columns of the source with the text of its value in a CSV export, where that is at hand: of
+    numbers, booleans and dates, but for -0.0, whose text is 0.0.
+    """
     high, low = ROW_HASH
     # In a layer of its own, since both halves refer to it: `plan_wide_rows` turns off common subexpressions.
-    hashed = f"SELECT {columns}, md5_number({_text(fields)}) AS {_NUMBER} FROM {source}"  # noqa: S608  # quoted names
+    hashed = f"SELECT {columns}, md5_number({_text(fields, texts or {})}) AS {_NUMBER} FROM {source}"  # noqa: S608  # quoted names
     return (
         f"SELECT * EXCLUDE ({_NUMBER}), CAST({_NUMBER} >> 64 AS UBIGINT) AS {high}, "  # noqa: S608  # our own names
         f"CAST({_NUMBER} & {_LOW_BITS} AS UBIGINT) AS {low} FROM ({hashed})"
@@ -41,13 +45,13 @@ def comparable_cell(cell: str, type_: ColumnType) -> str:
     return cell
 
 
-def _text(fields: Iterable[Field]) -> str:
+def _text(fields: Iterable[Field], texts: Mapping[str, str]) -> str:
     """The cells in the order of their names, separated by ``|``, and after them the lengths of those that are text.
 
     So no two rows have the same text: the lengths tell which separators are part of a cell, and a null has none.
     """
     ordered = sorted(fields, key=lambda field: field.name.encode().lower())
-    cells = [_cell(identifier(field.name), field.type) for field in ordered]
+    cells = [texts.get(field.name) or _cell(identifier(field.name), field.type) for field in ordered]
     lengths = [f"strlen({identifier(field.name)})" for field in ordered if _is_text(field.type)]
     # concat reads a null as an empty text.
     return f"concat({', '.join([*_separated(cells, '|'), *_separated(lengths, ',')])})"

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import itertools
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -228,6 +229,32 @@ def test_the_stored_hash_is_the_md5_of_the_cells_in_our_spelling(engine: Engine)
     path = engine.store.local_path(engine.results.run("w", "r0").parts[0].key)  # type: ignore[union-attr]  # it was published
     stored = duckdb.execute(f"SELECT _hash_high, _hash_low FROM '{path}'").fetchall()
     assert stored == [_halves(text) for text in spelled]
+
+
+def test_the_hash_of_a_csv_row_is_that_of_its_values_whether_types_are_found_or_declared(engine: Engine) -> None:
+    """Of types that are found, the text of the file is hashed; Arrow casts some columns of both."""
+    number = {"dataType": "NUMBER"}
+    columns: list[tuple[str, str, str, dict[str, str]]] = [
+        ("at", "1970-01-01T00:00:01Z", "1000000", {"dataType": "DATETIME"}),
+        ("day", "0900-01-31", "0900-01-31", {"dataType": "DATE"}),
+        ("fine", "1970-01-01T00:00:00.5Z", "500000", {"dataType": "DATETIME"}),
+        ("id", "k|1", "k|1", {"dataType": "STRING"}),
+        ("large", "1e+20", "1e+20", number),
+        ("price", "2.50", "2.50", number | {"type": "DECIMAL(18,2)"}),
+        ("ratio", "0.1", "0.1", number),
+        ("sold", "true", "true", {"dataType": "BOOLEAN"}),
+        ("whole", "-12", "-12", number | {"type": "BIGINT"}),
+    ]
+    names, cells, texts, _ = zip(*columns, strict=True)
+    file = engine.write("rows.csv", f"{','.join(names)}\n{','.join(cells)}\n,,,k2,,,,,\n")
+    schema = engine.write("schema.json", json.dumps([{"name": name, **field} for name, _, _, field in columns]))
+    spelled = [f"{'|'.join(texts)}|3,", "|||k2||||||2,"]
+    for run, declared in (("found", None), ("declared", schema)):
+        published = engine.publish(file, run=run, row_id="id", schema=declared)
+        assert [field.type.sql() for field in published.table.delivered][-2:] == ["BOOLEAN", "BIGINT"]
+        path = engine.store.local_path(published.parts[0].key)
+        stored = duckdb.execute(f"SELECT _hash_high, _hash_low FROM '{path}'").fetchall()
+        assert stored == [_halves(text) for text in spelled], run
 
 
 def _halves(text: str) -> tuple[int, int]:

@@ -176,7 +176,7 @@ def test_stored_hashes_are_compared_if_the_columns_are_the_same(engine: Engine) 
 
 
 def test_values_are_not_read_where_hashes_are_stored(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    def with_equal_hashes(columns: str, _fields: object, source: str) -> str:
+    def with_equal_hashes(columns: str, _fields: object, source: str, _texts: object) -> str:
         return f"SELECT {columns}, 0::UBIGINT AS _hash_high, 0::UBIGINT AS _hash_low FROM {source}"
 
     monkeypatch.setattr(spooling, "select_with_hash", with_equal_hashes)

@@ -105,7 +105,7 @@ def test_an_export_of_changes_on_azure_has_the_rows_of_the_oracle(azurite: Azuri
 def _publish_without_hashes(engine: Engine, data: Dataset, run: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Publish a run as versions without hashes did."""
     with monkeypatch.context() as patch:
-        patch.setattr(spooling, "select_with_hash", lambda columns, _fields, rows: f"SELECT {columns} FROM {rows}")
+        patch.setattr(spooling, "select_with_hash", lambda columns, _fields, rows, _: f"SELECT {columns} FROM {rows}")
         patch.setattr(publisher, "_with_whole_file", lambda run, _spooled, _cancel: run)
         data.publish(engine, run)
     key = run_key(WORKFLOW, run)

@@ -89,3 +89,9 @@ def test_nulls_stay_null_and_an_empty_cell_is_null() -> None:
         found = cast(cells, type_)
         assert [value.is_valid for value in found] == [False, True, False, True]
         assert cast(pa.array([None], pa.string()), type_).null_count == 1
+
+
+def test_a_type_that_is_found_keeps_the_text_of_every_cell() -> None:
+    for type_, _, usual, _ in _TYPES.values():
+        assert can_cast(usual, type_, found=True) == (type_ != DOUBLE)
+        assert not can_cast([*usual, ""], type_, found=True)

@@ -1,8 +1,8 @@
-"""Cells of declared fields, cast by Arrow: in half of the time and memory of DuckDB's casts and their checks.
+"""Cells that are cast by Arrow: in half of the time and memory of DuckDB's casts and their checks.
 
 Only for types and cells where Arrow's cast is beyond doubt: each test here is sufficient, and none is the law. Where a
-cell is not of the usual form, the files are read again, and DuckDB casts and decides by the law
-(`engine.publishing.types.lossless_casts`).
+cell is not of the usual form, the files are read again, and DuckDB casts and decides by the law: of declared fields
+`engine.publishing.types.lossless_casts`, of types that are found `engine.publishing.csv.types`.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,25 +29,26 @@ def arrow_type(type_: ColumnType) -> pa.DataType:
     return _CASTS[type_][0]
 
 
-def can_cast(cells: Sequence[str], type_: ColumnType) -> bool:
-    """Whether `cast` takes these cells."""
-    if type_ not in _CASTS:
+def can_cast(cells: Sequence[str], type_: ColumnType, *, found: bool = False) -> bool:
+    """Whether `cast` takes these cells; ``found``: the type is not declared, but has to keep their text."""
+    if type_ not in _CASTS or (found and type_ == DOUBLE):
+        # A DOUBLE is checked against its text, which DuckDB makes faster.
         return False
     try:
-        cast(pa.array(cells, pa.string()), type_)
+        cast(pa.array(cells, pa.string()), type_, empty_is_null=not found)
     except Unusual:
         return False
     return True
 
 
-def cast(cells: pa.Array, type_: ColumnType) -> pa.Array:
-    """The cells in that type; an empty one is null as well. Raises Unusual."""
+def cast(cells: pa.Array, type_: ColumnType, *, empty_is_null: bool = True) -> pa.Array:
+    """The cells in that type. Raises Unusual."""
     to, check = _CASTS[type_]
     try:
         values = cells.cast(to)
     except pa.ArrowInvalid:
         is_empty = pc.equal(cells, "")
-        if not pc.any(is_empty).as_py():
+        if not (empty_is_null and pc.any(is_empty).as_py()):
             raise Unusual from None
         return cast(pc.if_else(is_empty, None, cells), type_)
     if values.null_count < len(values) and not check(cells, values):

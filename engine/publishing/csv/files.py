@@ -47,6 +47,8 @@ _FAMILIES = {
     Family.DATE,
     Family.TIMESTAMP,
 }
+_SPELLED = {Family.INTEGER, Family.DECIMAL, Family.FLOAT, Family.BOOLEAN, Family.DATE}
+"""Families whose text in a CSV export is what the hash of a row takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +138,12 @@ class CsvFiles:
         return replace(self, possible=possible, before=usable)
 
     def casting(self, fields: Sequence[Field]) -> "CsvFiles":
-        """With Arrow's casts for those of the fields that are declared, and whose first cells are usual."""
+        """With Arrow's casts for those of the fields whose first cells are usual."""
         casts = {
             field_.name: field_.type
             for field_ in fields
             if self.are_usual
-            and field_.name not in self.possible
-            and can_cast(self._sample.get(field_.name, ()), field_.type)
+            and can_cast(self._sample.get(field_.name, ()), field_.type, found=field_.name in self.possible)
         }
         return replace(self, casts=casts)
 
@@ -200,11 +201,11 @@ class CsvFiles:
 
     def _cast(self, file: _CsvFile) -> Iterator[pa.RecordBatch]:
         types = self._schema(file)
-        casts = [(index, self.casts[name]) for index, name in enumerate(file.columns) if name in self.casts]
+        casts = [(index, name, self.casts[name]) for index, name in enumerate(file.columns) if name in self.casts]
         for batch in self._batches(file):
             cells = batch.columns
-            for index, type_ in casts:
-                cells[index] = cast(cells[index], type_)
+            for index, name, type_ in casts:
+                cells[index] = cast(cells[index], type_, empty_is_null=name not in self.possible)
             yield pa.RecordBatch.from_arrays(cells, schema=types)
 
     def _schema(self, file: _CsvFile) -> pa.Schema:
@@ -239,9 +240,23 @@ class CsvFiles:
             and field_.name not in self.casts
             and not _is_text_or_nested(field_.type)
         )
+        texts = self.texts(fields)
         return self._rows(
-            lambda file: [f"{self._value(file, field_)} AS {identifier(field_.name)}" for field_ in fields], scalars
+            lambda file: [
+                *(f"{self._value(file, field_)} AS {identifier(field_.name)}" for field_ in fields),
+                *(f"{_cell_or_null(file, name)} AS {text}" for name, text in texts.items()),
+            ],
+            scalars,
         )
+
+    def texts(self, fields: Sequence[Field]) -> dict[str, str]:
+        """See `Source.texts`: a cell of a type that is found is checked to come back. Arrow's casts leave no text."""
+        found = [
+            field_.name
+            for field_ in fields
+            if field_.name in self.possible and field_.name not in self.casts and field_.type.family in _SPELLED
+        ]
+        return {name: f"_text_{number}" for number, name in enumerate(found)}
 
     def revised(self, connection: duckdb.DuckDBPyConnection, error: duckdb.Error) -> "CsvFiles | None":
         """The files read otherwise after DuckDB failed on them, or None if that was not their fault.
@@ -253,10 +268,12 @@ class CsvFiles:
         if isinstance(error, duckdb.OutOfMemoryException | duckdb.InterruptException):
             return None
         if self.reading.is_unusual:
-            return replace(self, are_usual=False)
+            by_duckdb = replace(self, casts={}, are_usual=False)
+            # A cell of a type that is found most likely does not fit: all of them tell what does.
+            return by_duckdb._with_proof(connection) if self.possible and not self.proven else by_duckdb
         # The text of an error from our stream has those that were handled before it.
         if DOES_NOT_FIT in str(error) and not self.reading.is_misread:
-            return None if self.proven else self._with_proof(connection)
+            return None if self.proven else replace(self, casts={})._with_proof(connection)
         files = tuple(
             file if file.is_rewritten or self._is_readable(file) else self._rewritten(file, number)
             for number, file in enumerate(self.files)
@@ -274,10 +291,7 @@ class CsvFiles:
         """All rows are read to find the types."""
         names = [name for name in self.found if not self.possible[name].is_text and self.before.get(name) != TEXT]
         rows = self._rows(
-            lambda file: [
-                f"{_cell(file, name) if name in file.columns else 'CAST(NULL AS VARCHAR)'} AS c{number}"
-                for number, name in enumerate(names)
-            ]
+            lambda file: [f"{_cell_or_null(file, name)} AS c{number}" for number, name in enumerate(names)]
         )
         asked = [(f"c{number}", self.possible[name]) for number, name in enumerate(names)]
         try:
@@ -345,6 +359,10 @@ def _written_anew(file: _CsvFile, target: Path, *, pad: bool) -> _CsvFile:
 def _cell(file: _CsvFile, name: str) -> str:
     # By position: DuckDB never sees the names in the file.
     return f"c{file.columns.index(name)}"
+
+
+def _cell_or_null(file: _CsvFile, name: str) -> str:
+    return _cell(file, name) if name in file.columns else "CAST(NULL AS VARCHAR)"
 
 
 def _declared_value(cell: str, field_: Field) -> str:
