@@ -93,8 +93,8 @@ def copy_options(rows: int) -> str:
 
 
 def _rows(source: Source, row_id: str | None) -> str:
-    names = ", ".join(identifier(field.name) for field in source.fields)
-    columns, rows = f"{_row_id(source, row_id)} AS {ROW_ID}, {names}", f"({source.sql})"
+    fields = f"* EXCLUDE ({', '.join(source.texts.values())})" if source.texts else "*"
+    columns, rows = f"{_row_id(source, row_id)} AS {ROW_ID}, {fields}", f"({source.sql})"
     if row_id is None:
         return f"SELECT {columns} FROM {rows}"  # noqa: S608  # quoted names
     # Rows that are only numbered cannot be compared with those of another run.
