@@ -165,7 +165,7 @@ FAULTS: dict[str, tuple[str, str]] = {
     '[{"a": 1} // x\n]': (".json", "rows.json, line 1: .*no comments"),
     '\x1e{"type": "Feature"}\n': (".geojson", "rows.geojson, line 1: .*text sequence.*: remove"),
     '{"type": "Feature"}\n' * 2: (".geojson", "no GeoJSON FeatureCollection: .* 'Feature'.*--format ndjson"),
-    '{"type": "FeatureCollection", "features": [{"id": 1}]}': (".json", "--json-path features, or --format geojson"),
+    '{"type": "FeatureCollection", "features": [{"id": 1}]}': (".json", r"--json-path features \(or --format geojson"),
     "[{}, {}]": (".json", "The files have no columns: declare"),
     '{"a": 1}\n{"a": 2}\n{"a"': (".ndjson", "rows.ndjson, line 3: the file ends"),
     '[{"a": 1}, {"a": 2}': (".json", "rows.json, line 1: .*end of the file"),

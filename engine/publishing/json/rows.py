@@ -85,7 +85,7 @@ def _refuse_document(path: Path, name: str) -> None:
     with JsonText(path, name) as text:
         lists = lists_of_objects(text)
     if len(lists) == 1:
-        other = ", or --format geojson if they are features of GeoJSON" if lists[0] == "features" else ""
+        other = " (or --format geojson, if they are features of GeoJSON)" if lists[0] == "features" else ""
         raise InvalidInput(f"{name} is one object, and its rows are in a list: use --json-path {lists[0]}{other}.")
     if lists:
         raise InvalidInput(
