@@ -47,6 +47,8 @@ _FAMILIES = {
     Family.DATE,
     Family.TIMESTAMP,
 }
+_LONG_ROW = 2_048
+"""Bytes of a row from which a chunk has so few that Arrow's calls for each column take longer than DuckDB's checks."""
 _SPELLED = {Family.INTEGER, Family.DECIMAL, Family.FLOAT, Family.BOOLEAN, Family.DATE}
 """Families whose text in a CSV export is what the hash of a row takes."""
 
@@ -143,6 +145,7 @@ class CsvFiles:
             field_.name: field_.type
             for field_ in fields
             if self.are_usual
+            and (field_.name not in self.possible or self.average_row < _LONG_ROW)
             and can_cast(self._sample.get(field_.name, ()), field_.type, found=field_.name in self.possible)
         }
         return replace(self, casts=casts)
