@@ -80,6 +80,8 @@ def _read(connection: duckdb.DuckDBPyConnection, path: Path, case: CsvCase) -> t
                 raise
             source = revised
         else:
+            # Behind the fields are texts of their cells (`Source.texts`).
+            table = table.select(range(len(source.fields)))
             columns = [column.to_pylist() for column in table.columns]
             return table.column_names, [list(row) for row in zip(*columns, strict=True)]
 
