@@ -67,7 +67,7 @@ tests/%/node_modules/.package-lock.json: tests/%/package-lock.json
 	@.venv-generated/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
-test: install azurite-install ## Run every promise on both kinds of store (about five minutes on two cores)
+test: install azurite-install ## Run every promise on both kinds of store (about nine minutes on two cores)
 	@echo "Running the tests of every promise; the reasons for skips are listed at the end. make help lists the other tests."
 	TAILRACE_CASES=$(BASIC_CASES) $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal \
 		$(addprefix --ignore=,$(BROWSER) $(DEEP) tests/cluster)

@@ -35,7 +35,11 @@ def compressor(compression: Compression) -> Compress | None:
 
 
 def _gzip(text: bytes) -> bytes:
-    return isal_zlib.compress(text, _GZIP_LEVEL, _GZIP_WINDOW_BITS)
+    # isal_zlib.compress (1.9.1) leaves a part of its state as it finds it on the stack, and so gives equal texts other
+    # bytes now and then.
+    stream = isal_zlib.compressobj(_GZIP_LEVEL, isal_zlib.DEFLATED, _GZIP_WINDOW_BITS)
+    compressed: bytes = stream.compress(text) + stream.flush()
+    return compressed
 
 
 def _zstd(text: bytes) -> bytes:

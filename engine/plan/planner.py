@@ -29,7 +29,7 @@ from engine.request.operators import OperatorKind
 from engine.request.request import ExportRequest
 from engine.request.statement import StatementRequest
 
-OUTPUT_VERSION = 11
+OUTPUT_VERSION = 12
 """Increase this with every change to the bytes of an export, so that exports of an older version are not reused."""
 
 PARQUET_RANGE_BYTES = 32 * 1024 * 1024
