@@ -16,7 +16,7 @@ SKIPS_FAILING_ROWS: tuple[str, ...] = (
     () if _IS_1_5 else ("CREATE OR REPLACE TEMP MACRO error(m) AS CASE WHEN CAST(m AS TINYINT) = 1 THEN NULL END",)
 )
 """Statements after which rows that OFFSET leaves out are not computed, as in 1.5. DuckDB 2 computes them if they call a
-volatile function, such as ``error()``. This one, a cast that fails, is not; the messages are no numbers."""
+volatile function, such as ``error()``. A cast is not volatile: this macro casts the message to a number, and fails."""
 
 WRITES_BELOW_BACKSLASHES: bool = _IS_1_5
 """Whether a COPY to several files finds a folder with a backslash in its path. DuckDB 2 takes it for a slash."""

@@ -24,18 +24,17 @@ from engine.catalog.schema import ROW_ID, Field, Schema
 from engine.catalog.types import TEXT
 from engine.common.cancellation import CancelToken, cancelled_by
 from engine.common.ids import checked_id
-from engine.common.table_functions import exact_path, read_parquet
 from engine.common.temp_folders import spill_folder
 from engine.errors import AlreadyPublished, Conflict, EngineError, InvalidInput
 from engine.execute.duckdb_errors import is_disk_full, reason_of
 from engine.execute.row_group_copy import merge_run
 from engine.execute.session import open_session
 from engine.parquet.footer_merge import MAGIC, ByteRange
-from engine.plan.bloom_filters import build_filters
 from engine.publishing.changes import with_changes
 from engine.publishing.misfit import MAX_SEARCH_BYTES, value_that_does_not_fit
 from engine.publishing.options import ReadOptions
 from engine.publishing.progress import PublishPhase, PublishProgress
+from engine.publishing.row_ids import check_row_ids, write_filters
 from engine.publishing.schema_file import read_schema_file
 from engine.publishing.sources import Source, open_source
 from engine.publishing.spooling import USUAL_ROWS, copy_options, write_parts
@@ -76,11 +75,10 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class _Spooled:
-    """A run in local files: by file its row groups, and the Bloom filters of its row ids if it needs some."""
+    """A run in local files, each with its row groups."""
 
     source: Source
     parts: dict[Path, tuple[RowGroup, ...]]
-    filters: dict[Path, Path]
 
 
 class Publisher:
@@ -115,12 +113,12 @@ class Publisher:
         before = self._latest(workflow, team)
         table = None if before is None else before.table
         with self._spooled(publication, table, cancel, progress) as spooled, self._undone_on_failure() as keys:
+            filters = self._filters(spooled, publication.row_id, cancel)
             progress.begin(PublishPhase.UPLOADING, sum(path.stat().st_size for path in spooled.parts))
+            prefix = f"{run_prefix(workflow, run_id)}part-"
             parts = tuple(
-                self._upload(
-                    spooled, path, f"{run_prefix(workflow, run_id)}part-{index:05d}-{nonce}", keys, cancel, progress
-                )
-                for index, path in enumerate(spooled.parts)
+                self._upload(path, groups, filters.get(path), f"{prefix}{index:05d}-{nonce}", keys, cancel, progress)
+                for index, (path, groups) in enumerate(spooled.parts.items())
             )
             run = Run(
                 workflow_id=workflow,
@@ -189,15 +187,26 @@ class Publisher:
             paths = sorted((folder / "parts").glob("*.parquet"), key=lambda path: int(path.stem))
             row_groups = {path: read_row_groups(path) for path in paths}
             parts = {path: groups for path, groups in row_groups.items() if any(group.rows for group in groups)}
-            filters: dict[Path, Path] = {}
             if publication.row_id is not None:
-                with (
-                    open_session(self._settings, threads=1, locked=False) as connection,
-                    _interruptible(connection, cancel),
-                ):
-                    _check_row_ids(connection, paths, publication.row_id)
-                    filters = _write_filters(connection, parts)
-            yield _Spooled(source, parts, filters)
+                with self._session(cancel) as connection:
+                    check_row_ids(connection, paths, publication.row_id)
+            yield _Spooled(source, parts)
+
+    @contextmanager
+    def _session(self, cancel: CancelToken) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A session of one thread, since a publisher has one. Raises Cancelled."""
+        with (
+            open_session(self._settings, threads=1, locked=False) as connection,
+            _interruptible(connection, cancel),
+        ):
+            yield connection
+
+    def _filters(self, spooled: _Spooled, row_id: str | None, cancel: CancelToken) -> Mapping[Path, Path]:
+        """The Bloom filters of the row ids, by part; none for a single row group, which is read anyway."""
+        if row_id is None or sum(map(len, spooled.parts.values())) < 2:
+            return {}
+        with self._session(cancel) as connection:
+            return write_filters(connection, spooled.parts)
 
     def _write_parts(
         self,
@@ -254,14 +263,15 @@ class Publisher:
 
     def _upload(
         self,
-        spooled: _Spooled,
         path: Path,
+        groups: tuple[RowGroup, ...],
+        filters: Path | None,
         name: str,
         keys: list[str],
         cancel: CancelToken,
         progress: PublishProgress,
     ) -> Part:
-        groups, key = spooled.parts[path], name + PART_SUFFIX
+        key = name + PART_SUFFIX
         keys.append(key)
         with (
             path.open("rb") as file,
@@ -280,43 +290,21 @@ class Publisher:
             etag=info.etag,
             row_groups=groups,
             columns=read_columns(path),
-            row_id_filters=self._upload_filters(spooled, path, name + ROW_ID_FILTERS_SUFFIX, keys),
+            row_id_filters=None if filters is None else self._upload_filters(filters, name, keys),
         )
 
-    def _upload_filters(self, spooled: _Spooled, path: Path, key: str, keys: list[str]) -> RunObject | None:
-        if path not in spooled.filters:
-            return None
-        filters = spooled.filters[path].read_bytes()
-        digest = hashlib.sha256(filters).hexdigest()
+    def _upload_filters(self, path: Path, name: str, keys: list[str]) -> RunObject:
+        data, key = path.read_bytes(), name + ROW_ID_FILTERS_SUFFIX
+        digest = hashlib.sha256(data).hexdigest()
         keys.append(key)
         info = self._results.store.create(
-            key, filters, content_type="application/octet-stream", metadata={"sha256": digest}
+            key, data, content_type="application/octet-stream", metadata={"sha256": digest}
         )
         return RunObject(key=key, bytes=info.size, sha256=digest, etag=info.etag)
 
     def _check_row_id(self, source: Source, row_id: str | None) -> None:
         if row_id is not None and row_id not in {field.name for field in source.fields}:
             raise InvalidInput(f"There is no field {row_id!r} to take row ids from: --row-id names a column.")
-
-
-def _write_filters(
-    connection: duckdb.DuckDBPyConnection, parts: Mapping[Path, tuple[RowGroup, ...]]
-) -> dict[Path, Path]:
-    """Write the Bloom filters of each part into a file beside it; none for a single row group, which is read anyway."""
-    written: dict[Path, Path] = {}
-    if sum(map(len, parts.values())) < 2:
-        return written
-    try:
-        for path, groups in parts.items():
-            written[path] = path.with_suffix(ROW_ID_FILTERS_SUFFIX)
-            written[path].write_bytes(b"".join(build_filters(connection, path, groups)))
-    except duckdb.Error as error:
-        raise InvalidInput(f"The filters of the row ids cannot be made: {reason_of(error)}") from error
-    except OSError as error:
-        raise InvalidInput(
-            f"The filters of the row ids cannot be written to the spill folder: {error.strerror}."
-        ) from error
-    return written
 
 
 def _with_whole_file(run: Run, spooled: _Spooled, cancel: CancelToken) -> Run:
@@ -389,41 +377,3 @@ def _misfit(
     where = f", in row {place[0]:,} and column {place[1]!r}" if place else ""
     what = "A value does not fit its field" if isinstance(error, _UNFIT) else "The files cannot be read"
     return InvalidInput(f"{what}{where}: {reason_of(error)}")
-
-
-def _check_row_ids(connection: duckdb.DuckDBPyConnection, spool: list[Path], row_id: str) -> None:
-    try:
-        _find_repeated(connection, spool, row_id)
-    except duckdb.Error as error:
-        raise InvalidInput(f"The row ids cannot be checked: {reason_of(error)}.") from error
-
-
-def _find_repeated(connection: duckdb.DuckDBPyConnection, spool: list[Path], row_id: str) -> None:
-    """Raise InvalidInput, with the rows, for an id that is missing or there twice."""
-    paths = {"paths": [exact_path(path) for path in spool]}
-    # Hashes first: a table of the ids takes more memory and time.
-    repeated_hashes_and_missing = connection.execute(
-        f"SELECT count(*) - count(DISTINCT hash({ROW_ID})), count(*) - count(nullif({ROW_ID}, '')) "  # noqa: S608  # a constant name
-        f"FROM {read_parquet('$paths')}",
-        paths,
-    ).fetchone()
-    if repeated_hashes_and_missing == (0, 0):
-        return
-    repeated = connection.execute(
-        f"SELECT {ROW_ID} FROM {read_parquet('$paths')} GROUP BY {ROW_ID} "  # noqa: S608  # a constant name
-        f"HAVING count(*) > 1 OR {ROW_ID} IS NULL OR {ROW_ID} = '' LIMIT 1",
-        paths,
-    ).fetchone()
-    if repeated is not None:
-        numbered = f"SELECT {ROW_ID} AS id, row_number() OVER () AS row FROM {read_parquet('$paths')}"  # noqa: S608  # a constant
-        found = connection.execute(
-            f"SELECT row FROM ({numbered}) WHERE id IS NOT DISTINCT FROM $id ORDER BY row LIMIT 2",  # noqa: S608  # as above
-            {**paths, "id": repeated[0]},
-        ).fetchall()
-        first, *others = (f"{row:,}" for (row,) in found)
-        what = (
-            f"is not unique: {repeated[0]!r} stands in the rows {first} and {others[0]}"
-            if repeated[0]
-            else f"is missing in row {first}"
-        )
-        raise InvalidInput(f"The row id field {row_id} {what}: name another, or none to have row ids made.")

@@ -15,7 +15,7 @@ from tests.helpers.engine import Engine
 
 GROUP_ROWS = 2048
 GROUPS_OF_PART = 4
-_COPY_OPTIONS = (
+SMALL_PARTS = (
     f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {GROUP_ROWS}, ROW_GROUPS_PER_FILE {GROUPS_OF_PART}, "
     "FILENAME_PATTERN '{i}'"
 )
@@ -24,7 +24,7 @@ _COPY_OPTIONS = (
 def publish_small_parts(engine: Engine, rows: Sequence[Mapping[str, Any]] | Path, **options: Any) -> Run:
     """Publish rows, or a Parquet file, as parts of four row groups, each of 2,048 rows."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(publisher, "_COPY_OPTIONS", _COPY_OPTIONS)
+        patch.setattr(publisher, "_COPY_OPTIONS", SMALL_PARTS)
         # Rows of many columns are not wide, either.
         patch.setattr(spooling, "_ROW_GROUP_BYTES", 2**30)
         file = rows if isinstance(rows, Path) else engine.write_parquet(pa.Table.from_pylist(list(rows)))

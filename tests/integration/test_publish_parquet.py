@@ -103,7 +103,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     **{
         f"a cut page of {compression}": (
-            lambda compression=compression: zeroed(written(TEXTS, compression=compression), 1),  # type: ignore[misc]  # a default
+            lambda compression=compression: zeroed(written(TEXTS, compression=compression), 1),  # type: ignore[misc]  # a default of a lambda
             r"rows.parquet is damaged: the column text cannot be read after row 0 \(.*copy",
         )
         for compression in ("snappy", "gzip")

@@ -14,15 +14,17 @@ from hypothesis import strategies as st
 from engine.catalog.manifest import Run, RunObject
 from engine.catalog.row_group_stats import read_row_groups
 from engine.common.cancellation import CancelToken
-from engine.errors import Cancelled, SourceDamaged, StoreUnavailable
+from engine.errors import Cancelled, InvalidInput, SourceDamaged, StoreUnavailable
 from engine.exports.sweep import Sweeper
 from engine.exports.verify import verify_run
 from engine.plan import bloom_filters
 from engine.plan.bloom_filters import build_filters
 from engine.plan.planner import ExportPlan
+from engine.publishing import publisher
+from engine.publishing.publisher import Publication
 from engine.stores.port import ObjectInfo, ObjectStore
 from tests.helpers.engine import NOW, Engine, entry
-from tests.helpers.small_parts import GROUP_ROWS, groups_read, publish_small_parts
+from tests.helpers.small_parts import GROUP_ROWS, SMALL_PARTS, groups_read, publish_small_parts
 
 ROWS = 20_000
 GROUPS = 10
@@ -91,6 +93,27 @@ def test_unknown_ids_rarely_pass_a_filter(engine: Engine) -> None:
     asked = [_pruned(engine, row_ids=[_id(n)]) for n in range(ROWS, ROWS + 1_000)]
     assert sum(map(groups_read, asked)) < 40
     assert engine.export_rows(row_ids=["nothing", "é", "\U0001f600", " "]) == []
+
+
+def test_a_dry_run_checks_the_ids_and_makes_no_filters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+
+    def write_filters(*arguments: object) -> dict[Path, Path]:
+        made.append(arguments)
+        return {}
+
+    monkeypatch.setattr(publisher, "_COPY_OPTIONS", SMALL_PARTS)
+    monkeypatch.setattr(publisher, "write_filters", write_filters)
+    engine = Engine(tmp_path / "trial")
+    rows = [_row(n) for n in range(GROUP_ROWS + 1)]
+    publication = Publication("w", "r", (engine.write_parquet(pa.Table.from_pylist(rows)),), row_id="key")
+    assert engine.publisher.try_out(publication).rows == len(rows)
+    assert made == []
+    engine.publisher.publish(publication)
+    assert len(made) == 1
+    twice = engine.write_parquet(pa.Table.from_pylist([*rows, rows[0]]))
+    with pytest.raises(InvalidInput, match="not unique"):
+        engine.publisher.try_out(replace(publication, run="twice", files=(twice,)))
 
 
 @given(st.sets(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), min_size=1))

@@ -55,9 +55,9 @@ async def rows(request: Request) -> Response:
             )
         return _link(await exported(request, services, export_request, principal.team))
     plan = await services.plan(export_request, principal.team)
-    if _is_of_export(plan, paging):
+    if _comes_from_export(plan, paging):
         found = await exported(request, services, export_request, principal.team)
-        return await _of_export(found, services, paging, gzip=gzip)
+        return await _from_export(found, services, paging, gzip=gzip)
     reader = RowReader(services, principal.team, plan)
     gone = partial(wait_for_disconnect, request)
     if 0 < paging.limit <= MAX_LIMIT:
@@ -70,7 +70,7 @@ async def rows(request: Request) -> Response:
     return _body(plan, paging, total, gzip=gzip).of_chunks(parts)
 
 
-def _is_of_export(plan: ExportPlan, paging: Paging) -> bool:
+def _comes_from_export(plan: ExportPlan, paging: Paging) -> bool:
     """Whether the page is sent from the export of all rows, because it has them all or each part would cost as much."""
     most = sum(run.rows for run in plan.runs)
     if most <= MAX_LIMIT or 0 < paging.limit <= MAX_LIMIT:
@@ -80,7 +80,7 @@ def _is_of_export(plan: ExportPlan, paging: Paging) -> bool:
     return plan.since is not None or (plan.sort is not None and paging.offset + paging.limit > _MAX_TOP_ROWS)
 
 
-async def _of_export(found: Exported, services: Services, paging: Paging, *, gzip: bool) -> Response:
+async def _from_export(found: Exported, services: Services, paging: Paging, *, gzip: bool) -> Response:
     total = found.export.rows
     body = _body(found.plan, paging, total, gzip=gzip)
     file = await file_stream(services, found.file)

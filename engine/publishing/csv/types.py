@@ -168,7 +168,7 @@ def evidence(
         columns = [column for cell, known in some for column in _measures(cell, known)]
         begin(connection)
         # All rows, of which there is one: a result that is not finished would hinder the next `begin` with DuckDB 2.
-        [found] = connection.execute(f"SELECT {', '.join(columns)} FROM ({rows})").fetchall()  # noqa: S608  # ours
+        [found] = connection.execute(f"SELECT {', '.join(columns)} FROM ({rows})").fetchall()  # noqa: S608  # our own SQL
         values = iter(found)
         for _, known in some:
             count, least, most, digits = next(values), next(values), next(values), next(values)

@@ -5,7 +5,7 @@ than 38 digits become doubles, members of one name but for case are renamed.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,6 +16,7 @@ from engine.common.cancellation import checkpoint
 from engine.errors import InvalidInput
 from engine.execute.duckdb_errors import reason_of
 from engine.parquet.footer_merge import MAGIC
+from engine.publishing.parquet.notes import children
 
 _ENCRYPTED = b"PARE"
 _WIDEST_DECIMAL = 38
@@ -65,37 +66,6 @@ def check_readable(path: Path) -> None:
                 ) from error
 
 
-def notes_of(schema: pa.Schema) -> list[str]:
-    """What is to be said of columns whose types Parquet does not have: the values that it stores are published."""
-    return [note for field in schema for note in _notes(field.name, field)]
-
-
-def _notes(path: str, field: pa.Field) -> Iterator[str]:
-    extension, type_ = _extension(field)
-    if pa.types.is_duration(type_):
-        yield (
-            f"{path} has durations, which Parquet stores as bare numbers: here they are whole numbers of "
-            f"{_UNITS[type_.unit]}."
-        )
-    elif extension is not None and not extension.startswith(_READ_EXACTLY):
-        yield f"{path} has values of {extension}, which Parquet stores as {type_}: they are published as such."
-    for child in _children(type_):
-        yield from _notes(f"{path}.{child.name}", child)
-
-
-_UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
-_READ_EXACTLY = ("arrow.uuid", "arrow.json", "geoarrow.")
-"""Extension types that are read as what they are, and geometries, of which the metadata is told."""
-
-
-def _extension(field: pa.Field) -> tuple[str | None, pa.DataType]:
-    """The name of an extension type, which Arrow may not know, and the type that is stored."""
-    if isinstance(field.type, pa.BaseExtensionType):
-        return field.type.extension_name, field.type.storage_type
-    name = (field.metadata or {}).get(b"ARROW:extension:name")
-    return None if name is None else name.decode("utf-8", "replace"), field.type
-
-
 def _why_unreadable(path: Path, error: Exception) -> str:
     with path.open("rb") as file:
         start = file.read(len(MAGIC))
@@ -119,13 +89,6 @@ def average_row_of(path: Path) -> float:
     return float(size / max(metadata.num_rows, 1))
 
 
-def geo_metadata_of(path: Path) -> str | None:
-    """What a GeoParquet file says of its geometries, as JSON; None of other files."""
-    metadata = pyarrow.parquet.read_metadata(path).metadata or {}
-    text = metadata.get(b"geo")
-    return None if text is None else text.decode("utf-8", "replace")
-
-
 def _check_type(file: str, path: str, type_: pa.DataType) -> None:
     if pa.types.is_struct(type_):
         check_names((type_.field(index).name for index in range(type_.num_fields)), within=path)
@@ -133,14 +96,8 @@ def _check_type(file: str, path: str, type_: pa.DataType) -> None:
         raise InvalidInput(
             f"{file}: the column {path} is a {type_}, and {_WIDEST_DECIMAL} digits is the most: cast it."
         )
-    for child in _children(type_):
+    for child in children(type_):
         _check_type(file, f"{path}.{child.name}", child.type)
-
-
-def _children(type_: pa.DataType) -> Iterator[pa.Field]:
-    if pa.types.is_nested(type_):
-        for index in range(type_.num_fields):
-            yield type_.field(index)
 
 
 def _check_nanoseconds(file: str, batches: Iterable[pa.RecordBatch], in_microseconds: Iterable[pa.RecordBatch]) -> None:

@@ -18,7 +18,8 @@ from engine.catalog.types import TEXT, ColumnType
 from engine.common.quoting import identifier
 from engine.common.table_functions import exact_path, literal_path, read_parquet
 from engine.publishing.options import ReadOptions
-from engine.publishing.parquet.checks import average_row_of, check_parquet, check_readable, geo_metadata_of, notes_of
+from engine.publishing.parquet.checks import average_row_of, check_parquet, check_readable
+from engine.publishing.parquet.notes import geo_metadata_of, notes_of
 from engine.publishing.renaming import check_all_found, names_in_run
 from engine.publishing.types.lossless_casts import keeps_column
 from engine.publishing.types.selecting import WOULD_CHANGE, checked, missing, stored
