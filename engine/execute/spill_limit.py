@@ -21,7 +21,10 @@ OUT_OF_MEMORY = (
 
 @contextmanager
 def limit_spill(connection: duckdb.DuckDBPyConnection, folder: Path, limit_bytes: int) -> Iterator[None]:
-    """Interrupt the connection when its spill folder exceeds ``limit_bytes``, and raise LimitExceeded."""
+    """Interrupt the connection when its spill folder exceeds ``limit_bytes``, and raise LimitExceeded.
+
+    What stays in the folder counts too, so what was written since the last poll is looked at in the end.
+    """
     done, exceeded = threading.Event(), threading.Event()
 
     def poll() -> None:
@@ -34,6 +37,8 @@ def limit_spill(connection: duckdb.DuckDBPyConnection, folder: Path, limit_bytes
     watcher.start()
     try:
         yield
+        if _size(folder) > limit_bytes:
+            raise LimitExceeded(OUT_OF_MEMORY)
     except duckdb.Error as error:
         if exceeded.is_set():
             raise LimitExceeded(OUT_OF_MEMORY) from error

@@ -9,11 +9,13 @@ import duckdb
 import pytest
 
 from engine.common.chunk import Chunk
+from engine.errors import LimitExceeded
 from engine.execute.file_assembler import FileAssembler
 from engine.execute.filesystems import StageFileSystem
 from engine.execute.instance_pool import InstancePool
 from engine.execute.ordered_sink import OrderedSink
 from engine.execute.session import open_instance, open_session
+from engine.execute.spill_limit import limit_spill
 from engine.settings import DuckDBSettings
 from tests.helpers.running import wait_for
 
@@ -195,6 +197,15 @@ def test_a_session_spills_into_a_private_folder_that_is_removed(workspace: Works
         )
         assert any(folder.iterdir())
     assert list(workspace.settings.spill_directory.iterdir()) == []
+
+
+def test_what_a_statement_leaves_in_the_folder_counts_as_spilled(tmp_path: Path) -> None:
+    # It ends before the folder is looked at for the first time.
+    with duckdb.connect() as connection:
+        with limit_spill(connection, tmp_path, 1000):
+            (tmp_path / "rows").write_bytes(bytes(1000))
+        with pytest.raises(LimitExceeded, match="spill space"), limit_spill(connection, tmp_path, 1000):
+            (tmp_path / "rows").write_bytes(bytes(1001))
 
 
 def test_sessions_do_not_share_state(workspace: Workspace) -> None:

@@ -68,7 +68,7 @@ def test_memory_does_not_grow_with_the_rows(server: Server, query: str) -> None:
 
 
 def test_a_sort_beyond_the_spill_limit_is_refused(server: Server, tmp_path: Path) -> None:
-    with Server((str(server.folder / "store"), {}), tmp_path, TAILRACE_SPILL_LIMIT="20MB") as limited:
+    with Server((str(server.folder / "store"), {}), tmp_path, TAILRACE_SPILL_LIMIT="10MB") as limited:
         for query in ("limit=0&sortBy=text&order=desc&format=csv", f"limit={ROWS - 2}&sortBy=text&format=csv"):
             answer = limited.request(f"/v4/workflows/wide/data?{query}", headers={"x-api-key": KEY})
             assert (answer.status, answer.json()["code"]) == (400, "limit_exceeded")
