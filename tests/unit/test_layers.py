@@ -51,7 +51,7 @@ LIBRARIES = {
     "azure": ("engine/stores/azure/",),
     "duckdb": ("engine/",),
     "pyarrow": ("engine/",),
-    "isal": ("engine/execute/",),
+    "zlib_ng": ("engine/execute/",),
     "awscrt": ("engine/stores/azure/",),
     "fsspec": ("engine/execute/", "engine/runners/"),
     "ray": ("engine/runners/ray/",),

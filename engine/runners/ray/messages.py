@@ -22,7 +22,7 @@ def versions() -> str:
     python = ".".join(map(str, sys.version_info[:2]))
     return (
         f"tailrace {version('tailrace')} (output {OUTPUT_VERSION}, CRC-64), duckdb {version('duckdb')}, "
-        f"pyarrow {version('pyarrow')}, isal {version('isal')}, Python {python}"
+        f"pyarrow {version('pyarrow')}, zlib-ng {version('zlib-ng')}, Python {python}"
     )
 
 
