@@ -96,8 +96,8 @@ def publish(rows: int, seed: int) -> Dataset:
 
 
 def publish_into(results: str, rows: int, seed: int, connection_string: str = "", exports: str = "") -> None:
-    """Make the rows and publish them into a directory or store, which has these exports or the usual ones."""
-    source = FOLDER / f"source-{rows}"
+    """Make the rows and publish them into a directory or store, which has these exports or some that are removed."""
+    source, no_exports = FOLDER / f"source-{rows}", FOLDER / "no-exports"
     shutil.rmtree(source, ignore_errors=True)
     source.mkdir(parents=True)
     try:
@@ -107,13 +107,14 @@ def publish_into(results: str, rows: int, seed: int, connection_string: str = ""
         command += ["--workflow", f"rows-{rows}", "--run", _run_id(seed), *map(str, sorted(source.iterdir()))]
         settings = {
             "TAILRACE_RESULTS": results,
+            "TAILRACE_EXPORTS": exports or str(no_exports),
             "AZURE_STORAGE_CONNECTION_STRING": connection_string,
             "TAILRACE_SPILL_DIRECTORY": str(FOLDER / "spill"),
         }
-        settings |= {"TAILRACE_EXPORTS": exports} if exports else {}
         subprocess.run(command, env=environment() | settings, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     finally:
-        shutil.rmtree(source, ignore_errors=True)
+        for folder in (source, no_exports):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _run_id(seed: int) -> str:
