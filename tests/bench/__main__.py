@@ -15,6 +15,7 @@ from tests.bench.goals import (
     account,
     again,
     changes,
+    compressed,
     download,
     full,
     growth,
@@ -40,6 +41,7 @@ from tests.helpers.azurite import available
 _WORK: tuple[ModuleType, ...] = (
     full,
     line,
+    compressed,
     growth,
     selected,
     again,

@@ -53,6 +53,7 @@ class Job:
     ids: Sequence[int] | None = None
     between: tuple[str, int, int] | None = None
     sort: str | None = None
+    compression: str = "none"
     since: str | None = None
     """The earlier run of an export of changes; ``parts`` are then one file of the newer run and one of the older."""
 

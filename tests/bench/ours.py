@@ -10,7 +10,7 @@ from engine.common.cancellation import CancelToken
 from engine.execute.instance_pool import InstancePool
 from engine.execute.session import open_instance
 from engine.exports.exporter import Exporter
-from engine.request.formats import FORMATS
+from engine.request.formats import COMPRESSIONS, FORMATS
 from engine.request.request import ExportRequest, read_filters, read_row_ids
 from engine.runners import LocalRunner
 from engine.settings import DuckDBSettings
@@ -56,6 +56,7 @@ def request_of(job: Job) -> ExportRequest:
     return ExportRequest(
         workflow=job.workflow,
         format=FORMATS[job.format],
+        compression=COMPRESSIONS[job.compression],
         filters=read_filters(filters_of(job)),
         sort_by=job.sort,
         since_run=job.since,

@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / ".tailrace" / "bench"
 PEERS_PYTHON = ROOT / ".venv-bench" / "bin" / "python"
-ALL_GOALS = tuple(range(1, 20))
+ALL_GOALS = tuple(range(1, 21))
 FORMATS = ("csv", "json", "parquet")
 SMALL_ROWS = 1_000
 STATEMENT_ROWS = 1_000_000

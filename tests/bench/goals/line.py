@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Self
 
 from tests.bench.bench import SCRATCH, Bench, Entry
 from tests.bench.contenders import OURS, PEERS, Contender
-from tests.bench.data import Dataset
 from tests.bench.ideal import CONTAINER
 from tests.bench.job import Job
 from tests.bench.outcome import Line, against_peers
@@ -43,6 +43,42 @@ KINDS = (
 )
 
 
+class SlowLine:
+    """A line of 15 ms and a service behind it. ``store_port`` and ``exporter_port`` lead to the store."""
+
+    def __init__(self, bench: Bench, kind: Kind) -> None:
+        self._bench, self._kind = bench, kind
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        kind, store = self._kind, self._bench.store
+        with ExitStack() as stack:
+            self.store_port = stack.enter_context(Proxy(store.port, rate=kind.rate, shared=kind.shared)).port
+            self.exporter_port = self.store_port if kind.exporter else store.port
+            service = Service(connection_string(self.exporter_port))
+            to_service = stack.enter_context(Proxy(service.port, rate=kind.rate, shared=kind.shared))
+            self._base = f"http://127.0.0.1:{to_service.port}"
+            service.environment["TAILRACE_BASE_URL"] = self._base
+            service.start()
+            stack.callback(service.stop, signal.SIGTERM)
+            stack.callback(store.keep, on=False)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stack.close()
+
+    def fetched(self, contender: Contender, job: Job) -> Entry:
+        """Our export of a job as a client waits for it: one request, and the download that it leads to."""
+        url = self._base + export_path(job.workflow, format=job.format, compression=job.compression)
+
+        def measure() -> Sample:
+            self._bench.store.keep(on=True)
+            return _fetch(self._bench, url, "--key", KEY)
+
+        return contender, job, measure
+
+
 def cost(settings: Settings) -> int:
     """What the measurements of this file cost."""
     each = len(KINDS) * len(_formats(settings)) * (1 + len(PEERS)) * settings.runs
@@ -61,33 +97,15 @@ def _formats(settings: Settings) -> list[str]:
 
 def _lines(bench: Bench, kind: Kind) -> Iterator[Line]:
     data = bench.data(bench.settings.line_rows)
-    with ExitStack() as stack:
-        to_store = stack.enter_context(Proxy(bench.store.port, rate=kind.rate, shared=kind.shared))
-        at_exporter = to_store.port if kind.exporter else bench.store.port
-        service = Service(connection_string(at_exporter))
-        to_service = stack.enter_context(Proxy(service.port, rate=kind.rate, shared=kind.shared))
-        base = f"http://127.0.0.1:{to_service.port}"
-        service.environment["TAILRACE_BASE_URL"] = base
-        service.start()
-        stack.callback(service.stop, signal.SIGTERM)
-        stack.callback(bench.store.keep, on=False)
+    with SlowLine(bench, kind) as line:
         for format_name in _formats(bench.settings):
             job = bench.job(data, format_name)
-            entries = [_ours(bench, base, data, job)]
-            entries += [_peer(bench, peer, job, bench.at_port(job, at_exporter), to_store.port) for peer in PEERS]
+            entries = [line.fetched(OURS, job)]
+            at_exporter = bench.at_port(job, line.exporter_port)
+            entries += [_peer(bench, peer, job, at_exporter, line.store_port) for peer in PEERS]
             series = bench.compare(f"line {kind.rate // 10**6} MB/s {format_name}", entries, data.rows * _SLOWER)
             what = f"{kind.title}, {format_name.upper()}, {data.rows:,} rows, request to finished file"
             yield replace(against_peers(3, what, series, least=_LEAST), format=format_name)
-
-
-def _ours(bench: Bench, base: str, data: Dataset, job: Job) -> Entry:
-    url = base + export_path(data.workflow, format=job.format)
-
-    def measure() -> Sample:
-        bench.store.keep(on=True)
-        return _fetch(bench, url, "--key", KEY)
-
-    return OURS, job, measure
 
 
 def _peer(bench: Bench, contender: Contender, job: Job, exported: Job, port: int) -> Entry:
