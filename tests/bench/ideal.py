@@ -15,6 +15,7 @@ from tests.helpers.azurite import ACCOUNT, connection_string
 
 CONTAINER, RESULTS_CONTAINER = "bench", "results"
 """What contenders write into; and runs that are read from the store, if a goal puts them there."""
+EXPORTS_MARKER = "_tailrace-exports.json"
 _CEILING_BYTES = 4 * 1024**3
 _BLOCK_BYTES = 8 * 1024**2
 _CONNECTIONS = 2
@@ -47,9 +48,9 @@ class Ideal:
         """Keep bodies from now on, or drop them."""
         self._ask("POST", f"/-/keep?on={int(on)}")
 
-    def empty(self, container: str = CONTAINER) -> None:
-        """Forget all blobs and blocks of a container."""
-        self._ask("POST", f"/-/empty?container={container}")
+    def empty(self, container: str = CONTAINER, *, but: str = "") -> None:
+        """Forget all blocks of a container, and all blobs but one."""
+        self._ask("POST", f"/-/empty?container={container}&but={but}")
 
     def largest(self) -> tuple[str, int]:
         """The name and the size of the largest blob that was written; ``("", 0)`` if there is none."""

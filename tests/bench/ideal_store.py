@@ -135,8 +135,8 @@ class IdealStore:
             if request.name == "keep":
                 self.keeping = request.query["on"] == "1"
             elif request.name == "empty":
-                wanted = request.query["container"]
-                self._blobs = {key: blob for key, blob in self._blobs.items() if key[0] != wanted}
+                wanted, kept = request.query["container"], request.query.get("but", "")
+                self._blobs = {key: blob for key, blob in self._blobs.items() if key[0] != wanted or key[1] == kept}
                 self._blocks = {key: blocks for key, blocks in self._blocks.items() if key[0] != wanted}
                 self._received = 0
             sizes = {"/".join(key): blob.size for key, blob in self._blobs.items()}

@@ -53,6 +53,7 @@ class SlowLine:
     def __enter__(self) -> Self:
         kind, store = self._kind, self._bench.store
         with ExitStack() as stack:
+            stack.callback(store.empty)
             self.store_port = stack.enter_context(Proxy(store.port, rate=kind.rate, shared=kind.shared)).port
             self.exporter_port = self.store_port if kind.exporter else store.port
             service = Service(connection_string(self.exporter_port))
