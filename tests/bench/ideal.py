@@ -15,7 +15,8 @@ from tests.helpers.azurite import ACCOUNT, connection_string
 
 CONTAINER, RESULTS_CONTAINER = "bench", "results"
 """What contenders write into; and runs that are read from the store, if a goal puts them there."""
-EXPORTS_MARKER = "_tailrace-exports.json"
+EXPORTS_MARKER = "exports/_tailrace-exports.json"
+"""Of a service that writes into `CONTAINER`; without it, the service is unavailable."""
 _CEILING_BYTES = 4 * 1024**3
 _BLOCK_BYTES = 8 * 1024**2
 _CONNECTIONS = 2
