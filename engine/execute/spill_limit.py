@@ -23,7 +23,7 @@ OUT_OF_MEMORY = (
 def limit_spill(connection: duckdb.DuckDBPyConnection, folder: Path, limit_bytes: int) -> Iterator[None]:
     """Interrupt the connection when its spill folder exceeds ``limit_bytes``, and raise LimitExceeded.
 
-    What stays in the folder counts too, so what was written since the last poll is looked at in the end.
+    Files that stay in the folder count too: they are measured once more at the end, since polls may miss the last ones.
     """
     done, exceeded = threading.Event(), threading.Event()
 

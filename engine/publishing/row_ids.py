@@ -38,9 +38,9 @@ def _find_repeated(connection: duckdb.DuckDBPyConnection, spool: Sequence[Path],
         paths,
     ).fetchone()
     if repeated is not None:
-        numbered = f"SELECT {ROW_ID} AS id, row_number() OVER () AS row FROM {read_parquet('$paths')}"  # noqa: S608  # a constant
+        numbered = f"SELECT {ROW_ID} AS id, row_number() OVER () AS row FROM {read_parquet('$paths')}"  # noqa: S608  # a constant name
         found = connection.execute(
-            f"SELECT row FROM ({numbered}) WHERE id IS NOT DISTINCT FROM $id ORDER BY row LIMIT 2",  # noqa: S608  # as above
+            f"SELECT row FROM ({numbered}) WHERE id IS NOT DISTINCT FROM $id ORDER BY row LIMIT 2",  # noqa: S608  # a constant name
             {**paths, "id": repeated[0]},
         ).fetchall()
         first, *others = (f"{row:,}" for (row,) in found)

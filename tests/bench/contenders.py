@@ -32,7 +32,7 @@ PUBLISH_CSV = Contender("publish", "Tailrace, publish", "publish_csv", peer=Fals
 DUCKDB_CSV = Contender("duckdb-csv", "DuckDB COPY to Parquet, one thread", "duckdb_csv", peer=False, output=False)
 OUR_SHEET = replace(OURS, output=False)
 GZIP = replace(OURS, name="gzip", title="Tailrace, gzip", output=False)
-DUCKDB_GZIP = Contender("duckdb-gzip", "DuckDB COPY, gzip", "peers.duckdb_gzip", output=False)
+DUCKDB_GZIP = Contender("duckdb-gzip", "DuckDB COPY, gzip", "peers.duckdb_file", output=False)
 OUR_CHANGES = replace(OURS, output=False)
 DUCKDB_JOIN = Contender(
     "duckdb-join", "DuckDB, a join that compares all values", "duckdb_join", peer=False, output=False

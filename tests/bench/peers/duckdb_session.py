@@ -24,7 +24,8 @@ def copy(connection: duckdb.DuckDBPyConnection, job: Job, target: str) -> Callab
     """The COPY of a job into a target."""
     details = "to_json(details)" if job.format == "csv" else "details"
     select = job.select("read_parquet($parts)", details=details)
-    sql = f"COPY ({select}) TO '{target}' ({OPTIONS[job.format]})"
+    compression = "" if job.compression == "none" else f", COMPRESSION {job.compression}"
+    sql = f"COPY ({select}) TO '{target}' ({OPTIONS[job.format]}{compression})"
 
     def work() -> None:
         connection.execute(sql, {"parts": list(job.parts)})
